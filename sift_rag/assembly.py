@@ -1,0 +1,247 @@
+"""Puts the parts together: the one module that knows every concrete store, embedder and model.
+
+A store is named by a string: a folder (the embedded store; None for the user's data folder), or a URL (a server).
+Nothing is imported before it is needed, so that listing a collection costs no second of loading torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sift_rag.errors import CollectionNotFound, ConfigurationError, StoreConflict
+from sift_rag.protocols import Embedder, LanguageModel, PassageStore, Selector
+from sift_rag.types import CollectionInfo
+
+if TYPE_CHECKING:
+    from sift_rag.corpus.ingest import IngestReport, Progress
+    from sift_rag.retriever import Retriever
+    from sift_rag.stores.records import DocumentRecords
+
+DEFAULT_COLLECTION = "documents"
+DEFAULT_EMBEDDER = "all-MiniLM-L6-v2"
+DEFAULT_MAX_BYTES = 64 * 2**20
+SCHEMA_VERSION = 1
+
+
+def open_retriever(
+    store: str | Path | PassageStore | None = None,
+    collection: str = DEFAULT_COLLECTION,
+    embedder: str | Embedder | None = None,
+    *,
+    selector: Selector | None = None,
+    candidate_limit: int = 100,
+) -> Retriever:
+    """A retriever over a collection that exists.
+
+    Args:
+        store: folder or URL, an open store, or None for the user's data folder.
+        collection: its name; not used with an open store.
+        embedder: name, folder or object; by default the one that the collection was made with. Loaded at first use.
+        selector: how to choose; by default SIFT with the setting for context windows.
+        candidate_limit: how many distinct candidates the choice is made from.
+
+    Raises:
+        CollectionNotFound: no such collection.
+        StoreConflict: the collection was made with another embedder.
+        StoreInUse: another process holds it.
+        ModelUnavailable: the embedder cannot be loaded.
+    """
+    from sift_rag.retriever import Retriever
+
+    opened = open_store(store, collection) if store is None or isinstance(store, (str, Path)) else store
+    try:
+        name = opened.info.embedder
+        if isinstance(embedder, str):
+            _check_embedder(opened.info, _identity(embedder), None)
+        part = open_embedder(embedder or name) if embedder is None or isinstance(embedder, str) else embedder
+        _check_embedder(opened.info, part.name, part.dimension)
+    except BaseException:
+        if opened is not store:
+            opened.close()
+        raise
+    return Retriever(part, opened, selector=selector, candidate_limit=candidate_limit)
+
+
+def open_store(store: str | Path | None = None, collection: str = DEFAULT_COLLECTION) -> PassageStore:
+    """A collection that exists, for reading and writing. See ``open_retriever`` for what it raises."""
+    from sift_rag.stores.edge import open_collection
+
+    return open_collection(_folder(store), collection)
+
+
+def open_or_create_store(store: str | Path | None, collection: str, embedder: Embedder) -> PassageStore:
+    """The collection, made for this embedder if it does not exist yet."""
+    from sift_rag.stores.edge import create_collection
+
+    try:
+        opened = open_store(store, collection)
+    except CollectionNotFound:
+        return create_collection(_folder(store), _info(collection, embedder))
+    try:
+        _check_embedder(opened.info, embedder.name, embedder.dimension)
+    except StoreConflict:
+        opened.close()
+        raise
+    return opened
+
+
+def open_records(store: str | Path | None = None, collection: str = DEFAULT_COLLECTION) -> DocumentRecords:
+    """What a collection knows of its documents, read-only; also while another process writes to it."""
+    from sift_rag.stores import records
+
+    return records.open_records(_folder(store), collection)
+
+
+def list_collections(store: str | Path | None = None) -> list[CollectionInfo]:
+    """Every collection of a store, by name; none for a folder that does not exist."""
+    from sift_rag.stores import records
+
+    return records.list_collections(_folder(store))
+
+
+def drop_collection(store: str | Path | None, collection: str) -> None:
+    """Delete a collection with all it holds."""
+    from sift_rag.stores import edge
+
+    edge.drop_collection(_folder(store), collection)
+
+
+def examine_collection(store: str | Path | None, collection: str) -> list[str]:
+    """What is wrong with a collection, in words; nothing for a healthy one. Reads every vector."""
+    from sift_rag.stores import edge
+
+    return edge.examine_collection(_folder(store), collection)
+
+
+def open_embedder(name: str | None = None) -> Embedder:
+    """A sentence-transformers model, by name or folder."""
+    from sift_rag.embedders.sentence_transformer import load_sentence_transformer
+
+    return load_sentence_transformer(name or DEFAULT_EMBEDDER)
+
+
+def open_model(name: str | None, *, base_url: str | None = None, api_key: str | None = None) -> LanguageModel:
+    """A language model: at an OpenAI-compatible endpoint if there is a ``base_url``, else local, by name or folder."""
+    if base_url is not None:
+        if name is None:
+            raise ConfigurationError("An endpoint (base_url) needs the name of a model: give --model.")
+        from sift_rag.models.remote import RemoteModel
+
+        return RemoteModel(name, base_url=base_url, api_key=api_key)
+    if name is None:
+        raise ConfigurationError("No language model is named: give a name or a folder, or an endpoint.")
+    from sift_rag.models.local import load_local_model
+
+    return load_local_model(name)
+
+
+def ingest_paths(
+    paths: Sequence[str | Path],
+    *,
+    store: str | Path | None = None,
+    collection: str = DEFAULT_COLLECTION,
+    embedder: str | Embedder | None = None,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    prune: bool = False,
+    reindex: bool = False,
+    dry_run: bool = False,
+    max_bytes: int = DEFAULT_MAX_BYTES,
+    text_field: str | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> IngestReport:
+    """Bring a collection up to date with files and folders, making it if need be: see ``sift_rag.corpus.ingest``.
+
+    With ``reindex`` everything is embedded anew, into a collection that takes the place of the old one only when it is
+    complete: documents under ``paths`` from their files, all others from the passages in the store.
+    """
+    from sift_rag.corpus.ingest import ingest, reembed
+    from sift_rag.embedders.lazy import LazyEmbedder
+    from sift_rag.stores import edge
+    from sift_rag.stores.memory import MemoryStore
+
+    existing = next((info for info in list_collections(store) if info.name == collection), None)
+    if isinstance(embedder, str) and existing is not None and not reindex:
+        _check_embedder(existing, _identity(embedder), None)  # before its weights are loaded
+    if embedder is None or isinstance(embedder, str):
+        if existing is not None and not reindex:  # a run that finds nothing changed needs no weights
+            embedder = LazyEmbedder(existing.embedder, existing.dimension, partial(open_embedder, existing.embedder))
+        else:
+            embedder = open_embedder(embedder or (existing.embedder if existing else None))
+
+    def run(opened: PassageStore) -> IngestReport:
+        return ingest(
+            [Path(path) for path in paths],
+            opened,
+            embedder,
+            include=include,
+            exclude=exclude,
+            prune=prune,
+            dry_run=dry_run,
+            max_bytes=max_bytes,
+            text_field=text_field,
+            progress=progress,
+        )
+
+    if dry_run and (existing is None or reindex):
+        return run(MemoryStore(_info(collection, embedder)))
+    if existing is None or not reindex:
+        opened = open_or_create_store(store, collection, embedder)
+        try:
+            return run(opened)
+        finally:
+            opened.close()
+
+    folder = _folder(store)
+    old = open_store(store, collection)
+    try:
+        new = edge.create_replacement(folder, _info(collection, embedder))
+        try:
+            report = run(new)
+            reembed(old, new, embedder)
+        finally:
+            new.close()
+    finally:
+        old.close()
+    edge.replace_collection(folder, collection)
+    return report
+
+
+def default_store() -> Path:
+    """The user's data folder for sift-rag."""
+    from platformdirs import user_data_path
+
+    return user_data_path("sift-rag", appauthor=False)
+
+
+def _folder(store: str | Path | None) -> Path:
+    if store is None:
+        return default_store()
+    if isinstance(store, str) and "://" in store:
+        raise ConfigurationError(
+            f"The store {store!r} is a server, and this version knows the embedded store only: give a folder."
+        )
+    return Path(store).expanduser()
+
+
+def _info(collection: str, embedder: Embedder) -> CollectionInfo:
+    return CollectionInfo(
+        name=collection, embedder=embedder.name, dimension=embedder.dimension, schema_version=SCHEMA_VERSION
+    )
+
+
+def _identity(name: str) -> str:
+    return name.removeprefix("sentence-transformers/")
+
+
+def _check_embedder(info: CollectionInfo, name: str, dimension: int | None) -> None:
+    if info.embedder == name and dimension in {None, info.dimension}:
+        return
+    given = name if dimension is None else f"{name} ({dimension} dimensions)"
+    raise StoreConflict(
+        f"Collection {info.name!r} was made with the embedder {info.embedder} ({info.dimension} dimensions), and this "
+        f"is {given}. Ask with --embedder {info.embedder}, or ingest again with --embedder {name} --reindex."
+    )

@@ -1,0 +1,103 @@
+"""Every error that sift-rag raises for what the world causes.
+
+    SiftRagError
+    ├── ConfigurationError        a setting that cannot be used as given
+    ├── MissingExtra              an optional package is not installed; the message holds the pip line
+    ├── UnreadableDocument        a file that cannot become text
+    │   └── SkippedDocument       ... because it is none of ours: binary, empty, too large
+    ├── NothingToIngest           a path is missing, or nothing under it could go in
+    ├── NoEvidence                the collection holds nothing that could answer
+    ├── StoreError
+    │   ├── CollectionNotFound
+    │   ├── DocumentNotFound
+    │   ├── StoreConflict         another embedder, a newer schema, a source name that is taken
+    │   ├── StoreInUse            another process holds the embedded store
+    │   ├── StoreUnreachable      no answer from where the store should be
+    │   ├── StoreDamaged          what is on disk contradicts the manifest
+    │   └── StoreFull             too little free space to go on safely
+    └── ModelError
+        ├── ModelUnavailable      the weights or the endpoint cannot be reached
+        └── ModelUnsuitable       they can, but they are not what is needed
+
+An argument out of range is a plain ``ValueError`` at the function that uses it. A message says what is, what was
+expected, and what to do. Foreign exceptions become one of these in the one module that talks to that library.
+"""
+
+from __future__ import annotations
+
+
+class SiftRagError(Exception):
+    """The root: catch this to catch everything sift-rag raises on purpose."""
+
+
+class ConfigurationError(SiftRagError):
+    """A setting that cannot be used as given."""
+
+
+class MissingExtra(SiftRagError):
+    """An optional package is not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"This needs the package '{package}', which is not installed: pip install 'sift-rag[{extra}]'")
+        self.package = package
+        self.extra = extra
+
+
+class UnreadableDocument(SiftRagError):
+    """A file that cannot become text; the message is the reason, fit for a report."""
+
+
+class SkippedDocument(UnreadableDocument):
+    """A file that sift-rag does not ingest by design: binary, empty, too large. Not a failure."""
+
+
+class NothingToIngest(SiftRagError):
+    """A path is missing, or nothing under the given paths could be ingested."""
+
+
+class NoEvidence(SiftRagError):
+    """The collection holds nothing that could answer."""
+
+
+class StoreError(SiftRagError):
+    """A store could not do what was asked."""
+
+
+class CollectionNotFound(StoreError):
+    """No collection of that name."""
+
+
+class DocumentNotFound(StoreError):
+    """No document of that source in the collection."""
+
+
+class StoreConflict(StoreError):
+    """The collection was written with something else: another embedder, a newer schema, another root."""
+
+
+class StoreInUse(StoreError):
+    """Another process holds the embedded store."""
+
+
+class StoreUnreachable(StoreError):
+    """No answer from where the store should be."""
+
+
+class StoreDamaged(StoreError):
+    """What is on disk contradicts the manifest."""
+
+
+class StoreFull(StoreError):
+    """Too little free space to go on safely."""
+
+
+class ModelError(SiftRagError):
+    """A model (an embedder or a language model) could not do what was asked."""
+
+
+class ModelUnavailable(ModelError):
+    """The weights or the endpoint cannot be reached."""
+
+
+class ModelUnsuitable(ModelError):
+    """The model was reached, but is not what is needed."""

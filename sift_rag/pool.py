@@ -1,0 +1,99 @@
+"""The pool that a choice is made from: the store's nearest candidates, copies counted once.
+
+A corpus is full of copies: versions of a documentation, boilerplate, forwarded mail. Left alone they fill the pool
+before any selection starts, so the store is asked on until the pool holds enough passages that differ.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from sift_rag.protocols import PassageStore
+from sift_rag.types import Candidate, Embedding
+
+COPY_SIMILARITY = 0.98
+"""Cosine from which two passages say the same. Calibrated: docs/log.md, "When is a passage a copy"."""
+
+
+def distinct_candidates(
+    store: PassageStore, targets: Embedding, limit: int, *, known: Sequence[Candidate] = ()
+) -> list[Candidate]:
+    """The nearest candidates of each target, in one list without copies.
+
+    Pages of growing size are fetched until each target has ``limit`` distinct ones or the collection is exhausted: with
+    c copies of everything that is about c times ``limit`` rows, in log2(c) pages.
+
+    Args:
+        store: where from.
+        targets: ``(m, d)``.
+        limit: distinct candidates a target, >= 1; a last page may bring more.
+        known: passages that the reader has already: they and their copies are left out.
+
+    Returns:
+        Similarity (the largest over the targets) descending, then source and position.
+    """
+    nearest: dict[str, Candidate] = {}
+    for target, first_page in zip(targets, store.search(targets, limit), strict=True):
+        found, exhausted = first_page, len(first_page) < limit
+        while not exhausted and len(_distinct(found, known)) < limit:
+            page = store.search(target[None], len(found), offset=len(found))[0]
+            exhausted = len(page) < len(found)
+            found = found + page
+        for candidate in found:
+            held = nearest.get(candidate.passage.id)
+            if held is None or held.similarity < candidate.similarity:
+                nearest[candidate.passage.id] = candidate
+    return _distinct(nearest.values(), known)
+
+
+def merge_copies(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """One candidate for each group of passages that say the same, the others in its ``copies``.
+
+    Two say the same if their text is equal but for case, white space and Unicode form, or if their cosine is at least
+    ``COPY_SIMILARITY``. A group is led by its most similar member (ties: first by source and position), and each
+    passage joins the first leader that it is a copy of, so equal input in any order gives equal groups. O(n g d) for g
+    groups.
+    """
+    ordered = sorted(candidates, key=_reading_order)
+    leaders: list[Candidate] = []
+    copies: list[list[Candidate]] = []
+    by_text: dict[str, int] = {}
+    rows = np.empty((len(ordered), len(ordered[0].embedding) if ordered else 0), dtype=np.float32)
+    for candidate in ordered:
+        text = _normalised(candidate.passage.text)
+        group = by_text.get(text)
+        if group is None and leaders:
+            close = np.flatnonzero(rows[: len(leaders)] @ candidate.embedding >= COPY_SIMILARITY)
+            group = int(close[0]) if len(close) else None
+        if group is None:
+            group = len(leaders)
+            rows[group] = candidate.embedding
+            leaders.append(candidate)
+            copies.append([])
+        else:
+            copies[group].append(candidate)
+        by_text.setdefault(text, group)
+    return [
+        replace(leader, copies=leader.copies + tuple(copy.passage for copy in group))
+        for leader, group in zip(leaders, copies, strict=True)
+    ]
+
+
+def _distinct(found: Iterable[Candidate], known: Sequence[Candidate]) -> list[Candidate]:
+    """What is neither known nor a copy of something known, copies merged."""
+    known_ids = {candidate.passage.id for candidate in known}
+    leading = [replace(candidate, similarity=np.inf) for candidate in known]
+    fresh = [candidate for candidate in found if candidate.passage.id not in known_ids]
+    return [candidate for candidate in merge_copies([*leading, *fresh]) if candidate.passage.id not in known_ids]
+
+
+def _reading_order(candidate: Candidate) -> tuple[float, str, int]:
+    return -candidate.similarity, candidate.passage.source, candidate.passage.span.start
+
+
+def _normalised(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())

@@ -1,0 +1,144 @@
+"""What a part must do to take its place. Implementations need not inherit: they are checked by shape.
+
+Every implementation of a protocol passes the same contract tests (``tests/contracts/``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+
+from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Passage
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from sift_rag.selection import GreedySelection
+
+
+class Embedder(Protocol):
+    """Turns text into unit vectors."""
+
+    @property
+    def name(self) -> str:
+        """Identity of the vector space: two embedders of one name must give interchangeable vectors."""
+
+    @property
+    def dimension(self) -> int:
+        """Length d of a vector."""
+
+    @property
+    def max_tokens(self) -> int:
+        """Tokens that the model reads, special tokens included; what is beyond them is not seen."""
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Counts a passage's tokens as the model does."""
+
+    def embed_queries(self, texts: Sequence[str]) -> Embedding:
+        """Unit-norm float32 ``(n, d)``, row i for text i; ``(0, d)`` for no texts."""
+
+    def embed_passages(self, texts: Sequence[str]) -> Embedding:
+        """Unit-norm float32 ``(n, d)``, row i for text i; ``(0, d)`` for no texts."""
+
+
+class PassageStore(Protocol):
+    """One collection of passages with their vectors, and the records of the documents they were cut from.
+
+    A call that returns is durable: what it wrote is there after the process or the machine dies. A call that raises may
+    have been applied in part; every write can be repeated without harm.
+    """
+
+    @property
+    def info(self) -> CollectionInfo:
+        """What the collection says of itself."""
+
+    def count(self) -> int:
+        """How many passages it holds."""
+
+    def search(self, targets: Embedding, limit: int, *, offset: int = 0) -> list[list[Candidate]]:
+        """For each row of ``targets`` ``(m, d)``, its nearest passages by cosine, with their vectors.
+
+        Similarity descending, ties by passage id ascending; ``offset`` skips the first ones. Exact.
+
+        Raises:
+            ValueError: a target is not finite, has norm 0, or is not of the collection's dimension.
+        """
+
+    def fetch(self, ids: Sequence[str]) -> list[Candidate]:
+        """The passages of these ids that exist, in the order asked (similarity is NaN: there was no question)."""
+
+    def passages(self, source: str) -> Iterator[Candidate]:
+        """All passages of one document in reading order (similarity is NaN); none for an unknown source."""
+
+    def embeddings(self, texts: Sequence[str]) -> Mapping[str, Embedding]:
+        """Vectors ``(d,)`` already held for any of these *embedding texts*, so that nothing is embedded twice."""
+
+    def upsert(self, passages: Sequence[Passage], embeddings: Embedding) -> None:
+        """Insert or replace by id. ``embeddings`` is ``(n, d)``, row i for passage i.
+
+        Raises:
+            ValueError: shapes disagree, a value is not finite, a row has norm 0, an id is not a UUID or metadata is
+                not JSON. Nothing was written then.
+        """
+
+    def delete_passages(self, source: str, *, except_revision: str | None = None) -> int:
+        """Delete a document's passages, but for those of one revision; how many were deleted."""
+
+    def document(self, source: str) -> Document | None:
+        """The record of one document."""
+
+    def documents(self, prefix: str = "") -> Iterator[Document]:
+        """Records whose source starts with ``prefix``, by source ascending."""
+
+    def put_documents(self, documents: Sequence[Document]) -> None:
+        """Insert or replace records by source, all or none."""
+
+    def drop_documents(self, sources: Sequence[str]) -> None:
+        """Delete records (not passages), all or none; unknown sources are ignored."""
+
+    def close(self) -> None:
+        """Release what is held. Closing twice is allowed; any other call after it raises ``StoreError``."""
+
+
+class Selector(Protocol):
+    """Chooses k of n candidates; knows its method's parameters."""
+
+    @property
+    def name(self) -> str:
+        """``sift``, ``nearest``, ``mmr``, ``dpp``, ..."""
+
+    def select(
+        self, targets: Embedding, candidates: Embedding, k: int, *, given: Embedding | None = None
+    ) -> GreedySelection:
+        """See ``sift_rag.selection.select_sift``: arrays ``(m, d)``, ``(n, d)`` and ``(g, d)`` in, indices out."""
+
+
+class Message(NamedTuple):
+    """One turn of a chat."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class LanguageModel(Protocol):
+    """Continues a chat."""
+
+    @property
+    def name(self) -> str:
+        """As the user named it."""
+
+    @property
+    def context_length(self) -> int:
+        """Tokens that prompt and answer may have together."""
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        """Tokens of the prompt that ``stream`` would send, template included. Exact, or an upper estimate."""
+
+    def stream(self, messages: Sequence[Message], *, max_new_tokens: int) -> Iterator[str]:
+        """The answer, piece by piece.
+
+        Raises:
+            ModelUnavailable: the endpoint does not answer.
+            ValueError: the prompt leaves no room for an answer.
+        """

@@ -1,0 +1,180 @@
+"""From a question to the passages that jointly answer it: embed -> search -> select. Read this first.
+
+questions ──embedder──▶ targets (m, d) ──store──▶ candidates (n, d), copies merged ──selector──▶ hits, in order
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from time import perf_counter
+
+import numpy as np
+
+from sift_rag.errors import DocumentNotFound, NoEvidence
+from sift_rag.pool import distinct_candidates
+from sift_rag.protocols import Embedder, PassageStore, Selector
+from sift_rag.selection import GreedySelection, SelectorSettings
+from sift_rag.types import Candidate, Embedding, Hit, PassedOver, Retrieval, Timings
+
+DEFAULT_K = 5
+DEFAULT_CANDIDATE_LIMIT = 100
+MAX_PIECES = 16
+"""A question longer than the embedder reads is cut into pieces, each a target of its own; more is no question."""
+
+
+class Retriever:
+    """Retrieves from one collection. Holds no state between calls; safe to share between threads if its parts are."""
+
+    def __init__(
+        self,
+        embedder: Embedder,
+        store: PassageStore,
+        *,
+        selector: Selector | None = None,
+        candidate_limit: int = DEFAULT_CANDIDATE_LIMIT,
+    ) -> None:
+        if candidate_limit < 1:
+            raise ValueError(f"candidate_limit must be >= 1, but got {candidate_limit}.")
+        self.embedder = embedder
+        self.store = store
+        self.selector: Selector = selector if selector is not None else SelectorSettings()
+        self.candidate_limit = candidate_limit
+
+    def retrieve(
+        self,
+        question: str | Sequence[str],
+        k: int = DEFAULT_K,
+        *,
+        given: Sequence[str] = (),
+        given_texts: Sequence[str] = (),
+    ) -> Retrieval:
+        """The k passages that together leave the least doubt about the answer.
+
+        Args:
+            question: one, or several that are answered together (sub-questions, a question and its rewordings): each is
+                a target of one selection.
+            k: how many passages, >= 1. Fewer come back when the collection holds fewer that differ.
+            given: what the reader has already: ids of passages, or sources of documents, of this collection. The choice
+                adds what they do not say, and they do not come back.
+            given_texts: likewise, as texts.
+
+        Raises:
+            ValueError: k < 1, no question, an empty question or one of more than ``MAX_PIECES`` times the embedder's
+                length.
+            NoEvidence: the collection is empty, or holds nothing beyond what was given.
+            DocumentNotFound: a ``given`` is neither a passage nor a document of the collection.
+        """
+        questions = (question,) if isinstance(question, str) else tuple(question)
+        if k < 1:
+            raise ValueError(f"k must be >= 1, but got {k}.")
+        if not questions or not all(text.strip() for text in questions):
+            raise ValueError("The question is empty.")
+
+        started = perf_counter()
+        targets = self.embedder.embed_queries([piece for text in questions for piece in self._pieces(text)])
+        known_rows = self.embedder.embed_passages(given_texts)
+        embedded = perf_counter()
+        known = self._known(given)
+        candidates = distinct_candidates(self.store, targets, max(self.candidate_limit, k), known=known)
+        if not candidates:
+            raise NoEvidence(
+                f"Collection {self.store.info.name!r} "
+                + ("is empty: ingest something first." if not known else "holds nothing beyond what was given.")
+            )
+        searched = perf_counter()
+        rows = np.stack([candidate.embedding for candidate in candidates])
+        known_rows = np.concatenate([known_rows, *(candidate.embedding[None] for candidate in known)])
+        selection = self.selector.select(targets, rows, k, given=known_rows)
+        selected = perf_counter()
+        return Retrieval(
+            questions=questions,
+            hits=_hits(candidates, selection),
+            prior_variance=selection.prior_variance,
+            passed_over=_passed_over(candidates, rows, selection),
+            candidates=len(candidates),
+            timings_ms=Timings(
+                embed=1e3 * (embedded - started),
+                search=1e3 * (searched - embedded),
+                select=1e3 * (selected - searched),
+            ),
+        )
+
+    def _pieces(self, question: str) -> list[str]:
+        """The question, cut where the embedder would stop reading; each piece becomes a target."""
+        length = self.embedder.max_tokens - self.embedder.tokenizer.num_special_tokens_to_add(False)
+        if len(question.encode()) <= length:  # a token is at least a byte
+            return [question]
+        offsets = _token_offsets(self.embedder, question)
+        if len(offsets) > length * MAX_PIECES:
+            raise ValueError(
+                f"The question is too long: {len(offsets):,} tokens, and at most {length * MAX_PIECES:,} are taken "
+                f"({MAX_PIECES} times what the embedder reads). Shorten it, or ingest it and ask about it."
+            )
+        if len(offsets) <= length:
+            return [question]
+        size = math.ceil(len(offsets) / math.ceil(len(offsets) / length))
+        return [
+            question[offsets[first][0] : offsets[min(first + size, len(offsets)) - 1][1]]
+            for first in range(0, len(offsets), size)
+        ]
+
+    def _known(self, given: Sequence[str]) -> list[Candidate]:
+        found = {candidate.passage.id: candidate for candidate in self.store.fetch([i for i in given if _is_id(i)])}
+        for name in given:
+            if name in found:
+                continue
+            passages = list(self.store.passages(name))
+            if not passages:
+                raise DocumentNotFound(
+                    f"{name!r} is neither a passage nor a document of collection {self.store.info.name!r}."
+                )
+            found.update((candidate.passage.id, candidate) for candidate in passages)
+        return list(found.values())
+
+
+def _hits(candidates: Sequence[Candidate], selection: GreedySelection) -> tuple[Hit, ...]:
+    return tuple(
+        Hit(
+            passage=candidates[index].passage,
+            rank=rank,
+            similarity=candidates[index].similarity,
+            posterior_variance=variance,
+            copies=candidates[index].copies,
+        )
+        for rank, (index, variance) in enumerate(
+            zip(selection.indices.tolist(), selection.posterior_variances.tolist(), strict=True), start=1
+        )
+    )
+
+
+def _passed_over(
+    candidates: Sequence[Candidate], rows: Embedding, selection: GreedySelection
+) -> tuple[PassedOver, ...]:
+    """The nearest candidates that were not chosen, as many as were."""
+    chosen = selection.indices.tolist()
+    if not chosen:
+        return ()
+    left = [index for index in range(len(candidates)) if index not in set(chosen)][: len(chosen)]
+    to_chosen = rows[left] @ rows[chosen].T
+    return tuple(
+        PassedOver(
+            passage=candidates[index].passage,
+            similarity=candidates[index].similarity,
+            closest_rank=int(cosines.argmax()) + 1,
+            closest_similarity=float(cosines.max()),
+        )
+        for index, cosines in zip(left, to_chosen, strict=True)
+    )
+
+
+def _token_offsets(embedder: Embedder, text: str) -> list[tuple[int, int]]:
+    """Characters of each token; the embedder's own truncation and padding are set aside for this."""
+    tokenizer = type(embedder.tokenizer).from_str(embedder.tokenizer.to_str())
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return list(tokenizer.encode(text, add_special_tokens=False).offsets)
+
+
+def _is_id(text: str) -> bool:
+    return len(text) == 36 and text.count("-") == 4

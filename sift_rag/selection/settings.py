@@ -1,0 +1,66 @@
+"""A selection method with its parameters bound: a value that a retriever can hold and a report can show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from sift_rag.selection.baselines import select_dpp, select_mmr, select_nearest
+from sift_rag.selection.kernels import DEFAULT_LENGTHSCALE, KernelName, check_kernel
+from sift_rag.selection.sift import GreedySelection, select_sift
+
+
+class SelectFunction(Protocol):
+    """The signature that all methods share."""
+
+    def __call__(
+        self,
+        query: Any,
+        candidates: Any,
+        k: int,
+        *,
+        kernel: KernelName,
+        lengthscale: float,
+        noise_variance: float,
+        given: Any,
+    ) -> GreedySelection:
+        """See ``select_sift``."""
+
+
+SELECTORS: Mapping[str, SelectFunction] = {
+    "sift": select_sift,
+    "nearest": select_nearest,
+    "mmr": select_mmr,
+    "dpp": select_dpp,
+}
+"""Every method by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class SelectorSettings:
+    """A method and the surrogate model that it minimises (sift) or is measured by (the others)."""
+
+    name: Literal["sift", "nearest", "mmr", "dpp"] = "sift"
+    kernel: KernelName = "rbf"
+    lengthscale: float = DEFAULT_LENGTHSCALE
+    noise_variance: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.name not in SELECTORS:
+            raise ValueError(f"Unknown selector {self.name!r}: expected one of {', '.join(SELECTORS)}.")
+        check_kernel(self.kernel, self.lengthscale)
+        if not self.noise_variance > 0:
+            raise ValueError(f"noise_variance must be > 0, but got {self.noise_variance}.")
+
+    def select(self, targets: Any, candidates: Any, k: int, *, given: Any = None) -> GreedySelection:
+        """Choose k of ``candidates`` ``(n, d)`` for ``targets`` ``(m, d)``, knowing ``given`` ``(g, d)``."""
+        return SELECTORS[self.name](
+            targets,
+            candidates,
+            k,
+            kernel=self.kernel,
+            lengthscale=self.lengthscale,
+            noise_variance=self.noise_variance,
+            given=given,
+        )

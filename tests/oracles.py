@@ -1,0 +1,55 @@
+"""Slow and obvious versions of what the library does fast, and random data to compare them on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from sift_rag.selection import posterior_variance
+from sift_rag.selection.kernels import KernelName
+
+
+def unit_rows(rng: np.random.Generator, n: int, d: int, *, spread: float = 1.0, dtype: type = np.float32) -> np.ndarray:
+    """``(n, d)`` unit rows around a common direction; the smaller ``spread``, the closer together."""
+    rows = np.eye(d)[0] + spread * rng.normal(size=(n, d)) / np.sqrt(d)
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(dtype)
+
+
+def greedy_by_definition(
+    query: np.ndarray,
+    candidates: np.ndarray,
+    k: int,
+    *,
+    kernel: KernelName,
+    lengthscale: float,
+    noise_variance: float,
+    with_repeats: bool,
+    given: np.ndarray,
+) -> tuple[list[int], list[float]]:
+    """The greedy choice by one linear solve for every candidate at every step, in float64."""
+
+    def variance(chosen: list[int]) -> float:
+        return posterior_variance(
+            query,
+            np.concatenate([given, candidates[chosen]]),
+            kernel=kernel,
+            lengthscale=lengthscale,
+            noise_variance=noise_variance,
+        )
+
+    chosen: list[int] = []
+    variances: list[float] = []
+    for _ in range(k if with_repeats else min(k, len(candidates))):
+        allowed = [i for i in range(len(candidates)) if with_repeats or i not in chosen]
+        chosen.append(min(allowed, key=lambda i: variance([*chosen, i])))
+        variances.append(variance(chosen))
+    return chosen, variances
+
+
+def greedy_argmax(n: int, k: int, score: Callable[[list[int], int], float]) -> list[int]:
+    """Take the best ``score(chosen, i)`` k times without repeats, ties to the lowest index."""
+    chosen: list[int] = []
+    for _ in range(min(k, n)):
+        chosen.append(max((i for i in range(n) if i not in chosen), key=lambda i: (score(chosen, i), -i)))
+    return chosen
