@@ -7,11 +7,13 @@ Nothing is imported before it is needed, so that listing a collection costs no s
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sift_rag.errors import CollectionNotFound, ConfigurationError, StoreConflict
+from sift_rag.errors import CollectionNotFound, ConfigurationError, StoreConflict, StoreDamaged
 from sift_rag.protocols import Embedder, LanguageModel, PassageStore, Selector
 from sift_rag.types import CollectionInfo
 
@@ -33,6 +35,7 @@ def open_retriever(
     *,
     selector: Selector | None = None,
     candidate_limit: int = 100,
+    keep_copies: bool = False,
 ) -> Retriever:
     """A retriever over a collection that exists.
 
@@ -42,6 +45,7 @@ def open_retriever(
         embedder: name, folder or object; by default the one that the collection was made with. Loaded at first use.
         selector: how to choose; by default SIFT with the setting for context windows.
         candidate_limit: how many distinct candidates the choice is made from.
+        keep_copies: let passages that say the same be candidates each for themselves; for comparison.
 
     Raises:
         CollectionNotFound: no such collection.
@@ -62,7 +66,7 @@ def open_retriever(
         if opened is not store:
             opened.close()
         raise
-    return Retriever(part, opened, selector=selector, candidate_limit=candidate_limit)
+    return Retriever(part, opened, selector=selector, candidate_limit=candidate_limit, keep_copies=keep_copies)
 
 
 def open_store(store: str | Path | None = None, collection: str = DEFAULT_COLLECTION) -> PassageStore:
@@ -97,23 +101,31 @@ def open_records(store: str | Path | None = None, collection: str = DEFAULT_COLL
 
 def list_collections(store: str | Path | None = None) -> list[CollectionInfo]:
     """Every collection of a store, by name; none for a folder that does not exist."""
-    from sift_rag.stores import records
+    from sift_rag.stores import folders
 
-    return records.list_collections(_folder(store))
+    return folders.list_collections(_folder(store))
 
 
 def drop_collection(store: str | Path | None, collection: str) -> None:
     """Delete a collection with all it holds."""
-    from sift_rag.stores import edge
+    from sift_rag.stores import folders
 
-    edge.drop_collection(_folder(store), collection)
+    folders.drop_collection(_folder(store), collection)
+
+
+def optimize_collection(store: str | Path | None, collection: str) -> bool:
+    """Merge and compact what many writes have left behind; False if there was nothing to do."""
+    from sift_rag.stores.edge import open_collection
+
+    with closing(open_collection(_folder(store), collection)) as opened:
+        return opened.optimize()
 
 
 def examine_collection(store: str | Path | None, collection: str) -> list[str]:
     """What is wrong with a collection, in words; nothing for a healthy one. Reads every vector."""
-    from sift_rag.stores import edge
+    from sift_rag.stores import examination
 
-    return edge.examine_collection(_folder(store), collection)
+    return examination.examine_collection(_folder(store), collection)
 
 
 def open_embedder(name: str | None = None) -> Embedder:
@@ -160,7 +172,7 @@ def ingest_paths(
     """
     from sift_rag.corpus.ingest import ingest, reembed
     from sift_rag.embedders.lazy import LazyEmbedder
-    from sift_rag.stores import edge
+    from sift_rag.stores import folders
     from sift_rag.stores.memory import MemoryStore
 
     existing = next((info for info in list_collections(store) if info.name == collection), None)
@@ -189,25 +201,25 @@ def ingest_paths(
     if dry_run and (existing is None or reindex):
         return run(MemoryStore(_info(collection, embedder)))
     if existing is None or not reindex:
-        opened = open_or_create_store(store, collection, embedder)
-        try:
+        with closing(open_or_create_store(store, collection, embedder)) as opened:
             return run(opened)
-        finally:
-            opened.close()
 
-    folder = _folder(store)
-    old = open_store(store, collection)
-    try:
-        new = edge.create_replacement(folder, _info(collection, embedder))
-        try:
-            report = run(new)
-            reembed(old, new, embedder)
-        finally:
-            new.close()
-    finally:
-        old.close()
-    edge.replace_collection(folder, collection)
+    replacement = folders.reindex_name(collection)
+    with closing(open_store(store, collection)) as old, closing(_resume(store, replacement, embedder)) as new:
+        report = run(new)
+        reembed(old, new, embedder)
+        report = replace(report, collection=collection, passages_total=new.count())
+    folders.replace_collection(_folder(store), collection, replacement)
     return report
+
+
+def _resume(store: str | Path | None, replacement: str, embedder: Embedder) -> PassageStore:
+    """The collection that a reindex fills: what a killed one left, if it was for this embedder, else an empty one."""
+    try:
+        return open_or_create_store(store, replacement, embedder)
+    except (StoreConflict, StoreDamaged):
+        drop_collection(store, replacement)
+        return open_or_create_store(store, replacement, embedder)
 
 
 def default_store() -> Path:

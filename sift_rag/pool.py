@@ -43,11 +43,19 @@ def distinct_candidates(
             page = store.search(target[None], len(found), offset=len(found))[0]
             exhausted = len(page) < len(found)
             found = found + page
-        for candidate in found:
-            held = nearest.get(candidate.passage.id)
-            if held is None or held.similarity < candidate.similarity:
-                nearest[candidate.passage.id] = candidate
+        _keep_nearest(nearest, found)
     return _distinct(nearest.values(), known)
+
+
+def all_candidates(
+    store: PassageStore, targets: Embedding, limit: int, *, known: Sequence[Candidate] = ()
+) -> list[Candidate]:
+    """The ``limit`` nearest of each target as the store gives them, copies included; arguments as above."""
+    known_ids = {candidate.passage.id for candidate in known}
+    nearest: dict[str, Candidate] = {}
+    for found in store.search(targets, limit + len(known_ids)):
+        _keep_nearest(nearest, (candidate for candidate in found if candidate.passage.id not in known_ids))
+    return sorted(nearest.values(), key=_reading_order)
 
 
 def merge_copies(candidates: Iterable[Candidate]) -> list[Candidate]:
@@ -81,6 +89,14 @@ def merge_copies(candidates: Iterable[Candidate]) -> list[Candidate]:
         replace(leader, copies=leader.copies + tuple(copy.passage for copy in group))
         for leader, group in zip(leaders, copies, strict=True)
     ]
+
+
+def _keep_nearest(nearest: dict[str, Candidate], found: Iterable[Candidate]) -> None:
+    """Add what was found for one target; a passage found for several has its largest similarity."""
+    for candidate in found:
+        held = nearest.get(candidate.passage.id)
+        if held is None or held.similarity < candidate.similarity:
+            nearest[candidate.passage.id] = candidate
 
 
 def _distinct(found: Iterable[Candidate], known: Sequence[Candidate]) -> list[Candidate]:

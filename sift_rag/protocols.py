@@ -113,6 +113,11 @@ class Selector(Protocol):
     ) -> GreedySelection:
         """See ``sift_rag.selection.select_sift``: arrays ``(m, d)``, ``(n, d)`` and ``(g, d)`` in, indices out."""
 
+    def irreducible_variance(
+        self, targets: Embedding, candidates: Embedding, *, given: Embedding | None = None
+    ) -> float:
+        """The posterior variance after all n candidates, on the scale of ``select``."""
+
 
 class Message(NamedTuple):
     """One turn of a chat."""

@@ -12,10 +12,10 @@ from time import perf_counter
 import numpy as np
 
 from sift_rag.errors import DocumentNotFound, NoEvidence
-from sift_rag.pool import distinct_candidates
+from sift_rag.pool import all_candidates, distinct_candidates
 from sift_rag.protocols import Embedder, PassageStore, Selector
 from sift_rag.selection import GreedySelection, SelectorSettings
-from sift_rag.types import Candidate, Embedding, Hit, PassedOver, Retrieval, Timings
+from sift_rag.types import Candidate, Embedding, Hit, Passage, PassedOver, Retrieval, Span, Timings
 
 DEFAULT_K = 5
 DEFAULT_CANDIDATE_LIMIT = 100
@@ -33,13 +33,25 @@ class Retriever:
         *,
         selector: Selector | None = None,
         candidate_limit: int = DEFAULT_CANDIDATE_LIMIT,
+        keep_copies: bool = False,
     ) -> None:
+        """See the class.
+
+        Args:
+            embedder: the one that the collection was made with.
+            store: the collection.
+            selector: how to choose; by default SIFT with the setting for context windows.
+            candidate_limit: how many distinct candidates the choice is made from (for each target), >= 1.
+            keep_copies: let passages that say the same be candidates each for themselves, as a plain vector search
+                does; for comparison.
+        """
         if candidate_limit < 1:
             raise ValueError(f"candidate_limit must be >= 1, but got {candidate_limit}.")
         self.embedder = embedder
         self.store = store
         self.selector: Selector = selector if selector is not None else SelectorSettings()
         self.candidate_limit = candidate_limit
+        self.keep_copies = keep_copies
 
     def retrieve(
         self,
@@ -73,10 +85,14 @@ class Retriever:
 
         started = perf_counter()
         targets = self.embedder.embed_queries([piece for text in questions for piece in self._pieces(text)])
-        known_rows = self.embedder.embed_passages(given_texts)
+        texts = [
+            Candidate(Passage(id=f"given {i}", text=text, source="given", span=Span(0, len(text))), math.nan, row)
+            for i, (text, row) in enumerate(zip(given_texts, self.embedder.embed_passages(given_texts), strict=True))
+        ]
         embedded = perf_counter()
-        known = self._known(given)
-        candidates = distinct_candidates(self.store, targets, max(self.candidate_limit, k), known=known)
+        known = [*self._known(given), *texts]
+        gather = all_candidates if self.keep_copies else distinct_candidates
+        candidates = gather(self.store, targets, max(self.candidate_limit, k), known=known)
         if not candidates:
             raise NoEvidence(
                 f"Collection {self.store.info.name!r} "
@@ -84,13 +100,14 @@ class Retriever:
             )
         searched = perf_counter()
         rows = np.stack([candidate.embedding for candidate in candidates])
-        known_rows = np.concatenate([known_rows, *(candidate.embedding[None] for candidate in known)])
+        known_rows = np.stack([candidate.embedding for candidate in known]) if known else rows[:0]
         selection = self.selector.select(targets, rows, k, given=known_rows)
         selected = perf_counter()
         return Retrieval(
             questions=questions,
             hits=_hits(candidates, selection),
             prior_variance=selection.prior_variance,
+            irreducible_variance=self.selector.irreducible_variance(targets, rows, given=known_rows),
             passed_over=_passed_over(candidates, rows, selection),
             candidates=len(candidates),
             timings_ms=Timings(

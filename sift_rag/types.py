@@ -141,8 +141,15 @@ class Retrieval:
     hits: tuple[Hit, ...]
     prior_variance: float
     """Variance before any hit (after what was ``given``); summed over the questions."""
+    irreducible_variance: float
+    """Variance that would be left after *all* the candidates: what they cannot tell, however many are taken."""
     passed_over: tuple[PassedOver, ...]
     """The nearest candidates that were not chosen, nearest first."""
     candidates: int
     """How many distinct candidates the choice was made from."""
     timings_ms: Timings
+
+    def explained(self, variance: float) -> float:
+        """Share, in [0, 1], of what all the candidates together can tell that is told once ``variance`` is left."""
+        reducible = self.prior_variance - self.irreducible_variance
+        return (self.prior_variance - variance) / reducible if reducible > 0 else 0.0

@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+import numpy as np
+
 from sift_rag.selection.baselines import select_dpp, select_mmr, select_nearest
 from sift_rag.selection.kernels import DEFAULT_LENGTHSCALE, KernelName, check_kernel
+from sift_rag.selection.posterior import posterior_variance
 from sift_rag.selection.sift import GreedySelection, select_sift
 
 
@@ -63,4 +66,15 @@ class SelectorSettings:
             lengthscale=self.lengthscale,
             noise_variance=self.noise_variance,
             given=given,
+        )
+
+    def irreducible_variance(self, targets: Any, candidates: Any, *, given: Any = None) -> float:
+        """σ² after all of ``candidates`` ``(n, d)``, each observed once: O(n² (n + d))."""
+        rows = np.asarray(candidates)
+        return posterior_variance(
+            targets,
+            rows if given is None else np.concatenate([rows, given]),
+            kernel=self.kernel,
+            lengthscale=self.lengthscale,
+            noise_variance=self.noise_variance,
         )

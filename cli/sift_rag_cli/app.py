@@ -1,0 +1,150 @@
+"""The command ``sift-rag``: its subcommands, and what errors and interruptions become."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from sift_rag import errors
+from sift_rag_cli.commands import (
+    ask,
+    chat,
+    collections,
+    delete,
+    doctor,
+    ingest,
+    optimize,
+    search,
+    show,
+    status,
+)
+from sift_rag_cli.commands import list as list_command
+from sift_rag_cli.configuration import load_configuration
+from sift_rag_cli.output import is_terminal, one_line, say, write
+
+EXIT_CODES: Mapping[type[BaseException], int] = {
+    Exception: 1,
+    UnicodeError: 1,  # a ValueError, but never an argument's fault
+    ValueError: 2,
+    errors.ConfigurationError: 2,
+    errors.NoEvidence: 3,
+    errors.StoreUnreachable: 4,
+    errors.StoreInUse: 4,
+    errors.ModelUnavailable: 4,
+    errors.CollectionNotFound: 5,
+    errors.DocumentNotFound: 5,
+    errors.StoreConflict: 6,
+    KeyboardInterrupt: 130,
+    BrokenPipeError: 141,  # what a shell reports for a writer whose reader went away
+}
+"""An error ends the process with the code of its nearest ancestor here. Usage errors of the parser are 2 as well."""
+
+
+def exit_code(error: BaseException) -> int:
+    """The exit code that an error stands for."""
+    return next(EXIT_CODES[kind] for kind in type(error).__mro__ if kind in EXIT_CODES)
+
+
+class _Group(TyperGroup):
+    """Turns what a command raises into one line on stderr and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except (typer.Exit, typer.Abort, typer.TyperException):
+            raise
+        except BrokenPipeError as error:
+            _close_stdout()
+            raise typer.Exit(exit_code(error)) from error
+        except (Exception, KeyboardInterrupt) as error:
+            if ctx.params.get("debug"):
+                traceback.print_exc()
+            say(_message(error))
+            raise typer.Exit(exit_code(error)) from error
+        return result
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "\nInterrupted." if is_terminal(sys.stderr) else "Interrupted."  # after the ^C that the terminal shows
+    if isinstance(error, errors.SiftRagError | ValueError | OSError):
+        return one_line(f"Error: {error}")
+    return one_line(
+        f"Error: {type(error).__name__}: {error}. This is a defect of sift-rag; `sift-rag --debug ...` shows where."
+    )
+
+
+def _close_stdout() -> None:
+    """Let the interpreter's last flush go nowhere, quietly."""
+    sink = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(sink, sys.stdout.fileno())
+    os.close(sink)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        write(f"sift-rag {version('sift-rag')}")
+        raise typer.Exit
+
+
+app = typer.Typer(
+    cls=_Group,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def read_configuration(
+    context: typer.Context,
+    debug: Annotated[
+        bool, typer.Option("--debug", envvar="SIFT_RAG_DEBUG", help="Show the traceback of an error.")
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Answers from your own documents, with passages that are chosen jointly.
+
+    Options are taken from the command line, then from SIFT_RAG_* in the environment, then from sift-rag.toml in the
+    working directory, then from sift-rag.toml in your configuration folder.
+    """
+    del debug, version  # read by _Group, handled by its callback
+    configuration = load_configuration()
+    context.obj = configuration
+    context.default_map = dict(configuration.defaults(_COMMANDS))
+
+
+_COMMANDS: Mapping[str, Callable[..., None]] = {
+    "ingest": ingest.ingest,
+    "search": search.search,
+    "ask": ask.ask,
+    "chat": chat.chat,
+    "status": status.status,
+    "list": list_command.list_documents,
+    "show": show.show_document,
+    "delete": delete.delete,
+    "collections": collections.collections,
+    "doctor": doctor.doctor,
+    "optimize": optimize.optimize,
+}
+for _name, _function in _COMMANDS.items():
+    app.command(_name)(_function)
+
+
+def main() -> None:
+    """The console script."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    app(prog_name="sift-rag")

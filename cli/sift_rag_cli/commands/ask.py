@@ -1,0 +1,105 @@
+"""``sift-rag ask``."""
+
+from contextlib import closing
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sift_rag.errors import ConfigurationError
+from sift_rag_cli import options
+from sift_rag_cli.answers import citations_json, say_dropped, write_sources, write_stream
+from sift_rag_cli.inputs import read_given, read_questions
+from sift_rag_cli.language_model import HOW_TO_GET_AN_ANSWER, open_named_model
+from sift_rag_cli.output import one_line, printable, say, write, write_json
+from sift_rag_cli.retrievals import retrieval_json
+
+if TYPE_CHECKING:
+    from sift_rag.protocols import LanguageModel
+
+
+def ask(
+    context: typer.Context,
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="The question. - reads it from stdin.")],
+    also: Annotated[
+        list[str] | None,
+        typer.Option("--also", metavar="QUESTION", help="A further part, answered together with it. Repeatable."),
+    ] = None,
+    decompose: Annotated[
+        bool,
+        typer.Option(
+            "--decompose",
+            envvar="SIFT_RAG_DECOMPOSE",
+            help="Let the language model write the parts of the question, and show them.",
+        ),
+    ] = False,
+    k: options.K = options.DEFAULT_K,
+    selector: options.Selector = "sift",
+    kernel: options.Kernel = "rbf",
+    lengthscale: options.Lengthscale = options.DEFAULT_LENGTHSCALE,
+    noise_variance: options.NoiseVariance = options.DEFAULT_NOISE_VARIANCE,
+    candidates: options.Candidates = options.DEFAULT_CANDIDATES,
+    given: options.Given = None,
+    model: options.Model = None,
+    base_url: options.BaseUrl = None,
+    system: options.System = None,
+    max_new_tokens: options.MaxNewTokens = options.DEFAULT_MAX_NEW_TOKENS,
+    show_prompt: Annotated[
+        bool, typer.Option("--show-prompt", help="Print the finished prompt in place of the answer.")
+    ] = False,
+    store: options.Store = None,
+    collection: options.Collection = options.DEFAULT_COLLECTION,
+    embedder: options.Embedder = None,
+    json: options.Json = False,
+) -> None:
+    """Answer a question from your documents, with citations.
+
+    Without a language model it prints the finished prompt.
+    """
+    from sift_rag.answering.answer import stream_answer
+    from sift_rag.answering.prompt import build_prompt, render
+    from sift_rag.assembly import open_retriever
+    from sift_rag.selection import SelectorSettings
+
+    asked = read_questions((question, *(also or ())))
+    settings = SelectorSettings(selector, kernel, lengthscale, noise_variance)
+    has_model = model is not None or base_url is not None
+    if decompose and not has_model:
+        raise ConfigurationError("--decompose needs a language model to write the parts: name one with --model.")
+    retriever = open_retriever(store, collection, embedder, selector=settings, candidate_limit=candidates)
+    with closing(retriever.store):
+        language_model = open_named_model(context, model, base_url) if has_model else None
+        parts = _parts(asked, language_model) if decompose and language_model is not None else asked
+        known, known_texts = read_given(given or (), retriever.embedder)
+        retrieval = retriever.retrieve(parts, k, given=known, given_texts=known_texts)
+    passages = [hit.passage for hit in retrieval.hits]
+    prompt = build_prompt(asked, passages, model=language_model, system=system, max_new_tokens=max_new_tokens)
+    say_dropped(prompt)
+    result = retrieval_json(retrieval, collection=collection, selector=settings)
+    result |= {"answer": None, "model": None, "prompt_tokens": prompt.tokens, "citations": []}
+    if language_model is None or show_prompt:
+        if language_model is None:
+            say(f"This is the prompt. {HOW_TO_GET_AN_ANSWER}")
+        text = render(prompt.messages)
+        if json:
+            write_json(result | {"prompt": text})
+        else:
+            write(printable(text))
+        return
+    pieces = stream_answer(language_model, prompt, max_new_tokens=max_new_tokens)
+    answer = "".join(pieces) if json else write_stream(pieces)
+    if json:
+        citations = citations_json(prompt, answer)
+        write_json(result | {"answer": answer, "model": language_model.name, "citations": citations})
+        return
+    write_sources(prompt, answer)
+
+
+def _parts(asked: tuple[str, ...], model: "LanguageModel") -> tuple[str, ...]:
+    """The questions, and the simpler ones that the model takes them apart into."""
+    from sift_rag.answering.questions import decompose
+
+    parts = tuple(dict.fromkeys(part for question in asked for part in decompose(question, model)))
+    for part in parts:
+        if part not in asked:
+            say(f"part: {one_line(part)}")
+    return parts

@@ -1,0 +1,165 @@
+"""``sift-rag ingest``."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sift_rag_cli import options
+from sift_rag_cli.inputs import read_paths
+from sift_rag_cli.output import console, count_of, is_terminal, one_line, say, write_json
+
+if TYPE_CHECKING:
+    from sift_rag.corpus.ingest import IngestReport
+    from sift_rag.corpus.ingest import Progress as IngestProgress
+
+PROBLEMS_SHOWN = 20
+
+
+def ingest(
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH", help="Files and folders. - reads a list of them from stdin.")
+    ],
+    include: Annotated[
+        list[str] | None,
+        typer.Option("--include", metavar="GLOB", envvar="SIFT_RAG_INCLUDE", help="Only files that match. Repeatable."),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option("--exclude", metavar="GLOB", envvar="SIFT_RAG_EXCLUDE", help="No files that match. Repeatable."),
+    ] = None,
+    prune: Annotated[bool, typer.Option("--prune", help="Remove what is no longer in these folders.")] = False,
+    reindex: Annotated[
+        bool, typer.Option("--reindex", help="Embed everything anew; the old vectors serve until the new ones do.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count, but write nothing.")] = False,
+    max_megabytes: Annotated[
+        int,
+        typer.Option("--max-megabytes", metavar="N", min=1, envvar="SIFT_RAG_MAX_MEGABYTES", help="Skip larger files."),
+    ] = 64,
+    text_field: Annotated[
+        str | None,
+        typer.Option(
+            "--text-field",
+            metavar="NAME",
+            envvar="SIFT_RAG_TEXT_FIELD",
+            help="The field of JSON lines, or column of CSV, that holds the text. Default: found by its name.",
+        ),
+    ] = None,
+    store: options.Store = None,
+    collection: options.Collection = options.DEFAULT_COLLECTION,
+    embedder: options.Embedder = None,
+    json: options.Json = False,
+) -> None:
+    """Bring a collection up to date with files and folders.
+
+    What has not changed is left alone. Stopped at any moment and run again, it goes on from there.
+    """
+    from sift_rag.assembly import ingest_paths
+
+    try:
+        with _progress() as progress:
+            report = ingest_paths(
+                read_paths(paths),
+                store=store,
+                collection=collection,
+                embedder=embedder,
+                include=include or (),
+                exclude=exclude or (),
+                prune=prune,
+                reindex=reindex,
+                dry_run=dry_run,
+                max_bytes=max_megabytes * 2**20,
+                text_field=text_field,
+                progress=progress,
+            )
+    except KeyboardInterrupt:
+        say("What went in so far stays in; the same command goes on from there.")
+        raise
+    if json:
+        write_json(_report_json(report))
+    else:
+        _say_report(report, dry_run=dry_run)
+    if not (report.new or report.updated or report.unchanged or report.removed):
+        raise typer.Exit(1)
+
+
+def _say_report(report: "IngestReport", *, dry_run: bool) -> None:
+    for problem in report.problems[:PROBLEMS_SHOWN]:
+        say(f"{one_line(problem.source)}: {one_line(problem.reason)}")
+    hidden = len(report.problems) - PROBLEMS_SHOWN
+    if hidden > 0:
+        say(f"... and {hidden} more: --json lists all")
+    say(
+        f"{count_of(report.passages_added, 'passage')} added, {report.passages_deleted:,} deleted, "
+        f"{report.passages_total:,} in collection '{one_line(report.collection)}' ({report.seconds:.1f} s)"
+    )
+    say(
+        ("Would be: " if dry_run else "")
+        + f"{report.new:,} new, {report.updated:,} updated, {report.unchanged:,} unchanged, "
+        f"{report.removed:,} removed, {report.skipped:,} skipped, {report.failed:,} failed"
+    )
+
+
+def _report_json(report: "IngestReport") -> dict[str, object]:
+    return {
+        "collection": report.collection,
+        "files": {
+            "new": report.new,
+            "updated": report.updated,
+            "unchanged": report.unchanged,
+            "removed": report.removed,
+            "skipped": report.skipped,
+            "failed": report.failed,
+        },
+        "passages": {
+            "added": report.passages_added,
+            "deleted": report.passages_deleted,
+            "total": report.passages_total,
+        },
+        "problems": [{"source": problem.source, "reason": problem.reason} for problem in report.problems],
+        "seconds": round(report.seconds, 3),
+    }
+
+
+@contextmanager
+def _progress() -> "Iterator[Callable[[IngestProgress], None] | None]":
+    """A bar on stderr while a person watches: share of the bytes, files, passages, their rate, time left."""
+    if not is_terminal(sys.stderr):
+        yield None
+        return
+    from rich.progress import BarColumn, Progress, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class _TimeLeft(TimeRemainingColumn):
+        def render(self, task: Task) -> Text:
+            left = super().render(task)
+            return Text.assemble(left, " left") if left.plain else left
+
+    bar = Progress(
+        BarColumn(bar_width=None),
+        TextColumn("{task.percentage:>3.0f}%", markup=False),
+        TextColumn("{task.fields[counts]}", markup=False),
+        TimeElapsedColumn(),
+        _TimeLeft(),
+        console=console(stderr=True),
+        transient=True,
+        expand=True,
+    )
+    with bar:
+        task = bar.add_task("", total=None, counts="loading the embedder")
+
+        def advance(progress: "IngestProgress") -> None:
+            elapsed = bar.tasks[0].elapsed or 0.0
+            rate = f" {progress.passages_done / elapsed:,.0f}/s" if elapsed > 0 else ""
+            bar.update(
+                task,
+                total=progress.bytes_found or None,
+                completed=progress.bytes_done,
+                counts=f"{progress.files_done:,}/{progress.files_found:,} files, "
+                f"{count_of(progress.passages_done, 'passage')}{rate}",
+            )
+
+        yield advance

@@ -1,0 +1,32 @@
+"""``sift-rag list``."""
+
+from contextlib import closing
+from typing import Annotated
+
+import typer
+
+from sift_rag_cli import options
+from sift_rag_cli.output import document_json, human_size, local_time, write_json, write_table
+
+
+def list_documents(
+    prefix: Annotated[
+        str, typer.Argument(metavar="PREFIX", help="Only sources that start with this.", show_default=False)
+    ] = "",
+    store: options.Store = None,
+    collection: options.Collection = options.DEFAULT_COLLECTION,
+    json: options.Json = False,
+) -> None:
+    """List the files of a collection: state, passages, size, when."""
+    from sift_rag.assembly import open_records
+
+    with closing(open_records(store, collection)) as records:
+        documents = list(records.documents(prefix))
+    if json:
+        write_json({"collection": records.info.name, "documents": [document_json(d) for d in documents]})
+        return
+    write_table(
+        ("source", "state", "passages", "size", "ingested"),
+        [(d.source, d.state, str(d.passages), human_size(d.size), local_time(d.ingested_at)) for d in documents],
+        numeric=("passages", "size"),
+    )

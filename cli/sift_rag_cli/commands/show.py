@@ -1,0 +1,42 @@
+"""``sift-rag show``."""
+
+from contextlib import closing
+from typing import Annotated
+
+import typer
+
+from sift_rag.errors import DocumentNotFound
+from sift_rag_cli import options
+from sift_rag_cli.output import count_of, document_json, human_size, local_time, one_line, printable, write, write_json
+from sift_rag_cli.retrievals import heading_path, locate, passage_json
+
+
+def show_document(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="A file's name as `list` gives it.")],
+    store: options.Store = None,
+    collection: options.Collection = options.DEFAULT_COLLECTION,
+    json: options.Json = False,
+) -> None:
+    """Show the record and the passages of one file."""
+    from sift_rag.assembly import open_store
+
+    with closing(open_store(store, collection)) as opened:
+        document = opened.document(source)
+        if document is None:
+            raise DocumentNotFound(
+                f"Collection '{collection}' has no file '{source}'. `sift-rag list` shows what it has."
+            )
+        passages = [candidate.passage for candidate in opened.passages(source)]
+    if json:
+        write_json({**document_json(document), "passages": [passage_json(passage) for passage in passages]})
+        return
+    write(f"{one_line(document.source)}  {document.state}")
+    if document.title:
+        write(f"title     {one_line(document.title)}")
+    write(f"file      {one_line(document.location)} ({human_size(document.size)})")
+    write(f"ingested  {local_time(document.ingested_at)}, {count_of(len(passages), 'passage')}")
+    if document.reason:
+        write(f"reason    {one_line(document.reason)}")
+    for passage in passages:
+        write(f"\n{passage.id}  {locate(passage)}  {heading_path(passage)}".rstrip())
+        write(printable(passage.text.strip("\n")))

@@ -1,0 +1,52 @@
+"""``sift-rag status``."""
+
+from contextlib import closing
+
+from sift_rag_cli import options
+from sift_rag_cli.output import count_of, human_size, local_time, one_line, write, write_json
+
+
+def status(
+    store: options.Store = None,
+    collection: options.Collection = options.DEFAULT_COLLECTION,
+    json: options.Json = False,
+) -> None:
+    """Show what a collection holds, and which files failed and why."""
+    from sift_rag.assembly import default_store, open_records
+
+    with closing(open_records(store, collection)) as records:
+        info, documents = records.info, list(records.documents())
+    ingested = [document for document in documents if document.state == "ingested"]
+    failed = [document for document in documents if document.state == "failed"]
+    pending = [document for document in documents if document.state == "pending"]
+    passages = sum(document.passages for document in documents)  # a file that failed later keeps what it had
+    size = sum(document.size for document in ingested)
+    last = max((document.ingested_at for document in ingested), default="")
+    location = str(store if store is not None else default_store())
+    if json:
+        write_json(
+            {
+                "collection": info.name,
+                "store": location,
+                "embedder": info.embedder,
+                "dimension": info.dimension,
+                "schema_version": info.schema_version,
+                "files": {"ingested": len(ingested), "failed": len(failed), "interrupted": len(pending)},
+                "passages": passages,
+                "bytes": size,
+                "last_ingested_at": last or None,
+                "failed": [{"source": document.source, "reason": document.reason} for document in failed],
+                "interrupted": [document.source for document in pending],
+            }
+        )
+        return
+    write(f"collection  {one_line(info.name)}")
+    write(f"store       {one_line(location)}")
+    write(f"embedder    {one_line(info.embedder)}, {info.dimension} dimensions")
+    write(f"files       {count_of(len(ingested), 'file')} ({human_size(size)}), {count_of(passages, 'passage')}")
+    if last:
+        write(f"last in     {local_time(last)}")
+    for document in failed:
+        write(f"failed      {one_line(document.source)}: {one_line(document.reason)}")
+    for document in pending:
+        write(f"interrupted {one_line(document.source)}: ingest it again to complete it")

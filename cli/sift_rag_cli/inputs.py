@@ -1,0 +1,73 @@
+"""What a person names on the command line, read: questions, paths, what is already known."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sift_rag.errors import UnreadableDocument
+from sift_rag_cli.output import say
+
+if TYPE_CHECKING:
+    from sift_rag.protocols import Embedder
+
+STDIN = "-"
+
+
+def read_questions(arguments: Sequence[str]) -> tuple[str, ...]:
+    """The questions; ``-`` stands for the one on stdin.
+
+    Raises:
+        ValueError: a question is empty or not valid Unicode, or ``-`` stands twice.
+    """
+    if list(arguments).count(STDIN) > 1:
+        raise ValueError("'-' stands for the question on stdin: give it once.")
+    questions = tuple((sys.stdin.read() if argument == STDIN else argument).strip() for argument in arguments)
+    if not all(questions):
+        raise ValueError("The question is empty.")
+    if any("\ud800" <= character <= "\udfff" for question in questions for character in question):
+        raise ValueError("The question is not valid UTF-8.")
+    if len(questions) > 2 and not any(" " in question for question in questions):
+        say(f"{len(questions)} questions of one word each. To ask them as one, put it in quotes.")
+    return questions
+
+
+def read_paths(arguments: Sequence[str]) -> list[Path]:
+    """The paths; ``-`` stands for those on stdin, one a line."""
+    return [
+        Path(name).expanduser()
+        for argument in arguments
+        for name in (_lines(sys.stdin.read()) if argument == STDIN else (argument,))
+    ]
+
+
+def read_given(values: Sequence[str], embedder: Embedder) -> tuple[list[str], list[str]]:
+    """What is already known, as names in the collection and as texts; a file that exists is read, in passages.
+
+    Raises:
+        UnreadableDocument: a file cannot become text.
+    """
+    names = [value for value in values if not Path(value).expanduser().is_file()]
+    files = [Path(value).expanduser() for value in values if value not in names]
+    return names, [text for file in files for text in _passage_texts(file, embedder)]
+
+
+def _passage_texts(file: Path, embedder: Embedder) -> Iterator[str]:
+    """The file as texts that the embedder reads whole."""
+    from sift_rag.corpus.documents import read_document
+    from sift_rag.corpus.passages import split_document
+
+    try:
+        document = read_document(file)
+        for passage in split_document(
+            document, file.name, tokenizer=embedder.tokenizer, max_tokens=embedder.max_tokens, revision=""
+        ):
+            yield passage.embedding_text
+    except UnreadableDocument as error:
+        raise UnreadableDocument(f"{file} cannot be taken as given: {error}.") from error
+
+
+def _lines(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line]

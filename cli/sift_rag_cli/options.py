@@ -1,0 +1,116 @@
+"""The options that commands share, each named once: flag, environment variable, help."""
+
+from typing import Annotated
+
+import typer
+
+from sift_rag_cli.configuration import KernelName, SelectorName
+
+# Equal to what the library uses; written here so that parsing the command line loads no library part.
+DEFAULT_COLLECTION = "documents"
+DEFAULT_EMBEDDER = "all-MiniLM-L6-v2"
+DEFAULT_K = 5
+DEFAULT_CANDIDATES = 100
+DEFAULT_LENGTHSCALE = 0.354
+DEFAULT_NOISE_VARIANCE = 1.0
+DEFAULT_MAX_NEW_TOKENS = 512
+
+Store = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="PATH|URL",
+        envvar="SIFT_RAG_STORE",
+        help="Where the collections are. Default: the user's data folder.",
+    ),
+]
+Collection = Annotated[
+    str,
+    typer.Option("--collection", metavar="NAME", envvar="SIFT_RAG_COLLECTION", help="Which collection."),
+]
+Embedder = Annotated[
+    str | None,
+    typer.Option(
+        "--embedder",
+        metavar="NAME",
+        envvar="SIFT_RAG_EMBEDDER",
+        help=f"Embedding model. Default: the collection's own; {DEFAULT_EMBEDDER} for a new one.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else.")]
+
+K = Annotated[int, typer.Option("-k", metavar="N", min=1, envvar="SIFT_RAG_K", help="How many passages to choose.")]
+Selector = Annotated[
+    SelectorName,
+    typer.Option(
+        "--selector", envvar="SIFT_RAG_SELECTOR", help="How to choose: jointly (sift), or a baseline to compare with."
+    ),
+]
+Kernel = Annotated[
+    KernelName, typer.Option("--kernel", envvar="SIFT_RAG_KERNEL", help="How similarity of passages is measured.")
+]
+Lengthscale = Annotated[
+    float,
+    typer.Option("--lengthscale", metavar="F", envvar="SIFT_RAG_LENGTHSCALE", help="Reach of the rbf kernel."),
+]
+NoiseVariance = Annotated[
+    float,
+    typer.Option(
+        "--noise-variance",
+        metavar="F",
+        envvar="SIFT_RAG_NOISE_VARIANCE",
+        help="How little one passage settles: smaller avoids repetition more, larger is closer to nearest neighbour.",
+    ),
+]
+Candidates = Annotated[
+    int,
+    typer.Option(
+        "--candidates",
+        metavar="N",
+        min=1,
+        envvar="SIFT_RAG_CANDIDATES",
+        help="How many distinct nearest passages to choose from.",
+    ),
+]
+Given = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--given",
+        metavar="FILE|ID",
+        help="Already known: a file, a passage's id, or a source in the collection. Choose what it does not say. "
+        "Repeatable.",
+    ),
+]
+
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="NAME|PATH",
+        envvar="SIFT_RAG_MODEL",
+        help="Language model: a name or folder for transformers, or the endpoint's name for it.",
+    ),
+]
+BaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--base-url",
+        metavar="URL",
+        envvar="SIFT_RAG_BASE_URL",
+        help="An OpenAI-compatible endpoint. Its key comes from SIFT_RAG_API_KEY or OPENAI_API_KEY.",
+    ),
+]
+System = Annotated[
+    str | None,
+    typer.Option("--system", metavar="TEXT", envvar="SIFT_RAG_SYSTEM", help="Instructions in place of the usual ones."),
+]
+MaxNewTokens = Annotated[
+    int,
+    typer.Option(
+        "--max-new-tokens",
+        metavar="N",
+        min=1,
+        envvar="SIFT_RAG_MAX_NEW_TOKENS",
+        help="Longest answer; the prompt gets the rest of the model's context.",
+    ),
+]

@@ -1,0 +1,139 @@
+"""What reaches the two streams: data on stdout, talk on stderr, control characters on neither.
+
+Text that comes from documents, file names, models and stores may hold escape sequences. It passes through
+:func:`printable` or :func:`one_line` before it is shown, and is never read as markup.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, TextIO
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+    from sift_rag.types import Document
+
+# C0 but tab and newline, DEL, C1; the bidirectional embeddings, overrides and isolates, with which a text can be made
+# to show in another order than it is stored; surrogates, which no stream can encode.
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_BREAKS = str.maketrans({"\n": "\\n", "\t": "\\t"})
+
+
+def printable(text: str) -> str:
+    """The text with what could steer a terminal written out in hexadecimal; newlines and tabs stay."""
+    return _UNSAFE.sub(_written_out, text.replace("\r\n", "\n"))
+
+
+def one_line(text: str) -> str:
+    """As :func:`printable`, with newlines and tabs written out as well: for names and cells."""
+    return printable(text).translate(_BREAKS)
+
+
+def _written_out(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def write(text: str = "", *, end: str = "\n") -> None:
+    """Data, as it stands, to stdout."""
+    typer.echo(text + end, nl=False)
+
+
+def say(text: str) -> None:
+    """One remark to stderr."""
+    typer.echo(text, err=True)
+
+
+def write_json(value: Mapping[str, object]) -> None:
+    """One JSON object to stdout. Exact, and safe to show: what :func:`printable` writes out is escaped here."""
+    readable = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    text = json.dumps(value, ensure_ascii=not readable, allow_nan=False, indent=2)
+    write(_UNSAFE.sub(lambda match: match[0] if match[0] < " " else f"\\u{ord(match[0]):04x}", text))
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Whether a person watches."""
+    return stream.isatty()
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A rich console on the stream as it is now, that takes text literally."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, markup=False, highlight=False, emoji=False)
+
+
+def show(*renderables: RenderableType) -> None:
+    """Styled data to a terminal."""
+    to = console()
+    for renderable in renderables:
+        to.print(renderable)
+
+
+def write_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, numeric: Sequence[str] = ()) -> None:
+    """Rows of cells: aligned under a header at a terminal, tab-separated and without one in a pipe.
+
+    Cells are made safe here; none is shortened. Columns named in ``numeric`` are aligned on the right.
+    """
+    if not is_terminal(sys.stdout):
+        for row in rows:
+            write("\t".join(one_line(cell) for cell in row))
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in header:
+        table.add_column(name, justify="right" if name in numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(one_line(cell)) for cell in row))
+    show(table)
+
+
+def bar(fraction: float, width: int) -> str:
+    """A bar of ``width`` cells filled to ``fraction``, in eighths of a cell."""
+    eighths = round(min(max(fraction, 0.0), 1.0) * width * 8) if math.isfinite(fraction) else 0
+    full, rest = divmod(eighths, 8)
+    return ("█" * full + (" ▏▎▍▌▋▊▉"[rest] if rest else "")).ljust(width, "·")
+
+
+def human_size(size: int) -> str:
+    """Bytes as a person reads them."""
+    value = float(size)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" or value >= 10 else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"
+
+
+def local_time(moment: str) -> str:
+    """An ISO 8601 moment as a clock here shows it, to the minute; empty for none."""
+    return datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M") if moment else ""
+
+
+def count_of(number: int, noun: str) -> str:
+    """``1 passage``, ``1,204 passages``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def document_json(document: Document) -> dict[str, object]:
+    """The record of one file."""
+    return {
+        "source": document.source,
+        "state": document.state,
+        "passages": document.passages,
+        "bytes": document.size,
+        "title": document.title,
+        "location": document.location,
+        "ingested_at": document.ingested_at or None,
+        "reason": document.reason or None,
+    }

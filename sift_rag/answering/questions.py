@@ -1,0 +1,96 @@
+"""A question with several sides, taken apart by the language model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from sift_rag.errors import ModelUnsuitable
+from sift_rag.protocols import LanguageModel, Message
+
+INSTRUCTIONS = """\
+Break the question into the {limit} or fewer simpler questions that must be answered to answer it. Each must be \
+understandable by itself. Write one a line, each ending in a question mark, and nothing else. If the question is \
+simple already, repeat it.
+
+Example
+Question: Is the 2023 model cheaper to run than the 2021 one, and is it safer?
+What does the 2023 model cost to run?
+What does the 2021 model cost to run?
+How safe is the 2023 model?
+How safe is the 2021 model?"""
+
+TOKENS_OF_A_PART = 64
+LONGEST_PART = 300
+"""Characters; what is longer is not a question but talk."""
+
+_BOLD = re.compile(r"\*\*(.+?)\*\*")
+_MARKER = re.compile(
+    r"(?:[-*\u2022\u2013\u2014>#]+|\(?\d{1,2}[.):]|\(?[a-z][.)]|(?:sub-?)?(?:question|q)\s*\d*\s*[:.)])(?:\s+|\Z)",
+    re.IGNORECASE,
+)
+_OPENING = "\"'*_`\u201c\u201e\u00ab"
+_CLOSING = "\"'*_`\u201d\u201c\u00bb"
+_QUESTION_MARKS = ("?", "\uff1f", "\u061f")  # Latin, full width, Arabic
+
+
+def decompose(question: str, model: LanguageModel, *, limit: int = 4) -> tuple[str, ...]:
+    """The question itself, then at most ``limit`` simpler ones that it is made of, as targets of one selection.
+
+    The original stays the first target, so that what the parts miss or distort is still looked for. It is alone where
+    the model finds no two parts. The model is stopped as soon as it has written enough.
+
+    Raises:
+        ModelUnavailable: the endpoint does not answer.
+        ModelUnsuitable: the question does not fit the model's context.
+        ValueError: a blank question, or ``limit`` below 1.
+    """
+    question = question.strip()
+    if not question:
+        raise ValueError("The question is blank: there is nothing to take apart.")
+    if limit < 1:
+        raise ValueError(f"limit is {limit}: at least 1 part was expected.")
+    messages = (
+        Message("system", INSTRUCTIONS.format(limit=limit)),
+        Message("user", f"Question: {question}"),
+    )
+    max_new_tokens = TOKENS_OF_A_PART * (limit + 1)
+    tokens = model.count_tokens(messages)
+    if tokens + max_new_tokens > model.context_length:
+        raise ModelUnsuitable(
+            f"To take apart this question takes {tokens + max_new_tokens} tokens, and {model.name!r} has "
+            f"{model.context_length}: shorten the question, or give its parts yourself."
+        )
+    parts: dict[str, str] = {}
+    for line in _lines(model.stream(messages, max_new_tokens=max_new_tokens)):
+        part = _part(line)
+        if part is not None and _same(part) != _same(question):
+            parts.setdefault(_same(part), part)
+        if len(parts) == limit:
+            break
+    return (question, *parts.values()) if len(parts) > 1 else (question,)
+
+
+def _part(line: str) -> str | None:
+    """The question in a line, without list marks and quotes; None for anything else."""
+    text = _BOLD.sub(r"\1", line).strip()
+    while marker := _MARKER.match(text):
+        text = text[marker.end() :]
+    while len(text) > 1 and text[0] in _OPENING and text[-1] in _CLOSING:
+        text = text[1:-1].strip()
+    is_question = text.endswith(_QUESTION_MARKS) and any(map(str.isalnum, text)) and len(text) <= LONGEST_PART
+    return text if is_question else None
+
+
+def _same(question: str) -> str:
+    """Equal for questions that differ in case, blanks and marks only."""
+    return " ".join(re.findall(r"\w+", question.casefold()))
+
+
+def _lines(pieces: Iterator[str]) -> Iterator[str]:
+    """Lines as they become complete. Leaving off early drops ``pieces``, which stops the model."""
+    rest = ""
+    for piece in pieces:
+        *lines, rest = (rest + piece).split("\n")
+        yield from lines
+    yield rest

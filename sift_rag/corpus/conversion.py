@@ -1,0 +1,125 @@
+"""HTML, DOCX, PPTX, EPUB and notebooks, as Markdown. The only module that knows markitdown.
+
+Its converters are called one by one, on bytes in memory. Its front door is not used: that one fetches addresses,
+guesses formats with a model, and runs what plugins are installed.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+import zipfile
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from sift_rag.corpus.formats import Convertible
+from sift_rag.corpus.parts import Part
+from sift_rag.corpus.text import decode, one_line, universal_newlines, without_surrogates
+from sift_rag.errors import UnreadableDocument
+
+if TYPE_CHECKING:
+    from markitdown import DocumentConverter
+
+_ZIPPED = frozenset({"docx", "pptx", "epub"})
+_MAX_UNPACKED = 512 << 20
+_MAX_RATIO = 200
+"""Office files shrink to a tenth, rarely to a fiftieth; a bomb to a thousandth."""
+_RATIO_COUNTS_FROM = 32 << 20
+
+_ENCRYPTED_OFFICE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+"""An office file with a password is an OLE container, no longer a zip."""
+
+_META_CHARSET = re.compile(
+    rb"""<(?:meta[^>]{0,200}charset|\?xml[^>]{0,200}encoding)\s*=\s*["']?\s*([\w.:-]+)""", re.IGNORECASE
+)
+_IMAGE = re.compile(r"!\[([^\]]{0,1000})\]\([^()\s]{0,1000}(?:\s{1,9}\"[^\"]{0,1000}\")?\)")
+_SLIDE = "<!-- Slide number: {} -->"
+
+
+def convert(data: bytes, container: Convertible) -> tuple[str, list[Part]]:
+    """The title that the file states (or nothing), and its text as Markdown: a part a slide for PPTX, else one part.
+
+    Images leave their descriptions. Nothing outside ``data`` is read.
+
+    Raises:
+        UnreadableDocument: a password is asked for, the file is broken, or it would unpack to far more than it is.
+    """
+    if container in _ZIPPED:
+        _check_archive(data)
+    elif container == "html":
+        data = _as_utf8(data)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on how a page is written: no concern of ours
+            title, text = _run(data, container)
+    except Exception as error:  # on a broken file the converters raise whatever their code ran into
+        raise UnreadableDocument(f"conversion failed: {_reason(error)}") from error
+    text = universal_newlines(without_surrogates(text))
+    parts = _slides(text) if container == "pptx" else [Part(text)]
+    cleaned = [Part(_IMAGE.sub(r"\1", part.text).strip(), page=part.page) for part in parts]
+    return one_line(without_surrogates(title)), [part for part in cleaned if part.text]
+
+
+def _run(data: bytes, container: Convertible) -> tuple[str, str]:
+    from markitdown import StreamInfo
+
+    converter = _converters()[container]()
+    info = StreamInfo(extension=f".{container}", charset="utf-8")
+    result = converter.convert(io.BytesIO(data), info)
+    return str(result.title or ""), result.markdown
+
+
+def _converters() -> dict[Convertible, Callable[[], DocumentConverter]]:
+    from markitdown import converters
+
+    return {
+        "html": converters.HtmlConverter,
+        "docx": converters.DocxConverter,
+        "pptx": converters.PptxConverter,
+        "epub": converters.EpubConverter,
+        "ipynb": converters.IpynbConverter,
+    }
+
+
+def _check_archive(data: bytes) -> None:
+    """The sizes an archive declares are those that it is unpacked to at most: reading stops there."""
+    if data.startswith(_ENCRYPTED_OFFICE):
+        raise UnreadableDocument("password-protected, or an old binary office file")
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = archive.infolist()
+    except (zipfile.BadZipFile, ValueError, OverflowError, NotImplementedError) as error:
+        raise UnreadableDocument(f"broken archive: {_reason(error)}") from error
+    if any(member.flag_bits & 1 for member in members):
+        raise UnreadableDocument("password-protected")
+    unpacked = sum(member.file_size for member in members)
+    if unpacked > _MAX_UNPACKED or (unpacked > _RATIO_COUNTS_FROM and unpacked > _MAX_RATIO * len(data)):
+        raise UnreadableDocument(f"would unpack to {unpacked >> 20} MB from {len(data) / (1 << 20):.1f} MB")
+
+
+def _as_utf8(data: bytes) -> bytes:
+    """HTML in UTF-8: from the encoding that it declares, if it is not that already."""
+    declared = _META_CHARSET.search(data[:2048])
+    if declared:
+        try:
+            return data.decode(declared[1].decode("ascii")).encode()
+        except (LookupError, UnicodeError):
+            pass  # declared wrongly: what it is decides
+    return decode(data).encode()
+
+
+def _slides(text: str) -> list[Part]:
+    """One part a slide, at the markers that markitdown numbers from 1."""
+    parts: list[Part] = []
+    number, rest = 1, text.removeprefix(_SLIDE.format(1))
+    while rest:
+        slide, _, rest = rest.partition(f"{_SLIDE.format(number + 1)}\n")
+        parts.append(Part(slide, page=number))
+        number += 1
+    return parts
+
+
+def _reason(error: Exception) -> str:
+    message = one_line(str(error))
+    return f"{type(error).__name__}: {message[:120]}" if message else type(error).__name__

@@ -1,0 +1,204 @@
+"""How a file becomes text: read once, recognised, and taken apart into the parts that its format has."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from pathlib import Path
+
+from sift_rag.corpus.formats import CONTAINERS, SYNTAXES, UNSUPPORTED, Container, Syntax
+from sift_rag.corpus.headings import find_headings
+from sift_rag.corpus.parts import PART_BREAK, Part
+from sift_rag.corpus.rows import Rows
+from sift_rag.corpus.text import decode, one_line, valid_name
+from sift_rag.errors import SkippedDocument, UnreadableDocument
+
+DEFAULT_MAX_BYTES = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """What the file system says of a file: equal states mean that it was not written in between."""
+
+    size: int
+    modified_ns: int
+    changed_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceDocument:
+    """A file as text."""
+
+    content_hash: str
+    """BLAKE2b of its bytes, 64 hexadecimal digits."""
+    state: FileState
+    title: str
+    """The one that it states, else its first heading of level 1, else its name without the suffix."""
+    syntax: Syntax
+    parts: Iterable[Part]
+    """At least one, each with text; may be iterated again. For JSON lines and CSV each row is read as it is asked for,
+    and one that cannot be read raises ``UnreadableDocument`` there."""
+
+
+def stat_file(path: Path) -> FileState:
+    """The state of a file, links followed.
+
+    Raises:
+        UnreadableDocument: there is none, or it may not be looked at.
+    """
+    try:
+        return _state(path.stat())
+    except OSError as error:
+        raise _unreadable(error) from error
+
+
+def read_document(path: Path, *, max_bytes: int = DEFAULT_MAX_BYTES, text_field: str | None = None) -> SourceDocument:
+    """A file as text, with a state and a hash that belong to that text.
+
+    Memory: the file's bytes and their text, so at most a few times ``max_bytes``.
+
+    Args:
+        path: a regular file, or a link to one.
+        max_bytes: larger files are not opened.
+        text_field: the field or column of JSON lines and CSV that is the text; None: see ``rows.TEXT_FIELDS``.
+
+    Raises:
+        SkippedDocument: empty, binary, too large, of a format that is not read, or not a regular file.
+        UnreadableDocument: it should be readable and is not; the message says why.
+    """
+    suffix = path.suffix.lower()
+    data, state = _read_unchanged(path, max_bytes, opened=suffix not in UNSUPPORTED)
+    if not data.strip():
+        raise SkippedDocument("empty")
+    container: Container | None = CONTAINERS.get(suffix) or ("pdf" if data.startswith(b"%PDF-") else None)
+    title, syntax, parts = _taken_apart(data, container, SYNTAXES.get(suffix, "plain"), text_field)
+    if next(iter(parts), None) is None:
+        raise SkippedDocument("no text in it (a scan?)" if container == "pdf" else "empty")
+    return SourceDocument(
+        content_hash=blake2b(data, digest_size=32).hexdigest(),
+        state=state,
+        title=_shortened(title or _first_heading(parts, syntax) or one_line(valid_name(path.stem))),
+        syntax=syntax,
+        parts=parts,
+    )
+
+
+def _read_unchanged(path: Path, max_bytes: int, *, opened: bool) -> tuple[bytes, FileState]:
+    """The bytes of a file, and its state both before and after they were read."""
+    try:
+        state = path.stat()
+        if not stat.S_ISREG(state.st_mode):  # before it is opened: to open a pipe or a device is to use it
+            raise SkippedDocument(f"{_kind(state.st_mode)}, not a file")
+        if not opened:
+            raise SkippedDocument(f"unsupported format ({path.suffix.lower()})")
+        for _ in range(2):
+            with open(path, "rb", opener=_open_at_once) as file:
+                before = os.fstat(file.fileno())
+                if before.st_size > max_bytes:
+                    raise SkippedDocument(f"larger than {_megabytes(max_bytes)}: {_megabytes(before.st_size)}")
+                data = file.read(before.st_size + 1)
+                after = os.fstat(file.fileno())
+            if _state(before) == _state(after) and len(data) == before.st_size:
+                return data, _state(after)
+    except OSError as error:
+        raise _unreadable(error) from error
+    raise UnreadableDocument("changed while it was being read; ingest again")
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Opens without waiting, should the file have become a pipe since it was looked at."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _state(status: os.stat_result) -> FileState:
+    return FileState(size=status.st_size, modified_ns=status.st_mtime_ns, changed_ns=status.st_ctime_ns)
+
+
+def _kind(mode: int) -> str:
+    if stat.S_ISDIR(mode):
+        return "a folder"
+    if stat.S_ISFIFO(mode):
+        return "a named pipe"
+    return "a socket" if stat.S_ISSOCK(mode) else "a device"
+
+
+def _unreadable(error: OSError) -> UnreadableDocument:
+    if error.errno in {errno.ENOENT, errno.ENOTDIR}:
+        return UnreadableDocument("no such file: it disappeared, or a link leads nowhere")
+    if error.errno in {errno.EACCES, errno.EPERM}:
+        return UnreadableDocument("permission denied")
+    return UnreadableDocument(f"cannot be read: {error.strerror or error}")
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / (1 << 20):.3g} MB"
+
+
+def _taken_apart(
+    data: bytes, container: Container | None, syntax: Syntax, text_field: str | None
+) -> tuple[str, Syntax, Iterable[Part]]:
+    """The stated title, the syntax of the text, and its parts. Converters are imported once they are needed."""
+    match container:
+        case None:
+            title, parts = _plain(decode(data), syntax)
+            return title, syntax, parts
+        case "jsonl" | "csv":
+            return "", "plain", Rows(decode(data), container, text_field)
+        case "pdf":
+            from sift_rag.corpus.pdf import read_pdf
+
+            title, pages = read_pdf(data)
+            return title, "plain", _placed(pages)
+        case _:
+            from sift_rag.corpus.conversion import convert
+
+            title, parts = convert(data, container)
+            return title, "markdown", _placed(parts)
+
+
+def _placed(parts: Iterable[Part]) -> list[Part]:
+    """With each part's start in the document's text."""
+    placed: list[Part] = []
+    start = 0
+    for part in parts:
+        placed.append(replace(part, start=start))
+        start += len(part.text) + len(PART_BREAK)
+    return placed
+
+
+_FRONT_MATTER_BEGINS = re.compile(r"---[ \t]*\n(?:[ \t]*\n|#[^\n]*\n)*[\w-]+[ \t]*:")
+_FRONT_MATTER_ENDS = re.compile(r"^(?:---|\.\.\.)[ \t]*$\n?", re.MULTILINE)
+_STATED_TITLE = re.compile(r"^title[ \t]*:[ \t]*(?P<quote>[\"']?)(?P<title>[^|>\n].*?)(?P=quote)[ \t]*$", re.MULTILINE)
+_LATEX_TITLE = re.compile(
+    r"^[^%\n]*\\title\s{0,9}(?:\[[^\]]{0,200}\])?\s{0,9}\{((?:[^{}]|\{[^{}]{0,200}\}){0,500})\}", re.MULTILINE
+)
+
+
+def _plain(text: str, syntax: Syntax) -> tuple[str, list[Part]]:
+    """The stated title and the one part of a text file; a Markdown file's front matter is not part of it."""
+    title, line = "", 1
+    if syntax == "markdown" and _FRONT_MATTER_BEGINS.match(text) and (end := _FRONT_MATTER_ENDS.search(text, 4)):
+        front = text[: end.end()]
+        stated = _STATED_TITLE.search(front)
+        title = one_line(stated["title"]) if stated else ""
+        text, line = text[end.end() :], 1 + front.count("\n")
+    elif syntax == "latex" and (stated := _LATEX_TITLE.search(text)):
+        title = one_line(stated[1])
+    return title, [Part(text, line=line)] if text.strip() else []
+
+
+def _first_heading(parts: Iterable[Part], syntax: Syntax) -> str:
+    """The first heading of level 1 near the beginning, where headings are what titles are."""
+    if syntax not in {"markdown", "rst"}:
+        return ""
+    beginning = next(iter(parts)).text[: 1 << 16]
+    return next((heading.title for heading in find_headings(beginning, syntax) if heading.level == 1), "")
+
+
+def _shortened(title: str) -> str:
+    return title if len(title) <= 200 else f"{title[:199]}…"  # it goes before every passage

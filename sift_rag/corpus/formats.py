@@ -1,0 +1,70 @@
+"""Which suffix stands for which format."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+Syntax: TypeAlias = Literal[
+    "plain",
+    "markdown",
+    "rst",
+    "latex",
+    "c",
+    "cpp",
+    "go",
+    "java",
+    "javascript",
+    "python",
+    "rust",
+    "tsx",
+    "typescript",
+]
+"""What a text is written in: decides where it may be cut, and what its headings are."""
+
+Convertible: TypeAlias = Literal["html", "docx", "pptx", "epub", "ipynb"]
+"""What becomes Markdown."""
+
+Container: TypeAlias = Literal["pdf", "jsonl", "csv"] | Convertible
+"""A format whose text must be got out first."""
+
+SYNTAXES: dict[str, Syntax] = {
+    **dict.fromkeys((".md", ".markdown", ".mdown", ".mdx", ".mkd", ".qmd", ".rmd"), "markdown"),
+    **dict.fromkeys((".rst", ".rest"), "rst"),
+    **dict.fromkeys((".tex", ".latex"), "latex"),
+    **dict.fromkeys((".c", ".h"), "c"),
+    **dict.fromkeys((".cc", ".cpp", ".cu", ".cxx", ".hh", ".hpp", ".hxx"), "cpp"),
+    ".go": "go",
+    ".java": "java",
+    **dict.fromkeys((".cjs", ".js", ".jsx", ".mjs"), "javascript"),
+    **dict.fromkeys((".py", ".pyi", ".pyw"), "python"),
+    ".rs": "rust",
+    ".tsx": "tsx",
+    **dict.fromkeys((".cts", ".mts", ".ts"), "typescript"),
+}
+"""Any other suffix: plain text, if the bytes are text."""
+
+CONTAINERS: dict[str, Container] = {
+    ".pdf": "pdf",
+    **dict.fromkeys((".html", ".htm", ".xhtml"), "html"),
+    ".docx": "docx",
+    ".pptx": "pptx",
+    ".epub": "epub",
+    ".ipynb": "ipynb",
+    **dict.fromkeys((".jsonl", ".ndjson"), "jsonl"),
+    **dict.fromkeys((".csv", ".tsv"), "csv"),
+}
+
+# fmt: off
+UNSUPPORTED = frozenset(
+    (
+        ".7z", ".aac", ".ai", ".avi", ".avif", ".bmp", ".br", ".bz2", ".class", ".db", ".deb", ".dll", ".dmg", ".doc",
+        ".docm", ".dylib", ".eot", ".exe", ".flac", ".gif", ".gz", ".heic", ".ico", ".iso", ".jar", ".jpeg", ".jpg",
+        ".key", ".lz4", ".m4a", ".mkv", ".mobi", ".mov", ".mp3", ".mp4", ".mpg", ".msi", ".node", ".npy", ".npz",
+        ".numbers", ".o", ".odp", ".ods", ".odt", ".ogg", ".onnx", ".otf", ".pages", ".parquet", ".pickle", ".pkl",
+        ".png", ".ppt", ".psd", ".pt", ".pth", ".pyc", ".pyd", ".pyo", ".rar", ".rpm", ".rtf", ".safetensors", ".so",
+        ".sqlite", ".sqlite3", ".svg", ".tar", ".tgz", ".tif", ".tiff", ".ttf", ".wasm", ".wav", ".webm", ".webp",
+        ".whl", ".woff", ".woff2", ".xls", ".xlsb", ".xlsm", ".xlsx", ".xz", ".zip", ".zst",
+    )
+)
+# fmt: on
+"""Known not to be text, or only in name: not even opened."""

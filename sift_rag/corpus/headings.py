@@ -1,0 +1,171 @@
+"""Where the headings of a text stand, by what it is written in."""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from functools import cache
+from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+from sift_rag.corpus.formats import Syntax
+from sift_rag.corpus.text import one_line
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
+
+
+class Heading(NamedTuple):
+    """Holds from ``start`` until the next heading of its level or of one further out."""
+
+    start: int
+    """Character that its first line begins at."""
+    end: int
+    """One past its last line."""
+    level: int
+    """1 is the outermost."""
+    title: str
+    """Empty where a section ends and no other begins (code after a function)."""
+
+
+def find_headings(text: str, syntax: Syntax) -> list[Heading]:
+    """In the order of the text; none for a syntax whose headings are not known. ``O(len(text))``."""
+    finder = _FINDERS.get(syntax)
+    return list(finder(text)) if finder else []
+
+
+_SEGMENT = 1 << 20
+"""Characters of Markdown parsed at once: a parsed document takes some thirty times the memory of its text."""
+
+_FENCE = re.compile(r"^ {0,3}(?:```|~~~)", re.MULTILINE)
+_TOP_LEVEL_BREAK = re.compile(r"\n\n(?=# )")
+
+
+def _markdown(text: str) -> Iterator[Heading]:
+    start = 0
+    while start < len(text):
+        end = _segment_end(text, start)
+        segment = text[start:end]
+        lines = _line_starts(segment)
+        tokens = _markdown_parser().parse(segment)
+        for opening, content in pairwise(tokens):
+            if opening.type == "heading_open" and opening.level == 0 and opening.map and (title := _rendered(content)):
+                first, last = opening.map
+                yield Heading(start + lines[first], start + lines[last], int(opening.tag[1]), title)
+        start = end
+
+
+def _segment_end(text: str, start: int) -> int:
+    """The end of the text if it is near, else a top-level heading outside fenced code."""
+    if len(text) - start <= _SEGMENT:
+        return len(text)
+    fences, counted = 0, start
+    for match in _TOP_LEVEL_BREAK.finditer(text, start + _SEGMENT):
+        fences += len(_FENCE.findall(text, counted, match.end()))
+        counted = match.end()
+        if fences % 2 == 0:
+            return match.end()
+    return len(text)
+
+
+@cache
+def _markdown_parser() -> MarkdownIt:
+    from markdown_it import MarkdownIt
+
+    return MarkdownIt("commonmark").disable("inline")
+
+
+@cache
+def _inline_parser() -> MarkdownIt:
+    from markdown_it import MarkdownIt
+
+    return MarkdownIt("commonmark")
+
+
+def _rendered(heading: Token) -> str:
+    """The words of a heading, without the marks of emphasis, links and code."""
+    parsed = _inline_parser().parseInline(heading.content)
+    children = [child for token in parsed for child in token.children or ()]
+    return one_line("".join(" " if child.type == "softbreak" else child.content for child in children))
+
+
+_RST_LINE = re.compile(r"([!-/:-@\[-`{-~])\1{1,}")
+"""Punctuation, repeated."""
+
+
+def _rst(text: str) -> Iterator[Heading]:
+    lines = text.split("\n")
+    starts = _line_starts(text)
+    levels: dict[tuple[str, bool], int] = {}
+    for number in range(1, len(lines)):
+        under, title = lines[number].rstrip(), lines[number - 1].strip()
+        if not title or not _RST_LINE.fullmatch(under) or _RST_LINE.fullmatch(title):
+            continue
+        over = number >= 2 and lines[number - 2].rstrip() == under
+        # A title that is not overlined stands at the margin, and its line is as long as it is (a wide character may
+        # count twice: the shorter count is asked for).
+        if len(under) < len(title) or (not over and lines[number - 1][0].isspace()):
+            continue
+        if not over and number >= 2 and lines[number - 2].strip():
+            continue
+        level = levels.setdefault((under[0], over), len(levels) + 1)
+        yield Heading(starts[number - 2 if over else number - 1], starts[number + 1], level, one_line(title))
+
+
+_LATEX = re.compile(
+    r"^[^%\n]*?(\\(part|chapter|section|subsection|subsubsection|paragraph)\*?\s{0,9}(?:\[[^\]]{0,200}\])?\s{0,9}"
+    r"\{((?:[^{}]|\{[^{}]{0,200}\}){0,500})\})",
+    re.MULTILINE,
+)
+_LATEX_LEVELS = {"part": 1, "chapter": 2, "section": 3, "subsection": 4, "subsubsection": 5, "paragraph": 6}
+
+
+def _latex(text: str) -> Iterator[Heading]:
+    for match in _LATEX.finditer(text):
+        if title := one_line(match[3]):
+            yield Heading(match.start(1), match.end(1), _LATEX_LEVELS[match[2]], title)
+
+
+def _python(text: str) -> Iterator[Heading]:
+    """Classes and functions, by name."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an odd escape sequence in a document is no concern of ours
+            tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return
+    starts = _line_starts(text)
+    found: list[Heading] = []
+    nodes: list[tuple[ast.AST, int]] = [(tree, 1)]
+    while nodes:
+        node, level = nodes.pop()
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.expr):
+                continue
+            if isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                first = min([child.lineno, *(decorator.lineno for decorator in child.decorator_list)])
+                body = max(child.body[0].lineno, child.lineno + 1)  # "def f(): pass" has none of its own
+                found.append(Heading(starts[first - 1], starts[body - 1], level, child.name))
+                end = child.end_lineno or child.lineno
+                if end < len(starts):
+                    found.append(Heading(starts[end], starts[end], level, ""))
+                nodes.append((child, level + 1))
+            else:
+                nodes.append((child, level))
+    # Where several ends and a beginning meet: ends first, the innermost of them before the others.
+    yield from sorted(found, key=lambda heading: (heading.start, heading.title != "", -heading.level))
+
+
+def _line_starts(text: str) -> list[int]:
+    return [0, *accumulate(len(line) + 1 for line in text.split("\n"))]
+
+
+_FINDERS: dict[Syntax, Callable[[str], Iterator[Heading]]] = {
+    "markdown": _markdown,
+    "rst": _rst,
+    "latex": _latex,
+    "python": _python,
+}

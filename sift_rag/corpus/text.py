@@ -1,0 +1,69 @@
+"""Bytes that are text, as text."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import re
+
+from sift_rag.errors import SkippedDocument, UnreadableDocument
+
+_BYTE_ORDER_MARKS = (  # UTF-32 first: its little-endian mark begins with that of UTF-16
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+)
+_SNIFFED = 8192
+"""Bytes that tell text from binary; git looks at as many for a NUL."""
+
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_CONTROLS = bytes(range(7)) + bytes(range(14, 27)) + bytes(range(28, 32))
+"""Those that no text file holds; tabs, line and page breaks, bells and escape sequences do occur."""
+
+
+def decode(data: bytes) -> str:
+    r"""The text of a file in UTF-8, or in UTF-16 or UTF-32 with a byte order mark; every line end as ``\n``.
+
+    Raises:
+        SkippedDocument: it is not text.
+        UnreadableDocument: it is text, but broken or in another encoding.
+    """
+    encoding = next((name for mark, name in _BYTE_ORDER_MARKS if data.startswith(mark)), "utf-8")
+    if encoding.startswith("utf-8") and b"\0" in data[:_SNIFFED]:
+        raise SkippedDocument("binary")
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        if encoding == "utf-8" and _looks_binary(data[:_SNIFFED]):
+            raise SkippedDocument("binary") from error
+        name = "UTF-8" if encoding.startswith("utf-8") else encoding.upper()
+        position = error.start + (len(codecs.BOM_UTF8) if encoding == "utf-8-sig" else 0)
+        raise UnreadableDocument(f"invalid {name} at byte {position} (0x{data[position]:02x})") from error
+    return universal_newlines(text)
+
+
+def universal_newlines(text: str) -> str:
+    r"""With ``\r\n`` and ``\r`` as ``\n``."""
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
+def without_surrogates(text: str) -> str:
+    """With U+FFFD for halves of characters, which cannot be stored: escapes in JSON, damaged strings in a PDF."""
+    return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
+
+
+def one_line(text: str) -> str:
+    """With every run of white space as one space: fit for a title."""
+    return " ".join(text.split())
+
+
+def valid_name(name: str) -> str:
+    r"""A file name as valid Unicode: bytes that are none are written ``\xff``."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def _looks_binary(sample: bytes) -> bool:
+    """Whether over 2 % are control characters: of random bytes, 11 % are."""
+    return len(sample) - len(sample.translate(None, _CONTROLS)) > len(sample) / 50

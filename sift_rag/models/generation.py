@@ -1,0 +1,141 @@
+"""Greedy decoding as an iterator: tokens as the model makes them, text as its characters become complete."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Iterator, Sequence
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, cast
+
+from sift_rag.errors import ModelUnsuitable
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+def stop_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Ends of text as the model and as the tokenizer name them: for many chat models they differ, and both count."""
+    stated = getattr(model.generation_config, "eos_token_id", None)
+    tokens = stated if isinstance(stated, list) else [stated]
+    return sorted({token for token in (*tokens, tokenizer.eos_token_id) if isinstance(token, int)})
+
+
+def generate_tokens(
+    model: PreTrainedModel, prompt: Sequence[int], stops: Sequence[int], max_new_tokens: int
+) -> Iterator[int]:
+    """At most ``max_new_tokens`` ids, up to the first of ``stops``, which is left out.
+
+    transformers can only push tokens, so the model runs in a thread. It starts with the first ``next`` and ends with
+    the iterator: by the last token, an error, which is raised here, or ``close``, which waits for the token in hand.
+
+    Raises:
+        ModelUnsuitable: the device's memory is too small for this prompt.
+    """
+    import torch
+    from transformers import GenerationConfig
+
+    ids = torch.tensor([list(prompt)], device=model.device)
+    relay = _Relay()
+    make_settings: Any = GenerationConfig  # transformers leaves both unannotated
+    generate: Any = model.generate
+    settings = make_settings(
+        max_new_tokens=max_new_tokens, do_sample=False, eos_token_id=list(stops) or None, pad_token_id=[*stops, 0][0]
+    )
+
+    def work() -> None:
+        try:
+            generate(input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=settings, streamer=relay)
+        except BaseException as error:  # noqa: BLE001 - carried to the thread that reads, and raised there
+            relay.finish(error)
+        else:
+            relay.finish(None)
+
+    thread = threading.Thread(target=work, name="sift-rag-generation", daemon=True)
+    thread.start()
+    try:
+        for token in relay.tokens():
+            if token not in stops:
+                yield token
+    except torch.OutOfMemoryError as error:
+        raise ModelUnsuitable(
+            f"A prompt of {len(prompt)} tokens does not fit the memory of {str(model.device)!r}: "
+            "ask for fewer passages, or choose a smaller model."
+        ) from error
+    finally:
+        relay.cancel()
+        thread.join()
+
+
+def decode_stream(tokenizer: PreTrainedTokenizerBase, tokens: Iterator[int]) -> Iterator[str]:
+    """Pieces of whole characters, together exactly the decoding of all tokens.
+
+    O(n^2) in the number of tokens, and still nothing beside the model that makes them.
+    """
+    ids: list[int] = []
+    text = ""
+    sent = 0
+    for token in tokens:
+        ids.append(token)
+        text = cast("str", tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+        if len(text) > sent and not text.endswith("\N{REPLACEMENT CHARACTER}"):  # the mark of half a character
+            yield text[sent:]
+            sent = len(text)
+    if len(text) > sent:
+        yield text[sent:]
+
+
+def until_stop(stops: Collection[str], pieces: Iterator[str]) -> Iterator[str]:
+    """The pieces up to the first of ``stops``, which is left out; holds back what may yet become one."""
+    held = ""
+    for piece in pieces:
+        held += piece
+        found = [at for stop in stops if (at := held.find(stop)) >= 0]
+        if found:
+            held = held[: min(found)]
+            break
+        beginnings = [size for stop in stops for size in range(1, len(stop)) if held.endswith(stop[:size])]
+        ready = len(held) - max(beginnings, default=0)
+        if ready:
+            yield held[:ready]
+        held = held[ready:]
+    if held:
+        yield held
+
+
+class _Cancelled(Exception):
+    """Ends generation from within: nobody reads the tokens any more."""
+
+
+class _Relay:
+    """Carries tokens from the thread that generates to the one that reads; transformers' streamer protocol."""
+
+    def __init__(self) -> None:
+        self._queue: SimpleQueue[int | BaseException | None] = SimpleQueue()
+        self._cancelled = threading.Event()
+        self._prompt_is_next = True
+
+    def put(self, value: torch.Tensor) -> None:
+        """Called with the prompt, then with each new token."""
+        if self._cancelled.is_set():
+            raise _Cancelled
+        if self._prompt_is_next:
+            self._prompt_is_next = False
+            return
+        for token in value.flatten().tolist():
+            self._queue.put(token)
+
+    def end(self) -> None:
+        """Nothing: the end is told by ``finish``, which is reached by errors too."""
+
+    def finish(self, error: BaseException | None) -> None:
+        self._queue.put(error)
+
+    def cancel(self) -> None:
+        self._cancelled.set()
+
+    def tokens(self) -> Iterator[int]:
+        while (item := self._queue.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item

@@ -1,0 +1,140 @@
+"""Language model in this process: any causal model that transformers can load, from safetensors and without its code.
+
+``weights.py`` gets and judges the files, ``chat.py`` makes a chat's tokens, ``generation.py`` decodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from sift_rag.devices import default_device, native_dtype
+from sift_rag.errors import ModelError, ModelUnsuitable
+from sift_rag.hub import model_folder
+from sift_rag.models.chat import PLAIN_STOPS, encode_chat
+from sift_rag.models.generation import decode_stream, generate_tokens, stop_tokens, until_stop
+from sift_rag.models.weights import context_length, require_causal, require_safetensors
+from sift_rag.protocols import Message
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+def load_local_model(name_or_path: str, *, device: str | None = None) -> LocalModel:
+    """Load a model for greedy decoding: equal prompts give equal answers.
+
+    A model in the local cache is used as it is there: the hub is asked only for a model that is missing.
+
+    Args:
+        name_or_path: a folder, or a name on the hub.
+        device: ``cpu``, ``cuda``, ``mps``, ...; by default the GPU where there is one.
+
+    Raises:
+        ModelUnavailable: no such folder, or a model that is neither cached nor to be fetched now.
+        ModelUnsuitable: not a causal language model, no safetensors, code of its own, or too large for the device.
+    """
+    folder = model_folder(name_or_path)
+    device = device or default_device()
+    with _quiet_transformers():
+        model, tokenizer = _load(folder, name_or_path, device)
+    return LocalModel(name_or_path, model, tokenizer)
+
+
+class LocalModel:
+    """See ``sift_rag.protocols.LanguageModel``. ``count_tokens`` is exact.
+
+    The weights are only read; streams may run at the same time.
+    """
+
+    def __init__(self, name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+        self.name = name
+        self.context_length = context_length(model.config)
+        self._model = model
+        self._tokenizer = tokenizer
+        self._stop_tokens = stop_tokens(model, tokenizer)
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        """Tokens of exactly what ``stream`` reads."""
+        return len(self._encode(messages))
+
+    def stream(self, messages: Sequence[Message], *, max_new_tokens: int) -> Iterator[str]:
+        """The answer, piece by piece. Closing the iterator stops the model.
+
+        Fewer than ``max_new_tokens`` come where the context ends first.
+
+        Raises:
+            ModelUnsuitable: the device's memory is too small for this prompt, or the chat template refuses it.
+            ValueError: no messages, no new tokens asked for, or a prompt that fills the context.
+        """
+        if max_new_tokens < 1:
+            raise ValueError(f"max_new_tokens is {max_new_tokens}: an answer needs at least 1.")
+        prompt = self._encode(messages)
+        room = self.context_length - len(prompt)
+        if room < 1:
+            raise ValueError(
+                f"The prompt has {len(prompt)} tokens, and {self.name!r} takes {self.context_length} with the answer: "
+                "shorten the prompt."
+            )
+        tokens = generate_tokens(self._model, prompt, self._stop_tokens, min(max_new_tokens, room))
+        pieces = decode_stream(self._tokenizer, tokens)
+        return pieces if self._tokenizer.chat_template else until_stop(PLAIN_STOPS, pieces)
+
+    def _encode(self, messages: Sequence[Message]) -> list[int]:
+        return encode_chat(self._tokenizer, messages, name=self.name)
+
+
+def _load(folder: Path, name: str, device: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    local = {"local_files_only": True, "trust_remote_code": False}
+    part = "config.json"
+    try:
+        config = AutoConfig.from_pretrained(folder, **local)
+        require_causal(config, name)
+        require_safetensors(folder, name)
+        part = "tokenizer"
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, **local)
+        part = "weights"
+        load: Any = (
+            AutoModelForCausalLM.from_pretrained
+        )  # with output_loading_info it gives a pair; its types know none
+        model, loaded = load(
+            folder, config=config, dtype=native_dtype(device), use_safetensors=True, output_loading_info=True, **local
+        )
+        model = model.to(device).eval()
+    except torch.OutOfMemoryError as error:
+        raise ModelUnsuitable(
+            f"The model {name!r} does not fit the memory of {device!r}: choose a smaller one, or another device."
+        ) from error
+    except ModelError:
+        raise
+    except Exception as error:  # files can be broken in every way, and each library in the stack has errors of its own
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        raise ModelUnsuitable(f"The {part} of {name!r} cannot be loaded: {reason}") from error
+    absent = loaded["missing_keys"] or loaded["mismatched_keys"]
+    if absent:
+        raise ModelUnsuitable(
+            f"The weights of {name!r} lack {len(absent)} of the tensors that its config.json asks for, which would be "
+            "filled with noise: get the complete model."
+        )
+    return cast("PreTrainedModel", model), tokenizer
+
+
+@contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """No progress bar and no load report on stderr: what matters of them becomes an error."""
+    from transformers.utils import logging as transformers_logging
+
+    logging: Any = transformers_logging  # it is not annotated
+    bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()

@@ -1,0 +1,135 @@
+"""A collection in this process's memory: slow, obvious, and what every other store must agree with.
+
+Nothing outlives the process. A search costs O(m n d).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import replace
+
+from sift_rag.errors import StoreError
+from sift_rag.stores.validation import check_documents, check_info, check_page, check_passages, unit_rows
+from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Passage
+
+
+class MemoryStore:
+    """A ``PassageStore`` of dictionaries; ``durable`` is the one promise that it cannot keep."""
+
+    def __init__(self, info: CollectionInfo) -> None:
+        check_info(info)
+        self._info = info
+        self._passages: dict[str, Passage] = {}
+        self._embeddings: dict[str, Embedding] = {}
+        self._documents: dict[str, Document] = {}
+        self._closed = False
+
+    @property
+    def info(self) -> CollectionInfo:
+        """See ``PassageStore``; readable after ``close`` too."""
+        return self._info
+
+    def count(self) -> int:
+        """See ``PassageStore``."""
+        self._check_open()
+        return len(self._passages)
+
+    def search(self, targets: Embedding, limit: int, *, offset: int = 0) -> list[list[Candidate]]:
+        """See ``PassageStore``."""
+        self._check_open()
+        check_page(limit, offset)
+        return [
+            [self._candidate(*entry) for entry in self._ranking(row)[offset : offset + limit]]
+            for row in unit_rows(targets, self._info.dimension, what="The targets")
+        ]
+
+    def fetch(self, ids: Sequence[str]) -> list[Candidate]:
+        """See ``PassageStore``; an id asked twice is answered twice."""
+        self._check_open()
+        return [self._candidate(identifier) for identifier in ids if identifier in self._passages]
+
+    def passages(self, source: str) -> Iterator[Candidate]:
+        """See ``PassageStore``."""
+        self._check_open()
+        of_source = [passage for passage in self._passages.values() if passage.source == source]
+        in_order = sorted(of_source, key=lambda passage: (passage.span.start, passage.id))
+        return iter([self._candidate(passage.id) for passage in in_order])
+
+    def embeddings(self, texts: Sequence[str]) -> Mapping[str, Embedding]:
+        """See ``PassageStore``."""
+        self._check_open()
+        wanted = set(texts)
+        return {
+            passage.embedding_text: self._embeddings[identifier].copy()
+            for identifier, passage in self._passages.items()
+            if passage.embedding_text in wanted
+        }
+
+    def upsert(self, passages: Sequence[Passage], embeddings: Embedding) -> None:
+        """See ``PassageStore``; of two passages with one id the last one stays."""
+        self._check_open()
+        rows = unit_rows(embeddings, self._info.dimension, what="The embeddings")
+        if len(rows) != len(passages):
+            raise ValueError(f"There are {len(passages)} passages, but {len(rows)} embeddings: expected one each.")
+        check_passages(passages)
+        for passage, row in zip(passages, rows, strict=True):
+            self._passages[passage.id] = replace(passage, metadata=deepcopy(dict(passage.metadata)))
+            self._embeddings[passage.id] = row.copy()
+
+    def delete_passages(self, source: str, *, except_revision: str | None = None) -> int:
+        """See ``PassageStore``."""
+        self._check_open()
+        doomed = [
+            identifier
+            for identifier, passage in self._passages.items()
+            if passage.source == source and (except_revision is None or passage.revision != except_revision)
+        ]
+        for identifier in doomed:
+            del self._passages[identifier], self._embeddings[identifier]
+        return len(doomed)
+
+    def document(self, source: str) -> Document | None:
+        """See ``PassageStore``."""
+        self._check_open()
+        return self._documents.get(source)
+
+    def documents(self, prefix: str = "") -> Iterator[Document]:
+        """See ``PassageStore``."""
+        self._check_open()
+        return iter([self._documents[source] for source in sorted(self._documents) if source.startswith(prefix)])
+
+    def put_documents(self, documents: Sequence[Document]) -> None:
+        """See ``PassageStore``."""
+        self._check_open()
+        check_documents(documents)
+        self._documents |= {document.source: document for document in documents}
+
+    def drop_documents(self, sources: Sequence[str]) -> None:
+        """See ``PassageStore``."""
+        self._check_open()
+        for source in sources:
+            self._documents.pop(source, None)
+
+    def close(self) -> None:
+        """See ``PassageStore``; what was stored is gone."""
+        self._closed = True
+        self._passages, self._embeddings, self._documents = {}, {}, {}
+
+    def _ranking(self, target: Embedding) -> list[tuple[str, float]]:
+        # Row by row rather than as a matrix product, which may give equal rows unequal last bits and so lose a tie.
+        scores = {identifier: float((row * target).sum()) for identifier, row in self._embeddings.items()}
+        ranking = [(identifier, min(1.0, max(-1.0, score))) for identifier, score in scores.items()]
+        return sorted(ranking, key=lambda entry: (-entry[1], entry[0]))
+
+    def _candidate(self, identifier: str, similarity: float = float("nan")) -> Candidate:
+        passage = self._passages[identifier]
+        return Candidate(
+            passage=replace(passage, metadata=deepcopy(passage.metadata)),
+            similarity=similarity,
+            embedding=self._embeddings[identifier].copy(),
+        )
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreError(f"The collection '{self._info.name}' is closed. Open it again to use it.")

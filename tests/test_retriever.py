@@ -1,0 +1,122 @@
+"""From a question to hits, on the reference store and an embedder without weights."""
+
+from __future__ import annotations
+
+import pytest
+
+from sift_rag.errors import DocumentNotFound, NoEvidence
+from sift_rag.retriever import MAX_PIECES, Retriever
+from sift_rag.selection import SelectorSettings
+from tests.doubles import HashingEmbedder
+from tests.test_pool import filled
+
+TEXTS = {
+    "owls.md": "owls hunt mice at night with silent wings",
+    "owls2.md": "owls hunt mice at night with quiet wings",
+    "bees.md": "bees dance to show where flowers grow",
+    "rain.md": "rain falls in spring and flowers grow",
+    "mice.md": "mice eat grain and hide from owls",
+}
+
+
+@pytest.fixture
+def retriever() -> Retriever:
+    embedder = HashingEmbedder()
+    return Retriever(embedder, filled(TEXTS, embedder), selector=SelectorSettings(lengthscale=1.0, noise_variance=0.1))
+
+
+def test_hits_come_in_the_order_chosen_with_falling_variance(retriever: Retriever) -> None:
+    got = retriever.retrieve("how do owls hunt mice", k=3)
+    assert [hit.rank for hit in got.hits] == [1, 2, 3]
+    variances = [got.prior_variance, *(hit.posterior_variance for hit in got.hits)]
+    assert variances == sorted(variances, reverse=True)
+    assert got.questions == ("how do owls hunt mice",)
+    assert got.candidates == 5
+    assert got.explained(got.prior_variance) == 0.0
+    everything = retriever.retrieve("how do owls hunt mice", k=5)
+    assert everything.explained(everything.hits[-1].posterior_variance) == pytest.approx(1.0, abs=1e-4)
+
+
+def test_joint_selection_passes_over_the_paraphrase_that_nearest_neighbour_takes(retriever: Retriever) -> None:
+    question = "how do owls hunt mice at night"
+    sift = retriever.retrieve(question, k=2)
+    nearest = Retriever(retriever.embedder, retriever.store, selector=SelectorSettings("nearest")).retrieve(
+        question, k=2
+    )
+    assert {hit.passage.source for hit in nearest.hits} == {"owls.md", "owls2.md"}
+    assert len({hit.passage.source for hit in sift.hits} & {"owls.md", "owls2.md"}) == 1
+    passed = sift.passed_over[0]
+    assert passed.passage.source in {"owls.md", "owls2.md"}
+    assert passed.closest_rank == 1
+    assert passed.closest_similarity > 0.8
+
+
+def test_copies_are_kept_when_asked_as_a_plain_vector_search_does() -> None:
+    embedder = HashingEmbedder()
+    store = filled(TEXTS | {"copy.md": TEXTS["owls.md"]}, embedder)
+    kept = Retriever(embedder, store, selector=SelectorSettings("nearest"), keep_copies=True).retrieve("owls hunt", k=6)
+    merged = Retriever(embedder, store, selector=SelectorSettings("nearest")).retrieve("owls hunt", k=6)
+    assert len(kept.hits) == 6
+    assert all(hit.copies == () for hit in kept.hits)
+    assert len(merged.hits) == 5
+    assert [c.source for hit in merged.hits for c in hit.copies] == ["owls.md"]
+
+
+def test_several_questions_are_answered_together(retriever: Retriever) -> None:
+    got = retriever.retrieve(["owls hunt at night", "bees dance"], k=2)
+    assert {hit.passage.source for hit in got.hits} >= {"bees.md"}
+    assert got.prior_variance == pytest.approx(2.0)
+
+
+def test_what_is_given_by_id_source_or_text_is_not_said_again(retriever: Retriever) -> None:
+    question = "owls hunt mice at night"
+    first = retriever.retrieve(question, k=1).hits[0]
+    for given in ([first.passage.id], [first.passage.source]):
+        got = retriever.retrieve(question, k=4, given=given)
+        assert first.passage.id not in {hit.passage.id for hit in got.hits}
+        assert got.prior_variance < 1.0
+    told = retriever.retrieve(question, k=4, given_texts=[first.passage.text])
+    assert first.passage.id not in {hit.passage.id for hit in told.hits}
+    assert told.prior_variance < 1.0
+
+
+def test_fewer_hits_come_back_when_the_collection_holds_fewer(retriever: Retriever) -> None:
+    assert len(retriever.retrieve("owls", k=50).hits) == 5
+
+
+def test_a_long_question_becomes_several_targets_and_an_endless_one_is_refused(retriever: Retriever) -> None:
+    length = retriever.embedder.max_tokens
+    assert retriever.retrieve("owls " * length, k=1).prior_variance == pytest.approx(1.0)
+    assert retriever.retrieve("owls " * (2 * length + 1), k=1).prior_variance == pytest.approx(3.0)
+    with pytest.raises(ValueError, match="too long"):
+        retriever.retrieve("owls " * (MAX_PIECES * length + 1))
+
+
+@pytest.mark.parametrize("question", ["", "  \n", [], ["owls", " "]])
+def test_an_empty_question_is_refused(retriever: Retriever, question: str | list[str]) -> None:
+    with pytest.raises(ValueError, match="empty"):
+        retriever.retrieve(question)
+
+
+def test_arguments_out_of_range_are_refused(retriever: Retriever) -> None:
+    with pytest.raises(ValueError, match="k must"):
+        retriever.retrieve("owls", k=0)
+    with pytest.raises(ValueError, match="candidate_limit"):
+        Retriever(retriever.embedder, retriever.store, candidate_limit=0)
+
+
+def test_no_evidence_is_said_and_an_unknown_given_is_named(retriever: Retriever) -> None:
+    empty = Retriever(retriever.embedder, filled({}, HashingEmbedder()))
+    with pytest.raises(NoEvidence, match="empty"):
+        empty.retrieve("owls")
+    with pytest.raises(NoEvidence, match="beyond what was given"):
+        retriever.retrieve("owls", given=list(TEXTS))
+    with pytest.raises(DocumentNotFound, match=r"nowhere\.md"):
+        retriever.retrieve("owls", given=["nowhere.md"])
+
+
+def test_equal_questions_give_equal_answers_in_any_order(retriever: Retriever) -> None:
+    first = retriever.retrieve("owls hunt mice", k=3)
+    retriever.retrieve("bees dance", k=2)
+    again = retriever.retrieve("owls hunt mice", k=3)
+    assert first.hits == again.hits
