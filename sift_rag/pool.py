@@ -6,6 +6,7 @@ before any selection starts, so the store is asked on until the pool holds enoug
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -30,11 +31,11 @@ def distinct_candidates(
     Args:
         store: where from.
         targets: ``(m, d)``.
-        limit: distinct candidates a target, >= 1; a last page may bring more.
+        limit: distinct candidates a target, >= 1.
         known: passages that the reader has already: they and their copies are left out.
 
     Returns:
-        Similarity (the largest over the targets) descending, then source and position.
+        Similarity (the largest over the targets) descending, then source and position; at most m·``limit``.
     """
     nearest: dict[str, Candidate] = {}
     for target, first_page in zip(targets, store.search(targets, limit), strict=True):
@@ -44,7 +45,7 @@ def distinct_candidates(
             exhausted = len(page) < len(found)
             found = found + page
         _keep_nearest(nearest, found)
-    return _distinct(nearest.values(), known)
+    return _distinct(nearest.values(), known)[: len(targets) * limit]
 
 
 def all_candidates(
@@ -61,10 +62,10 @@ def all_candidates(
 def merge_copies(candidates: Iterable[Candidate]) -> list[Candidate]:
     """One candidate for each group of passages that say the same, the others in its ``copies``.
 
-    Two say the same if their text is equal but for case, white space and Unicode form, or if their cosine is at least
-    ``COPY_SIMILARITY``. A group is led by its most similar member (ties: first by source and position), and each
-    passage joins the first leader that it is a copy of, so equal input in any order gives equal groups. O(n g d) for g
-    groups.
+    Two say the same if their text is equal but for case, white space, Unicode form and ruled lines, or if their cosine
+    is at least ``COPY_SIMILARITY``. A group is led by its most similar member (ties: first by source and position), and
+    each passage joins the first leader that it is a copy of, so equal input in any order gives equal groups. O(n g d)
+    for g groups.
     """
     ordered = sorted(candidates, key=_reading_order)
     leaders: list[Candidate] = []
@@ -112,4 +113,8 @@ def _reading_order(candidate: Candidate) -> tuple[float, str, int]:
 
 
 def _normalised(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    return " ".join(_RULE.sub("", unicodedata.normalize("NFKC", text).casefold()).split())
+
+
+_RULE = re.compile(r"([^\w\s])\1{2,}")
+"""Lines and underlines of the same mark: typography, not content."""

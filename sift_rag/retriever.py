@@ -22,6 +22,9 @@ DEFAULT_CANDIDATE_LIMIT = 100
 MAX_PIECES = 16
 """A question longer than the embedder reads is cut into pieces, each a target of its own; more is no question."""
 
+CHARACTERS_A_TOKEN = 16
+"""A tokenizer may make one unknown token of any unbroken run: so many characters count for a token at least."""
+
 
 class Retriever:
     """Retrieves from one collection. Holds no state between calls; safe to share between threads if its parts are."""
@@ -122,6 +125,8 @@ class Retriever:
         length = self.embedder.max_tokens - self.embedder.tokenizer.num_special_tokens_to_add(False)
         if len(question.encode()) <= length:  # a token is at least a byte
             return [question]
+        if len(question) > CHARACTERS_A_TOKEN * length * MAX_PIECES:  # whatever its tokens
+            raise ValueError(f"The question is too long: {len(question):,} characters. Ingest it and ask about it.")
         offsets = _token_offsets(self.embedder, question)
         if len(offsets) > length * MAX_PIECES:
             raise ValueError(

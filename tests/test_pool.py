@@ -32,7 +32,9 @@ def embedder() -> HashingEmbedder:
 
 
 def test_equal_texts_are_one_candidate_with_several_sources(embedder: HashingEmbedder) -> None:
-    store = filled({"b.md": "Owls hunt\nat  night.", "a.md": "owls hunt at night.", "c.md": "Bees dance."}, embedder)
+    store = filled(
+        {"b.md": "Owls hunt\nat  night.", "a.md": "owls hunt at night. ----", "c.md": "Bees dance."}, embedder
+    )
     got = distinct_candidates(store, embedder.embed_queries(["owls night"]), 5)
     assert [(c.passage.source, [p.source for p in c.copies]) for c in got] == [("a.md", ["b.md"]), ("c.md", [])]
 

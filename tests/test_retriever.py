@@ -90,6 +90,8 @@ def test_a_long_question_becomes_several_targets_and_an_endless_one_is_refused(r
     assert retriever.retrieve("owls " * (2 * length + 1), k=1).prior_variance == pytest.approx(3.0)
     with pytest.raises(ValueError, match="too long"):
         retriever.retrieve("owls " * (MAX_PIECES * length + 1))
+    with pytest.raises(ValueError, match="100,000 characters"):
+        retriever.retrieve("x" * 100_000)
 
 
 @pytest.mark.parametrize("question", ["", "  \n", [], ["owls", " "]])

@@ -145,7 +145,10 @@ def _taken_apart(
     """The stated title, the syntax of the text, and its parts. Converters are imported once they are needed."""
     match container:
         case None:
-            title, parts = _plain(decode(data), syntax)
+            text = decode(data)
+            if syntax == "plain" and find_headings(text[: 1 << 16], "rst"):
+                syntax = "rst"  # underlined titles are how plain text has always had them
+            title, parts = _plain(text, syntax)
             return title, syntax, parts
         case "jsonl" | "csv":
             return "", "plain", Rows(decode(data), container, text_field)

@@ -31,8 +31,9 @@ from sift_rag.errors import SkippedDocument, StoreConflict, UnreadableDocument
 from sift_rag.protocols import Embedder, PassageStore
 from sift_rag.types import Document, Embedding, Passage
 
-WINDOW = 512
-"""Passages that are embedded and written together, sorted by length among them."""
+WINDOW = 256
+"""Passages that are embedded and written together, sorted by length among them. An interruption loses at most these:
+on a slow machine, half a minute."""
 
 EMBED_AT_ONCE = 32
 """Texts that the embedder is given at once: progress moves, and Ctrl-C is heard, between two of these."""

@@ -38,9 +38,9 @@ def chat(
     collection: options.Collection = options.DEFAULT_COLLECTION,
     embedder: options.Embedder = None,
 ) -> None:
-    """Ask in turns, one question a line; each turn adds what the passages shown do not say.
+    """Ask in turns; each adds what the earlier ones did not show.
 
-    It ends with "exit" or at the end of the input.
+    One question a line. It ends with "exit" or at the end of the input.
     """
     from sift_rag.answering.answer import stream_answer
     from sift_rag.answering.conversation import Conversation

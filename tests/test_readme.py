@@ -1,0 +1,52 @@
+"""What the README says is so."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from sift_rag import SiftRagError, errors
+from sift_rag_cli.app import EXIT_CODES, app
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_help_block_is_what_the_command_prints() -> None:
+    printed = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "80", "NO_COLOR": "1"}, prog_name="sift-rag").stdout
+    block = re.search(r"<!-- help:.*?-->\n```\n(.*?)```", README, re.DOTALL)
+    assert block is not None
+    assert block[1].strip() == printed.strip()
+
+
+@pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", README, re.DOTALL))
+def test_the_python_examples_run(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "handbook").mkdir()
+    (tmp_path / "handbook" / "travel.md").write_text(
+        "# Travel\n\nAnyone may book a flight. Hotels are paid up to 120.\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "README.md", "exec"), {})
+
+
+def test_every_exit_code_stands_in_the_table() -> None:
+    told = {int(code) for code in re.findall(r"^\| (\d+) \|", README, re.MULTILINE)}
+    assert told == {0, *EXIT_CODES.values()} - {141}
+
+
+def test_every_error_of_the_tree_is_drawn_at_its_top() -> None:
+    drawn = set(re.findall(r"[─│ ]*([A-Z]\w+)", errors.__doc__ or ""))
+    kinds = [SiftRagError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    assert {kind.__name__ for kind in kinds if kind.__module__ == errors.__name__} <= drawn
+
+
+def test_every_file_that_the_documents_link_to_exists() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), ROOT / "benchmarks" / "README.md"]
+    for page in pages:
+        for target in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
