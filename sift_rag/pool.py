@@ -17,7 +17,10 @@ from sift_rag.protocols import PassageStore
 from sift_rag.types import Candidate, Embedding
 
 COPY_SIMILARITY = 0.98
-"""Cosine from which two passages say the same. Calibrated: docs/log.md, "When is a passage a copy"."""
+"""Cosine from which two passages say the same, if their numbers and negations agree too.
+
+Calibrated: docs/log.md, "When is a passage a copy". A cosine alone cannot tell "costs 5" from "costs 7".
+"""
 
 
 def distinct_candidates(
@@ -25,8 +28,9 @@ def distinct_candidates(
 ) -> list[Candidate]:
     """The nearest candidates of each target, in one list without copies.
 
-    Pages of growing size are fetched until each target has ``limit`` distinct ones or the collection is exhausted: with
-    c copies of everything that is about c times ``limit`` rows, in log2(c) pages.
+    Further pages are fetched until each target has ``limit`` distinct ones or the collection is exhausted. Each is as
+    large as the copies met so far make needful, up to eight times what was found: with c copies of everything that is
+    about c times ``limit`` rows, in one or two more pages.
 
     Args:
         store: where from.
@@ -38,14 +42,19 @@ def distinct_candidates(
         Similarity (the largest over the targets) descending, then source and position; at most m·``limit``.
     """
     nearest: dict[str, Candidate] = {}
+    distinct: list[Candidate] = []
     for target, first_page in zip(targets, store.search(targets, limit), strict=True):
         found, exhausted = first_page, len(first_page) < limit
-        while not exhausted and len(_distinct(found, known)) < limit:
-            page = store.search(target[None], len(found), offset=len(found))[0]
-            exhausted = len(page) < len(found)
+        distinct = _distinct(found, known)
+        while not exhausted and len(distinct) < limit:
+            needed = 1.5 * (limit - len(distinct)) * len(found) / max(1, len(distinct))
+            size = min(8 * len(found), max(limit, round(needed)))
+            page = store.search(target[None], size, offset=len(found))[0]
+            exhausted = len(page) < size
             found = found + page
+            distinct = _distinct(found, known)
         _keep_nearest(nearest, found)
-    return _distinct(nearest.values(), known)[: len(targets) * limit]
+    return (distinct if len(targets) == 1 else _distinct(nearest.values(), known))[: len(targets) * limit]
 
 
 def all_candidates(
@@ -63,9 +72,9 @@ def merge_copies(candidates: Iterable[Candidate]) -> list[Candidate]:
     """One candidate for each group of passages that say the same, the others in its ``copies``.
 
     Two say the same if their text is equal but for case, white space, Unicode form and ruled lines, or if their cosine
-    is at least ``COPY_SIMILARITY``. A group is led by its most similar member (ties: first by source and position), and
-    each passage joins the first leader that it is a copy of, so equal input in any order gives equal groups. O(n g d)
-    for g groups.
+    is at least ``COPY_SIMILARITY`` and both have the same numbers and as many negations. A group is led by its most
+    similar member (ties: first by source and position), and each passage joins the first leader that it is a copy of,
+    so equal input in any order gives equal groups. O(n g d) for g groups.
     """
     ordered = sorted(candidates, key=_reading_order)
     leaders: list[Candidate] = []
@@ -76,8 +85,8 @@ def merge_copies(candidates: Iterable[Candidate]) -> list[Candidate]:
         text = _normalised(candidate.passage.text)
         group = by_text.get(text)
         if group is None and leaders:
-            close = np.flatnonzero(rows[: len(leaders)] @ candidate.embedding >= COPY_SIMILARITY)
-            group = int(close[0]) if len(close) else None
+            close = np.flatnonzero(rows[: len(leaders)] @ candidate.embedding >= COPY_SIMILARITY).tolist()
+            group = next((i for i in close if _same_facts(leaders[i].passage.text, candidate.passage.text)), None)
         if group is None:
             group = len(leaders)
             rows[group] = candidate.embedding
@@ -112,7 +121,17 @@ def _reading_order(candidate: Candidate) -> tuple[float, str, int]:
     return -candidate.similarity, candidate.passage.source, candidate.passage.span.start
 
 
+def _same_facts(first: str, second: str) -> bool:
+    """Whether numbers and negations agree: what a cosine does not see, and what a text may turn on."""
+    return all(sorted(mark.findall(first.casefold())) == sorted(mark.findall(second.casefold())) for mark in _FACTS)
+
+
+_FACTS = (re.compile(r"\d+"), re.compile(r"\b(?:no|not|never|none|without|cannot)\b|n['\u2019]t\b"))
+
+
 def _normalised(text: str) -> str:
+    if text.isascii():  # nothing to normalise
+        return " ".join(_RULE.sub("", text.lower()).split())
     return " ".join(_RULE.sub("", unicodedata.normalize("NFKC", text).casefold()).split())
 
 

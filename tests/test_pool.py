@@ -70,12 +70,28 @@ def test_what_is_known_does_not_come_back_nor_do_its_copies(embedder: HashingEmb
 
 def near(cosine: float) -> list[Candidate]:
     rows = np.array([[1, 0], [cosine, np.sqrt(1 - cosine**2)]], dtype=np.float32)
-    return [Candidate(passage(f"{i}.md", f"text {i}"), 0.9 - i / 10, row) for i, row in enumerate(rows)]
+    return [Candidate(passage(f"{i}.md", f"text {'ab'[i]}"), 0.9 - i / 10, row) for i, row in enumerate(rows)]
 
 
 def test_texts_so_close_that_they_say_the_same_are_merged_and_others_are_not() -> None:
     assert len(merge_copies(near(COPY_SIMILARITY + 0.005))) == 1
     assert len(merge_copies(near(COPY_SIMILARITY - 0.005))) == 2
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "groups"),
+    [
+        ("a night costs 80 euros", "one night costs 80 euros", 1),
+        ("a night costs 80 euros", "a night costs 90 euros", 2),
+        ("flights are paid", "flights are not paid", 2),
+        ("flights are paid", "flights aren\u2019t paid", 2),
+        ("not before 9, and not after 5", "not after 5, and not before 9", 1),
+    ],
+)
+def test_texts_that_differ_in_a_number_or_a_negation_are_no_copies(first: str, second: str, groups: int) -> None:
+    row = np.array([1, 0], dtype=np.float32)  # as near as can be
+    candidates = [Candidate(passage(f"{i}.md", text), 0.9, row) for i, text in enumerate([first, second])]
+    assert len(merge_copies(candidates)) == groups
 
 
 def test_merging_does_not_depend_on_the_order_given() -> None:

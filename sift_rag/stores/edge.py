@@ -4,8 +4,8 @@ What the engine leaves to its caller is done here. It accepts NaN and applies ha
 checked first. A full disk kills the process: free space is looked at before each write. It cuts off a damaged log in
 silence: the counts are compared with the records at opening. It hangs in a forked child: that is refused.
 
-Search is exact and its order definite: similarity descending, ties by id, across the limit too. It costs O(m n d); a
-tie across the limit costs one more search.
+Search is exact and its order definite: similarity descending, ties by id, across the limit too. It costs O(m n d); many
+equals across the limit cost one more search.
 """
 
 from __future__ import annotations

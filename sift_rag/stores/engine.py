@@ -47,6 +47,8 @@ _T = TypeVar("_T")
 
 _WRITE_BATCH = 256
 _READ_BATCH = 256
+_EQUALS = 32
+"""Points asked for beyond the limit, to see whether the one at the limit has equals: costs next to nothing."""
 _MATCH_BATCH = 512
 _SCROLL_PAGE = 2048
 _REBUILD = "Run sift-rag doctor, or ingest again with --reindex."
@@ -86,19 +88,21 @@ class Shard:
             return Counter({str(hit.value): hit.count for hit in facet.hits})
 
     def rankings(self, rows: Embedding, end: int) -> list[list[tuple[str, float]]]:
-        """For each row its ``end`` nearest points, exactly: id and cosine, by cosine descending, then by id."""
+        """For each row its ``end`` nearest points, exactly: id and cosine, by cosine descending, then by id.
+
+        Of equals on both sides of the limit the engine keeps any. So a few more are asked for, and more again for as
+        long as the last one equals the one at the limit.
+        """
         with self._errors():
-            found = self._shard.query_batch(QueryBatchRequest([_nearest(row, end + 1) for row in rows]))
+            asked = end + _EQUALS
+            found = self._shard.query_batch(QueryBatchRequest([_nearest(row, asked) for row in rows]))
             rankings = []
-            for row, points in zip(rows, found, strict=True):
+            for row, first in zip(rows, found, strict=True):
+                points, limit = first, asked
+                while len(points) == limit and _cosine(points[-1].score) == _cosine(points[end - 1].score):
+                    limit *= 4
+                    points = self._shard.query(_nearest(row, limit))
                 ranking = [(str(point.id), _cosine(point.score)) for point in points]
-                if len(ranking) > end and ranking[end - 1][1] == ranking[end][1]:
-                    # Equals stand on both sides of the limit and the engine keeps any of them: look at them all.
-                    # Its threshold is exclusive.
-                    above = float(np.nextafter(np.float32(ranking[end][1]), np.float32(-2)))
-                    everything = self._shard.count(CountRequest(exact=True))
-                    equals = self._shard.query(_nearest(row, everything, above=above))
-                    ranking = [(str(point.id), _cosine(point.score)) for point in equals]
                 rankings.append(sorted(ranking, key=lambda entry: (-entry[1], entry[0]))[:end])
             return rankings
 
@@ -210,11 +214,10 @@ def float32_rows(vectors: Sequence[Sequence[float]], dimension: int) -> Embeddin
     return np.frombuffer(packed, dtype=np.float32).reshape(len(vectors), dimension)
 
 
-def _nearest(row: Embedding, limit: int, *, above: float | None = None) -> QueryRequest:
+def _nearest(row: Embedding, limit: int) -> QueryRequest:
     return QueryRequest(
         limit=limit,
         query=Query.Nearest(row),  # type: ignore[arg-type]  # rows of numpy arrays are accepted, and faster than lists
-        score_threshold=above,
         params=SearchParams(exact=True),
         with_payload=False,
         with_vector=False,
