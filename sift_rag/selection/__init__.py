@@ -11,6 +11,7 @@ from sift_rag.selection.baselines import (
     select_random,
     select_uncertain,
 )
+from sift_rag.selection.batch import BatchSelection, select_sift_batch
 from sift_rag.selection.hull import select_hull
 from sift_rag.selection.posterior import posterior_variance
 from sift_rag.selection.redundancy import Redundancy, redundancy_by_pick
@@ -21,6 +22,7 @@ from sift_rag.selection.stopping import Stopping
 
 __all__ = [
     "SELECTORS",
+    "BatchSelection",
     "GreedySelection",
     "Redundancy",
     "SelectorName",
@@ -35,5 +37,6 @@ __all__ = [
     "select_nearest",
     "select_random",
     "select_sift",
+    "select_sift_batch",
     "select_uncertain",
 ]

@@ -39,7 +39,7 @@ class Problem(NamedTuple):
 
     def as_given(self, array: np.ndarray) -> Any:
         """A result as the caller's kind of array."""
-        return array if self.device is None else _torch().from_numpy(array).to(self.device)
+        return array if self.device is None else import_torch().from_numpy(array).to(self.device)
 
 
 def read_problem(
@@ -81,13 +81,13 @@ def read_problem(
             "among them."
         )
     diagonal = kernel_diagonal(points, norms, kernel)
-    if points.itemsize == 4 and (double or _too_fine(diagonal, kernel, lengthscale, noise_variance)):
-        targets, points = _double(targets), _double(points)
+    if points.itemsize == 4 and (double or _is_too_fine(diagonal, kernel, lengthscale, noise_variance)):
+        targets, points = to_double(targets), to_double(points)
         norms = squared_norms(points)
         diagonal = kernel_diagonal(points, norms, kernel)
     if kernel == "rbf":
         targets, points = on_sphere(targets, squared_norms(targets), "queries"), on_sphere(points, norms, "candidates")
-    prior = kernel_diagonal(targets, squared_norms(_double(targets)), kernel)
+    prior = kernel_diagonal(targets, squared_norms(to_double(targets)), kernel)
     return Problem(
         targets,
         points,
@@ -102,7 +102,7 @@ def read_problem(
     )
 
 
-def _too_fine(diagonal: Any, kernel: Kernel, lengthscale: float, noise_variance: float) -> bool:
+def _is_too_fine(diagonal: Any, kernel: Kernel, lengthscale: float, noise_variance: float) -> bool:
     """Whether float32 is too coarse for this noise variance or lengthscale."""
     largest = float(diagonal.max()) if len(diagonal) else 0.0
     return noise_variance < SINGLE_PRECISION_NOISE * largest or (
@@ -140,7 +140,7 @@ def check_token_counts(token_counts: Any, problem: Problem, *, required: bool) -
     if isinstance(points, np.ndarray):
         counts = np.asarray(token_counts, dtype=points.dtype)
     else:
-        counts = _torch().as_tensor(token_counts, dtype=points.dtype, device=points.device)
+        counts = import_torch().as_tensor(token_counts, dtype=points.dtype, device=points.device)
     if tuple(counts.shape) != (problem.size,):
         raise ValueError(
             f"Expected one token count for each of {problem.size} candidates, but got shape {tuple(counts.shape)}."
@@ -159,7 +159,7 @@ def check_k(k: int) -> None:
 def _rows(query: Any, candidates: Any, given: Any, *, tensors: bool) -> tuple[Any, Any, Any, Any]:
     given = candidates[:0] if given is None else given
     if hasattr(candidates, "detach"):
-        torch, device = _torch(), candidates.device
+        torch, device = import_torch(), candidates.device
         dtype = torch.float64 if candidates.dtype == torch.float64 else torch.float32
         arrays = [torch.as_tensor(array, device=device).detach().to(dtype) for array in (query, candidates, given)]
         if device.type == "cpu" and not tensors:
@@ -174,14 +174,16 @@ def _rows(query: Any, candidates: Any, given: Any, *, tensors: bool) -> tuple[An
 
 def joined(points: Any, known: Any) -> Any:
     """One array after the other, along the first axis."""
-    return np.concatenate([points, known]) if isinstance(points, np.ndarray) else _torch().cat([points, known])
+    return np.concatenate([points, known]) if isinstance(points, np.ndarray) else import_torch().cat([points, known])
 
 
-def _double(array: Any) -> Any:
+def to_double(array: Any) -> Any:
+    """As float64."""
     return array.astype(np.float64, copy=False) if isinstance(array, np.ndarray) else array.double()
 
 
-def _torch() -> Any:
-    import torch  # only callers that hold tensors pay for it
+def import_torch() -> Any:
+    """The module; only callers that hold tensors pay for it."""
+    import torch
 
     return torch

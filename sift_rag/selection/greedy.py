@@ -13,8 +13,8 @@ from sift_rag.selection.posterior import irreducible_variance
 from sift_rag.selection.result import GreedySelection, StopReason
 from sift_rag.selection.stopping import Stopping
 
-TIE = 8
-"""Scores this many units in the last place apart are equal: copies differ so little by where they stand in an array."""
+TIE = 4
+"""Units in the last place within which scores are equal. Copies differ by that, by where they stand in an array."""
 
 
 def steps(problem: Problem, k: int, *, with_repeats: bool = False) -> int:
@@ -22,13 +22,40 @@ def steps(problem: Problem, k: int, *, with_repeats: bool = False) -> int:
     return k if with_repeats and problem.size else min(k, problem.size)
 
 
-def first_largest(scores: Any) -> int:
-    """Index of the largest of ``(n,)`` scores, n > 0; of those within ``TIE`` units of it, the first."""
-    if isinstance(scores, np.ndarray):
-        best = scores.item(scores.argmax())
-        return int((scores >= best - TIE * np.finfo(scores.dtype).eps * abs(best)).argmax())
-    best = float(scores.max())
-    return int((scores >= best - TIE * np.finfo(str(scores.dtype)[6:]).eps * abs(best)).nonzero()[0, 0])
+def first_largest(scores: Any, rounding: Callable[[int, float], float] | None = None) -> int:
+    """Index of the largest of ``(n,)`` scores, n > 0; of those that equal it to rounding, the first.
+
+    ``rounding`` tells, of the largest score and its index, how many units in the last place of it are rounding.
+    """
+    unit = 2.0**-23 if scores.itemsize == 4 else 2.0**-52
+    index = int(scores.argmax())
+    best = float(scores[index])
+    least = best - TIE * unit * (abs(best) if rounding is None else rounding(index, best))
+    reached = scores >= least
+    return int(reached.argmax()) if isinstance(reached, np.ndarray) else int(reached.nonzero()[0, 0])
+
+
+def rounding_of_kernel(problem: Problem) -> float:
+    """By how much a kernel magnifies the rounding of an inner product: the exponent of rbf by 1/ℓ²."""
+    return 1.0 + problem.lengthscale**-2 if problem.kernel == "rbf" else 1.0
+
+
+def rounding_of_gains(posterior: Posterior, problem: Problem) -> Callable[[int, float], float]:
+    """How uncertain a gain c² / (v + λ) is, in units in its last place: made from the state before any observation.
+
+    What was subtracted from c and from v has left its rounding there: a gain is the less certain the larger gains once
+    were, and the more of v + λ is gone.
+    """
+    factor = rounding_of_kernel(problem)
+    noisy_at_first = posterior.noisy_variances * 1.0
+    largest = float(posterior.gains().max())
+
+    def rounding(index: int, gain: float) -> float:
+        gain = max(gain, 0.0)
+        lost = float(noisy_at_first[index]) / float(posterior.noisy_variances[index])
+        return float(factor * lost * (max(largest, gain) * gain) ** 0.5)
+
+    return rounding
 
 
 def select_greedily(
@@ -51,6 +78,7 @@ def select_greedily(
     stopping = stopping or Stopping()
     tokens = check_token_counts(token_counts, problem, required=stopping.tokens is not None)
     left = irreducible_variance(problem) if irreducible or stopping.explained is not None else None
+    rounding = rounding_of_gains(posterior, problem) if score is None and tokens is None and problem.size else None
     prior_variance = posterior.prior_variance
     for row in range(problem.size, len(problem.points)):
         prior_variance = max(prior_variance - posterior.observe(row), 0.0)
@@ -71,7 +99,7 @@ def select_greedily(
             scores = scores / tokens
         if step and not with_repeats:
             scores[indices[:step]] = -np.inf
-        pick = first_largest(scores)
+        pick = first_largest(scores, rounding)
         if tokens is not None:
             spent += float(tokens[pick])
             if not stopping.affords(spent):
