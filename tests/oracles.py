@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from sift_rag.selection import posterior_variance
-from sift_rag.selection.kernels import KernelName
+from sift_rag.selection.kernels import Kernel, kernel_matrix
 
 
 def unit_rows(rng: np.random.Generator, n: int, d: int, *, spread: float = 1.0, dtype: type = np.float32) -> np.ndarray:
@@ -21,21 +21,24 @@ def greedy_by_definition(
     candidates: np.ndarray,
     k: int,
     *,
-    kernel: KernelName,
+    kernel: Kernel,
     lengthscale: float,
     noise_variance: float,
-    with_repeats: bool,
-    given: np.ndarray,
+    with_repeats: bool = False,
+    given: np.ndarray | None = None,
+    weights: np.ndarray | None = None,
 ) -> tuple[list[int], list[float]]:
     """The greedy choice by one linear solve for every candidate at every step, in float64."""
+    known = candidates[:0] if given is None else given
 
     def variance(chosen: list[int]) -> float:
         return posterior_variance(
             query,
-            np.concatenate([given, candidates[chosen]]),
+            np.concatenate([known, candidates[chosen]]),
             kernel=kernel,
             lengthscale=lengthscale,
             noise_variance=noise_variance,
+            weights=weights,
         )
 
     chosen: list[int] = []
@@ -45,6 +48,27 @@ def greedy_by_definition(
         chosen.append(min(allowed, key=lambda i: variance([*chosen, i])))
         variances.append(variance(chosen))
     return chosen, variances
+
+
+def information(
+    query: np.ndarray,
+    observed: np.ndarray,
+    *,
+    kernel: Kernel,
+    lengthscale: float,
+    noise_variance: float,
+    jitter: float,
+) -> float:
+    """Nats that noisy observations at ``observed`` tell about the values at the targets, by three log determinants."""
+    rows = np.concatenate([query, observed]).astype(np.float64)
+    m = len(query)
+    noise = np.diag([jitter] * m + [noise_variance] * len(observed))
+    joint = kernel_matrix(rows, rows, kernel, lengthscale) + noise
+
+    def log_determinant(matrix: np.ndarray) -> float:
+        return float(np.linalg.slogdet(matrix)[1])
+
+    return 0.5 * (log_determinant(joint[:m, :m]) + log_determinant(joint[m:, m:]) - log_determinant(joint))
 
 
 def greedy_argmax(n: int, k: int, score: Callable[[list[int], int], float]) -> list[int]:

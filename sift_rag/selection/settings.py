@@ -4,38 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from sift_rag.selection.baselines import select_dpp, select_mmr, select_nearest
+from sift_rag.selection.baselines import (
+    SelectFunction,
+    select_dpp,
+    select_facility_location,
+    select_mmr,
+    select_nearest,
+    select_random,
+    select_uncertain,
+)
+from sift_rag.selection.hull import select_hull
 from sift_rag.selection.kernels import DEFAULT_LENGTHSCALE, KernelName, check_kernel
 from sift_rag.selection.posterior import posterior_variance
-from sift_rag.selection.sift import GreedySelection, select_sift
+from sift_rag.selection.result import GreedySelection
+from sift_rag.selection.sift import select_sift
 
-
-class SelectFunction(Protocol):
-    """The signature that all methods share."""
-
-    def __call__(
-        self,
-        query: Any,
-        candidates: Any,
-        k: int,
-        *,
-        kernel: KernelName,
-        lengthscale: float,
-        noise_variance: float,
-        given: Any,
-    ) -> GreedySelection:
-        """See ``select_sift``."""
-
+SelectorName: TypeAlias = Literal["sift", "nearest", "mmr", "dpp", "facility-location", "hull", "uncertainty", "random"]
 
 SELECTORS: Mapping[str, SelectFunction] = {
     "sift": select_sift,
     "nearest": select_nearest,
     "mmr": select_mmr,
     "dpp": select_dpp,
+    "facility-location": select_facility_location,
+    "hull": select_hull,
+    "uncertainty": select_uncertain,
+    "random": select_random,
 }
 """Every method by name."""
 
@@ -44,7 +42,7 @@ SELECTORS: Mapping[str, SelectFunction] = {
 class SelectorSettings:
     """A method and the surrogate model that it minimises (sift) or is measured by (the others)."""
 
-    name: Literal["sift", "nearest", "mmr", "dpp"] = "sift"
+    name: SelectorName = "sift"
     kernel: KernelName = "rbf"
     lengthscale: float = DEFAULT_LENGTHSCALE
     noise_variance: float = 1.0

@@ -201,20 +201,6 @@ class TestArrays:
         assert got.indices.tolist() == wanted.indices.tolist()
         assert got.posterior_variances.tolist() == wanted.posterior_variances.tolist()
 
-    def test_the_path_for_tensors_off_the_cpu_makes_the_same_choice(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        # There need not be a GPU: numpy conversion is switched off, so that the torch arithmetic itself runs.
-        from sift_rag.selection import sift
-
-        rng = np.random.default_rng(9)
-        query, candidates, known = unit_rows(rng, 3, 16), unit_rows(rng, 40, 16), unit_rows(rng, 2, 16)
-        wanted = {kernel: select_sift(query, candidates, 7, kernel=kernel, given=known) for kernel in KERNELS}
-        tensors = [torch.from_numpy(rows) for rows in (query, candidates, known)]
-        monkeypatch.setattr(sift, "_arrays", lambda *_: (*tensors, torch.from_numpy))
-        for kernel in KERNELS:
-            got = select_sift(tensors[0], tensors[1], 7, kernel=kernel, given=tensors[2])
-            assert got.indices.tolist() == wanted[kernel].indices.tolist()
-            np.testing.assert_allclose(got.posterior_variances, wanted[kernel].posterior_variances, rtol=1e-5)
-
     def test_bfloat16_is_computed_in_float32(self) -> None:
         rows = torch.from_numpy(unit_rows(np.random.default_rng(1), 20, 32)).bfloat16()
         got = select_sift(rows[0], rows[1:], 5)

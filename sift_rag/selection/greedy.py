@@ -1,0 +1,125 @@
+"""The loop that all methods share: score, take the best, observe it, until something says stop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from sift_rag.selection.arrays import Problem, check_token_counts
+from sift_rag.selection.conditioning import Posterior
+from sift_rag.selection.posterior import irreducible_variance
+from sift_rag.selection.result import GreedySelection, StopReason
+from sift_rag.selection.stopping import Stopping
+
+TIE = 4
+"""Units in the last place within which scores are equal. Copies differ by that, by where they stand in an array."""
+
+
+def steps(problem: Problem, k: int, *, with_repeats: bool = False) -> int:
+    """How many choices can be made at most."""
+    return k if with_repeats and problem.size else min(k, problem.size)
+
+
+def first_largest(scores: Any, rounding: Callable[[int, float], float] | None = None) -> int:
+    """Index of the largest of ``(n,)`` scores, n > 0; of those that equal it to rounding, the first.
+
+    ``rounding`` tells, of the largest score and its index, how many units in the last place of it are rounding.
+    """
+    unit = 2.0**-23 if scores.itemsize == 4 else 2.0**-52
+    index = int(scores.argmax())
+    best = float(scores[index])
+    least = best - TIE * unit * (abs(best) if rounding is None else rounding(index, best))
+    reached = scores >= least
+    return int(reached.argmax()) if isinstance(reached, np.ndarray) else int(reached.nonzero()[0, 0])
+
+
+def rounding_of_kernel(problem: Problem) -> float:
+    """By how much a kernel magnifies the rounding of an inner product: the exponent of rbf by 1/ℓ²."""
+    return 1.0 + problem.lengthscale**-2 if problem.kernel == "rbf" else 1.0
+
+
+def rounding_of_gains(posterior: Posterior, problem: Problem) -> Callable[[int, float], float]:
+    """How uncertain a gain c² / (v + λ) is, in units in its last place: made from the state before any observation.
+
+    What was subtracted from c and from v has left its rounding there: a gain is the less certain the larger gains once
+    were, and the more of v + λ is gone.
+    """
+    factor = rounding_of_kernel(problem)
+    noisy_at_first = posterior.noisy_variances * 1.0
+    largest = float(posterior.gains().max())
+
+    def rounding(index: int, gain: float) -> float:
+        gain = max(gain, 0.0)
+        lost = float(noisy_at_first[index]) / float(posterior.noisy_variances[index])
+        return float(factor * lost * (max(largest, gain) * gain) ** 0.5)
+
+    return rounding
+
+
+def select_greedily(
+    posterior: Posterior,
+    problem: Problem,
+    k: int,
+    *,
+    score: Callable[[], Any] | None = None,
+    chosen: Callable[[int], object] | None = None,
+    with_repeats: bool = False,
+    stopping: Stopping | None = None,
+    token_counts: Any = None,
+    irreducible: bool = False,
+) -> GreedySelection:
+    """Observe what is given, then take the largest score up to k times.
+
+    ``posterior``, fresh, measures every choice; it also scores them, unless ``score`` gives an ``(n,)`` array of its
+    own, which may be written to. ``chosen`` is told every choice. The rest: see ``select_sift``.
+    """
+    stopping = stopping or Stopping()
+    tokens = check_token_counts(token_counts, problem, required=stopping.tokens is not None)
+    left = irreducible_variance(problem) if irreducible or stopping.explained is not None else None
+    rounding = rounding_of_gains(posterior, problem) if score is None and tokens is None and problem.size else None
+    prior_variance = posterior.prior_variance
+    for row in range(problem.size, len(problem.points)):
+        prior_variance = max(prior_variance - posterior.observe(row), 0.0)
+
+    wanted = steps(problem, k, with_repeats=with_repeats)
+    stopped: StopReason = "k" if wanted == k else "exhausted"
+    indices = np.empty(wanted, dtype=np.int64)
+    variances, gains, relevance = np.empty((3, wanted))
+    at_first = posterior.gains() * 1.0  # a copy
+    variance, kept, spent = prior_variance, 0, 0.0
+    for step in range(wanted):
+        if (reason := stopping.enough(variance, prior_variance, left)) is not None:
+            stopped = reason
+            break
+        told = posterior.gains()
+        scores = told if score is None else score()
+        if tokens is not None:
+            scores = scores / tokens
+        if step and not with_repeats:
+            scores[indices[:step]] = -np.inf
+        pick = first_largest(scores, rounding)
+        if tokens is not None:
+            spent += float(tokens[pick])
+            if not stopping.affords(spent):
+                stopped = "tokens"
+                break
+        gains[step] = told[pick]  # before observing it: the array is the posterior's buffer
+        variance = max(variance - posterior.observe(pick), 0.0)
+        if not stopping.justifies(step + 1, variance):
+            stopped = "alpha"
+            break
+        if chosen is not None:
+            chosen(pick)
+        indices[step], variances[step], relevance[step] = pick, variance, at_first[pick]
+        kept = step + 1
+    return GreedySelection(
+        indices=problem.as_given(indices[:kept]),
+        posterior_variances=problem.as_given(variances[:kept]),
+        prior_variance=prior_variance,
+        gains=problem.as_given(gains[:kept]),
+        relevance=problem.as_given(relevance[:kept]),
+        stopped=stopped,
+        irreducible_variance=left,
+    )

@@ -1,0 +1,59 @@
+"""When enough has been chosen. Every rule is decided while selecting, so what is kept is always a prefix."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sift_rag.selection.result import StopReason
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """Rules that end a selection before k; the first that holds does. None switches a rule off.
+
+    Raises:
+        ValueError: a threshold is out of range.
+    """
+
+    variance: float | None = None
+    """Stop once the posterior variance is at most this."""
+    explained: float | None = None
+    """Stop once this share, in (0, 1], of the reducible variance is explained: of prior minus irreducible variance,
+    the latter being what all the candidates together would leave. Costs one ``posterior_variance`` over all of them."""
+    alpha: float | None = None
+    """The adaptive rule of arXiv 2410.08020: step n is kept only while ``alpha * n * sqrt(variance) <= 1``, with the
+    posterior variance after it. Progress is taken for 1 / sqrt(variance) and should keep pace with the number of steps;
+    the first step that falls behind, and all after it, are not kept."""
+    tokens: int | None = None
+    """Stop at the first choice that no longer fits into this many tokens. It is not skipped for a shorter one that
+    would: a larger budget then always extends the choice of a smaller one."""
+
+    def __post_init__(self) -> None:
+        if self.variance is not None and not self.variance >= 0:
+            raise ValueError(f"variance must be >= 0, but got {self.variance}.")
+        if self.explained is not None and not 0 < self.explained <= 1:
+            raise ValueError(f"explained must be in (0, 1], but got {self.explained}.")
+        if self.alpha is not None and not (np.isfinite(self.alpha) and self.alpha > 0):
+            raise ValueError(f"alpha must be a positive number, but got {self.alpha}.")
+        if self.tokens is not None and not self.tokens >= 0:
+            raise ValueError(f"tokens must be >= 0, but got {self.tokens}.")
+
+    def enough(self, variance: float, prior_variance: float, irreducible_variance: float | None) -> StopReason | None:
+        """The rule, if any, by which nothing more is needed once ``variance`` is left."""
+        if self.variance is not None and variance <= self.variance:
+            return "variance"
+        if self.explained is not None and irreducible_variance is not None:
+            reducible = prior_variance - irreducible_variance
+            if prior_variance - variance >= self.explained * reducible:
+                return "explained"
+        return None
+
+    def justifies(self, step: int, variance: float) -> bool:
+        """Whether the alpha rule keeps step ``step`` (from 1), which left ``variance``."""
+        return self.alpha is None or self.alpha * step * variance**0.5 <= 1.0
+
+    def affords(self, tokens: float) -> bool:
+        """Whether a choice of ``tokens`` in all is within the budget."""
+        return self.tokens is None or tokens <= self.tokens
