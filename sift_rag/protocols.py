@@ -106,7 +106,7 @@ class Selector(Protocol):
 
     @property
     def name(self) -> str:
-        """``sift``, ``nearest``, ``mmr``, ``dpp``, ..."""
+        """``sift``, ``nearest``, ``mmr``, ..."""
 
     def select(
         self, targets: Embedding, candidates: Embedding, k: int, *, given: Embedding | None = None

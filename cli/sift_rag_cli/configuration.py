@@ -20,7 +20,7 @@ from sift_rag.errors import ConfigurationError
 
 FILE_NAME = "sift-rag.toml"
 
-SelectorName = Literal["sift", "nearest", "mmr", "dpp"]
+SelectorName = Literal["sift", "nearest", "mmr", "dpp", "facility-location", "hull", "uncertainty", "random"]
 KernelName = Literal["rbf", "linear"]
 
 Settings = dict[str, object]
