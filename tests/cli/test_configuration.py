@@ -30,7 +30,7 @@ def user_folder(here: Path) -> Path:
         ("[search]\nk = '3'", r"'k' in [search] must be a whole number, but is '3'"),
         ("[search]\nk = true", r"'k' in [search] must be a whole number, but is True"),
         ("[search]\nlengthscale = 'wide'", r"'lengthscale' in [search] must be a number"),
-        ("[search]\nselector = 'random'", 'must be one of "sift", "nearest", "mmr", "dpp", but is'),
+        ("[search]\nselector = 'best'", 'must be one of "sift", "nearest", "mmr", "dpp", "facility-location"'),
         ("[ask]\ndecompose = 'yes'", r"'decompose' in [ask] must be true or false"),
         ("[ingest]\ninclude = '*.md'", r"'include' in [ingest] must be a list of texts"),
         ("store = 3", "'store' must be a text, but is 3"),
