@@ -17,6 +17,9 @@ from sift_rag.selection.stopping import Stopping
 TIE = 4
 """Units in the last place within which scores are equal. Copies differ by that, by where they stand in an array."""
 
+WIDEST_TIE = 2.0**-7
+"""Scores that differ by this share are never equal, whatever their rounding."""
+
 
 def steps(problem: Problem, k: int, *, with_repeats: bool = False) -> int:
     """How many choices can be made at most."""
@@ -28,18 +31,18 @@ def first_largest(scores: Any, rounding: Callable[[int, float], float] | None = 
 
     ``rounding`` tells, of the largest score and its index, how much a unit in the last place of 1 makes there.
     """
-    unit = TIE * (2.0**-23 if scores.itemsize == 4 else 2.0**-52)
     index = int(scores.argmax())
     best = float(scores[index])
-    least = best - unit * (abs(best) if rounding is None else rounding(index, best))
-    if not isinstance(scores, np.ndarray):
-        return int((scores >= least).nonzero()[0, 0])
-    scores[index] = -np.inf  # looking for the second largest costs less than comparing all
-    second = scores.item(scores.argmax())
-    scores[index] = best
-    if second < least:
-        return index
-    return int((scores >= least).argmax())
+    widest = abs(best) * WIDEST_TIE
+    if isinstance(scores, np.ndarray):
+        scores[index] = -np.inf  # looking for the second largest costs less than comparing all
+        second = scores.item(scores.argmax())
+        scores[index] = best
+        if second < best - widest:
+            return index
+    unit = TIE * (2.0**-23 if scores.itemsize == 4 else 2.0**-52)
+    equal = scores >= best - min(widest, unit * (abs(best) if rounding is None else rounding(index, best)))
+    return int(equal.argmax() if isinstance(equal, np.ndarray) else equal.nonzero()[0, 0])
 
 
 def rounding_of_kernel(problem: Problem) -> float:
@@ -129,7 +132,7 @@ def select_greedily(
         posterior_variances=problem.as_given(np.array(variances)),
         prior_variance=prior_variance,
         gains=problem.as_given(np.array(gains)),
-        relevance=problem.as_given(np.array([float(at_first[index]) for index in indices])),
+        relevance=problem.as_given(np.array(at_first[indices].tolist())),
         stopped=stopped,
         irreducible_variance=left,
     )
