@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from sift_rag.selection.arrays import Problem, check_k, check_weights, import_torch, read_problem, to_double
-from sift_rag.selection.greedy import TIE, rounding_of_kernel
+from sift_rag.selection.greedy import TIE, WIDEST_TIE, rounding_of_kernel
 from sift_rag.selection.kernels import DEFAULT_LENGTHSCALE, KernelName, kernel_of_products
 from sift_rag.selection.result import GreedySelection
 
@@ -218,7 +218,7 @@ class _Block:
         """``(b,)``: how far below ``gain``, at ``index``, an equal one may lie; see ``greedy.rounding_of_gains``."""
         unit = TIE * rounding_of_kernel(self._problem) * (2.0**-23 if self._noisy.itemsize == 4 else 2.0**-52)
         lost = (self._noisy_at_first / self._noisy)[self.rows, index]
-        return unit * lost * (largest.clip(0.0) * gain) ** 0.5
+        return self.xp.minimum(unit * lost * (largest.clip(0.0) * gain) ** 0.5, gain * WIDEST_TIE)
 
     def observe(self, pick: Any, which: Any) -> Any:
         """One observation for each query of ``which``, none for the others: ``(b,)``, the variance that it explains."""

@@ -26,10 +26,8 @@ class Posterior(Protocol):
 
     prior_variance: float
     """Weighted sum over the targets, before any observation."""
-
-    @property
-    def noisy_variances(self) -> Any:
-        """``(n,)``: v + λ of the candidates; not to be written to."""
+    noisy_variances: Any
+    """``(n,)``: v + λ of the candidates, after every observation; not to be written to."""
 
     def gains(self) -> Any:
         """``(n,)``: by how much observing each candidate would lower the targets' variance.
@@ -52,66 +50,64 @@ class ArrayPosterior:
     """On numpy arrays. Every step writes into buffers made once: at n = 200 allocation and calls are what costs."""
 
     def __init__(self, problem: Problem, observations: int) -> None:
-        points = problem.points
-        self._size, self._noise = problem.size, problem.noise_variance
-        self._column_of = _array_columns(problem)
+        points, noise = problem.points, problem.noise_variance
         covariance = kernel_matrix(problem.targets, points, problem.kernel, problem.lengthscale)
         self.prior_variance = _weighted_prior(problem)
         if problem.weights is not None:
             covariance *= np.sqrt(problem.weights)[:, None].astype(points.dtype)
-        self._covariance = covariance if len(covariance) > 1 else covariance[0]
-        self._noisy = problem.diagonal + points.dtype.type(problem.noise_variance)
+        self._single = len(covariance) == 1
+        self._covariance = covariance[0] if self._single else covariance
+        self._noisy = problem.diagonal + points.dtype.type(noise)
+        self._noise = noise
+        # v + λ stays above 0 by itself where rounding, summed over the observations, is far below λ
+        rounding = 64.0 * observations * float(np.finfo(points.dtype).eps) * float(self._noisy.max(initial=0.0))
+        self._must_clip = noise < rounding
+        self._column_of = _array_columns(problem)
         self._factor = np.empty((observations, len(points)), dtype=points.dtype)
-        self._column, self._scratch = np.empty((2, len(points)), dtype=points.dtype)
-        self._product = np.empty_like(covariance) if len(covariance) > 1 else self._scratch
-        self._gains = np.empty(problem.size, dtype=points.dtype)
+        self._scratch = np.empty(len(points), dtype=points.dtype)
+        self._product = self._scratch if self._single else np.empty_like(covariance)
         self._observed = 0
-
-    @property
-    def noisy_variances(self) -> Any:
-        """See ``Posterior``."""
-        return self._noisy[: self._size]
+        self._gains = np.empty(problem.size, dtype=points.dtype)
+        self.noisy_variances = self._noisy[: problem.size]
+        self._covariance_of_candidates = self._covariance[..., : problem.size]
 
     def gains(self) -> Any:
         """See ``Posterior``."""
-        gains = self._gains
-        if self._covariance.ndim == 1:
-            covariance = self._covariance[: self._size]
-            np.multiply(covariance, covariance, out=gains)
+        gains, covariance = self._gains, self._covariance_of_candidates
+        if self._single:
+            np.multiply(covariance, covariance, gains)
         else:
-            covariance = self._covariance[:, : self._size]
             np.einsum("mn,mn->n", covariance, covariance, out=gains)
-        np.divide(gains, self._noisy[: self._size], out=gains)
-        return gains
+        return np.divide(gains, self.noisy_variances, gains)
 
     def observe(self, row: int, noise_variance: float | None = None) -> float:
         """See ``Posterior``."""
-        column, scratch, observed = self._column, self._scratch, self._observed
-        self._column_of(row, column)
+        observed, scratch, covariance, all_noisy = self._observed, self._scratch, self._covariance, self._noisy
+        latest = self._factor[observed]
+        self._column_of(row, latest)
         if observed:
             factor = self._factor[:observed]
-            np.dot(factor[:, row], factor, out=scratch)
-            np.subtract(column, scratch, out=column)
-        noisy = self._noisy.item(row)
+            np.dot(factor[:, row], factor, scratch)
+            np.subtract(latest, scratch, latest)
+        noisy = all_noisy.item(row)
         if noise_variance is not None:
             noisy += noise_variance - self._noise
-        covariance = self._covariance
-        latest = self._factor[observed]
-        np.multiply(column, noisy**-0.5, out=latest)
-        if covariance.ndim == 1:
-            with_target = covariance.item(row)
-            explained = with_target * with_target / noisy
-            np.multiply(latest, with_target * noisy**-0.5, out=scratch)
-            np.subtract(covariance, scratch, out=covariance)
+        precision = noisy**-0.5
+        np.multiply(latest, precision, latest)
+        if self._single:
+            told = covariance.item(row) * precision
+            explained = told * told
+            np.multiply(latest, told, scratch)
+            np.subtract(covariance, scratch, covariance)
         else:
-            with_targets = covariance[:, row].astype(np.float64)
-            explained = float(with_targets @ with_targets) / noisy
-            scaled = (with_targets * noisy**-0.5).astype(covariance.dtype)
-            np.multiply(scaled[:, None], latest, out=self._product)
-            np.subtract(covariance, self._product, out=covariance)
-        np.multiply(latest, latest, out=scratch)
-        np.subtract(self._noisy, scratch, out=self._noisy)
-        np.maximum(self._noisy, self._noise, out=self._noisy)  # v >= 0: rounding must not make it negative
+            with_targets = covariance[:, row] * precision
+            explained = float(with_targets @ with_targets)
+            np.multiply(with_targets[:, None], latest, self._product)
+            np.subtract(covariance, self._product, covariance)
+        np.multiply(latest, latest, scratch)
+        np.subtract(all_noisy, scratch, all_noisy)
+        if self._must_clip:
+            np.maximum(all_noisy, self._noise, all_noisy)
         self._observed = observed + 1
         return float(explained)
 
@@ -128,13 +124,9 @@ class TensorPosterior:
             covariance = covariance * covariance.new_tensor(problem.weights).sqrt()[:, None]
         self._covariance = covariance
         self._noisy = problem.diagonal + problem.noise_variance
+        self.noisy_variances = self._noisy[: problem.size]
         self._factor = points.new_empty((observations, len(points)))
         self._observed = 0
-
-    @property
-    def noisy_variances(self) -> Any:
-        """See ``Posterior``."""
-        return self._noisy[: self._problem.size]
 
     def gains(self) -> Any:
         """See ``Posterior``."""
@@ -153,10 +145,10 @@ class TensorPosterior:
         with_targets = self._covariance[:, row].clone()
         explained = float((with_targets.double() ** 2).sum()) / noisy
         self._covariance -= (with_targets * noisy**-0.5)[:, None] * latest
-        self._noisy = (self._noisy - latest * latest).clamp_min(problem.noise_variance)
+        self._noisy.sub_(latest * latest).clamp_min_(problem.noise_variance)
         self._factor[self._observed] = latest
         self._observed += 1
-        return explained
+        return float(explained)
 
 
 def _weighted_prior(problem: Problem) -> float:
@@ -170,7 +162,7 @@ def _array_columns(problem: Problem) -> Callable[[int, Any], None]:
     if kernel == "linear":
 
         def linear(row: int, out: Any) -> None:
-            np.dot(points, points[row], out=out)
+            np.dot(points, points[row], out)
 
         return linear
     if kernel == "rbf":
@@ -178,10 +170,10 @@ def _array_columns(problem: Problem) -> Callable[[int, Any], None]:
         scaled = np.empty(points.shape[1], dtype=points.dtype)
 
         def rbf(row: int, out: Any) -> None:
-            np.multiply(points[row], sharpness, out=scaled)
-            np.dot(points, scaled, out=out)
-            np.subtract(out, sharpness, out=out)
-            np.exp(out, out=out)
+            np.multiply(points[row], sharpness, scaled)
+            np.dot(points, scaled, out)
+            np.subtract(out, sharpness, out)
+            np.exp(out, out)
 
         return rbf
 

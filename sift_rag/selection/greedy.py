@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,9 @@ from sift_rag.selection.stopping import Stopping
 TIE = 4
 """Units in the last place within which scores are equal. Copies differ by that, by where they stand in an array."""
 
+WIDEST_TIE = 2.0**-7
+"""Scores that differ by this share are never equal, whatever their rounding."""
+
 
 def steps(problem: Problem, k: int, *, with_repeats: bool = False) -> int:
     """How many choices can be made at most."""
@@ -25,14 +29,20 @@ def steps(problem: Problem, k: int, *, with_repeats: bool = False) -> int:
 def first_largest(scores: Any, rounding: Callable[[int, float], float] | None = None) -> int:
     """Index of the largest of ``(n,)`` scores, n > 0; of those that equal it to rounding, the first.
 
-    ``rounding`` tells, of the largest score and its index, how many units in the last place of it are rounding.
+    ``rounding`` tells, of the largest score and its index, how much a unit in the last place of 1 makes there.
     """
-    unit = 2.0**-23 if scores.itemsize == 4 else 2.0**-52
     index = int(scores.argmax())
     best = float(scores[index])
-    least = best - TIE * unit * (abs(best) if rounding is None else rounding(index, best))
-    reached = scores >= least
-    return int(reached.argmax()) if isinstance(reached, np.ndarray) else int(reached.nonzero()[0, 0])
+    widest = abs(best) * WIDEST_TIE
+    if isinstance(scores, np.ndarray):
+        scores[index] = -np.inf  # looking for the second largest costs less than comparing all
+        second = scores.item(scores.argmax())
+        scores[index] = best
+        if second < best - widest:
+            return index
+    unit = TIE * (2.0**-23 if scores.itemsize == 4 else 2.0**-52)
+    equal = scores >= best - min(widest, unit * (abs(best) if rounding is None else rounding(index, best)))
+    return int(equal.argmax() if isinstance(equal, np.ndarray) else equal.nonzero()[0, 0])
 
 
 def rounding_of_kernel(problem: Problem) -> float:
@@ -46,14 +56,14 @@ def rounding_of_gains(posterior: Posterior, problem: Problem) -> Callable[[int, 
     What was subtracted from c and from v has left its rounding there: a gain is the less certain the larger gains once
     were, and the more of v + λ is gone.
     """
-    factor = rounding_of_kernel(problem)
-    noisy_at_first = posterior.noisy_variances * 1.0
+    magnified, noisy = rounding_of_kernel(problem), posterior.noisy_variances
+    noisy_at_first = noisy * 1.0
     largest = float(posterior.gains().max())
 
     def rounding(index: int, gain: float) -> float:
         gain = max(gain, 0.0)
-        lost = float(noisy_at_first[index]) / float(posterior.noisy_variances[index])
-        return float(factor * lost * (max(largest, gain) * gain) ** 0.5)
+        lost = float(noisy_at_first[index]) / float(noisy[index])
+        return magnified * lost * math.sqrt(max(largest, gain) * gain)
 
     return rounding
 
@@ -75,7 +85,7 @@ def select_greedily(
     ``posterior``, fresh, measures every choice; it also scores them, unless ``score`` gives an ``(n,)`` array of its
     own, which may be written to. ``chosen`` is told every choice. The rest: see ``select_sift``.
     """
-    stopping = stopping or Stopping()
+    ruled, stopping = stopping is not None, stopping or Stopping()
     tokens = check_token_counts(token_counts, problem, required=stopping.tokens is not None)
     left = irreducible_variance(problem) if irreducible or stopping.explained is not None else None
     rounding = rounding_of_gains(posterior, problem) if score is None and tokens is None and problem.size else None
@@ -85,12 +95,13 @@ def select_greedily(
 
     wanted = steps(problem, k, with_repeats=with_repeats)
     stopped: StopReason = "k" if wanted == k else "exhausted"
-    indices = np.empty(wanted, dtype=np.int64)
-    variances, gains, relevance = np.empty((3, wanted))
+    taken = np.empty(wanted, dtype=np.int64)
     at_first = posterior.gains() * 1.0  # a copy
-    variance, kept, spent = prior_variance, 0, 0.0
+    gains: list[float] = []
+    variances: list[float] = []
+    variance, spent = prior_variance, 0.0
     for step in range(wanted):
-        if (reason := stopping.enough(variance, prior_variance, left)) is not None:
+        if ruled and (reason := stopping.enough(variance, prior_variance, left)) is not None:
             stopped = reason
             break
         told = posterior.gains()
@@ -98,28 +109,30 @@ def select_greedily(
         if tokens is not None:
             scores = scores / tokens
         if step and not with_repeats:
-            scores[indices[:step]] = -np.inf
+            scores[taken[:step]] = -np.inf
         pick = first_largest(scores, rounding)
         if tokens is not None:
             spent += float(tokens[pick])
             if not stopping.affords(spent):
                 stopped = "tokens"
                 break
-        gains[step] = told[pick]  # before observing it: the array is the posterior's buffer
+        gain = float(told[pick])  # before observing it: the array is the posterior's buffer
         variance = max(variance - posterior.observe(pick), 0.0)
-        if not stopping.justifies(step + 1, variance):
+        if ruled and not stopping.justifies(step + 1, variance):
             stopped = "alpha"
             break
         if chosen is not None:
             chosen(pick)
-        indices[step], variances[step], relevance[step] = pick, variance, at_first[pick]
-        kept = step + 1
+        taken[step] = pick
+        gains.append(gain)
+        variances.append(variance)
+    indices = taken[: len(gains)]
     return GreedySelection(
-        indices=problem.as_given(indices[:kept]),
-        posterior_variances=problem.as_given(variances[:kept]),
+        indices=problem.as_given(indices),
+        posterior_variances=problem.as_given(np.array(variances)),
         prior_variance=prior_variance,
-        gains=problem.as_given(gains[:kept]),
-        relevance=problem.as_given(relevance[:kept]),
+        gains=problem.as_given(np.array(gains)),
+        relevance=problem.as_given(np.array(at_first[indices].tolist())),
         stopped=stopped,
         irreducible_variance=left,
     )

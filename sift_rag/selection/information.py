@@ -33,14 +33,10 @@ class InformationPosterior:
         self._posterior = start(problem, observations)
         self._informed = start(with_targets, observations + targets)
         self.prior_variance = self._posterior.prior_variance
+        self.noisy_variances = self._posterior.noisy_variances
         jitter = TARGET_JITTER * (float(problem.prior.max()) or 1.0)
         for row in range(len(problem.points), len(problem.points) + targets):
             self._informed.observe(row, jitter)
-
-    @property
-    def noisy_variances(self) -> Any:
-        """See ``Posterior``."""
-        return self._posterior.noisy_variances
 
     def gains(self) -> Any:
         """See ``Posterior``."""

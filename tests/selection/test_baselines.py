@@ -10,11 +10,16 @@ from sift_rag.selection import (
     SelectorSettings,
     posterior_variance,
     select_dpp,
+    select_facility_location,
+    select_hull,
     select_mmr,
     select_nearest,
+    select_random,
     select_sift,
+    select_uncertain,
 )
 from sift_rag.selection.baselines import DPP_JITTER
+from sift_rag.selection.hull import hull_weights, whole_multiplicities
 from tests.oracles import greedy_argmax, unit_rows
 
 
@@ -72,6 +77,123 @@ def test_dpp_is_the_greedy_largest_determinant(rows: tuple[np.ndarray, np.ndarra
 
     got = select_dpp(query, candidates, 8, quality_scale=quality_scale)
     assert got.indices.tolist() == greedy_argmax(30, 8, score)
+
+
+@pytest.mark.parametrize("known", [0, 3])
+def test_facility_location_is_its_definition(rows: tuple[np.ndarray, np.ndarray], known: int) -> None:
+    query, candidates = rows
+    given = unit_rows(np.random.default_rng(7), known, 12).astype(float)
+
+    def covered(chosen: list[int], i: int) -> float:
+        facilities = [*given, *candidates[[*chosen, i]]]
+        return sum(max(query @ x, 0) * max(max(x @ y, 0) for y in facilities) for x in candidates)
+
+    assert select_facility_location(query, candidates, 8, given=given).indices.tolist() == greedy_argmax(30, 8, covered)
+
+
+@pytest.mark.parametrize("kernel", ["rbf", "linear"])
+@pytest.mark.parametrize("noise_variance", [1e-3, 1.0, 1e6])
+def test_uncertainty_sampling_takes_what_is_least_known_of_itself(
+    rows: tuple[np.ndarray, np.ndarray], kernel: str, noise_variance: float
+) -> None:
+    query, candidates = rows
+    candidates = candidates * (1.0 if kernel == "rbf" else np.linspace(0.5, 1.5, 30)[:, None])
+
+    def own_variance(chosen: list[int], i: int) -> float:
+        return posterior_variance(candidates[i], candidates[chosen], kernel=kernel, noise_variance=noise_variance)
+
+    wanted = greedy_argmax(30, 8, lambda chosen, i: round(own_variance(chosen, i), 9))
+    got = select_uncertain(query, candidates.astype(np.float32), 8, kernel=kernel, noise_variance=noise_variance)
+    if noise_variance < 1e6:  # there every difference is below what the oracle resolves
+        assert got.indices.tolist() == wanted
+    assert select_uncertain(-query, candidates.astype(np.float32), 8, kernel=kernel).indices.tolist() == (
+        select_uncertain(query, candidates.astype(np.float32), 8, kernel=kernel).indices.tolist()
+    )
+
+
+def test_random_is_the_same_for_a_seed_and_takes_every_candidate_equally_often(
+    rows: tuple[np.ndarray, np.ndarray],
+) -> None:
+    query, candidates = rows
+    assert select_random(query, candidates, 5, seed=3).indices.tolist() == (
+        select_random(query, candidates, 5, seed=3).indices.tolist()
+    )
+    taken = np.zeros(30)
+    for seed in range(600):
+        taken[select_random(query, candidates, 5, seed=seed).indices] += 1
+    assert taken.min() > 60  # 100 expected, standard deviation 9
+    assert taken.max() < 140
+
+
+class TestHull:
+    def test_a_query_inside_is_mixed_exactly(self) -> None:
+        corners = np.array([[1.0, 1.0], [-1.0, 1.0], [-1.0, -1.0], [1.0, -1.0]])
+        target = np.array([0.3, 0.2])
+        weights = hull_weights(target, corners, iterations=2000, tolerance=1e-9)
+        assert weights.sum() == pytest.approx(1.0)
+        assert (weights >= 0).all()
+        np.testing.assert_allclose(weights @ corners, target, atol=1e-3)
+
+    @pytest.mark.parametrize("seed", range(3))
+    def test_weights_come_within_the_tolerance_of_the_best_mixture(self, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        target, points = rng.normal(size=4) * 2, rng.normal(size=(12, 4))
+
+        def distance(weights: np.ndarray) -> float:
+            return 0.5 * float(((target - weights @ points) ** 2).sum())
+
+        # by another method: exponentiated gradient descent on the simplex
+        best = np.full(12, 1 / 12)
+        for _ in range(20_000):
+            best = best * np.exp(-0.02 * points @ (best @ points - target))
+            best /= best.sum()
+        got = hull_weights(target, points, iterations=20_000, tolerance=1e-4)
+        assert distance(got) <= distance(best) + 1.1e-4
+
+    def test_an_outside_query_is_its_nearest_corner_alone(self) -> None:
+        corners = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
+        assert hull_weights(np.array([0.0, 5.0]), corners).tolist() == [0, 1, 0]
+
+    @pytest.mark.parametrize("seed", range(5))
+    def test_multiplicities_sum_to_k_stay_near_the_weights_and_mix_no_worse_than_plain_rounding(
+        self, seed: int
+    ) -> None:
+        rng = np.random.default_rng(seed)
+        target, points = rng.normal(size=3) * 0.3, rng.normal(size=(10, 3))
+        weights = hull_weights(target, points)
+        for k in (1, 4, 7, 50):
+            counts = whole_multiplicities(target, points, weights, k)
+            assert counts.sum() == k
+            assert (counts >= np.floor(k * weights + 1e-9)).all()
+            assert (counts[weights == 0] == 0).all()
+            down = np.floor(k * weights + 1e-9)
+            largest = np.argsort(down - k * weights, kind="stable")[: k - int(down.sum())]
+            plain = down + np.bincount(largest, minlength=10)
+            if k - down.sum() <= 1:  # one to place: the nearest mixture is taken, by definition
+                assert (
+                    np.linalg.norm(target - counts @ points / k) <= np.linalg.norm(target - plain @ points / k) + 1e-12
+                )
+
+    def test_repeats_are_the_multiplicities_and_without_them_the_heaviest_come_first(
+        self, rows: tuple[np.ndarray, np.ndarray]
+    ) -> None:
+        query, candidates = rows
+        weights = hull_weights(query, candidates)
+        repeated = select_hull(query, candidates, 20, with_repeats=True)
+        counts = np.bincount(repeated.indices, minlength=30)
+        assert counts.tolist() == whole_multiplicities(query, candidates, weights, 20).tolist()
+        assert counts.max() > 1
+        once = select_hull(query, candidates, 30)
+        support = int((weights > 0).sum())
+        assert (np.diff(weights[once.indices]) <= 0).all()
+        assert (np.diff((candidates @ query)[once.indices[support:]]) <= 0).all()
+
+    def test_a_copy_of_a_corner_gets_no_weight(self) -> None:
+        corners = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+        assert hull_weights(np.array([0.4, 0.6]), corners)[1] == 0
+
+    def test_no_candidates_give_no_choice(self) -> None:
+        assert len(select_hull(np.ones(3) / 3**0.5, np.zeros((0, 3)), 4, with_repeats=True)) == 0
 
 
 @pytest.mark.parametrize("name", SELECTORS)
