@@ -1,6 +1,6 @@
-"""Speed and memory, each against a named peer in the same run.
+"""Speed and memory of the whole way, each against a named peer in the same run. The choice alone: ``selection.py``.
 
-    python -m benchmarks.speed [--only selection,retrieval,startup,ingest,memory] [--docs FOLDER] [--json FILE]
+    python -m benchmarks.speed [--only retrieval,startup,ingest,memory] [--docs FOLDER] [--json FILE]
 
 Timings of the two sides alternate, A B A B ..., so that a machine whose speed drifts slows both; the ratio is taken
 pair by pair, and its median, minimum and maximum are printed.
@@ -67,17 +67,6 @@ def as_line(row: Row) -> str:
     )
 
 
-def milliseconds(action: Callable[[], object], *, repeat: int) -> float:
-    """Of one call: the fastest of three rounds of ``repeat``, which is what is left when the core is left alone."""
-    rounds = []
-    for _ in range(3):
-        started = perf_counter()
-        for _ in range(repeat):
-            action()
-        rounds.append((perf_counter() - started) / repeat * 1e3)
-    return min(rounds)
-
-
 def unit_rows(n: int, d: int, seed: int, *, clusters: int = 0) -> np.ndarray:
     """``(n, d)`` unit rows, around ``clusters`` centres as embeddings of a corpus are."""
     rng = np.random.default_rng(seed)
@@ -85,69 +74,6 @@ def unit_rows(n: int, d: int, seed: int, *, clusters: int = 0) -> np.ndarray:
     if clusters:
         rows = 0.7 * rows + rng.normal(size=(clusters, d)).astype(np.float32)[rng.integers(clusters, size=n)]
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
-
-
-def selection() -> Iterator[Row]:
-    """``select_sift`` against activeft's exact VTL (same picks asserted) and pyversity's MMR and DPP."""
-    import torch
-    from activeft import ActiveDataLoader
-    from activeft.acquisition_functions.vtl import VTL
-    from activeft.sift import Dataset
-    from pyversity import dpp, mmr
-
-    from sift_rag.selection import select_sift
-
-    k, d, noise_variance = 50, 384, 0.1
-    for n in (200, 1000):
-        candidates = unit_rows(n, d, 1, clusters=20)
-        query = unit_rows(1, d, 2)[0] * 0.5 + candidates[:5].mean(axis=0)
-        query = (query / np.linalg.norm(query)).astype(np.float32)
-        scores = candidates @ query
-        activeft = VTL(
-            target=torch.tensor(query[None]),
-            num_workers=1,
-            subsample=False,
-            force_nonsequential=False,
-            noise_std=noise_variance**0.5,
-        )
-        dataset = Dataset(torch.tensor(candidates))
-
-        def ours(query: np.ndarray = query, candidates: np.ndarray = candidates) -> list[int]:
-            chosen = select_sift(
-                query, candidates, k, kernel="linear", noise_variance=noise_variance, with_repeats=True
-            )
-            return [int(i) for i in chosen.indices]
-
-        def theirs(dataset: Dataset = dataset, activeft: VTL = activeft) -> list[int]:
-            loader = ActiveDataLoader(
-                dataset=dataset, batch_size=k, acquisition_function=activeft, device=torch.device("cpu")
-            )
-            return [int(i) for i in loader.next()[0]]
-
-        if ours() != theirs():
-            raise AssertionError(f"activeft's exact VTL chose others at n = {n}: {ours()} and {theirs()}")
-        what = f"select_sift, n = {n}, k = {k}, d = {d}"
-        yield compare(
-            what,
-            lambda ours=ours: milliseconds(ours, repeat=20),
-            "activeft VTL, same picks",
-            lambda theirs=theirs: milliseconds(theirs, repeat=1),
-            runs=5,
-            unit="ms",
-            goal="<= 1/50" if n == 200 else "",
-        )
-        for name, peer in (("MMR", mmr), ("DPP", dpp)):
-            yield compare(
-                what,
-                lambda ours=ours: milliseconds(ours, repeat=20),
-                f"pyversity {name}",
-                lambda peer=peer, candidates=candidates, scores=scores: milliseconds(
-                    lambda: peer(candidates, scores, k), repeat=20
-                ),
-                runs=5,
-                unit="ms",
-                goal="",
-            )
 
 
 def retrieval() -> Iterator[Row]:
@@ -361,7 +287,7 @@ def run(command: Sequence[str]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parts = ["selection", "retrieval", "startup", "ingest", "memory"]
+    parts = ["retrieval", "startup", "ingest", "memory"]
     parser.add_argument("--only", default=",".join(parts), help="which parts, separated by commas")
     parser.add_argument("--docs", type=Path, help="folder to ingest; by default Python's language reference")
     parser.add_argument("--json", type=Path, help="also write the rows there")
