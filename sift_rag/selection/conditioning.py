@@ -16,9 +16,11 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
+from numpy import divide, multiply, subtract
 
 from sift_rag.selection.arrays import Problem
 from sift_rag.selection.kernels import kernel_matrix
+from sift_rag.selection.prefetch import next_picks, prefetched_columns, worthwhile
 
 
 class Posterior(Protocol):
@@ -39,17 +41,20 @@ class Posterior(Protocol):
         """Condition on one more observation of point ``row``, with noise λ unless told; by how much it lowered σ²."""
 
 
-def start(problem: Problem, observations: int) -> Posterior:
-    """The process before any observation; ``observations`` is how many there will be at most."""
+def start(problem: Problem, observations: int, *, greedily: bool = False) -> Posterior:
+    """The process before any observation; ``observations`` is how many there will be at most.
+
+    ``greedily`` says that mostly the candidate of largest gain will be observed next: large problems profit.
+    """
     if isinstance(problem.points, np.ndarray):
-        return ArrayPosterior(problem, observations)
+        return ArrayPosterior(problem, observations, greedily=greedily)
     return TensorPosterior(problem, observations)
 
 
 class ArrayPosterior:
     """On numpy arrays. Every step writes into buffers made once: at n = 200 allocation and calls are what costs."""
 
-    def __init__(self, problem: Problem, observations: int) -> None:
+    def __init__(self, problem: Problem, observations: int, *, greedily: bool = False) -> None:
         points, noise = problem.points, problem.noise_variance
         covariance = kernel_matrix(problem.targets, points, problem.kernel, problem.lengthscale)
         self.prior_variance = _weighted_prior(problem)
@@ -62,7 +67,9 @@ class ArrayPosterior:
         # v + λ stays above 0 by itself where rounding, summed over the observations, is far below λ
         rounding = 64.0 * observations * float(np.finfo(points.dtype).eps) * float(self._noisy.max(initial=0.0))
         self._must_clip = noise < rounding
-        self._column_of = _array_columns(problem)
+        ahead = greedily and worthwhile(problem)
+        self._column_of = prefetched_columns(problem, self._guess) if ahead else _array_columns(problem)
+        self._problem = problem
         self._factor = np.empty((observations, len(points)), dtype=points.dtype)
         self._scratch = np.empty(len(points), dtype=points.dtype)
         self._product = self._scratch if self._single else np.empty_like(covariance)
@@ -75,10 +82,10 @@ class ArrayPosterior:
         """See ``Posterior``."""
         gains, covariance = self._gains, self._covariance_of_candidates
         if self._single:
-            np.multiply(covariance, covariance, gains)
+            multiply(covariance, covariance, gains)
         else:
             np.einsum("mn,mn->n", covariance, covariance, out=gains)
-        return np.divide(gains, self.noisy_variances, gains)
+        return divide(gains, self.noisy_variances, gains)
 
     def observe(self, row: int, noise_variance: float | None = None) -> float:
         """See ``Posterior``."""
@@ -87,29 +94,36 @@ class ArrayPosterior:
         self._column_of(row, latest)
         if observed:
             factor = self._factor[:observed]
-            np.dot(factor[:, row], factor, scratch)
-            np.subtract(latest, scratch, latest)
+            factor[:, row].dot(factor, scratch)
+            subtract(latest, scratch, latest)
         noisy = all_noisy.item(row)
         if noise_variance is not None:
             noisy += noise_variance - self._noise
         precision = noisy**-0.5
-        np.multiply(latest, precision, latest)
+        multiply(latest, precision, latest)
         if self._single:
             told = covariance.item(row) * precision
             explained = told * told
-            np.multiply(latest, told, scratch)
-            np.subtract(covariance, scratch, covariance)
+            multiply(latest, told, scratch)
+            subtract(covariance, scratch, covariance)
         else:
             with_targets = covariance[:, row] * precision
             explained = float(with_targets @ with_targets)
-            np.multiply(with_targets[:, None], latest, self._product)
-            np.subtract(covariance, self._product, covariance)
-        np.multiply(latest, latest, scratch)
-        np.subtract(all_noisy, scratch, all_noisy)
+            multiply(with_targets[:, None], latest, self._product)
+            subtract(covariance, self._product, covariance)
+        multiply(latest, latest, scratch)
+        subtract(all_noisy, scratch, all_noisy)
         if self._must_clip:
             np.maximum(all_noisy, self._noise, all_noisy)
         self._observed = observed + 1
         return float(explained)
+
+    def _guess(self, row: int, count: int) -> list[int]:
+        if row >= self._problem.size:  # what is given is observed in order
+            return list(range(row + 1, min(row + 1 + count, len(self._problem.points))))
+        covariance = self._covariance[None] if self._single else self._covariance
+        factor = self._factor[: self._observed]
+        return next_picks(self._problem, row, count, self._gains, covariance, self._noisy, factor)
 
 
 class TensorPosterior:
@@ -162,7 +176,7 @@ def _array_columns(problem: Problem) -> Callable[[int, Any], None]:
     if kernel == "linear":
 
         def linear(row: int, out: Any) -> None:
-            np.dot(points, points[row], out)
+            points.dot(points[row], out)
 
         return linear
     if kernel == "rbf":
@@ -170,9 +184,9 @@ def _array_columns(problem: Problem) -> Callable[[int, Any], None]:
         scaled = np.empty(points.shape[1], dtype=points.dtype)
 
         def rbf(row: int, out: Any) -> None:
-            np.multiply(points[row], sharpness, scaled)
-            np.dot(points, scaled, out)
-            np.subtract(out, sharpness, out)
+            multiply(points[row], sharpness, scaled)
+            points.dot(scaled, out)
+            subtract(out, sharpness, out)
             np.exp(out, out)
 
         return rbf

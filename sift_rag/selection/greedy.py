@@ -100,11 +100,12 @@ def select_greedily(
     gains: list[float] = []
     variances: list[float] = []
     variance, spent = prior_variance, 0.0
+    gains_now, observe = posterior.gains, posterior.observe
     for step in range(wanted):
         if ruled and (reason := stopping.enough(variance, prior_variance, left)) is not None:
             stopped = reason
             break
-        told = posterior.gains()
+        told = gains_now()
         scores = told if score is None else score()
         if tokens is not None:
             scores = scores / tokens
@@ -117,7 +118,7 @@ def select_greedily(
                 stopped = "tokens"
                 break
         gain = float(told[pick])  # before observing it: the array is the posterior's buffer
-        variance = max(variance - posterior.observe(pick), 0.0)
+        variance = max(variance - observe(pick), 0.0)
         if ruled and not stopping.justifies(step + 1, variance):
             stopped = "alpha"
             break

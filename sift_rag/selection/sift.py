@@ -84,7 +84,7 @@ def select_sift(
     observations = steps(problem, k, with_repeats=with_repeats) + len(problem.points) - problem.size
     informative = objective == "information"
     return select_greedily(
-        InformationPosterior(problem, observations) if informative else start(problem, observations),
+        InformationPosterior(problem, observations) if informative else start(problem, observations, greedily=True),
         problem,
         k,
         with_repeats=with_repeats,

@@ -1,0 +1,91 @@
+"""Kernel columns several at a time, before they are asked for.
+
+Where the candidates do not fit into the cache, a step costs the time to read them all. One matrix product makes the
+columns of many points while reading the candidates once, and the next picks can be guessed: mostly they are those of
+the same greedy choice among the few candidates of largest gain. A guess that fails costs time and changes nothing: the
+choice itself looks at every candidate, as without this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from sift_rag.selection.arrays import Problem
+from sift_rag.selection.kernels import kernel_matrix
+
+WORTHWHILE_BYTES = 12 << 20
+"""Size of the candidates from which on reading them dominates: 10,000 rows of 384 dimensions gained, 4,000 lost."""
+
+MOST_COLUMNS = 16
+"""Columns made at once when guesses keep coming true."""
+
+SHORTLIST = 128
+"""Candidates among which the next picks are guessed."""
+
+Guess = Callable[[int, int], list[int]]
+"""From a row about to be observed and a number: the rows likely to be observed after it, at most so many."""
+
+
+def worthwhile(problem: Problem) -> bool:
+    """Whether there is something to be won."""
+    return not callable(problem.kernel) and problem.points.nbytes >= WORTHWHILE_BYTES
+
+
+def prefetched_columns(problem: Problem, guess: Guess) -> Callable[[int, Any], None]:
+    """Writes k(·, x_row) into a buffer ``(n,)``; makes 1 to ``MOST_COLUMNS`` columns whenever one is missing.
+
+    How many follows the guesses: twice as many after all came true, half as many after most failed.
+    """
+    points = problem.points
+    ready: dict[int, Any] = {}
+    ahead, used = 2, 0
+
+    def column_of(row: int, out: Any) -> None:
+        nonlocal ready, ahead, used
+        if row not in ready:
+            if used == len(ready):
+                ahead = min(2 * ahead, MOST_COLUMNS)
+            elif 2 * used < len(ready):
+                ahead = max(ahead // 2, 1)
+            rows = [row, *guess(row, ahead - 1)] if ahead > 1 else [row]
+            ready = dict(
+                zip(rows, kernel_matrix(points[rows], points, problem.kernel, problem.lengthscale), strict=True)
+            )
+            used = 0
+        used += 1
+        np.copyto(out, ready[row])
+
+    return column_of
+
+
+def next_picks(
+    problem: Problem, row: int, count: int, gains: Any, covariance: Any, noisy: Any, factor: Any
+) -> list[int]:
+    """The ``count`` greedy picks after ``row`` if only the ``SHORTLIST`` candidates of largest gain could be chosen.
+
+    ``gains`` ``(n,)`` are -inf for what must not be chosen, ``covariance`` ``(m, n)`` and ``noisy`` ``(n,)`` as in
+    ``ArrayPosterior``, ``factor`` its columns ``(t, n)`` so far.
+    """
+    size = min(SHORTLIST, len(gains))
+    few = np.argpartition(gains, -size)[-size:]
+    few = np.append(few[few != row], row)
+    points, known = problem.points[few], factor[:, few]
+    among = kernel_matrix(points, points, problem.kernel, problem.lengthscale) - known.T @ known
+    covariance, noisy = covariance[:, few], noisy[few]
+    closed = np.isneginf(gains[few])
+    picks: list[int] = []
+    index = len(few) - 1
+    for _ in range(count):
+        closed[index] = True
+        latest = among[index] / noisy[index] ** 0.5
+        covariance -= (covariance[:, index] / noisy[index] ** 0.5)[:, None] * latest
+        among -= latest[:, None] * latest
+        noisy = np.maximum(noisy - latest * latest, problem.noise_variance)
+        scores = (covariance * covariance).sum(axis=0) / noisy
+        scores[closed] = -np.inf
+        index = int(scores.argmax())
+        picks.append(int(few[index]))
+    return picks[: size - 1]
