@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,6 +30,8 @@ class Problem(NamedTuple):
     """``(m,)`` float64: k(x*, x*)."""
     diagonal: Any
     """``(n + g,)``: k(x, x)."""
+    largest: float
+    """Largest of ``diagonal``; 0 for no points."""
     weights: Any
     """``(m,)`` float64 numpy, or None for 1 each."""
     kernel: Kernel
@@ -75,25 +78,27 @@ def read_problem(
     if len(known):
         points = joined(points, known)
     norms = squared_norms(points)
-    if not (is_finite(targets) and is_finite(norms)):
+    if not (is_finite(targets) and math.isfinite(_largest(norms))):
         raise ValueError(
             "Query, candidates and given must be finite, and their squared norms too, but a NaN or an infinity is "
             "among them."
         )
     diagonal = kernel_diagonal(points, norms, kernel)
-    if points.itemsize == 4 and (double or _is_too_fine(diagonal, kernel, lengthscale, noise_variance)):
+    if points.itemsize == 4 and (double or _is_too_fine(_largest(diagonal), kernel, lengthscale, noise_variance)):
         targets, points = to_double(targets), to_double(points)
         norms = squared_norms(points)
         diagonal = kernel_diagonal(points, norms, kernel)
     if kernel == "rbf":
         targets, points = on_sphere(targets, squared_norms(targets), "queries"), on_sphere(points, norms, "candidates")
     prior = kernel_diagonal(targets, squared_norms(to_double(targets)), kernel)
+    largest = _largest(diagonal)
     return Problem(
         targets,
         points,
         size,
         prior,
         diagonal,
+        largest,
         check_weights(weights, len(targets)),
         kernel,
         lengthscale,
@@ -102,9 +107,8 @@ def read_problem(
     )
 
 
-def _is_too_fine(diagonal: Any, kernel: Kernel, lengthscale: float, noise_variance: float) -> bool:
+def _is_too_fine(largest: float, kernel: Kernel, lengthscale: float, noise_variance: float) -> bool:
     """Whether float32 is too coarse for this noise variance or lengthscale."""
-    largest = float(diagonal.max()) if len(diagonal) else 0.0
     return noise_variance < SINGLE_PRECISION_NOISE * largest or (
         kernel == "rbf" and lengthscale < SINGLE_PRECISION_LENGTHSCALE
     )
@@ -170,6 +174,11 @@ def _rows(query: Any, candidates: Any, given: Any, *, tensors: bool) -> tuple[An
         arrays = [np.asarray(array, dtype=dtype) for array in (query, points, given)]
     targets, points, known = arrays
     return targets[None] if targets.ndim == 1 else targets, points, known[None] if known.ndim == 1 else known, device
+
+
+def _largest(values: Any) -> float:
+    """NaN where one is."""
+    return float(values.max()) if len(values) else 0.0
 
 
 def joined(points: Any, known: Any) -> Any:

@@ -217,7 +217,7 @@ class _Block:
     def rounding(self, index: Any, gain: Any, largest: Any) -> Any:
         """``(b,)``: how far below ``gain``, at ``index``, an equal one may lie; see ``greedy.rounding_of_gains``."""
         unit = TIE * rounding_of_kernel(self._problem) * (2.0**-23 if self._noisy.itemsize == 4 else 2.0**-52)
-        lost = (self._noisy_at_first / self._noisy)[self.rows, index]
+        lost = self._noisy_at_first[self.rows, index] / self._noisy[self.rows, index]
         return self.xp.minimum(unit * lost * (largest.clip(0.0) * gain) ** 0.5, gain * WIDEST_TIE)
 
     def observe(self, pick: Any, which: Any) -> Any:

@@ -65,7 +65,7 @@ class ArrayPosterior:
         self._noisy = problem.diagonal + points.dtype.type(noise)
         self._noise = noise
         # v + λ stays above 0 by itself where rounding, summed over the observations, is far below λ
-        rounding = 64.0 * observations * float(np.finfo(points.dtype).eps) * float(self._noisy.max(initial=0.0))
+        rounding = 64.0 * observations * float(np.finfo(points.dtype).eps) * (problem.largest + noise)
         self._must_clip = noise < rounding
         ahead = greedily and worthwhile(problem)
         self._column_of = prefetched_columns(problem, self._guess) if ahead else _array_columns(problem)

@@ -28,7 +28,9 @@ class InformationPosterior:
     def __init__(self, problem: Problem, observations: int) -> None:
         targets = len(problem.targets)
         with_targets = problem._replace(
-            points=joined(problem.points, problem.targets), diagonal=joined(problem.diagonal, problem.prior)
+            points=joined(problem.points, problem.targets),
+            diagonal=joined(problem.diagonal, problem.prior),
+            largest=max(problem.largest, float(problem.prior.max())),
         )
         self._posterior = start(problem, observations)
         self._informed = start(with_targets, observations + targets)
