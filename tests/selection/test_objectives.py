@@ -11,6 +11,7 @@ import torch
 from sift_rag.selection import posterior_variance, select_sift
 from sift_rag.selection.arrays import read_problem
 from sift_rag.selection.conditioning import ArrayPosterior, TensorPosterior
+from sift_rag.selection.greedy import first_largest
 from sift_rag.selection.information import TARGET_JITTER
 from sift_rag.selection.kernels import kernel_matrix
 from tests.oracles import greedy_argmax, greedy_by_definition, information, unit_rows
@@ -74,6 +75,24 @@ class TestInformation:
         np.testing.assert_allclose(got.relevance, alone, rtol=1e-6)
         measured = posterior_variance(query, np.concatenate([given, candidates[wanted]]), **settings)
         assert got.posterior_variances[-1] == pytest.approx(measured)
+
+    def test_targets_of_any_length_are_known_up_to_the_same_share(self) -> None:
+        rng = np.random.default_rng(8)
+        query, candidates = 30.0 * unit_rows(rng, 2, 6).astype(float), unit_rows(rng, 10, 6).astype(float)
+        settings: Any = {"kernel": "linear", "lengthscale": 1.0, "noise_variance": 1e-4}
+        got = select_sift(query, candidates, 4, objective="information", kernel="linear", noise_variance=1e-4)
+        largest = float((query**2).sum(axis=1).max())
+        told = information(query, candidates[got.indices], jitter=TARGET_JITTER * largest, **settings)
+        assert got.gains.sum() == pytest.approx(told, rel=1e-6)
+
+    def test_tensors_are_told_the_same(self) -> None:
+        rng = np.random.default_rng(5)
+        query, candidates = unit_rows(rng, 3, 8), unit_rows(rng, 30, 8)
+        wanted = select_sift(query, candidates, 6, kernel=cubic, objective="information")
+        tensors = torch.from_numpy(query), torch.from_numpy(candidates)
+        got = select_sift(*tensors, 6, kernel=cubic, objective="information")
+        assert got.indices.tolist() == wanted.indices.tolist()
+        np.testing.assert_allclose(got.gains, wanted.gains, rtol=1e-9)
 
     def test_on_one_target_it_makes_the_choice_of_the_variance(self) -> None:
         rng = np.random.default_rng(3)
@@ -245,7 +264,18 @@ def test_tensors_off_the_cpu_follow_the_same_recurrence(kernel: Any, weighted: b
     problem = read_problem(torch.from_numpy(query), torch.from_numpy(candidates), given=known, tensors=True, **settings)
     tensors = TensorPosterior(problem, 12)
     assert tensors.prior_variance == pytest.approx(arrays.prior_variance)
-    for row in (40, 41, 3, 3, 17, 0):
-        assert tensors.observe(row) == pytest.approx(arrays.observe(row), rel=1e-4)
+    for row, noise_variance in ((40, None), (41, 0.05), (3, None), (3, 2.0), (17, None), (0, None)):
+        told = tensors.observe(row, noise_variance)
+        assert told == pytest.approx(arrays.observe(row, noise_variance), rel=1e-4)
         np.testing.assert_allclose(tensors.gains(), arrays.gains(), rtol=1e-3, atol=1e-7)
         np.testing.assert_allclose(tensors.noisy_variances, arrays.noisy_variances, rtol=1e-5)
+
+
+def test_scores_equal_to_rounding_go_to_the_first_and_others_to_the_largest() -> None:
+    assert first_largest(np.array([0.5, 1.0 - 1e-16, 1.0, 1.0])) == 1
+    assert first_largest(np.array([1.0 - 1e-3, 1.0])) == 1
+    assert first_largest(np.array([1.0 - 1e-3, 1.0]), lambda index, best: 1e15) == 0
+    assert first_largest(np.array([0.98, 1.0]), lambda index, best: 1e15) == 1  # never so far apart
+    assert first_largest(np.array([-3.0, -2.0, -2.0])) == 1
+    assert first_largest(np.array([0.0, 0.0])) == 0
+    assert first_largest(torch.tensor([0.5, 1.0, 1.0])) == 1

@@ -77,6 +77,11 @@ class TestReasons:
         assert got.stopped == "explained"
         assert shares[-1] >= share > shares[-2]
 
+    def test_the_irreducible_variance_alone_stops_nothing(self) -> None:
+        query, candidates, _ = rows_of(2)
+        got = select_sift(query, candidates, 20, irreducible=True, stopping=Stopping(variance=0.0))
+        assert (len(got), got.stopped) == (20, "k")
+
     def test_nothing_is_chosen_where_nothing_can_be_told(self) -> None:
         got = select_sift(
             np.array([1.0, 0.0]), np.array([[0.0, 1.0]]), 1, kernel="linear", stopping=Stopping(explained=0.5)
