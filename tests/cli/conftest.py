@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from sift_rag_cli.app import app
-from tests.cli.library import write_library
+from tests.cli.documents import write_library
 
 Run = Callable[..., Result]
 

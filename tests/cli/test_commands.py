@@ -10,7 +10,7 @@ from sift_rag.retriever import DEFAULT_CANDIDATE_LIMIT, DEFAULT_K
 from sift_rag.selection import SelectorSettings
 from sift_rag_cli import options
 from tests.cli.conftest import Run
-from tests.cli.library import LAPTOPS, write_library
+from tests.cli.documents import LAPTOPS, write_library
 
 LAPTOP_QUESTION = "Where do I bring a broken laptop?"
 NOTHING = dict.fromkeys(("new", "updated", "unchanged", "removed", "skipped", "failed"), 0)
