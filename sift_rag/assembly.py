@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sift_rag.embedders.sentence_transformer import DEFAULT_EMBEDDER, load_sentence_transformer
 from sift_rag.errors import CollectionNotFound, ConfigurationError, StoreConflict, StoreDamaged
 from sift_rag.protocols import Embedder, LanguageModel, PassageStore, Selector
 from sift_rag.types import CollectionInfo
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
     from sift_rag.stores.records import DocumentRecords
 
 DEFAULT_COLLECTION = "documents"
-DEFAULT_EMBEDDER = "all-MiniLM-L6-v2"
+# Equal to those of the modules that use them, which a test holds: importing those would slow down `sift-rag list`.
 DEFAULT_MAX_BYTES = 64 * 2**20
-SCHEMA_VERSION = 1
+DEFAULT_CANDIDATE_LIMIT = 100
 
 
 def open_retriever(
@@ -34,7 +35,7 @@ def open_retriever(
     embedder: str | Embedder | None = None,
     *,
     selector: Selector | None = None,
-    candidate_limit: int = 100,
+    candidate_limit: int = DEFAULT_CANDIDATE_LIMIT,
     keep_copies: bool = False,
 ) -> Retriever:
     """A retriever over a collection that exists.
@@ -130,8 +131,6 @@ def examine_collection(store: str | Path | None, collection: str) -> list[str]:
 
 def open_embedder(name: str | None = None) -> Embedder:
     """A sentence-transformers model, by name or folder."""
-    from sift_rag.embedders.sentence_transformer import load_sentence_transformer
-
     return load_sentence_transformer(name or DEFAULT_EMBEDDER)
 
 
@@ -240,6 +239,8 @@ def _folder(store: str | Path | None) -> Path:
 
 
 def _info(collection: str, embedder: Embedder) -> CollectionInfo:
+    from sift_rag.stores.manifest import SCHEMA_VERSION
+
     return CollectionInfo(
         name=collection, embedder=embedder.name, dimension=embedder.dimension, schema_version=SCHEMA_VERSION
     )

@@ -105,12 +105,13 @@ class Retriever:
         rows = np.stack([candidate.embedding for candidate in candidates])
         known_rows = np.stack([candidate.embedding for candidate in known]) if known else rows[:0]
         selection = self.selector.select(targets, rows, k, given=known_rows)
+        irreducible_variance = self.selector.irreducible_variance(targets, rows, given=known_rows)
         selected = perf_counter()
         return Retrieval(
             questions=questions,
             hits=_hits(candidates, selection),
             prior_variance=selection.prior_variance,
-            irreducible_variance=self.selector.irreducible_variance(targets, rows, given=known_rows),
+            irreducible_variance=irreducible_variance,
             passed_over=_passed_over(candidates, rows, selection),
             candidates=len(candidates),
             timings_ms=Timings(

@@ -140,6 +140,14 @@ def test_optimizing_changes_no_answer(notes: Path) -> None:
     assert contents(notes.parent / "store") == before
 
 
+def test_the_defaults_written_here_are_those_of_the_parts() -> None:
+    from sift_rag import assembly, retriever
+    from sift_rag.corpus import documents
+
+    assert assembly.DEFAULT_MAX_BYTES == documents.DEFAULT_MAX_BYTES
+    assert assembly.DEFAULT_CANDIDATE_LIMIT == retriever.DEFAULT_CANDIDATE_LIMIT
+
+
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(CollectionNotFound, match="letters"):
         open_retriever(tmp_path, "letters", HashingEmbedder())

@@ -123,8 +123,9 @@ def ingest(
         if root not in present:
             run.fail(str(path), "no such file or folder")
     _refuse_one_name_for_two(present)
-    for root in present:
-        run.expect(find_files(root, include=include, exclude=exclude))
+    if progress is not None:  # only a share of the whole needs to know the whole beforehand
+        for root in present:
+            run.expect(find_files(root, include=include, exclude=exclude))
     for root in present:
         seen = run.walk(find_files(root, include=include, exclude=exclude))
         run.write_window()

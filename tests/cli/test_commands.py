@@ -2,13 +2,15 @@
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from sift_rag.assembly import DEFAULT_COLLECTION, DEFAULT_EMBEDDER
 from sift_rag.retriever import DEFAULT_CANDIDATE_LIMIT, DEFAULT_K
-from sift_rag.selection import SelectorSettings
-from sift_rag_cli import options
+from sift_rag.selection import SELECTORS, SelectorSettings
+from sift_rag.selection.kernels import KernelName
+from sift_rag_cli import configuration, options
 from tests.cli.conftest import Run
 from tests.cli.documents import LAPTOPS, write_library
 
@@ -24,6 +26,8 @@ def test_the_options_default_to_what_the_library_defaults_to() -> None:
     settings = SelectorSettings()
     assert settings.lengthscale == options.DEFAULT_LENGTHSCALE
     assert settings.noise_variance == options.DEFAULT_NOISE_VARIANCE
+    assert get_args(configuration.SelectorName) == tuple(SELECTORS)
+    assert get_args(configuration.KernelName) == get_args(KernelName)
 
 
 def test_a_second_ingest_finds_everything_unchanged_and_says_so_in_json(ask_store: Run, library: Path) -> None:
