@@ -13,7 +13,7 @@ from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Passa
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from sift_rag.selection import GreedySelection
+    from sift_rag.selection import Choice, Stopping
 
 
 class Embedder(Protocol):
@@ -109,14 +109,20 @@ class Selector(Protocol):
         """``sift``, ``nearest``, ``mmr``, ..."""
 
     def select(
-        self, targets: Embedding, candidates: Embedding, k: int, *, given: Embedding | None = None
-    ) -> GreedySelection:
-        """See ``sift_rag.selection.select_sift``: arrays ``(m, d)``, ``(n, d)`` and ``(g, d)`` in, indices out."""
+        self,
+        targets: Embedding,
+        candidates: Embedding,
+        k: int,
+        *,
+        given: Embedding | None = None,
+        weights: Sequence[float] | None = None,
+        stopping: Stopping | None = None,
+        token_counts: Sequence[int] | None = None,
+    ) -> Choice:
+        """Arrays ``(m, d)``, ``(n, d)`` and ``(g, d)`` in, indices out: see ``sift_rag.selection.select_sift``.
 
-    def irreducible_variance(
-        self, targets: Embedding, candidates: Embedding, *, given: Embedding | None = None
-    ) -> float:
-        """The posterior variance after all n candidates, on the scale of ``select``."""
+        ``weights`` None leaves the shares of the targets to the method.
+        """
 
 
 class Message(NamedTuple):

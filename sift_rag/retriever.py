@@ -8,14 +8,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sift_rag.errors import DocumentNotFound, NoEvidence
 from sift_rag.pool import all_candidates, distinct_candidates
 from sift_rag.protocols import Embedder, PassageStore, Selector
-from sift_rag.selection import GreedySelection, SelectorSettings
+from sift_rag.selection import Choice, GreedySelection, SelectorSettings, Stopping
 from sift_rag.types import Candidate, Embedding, Hit, Passage, PassedOver, Retrieval, Span, Timings
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 DEFAULT_K = 5
 DEFAULT_CANDIDATE_LIMIT = 100
@@ -63,6 +67,8 @@ class Retriever:
         *,
         given: Sequence[str] = (),
         given_texts: Sequence[str] = (),
+        weights: Sequence[float] | None = None,
+        stopping: Stopping | None = None,
     ) -> Retrieval:
         """The k passages that together leave the least doubt about the answer.
 
@@ -73,10 +79,13 @@ class Retriever:
             given: what the reader has already: ids of passages, or sources of documents, of this collection. The choice
                 adds what they do not say, and they do not come back.
             given_texts: likewise, as texts.
+            weights: what share of the doubt each question is, >= 0; by default the selector balances them.
+            stopping: rules that may end the choice before k. A budget of tokens counts them as the embedder does, and
+                each step then takes what tells most per token.
 
         Raises:
-            ValueError: k < 1, no question, an empty question or one of more than ``MAX_PIECES`` times the embedder's
-                length.
+            ValueError: k < 1, not one weight for each question, no question, an empty question or one of more than
+                ``MAX_PIECES`` times the embedder's length.
             NoEvidence: the collection is empty, or holds nothing beyond what was given.
             DocumentNotFound: a ``given`` is neither a passage nor a document of the collection.
         """
@@ -86,8 +95,12 @@ class Retriever:
         if not questions or not all(text.strip() for text in questions):
             raise ValueError("The question is empty.")
 
+        if weights is not None and len(weights) != len(questions):
+            raise ValueError(f"Expected one weight for each of {len(questions)} questions, but got {len(weights)}.")
+
         started = perf_counter()
-        targets = self.embedder.embed_queries([piece for text in questions for piece in self._pieces(text)])
+        pieces = [self._pieces(text) for text in questions]
+        targets = self.embedder.embed_queries([piece for cut in pieces for piece in cut])
         texts = [
             Candidate(Passage(id=f"given {i}", text=text, source="given", span=Span(0, len(text))), math.nan, row)
             for i, (text, row) in enumerate(zip(given_texts, self.embedder.embed_passages(given_texts), strict=True))
@@ -103,23 +116,42 @@ class Retriever:
             )
         searched = perf_counter()
         rows = np.stack([candidate.embedding for candidate in candidates])
-        known_rows = np.stack([candidate.embedding for candidate in known]) if known else rows[:0]
-        selection = self.selector.select(targets, rows, k, given=known_rows)
-        irreducible_variance = self.selector.irreducible_variance(targets, rows, given=known_rows)
+        choice = self.selector.select(
+            targets,
+            rows,
+            k,
+            given=np.stack([candidate.embedding for candidate in known]) if known else None,
+            weights=None
+            if weights is None
+            else [weight / len(cut) for weight, cut in zip(weights, pieces, strict=True) for _ in cut],
+            stopping=stopping,
+            token_counts=self._token_counts(candidates) if stopping and stopping.tokens is not None else None,
+        )
         selected = perf_counter()
+        selection, left = choice.selection, choice.selection.irreducible_variance
         return Retrieval(
             questions=questions,
             hits=_hits(candidates, selection),
             prior_variance=selection.prior_variance,
-            irreducible_variance=irreducible_variance,
-            passed_over=_passed_over(candidates, rows, selection),
+            irreducible_variance=math.nan if left is None else left,
+            passed_over=_passed_over(candidates, rows, choice),
             candidates=len(candidates),
+            targets=len(targets),
+            stopped=selection.stopped,
             timings_ms=Timings(
                 embed=1e3 * (embedded - started),
                 search=1e3 * (searched - embedded),
                 select=1e3 * (selected - searched),
             ),
         )
+
+    def _token_counts(self, candidates: Sequence[Candidate]) -> list[int]:
+        """Tokens of each candidate's text, at least 1."""
+        tokenizer = _whole_tokenizer(self.embedder)
+        encodings = tokenizer.encode_batch(
+            [candidate.passage.text for candidate in candidates], add_special_tokens=False
+        )
+        return [max(1, len(encoding.ids)) for encoding in encodings]
 
     def _pieces(self, question: str) -> list[str]:
         """The question, cut where the embedder would stop reading; each piece becomes a target."""
@@ -157,25 +189,26 @@ class Retriever:
 
 
 def _hits(candidates: Sequence[Candidate], selection: GreedySelection) -> tuple[Hit, ...]:
+    columns = (selection.indices, selection.posterior_variances, selection.gains, selection.relevance)
     return tuple(
         Hit(
             passage=candidates[index].passage,
             rank=rank,
             similarity=candidates[index].similarity,
             posterior_variance=variance,
+            gain=gain,
+            relevance=relevance,
             copies=candidates[index].copies,
         )
-        for rank, (index, variance) in enumerate(
-            zip(selection.indices.tolist(), selection.posterior_variances.tolist(), strict=True), start=1
+        for rank, (index, variance, gain, relevance) in enumerate(
+            zip(*(column.tolist() for column in columns), strict=True), start=1
         )
     )
 
 
-def _passed_over(
-    candidates: Sequence[Candidate], rows: Embedding, selection: GreedySelection
-) -> tuple[PassedOver, ...]:
+def _passed_over(candidates: Sequence[Candidate], rows: Embedding, choice: Choice) -> tuple[PassedOver, ...]:
     """The nearest candidates that were not chosen, as many as were."""
-    chosen = selection.indices.tolist()
+    chosen, redundancy = choice.selection.indices.tolist(), choice.redundancy
     if not chosen:
         return ()
     left = [index for index in range(len(candidates)) if index not in set(chosen)][: len(chosen)]
@@ -186,17 +219,26 @@ def _passed_over(
             similarity=candidates[index].similarity,
             closest_rank=int(cosines.argmax()) + 1,
             closest_similarity=float(cosines.max()),
+            relevance=float(redundancy.relevance[index]),
+            gain=float(redundancy.gains[index]),
+            redundant_with=int(redundancy.picks[index]) + 1 or None,
+            taken=float(redundancy.taken[index]),
         )
         for index, cosines in zip(left, to_chosen, strict=True)
     )
 
 
-def _token_offsets(embedder: Embedder, text: str) -> list[tuple[int, int]]:
-    """Characters of each token; the embedder's own truncation and padding are set aside for this."""
+def _whole_tokenizer(embedder: Embedder) -> Tokenizer:
+    """The embedder's own, but for its truncation and padding."""
     tokenizer = type(embedder.tokenizer).from_str(embedder.tokenizer.to_str())
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    return list(tokenizer.encode(text, add_special_tokens=False).offsets)
+    return tokenizer
+
+
+def _token_offsets(embedder: Embedder, text: str) -> list[tuple[int, int]]:
+    """Characters of each token."""
+    return list(_whole_tokenizer(embedder).encode(text, add_special_tokens=False).offsets)
 
 
 def _is_id(text: str) -> bool:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from sift_rag.selection.result import StopReason
 
 Embedding: TypeAlias = NDArray[np.float32]
 """A unit-norm vector ``(d,)``, or rows of them ``(n, d)``."""
@@ -110,12 +113,21 @@ class Hit:
     similarity: float
     posterior_variance: float
     """Variance of the question's answer after this hit and those before it."""
+    gain: float
+    """What it told beyond the hits before it: a fall of the posterior variance, >= 0."""
+    relevance: float
+    """What it would have told had it come first, in the same unit."""
     copies: tuple[Passage, ...] = ()
+
+    @property
+    def redundancy(self) -> float:
+        """``relevance`` - ``gain``: what of it was known by then. Negative where hits make each other more telling."""
+        return self.relevance - self.gain
 
 
 @dataclass(frozen=True, slots=True)
 class PassedOver:
-    """A near neighbour that was not chosen, and the hit it comes closest to."""
+    """A near neighbour that was not chosen, and why."""
 
     passage: Passage
     similarity: float
@@ -123,6 +135,14 @@ class PassedOver:
     """Rank of the hit that it resembles most."""
     closest_similarity: float
     """Cosine with that hit."""
+    relevance: float
+    """What it would have told had it come first."""
+    gain: float
+    """What it would still tell after all hits."""
+    redundant_with: int | None
+    """Rank of the hit that took most from what it would tell; None where none took anything."""
+    taken: float
+    """How much that hit took, >= 0."""
 
 
 class Timings(NamedTuple):
@@ -142,11 +162,16 @@ class Retrieval:
     prior_variance: float
     """Variance before any hit (after what was ``given``); summed over the questions."""
     irreducible_variance: float
-    """Variance that would be left after *all* the candidates: what they cannot tell, however many are taken."""
+    """Variance that would be left after *all* the candidates: what they cannot tell, however many are taken. NaN where
+    the selector does not say."""
     passed_over: tuple[PassedOver, ...]
     """The nearest candidates that were not chosen, nearest first."""
     candidates: int
     """How many distinct candidates the choice was made from."""
+    targets: int
+    """How many vectors stood for the questions: the variances are sums over so many."""
+    stopped: StopReason
+    """Why there are not more hits."""
     timings_ms: Timings
 
     def explained(self, variance: float) -> float:

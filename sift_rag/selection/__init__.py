@@ -6,6 +6,7 @@ Read ``posterior.py`` for the definition, ``sift.py`` for the same choice made f
 from sift_rag.selection.baselines import (
     select_dpp,
     select_facility_location,
+    select_in_sequence,
     select_mmr,
     select_nearest,
     select_random,
@@ -16,13 +17,14 @@ from sift_rag.selection.hull import select_hull
 from sift_rag.selection.posterior import posterior_variance
 from sift_rag.selection.redundancy import Redundancy, redundancy_by_pick
 from sift_rag.selection.result import GreedySelection
-from sift_rag.selection.settings import SELECTORS, SelectorName, SelectorSettings
+from sift_rag.selection.settings import SELECTORS, Choice, SelectorName, SelectorSettings
 from sift_rag.selection.sift import select_sift
 from sift_rag.selection.stopping import Stopping
 
 __all__ = [
     "SELECTORS",
     "BatchSelection",
+    "Choice",
     "GreedySelection",
     "Redundancy",
     "SelectorName",
@@ -33,6 +35,7 @@ __all__ = [
     "select_dpp",
     "select_facility_location",
     "select_hull",
+    "select_in_sequence",
     "select_mmr",
     "select_nearest",
     "select_random",

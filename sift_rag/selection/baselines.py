@@ -14,8 +14,9 @@ import numpy as np
 from sift_rag.selection.arrays import Problem, check_k, read_problem
 from sift_rag.selection.conditioning import Posterior, start
 from sift_rag.selection.greedy import select_greedily, steps
-from sift_rag.selection.kernels import DEFAULT_LENGTHSCALE, Kernel
+from sift_rag.selection.kernels import DEFAULT_LENGTHSCALE, DEFAULT_NOISE_VARIANCE, Kernel
 from sift_rag.selection.result import GreedySelection
+from sift_rag.selection.stopping import Stopping
 
 DPP_JITTER = 1e-4
 """Added to the diagonal: keeps the residual of an exact duplicate at a positive value above float32 rounding."""
@@ -32,7 +33,7 @@ class SelectFunction(Protocol):
         *,
         kernel: Kernel = "rbf",
         lengthscale: float = DEFAULT_LENGTHSCALE,
-        noise_variance: float = 1.0,
+        noise_variance: float = DEFAULT_NOISE_VARIANCE,
         given: Any = None,
         weights: Any = None,
     ) -> GreedySelection:
@@ -46,7 +47,7 @@ def select_nearest(
     *,
     kernel: Kernel = "rbf",
     lengthscale: float = DEFAULT_LENGTHSCALE,
-    noise_variance: float = 1.0,
+    noise_variance: float = DEFAULT_NOISE_VARIANCE,
     given: Any = None,
     weights: Any = None,
 ) -> GreedySelection:
@@ -64,7 +65,7 @@ def select_mmr(
     relevance: float = 0.9,
     kernel: Kernel = "rbf",
     lengthscale: float = DEFAULT_LENGTHSCALE,
-    noise_variance: float = 1.0,
+    noise_variance: float = DEFAULT_NOISE_VARIANCE,
     given: Any = None,
     weights: Any = None,
 ) -> GreedySelection:
@@ -97,7 +98,7 @@ def select_dpp(
     quality_scale: float = 12.0,
     kernel: Kernel = "rbf",
     lengthscale: float = DEFAULT_LENGTHSCALE,
-    noise_variance: float = 1.0,
+    noise_variance: float = DEFAULT_NOISE_VARIANCE,
     given: Any = None,
     weights: Any = None,
 ) -> GreedySelection:
@@ -130,7 +131,7 @@ def select_facility_location(
     *,
     kernel: Kernel = "rbf",
     lengthscale: float = DEFAULT_LENGTHSCALE,
-    noise_variance: float = 1.0,
+    noise_variance: float = DEFAULT_NOISE_VARIANCE,
     given: Any = None,
     weights: Any = None,
 ) -> GreedySelection:
@@ -158,7 +159,7 @@ def select_uncertain(
     *,
     kernel: Kernel = "rbf",
     lengthscale: float = DEFAULT_LENGTHSCALE,
-    noise_variance: float = 1.0,
+    noise_variance: float = DEFAULT_NOISE_VARIANCE,
     given: Any = None,
     weights: Any = None,
 ) -> GreedySelection:
@@ -177,7 +178,7 @@ def select_random(
     seed: int = 0,
     kernel: Kernel = "rbf",
     lengthscale: float = DEFAULT_LENGTHSCALE,
-    noise_variance: float = 1.0,
+    noise_variance: float = DEFAULT_NOISE_VARIANCE,
     given: Any = None,
     weights: Any = None,
 ) -> GreedySelection:
@@ -185,6 +186,39 @@ def select_random(
     problem, posterior = start_baseline(query, candidates, k, kernel, lengthscale, noise_variance, given, weights)
     order = np.random.default_rng(seed).permutation(problem.size)
     return select_greedily(posterior, problem, k, score=in_sequence(order, problem.size))
+
+
+def select_in_sequence(
+    query: Any,
+    candidates: Any,
+    sequence: Any,
+    *,
+    kernel: Kernel = "rbf",
+    lengthscale: float = DEFAULT_LENGTHSCALE,
+    noise_variance: float = DEFAULT_NOISE_VARIANCE,
+    given: Any = None,
+    weights: Any = None,
+    stopping: Stopping | None = None,
+    token_counts: Any = None,
+    irreducible: bool = False,
+) -> GreedySelection:
+    """The rows of ``sequence`` ``(k,)`` in that order, measured; rules may end it sooner. Repeats are allowed."""
+    order = [int(row) for row in sequence]
+    problem, posterior = start_baseline(
+        query, candidates, len(order), kernel, lengthscale, noise_variance, given, weights, with_repeats=True
+    )
+    if any(not 0 <= row < problem.size for row in order):
+        raise ValueError(f"Indices must be in [0, {problem.size}), but got {order}.")
+    return select_greedily(
+        posterior,
+        problem,
+        len(order),
+        score=in_sequence(order, problem.size),
+        with_repeats=True,
+        stopping=stopping,
+        token_counts=token_counts,
+        irreducible=irreducible,
+    )
 
 
 def in_sequence(sequence: Any, size: int) -> Callable[[], Any]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from sift_rag.selection.arrays import Problem, check_k, check_weights, import_torch, read_problem, to_double
 from sift_rag.selection.greedy import TIE, WIDEST_TIE, rounding_of_kernel
-from sift_rag.selection.kernels import DEFAULT_LENGTHSCALE, KernelName, kernel_of_products
+from sift_rag.selection.kernels import DEFAULT_LENGTHSCALE, DEFAULT_NOISE_VARIANCE, KernelName, kernel_of_products
 from sift_rag.selection.result import GreedySelection
 
 BLOCK_BYTES = 4 << 20
@@ -58,7 +58,7 @@ def select_sift_batch(
     *,
     kernel: KernelName = "rbf",
     lengthscale: float = DEFAULT_LENGTHSCALE,
-    noise_variance: float = 1.0,
+    noise_variance: float = DEFAULT_NOISE_VARIANCE,
     with_repeats: bool = False,
     weights: Any = None,
     mask: Any = None,

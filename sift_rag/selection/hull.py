@@ -12,7 +12,7 @@ import numpy as np
 
 from sift_rag.selection.baselines import in_sequence, start_baseline, to_numpy
 from sift_rag.selection.greedy import select_greedily
-from sift_rag.selection.kernels import DEFAULT_LENGTHSCALE, Kernel
+from sift_rag.selection.kernels import DEFAULT_LENGTHSCALE, DEFAULT_NOISE_VARIANCE, Kernel
 from sift_rag.selection.result import GreedySelection
 
 
@@ -26,7 +26,7 @@ def select_hull(
     tolerance: float = 1e-6,
     kernel: Kernel = "rbf",
     lengthscale: float = DEFAULT_LENGTHSCALE,
-    noise_variance: float = 1.0,
+    noise_variance: float = DEFAULT_NOISE_VARIANCE,
     given: Any = None,
     weights: Any = None,
 ) -> GreedySelection:

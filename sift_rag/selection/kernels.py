@@ -19,8 +19,11 @@ KernelName: TypeAlias = Literal["rbf", "linear"]
 KernelFunction: TypeAlias = Callable[[Any, Any], Any]
 Kernel: TypeAlias = KernelName | KernelFunction
 
-DEFAULT_LENGTHSCALE = 0.354
-"""1/√8. Measured on context windows of HotpotQA: docs/log.md, "Which kernel for a context window"."""
+DEFAULT_LENGTHSCALE = 0.408
+"""1/√6. Measured on context windows: docs/log.md, "The default for a context window"."""
+
+DEFAULT_NOISE_VARIANCE = 5.0
+"""Mild: for a context window. The paper's linear kernel, for fine-tuning, wants 0.01 to 1."""
 
 UNIT_NORM_TOLERANCE = 1e-2
 """How far from 1 a norm may be on the sphere: bfloat16 embeddings keep 8 bits, an error of up to 0.4 %."""

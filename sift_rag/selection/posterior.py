@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from sift_rag.selection.arrays import Problem
 from sift_rag.selection.kernels import (
     DEFAULT_LENGTHSCALE,
+    DEFAULT_NOISE_VARIANCE,
     Kernel,
     check_kernel,
     kernel_matrix,
@@ -30,7 +31,7 @@ def posterior_variance(
     *,
     kernel: Kernel = "rbf",
     lengthscale: float = DEFAULT_LENGTHSCALE,
-    noise_variance: float = 1.0,
+    noise_variance: float = DEFAULT_NOISE_VARIANCE,
     weights: ArrayLike | None = None,
 ) -> float:
     """σ²_X(x*) in float64, summed over the targets. Costs O(n² d + n³), or O(n d² + d³) for the linear kernel.

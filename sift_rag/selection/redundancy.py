@@ -8,7 +8,7 @@ import numpy as np
 
 from sift_rag.selection.arrays import read_problem
 from sift_rag.selection.conditioning import start
-from sift_rag.selection.kernels import DEFAULT_LENGTHSCALE, Kernel
+from sift_rag.selection.kernels import DEFAULT_LENGTHSCALE, DEFAULT_NOISE_VARIANCE, Kernel
 
 
 class Redundancy(NamedTuple):
@@ -20,6 +20,8 @@ class Redundancy(NamedTuple):
     """``(n,)`` float64: by how much that one observation lowered the candidate's gain, >= 0."""
     gains: Any
     """``(n,)`` float64: what it would still tell after all picks; 0 for a chosen one."""
+    relevance: Any
+    """``(n,)`` float64: what it would have told had it come first (after ``given``)."""
 
 
 def redundancy_by_pick(
@@ -29,7 +31,7 @@ def redundancy_by_pick(
     *,
     kernel: Kernel = "rbf",
     lengthscale: float = DEFAULT_LENGTHSCALE,
-    noise_variance: float = 1.0,
+    noise_variance: float = DEFAULT_NOISE_VARIANCE,
     given: Any = None,
     weights: Any = None,
 ) -> Redundancy:
@@ -54,7 +56,8 @@ def redundancy_by_pick(
     for row in range(problem.size, len(problem.points)):
         posterior.observe(row)
     picks, taken = np.full(problem.size, -1, dtype=np.int64), np.zeros(problem.size)
-    gains = _float64(posterior.gains())
+    relevance = _float64(posterior.gains())
+    gains = relevance.copy()
     for place, index in enumerate(chosen):
         posterior.observe(index)
         left = _float64(posterior.gains())
@@ -62,7 +65,7 @@ def redundancy_by_pick(
         picks[more], taken[more] = place, (gains - left)[more]
         gains = left
     picks[chosen], taken[chosen], gains[chosen] = -1, 0.0, 0.0
-    return Redundancy(*map(problem.as_given, (picks, taken, gains)))
+    return Redundancy(*map(problem.as_given, (picks, taken, gains, relevance)))
 
 
 def _float64(array: Any) -> np.ndarray:

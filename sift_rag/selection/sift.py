@@ -16,7 +16,7 @@ from sift_rag.selection.arrays import check_k, read_problem
 from sift_rag.selection.conditioning import start
 from sift_rag.selection.greedy import select_greedily, steps
 from sift_rag.selection.information import InformationPosterior
-from sift_rag.selection.kernels import DEFAULT_LENGTHSCALE, Kernel
+from sift_rag.selection.kernels import DEFAULT_LENGTHSCALE, DEFAULT_NOISE_VARIANCE, Kernel
 from sift_rag.selection.result import GreedySelection
 from sift_rag.selection.stopping import Stopping
 
@@ -30,7 +30,7 @@ def select_sift(
     *,
     kernel: Kernel = "rbf",
     lengthscale: float = DEFAULT_LENGTHSCALE,
-    noise_variance: float = 1.0,
+    noise_variance: float = DEFAULT_NOISE_VARIANCE,
     with_repeats: bool = False,
     given: Any = None,
     weights: Any = None,
