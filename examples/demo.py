@@ -28,7 +28,7 @@ HOME = Path(".demo")
 CORPUS = HOME / "python-reference"
 STORE = HOME / "store"
 PROMPT = HOME / "prompt.txt"
-QUESTION = "What happens when an exception is raised, and how can a function clean up?"
+QUESTION = "How do I define a function with optional arguments, and what happens when it is called?"
 K = 6
 
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 100)

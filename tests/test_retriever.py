@@ -6,7 +6,8 @@ import pytest
 
 from sift_rag.errors import DocumentNotFound, NoEvidence
 from sift_rag.retriever import MAX_PIECES, Retriever
-from sift_rag.selection import SelectorSettings
+from sift_rag.selection import SelectorSettings, Stopping
+from sift_rag.types import Retrieval
 from tests.doubles import HashingEmbedder
 from tests.test_pool import filled
 
@@ -49,6 +50,41 @@ def test_joint_selection_passes_over_the_paraphrase_that_nearest_neighbour_takes
     assert passed.passage.source in {"owls.md", "owls2.md"}
     assert passed.closest_rank == 1
     assert passed.closest_similarity > 0.8
+    assert passed.redundant_with == 1
+    assert passed.taken > 0.3 * passed.relevance
+    assert 0 < passed.gain <= passed.relevance - passed.taken + 1e-9
+
+
+def test_what_each_hit_told_adds_up_to_what_the_variance_fell(retriever: Retriever) -> None:
+    got = retriever.retrieve("how do owls hunt mice", k=4)
+    assert got.stopped == "k"
+    fallen = got.prior_variance - got.hits[-1].posterior_variance
+    assert sum(hit.gain for hit in got.hits) == pytest.approx(fallen, rel=1e-5)
+    assert got.hits[0].redundancy == 0
+    assert any(hit.redundancy > 0 for hit in got.hits[1:])
+
+
+def test_a_budget_of_tokens_is_counted_in_the_embedder_s_tokens(retriever: Retriever) -> None:
+    def tokens(got: Retrieval) -> list[int]:
+        texts = [hit.passage.text for hit in got.hits]
+        return [len(encoding.ids) for encoding in retriever.embedder.tokenizer.encode_batch(texts, False)]
+
+    whole = retriever.retrieve("how do owls hunt mice", k=5, stopping=Stopping(tokens=10_000))
+    assert (len(whole.hits), whole.stopped) == (5, "k")
+    for budget in (sum(tokens(whole)[:2]), sum(tokens(whole)[:3]) - 1):
+        got = retriever.retrieve("how do owls hunt mice", k=5, stopping=Stopping(tokens=budget))
+        assert (len(got.hits), got.stopped) == (2, "tokens")
+        assert sum(tokens(got)) <= budget
+
+
+def test_the_heavier_question_is_answered_first(retriever: Retriever) -> None:
+    questions = ("owls hunt mice at night", "bees dance where flowers grow")
+    for weights, first in (((1.0, 0.01), "owls"), ((0.01, 1.0), "bees")):
+        got = retriever.retrieve(questions, k=1, weights=weights)
+        assert got.hits[0].passage.source.startswith(first)
+    assert got.targets == 2
+    with pytest.raises(ValueError, match="one weight for each of 2 questions, but got 1"):
+        retriever.retrieve(questions, k=1, weights=[1.0])
 
 
 def test_copies_are_kept_when_asked_as_a_plain_vector_search_does() -> None:

@@ -49,7 +49,13 @@ _SELECTION = {
     "kernel": _one_of(get_args(KernelName)),
     "lengthscale": _NUMBER,
     "noise_variance": _NUMBER,
+    "centring": _NUMBER,
     "candidates": _WHOLE,
+    "stop_explained": _NUMBER,
+    "stop_variance": _NUMBER,
+    "alpha": _NUMBER,
+    "token_budget": _WHOLE,
+    "max_variance": _NUMBER,
 }
 _TABLES = {
     "ingest": {"include": _TEXTS, "exclude": _TEXTS, "text_field": _TEXT, "max_megabytes": _WHOLE},

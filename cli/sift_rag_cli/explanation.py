@@ -77,7 +77,9 @@ def _show_explanation(retrieval: Retrieval) -> None:
 def _reason(passed: PassedOver) -> str:
     if passed.closest_similarity >= SAYS_THE_SAME:
         return f"skipped: says what #{passed.closest_rank} says, similarity {number(passed.closest_similarity)}"
-    return f"less informative; closest to #{passed.closest_rank} ({number(passed.closest_similarity)})"
+    if passed.redundant_with is None or not passed.relevance > 0:
+        return "less informative"
+    return f"less informative; #{passed.redundant_with} took {passed.taken / passed.relevance:.0%} of what it tells"
 
 
 def _added(retrieval: Retrieval) -> list[float]:

@@ -11,8 +11,9 @@ DEFAULT_COLLECTION = "documents"
 DEFAULT_EMBEDDER = "all-MiniLM-L6-v2"
 DEFAULT_K = 5
 DEFAULT_CANDIDATES = 100
-DEFAULT_LENGTHSCALE = 0.354
-DEFAULT_NOISE_VARIANCE = 1.0
+DEFAULT_LENGTHSCALE = 0.5
+DEFAULT_NOISE_VARIANCE = 5.0
+DEFAULT_CENTRING = 0.5
 DEFAULT_MAX_NEW_TOKENS = 512
 
 Store = Annotated[
@@ -62,6 +63,15 @@ NoiseVariance = Annotated[
         help="How little one passage settles: smaller avoids repetition more, larger is closer to nearest neighbour.",
     ),
 ]
+Centring = Annotated[
+    float,
+    typer.Option(
+        "--centring",
+        metavar="F",
+        envvar="SIFT_RAG_CENTRING",
+        help="Share of what all candidates have in common that the rbf kernel does not see, 0 to 1.",
+    ),
+]
 Candidates = Annotated[
     int,
     typer.Option(
@@ -79,6 +89,53 @@ Given = Annotated[
         metavar="FILE|ID",
         help="Already known: a file, a passage's id, or a source in the collection. Choose what it does not say. "
         "Repeatable.",
+    ),
+]
+
+StopExplained = Annotated[
+    float | None,
+    typer.Option(
+        "--stop-explained",
+        metavar="F",
+        envvar="SIFT_RAG_STOP_EXPLAINED",
+        help="Choose no more once this share of what all candidates could tell is told, 0 to 1.",
+    ),
+]
+StopVariance = Annotated[
+    float | None,
+    typer.Option(
+        "--stop-variance",
+        metavar="F",
+        envvar="SIFT_RAG_STOP_VARIANCE",
+        help="Choose no more once the variance is at most this.",
+    ),
+]
+Alpha = Annotated[
+    float | None,
+    typer.Option(
+        "--alpha",
+        metavar="F",
+        envvar="SIFT_RAG_ALPHA",
+        help="Choose no more once the variance falls too slowly: passage n is kept while F * n * sqrt(variance) <= 1.",
+    ),
+]
+TokenBudget = Annotated[
+    int | None,
+    typer.Option(
+        "--token-budget",
+        metavar="N",
+        min=1,
+        envvar="SIFT_RAG_TOKEN_BUDGET",
+        help="Choose passages of at most so many tokens in all, by what each tells per token.",
+    ),
+]
+MaxVariance = Annotated[
+    float | None,
+    typer.Option(
+        "--max-variance",
+        metavar="F",
+        envvar="SIFT_RAG_MAX_VARIANCE",
+        help="End with exit code 3 if all candidates together would leave more variance than this for a question.",
     ),
 ]
 

@@ -53,12 +53,21 @@ def write_hits(retrieval: Retrieval, *, full: bool) -> None:
 
 
 def summary(retrieval: Retrieval) -> str:
-    """One line: how many of how many, and what share of their information."""
+    """One line: how many of how many, what share of their information, and which rule ended the choice."""
     line = f"{len(retrieval.hits)} of {retrieval.candidates} distinct candidates"
-    if not retrieval.hits or not math.isfinite(retrieval.prior_variance):
-        return line
-    told = retrieval.explained(retrieval.hits[-1].posterior_variance)
-    return f"{line}; they tell {told:.0%} of what all of them could"
+    if retrieval.hits and math.isfinite(retrieval.irreducible_variance):
+        told = retrieval.explained(retrieval.hits[-1].posterior_variance)
+        line += f"; they tell {told:.0%} of what all of them could"
+    reason = _STOPPED.get(retrieval.stopped)
+    return f"{line}; {reason}" if reason else line
+
+
+_STOPPED = {
+    "variance": "ended by --stop-variance",
+    "explained": "ended by --stop-explained",
+    "alpha": "ended by --alpha",
+    "tokens": "the next one would exceed --token-budget",
+}
 
 
 def retrieval_json(
@@ -75,10 +84,13 @@ def retrieval_json(
             "kernel": selector.kernel,
             "lengthscale": selector.lengthscale,
             "noise_variance": selector.noise_variance,
+            "centring": selector.centring,
             "candidates": retrieval.candidates,
         },
+        "targets": retrieval.targets,
         "prior_variance": _finite(retrieval.prior_variance),
         "irreducible_variance": _finite(retrieval.irreducible_variance),
+        "stopped": retrieval.stopped,
         "hits": [_hit_json(hit) for hit in retrieval.hits],
     }
     if explain:
@@ -88,6 +100,10 @@ def retrieval_json(
                 "similarity": _finite(passed.similarity),
                 "closest_rank": passed.closest_rank,
                 "closest_similarity": _finite(passed.closest_similarity),
+                "relevance": _finite(passed.relevance),
+                "gain": _finite(passed.gain),
+                "redundant_with": passed.redundant_with,
+                "taken": _finite(passed.taken),
             }
             for passed in retrieval.passed_over
         ]
@@ -121,6 +137,9 @@ def _hit_json(hit: Hit) -> dict[str, object]:
         **passage_json(hit.passage),
         "similarity": _finite(hit.similarity),
         "posterior_variance": _finite(hit.posterior_variance),
+        "gain": _finite(hit.gain),
+        "relevance": _finite(hit.relevance),
+        "redundancy": _finite(hit.redundancy),
         "also_in": [{key: place_json(copy)[key] for key in ("id", "source", "line")} for copy in hit.copies],
     }
 

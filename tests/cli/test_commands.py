@@ -1,16 +1,18 @@
 """The commands on a real store with the real embedder: what they print where, and how they end."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
 from sift_rag.assembly import DEFAULT_COLLECTION, DEFAULT_EMBEDDER
 from sift_rag.retriever import DEFAULT_CANDIDATE_LIMIT, DEFAULT_K
-from sift_rag.selection import SELECTORS, SelectorSettings
+from sift_rag.selection import SELECTORS, SelectorSettings, Stopping
 from sift_rag.selection.kernels import KernelName
 from sift_rag_cli import configuration, options
+from sift_rag_cli.selecting import Selecting
 from tests.cli.conftest import Run
 from tests.cli.documents import LAPTOPS, write_library
 
@@ -26,6 +28,9 @@ def test_the_options_default_to_what_the_library_defaults_to() -> None:
     settings = SelectorSettings()
     assert settings.lengthscale == options.DEFAULT_LENGTHSCALE
     assert settings.noise_variance == options.DEFAULT_NOISE_VARIANCE
+    assert settings.centring == options.DEFAULT_CENTRING
+    chosen = Selecting()
+    assert (chosen.settings(), chosen.stopping()) == (settings, Stopping())
     assert get_args(configuration.SelectorName) == tuple(SELECTORS)
     assert get_args(configuration.KernelName) == get_args(KernelName)
 
@@ -87,20 +92,85 @@ def test_the_json_of_search_has_its_shape_and_gives_the_text_back(ask_store: Run
     answer = json.loads(result.stdout)
     assert (answer["question"], answer["also"]) == (LAPTOP_QUESTION, [TRAVEL_QUESTION])
     assert answer["collection"] == "documents"
-    assert answer["selector"].items() >= {"name": "sift", "kernel": "rbf", "noise_variance": 1.0}.items()
+    assert (
+        answer["selector"].items() >= {"name": "sift", "kernel": "rbf", "noise_variance": 5.0, "centring": 0.5}.items()
+    )
     assert [hit["rank"] for hit in answer["hits"]] == [1, 2]
     assert set(answer["hits"][0]) == {
-        "rank", "id", "source", "line", "page", "heading", "text", "similarity", "posterior_variance", "also_in",
-        "metadata",
+        "rank", "id", "source", "line", "page", "heading", "text", "similarity", "posterior_variance", "gain",
+        "relevance", "redundancy", "also_in", "metadata",
     }  # fmt: skip
+    for hit, (before, after) in zip(answer["hits"], pairwise(_variances(answer)), strict=True):
+        assert hit["gain"] == pytest.approx(before - after, rel=1e-3)
+        assert hit["redundancy"] == pytest.approx(hit["relevance"] - hit["gain"])
+    assert answer["stopped"] == "k"
+    assert answer["targets"] == 2
+    assert answer["irreducible_variance"] < answer["hits"][-1]["posterior_variance"]
     assert set(answer["timings_ms"]) == {"embed", "search", "select"}
-    variances = [answer["prior_variance"], *(hit["posterior_variance"] for hit in answer["hits"])]
-    assert variances == sorted(variances, reverse=True)
+    assert _variances(answer) == sorted(_variances(answer), reverse=True)
     laptops = next(hit for hit in answer["hits"] if hit["source"] == "library/laptops.md")
     assert laptops["text"] in LAPTOPS
-    assert {"id", "source", "line", "page", "similarity", "closest_rank", "closest_similarity"} == set(
-        answer["passed_over"][0]
-    )
+    passed = answer["passed_over"][0]
+    assert set(passed) == {
+        "id", "source", "line", "page", "similarity", "closest_rank", "closest_similarity", "relevance", "gain",
+        "redundant_with", "taken",
+    }  # fmt: skip
+    assert passed["redundant_with"] in {None, 1, 2}
+    assert passed["gain"] <= passed["relevance"]
+
+
+def _variances(answer: dict[str, Any]) -> list[float]:
+    return [answer["prior_variance"], *(hit["posterior_variance"] for hit in answer["hits"])]
+
+
+class TestRulesThatEndAChoice:
+    def chosen(self, ask_store: Run, *flags: str) -> dict[str, Any]:
+        result = ask_store("search", TRAVEL_QUESTION, "-k", "4", "--json", *flags)
+        assert result.exit_code == 0, result.stderr
+        answer: dict[str, Any] = json.loads(result.stdout)
+        return answer
+
+    def test_each_keeps_a_prefix_and_says_so(self, ask_store: Run) -> None:
+        whole = self.chosen(ask_store)
+        second = whole["hits"][1]["posterior_variance"]
+        for flag, value in (("--stop-variance", second), ("--stop-explained", 0.01), ("--alpha", 0.6)):
+            got = self.chosen(ask_store, flag, str(value))
+            assert f"--{got['stopped']}" in {flag, flag.replace("stop-", "")}
+            assert len(got["hits"]) < 4
+            assert got["hits"] == whole["hits"][: len(got["hits"])]
+
+    def test_a_budget_of_tokens_is_kept(self, ask_store: Run) -> None:
+        assert self.chosen(ask_store, "--token-budget", "1")["hits"] == []
+        few, many = (self.chosen(ask_store, "--token-budget", n) for n in ("40", "10000"))
+        assert (few["stopped"], many["stopped"]) == ("tokens", "k")
+        assert len(few["hits"]) < len(many["hits"])
+
+    def test_the_summary_names_the_rule(self, ask_store: Run) -> None:
+        result = ask_store("search", TRAVEL_QUESTION, "--token-budget", "1")
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert "0 of 4 distinct candidates; the next one would exceed --token-budget" in result.stderr
+
+    def test_a_question_without_a_passage_is_not_put_to_a_model(self, ask_store: Run) -> None:
+        result = ask_store("ask", TRAVEL_QUESTION, "--token-budget", "1")
+        assert (result.exit_code, result.stdout) == (3, "")
+        assert "Error: No passage was chosen: 0 of 4" in result.stderr
+
+
+def test_a_question_that_the_corpus_cannot_answer_ends_with_code_3(ask_store: Run) -> None:
+    def left(question: str) -> float:
+        answer = json.loads(ask_store("search", question, "--json").stdout)
+        return float(answer["irreducible_variance"])
+
+    between = (left(TRAVEL_QUESTION) + left("Which moons does Jupiter have?")) / 2
+    for command in ("search", "ask"):
+        assert ask_store(command, TRAVEL_QUESTION, "--max-variance", str(between)).exit_code == 0
+        refused = ask_store(command, "Which moons does Jupiter have?", "--max-variance", str(between))
+        assert (refused.exit_code, refused.stdout) == (3, "")
+        assert (
+            "Collection 'documents' cannot tell: all 4 candidates together would leave a variance of" in refused.stderr
+        )
+    # per question: asking twice is as hard as asking once
+    assert ask_store("search", TRAVEL_QUESTION, TRAVEL_QUESTION, "--max-variance", str(between)).exit_code == 0
 
 
 def test_a_copy_is_named_beside_the_hit_and_takes_no_place_of_its_own(ask_store: Run) -> None:
@@ -120,7 +190,7 @@ def test_explain_says_what_each_pick_took_and_why_others_were_left(ask_store: Ru
     assert [pick.split("\t")[0] for pick in picks] == ["1", "2"]
     left = [line for line in lines if line.startswith("-\t")]
     assert left
-    assert all("closest to #" in line or "says what #" in line for line in left)
+    assert all("less informative" in line or "says what #" in line for line in left)
 
 
 def test_what_is_given_does_not_come_back(ask_store: Run, library: Path, tmp_path: Path) -> None:

@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 
 from sift_rag.selection import (
-    SELECTORS,
-    SelectorSettings,
     posterior_variance,
     select_dpp,
     select_facility_location,
@@ -196,28 +194,6 @@ class TestHull:
         assert len(select_hull(np.ones(3) / 3**0.5, np.zeros((0, 3)), 4, with_repeats=True)) == 0
 
 
-@pytest.mark.parametrize("name", SELECTORS)
-def test_every_selector_reports_the_posterior_variance_of_its_own_choice(name: str) -> None:
-    rng = np.random.default_rng(2)
-    targets, candidates, given = unit_rows(rng, 2, 8), unit_rows(rng, 20, 8), unit_rows(rng, 2, 8)
-    got = SelectorSettings(name=name, lengthscale=0.6, noise_variance=0.3).select(targets, candidates, 5, given=given)
-    assert len(set(got.indices.tolist())) == 5
-    for t in range(6):
-        known = np.concatenate([given, candidates[got.indices[:t]]])
-        wanted = posterior_variance(targets, known, lengthscale=0.6, noise_variance=0.3)
-        reported = got.prior_variance if t == 0 else got.posterior_variances[t - 1]
-        assert reported == pytest.approx(wanted, rel=1e-4)
-
-
-@pytest.mark.parametrize("name", SELECTORS)
-def test_no_selector_chooses_a_candidate_twice_or_fails_on_copies(name: str) -> None:
-    rng = np.random.default_rng(4)
-    candidates = np.repeat(unit_rows(rng, 4, 8), 5, axis=0)
-    got = SelectorSettings(name=name).select(unit_rows(rng, 1, 8), candidates, 20)
-    assert sorted(got.indices.tolist()) == list(range(20))
-    assert np.isfinite(got.posterior_variances).all()
-
-
 def test_sift_leaves_no_more_variance_than_any_baseline_after_one_choice_and_less_among_copies() -> None:
     rng = np.random.default_rng(6)
     query, candidates = unit_rows(rng, 1, 8), np.repeat(unit_rows(rng, 6, 8), 4, axis=0)
@@ -225,9 +201,3 @@ def test_sift_leaves_no_more_variance_than_any_baseline_after_one_choice_and_les
     nearest = select_nearest(query, candidates, 4, noise_variance=0.1)
     assert sift.posterior_variances[0] == pytest.approx(nearest.posterior_variances[0])
     assert sift.posterior_variances[-1] < nearest.posterior_variances[-1]
-
-
-@pytest.mark.parametrize("change", [{"name": "best"}, {"kernel": "cubic"}, {"lengthscale": 0}, {"noise_variance": -1}])
-def test_settings_out_of_range_are_refused_when_made(change: dict) -> None:
-    with pytest.raises(ValueError, match=next(iter(change)) if "name" not in change else "selector"):
-        SelectorSettings(**change)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sift_rag.selection import BatchSelection, GreedySelection, batch, select_sift, select_sift_batch
-from sift_rag.selection.kernels import DEFAULT_LENGTHSCALE
+from sift_rag.selection.kernels import DEFAULT_LENGTHSCALE, DEFAULT_NOISE_VARIANCE
 from tests.oracles import unit_rows
 
 KERNELS = ["rbf", "linear"]
@@ -141,7 +141,7 @@ class TestTensors:
         mask = rng.random((5, 20)) < 0.8
         arguments: Any = {"kernel": kernel, "mask": mask, "weights": [1.0, 2.0]}
         wanted = select_sift_batch(queries, candidates, k, **arguments)
-        surrogate = {"kernel": kernel, "lengthscale": DEFAULT_LENGTHSCALE, "noise_variance": 1.0}
+        surrogate = {"kernel": kernel, "lengthscale": DEFAULT_LENGTHSCALE, "noise_variance": DEFAULT_NOISE_VARIANCE}
         got = batch._select_block(
             torch.from_numpy(queries), torch.from_numpy(candidates), k, mask, False, surrogate, [1.0, 2.0], tensors=True
         )

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sift_rag.selection import SELECTORS, SelectorSettings, posterior_variance, redundancy_by_pick, select_sift
+from sift_rag.selection import SELECTORS, posterior_variance, redundancy_by_pick, select_sift
 from tests.oracles import unit_rows
 
 
@@ -18,12 +18,12 @@ from tests.oracles import unit_rows
 def test_gains_are_the_steps_of_the_variance_and_relevance_what_each_tells_alone(name: Any) -> None:
     rng = np.random.default_rng(2)
     targets, candidates, known = (unit_rows(rng, n, 8, dtype=np.float64) for n in (2, 20, 2))
-    got = SelectorSettings(name=name, lengthscale=0.6, noise_variance=0.3).select(targets, candidates, 6, given=known)
+    surrogate: Any = {"lengthscale": 0.6, "noise_variance": 0.3}
+    got = SELECTORS[name](targets, candidates, 6, given=known, **surrogate)
     steps = -np.diff([got.prior_variance, *got.posterior_variances])
     np.testing.assert_allclose(got.gains, steps, rtol=1e-8)
     alone = [
-        got.prior_variance - posterior_variance(targets, [*known, candidates[i]], lengthscale=0.6, noise_variance=0.3)
-        for i in got.indices
+        got.prior_variance - posterior_variance(targets, [*known, candidates[i]], **surrogate) for i in got.indices
     ]
     np.testing.assert_allclose(got.relevance, alone, rtol=1e-8)
     np.testing.assert_allclose(got.redundancy, got.relevance - got.gains)

@@ -263,5 +263,5 @@ def test_golden_values() -> None:
 
 def golden() -> tuple[list[int], list[float]]:
     rng = np.random.default_rng(20260101)
-    got = select_sift(unit_rows(rng, 1, 32)[0], unit_rows(rng, 200, 32), 5)
+    got = select_sift(unit_rows(rng, 1, 32)[0], unit_rows(rng, 200, 32), 5, lengthscale=0.354, noise_variance=1.0)
     return got.indices.tolist(), [round(v, 5) for v in got.posterior_variances.tolist()]

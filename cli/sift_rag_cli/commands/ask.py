@@ -1,25 +1,27 @@
 """``sift-rag ask``."""
 
-from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sift_rag.errors import ConfigurationError
+from sift_rag.errors import ConfigurationError, NoEvidence
 from sift_rag_cli import options
 from sift_rag_cli.answers import citations_json, say_dropped, write_sources, write_stream
-from sift_rag_cli.inputs import read_given, read_questions
+from sift_rag_cli.inputs import read_questions
 from sift_rag_cli.language_model import HOW_TO_GET_AN_ANSWER, open_named_model
 from sift_rag_cli.output import one_line, printable, say, write, write_json
-from sift_rag_cli.retrievals import retrieval_json
+from sift_rag_cli.retrievals import retrieval_json, summary
+from sift_rag_cli.selecting import Selecting, with_options_of_selecting
 
 if TYPE_CHECKING:
     from sift_rag.protocols import LanguageModel
 
 
+@with_options_of_selecting
 def ask(
     context: typer.Context,
     question: Annotated[str, typer.Argument(metavar="QUESTION", help="The question. - reads it from stdin.")],
+    selecting: Selecting,
     also: Annotated[
         list[str] | None,
         typer.Option("--also", metavar="QUESTION", help="A further part, answered together with it. Repeatable."),
@@ -32,13 +34,6 @@ def ask(
             help="Let the language model write the parts of the question, and show them.",
         ),
     ] = False,
-    k: options.K = options.DEFAULT_K,
-    selector: options.Selector = "sift",
-    kernel: options.Kernel = "rbf",
-    lengthscale: options.Lengthscale = options.DEFAULT_LENGTHSCALE,
-    noise_variance: options.NoiseVariance = options.DEFAULT_NOISE_VARIANCE,
-    candidates: options.Candidates = options.DEFAULT_CANDIDATES,
-    given: options.Given = None,
     model: options.Model = None,
     base_url: options.BaseUrl = None,
     system: options.System = None,
@@ -57,24 +52,21 @@ def ask(
     """
     from sift_rag.answering.answer import stream_answer
     from sift_rag.answering.prompt import build_prompt, render
-    from sift_rag.assembly import open_retriever
-    from sift_rag.selection import SelectorSettings
 
     asked = read_questions((question, *(also or ())))
-    settings = SelectorSettings(selector, kernel, lengthscale, noise_variance)
     has_model = model is not None or base_url is not None
     if decompose and not has_model:
         raise ConfigurationError("--decompose needs a language model to write the parts: name one with --model.")
-    retriever = open_retriever(store, collection, embedder, selector=settings, candidate_limit=candidates)
-    with closing(retriever.store):
+    with selecting.retriever(store, collection, embedder) as retriever:
         language_model = open_named_model(context, model, base_url) if has_model else None
         parts = _parts(asked, language_model) if decompose and language_model is not None else asked
-        known, known_texts = read_given(given or (), retriever.embedder)
-        retrieval = retriever.retrieve(parts, k, given=known, given_texts=known_texts)
+        retrieval = selecting.retrieve(retriever, parts)
+    if not retrieval.hits:
+        raise NoEvidence(f"No passage was chosen: {summary(retrieval)}.")
     passages = [hit.passage for hit in retrieval.hits]
     prompt = build_prompt(asked, passages, model=language_model, system=system, max_new_tokens=max_new_tokens)
     say_dropped(prompt)
-    result = retrieval_json(retrieval, collection=collection, selector=settings)
+    result = retrieval_json(retrieval, collection=collection, selector=selecting.settings())
     result |= {"answer": None, "model": None, "prompt_tokens": prompt.tokens, "citations": []}
     if language_model is None or show_prompt:
         if language_model is None:

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import typer
@@ -10,9 +10,9 @@ import typer
 from sift_rag.errors import ConfigurationError, NoEvidence, SiftRagError
 from sift_rag_cli import options
 from sift_rag_cli.answers import say_dropped, write_sources, write_stream
-from sift_rag_cli.inputs import read_given
 from sift_rag_cli.language_model import HOW_TO_GET_AN_ANSWER, open_named_model
 from sift_rag_cli.output import is_terminal, one_line, say, write
+from sift_rag_cli.selecting import Selecting, with_options_of_selecting
 
 if TYPE_CHECKING:
     from sift_rag.answering.prompt import Prompt
@@ -21,15 +21,10 @@ if TYPE_CHECKING:
 ENDS = {"exit", "quit"}
 
 
+@with_options_of_selecting
 def chat(
     context: typer.Context,
-    k: options.K = options.DEFAULT_K,
-    selector: options.Selector = "sift",
-    kernel: options.Kernel = "rbf",
-    lengthscale: options.Lengthscale = options.DEFAULT_LENGTHSCALE,
-    noise_variance: options.NoiseVariance = options.DEFAULT_NOISE_VARIANCE,
-    candidates: options.Candidates = options.DEFAULT_CANDIDATES,
-    given: options.Given = None,
+    selecting: Selecting,
     model: options.Model = None,
     base_url: options.BaseUrl = None,
     system: options.System = None,
@@ -45,22 +40,16 @@ def chat(
     from sift_rag.answering.answer import stream_answer
     from sift_rag.answering.conversation import Conversation
     from sift_rag.answering.prompt import build_prompt
-    from sift_rag.assembly import open_retriever
-    from sift_rag.selection import SelectorSettings
 
-    settings = SelectorSettings(selector, kernel, lengthscale, noise_variance)
     if model is None and base_url is None:
         raise ConfigurationError(f"A chat needs a language model. {HOW_TO_GET_AN_ANSWER}")
-    retriever = open_retriever(store, collection, embedder, selector=settings, candidate_limit=candidates)
-    with closing(retriever.store):
+    with selecting.retriever(store, collection, embedder) as retriever:
         language_model = open_named_model(context, model, base_url)
-        known, known_texts = read_given(given or (), retriever.embedder)
 
         def turn(question: str, conversation: Conversation) -> "tuple[Prompt, str]":
             passages: list[Passage] = []
             try:
-                shown = (*known, *conversation.given)
-                retrieval = retriever.retrieve(question, k, given=shown, given_texts=known_texts)
+                retrieval = selecting.retrieve(retriever, [question], shown=conversation.given)
                 passages = [hit.passage for hit in retrieval.hits]
             except NoEvidence:
                 if not conversation.turns:

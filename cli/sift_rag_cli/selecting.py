@@ -1,0 +1,111 @@
+"""The options of a selection, which ``search``, ``ask`` and ``chat`` share, and the retrieval that they ask for."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from functools import wraps
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+from sift_rag.errors import NoEvidence
+from sift_rag_cli import options
+from sift_rag_cli.inputs import read_given
+
+if TYPE_CHECKING:
+    from sift_rag.retriever import Retriever
+    from sift_rag.selection import SelectorSettings, Stopping
+    from sift_rag.types import Retrieval
+
+
+@dataclass(frozen=True)
+class Selecting:
+    """What these options say. A command takes one as a parameter: see ``with_options_of_selecting``."""
+
+    k: options.K = options.DEFAULT_K
+    selector: options.Selector = "sift"
+    kernel: options.Kernel = "rbf"
+    lengthscale: options.Lengthscale = options.DEFAULT_LENGTHSCALE
+    noise_variance: options.NoiseVariance = options.DEFAULT_NOISE_VARIANCE
+    centring: options.Centring = options.DEFAULT_CENTRING
+    candidates: options.Candidates = options.DEFAULT_CANDIDATES
+    given: options.Given = None
+    stop_explained: options.StopExplained = None
+    stop_variance: options.StopVariance = None
+    alpha: options.Alpha = None
+    token_budget: options.TokenBudget = None
+    max_variance: options.MaxVariance = None
+
+    def settings(self) -> SelectorSettings:
+        """The method and its surrogate."""
+        from sift_rag.selection import SelectorSettings
+
+        return SelectorSettings(self.selector, self.kernel, self.lengthscale, self.noise_variance, self.centring)
+
+    def stopping(self) -> Stopping:
+        """The rules that end a selection before k."""
+        from sift_rag.selection import Stopping
+
+        return Stopping(self.stop_variance, self.stop_explained, self.alpha, self.token_budget)
+
+    @contextmanager
+    def retriever(
+        self, store: str | None, collection: str, embedder: str | None, *, keep_copies: bool = False
+    ) -> Iterator[Retriever]:
+        """A retriever that chooses so; its store is closed at the end."""
+        from sift_rag.assembly import open_retriever
+
+        settings, _ = self.settings(), self.stopping()  # a wrong value is told before anything is loaded
+        opened = open_retriever(
+            store,
+            collection,
+            embedder,
+            selector=settings,
+            candidate_limit=self.candidates,
+            keep_copies=keep_copies,
+        )
+        try:
+            yield opened
+        finally:
+            opened.store.close()
+
+    def retrieve(self, retriever: Retriever, questions: Sequence[str], *, shown: Sequence[str] = ()) -> Retrieval:
+        """What these options retrieve; ``shown`` are ids of passages that the reader has already.
+
+        Raises:
+            NoEvidence: nothing is there, or more doubt would be left than ``--max-variance`` allows.
+        """
+        known, texts = read_given(self.given or (), retriever.embedder)
+        retrieval = retriever.retrieve(
+            questions, self.k, given=(*known, *shown), given_texts=texts, stopping=self.stopping()
+        )
+        left = retrieval.irreducible_variance / retrieval.targets
+        if self.max_variance is not None and left > self.max_variance:
+            raise NoEvidence(
+                f"Collection {retriever.store.info.name!r} cannot tell: all {retrieval.candidates} candidates together "
+                f"would leave a variance of {left:.3g}, and --max-variance allows {self.max_variance:g}."
+            )
+        return retrieval
+
+
+def with_options_of_selecting(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with the fields of ``Selecting`` in place of its parameter ``selecting``, as typer sees it."""
+    taken = get_type_hints(Selecting, include_extras=True)
+    parameters: list[inspect.Parameter] = []
+    for parameter in inspect.signature(command).parameters.values():
+        if parameter.name != "selecting":
+            parameters.append(parameter)
+            continue
+        parameters += [
+            parameter.replace(name=field.name, annotation=taken[field.name], default=field.default)
+            for field in fields(Selecting)
+        ]
+
+    @wraps(command)
+    def with_options(**arguments: Any) -> None:
+        chosen = {field.name: arguments.pop(field.name) for field in fields(Selecting)}
+        command(selecting=Selecting(**chosen), **arguments)
+
+    with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return with_options
