@@ -114,7 +114,7 @@ class ArrayPosterior:
         multiply(latest, latest, scratch)
         subtract(all_noisy, scratch, all_noisy)
         if self._must_clip:
-            np.maximum(all_noisy, self._noise, all_noisy)
+            np.maximum(all_noisy, self._noise, out=all_noisy)
         self._observed = observed + 1
         return float(explained)
 
