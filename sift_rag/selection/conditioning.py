@@ -12,7 +12,6 @@ partially pivoted Cholesky factorisation, as in greedy inference for determinant
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,7 +19,7 @@ from numpy import divide, multiply, subtract
 
 from sift_rag.selection.arrays import Problem
 from sift_rag.selection.kernels import kernel_matrix
-from sift_rag.selection.prefetch import next_picks, prefetched_columns, worthwhile
+from sift_rag.selection.prefetch import Column, next_picks, prefetched_columns, worthwhile
 
 
 class Posterior(Protocol):
@@ -72,6 +71,7 @@ class ArrayPosterior:
         self._problem = problem
         self._factor = np.empty((observations, len(points)), dtype=points.dtype)
         self._scratch = np.empty(len(points), dtype=points.dtype)
+        self._scale = np.empty((), dtype=points.dtype)  # numpy is twice as fast with such a number as with a float
         self._product = self._scratch if self._single else np.empty_like(covariance)
         self._observed = 0
         self._gains = np.empty(problem.size, dtype=points.dtype)
@@ -90,21 +90,23 @@ class ArrayPosterior:
     def observe(self, row: int, noise_variance: float | None = None) -> float:
         """See ``Posterior``."""
         observed, scratch, covariance, all_noisy = self._observed, self._scratch, self._covariance, self._noisy
-        latest = self._factor[observed]
-        self._column_of(row, latest)
+        latest, scale = self._factor[observed], self._scale
+        column = self._column_of(row, latest)
         if observed:
             factor = self._factor[:observed]
             factor[:, row].dot(factor, scratch)
-            subtract(latest, scratch, latest)
+            column = subtract(column, scratch, latest)
         noisy = all_noisy.item(row)
         if noise_variance is not None:
             noisy += noise_variance - self._noise
         precision = noisy**-0.5
-        multiply(latest, precision, latest)
+        scale[()] = precision
+        multiply(column, scale, latest)
         if self._single:
             told = covariance.item(row) * precision
             explained = told * told
-            multiply(latest, told, scratch)
+            scale[()] = told
+            multiply(latest, scale, scratch)
             subtract(covariance, scratch, covariance)
         else:
             with_targets = covariance[:, row] * precision
@@ -170,28 +172,20 @@ def _weighted_prior(problem: Problem) -> float:
     return float(prior.sum() if problem.weights is None else problem.weights @ prior)
 
 
-def _array_columns(problem: Problem) -> Callable[[int, Any], None]:
-    """Writes k(·, x_row) into a buffer ``(n,)``; for rbf the lengthscale is put on the one row, not on the column."""
+def _array_columns(problem: Problem) -> Column:
+    """Columns one by one; for rbf the lengthscale is put on the one row, not on the column."""
     points, kernel = problem.points, problem.kernel
-    if kernel == "linear":
+    sharpness = np.asarray(1.0 / problem.lengthscale**2, dtype=points.dtype)
+    scaled = np.empty(points.shape[1], dtype=points.dtype)
 
-        def linear(row: int, out: Any) -> None:
-            points.dot(points[row], out)
+    def linear(row: int, out: Any) -> Any:
+        return points.dot(points[row], out)
 
-        return linear
-    if kernel == "rbf":
-        sharpness = 1.0 / problem.lengthscale**2
-        scaled = np.empty(points.shape[1], dtype=points.dtype)
+    def rbf(row: int, out: Any) -> Any:
+        points.dot(multiply(points[row], sharpness, scaled), out)
+        return np.exp(subtract(out, sharpness, out), out)
 
-        def rbf(row: int, out: Any) -> None:
-            multiply(points[row], sharpness, scaled)
-            points.dot(scaled, out)
-            subtract(out, sharpness, out)
-            np.exp(out, out)
+    def function(row: int, _out: Any) -> Any:
+        return kernel_matrix(points, points[row : row + 1], kernel, problem.lengthscale)[:, 0]
 
-        return rbf
-
-    def function(row: int, out: Any) -> None:
-        out[:] = kernel_matrix(points, points[row : row + 1], kernel, problem.lengthscale)[:, 0]
-
-    return function
+    return function if callable(kernel) else rbf if kernel == "rbf" else linear

@@ -31,18 +31,22 @@ def first_largest(scores: Any, rounding: Callable[[int, float], float] | None = 
 
     ``rounding`` tells, of the largest score and its index, how much a unit in the last place of 1 makes there.
     """
+    on_arrays = isinstance(scores, np.ndarray)
     index = int(scores.argmax())
     best = float(scores[index])
-    widest = abs(best) * WIDEST_TIE
-    if isinstance(scores, np.ndarray):
+    widest, second = abs(best) * WIDEST_TIE, best
+    if on_arrays:
         scores[index] = -np.inf  # looking for the second largest costs less than comparing all
         second = scores.item(scores.argmax())
         scores[index] = best
         if second < best - widest:
             return index
     unit = TIE * (2.0**-23 if scores.itemsize == 4 else 2.0**-52)
-    equal = scores >= best - min(widest, unit * (abs(best) if rounding is None else rounding(index, best)))
-    return int(equal.argmax() if isinstance(equal, np.ndarray) else equal.nonzero()[0, 0])
+    lowest = best - min(widest, unit * (abs(best) if rounding is None else rounding(index, best)))
+    if second < lowest:
+        return index
+    equal = scores >= lowest
+    return int(equal.argmax() if on_arrays else equal.nonzero()[0, 0])
 
 
 def rounding_of_kernel(problem: Problem) -> float:
