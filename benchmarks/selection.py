@@ -5,8 +5,8 @@
 
 Peers: ``activeft`` (the reference implementation of SIFT: its exact VTL, whose choice must be ours, and its LazyVTL,
 whose choice is another), ``pyversity`` (MMR and DPP), ``langchain-core`` (MMR). The floor is numpy's matrix-vector
-product of all rows with each chosen row, alone: what a method pays that looks at every candidate at every step, one step
-after another. All get the same unit rows in float32.
+product of all rows with each chosen row, alone: what a method pays that looks at every candidate at every step, step
+after step. All get the same unit rows in float32.
 
 Everything takes turns, round after round, so that a machine whose speed drifts slows all; reported are medians and, for
 each peer, the median over rounds of its time divided by ours. Run it with OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 to

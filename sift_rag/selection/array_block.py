@@ -93,7 +93,7 @@ class _Block:
         own = points if shared else points.reshape(batch, width, points.shape[1])
         targets = problem.targets.reshape(batch, len(roots), points.shape[1])
         self.rows = width * np.arange(batch)
-        self.prior = (problem.prior.reshape(batch, len(roots)) * roots**2).sum(axis=1)
+        self.prior = self._first_prior = (problem.prior.reshape(batch, len(roots)) * roots**2).sum(axis=1)
         self.flags = np.empty((batch, width), dtype=bool)
         self._problem, self._width, self._points, self._shared = problem, width, points, shared
         self._own = own
@@ -121,8 +121,12 @@ class _Block:
 
     def rounding(self, place: Any, gain: Any, largest: Any) -> Any:
         """``(b,)``: how far below ``gain``, at ``place``, an equal one may lie; see ``greedy.rounding_of_gains``."""
-        lost = self._noisy_at_first.take(place) / self._noisy.take(place)
-        return np.minimum(self._ulp * lost * np.sqrt(np.maximum(largest, gain) * gain), gain * WIDEST_TIE)
+        noisy_once = self._noisy_at_first.take(place)
+        once = np.maximum(largest, gain)
+        if self._problem.kernel == "linear":
+            once = np.maximum(once, self._first_prior * (1.0 - self._problem.noise_variance / noisy_once))
+        lost = noisy_once / self._noisy.take(place)
+        return np.minimum(self._ulp * lost * np.sqrt(once * gain), gain * WIDEST_TIE)
 
     def observe(self, place: Any, which: Any) -> Any:
         """One observation for each query of ``which``, none for the others: ``(b,)``, the variance that it explains."""

@@ -29,6 +29,10 @@ class Posterior(Protocol):
     """Weighted sum over the targets, before any observation."""
     noisy_variances: Any
     """``(n,)``: v + λ of the candidates, after every observation; not to be written to."""
+    divisors: Any
+    """``(n,)``: the variances that gains are divided by, after every observation; not to be written to."""
+    in_nats: bool
+    """Whether gains are logarithms, rather than falls of the variance."""
 
     def gains(self) -> Any:
         """``(n,)``: by how much observing each candidate would lower the targets' variance.
@@ -53,6 +57,8 @@ def start(problem: Problem, observations: int, *, greedily: bool = False) -> Pos
 class ArrayPosterior:
     """On numpy arrays. Every step writes into buffers made once: at n = 200 allocation and calls are what costs."""
 
+    in_nats = False
+
     def __init__(self, problem: Problem, observations: int, *, greedily: bool = False) -> None:
         points, noise = problem.points, problem.noise_variance
         covariance = kernel_matrix(problem.targets, points, problem.kernel, problem.lengthscale)
@@ -75,7 +81,7 @@ class ArrayPosterior:
         self._product = self._scratch if self._single else np.empty_like(covariance)
         self._observed = 0
         self._gains = np.empty(problem.size, dtype=points.dtype)
-        self.noisy_variances = self._noisy[: problem.size]
+        self.noisy_variances = self.divisors = self._noisy[: problem.size]
         self._covariance_of_candidates = self._covariance[..., : problem.size]
 
     def gains(self) -> Any:
@@ -131,6 +137,8 @@ class ArrayPosterior:
 class TensorPosterior:
     """The same on torch tensors, for those that live on a GPU. Each ``observe`` waits for the device once."""
 
+    in_nats = False
+
     def __init__(self, problem: Problem, observations: int) -> None:
         self._problem = problem
         points = problem.points
@@ -140,7 +148,7 @@ class TensorPosterior:
             covariance = covariance * covariance.new_tensor(problem.weights).sqrt()[:, None]
         self._covariance = covariance
         self._noisy = problem.diagonal + problem.noise_variance
-        self.noisy_variances = self._noisy[: problem.size]
+        self.noisy_variances = self.divisors = self._noisy[: problem.size]
         self._factor = points.new_empty((observations, len(points)))
         self._observed = 0
 

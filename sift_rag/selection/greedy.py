@@ -58,16 +58,22 @@ def rounding_of_gains(posterior: Posterior, problem: Problem) -> Callable[[int, 
     """How uncertain a gain c² / (v + λ) is, in units in its last place: made from the state before any observation.
 
     What was subtracted from c and from v has left its rounding there: a gain is the less certain the larger gains once
-    were, and the more of v + λ is gone.
+    were, and the more of v + λ is gone. An inner product is uncertain by a share of both norms, however small it is
+    itself; for the linear kernel the gain that they allow stands for the largest. A gain in nats is the difference of
+    two logarithms, each uncertain by the share by which its argument is.
     """
-    magnified, noisy = rounding_of_kernel(problem), posterior.noisy_variances
-    noisy_at_first = noisy * 1.0
+    magnified, divisors, in_nats = rounding_of_kernel(problem), posterior.divisors, posterior.in_nats
+    noisy_at_first = posterior.noisy_variances * 1.0
     largest = float(posterior.gains().max())
+    allowed = posterior.prior_variance if problem.kernel == "linear" else 0.0
 
     def rounding(index: int, gain: float) -> float:
+        noisy_once = float(noisy_at_first[index])
+        lost = magnified * noisy_once / float(divisors[index])
+        if in_nats:
+            return lost
         gain = max(gain, 0.0)
-        lost = float(noisy_at_first[index]) / float(noisy[index])
-        return magnified * lost * math.sqrt(max(largest, gain) * gain)
+        return lost * math.sqrt(max(largest, gain, allowed * (1.0 - problem.noise_variance / noisy_once)) * gain)
 
     return rounding
 

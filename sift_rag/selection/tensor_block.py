@@ -68,7 +68,7 @@ class _Block:
         self._noisy_at_first = self._noisy
         self._factor = points.new_empty((batch, observations, width))
         self._observed = 0
-        self.prior = (problem.prior.reshape(batch, len(roots)) * weighing**2).sum(1)
+        self.prior = self._first_prior = (problem.prior.reshape(batch, len(roots)) * weighing**2).sum(1)
 
     def gains(self) -> Any:
         """``(b, n)``."""
@@ -77,8 +77,12 @@ class _Block:
     def rounding(self, index: Any, gain: Any, largest: Any) -> Any:
         """``(b,)``: how far below ``gain``, at ``index``, an equal one may lie; see ``greedy.rounding_of_gains``."""
         unit = TIE * rounding_of_kernel(self._problem) * (2.0**-23 if self._noisy.itemsize == 4 else 2.0**-52)
-        lost = self._noisy_at_first[self.rows, index] / self._noisy[self.rows, index]
-        return (unit * lost * (largest.maximum(gain) * gain) ** 0.5).minimum(gain * WIDEST_TIE)
+        noisy_once = self._noisy_at_first[self.rows, index]
+        once = largest.maximum(gain)
+        if self._problem.kernel == "linear":
+            once = once.maximum((self._first_prior * (1.0 - self._problem.noise_variance / noisy_once)).to(once))
+        lost = noisy_once / self._noisy[self.rows, index]
+        return (unit * lost * (once * gain) ** 0.5).minimum(gain * WIDEST_TIE)
 
     def observe(self, pick: Any, which: Any) -> Any:
         """One observation for each query of ``which``, none for the others: ``(b,)``, the variance that it explains."""
