@@ -37,6 +37,8 @@ SLOW = 0.02
 """Seconds from which on a method is timed in a few rounds only."""
 WELL_SLOW = 0.2
 """Seconds from which on it is timed in three."""
+ROUNDING = 1e-4
+"""Gains of float32 that differ by this share, late in a selection, may differ by rounding alone."""
 PEERS = ("pyversity", "langchain_core", "activeft")
 
 Method = Callable[[], Any]
@@ -186,9 +188,15 @@ def compare_batch(queries: int, n: int, k: int, d: int, rounds: int) -> list[Row
         "batch": lambda: select_sift_batch(asked, pools, k, kernel="linear"),
         "batch in two threads": lambda: select_sift_batch(asked, pools, k, kernel="linear", threads=2),
     }
-    wanted = [single.indices.tolist() for single in made["one by one"]()]
-    if any(made[name]().indices.tolist() != wanted for name in ("batch", "batch in two threads")):
-        raise RuntimeError("The batch chose otherwise than the single calls.")
+    got, in_threads, wanted = (made[name]() for name in ("batch", "batch in two threads", "one by one"))
+    others = [b for b in range(queries) if got.indices[b].tolist() != wanted[b].indices.tolist()]
+    for b in others:
+        step = int((got.indices[b] != wanted[b].indices).argmax())
+        if abs(got.gains[b, step] / wanted[b].gains[step] - 1.0) > ROUNDING:
+            raise RuntimeError(f"For query {b} the batch chose otherwise than the single call, and worse than a tie.")
+    print(f"{queries - len(others)} of {queries} choices are those of single calls, the others ties to rounding.")
+    if in_threads.indices.tolist() != got.indices.tolist():
+        raise RuntimeError("Two threads chose otherwise than one.")
     times = {
         f"{queries} queries, each: {name}": [t / queries for t in seconds]
         for name, seconds in take_turns(made, rounds).items()

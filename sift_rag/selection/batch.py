@@ -75,7 +75,8 @@ def select_sift_batch(
 ) -> BatchSelection:
     """``select_sift`` for B queries, the same choice for each: O(B k n (d + k + m)) time, O(B n k) memory on a device.
 
-    Objectives, stopping rules, token counts and kernel functions are those of single calls only.
+    Where two gains tie to the rounding of float32, one of many thousand choices may fall on the other; give float64
+    candidates where that matters. Objectives, stopping rules, token counts and kernel functions: single calls only.
 
     Args:
         queries: ``(B, d)``, or m targets each, ``(B, m, d)``. numpy or torch.
