@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from sift_rag.selection import SELECTORS, SelectorSettings, posterior_variance, select_sift, select_sift_batch
+from sift_rag.selection import SELECTORS, SelectorSettings, batch, posterior_variance, select_sift, select_sift_batch
 from tests.oracles import greedy_by_definition, unit_rows
 
 KERNELS = ["rbf", "linear"]
@@ -52,8 +53,8 @@ def test_copies_are_chosen_in_order_however_little_they_tell(
         got = select_sift(query, candidates, 8, kernel=kernel, objective=objective, noise_variance=noise_variance)
         assert got.indices.tolist() == list(range(8))
         if objective == "variance":
-            batch = select_sift_batch(query[None], candidates[None], 8, kernel=kernel, noise_variance=noise_variance)
-            assert batch.indices[0].tolist() == list(range(8))
+            several = select_sift_batch(query[None], candidates[None], 8, kernel=kernel, noise_variance=noise_variance)
+            assert several.indices[0].tolist() == list(range(8))
 
 
 @pytest.mark.parametrize("objective", ["variance", "information"])
@@ -81,6 +82,16 @@ def test_a_batch_of_copies_is_chosen_from_as_each_query_alone(kernel: Any) -> No
             assert apart.indices[row].tolist() == list(range(40))
             same = select_sift(query, own[row], 40, kernel=kernel, noise_variance=noise_variance)
             assert same.indices.tolist() == list(range(40))
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_the_arithmetic_for_a_device_takes_copies_in_order(kernel: Any) -> None:
+    rng = np.random.default_rng(3)
+    queries = torch.from_numpy(unit_rows(rng, 8, 64, spread=2))[:, None]
+    candidates = torch.from_numpy(unit_rows(rng, 8, 64, spread=2))[:, None].repeat(1, 151, 1)
+    options: Any = {"kernel": kernel, "lengthscale": 0.5, "noise_variance": 0.1, "with_repeats": False}
+    got = batch._select_block(queries, candidates, 10, mask=None, given=None, weights=None, tensors=True, **options)
+    assert got.indices.tolist() == [list(range(10))] * 8
 
 
 @pytest.mark.parametrize("name", SELECTORS)
