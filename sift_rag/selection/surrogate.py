@@ -69,6 +69,4 @@ class Surrogate:
             selection = select_sift(targets, candidates, k, **self.model, given=given, **rules)
         else:
             selection = select_in_sequence(targets, candidates, order, **self.model, given=given, **rules)
-        return Choice(
-            selection, redundancy_by_pick(targets, candidates, selection.indices, **self.model, given=given)
-        )
+        return Choice(selection, redundancy_by_pick(targets, candidates, selection.indices, **self.model, given=given))
