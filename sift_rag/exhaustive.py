@@ -1,8 +1,8 @@
 """Choosing from the whole collection instead of from the nearest: what the plain call would find with a pool of all.
 
 The surrogate model stays that of the pool (its centre, its weights), so that numbers compare. Two ways lead to the same
-choice: a store that can hand out its vectors is read from end to end; any other is searched until the choice is proven
-(``frontier.py``).
+choice: the store is searched until the choice is proven (``frontier.py``); where that takes too many rows, a store that
+can hand out its vectors is read from end to end.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from sift_rag.types import Candidate, Embedding
 
 DEFAULT_ROW_LIMIT = 10_000
 """Rows read from a store that only answers searches before a proof is given up."""
+
+SEARCHED_SHARE = 0.25
+"""Of a scannable store, what searches may read before a scan: a row costs them three times as much."""
 
 SCAN_ROWS = 4096
 COPIES_PAGE = 32
@@ -76,8 +79,9 @@ def choose_from_all(
 ) -> WholeChoice:
     """The greedy optimum of the pool's surrogate over all passages but what is known, copies counted once.
 
-    A store that is ``Scannable`` is read into memory for the call: 8 d bytes a passage, and O(n d) a step. Another is
-    searched until the choice is proven, or ``row_limit`` rows were read: it is then the best of what was found.
+    Searched until the choice is proven, or ``row_limit`` rows were read, or a quarter of a ``Scannable`` store. That
+    one is then read into memory for the call, 8 d bytes a passage; of any other the best of what was found is returned,
+    not certified.
 
     Args:
         store: the collection.
@@ -89,7 +93,7 @@ def choose_from_all(
         weights: as for the selector.
         stopping: as for the selector. ``explained`` is a share of what pool and picks together can tell.
         keep_copies: let copies be chosen each for itself.
-        row_limit: how many rows searches may read.
+        row_limit: how many rows searches may read, >= 0; those that look for copies of a pick are not counted.
 
     Raises:
         ValueError: see ``check_exhaustive``.
@@ -102,7 +106,10 @@ def choose_from_all(
         return WholeChoice(list(pool), choice, len(pool), certified=True)
     surrogate = selector.surrogate(targets, rows, weights=weights)
     task = _Task(store, surrogate, targets, k, pool, known, given, stopping, keep_copies)
-    return _choose_by_scan(task, store) if isinstance(store, Scannable) else _choose_by_search(task, row_limit)
+    if not isinstance(store, Scannable):
+        return _choose_by_search(task, row_limit)
+    found = _choose_by_search(task, min(row_limit, round(SEARCHED_SHARE * store.count())))
+    return found if found.certified else _choose_by_scan(task, store)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -95,28 +95,31 @@ def choose_by_search(
         order: makes the choice among what was found; it may add to it.
         steps: how many of the picks must be proven; more than there are where more were wanted.
     """
+
+    def settled() -> list[Candidate]:
+        while True:
+            found = len(frontier.found)
+            picks = order()
+            if len(frontier.found) == found:
+                return picks
+
     bounds = _Bounds(frontier, surrogate, targets, pool, given)
-    if not frontier.search_on(bounds.first()):
-        return order(), False
-    previous: list[Candidate] = []
+    wanted = bounds.first()
+    picks: list[Candidate] = []
     proven = 0
-    while True:
-        found = len(frontier.found)
-        picks = order()
-        if len(frontier.found) > found:
-            continue
+    while frontier.search_on(wanted):
+        previous, picks = picks, settled()
         if frontier.whole:
             return picks, True
         changed = (place for place, (old, new) in enumerate(zip(previous, picks, strict=False)) if old != new)
-        previous, proven = picks, min(proven, next(changed, len(picks)))
-        wanted: list[np.ndarray] = []
-        while not wanted and proven < steps(picks):
+        proven = min(proven, next(changed, len(picks)))
+        wanted, needed = [], steps(picks)
+        while not wanted and proven < needed:
             wanted = bounds.doubts(picks[:proven], picks[proven] if proven < len(picks) else None)
             proven += not wanted
         if not wanted:
             return picks, True
-        if not frontier.search_on(wanted):
-            return picks, False
+    return picks or settled(), False
 
 
 class _Bounds:

@@ -103,7 +103,7 @@ class PassageStore(Protocol):
 
 @runtime_checkable
 class Scannable(Protocol):
-    """A store that can hand out all its vectors sooner than it answers a few searches."""
+    """A store that can also hand out all its vectors, at less cost a row than searches have."""
 
     def scan(self, limit: int) -> Iterator[tuple[list[str], Embedding]]:
         """Ids and vectors ``(n, d)`` of all passages in blocks of at most ``limit``, by id ascending.
