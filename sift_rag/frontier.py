@@ -51,8 +51,8 @@ class Frontier:
     def search_on(self, directions: Sequence[np.ndarray]) -> bool:
         """Read the next page of each, as large as all before it; False, and nothing done, beyond the limit of rows."""
         by_depth: dict[int, list[np.ndarray]] = defaultdict(list)
-        for direction in directions:
-            by_depth[self._depths[direction.tobytes()]].append(direction)
+        for key, direction in {direction.tobytes(): direction for direction in directions}.items():
+            by_depth[self._depths[key]].append(direction)
         needed = sum(max(depth, FIRST_PAGE) * len(group) for depth, group in by_depth.items())
         if needed > self._left:
             return False
@@ -192,12 +192,10 @@ class _Bounds:
         """Between which the distance of anything unseen from the centre is."""
         if not self._squared_centre:
             return 1.0, 1.0
-        around = 1.0 + self._squared_centre
-        nearest, farthest = (
-            max(around - 2.0 * self._frontier.cap(self._centre), 0.0),
-            around + 2.0 * self._frontier.cap(-self._centre),
-        )
-        return nearest**0.5, farthest**0.5
+        around, norm = 1.0 + self._squared_centre, self._squared_centre**0.5
+        nearest = around - 2.0 * self._frontier.cap(self._centre)
+        farthest = around + 2.0 * self._frontier.cap(-self._centre)
+        return max(nearest, (1.0 - norm) ** 2) ** 0.5, min(farthest, (1.0 + norm) ** 2) ** 0.5
 
     def _gain(self, state: Conditioned, points: np.ndarray, row: np.ndarray) -> float:
         model = self._surrogate

@@ -187,6 +187,36 @@ def test_a_proof_reads_a_part_of_the_collection_and_without_rows_there_is_none(n
         assert len(places(tried)) == 2
 
 
+@pytest.mark.parametrize("name", ["centred", "linear"])
+def test_a_direction_wanted_twice_is_searched_once_and_no_row_of_it_is_skipped(name: str) -> None:
+    rng = np.random.default_rng(5)
+    rows = clustered(rng, 120)
+    store, target = stored(rows), clustered(rng, 1)
+    twice = np.repeat(target, 2, axis=0)
+    pool = distinct_candidates(store, target, 6)
+    expected = both_ways(store, SETTINGS[name], target, 6, pool)[1]
+    server = SearchOnly(store)
+    found = choose_from_all(server, SETTINGS[name], twice, 6, pool, row_limit=10**6)  # type: ignore[arg-type]
+    assert places(found) == places(expected)
+
+
+def test_pages_of_a_direction_join_and_what_is_left_is_below_the_cap() -> None:
+    rng = np.random.default_rng(6)
+    rows = clustered(rng, 120)
+    directions = [row.astype(np.float64) * 3.0 for row in clustered(rng, 3)]
+    seen = frontier.Frontier(stored(rows), [], 1000)
+    assert seen.cap(directions[0]) == pytest.approx(3.0)
+    for _ in range(4):
+        assert seen.search_on([*directions, directions[0].copy()])
+        left = [row for i, row in enumerate(rows) if str(uuid5(NAMESPACE_URL, str(i))) not in seen.found]
+        for direction in directions:
+            products = np.sort(rows.astype(np.float64) @ direction)
+            assert (np.array(left) @ direction).max() <= seen.cap(direction)
+            assert np.abs(products - seen.cap(direction)).min() < 1e-4
+    assert not seen.whole
+    assert not seen.search_on(directions * 1 + [row.astype(np.float64) for row in clustered(rng, 300)])
+
+
 def test_a_scannable_store_is_scanned_only_where_searches_would_read_too_much() -> None:
     rng = np.random.default_rng(1)
     rows = clustered(rng, 600, clusters=60)
