@@ -111,6 +111,7 @@ def choose_by_search(
         previous, picks = picks, settled()
         if frontier.whole:
             return picks, True
+        # what is proven stays chosen, but that rounding may turn a tie
         changed = (place for place, (old, new) in enumerate(zip(previous, picks, strict=False)) if old != new)
         proven = min(proven, next(changed, len(picks)))
         wanted, needed = [], steps(picks)

@@ -96,7 +96,9 @@ SETTINGS = {
 @pytest.mark.parametrize("seed", range(4))
 def test_both_ways_are_the_optimum_by_definition(name: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    rows, targets, known = clustered(rng, 120), clustered(rng, 1 + seed % 3), clustered(rng, seed % 2)
+    rows, targets = clustered(rng, 120), clustered(rng, 1 + seed % 3)
+    known = np.repeat(targets, 3 * (seed % 2), axis=0) + np.float32(0.3) * clustered(rng, 3 * (seed % 2) * len(targets))
+    known /= np.linalg.norm(known, axis=1, keepdims=True)
     store, selector = stored(rows), SETTINGS[name]
     pool = distinct_candidates(store, targets, 6)
     weights = [0.5, 2.0, 1.0][: len(targets)] if seed == 2 else None
@@ -215,6 +217,25 @@ def test_pages_of_a_direction_join_and_what_is_left_is_below_the_cap() -> None:
             assert np.abs(products - seen.cap(direction)).min() < 1e-4
     assert not seen.whole
     assert not seen.search_on(directions * 1 + [row.astype(np.float64) for row in clustered(rng, 300)])
+
+
+def test_the_choice_is_made_again_when_making_it_found_something() -> None:
+    rng = np.random.default_rng(6)
+    rows = clustered(rng, 40)
+    store, selector = stored(rows), SelectorSettings(centring=0.0)
+    everything = store.search(rows[:1], 40)[0]
+    seen = frontier.Frontier(store, everything[:4], 1000)
+    asked = 0
+
+    def order() -> list[Candidate]:
+        nonlocal asked
+        asked += 1
+        seen.add(everything[: 4 + asked])
+        return everything[:1]
+
+    surrogate = selector.surrogate(rows[:1], rows)
+    frontier.choose_by_search(seen, surrogate, rows[:1], rows[:4], rows[:0], order, lambda picks: 0)
+    assert asked > len(seen.found) - 4 > 30
 
 
 def test_a_scannable_store_is_scanned_only_where_searches_would_read_too_much() -> None:

@@ -101,6 +101,21 @@ def test_nothing_unseen_gains_more_than_the_rbf_bound(
     assert largest <= bound.gain * (1 + 1e-9)
 
 
+@pytest.mark.parametrize("noise", [1e-3, 0.3])
+def test_the_rbf_bound_holds_for_every_lone_point_of_a_circle(noise: float) -> None:
+    """Among them points beyond an observation, whose covariance is negative, and beyond two, whose rises again."""
+    angles = np.deg2rad(np.arange(0, 360, 15))
+    circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    target, one = circle[:1], np.ones(1)
+    for first in range(0, 13, 2):
+        for second in range(1, 13, 2):
+            points = circle[[first, second]]
+            state = condition(target, points, "rbf", 0.6, noise)
+            told = gains(state, target, points, circle, "rbf", 0.6, noise, one)
+            for row, gain in zip(circle, told, strict=True):
+                assert gain <= rbf_bound(state, target @ row, points @ row, 0.6, noise, one).gain * (1 + 1e-9)
+
+
 def test_a_bound_before_any_observation_is_reached_by_what_lies_at_the_cap() -> None:
     rng = np.random.default_rng(3)
     target, unseen, none = unit_rows(rng, 1, 5, dtype=np.float64), unit_rows(rng, 30, 5, dtype=np.float64), np.ones(1)
