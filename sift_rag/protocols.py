@@ -6,7 +6,7 @@ Every implementation of a protocol passes the same contract tests (``tests/contr
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
 
 from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Passage
 
@@ -99,6 +99,21 @@ class PassageStore(Protocol):
 
     def close(self) -> None:
         """Release what is held. Closing twice is allowed; any other call after it raises ``StoreError``."""
+
+
+@runtime_checkable
+class Scannable(Protocol):
+    """A store that can also hand out all its vectors, at less cost a row than searches have."""
+
+    def scan(self, limit: int) -> Iterator[tuple[list[str], Embedding]]:
+        """Ids and vectors ``(n, d)`` of all passages in blocks of at most ``limit``, by id ascending.
+
+        A passage that stays as it is meanwhile comes exactly once; one that is written or deleted meanwhile may come
+        or not.
+
+        Raises:
+            ValueError: ``limit`` is less than 1.
+        """
 
 
 class Selector(Protocol):
