@@ -50,6 +50,8 @@ class WholeChoice(NamedTuple):
 
 def check_exhaustive(selector: Selector, stopping: Stopping | None) -> None:
     """Raise ``ValueError`` unless this can be chosen from a whole collection."""
+    if isinstance(selector, SelectorSettings) and selector.with_repeats:
+        raise ValueError("A choice with repeats is made from the nearest candidates: leave out exhaustive.")
     if selector.name == "nearest":
         return
     if selector.name != "sift" or not isinstance(selector, SelectorSettings):
@@ -150,12 +152,9 @@ class _Task:
         places = {candidate.passage.id: place for place, candidate in enumerate(candidates)}
         rows = np.stack([candidate.embedding for candidate in candidates])
         order = [places[pick.passage.id] for pick in picks]
-        choice = self.surrogate.choose(
+        return candidates, self.surrogate.choose(
             self.targets, rows, self.k, order=order, given=self.given, stopping=self.stopping
         )
-        if len(picks) < self.k and choice.selection.stopped == "k":
-            choice = choice._replace(selection=replace(choice.selection, stopped="exhausted"))
-        return candidates, choice
 
 
 class _Copies:

@@ -44,6 +44,9 @@ SELECTORS: Mapping[str, SelectFunction] = {
 }
 """Every method by name."""
 
+REPEATING: tuple[SelectorName, ...] = ("sift", "hull", "nearest")
+"""Methods that know what to do with repeats."""
+
 DEFAULT_CENTRING = 0.5
 """Measured: docs/log.md, "The default for a context window"."""
 
@@ -62,6 +65,9 @@ class SelectorSettings:
     noise_variance: float = DEFAULT_NOISE_VARIANCE
     centring: float = DEFAULT_CENTRING
     """Share, in [0, 1), of the candidates' mean that is taken off every embedding before the rbf kernel."""
+    with_repeats: bool = False
+    """Whether a candidate may be chosen again, as the papers of sift and hull have it for fine-tuning, where a repeat
+    is another step. ``nearest`` then repeats the nearest one."""
 
     def __post_init__(self) -> None:
         if self.name not in SELECTORS:
@@ -71,6 +77,8 @@ class SelectorSettings:
             raise ValueError(f"noise_variance must be > 0, but got {self.noise_variance}.")
         if not 0.0 <= self.centring < 1.0:
             raise ValueError(f"centring must be in [0, 1), but got {self.centring}.")
+        if self.with_repeats and self.name not in REPEATING:
+            raise ValueError(f"{self.name!r} cannot repeat a candidate: with_repeats is for {', '.join(REPEATING)}.")
 
     def select(
         self,
@@ -95,9 +103,20 @@ class SelectorSettings:
                 "lengthscale": self.lengthscale,
                 "noise_variance": self.noise_variance,
             }
+            if self.with_repeats and self.name == "hull":
+                model["with_repeats"] = True
             order = SELECTORS[self.name](targets, candidates, k, **model, given=given, weights=weights).indices
+            if self.with_repeats and self.name == "nearest":
+                order = order[:1].repeat(k)
         return self.surrogate(targets, candidates, weights=weights).choose(
-            targets, candidates, k, order=order, given=given, stopping=stopping, token_counts=token_counts
+            targets,
+            candidates,
+            k,
+            order=order,
+            with_repeats=self.with_repeats,
+            given=given,
+            stopping=stopping,
+            token_counts=token_counts,
         )
 
     def surrogate(self, targets: Any, pool: Any, *, weights: Any = None) -> Surrogate:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from sift_rag.selection.baselines import select_in_sequence
@@ -55,6 +55,7 @@ class Surrogate:
         k: int,
         *,
         order: Any = None,
+        with_repeats: bool = False,
         given: Any = None,
         stopping: Stopping | None = None,
         token_counts: Any = None,
@@ -66,7 +67,11 @@ class Surrogate:
         targets, candidates, given = self.seen(targets), self.seen(candidates), self.seen(given)
         rules: dict[str, Any] = {"stopping": stopping, "token_counts": token_counts, "irreducible": True}
         if order is None:
-            selection = select_sift(targets, candidates, k, **self.model, given=given, **rules)
+            selection = select_sift(
+                targets, candidates, k, with_repeats=with_repeats, **self.model, given=given, **rules
+            )
         else:
             selection = select_in_sequence(targets, candidates, order, **self.model, given=given, **rules)
+            if len(selection) < k and selection.stopped == "k":
+                selection = replace(selection, stopped="exhausted")
         return Choice(selection, redundancy_by_pick(targets, candidates, selection.indices, **self.model, given=given))
