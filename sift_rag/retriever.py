@@ -82,8 +82,8 @@ class Retriever:
                 adds what they do not say, and they do not come back.
             given_texts: likewise, as texts.
             weights: what share of the doubt each question is, >= 0; by default the selector balances them.
-            stopping: rules that may end the choice before k. A budget of tokens counts them as the embedder does, and
-                each step then takes what tells most per token.
+            stopping: rules that may end the choice before k. A budget counts tokens as the embedder does; ``fill`` is
+                the better way to spend it.
             exhaustive: choose from the whole collection, not from the nearest candidates: see ``choose_from_all``. For
                 the selectors ``sift`` and ``nearest``, without a budget of tokens.
 

@@ -126,7 +126,7 @@ TokenBudget = Annotated[
         metavar="N",
         min=1,
         envvar="SIFT_RAG_TOKEN_BUDGET",
-        help="Choose passages of at most so many tokens in all, by what each tells per token.",
+        help="Choose passages of at most so many tokens in all; what no longer fits is passed over.",
     ),
 ]
 Exhaustive = Annotated[

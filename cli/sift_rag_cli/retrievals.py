@@ -70,7 +70,7 @@ _STOPPED = {
     "variance": "ended by --stop-variance",
     "explained": "ended by --stop-explained",
     "alpha": "ended by --alpha",
-    "tokens": "the next one would exceed --token-budget",
+    "tokens": "no more fit --token-budget",
 }
 
 

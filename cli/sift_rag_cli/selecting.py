@@ -48,7 +48,9 @@ class Selecting:
         """The rules that end a selection before k."""
         from sift_rag.selection import Stopping
 
-        return Stopping(self.stop_variance, self.stop_explained, self.alpha, self.token_budget)
+        return Stopping(
+            self.stop_variance, self.stop_explained, self.alpha, self.token_budget, fill=self.token_budget is not None
+        )
 
     @contextmanager
     def retriever(

@@ -7,6 +7,7 @@ of a table can be compared. Similarity is the inner product throughout; directio
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -204,6 +205,20 @@ def select_in_sequence(
 ) -> GreedySelection:
     """The rows of ``sequence`` ``(k,)`` in that order, measured; rules may end it sooner. Repeats are allowed."""
     order = [int(row) for row in sequence]
+    if stopping is not None and stopping.fill and token_counts is not None:
+        return _select_what_fits(
+            query,
+            candidates,
+            order,
+            stopping,
+            [float(count) for count in token_counts],
+            kernel=kernel,
+            lengthscale=lengthscale,
+            noise_variance=noise_variance,
+            given=given,
+            weights=weights,
+            irreducible=irreducible,
+        )
     problem, posterior = start_baseline(
         query, candidates, len(order), kernel, lengthscale, noise_variance, given, weights, with_repeats=True
     )
@@ -219,6 +234,21 @@ def select_in_sequence(
         token_counts=token_counts,
         irreducible=irreducible,
     )
+
+
+def _select_what_fits(
+    query: Any, candidates: Any, order: list[int], stopping: Stopping, counts: list[float], **surrogate: Any
+) -> GreedySelection:
+    """Those of ``order`` that fit when their turn comes."""
+    fitting: list[int] = []
+    left = float(stopping.tokens or 0)
+    for row in order:
+        if counts[row] <= left:
+            left -= counts[row]
+            fitting.append(row)
+    rules = replace(stopping, tokens=None, fill=False)
+    got = select_in_sequence(query, candidates, fitting, stopping=rules, **surrogate)
+    return replace(got, stopped="tokens") if got.stopped == "k" and len(fitting) < len(order) else got
 
 
 def in_sequence(sequence: Any, size: int) -> Callable[[], Any]:

@@ -98,7 +98,8 @@ def select_greedily(
     ruled, stopping = stopping is not None, stopping or Stopping()
     tokens = check_token_counts(token_counts, problem, required=stopping.tokens is not None)
     left = irreducible_variance(problem) if irreducible or stopping.explained is not None else None
-    rounding = rounding_of_gains(posterior, problem) if score is None and tokens is None and problem.size else None
+    per_token = tokens is not None and not stopping.fill
+    rounding = rounding_of_gains(posterior, problem) if score is None and not per_token and problem.size else None
     prior_variance = posterior.prior_variance
     for row in range(problem.size, len(problem.points)):
         prior_variance = max(prior_variance - posterior.observe(row), 0.0)
@@ -117,14 +118,16 @@ def select_greedily(
             break
         told = gains_now()
         scores = told if score is None else score()
-        if tokens is not None:
+        if per_token:
             scores = scores / tokens
+        if stopping.fill:
+            scores[tokens > float(stopping.tokens or 0) - spent] = -np.inf
         if step and not with_repeats:
             scores[taken[:step]] = -np.inf
         pick = first_largest(scores, rounding)
         if tokens is not None:
             spent += float(tokens[pick])
-            if not stopping.affords(spent):
+            if not stopping.affords(spent) or float(scores[pick]) == -np.inf:
                 stopped = "tokens"
                 break
         gain = float(told[pick])  # before observing it: the array is the posterior's buffer

@@ -29,6 +29,9 @@ class Stopping:
     tokens: int | None = None
     """Stop at the first choice that no longer fits into this many tokens. It is not skipped for a shorter one that
     would: a larger budget then always extends the choice of a smaller one."""
+    fill: bool = False
+    """Spend the budget otherwise: each step takes the largest gain, not the largest gain per token, and passes over
+    what no longer fits. More evidence fits so (docs/log.md, "A budget of tokens"); a larger budget may choose otherwise."""
 
     def __post_init__(self) -> None:
         if self.variance is not None and not self.variance >= 0:
@@ -39,6 +42,8 @@ class Stopping:
             raise ValueError(f"alpha must be a positive number, but got {self.alpha}.")
         if self.tokens is not None and not self.tokens >= 0:
             raise ValueError(f"tokens must be >= 0, but got {self.tokens}.")
+        if self.fill and self.tokens is None:
+            raise ValueError("fill says how a budget is spent, and there is none: give tokens too.")
 
     def enough(self, variance: float, prior_variance: float, irreducible_variance: float | None) -> StopReason | None:
         """The rule, if any, by which nothing more is needed once ``variance`` is left."""

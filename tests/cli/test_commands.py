@@ -148,7 +148,7 @@ class TestRulesThatEndAChoice:
     def test_the_summary_names_the_rule(self, ask_store: Run) -> None:
         result = ask_store("search", TRAVEL_QUESTION, "--token-budget", "1")
         assert (result.exit_code, result.stdout) == (0, "")
-        assert "0 of 4 distinct candidates; the next one would exceed --token-budget" in result.stderr
+        assert "0 of 4 distinct candidates; no more fit --token-budget" in result.stderr
 
     def test_a_question_without_a_passage_is_not_put_to_a_model(self, ask_store: Run) -> None:
         result = ask_store("ask", TRAVEL_QUESTION, "--token-budget", "1")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sift_rag.selection import Stopping, posterior_variance, select_sift
+from sift_rag.selection import Stopping, posterior_variance, select_in_sequence, select_sift
 from tests.oracles import greedy_argmax, unit_rows
 
 
@@ -127,6 +127,34 @@ class TestTokens:
             assert len(got) == (spent <= budget).sum()
             assert got.stopped == ("k" if budget == spent[-1] else "tokens")
 
+    def test_a_budget_that_is_filled_passes_over_what_no_longer_fits(self) -> None:
+        query, candidates, counts = rows_of(7, targets=2)
+
+        def gain(chosen: list[int], i: int) -> float:
+            before, after = (posterior_variance(query, candidates[rows]) for rows in (chosen, [*chosen, i]))
+            fits = counts[[*chosen, i]].sum() <= budget
+            return before - after if fits else -1.0
+
+        for budget in (0, int(counts.min()), 150, 400, int(counts.sum())):
+            rule = Stopping(tokens=budget, fill=True)
+            got = select_sift(query.astype(float), candidates.astype(float), 20, token_counts=counts, stopping=rule)
+            assert got.indices.tolist() == greedy_argmax(20, len(got), gain)
+            left = budget - counts[got.indices].sum()
+            unchosen = np.delete(counts, got.indices)
+            assert left >= 0
+            assert (unchosen > left).all()
+            assert got.stopped == ("k" if budget == counts.sum() else "tokens")
+
+    def test_any_other_order_is_filled_in_turn(self) -> None:
+        query, candidates, _ = rows_of(8)
+        counts = np.array([5, 9, 3, 4, 9] * 4)
+        got = select_in_sequence(
+            query, candidates, [1, 0, 4, 2, 3], token_counts=counts, stopping=Stopping(tokens=20, fill=True)
+        )
+        assert (got.indices.tolist(), got.stopped) == ([1, 0, 2], "tokens")
+        whole = select_in_sequence(query, candidates, [1, 0, 2])
+        np.testing.assert_array_equal(got.posterior_variances, whole.posterior_variances)
+
     @pytest.mark.parametrize("counts", [None, [1, 2], [1] * 19 + [0], [1] * 19 + [float("nan")]])
     def test_counts_that_cannot_be_are_refused(self, counts: Any) -> None:
         query, candidates, _ = rows_of(6)
@@ -135,7 +163,16 @@ class TestTokens:
 
 
 @pytest.mark.parametrize(
-    "change", [{"variance": -1}, {"explained": 0}, {"explained": 1.1}, {"alpha": 0}, {"alpha": np.inf}, {"tokens": -1}]
+    "change",
+    [
+        {"variance": -1},
+        {"explained": 0},
+        {"explained": 1.1},
+        {"alpha": 0},
+        {"alpha": np.inf},
+        {"tokens": -1},
+        {"fill": True},
+    ],
 )
 def test_thresholds_out_of_range_are_refused(change: dict) -> None:
     with pytest.raises(ValueError, match=next(iter(change))):
