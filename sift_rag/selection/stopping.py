@@ -31,7 +31,8 @@ class Stopping:
     would: a larger budget then always extends the choice of a smaller one."""
     fill: bool = False
     """Spend the budget otherwise: each step takes the largest gain, not the largest gain per token, and passes over
-    what no longer fits. More evidence fits so (docs/log.md, "A budget of tokens"); a larger budget may choose otherwise."""
+    what no longer fits. More evidence fits so (docs/log.md, "A budget of tokens"); a larger budget may choose
+    otherwise."""
 
     def __post_init__(self) -> None:
         if self.variance is not None and not self.variance >= 0:
