@@ -209,7 +209,7 @@ def test_weights_that_change_between_prompts_are_not_reverted(tokenizer: Any) ->
         pass
     with torch.no_grad():
         for parameter in model.network.parameters():
-            parameter += 0.01
+            parameter.add_(0.01)
     before = weights_of(model.network)
     with tuner.tuned(TEXTS):
         pass
