@@ -31,7 +31,7 @@ def weights_of(network: Any) -> dict[str, bytes]:
 
 
 def _attributes(module: Any) -> dict[str, Any]:
-    return {name: repr(value) for name, value in vars(module).items() if not isinstance(value, dict)}
+    return {name: "" if isinstance(value, dict) else repr(value) for name, value in vars(module).items()}
 
 
 def _bytes(tensor: torch.Tensor) -> bytes:

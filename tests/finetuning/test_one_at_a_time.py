@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from sift_rag.errors import ModelInUse
 from sift_rag.finetuning import FineTuning, Tuner, bits_per_byte, fine_tuned
+from sift_rag.finetuning.restore import WeightStore
 from sift_rag.models.local import LocalModel
 from sift_rag.protocols import Message
 from tests.finetuning.conftest import TEXTS
@@ -87,6 +89,23 @@ def test_an_answer_that_outlives_its_weights_is_ended_and_says_so(model: LocalMo
         list(stream)
     with fine_tuned(model, TEXTS) as tuning:
         assert tuning.steps == 3
+
+
+def test_the_weights_change_back_only_after_the_answers_within_have_ended(
+    model: LocalModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writing: list[bool] = []
+    put_back = WeightStore.put_back
+
+    def watched(store: WeightStore, network: Any) -> None:
+        writing.append(any(thread.name == "sift-rag-generation" for thread in threading.enumerate()))
+        put_back(store, network)
+
+    monkeypatch.setattr(WeightStore, "put_back", watched)
+    with fine_tuned(model, TEXTS, settings=FineTuning(method="full")):
+        stream = model.stream(CHAT, max_new_tokens=1500)
+        next(stream)
+    assert writing == [False]
 
 
 def test_a_failed_prompt_frees_the_model(model: LocalModel) -> None:

@@ -10,7 +10,8 @@ import pytest
 import torch
 from transformers import T5Config, T5ForConditionalGeneration
 
-from sift_rag.errors import ModelUnsuitable, NothingToLearn, TrainingFailed
+from sift_rag.assembly import open_model, open_tuner
+from sift_rag.errors import ConfigurationError, ModelUnsuitable, NothingToLearn, TrainingFailed
 from sift_rag.finetuning import FineTuning, Tuner, fine_tuned
 from sift_rag.models.local import LocalModel
 from tests.finetuning.conftest import TEXTS, small
@@ -20,6 +21,17 @@ from tests.finetuning.states import state_of
 @pytest.fixture
 def gpt2(tokenizer: Any) -> LocalModel:
     return small("gpt2", tokenizer)
+
+
+def test_a_model_at_an_endpoint() -> None:
+    remote = open_model("somewhere else", base_url="http://localhost:1/v1")
+    with pytest.raises(ConfigurationError, match="at an endpoint, which does not give its weights"):
+        open_tuner(remote)
+
+
+def test_a_tuner_of_an_open_model(gpt2: LocalModel) -> None:
+    with open_tuner(gpt2, FineTuning(rank=2)).tuned(TEXTS) as tuning:
+        assert tuning.steps == 3
 
 
 @pytest.mark.parametrize("passages", [[], [""], ["a", "b"]])
