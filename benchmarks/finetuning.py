@@ -121,7 +121,7 @@ def overhead(folder: str, count: int, rounds: int) -> Iterator[Row]:
 
 def memory(folder: str, prompts: int = 200) -> Iterator[Row]:
     """Resident memory (on a GPU: allocated memory) after many prompts against that after the first tenth."""
-    texts = passages(2, 300)
+    texts = passages(2, 60)
     for method in METHODS:
         tuner = Tuner(load_local_model(folder), FineTuning(method=method))
         held: list[float] = []

@@ -147,6 +147,25 @@ def test_too_little_memory_is_met_with_checkpointing_and_smaller_batches(
     assert state_of(gpt2.network) == before
 
 
+def test_what_a_failed_attempt_had_begun_is_forgotten(gpt2: LocalModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = FineTuning(method="full", window=16, learning_rate=1e-2)
+    with fine_tuned(gpt2, [LONG] * 3, settings=settings) as tuning:
+        expected = tuning.losses
+    forward, calls = gpt2.network.forward, 0
+
+    def third_fails(**named: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 3:  # the gradients of two windows are there by now
+            raise torch.OutOfMemoryError("tried to allocate 20 GiB")
+        return forward(**named)
+
+    monkeypatch.setattr(gpt2.network, "forward", third_fails)
+    with fine_tuned(gpt2, [LONG] * 3, settings=settings) as tuning:
+        assert tuning.measures == ("checkpointing",)
+        assert tuning.losses == pytest.approx(expected, rel=1e-5)
+
+
 def test_too_little_memory_for_anything(gpt2: LocalModel, monkeypatch: pytest.MonkeyPatch) -> None:
     Scarce(gpt2, monkeypatch, rows=0, checkpointed=True)
     before = state_of(gpt2.network)
