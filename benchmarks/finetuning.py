@@ -9,7 +9,6 @@ Both sides use Adam's fused kernel. Sides take turns; see ``speed.py``.
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -128,7 +127,6 @@ def memory(folder: str, prompts: int = 200) -> Iterator[Row]:
         for _ in range(prompts):
             with tuner.tuned(texts):
                 pass
-            gc.collect()
             held.append(memory_in_use())
         yield compare(
             f"memory after {prompts} prompts, {method}",
