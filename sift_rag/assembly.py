@@ -20,6 +20,7 @@ from sift_rag.types import CollectionInfo
 
 if TYPE_CHECKING:
     from sift_rag.corpus.ingest import IngestReport, Progress
+    from sift_rag.finetuning import FineTuning, Tuner
     from sift_rag.retriever import Retriever
     from sift_rag.stores.records import DocumentRecords
 
@@ -147,6 +148,25 @@ def open_model(name: str | None, *, base_url: str | None = None, api_key: str | 
     from sift_rag.models.local import load_local_model
 
     return load_local_model(name)
+
+
+def open_tuner(model: LanguageModel, settings: FineTuning | None = None) -> Tuner:
+    """Fine-tuning of an open model, prompt by prompt: see ``sift_rag.finetuning.Tuner``.
+
+    Raises:
+        ConfigurationError: the model is at an endpoint, which gives answers and not its weights.
+        ModelInUse: it is fine-tuned, or read, now.
+        ModelUnsuitable: it cannot be fine-tuned as asked.
+    """
+    from sift_rag.finetuning import Tuner
+    from sift_rag.models.local import LocalModel
+
+    if not isinstance(model, LocalModel):
+        raise ConfigurationError(
+            f"The model {model.name!r} is at an endpoint, which does not give its weights: to fine-tune, choose a "
+            "model that runs here."
+        )
+    return Tuner(model, settings)
 
 
 def ingest_paths(
