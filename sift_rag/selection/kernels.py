@@ -19,8 +19,8 @@ KernelName: TypeAlias = Literal["rbf", "linear"]
 KernelFunction: TypeAlias = Callable[[Any, Any], Any]
 Kernel: TypeAlias = KernelName | KernelFunction
 
-DEFAULT_LENGTHSCALE = 0.408
-"""1/√6. Measured on context windows: docs/log.md, "The default for a context window"."""
+DEFAULT_LENGTHSCALE = 0.5
+"""Measured on context windows: docs/log.md, "The default for a context window"."""
 
 DEFAULT_NOISE_VARIANCE = 5.0
 """Mild: for a context window. The paper's linear kernel, for fine-tuning, wants 0.01 to 1."""
