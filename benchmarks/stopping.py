@@ -54,9 +54,13 @@ def _doubt_before(trace: Trace) -> np.ndarray:
     return np.concatenate([[trace.selection.prior_variance], trace.selection.posterior_variances[:-1]])
 
 
-def _reducible(trace: Trace) -> float:
+def _left(trace: Trace) -> float:
     assert trace.selection.irreducible_variance is not None
-    return trace.selection.prior_variance - trace.selection.irreducible_variance
+    return trace.selection.irreducible_variance
+
+
+def _reducible(trace: Trace) -> float:
+    return trace.selection.prior_variance - _left(trace)
 
 
 RULES: Mapping[str, Rule] = {
@@ -66,6 +70,8 @@ RULES: Mapping[str, Rule] = {
     "gain": lambda t: t.selection.gains,
     "gain over the first": lambda t: t.selection.gains / t.selection.gains[0],
     "gain over what is reducible": lambda t: t.selection.gains / _reducible(t),
+    "gain over the root of what is reducible": lambda t: t.selection.gains / _reducible(t) ** 0.5,
+    "gain over what is still reducible": lambda t: t.selection.gains / (_doubt_before(t) - _left(t)),
     "gain over relevance": lambda t: t.selection.gains / t.selection.relevance,
     "cosine": lambda t: t.cosines,
     "cosine over the first": lambda t: t.cosines / t.cosines[0],
