@@ -19,6 +19,7 @@ from statistics import mean
 import numpy as np
 
 from sift_rag import Retrieval, Retriever, SelectorSettings, open_retriever
+from sift_rag.selection import SelectorName
 
 SAME = 0.98
 
@@ -37,7 +38,9 @@ def main() -> None:
         step = max(1, len(titles) // options.questions)
         questions = [f"What should I know about {title}?" for title in titles[::step][: options.questions]]
         rows = {}
-        for name, keep in (("nearest", True), ("mmr", True), ("dpp", True), ("sift", False)):
+        methods: tuple[tuple[SelectorName, bool], ...]
+        methods = (("nearest", True), ("mmr", True), ("dpp", True), ("sift", False))
+        for name, keep in methods:
             retriever = Retriever(base.embedder, store, selector=SelectorSettings(name), keep_copies=keep)
             retrievals = [retriever.retrieve(question, options.k) for question in questions]
             repeated = [places_on_copies(retriever, retrieval) for retrieval in retrievals]
