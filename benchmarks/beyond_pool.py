@@ -4,9 +4,9 @@
     python -m benchmarks.beyond_pool --data FOLDER --pool 30 --kernel linear --noise-variance 1
 
 For the first questions of a task: how often the plain choice *is* the greedy optimum of the collection, and which share
-of the variance that the optimum explains it explains. Then, of a store that only answers searches: how often the optimum
-is proven, and from how many rows. Times are per question, without embedding; the store is the reference one, in memory,
-whose searches are slow.
+of the variance that the optimum explains it explains. Then, of a store that only answers searches: how often the
+optimum is proven, and from how many rows. Times are per question, without embedding; the store is the reference one, in
+memory, whose searches are slow.
 """
 
 from __future__ import annotations
