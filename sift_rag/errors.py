@@ -7,6 +7,7 @@
     │   └── SkippedDocument       ... because it is none of ours: binary, empty, too large
     ├── NothingToIngest           a path is missing, or nothing under it could go in
     ├── NoEvidence                the collection holds nothing that could answer
+    │   └── NothingToLearn        ... or none of its passages has anything to train on
     ├── StoreError
     │   ├── CollectionNotFound
     │   ├── DocumentNotFound
@@ -17,7 +18,10 @@
     │   └── StoreFull             too little free space to go on safely
     └── ModelError
         ├── ModelUnavailable      the weights or the endpoint cannot be reached
-        └── ModelUnsuitable       they can, but they are not what is needed
+        ├── ModelUnsuitable       they can, but they are not what is needed
+        ├── ModelInUse            its weights are being changed, or read, for something else
+        ├── TrainingFailed        the loss left the numbers, or memory ran out
+        └── AdapterNotSaved       the folder cannot take it
 
 An argument out of range is a plain ``ValueError`` at the function that uses it. A message says what is, what was
 expected, and what to do. Foreign exceptions become one of these in the one module that talks to that library.
@@ -57,6 +61,10 @@ class NothingToIngest(SiftRagError):
 
 class NoEvidence(SiftRagError):
     """The collection holds nothing that could answer."""
+
+
+class NothingToLearn(NoEvidence):
+    """No passage, or none with a token to predict: there is nothing to fine-tune on."""
 
 
 class StoreError(SiftRagError):
@@ -101,3 +109,15 @@ class ModelUnavailable(ModelError):
 
 class ModelUnsuitable(ModelError):
     """The model was reached, but is not what is needed."""
+
+
+class ModelInUse(ModelError):
+    """The weights are being changed for one prompt, or read for another."""
+
+
+class TrainingFailed(ModelError):
+    """Fine-tuning ended without a usable model: the loss is no number, or memory ran out. The weights are restored."""
+
+
+class AdapterNotSaved(ModelError):
+    """The folder cannot take an adapter: it exists, is read-only, or its disk is full. Nothing half-written is left."""

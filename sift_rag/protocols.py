@@ -5,13 +5,15 @@ Every implementation of a protocol passes the same contract tests (``tests/contr
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Passage
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from sift_rag.selection import Choice, Stopping
 
@@ -152,4 +154,41 @@ class LanguageModel(Protocol):
         Raises:
             ModelUnavailable: the endpoint does not answer.
             ValueError: the prompt leaves no room for an answer.
+        """
+
+
+class TrainableModel(Protocol):
+    """A causal language model in this process, with its weights at hand."""
+
+    @property
+    def name(self) -> str:
+        """As the user named it."""
+
+    @property
+    def context_length(self) -> int:
+        """Tokens that the model reads at once."""
+
+    @property
+    def network(self) -> PreTrainedModel:
+        """The module itself."""
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The one that the model was made with."""
+
+    def reading(self) -> AbstractContextManager[None]:
+        """The weights stay as they are within; several may read at once.
+
+        Raises:
+            ModelInUse: they are changed for another prompt now.
+        """
+
+    def changing(self) -> AbstractContextManager[Callable[[], None]]:
+        """Nobody else reads or changes the weights within.
+
+        Gives a function that ends the answers which were begun within and are not yet read to their end; to be called
+        before the weights change back.
+
+        Raises:
+            ModelInUse: somebody reads or changes them now.
         """

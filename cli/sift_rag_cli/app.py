@@ -37,6 +37,7 @@ EXIT_CODES: Mapping[type[BaseException], int] = {
     errors.StoreUnreachable: 4,
     errors.StoreInUse: 4,
     errors.ModelUnavailable: 4,
+    errors.ModelInUse: 4,
     errors.CollectionNotFound: 5,
     errors.DocumentNotFound: 5,
     errors.StoreConflict: 6,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, cast
 
@@ -23,7 +23,7 @@ def stop_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> l
 
 def generate_tokens(
     model: PreTrainedModel, prompt: Sequence[int], stops: Sequence[int], max_new_tokens: int
-) -> Iterator[int]:
+) -> Generator[int]:
     """At most ``max_new_tokens`` ids, up to the first of ``stops``, which is left out.
 
     transformers can only push tokens, so the model runs in a thread. It starts with the first ``next`` and ends with

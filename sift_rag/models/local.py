@@ -1,12 +1,13 @@
 """Language model in this process: any causal model that transformers can load, from safetensors and without its code.
 
-``weights.py`` gets and judges the files, ``chat.py`` makes a chat's tokens, ``generation.py`` decodes.
+``weights.py`` gets and judges the files, ``chat.py`` makes a chat's tokens, ``generation.py`` decodes, ``occupancy.py``
+keeps answers and fine-tuning from each other's weights.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,6 +16,7 @@ from sift_rag.errors import ModelError, ModelUnsuitable
 from sift_rag.hub import model_folder
 from sift_rag.models.chat import PLAIN_STOPS, encode_chat
 from sift_rag.models.generation import decode_stream, generate_tokens, stop_tokens, until_stop
+from sift_rag.models.occupancy import occupancy_of
 from sift_rag.models.weights import context_length, require_causal, require_safetensors
 from sift_rag.protocols import Message
 
@@ -43,16 +45,16 @@ def load_local_model(name_or_path: str, *, device: str | None = None) -> LocalMo
 
 
 class LocalModel:
-    """See ``sift_rag.protocols.LanguageModel``. ``count_tokens`` is exact.
+    """See ``sift_rag.protocols``: a ``LanguageModel`` and a ``TrainableModel``. ``count_tokens`` is exact.
 
-    The weights are only read; streams may run at the same time.
+    Streams only read the weights and may run at the same time.
     """
 
     def __init__(self, name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
         self.name = name
         self.context_length = context_length(model.config)
-        self._model = model
-        self._tokenizer = tokenizer
+        self.network = model
+        self.tokenizer = tokenizer
         self._stop_tokens = stop_tokens(model, tokenizer)
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
@@ -65,6 +67,7 @@ class LocalModel:
         Fewer than ``max_new_tokens`` come where the context ends first.
 
         Raises:
+            ModelInUse: the weights are fine-tuned for another prompt, or were when this answer began.
             ModelUnsuitable: the device's memory is too small for this prompt, or the chat template refuses it.
             ValueError: no messages, no new tokens asked for, or a prompt that fills the context.
         """
@@ -77,12 +80,21 @@ class LocalModel:
                 f"The prompt has {len(prompt)} tokens, and {self.name!r} takes {self.context_length} with the answer: "
                 "shorten the prompt."
             )
-        tokens = generate_tokens(self._model, prompt, self._stop_tokens, min(max_new_tokens, room))
-        pieces = decode_stream(self._tokenizer, tokens)
-        return pieces if self._tokenizer.chat_template else until_stop(PLAIN_STOPS, pieces)
+        tokens = generate_tokens(self.network, prompt, self._stop_tokens, min(max_new_tokens, room))
+        guarded = occupancy_of(self.network).guard(self.name, tokens)
+        pieces = decode_stream(self.tokenizer, guarded)
+        return pieces if self.tokenizer.chat_template else until_stop(PLAIN_STOPS, pieces)
+
+    def reading(self) -> AbstractContextManager[None]:
+        """See ``sift_rag.protocols.TrainableModel``."""
+        return occupancy_of(self.network).reading(self.name)
+
+    def changing(self) -> AbstractContextManager[Callable[[], None]]:
+        """See ``sift_rag.protocols.TrainableModel``."""
+        return occupancy_of(self.network).changing(self.name)
 
     def _encode(self, messages: Sequence[Message]) -> list[int]:
-        return encode_chat(self._tokenizer, messages, name=self.name)
+        return encode_chat(self.tokenizer, messages, name=self.name)
 
 
 def _load(folder: Path, name: str, device: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:

@@ -99,14 +99,14 @@ def generation_threads() -> list[threading.Thread]:
 
 def test_closing_early_stops_the_model(language_model: LocalModel, monkeypatch: pytest.MonkeyPatch) -> None:
     steps = 0
-    forward = language_model._model.forward
+    forward = language_model.network.forward
 
     def counted(*arguments: Any, **named: Any) -> Any:
         nonlocal steps
         steps += 1
         return forward(*arguments, **named)
 
-    monkeypatch.setattr(language_model._model, "forward", counted)
+    monkeypatch.setattr(language_model.network, "forward", counted)
     stream = language_model.stream(CHAT, max_new_tokens=1500)
     next(stream)
     assert generation_threads()
@@ -126,7 +126,7 @@ def test_an_error_while_generating_reaches_the_reader_and_leaves_no_thread(
     def broken(*arguments: Any, **named: Any) -> Any:
         raise RuntimeError("a cable is loose")
 
-    monkeypatch.setattr(language_model._model, "forward", broken)
+    monkeypatch.setattr(language_model.network, "forward", broken)
     with pytest.raises(RuntimeError, match="a cable is loose"):
         list(language_model.stream(CHAT, max_new_tokens=5))
     assert not generation_threads()
@@ -136,7 +136,7 @@ def test_a_prompt_too_large_for_the_device_says_so(language_model: LocalModel, m
     def full(*arguments: Any, **named: Any) -> Any:
         raise torch.OutOfMemoryError("tried to allocate 20 GiB")
 
-    monkeypatch.setattr(language_model._model, "forward", full)
+    monkeypatch.setattr(language_model.network, "forward", full)
     with pytest.raises(ModelUnsuitable, match="does not fit the memory of 'cpu'"):
         list(language_model.stream(CHAT, max_new_tokens=5))
 

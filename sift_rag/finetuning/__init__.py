@@ -1,0 +1,25 @@
+"""Fine-tuning for one prompt: learn from the selected passages, answer, and be the old model again.
+
+    with fine_tuned(model, [hit.passage.text for hit in hits]) as tuning:
+        answer = "".join(model.stream(messages, max_new_tokens=200))
+
+Read ``tuner.py`` first: it is the whole way. Nothing here loads torch before it is called.
+"""
+
+from sift_rag.finetuning.result import TuningResult, TuningStep
+from sift_rag.finetuning.scoring import TextScore, bits_per_byte, score_text
+from sift_rag.finetuning.settings import PRESETS, FineTuning, Preset
+from sift_rag.finetuning.tuner import Tuner, fine_tuned
+
+__all__ = [
+    "PRESETS",
+    "FineTuning",
+    "Preset",
+    "TextScore",
+    "Tuner",
+    "TuningResult",
+    "TuningStep",
+    "bits_per_byte",
+    "fine_tuned",
+    "score_text",
+]

@@ -1,0 +1,49 @@
+"""Activations computed twice instead of kept, for as long as it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from sift_rag.finetuning.restore import to_the_end
+
+if TYPE_CHECKING:
+    from torch.nn import Module
+
+_FLAG = "gradient_checkpointing"
+_NAMES = (_FLAG, "_gradient_checkpointing_func", "training")
+
+
+def can_checkpoint(network: Module) -> bool:
+    """Whether transformers knows where this architecture's layers begin and end."""
+    return bool(getattr(network, "supports_gradient_checkpointing", False))
+
+
+@contextmanager
+def checkpointed(network: Module) -> Iterator[None]:
+    """Each layer keeps only its input, and is run again in the backward pass. No hooks, and none left.
+
+    transformers checkpoints layers in training mode only. They alone are put into it, and not what they consist of:
+    dropout stays off.
+    """
+    from functools import partial
+
+    from torch.utils.checkpoint import checkpoint
+
+    layers = [module for module in network.modules() if hasattr(module, _FLAG)]
+    before = [{name: vars(layer)[name] for name in _NAMES if name in vars(layer)} for layer in layers]
+
+    def restore() -> None:
+        for layer, attributes in zip(layers, before, strict=True):
+            for name in _NAMES:
+                vars(layer).pop(name, None)
+            vars(layer).update(attributes)
+
+    try:
+        for layer in layers:
+            vars(layer).update(dict.fromkeys(_NAMES, True))
+            vars(layer)["_gradient_checkpointing_func"] = partial(checkpoint, use_reentrant=False)
+        yield
+    finally:
+        to_the_end(restore)

@@ -1,0 +1,78 @@
+"""Passages as the token sequences that a model is trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from sift_rag.errors import ModelUnsuitable
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Windows = tuple[tuple[int, ...], ...]
+"""One passage: each at least two tokens, all but the last of full length. Each begins with the last of the one before,
+which is read there and not predicted again."""
+
+
+@dataclass(frozen=True)
+class TrainingSequences:
+    """In the order of the passages."""
+
+    passages: tuple[Windows, ...]
+    skipped: int
+    """Passages with nothing to predict: empty ones and those of one token."""
+
+
+def training_sequences(
+    tokenizer: PreTrainedTokenizerBase, passages: Sequence[str], *, window: int, end_token: bool, name: str
+) -> TrainingSequences:
+    """Token ids of the passages, cut into windows: every token after a passage's first is predicted exactly once.
+
+    A passage begins as the model's texts do: with the token that its tokenizer puts there by itself, or with none.
+    Control tokens within a passage (a document that says ``<|endoftext|>``) are read as text.
+
+    Args:
+        tokenizer: the model's.
+        passages: repeats are kept.
+        window: tokens at once, at least 2.
+        end_token: close each passage with the end of text.
+        name: the model's, for errors.
+
+    Raises:
+        ModelUnsuitable: an end token is asked for, and the tokenizer has none.
+        TypeError: ``passages`` is one string.
+    """
+    if isinstance(passages, str):
+        raise TypeError("passages is one string: give a list of strings.")
+    end = cast("int | None", tokenizer.eos_token_id)
+    if end_token and end is None:
+        raise ModelUnsuitable(f"The tokenizer of {name!r} has no end token: leave end_token False.")
+    front = first_tokens(tokenizer)
+    back = [end] if end_token and end is not None else []
+    split: dict[str, Windows] = {}
+    distinct = list(dict.fromkeys(passages))
+    for text, own in zip(distinct, encode_texts(tokenizer, distinct), strict=True):
+        split[text] = _windows([*front, *own, *back], window) if len(own) > 1 else ()
+    kept = tuple(split[text] for text in passages if split[text])
+    return TrainingSequences(kept, len(passages) - len(kept))
+
+
+def encode_texts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
+    """Token ids of each text, without special tokens: neither added ones nor any that the text seems to name."""
+    if not texts:
+        return []
+    encoded = tokenizer(list(texts), add_special_tokens=False, split_special_tokens=True, verbose=False)
+    return cast("list[list[int]]", encoded["input_ids"])
+
+
+def first_tokens(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """What the tokenizer puts before every text by itself: its begin token, or nothing."""
+    begin = cast("int | None", tokenizer.bos_token_id)
+    with_special = cast("list[int]", tokenizer("a")["input_ids"])
+    return [begin] if begin is not None and with_special[:1] == [begin] else []
+
+
+def _windows(tokens: Sequence[int], window: int) -> Windows:
+    return tuple(tuple(tokens[start : start + window]) for start in range(0, len(tokens) - 1, window - 1))
