@@ -1,7 +1,7 @@
 """Every arm on every task: the model as it is, with passages in its context, fine-tuned on them, and both.
 
-What can be shared is: one embedding and one search a task, one base score, one fine-tuning for all k (the model is scored
-on its way, after k steps), one score for all k whose passages fill the window alike.
+What can be shared is: one embedding and one search a task, one base score, one fine-tuning for all k (the model is
+scored on its way, after k steps), one score for all k whose passages fill the window alike.
 """
 
 from __future__ import annotations
