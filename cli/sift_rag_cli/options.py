@@ -15,6 +15,7 @@ DEFAULT_LENGTHSCALE = 0.5
 DEFAULT_NOISE_VARIANCE = 5.0
 DEFAULT_CENTRING = 0.5
 DEFAULT_MAX_NEW_TOKENS = 512
+DEFAULT_RANK = 16
 
 Store = Annotated[
     str | None,
@@ -171,3 +172,15 @@ MaxNewTokens = Annotated[
         help="Longest answer; the prompt gets the rest of the model's context.",
     ),
 ]
+
+LearningRate = Annotated[
+    float | None,
+    typer.Option(
+        "--learning-rate",
+        metavar="F",
+        envvar="SIFT_RAG_LEARNING_RATE",
+        help="Of fine-tuning. Default: by the method and the size of the model.",
+    ),
+]
+Rank = Annotated[int, typer.Option("--rank", metavar="N", min=1, envvar="SIFT_RAG_RANK", help="Of LoRA's addition.")]
+Full = Annotated[bool, typer.Option("--full", help="Fine-tune all weights, not a low-rank addition (LoRA).")]
