@@ -65,7 +65,7 @@ def all_candidates(
     nearest: dict[str, Candidate] = {}
     for found in store.search(targets, limit + len(known_ids)):
         _keep_nearest(nearest, (candidate for candidate in found if candidate.passage.id not in known_ids))
-    return sorted(nearest.values(), key=_reading_order)
+    return sorted(nearest.values(), key=reading_order)
 
 
 def merge_copies(candidates: Iterable[Candidate]) -> list[Candidate]:
@@ -76,7 +76,7 @@ def merge_copies(candidates: Iterable[Candidate]) -> list[Candidate]:
     similar member (ties: first by source and position), and each passage joins the first leader that it is a copy of,
     so equal input in any order gives equal groups. O(n g d) for g groups.
     """
-    ordered = sorted(candidates, key=_reading_order)
+    ordered = sorted(candidates, key=reading_order)
     leaders: list[Candidate] = []
     copies: list[list[Candidate]] = []
     by_text: dict[str, int] = {}
@@ -101,6 +101,19 @@ def merge_copies(candidates: Iterable[Candidate]) -> list[Candidate]:
     ]
 
 
+def says_the_same(first: Candidate, second: Candidate) -> bool:
+    """Whether one is a copy of the other: the rule of ``merge_copies``."""
+    return _normalised(first.passage.text) == _normalised(second.passage.text) or (
+        float(first.embedding @ second.embedding) >= COPY_SIMILARITY
+        and _same_facts(first.passage.text, second.passage.text)
+    )
+
+
+def reading_order(candidate: Candidate) -> tuple[float, str, int]:
+    """Sorts by similarity, descending, then by source and position."""
+    return -candidate.similarity, candidate.passage.source, candidate.passage.span.start
+
+
 def _keep_nearest(nearest: dict[str, Candidate], found: Iterable[Candidate]) -> None:
     """Add what was found for one target; a passage found for several has its largest similarity."""
     for candidate in found:
@@ -115,10 +128,6 @@ def _distinct(found: Iterable[Candidate], known: Sequence[Candidate]) -> list[Ca
     leading = [replace(candidate, similarity=np.inf) for candidate in known]
     fresh = [candidate for candidate in found if candidate.passage.id not in known_ids]
     return [candidate for candidate in merge_copies([*leading, *fresh]) if candidate.passage.id not in known_ids]
-
-
-def _reading_order(candidate: Candidate) -> tuple[float, str, int]:
-    return -candidate.similarity, candidate.passage.source, candidate.passage.span.start
 
 
 def _same_facts(first: str, second: str) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
 
 from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Passage
 
@@ -101,6 +101,21 @@ class PassageStore(Protocol):
 
     def close(self) -> None:
         """Release what is held. Closing twice is allowed; any other call after it raises ``StoreError``."""
+
+
+@runtime_checkable
+class Scannable(Protocol):
+    """A store that can also hand out all its vectors, at less cost a row than searches have."""
+
+    def scan(self, limit: int) -> Iterator[tuple[list[str], Embedding]]:
+        """Ids and vectors ``(n, d)`` of all passages in blocks of at most ``limit``, by id ascending.
+
+        A passage that stays as it is meanwhile comes exactly once; one that is written or deleted meanwhile may come
+        or not.
+
+        Raises:
+            ValueError: ``limit`` is less than 1.
+        """
 
 
 class Selector(Protocol):

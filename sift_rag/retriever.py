@@ -12,6 +12,7 @@ from time import perf_counter
 import numpy as np
 
 from sift_rag.errors import DocumentNotFound, NoEvidence
+from sift_rag.exhaustive import check_exhaustive, choose_from_all
 from sift_rag.pool import all_candidates, distinct_candidates
 from sift_rag.protocols import Embedder, PassageStore, Selector
 from sift_rag.selection import Choice, GreedySelection, SelectorSettings, Stopping
@@ -61,6 +62,7 @@ class Retriever:
         given_texts: Sequence[str] = (),
         weights: Sequence[float] | None = None,
         stopping: Stopping | None = None,
+        exhaustive: bool = False,
     ) -> Retrieval:
         """The k passages that together leave the least doubt about the answer.
 
@@ -74,6 +76,8 @@ class Retriever:
             weights: what share of the doubt each question is, >= 0; by default the selector balances them.
             stopping: rules that may end the choice before k. A budget of tokens counts them as the embedder does, and
                 each step then takes what tells most per token.
+            exhaustive: choose from the whole collection, not from the nearest candidates: see ``choose_from_all``. For
+                the selectors ``sift`` and ``nearest``, without a budget of tokens.
 
         Raises:
             ValueError: k < 1, not one weight for each question, no question, an empty question or one of more than
@@ -89,6 +93,8 @@ class Retriever:
 
         if weights is not None and len(weights) != len(questions):
             raise ValueError(f"Expected one weight for each of {len(questions)} questions, but got {len(weights)}.")
+        if exhaustive:
+            check_exhaustive(self.selector, stopping)
 
         started = perf_counter()
         pieces = [cut_into_pieces(text, self.embedder) for text in questions]
@@ -107,18 +113,35 @@ class Retriever:
                 + ("is empty: ingest something first." if not known else "holds nothing beyond what was given.")
             )
         searched = perf_counter()
-        rows = np.stack([candidate.embedding for candidate in candidates])
-        choice = self.selector.select(
-            targets,
-            rows,
-            k,
-            given=np.stack([candidate.embedding for candidate in known]) if known else None,
-            weights=None
+        shares = (
+            None
             if weights is None
-            else [weight / len(cut) for weight, cut in zip(weights, pieces, strict=True) for _ in cut],
-            stopping=stopping,
-            token_counts=self._token_counts(candidates) if stopping and stopping.tokens is not None else None,
+            else [weight / len(cut) for weight, cut in zip(weights, pieces, strict=True) for _ in cut]
         )
+        looked_at, certified = len(candidates), None
+        if exhaustive:
+            candidates, choice, looked_at, certified = choose_from_all(
+                self.store,
+                self.selector,
+                targets,
+                k,
+                candidates,
+                known=known,
+                weights=shares,
+                stopping=stopping,
+                keep_copies=self.keep_copies,
+            )
+        rows = np.stack([candidate.embedding for candidate in candidates])
+        if not exhaustive:
+            choice = self.selector.select(
+                targets,
+                rows,
+                k,
+                given=np.stack([candidate.embedding for candidate in known]) if known else None,
+                weights=shares,
+                stopping=stopping,
+                token_counts=self._token_counts(candidates) if stopping and stopping.tokens is not None else None,
+            )
         selected = perf_counter()
         selection, left = choice.selection, choice.selection.irreducible_variance
         return Retrieval(
@@ -127,7 +150,7 @@ class Retriever:
             prior_variance=selection.prior_variance,
             irreducible_variance=math.nan if left is None else left,
             passed_over=_passed_over(candidates, rows, choice),
-            candidates=len(candidates),
+            candidates=looked_at,
             targets=len(targets),
             stopped=selection.stopped,
             timings_ms=Timings(
@@ -135,6 +158,7 @@ class Retriever:
                 search=1e3 * (searched - embedded),
                 select=1e3 * (selected - searched),
             ),
+            certified=certified,
         )
 
     def _token_counts(self, candidates: Sequence[Candidate]) -> list[int]:

@@ -173,6 +173,8 @@ class Retrieval:
     stopped: StopReason
     """Why there are not more hits."""
     timings_ms: Timings
+    certified: bool | None = None
+    """Whether the hits are proven to be the greedy optimum of the whole collection; None where that was not asked."""
 
     def explained(self, variance: float) -> float:
         """Share, in [0, 1], of what all the candidates together can tell that is told once ``variance`` is left."""

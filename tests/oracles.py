@@ -16,6 +16,16 @@ def unit_rows(rng: np.random.Generator, n: int, d: int, *, spread: float = 1.0, 
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(dtype)
 
 
+def pool_with_copies(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """1 to 3 targets ``(m, d)`` and 30 to 400 candidates ``(n, d)`` for them, a fifth of which are copies of others."""
+    rng = np.random.default_rng(seed)
+    m, n, d = rng.integers(1, 4), rng.integers(30, 401), rng.integers(8, 65)
+    targets, candidates = unit_rows(rng, m, d), unit_rows(rng, n, d)
+    copies = rng.choice(n, n // 5, replace=False)
+    candidates[copies] = candidates[rng.integers(0, n, n // 5)]
+    return targets, candidates
+
+
 def greedy_by_definition(
     query: np.ndarray,
     candidates: np.ndarray,

@@ -56,6 +56,7 @@ _SELECTION = {
     "alpha": _NUMBER,
     "token_budget": _WHOLE,
     "max_variance": _NUMBER,
+    "exhaustive": _SWITCH,
 }
 _TABLES = {
     "ingest": {"include": _TEXTS, "exclude": _TEXTS, "text_field": _TEXT, "max_megabytes": _WHOLE},

@@ -130,6 +130,14 @@ TokenBudget = Annotated[
         help="Choose passages of at most so many tokens in all, by what each tells per token.",
     ),
 ]
+Exhaustive = Annotated[
+    bool,
+    typer.Option(
+        "--exhaustive",
+        envvar="SIFT_RAG_EXHAUSTIVE",
+        help="Choose from the whole collection, not from the nearest; say whether the choice is proven.",
+    ),
+]
 MaxVariance = Annotated[
     float | None,
     typer.Option(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -58,10 +58,14 @@ def summary(retrieval: Retrieval) -> str:
     if retrieval.hits and math.isfinite(retrieval.irreducible_variance):
         told = retrieval.explained(retrieval.hits[-1].posterior_variance)
         line += f"; they tell {told:.0%} of what all of them could"
-    reason = _STOPPED.get(retrieval.stopped)
-    return f"{line}; {reason}" if reason else line
+    parts = [line, _STOPPED.get(retrieval.stopped), _CERTIFIED.get(retrieval.certified)]
+    return "; ".join(part for part in parts if part)
 
 
+_CERTIFIED: Mapping[bool | None, str] = {
+    True: "proven the best choice of the whole collection",
+    False: "not proven the best choice of the whole collection",
+}
 _STOPPED = {
     "variance": "ended by --stop-variance",
     "explained": "ended by --stop-explained",
@@ -91,6 +95,7 @@ def retrieval_json(
         "prior_variance": _finite(retrieval.prior_variance),
         "irreducible_variance": _finite(retrieval.irreducible_variance),
         "stopped": retrieval.stopped,
+        "certified": retrieval.certified,
         "hits": [_hit_json(hit) for hit in retrieval.hits],
     }
     if explain:

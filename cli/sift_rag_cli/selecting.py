@@ -36,6 +36,7 @@ class Selecting:
     alpha: options.Alpha = None
     token_budget: options.TokenBudget = None
     max_variance: options.MaxVariance = None
+    exhaustive: options.Exhaustive = False
 
     def settings(self) -> SelectorSettings:
         """The method and its surrogate."""
@@ -78,7 +79,12 @@ class Selecting:
         """
         known, texts = read_given(self.given or (), retriever.embedder)
         retrieval = retriever.retrieve(
-            questions, self.k, given=(*known, *shown), given_texts=texts, stopping=self.stopping()
+            questions,
+            self.k,
+            given=(*known, *shown),
+            given_texts=texts,
+            stopping=self.stopping(),
+            exhaustive=self.exhaustive,
         )
         left = retrieval.irreducible_variance / retrieval.targets
         if self.max_variance is not None and left > self.max_variance:

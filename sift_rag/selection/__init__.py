@@ -17,9 +17,10 @@ from sift_rag.selection.hull import select_hull
 from sift_rag.selection.posterior import posterior_variance
 from sift_rag.selection.redundancy import Redundancy, redundancy_by_pick
 from sift_rag.selection.result import GreedySelection
-from sift_rag.selection.settings import SELECTORS, Choice, SelectorName, SelectorSettings
+from sift_rag.selection.settings import SELECTORS, SelectorName, SelectorSettings
 from sift_rag.selection.sift import select_sift
 from sift_rag.selection.stopping import Stopping
+from sift_rag.selection.surrogate import Choice, Surrogate
 
 __all__ = [
     "SELECTORS",
@@ -30,6 +31,7 @@ __all__ = [
     "SelectorName",
     "SelectorSettings",
     "Stopping",
+    "Surrogate",
     "posterior_variance",
     "redundancy_by_pick",
     "select_dpp",

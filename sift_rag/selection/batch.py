@@ -1,24 +1,32 @@
 """Many selections at once: one arithmetic operation serves all queries of a block at every step.
 
 The recurrence is that of ``conditioning.py`` with a leading axis b for the queries; row b is what ``select_sift`` gives
-for query b alone. numpy goes block by block, so that what a step touches stays in the processor's cache. Tensors on a
-device go all at once, and no step waits for the device: not even which candidate was chosen is read before the end.
+for query b alone. Arrays go block by block, so that what a step touches stays in the processor's cache
+(``array_block.py``); tensors on a device go all at once (``tensor_block.py``).
 """
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from sift_rag.selection.arrays import Problem, check_k, check_weights, import_torch, read_problem, to_double
-from sift_rag.selection.greedy import TIE, WIDEST_TIE, rounding_of_kernel
-from sift_rag.selection.kernels import DEFAULT_LENGTHSCALE, DEFAULT_NOISE_VARIANCE, KernelName, kernel_of_products
+from sift_rag.selection.array_block import needs_gram, select_on_arrays
+from sift_rag.selection.arrays import check_k, check_weights, import_torch, read_problem
+from sift_rag.selection.kernels import DEFAULT_LENGTHSCALE, DEFAULT_NOISE_VARIANCE, KernelName
 from sift_rag.selection.result import GreedySelection
+from sift_rag.selection.sift import select_sift
+from sift_rag.selection.tensor_block import select_on_tensors
 
-BLOCK_BYTES = 4 << 20
-"""Candidates and Cholesky columns of one block of queries, on a CPU: what a core's share of the cache holds."""
+BLOCK_BYTES = 8 << 20
+"""What the steps of one block of queries read, on a CPU: in a larger one more queries share a call, and a smaller one
+stays in the cache."""
+
+ALONE_BYTES = 1 << 20
+"""Size of a query's own candidates from which on it is answered alone: in turns with others, it would have to read them
+from memory at every step."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -60,10 +68,15 @@ def select_sift_batch(
     lengthscale: float = DEFAULT_LENGTHSCALE,
     noise_variance: float = DEFAULT_NOISE_VARIANCE,
     with_repeats: bool = False,
+    given: Any = None,
     weights: Any = None,
     mask: Any = None,
+    threads: int = 1,
 ) -> BatchSelection:
     """``select_sift`` for B queries, the same choice for each: O(B k n (d + k + m)) time, O(B n k) memory on a device.
+
+    Where two gains tie to the rounding of float32, one of many thousand choices may fall on the other; give float64
+    candidates where that matters. Objectives, stopping rules, token counts and kernel functions: single calls only.
 
     Args:
         queries: ``(B, d)``, or m targets each, ``(B, m, d)``. numpy or torch.
@@ -73,8 +86,11 @@ def select_sift_batch(
         lengthscale: see ``select_sift``.
         noise_variance: see ``select_sift``.
         with_repeats: whether a candidate may be chosen again.
+        given: ``(g, d)``, what all readers know already, or ``(B, g, d)``, what each does.
         weights: ``(m,)``, each target's share of the sum, the same for all queries; 1 each by default.
         mask: ``(B, n)`` bool, False where a row is padding or must not be chosen; what stands there does not matter.
+        threads: how many blocks of queries are worked on at once, >= 1; of no account on a device. Only where BLAS
+            itself runs on one thread (``OMP_NUM_THREADS=1``) are several a gain. The choice is the same for any number.
 
     Returns:
         The choices, in arrays of k columns, padded where a query has fewer candidates than k.
@@ -83,6 +99,8 @@ def select_sift_batch(
         ValueError: as in ``select_sift``; or the shapes of the batch disagree, or ``kernel`` is a function.
     """
     check_k(k)
+    if threads < 1:
+        raise ValueError(f"threads must be >= 1, but got {threads}.")
     if kernel not in {"rbf", "linear"}:
         raise ValueError(
             f"A batch takes kernel='rbf' or 'linear', but got {kernel!r}: call select_sift for each query."
@@ -97,25 +115,43 @@ def select_sift_batch(
         raise ValueError(f"Expected queries (B, d) or (B, m, d) and candidates (B, n, d) or (n, d), but got {shapes}.")
     if mask is not None and tuple(mask.shape) != (batch, width):
         raise ValueError(f"Expected a mask of shape {(batch, width)}, but got {tuple(mask.shape)}: {shapes}.")
+    if given is not None:
+        given = given if hasattr(given, "detach") else np.asarray(given)
+        shape, dimension = tuple(given.shape), candidates.shape[-1]
+        if len(shape) not in {2, 3} or shape[-1] != dimension or (len(shape) == 3 and shape[0] != batch):
+            raise ValueError(
+                f"Expected given (g, {dimension}) or ({batch}, g, {dimension}), but got {shape}: {shapes}."
+            )
     if batch == 0:
         empty = _array(candidates, np.zeros((0, k)))
         return BatchSelection(
             _array(candidates, np.zeros((0, k), dtype=np.int64)), empty, _array(candidates, np.zeros(0)), empty, empty
         )
-    shared = candidates.ndim == 2
-    size = _block_size(batch, candidates, k)
-    blocks = [
-        _select_block(
-            queries[first : first + size],
-            candidates if shared else candidates[first : first + size],
+    on_device = hasattr(candidates, "detach") and candidates.device.type != "cpu"
+    size = batch if on_device else _block_size(batch, candidates, k, threads)
+    select_block = _select_alone if size == 1 and not on_device else _select_block
+
+    def block_from(first: int) -> BatchSelection:
+        block = slice(first, first + size)
+        return select_block(
+            queries[block],
+            candidates if candidates.ndim == 2 else candidates[block],
             k,
-            None if mask is None else mask[first : first + size],
-            with_repeats,
-            {"kernel": kernel, "lengthscale": lengthscale, "noise_variance": noise_variance},
-            weights,
+            mask=None if mask is None else mask[block],
+            given=given if given is None or given.ndim == 2 else given[block],
+            weights=weights,
+            with_repeats=with_repeats,
+            kernel=kernel,
+            lengthscale=lengthscale,
+            noise_variance=noise_variance,
         )
-        for first in range(0, batch, size)
-    ]
+
+    firsts = range(0, batch, size)
+    if threads == 1 or len(firsts) == 1:
+        blocks = [block_from(first) for first in firsts]
+    else:
+        with ThreadPoolExecutor(min(threads, len(firsts))) as pool:
+            blocks = list(pool.map(block_from, firsts))
     if len(blocks) == 1:
         return blocks[0]
     fields = ("indices", "posterior_variances", "prior_variances", "gains", "relevance")
@@ -123,133 +159,77 @@ def select_sift_batch(
     return BatchSelection(*(concatenate([getattr(block, field) for block in blocks]) for field in fields))
 
 
-def _block_size(batch: int, candidates: Any, k: int) -> int:
-    if hasattr(candidates, "detach") and candidates.device.type != "cpu":
-        return max(batch, 1)
-    rows, dimension = candidates.shape[-2:]
-    values = rows * (min(k, rows) + (0 if candidates.ndim == 2 else dimension))
-    return max(1, BLOCK_BYTES // max(1, 4 * int(values)))
+def _block_size(batch: int, candidates: Any, k: int, threads: int) -> int:
+    """How many queries share a block on a CPU."""
+    (rows, dimension), columns = candidates.shape[-2:], min(k, candidates.shape[-2])
+    values = rows * columns
+    if candidates.ndim == 3:
+        read = rows * (rows if needs_gram(rows, columns) else dimension)
+        if 4 * read >= ALONE_BYTES:
+            return 1
+        values += read
+    return max(1, min(BLOCK_BYTES // max(1, 4 * int(values)), -(-batch // threads)))
+
+
+def _select_alone(queries: Any, candidates: Any, k: int, *, mask: Any, given: Any, **arguments: Any) -> BatchSelection:
+    """One query ``(1, m, d)`` by ``select_sift``."""
+    points = candidates if candidates.ndim == 2 else candidates[0]
+    known = given if given is None or given.ndim == 2 else given[0]
+    allowed = None if mask is None else np.flatnonzero(np.asarray(mask[0]))
+    single = select_sift(queries[0], points if allowed is None else points[allowed], k, given=known, **arguments)
+    picks = single.indices if allowed is None else _array(single.indices, allowed)[single.indices]
+    prior = _array(single.gains, np.full(1, single.prior_variance))
+    variances = _padded(single.posterior_variances[None], k, 0.0)
+    variances[0, len(single) :] = float(variances[0, len(single) - 1]) if len(single) else single.prior_variance
+    gains, relevance = (_padded(values[None], k, 0.0) for values in (single.gains, single.relevance))
+    return BatchSelection(_padded(picks[None], k, -1), variances, prior, gains, relevance)
 
 
 def _select_block(
     queries: Any,
     candidates: Any,
     k: int,
-    mask: Any,
-    with_repeats: bool,
-    surrogate: Any,
-    weights: Any,
     *,
+    mask: Any,
+    given: Any,
+    weights: Any,
+    with_repeats: bool,
     tensors: bool = False,
+    **surrogate: Any,
 ) -> BatchSelection:
     """All queries ``(b, m, d)`` of one block, step by step together; ``tensors``: see ``read_problem``."""
+    batch, targets, dimension = queries.shape
+    width = candidates.shape[-2]
     if mask is not None and candidates.ndim == 3:
         candidates = _without_padding(candidates, mask)
+    if given is not None:
+        candidates = _followed_by(candidates, given)
     problem = read_problem(
-        queries.reshape(-1, queries.shape[2]),
-        candidates.reshape(-1, candidates.shape[-1]),
-        tensors=tensors,
-        **surrogate,
+        queries.reshape(-1, dimension), candidates.reshape(-1, candidates.shape[-1]), tensors=tensors, **surrogate
     )
-    batch, width = len(queries), candidates.shape[-2]
+    points, known = problem.points, candidates.shape[-2] - width
+    closed = _array(points, np.ones((batch, width + known), dtype=bool))
+    closed[:, :width] = False if mask is None else ~_array(points, mask)
+    shares = check_weights(weights, targets)
+    roots = np.sqrt(np.ones(targets) if shares is None else shares)
     steps = k if with_repeats and width else min(k, width)
-    block = _Block(problem, queries.shape[:2], width, steps, weights, shared=candidates.ndim == 2)
-    xp, points, rows = block.xp, problem.points, block.rows
-    closed = _array(points, np.zeros((batch, width), dtype=bool)) if mask is None else ~_array(points, mask)
+    select: Any = select_on_arrays if isinstance(points, np.ndarray) else select_on_tensors
+    choice = select(problem, batch, closed, known, steps, roots, with_repeats=with_repeats)
 
-    columns: list[tuple[Any, Any, Any, Any]] = []
-    none = _array(points, np.zeros(batch))
-    at_first, largest = block.gains(), none
-    for step in range(steps):
-        gains = block.gains()
-        scores = xp.where(closed, -xp.inf, gains)
-        top = scores.argmax(1)
-        best = scores[rows, top]
-        some_left = best >= 0
-        largest = best if step == 0 else largest
-        pick = _first_true(scores >= (best - block.rounding(top, best.clip(0.0), largest))[:, None])
-        columns.append((
-            xp.where(some_left, pick, -1),
-            xp.where(some_left, to_double(gains[rows, pick]), none),
-            xp.where(some_left, to_double(at_first[rows, pick]), none),
-            block.observe(pick, some_left),
-        ))  # fmt: skip
-        if not with_repeats:
-            closed[rows, pick] = True
-
-    # one column more than is wanted, so that there is one to stack when k = 0
-    columns += [(_array(points, np.full(batch, -1)), none, none, none)] * (k - steps + 1)
-    picks, gains, relevance, explained = (xp.stack(column, 1)[:, :k] for column in zip(*columns, strict=True))
-    arrays = (picks, (block.prior[:, None] - xp.cumsum(explained, 1)).clip(0.0), block.prior, gains, relevance)
-    return BatchSelection(*(map(problem.as_given, arrays) if xp is np else arrays))
+    picks, gains, relevance, explained = (
+        _padded(values, k, filling) for values, filling in zip(choice[:4], (-1, 0.0, 0.0, 0.0), strict=True)
+    )
+    variances = (choice.prior[:, None] - explained.cumsum(1)).clip(0.0)
+    arrays = (picks, variances, choice.prior, gains, relevance)
+    return BatchSelection(*(map(problem.as_given, arrays) if isinstance(points, np.ndarray) else arrays))
 
 
-class _Block:
-    """``conditioning.ArrayPosterior`` for b queries at once, on numpy arrays or on tensors of any device."""
-
-    def __init__(
-        self, problem: Problem, shape: tuple[int, int], width: int, steps: int, weights: Any, *, shared: bool
-    ) -> None:
-        (batch, m), points = shape, problem.points
-        self._problem, self._shared = problem, shared
-        self._points = points if shared else points.reshape(batch, width, points.shape[1])
-        self.xp: Any = np if isinstance(points, np.ndarray) else import_torch()
-        self.rows = _array(points, np.arange(batch))
-        shares = check_weights(weights, m)
-        shares = np.ones(m) if shares is None else shares
-        roots = np.sqrt(shares).astype(np.float32 if points.itemsize == 4 else np.float64)
-        products = self.xp.matmul(
-            problem.targets.reshape(batch, m, -1), points.T if shared else self._points.swapaxes(1, 2)
-        )
-        self._covariance = self._kernel(products) * _array(points, roots)[:, None]
-        self._noisy = self._covariance[:, 0] * 0.0 + problem.diagonal.reshape(1 if shared else batch, width)
-        self._noisy += problem.noise_variance
-        self._noisy_at_first = self._noisy
-        empty = np.empty if self.xp is np else points.new_empty
-        self._factor = empty((batch, steps, width), dtype=points.dtype)
-        self._observed = 0
-        self.prior = (problem.prior.reshape(batch, m) * _array(points, shares)).sum(1)
-
-    def gains(self) -> Any:
-        """``(b, n)``."""
-        return (self._covariance * self._covariance).sum(1) / self._noisy
-
-    def rounding(self, index: Any, gain: Any, largest: Any) -> Any:
-        """``(b,)``: how far below ``gain``, at ``index``, an equal one may lie; see ``greedy.rounding_of_gains``."""
-        unit = TIE * rounding_of_kernel(self._problem) * (2.0**-23 if self._noisy.itemsize == 4 else 2.0**-52)
-        lost = self._noisy_at_first[self.rows, index] / self._noisy[self.rows, index]
-        return self.xp.minimum(unit * lost * (largest.clip(0.0) * gain) ** 0.5, gain * WIDEST_TIE)
-
-    def observe(self, pick: Any, which: Any) -> Any:
-        """One observation for each query of ``which``, none for the others: ``(b,)``, the variance that it explains."""
-        rows, points, observed = self.rows, self._points, self._observed
-        precision = self.xp.where(which, self._noisy[rows, pick] ** -0.5, 0.0)[:, None]
-        if self._shared:
-            column = self._kernel(points[pick] @ points.T)
-        else:
-            column = self._kernel(self.xp.matmul(points, points[rows, pick][:, :, None])[:, :, 0])
-        if observed:
-            known = self._factor[:, :observed]
-            column = column - self.xp.matmul(self._factor[rows, :observed, pick][:, None], known)[:, 0]
-        latest = column * precision
-        with_targets = self._covariance[rows, :, pick] * precision
-        self._covariance -= with_targets[:, :, None] * latest[:, None]
-        self._noisy = (self._noisy - latest * latest).clip(self._problem.noise_variance)
-        self._factor[:, observed] = latest
-        self._observed = observed + 1
-        return (to_double(with_targets) ** 2).sum(1)
-
-    def _kernel(self, products: Any) -> Any:
-        kernel: Any = self._problem.kernel
-        return kernel_of_products(products, kernel, self._problem.lengthscale)
-
-
-def _first_true(flags: Any) -> Any:
-    """``(b,)``: the first place in each row of ``(b, n)``. A device's argmax may give any of several."""
-    if isinstance(flags, np.ndarray):
-        return flags.argmax(1)
-    torch, width = import_torch(), flags.shape[1]
-    return torch.where(flags, torch.arange(width, device=flags.device), width).amin(1)
+def _padded(values: Any, k: int, filling: float) -> Any:
+    """``(b, k)`` from the first of its columns."""
+    wide = _array(values, np.full((len(values), k), filling))
+    wide = wide.astype(values.dtype) if isinstance(wide, np.ndarray) else wide.to(values.dtype)
+    wide[:, : values.shape[1]] = values
+    return wide
 
 
 def _without_padding(candidates: Any, mask: Any) -> Any:
@@ -260,6 +240,20 @@ def _without_padding(candidates: Any, mask: Any) -> Any:
         return np.where(np.asarray(mask)[:, :, None], candidates, unit)
     mask, unit = _array(candidates, mask), _array(candidates, unit).to(candidates.dtype)
     return import_torch().where(mask[:, :, None], candidates, unit)
+
+
+def _followed_by(candidates: Any, given: Any) -> Any:
+    """The candidates ``(b, n, d)`` or ``(n, d)``, then what is given, as float32 or float64 as the candidates are."""
+    if isinstance(candidates, np.ndarray):
+        dtype: Any = np.float64 if candidates.dtype == np.float64 else np.float32
+        rows, known = candidates.astype(dtype, copy=False), np.asarray(given, dtype=dtype)
+    else:
+        torch = import_torch()
+        dtype = torch.float64 if candidates.dtype == torch.float64 else torch.float32
+        rows, known = candidates.to(dtype), torch.as_tensor(given, dtype=dtype, device=candidates.device)
+    xp: Any = np if isinstance(rows, np.ndarray) else import_torch()
+    queries = (rows if rows.ndim == 3 else known).shape[: max(rows.ndim, known.ndim) - 2]
+    return xp.concatenate([xp.broadcast_to(array, (*queries, *array.shape[-2:])) for array in (rows, known)], -2)
 
 
 def _array(points: Any, values: Any) -> Any:

@@ -31,18 +31,22 @@ def first_largest(scores: Any, rounding: Callable[[int, float], float] | None = 
 
     ``rounding`` tells, of the largest score and its index, how much a unit in the last place of 1 makes there.
     """
+    on_arrays = isinstance(scores, np.ndarray)
     index = int(scores.argmax())
     best = float(scores[index])
-    widest = abs(best) * WIDEST_TIE
-    if isinstance(scores, np.ndarray):
+    widest, second = abs(best) * WIDEST_TIE, best
+    if on_arrays:
         scores[index] = -np.inf  # looking for the second largest costs less than comparing all
         second = scores.item(scores.argmax())
         scores[index] = best
         if second < best - widest:
             return index
     unit = TIE * (2.0**-23 if scores.itemsize == 4 else 2.0**-52)
-    equal = scores >= best - min(widest, unit * (abs(best) if rounding is None else rounding(index, best)))
-    return int(equal.argmax() if isinstance(equal, np.ndarray) else equal.nonzero()[0, 0])
+    lowest = best - min(widest, unit * (abs(best) if rounding is None else rounding(index, best)))
+    if second < lowest:
+        return index
+    equal = scores >= lowest
+    return int(equal.argmax() if on_arrays else equal.nonzero()[0, 0])
 
 
 def rounding_of_kernel(problem: Problem) -> float:
@@ -54,16 +58,22 @@ def rounding_of_gains(posterior: Posterior, problem: Problem) -> Callable[[int, 
     """How uncertain a gain c² / (v + λ) is, in units in its last place: made from the state before any observation.
 
     What was subtracted from c and from v has left its rounding there: a gain is the less certain the larger gains once
-    were, and the more of v + λ is gone.
+    were, and the more of v + λ is gone. An inner product is uncertain by a share of both norms, however small it is
+    itself; for the linear kernel the gain that they allow stands for the largest. A gain in nats is the difference of
+    two logarithms, each uncertain by the share by which its argument is.
     """
-    magnified, noisy = rounding_of_kernel(problem), posterior.noisy_variances
-    noisy_at_first = noisy * 1.0
+    magnified, divisors, in_nats = rounding_of_kernel(problem), posterior.divisors, posterior.in_nats
+    noisy_at_first = posterior.noisy_variances * 1.0
     largest = float(posterior.gains().max())
+    allowed = posterior.prior_variance if problem.kernel == "linear" else 0.0
 
     def rounding(index: int, gain: float) -> float:
+        noisy_once = float(noisy_at_first[index])
+        lost = magnified * noisy_once / float(divisors[index])
+        if in_nats:
+            return lost
         gain = max(gain, 0.0)
-        lost = float(noisy_at_first[index]) / float(noisy[index])
-        return magnified * lost * math.sqrt(max(largest, gain) * gain)
+        return lost * math.sqrt(max(largest, gain, allowed * (1.0 - problem.noise_variance / noisy_once)) * gain)
 
     return rounding
 

@@ -25,6 +25,8 @@ definition, but two equal targets would then leave a singular matrix."""
 class InformationPosterior:
     """A ``Posterior`` whose gains are nats. Needs float64."""
 
+    in_nats = True
+
     def __init__(self, problem: Problem, observations: int) -> None:
         targets = len(problem.targets)
         with_targets = problem._replace(
@@ -36,6 +38,7 @@ class InformationPosterior:
         self._informed = start(with_targets, observations + targets)
         self.prior_variance = self._posterior.prior_variance
         self.noisy_variances = self._posterior.noisy_variances
+        self.divisors = self._informed.noisy_variances
         jitter = TARGET_JITTER * (float(problem.prior.max()) or 1.0)
         for row in range(len(problem.points), len(problem.points) + targets):
             self._informed.observe(row, jitter)

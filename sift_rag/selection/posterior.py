@@ -19,6 +19,7 @@ from sift_rag.selection.kernels import (
     DEFAULT_NOISE_VARIANCE,
     Kernel,
     check_kernel,
+    is_finite,
     kernel_matrix,
     on_sphere,
     squared_norms,
@@ -45,10 +46,21 @@ def posterior_variance(
         lengthscale: ℓ of the rbf kernel, > 0.
         noise_variance: λ > 0.
         weights: ``(m,)``, each target's share of the sum; 1 each by default.
+
+    Raises:
+        ValueError: shapes disagree, a value is not finite, a parameter is out of range, or rbf rows are not unit-norm.
     """
     check_kernel(kernel, lengthscale)
     targets = np.atleast_2d(np.asarray(query, dtype=np.float64))
-    points = np.asarray(selected, dtype=np.float64).reshape(-1, targets.shape[1])
+    points = np.atleast_2d(np.asarray(selected, dtype=np.float64))
+    points = points if points.size else np.empty((0, targets.shape[1]))
+    if not (targets.ndim == points.ndim == 2 and targets.shape[1] == points.shape[1]):
+        raise ValueError(
+            "Expected query (d,) or (m, d) and selected (n, d), "
+            f"but got query {np.shape(query)} and selected {np.shape(selected)}."
+        )
+    if not (is_finite(targets) and is_finite(points)):
+        raise ValueError("Query and selected rows must be finite, but a NaN or an infinity is among them.")
     if kernel == "rbf":
         targets = on_sphere(targets, squared_norms(targets), "queries")
         points = on_sphere(points, squared_norms(points), "selected rows")

@@ -28,14 +28,18 @@ SHORTLIST = 128
 Guess = Callable[[int, int], list[int]]
 """From a row about to be observed and a number: the rows likely to be observed after it, at most so many."""
 
+Column = Callable[[int, Any], Any]
+"""From a row and a buffer ``(n,)`` that may be written to: k(·, x_row), in that buffer or elsewhere; not to be
+written to."""
+
 
 def worthwhile(problem: Problem) -> bool:
     """Whether there is something to be won."""
     return not callable(problem.kernel) and problem.points.nbytes >= WORTHWHILE_BYTES
 
 
-def prefetched_columns(problem: Problem, guess: Guess) -> Callable[[int, Any], None]:
-    """Writes k(·, x_row) into a buffer ``(n,)``; makes 1 to ``MOST_COLUMNS`` columns whenever one is missing.
+def prefetched_columns(problem: Problem, guess: Guess) -> Column:
+    """Makes 1 to ``MOST_COLUMNS`` columns whenever one is missing.
 
     How many follows the guesses: twice as many after all came true, half as many after most failed.
     """
@@ -43,7 +47,7 @@ def prefetched_columns(problem: Problem, guess: Guess) -> Callable[[int, Any], N
     ready: dict[int, Any] = {}
     ahead, used = 2, 0
 
-    def column_of(row: int, out: Any) -> None:
+    def column_of(row: int, _out: Any) -> Any:
         nonlocal ready, ahead, used
         if row not in ready:
             if used == len(ready):
@@ -56,7 +60,7 @@ def prefetched_columns(problem: Problem, guess: Guess) -> Callable[[int, Any], N
             )
             used = 0
         used += 1
-        np.copyto(out, ready[row])
+        return ready[row]
 
     return column_of
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -12,7 +12,6 @@ from sift_rag.selection.baselines import (
     SelectFunction,
     select_dpp,
     select_facility_location,
-    select_in_sequence,
     select_mmr,
     select_nearest,
     select_random,
@@ -27,10 +26,9 @@ from sift_rag.selection.kernels import (
     KernelName,
     check_kernel,
 )
-from sift_rag.selection.redundancy import Redundancy, redundancy_by_pick
-from sift_rag.selection.result import GreedySelection
 from sift_rag.selection.sift import select_sift
 from sift_rag.selection.stopping import Stopping
+from sift_rag.selection.surrogate import Choice, Surrogate
 
 SelectorName: TypeAlias = Literal["sift", "nearest", "mmr", "dpp", "facility-location", "hull", "uncertainty", "random"]
 
@@ -46,16 +44,11 @@ SELECTORS: Mapping[str, SelectFunction] = {
 }
 """Every method by name."""
 
+REPEATING: tuple[SelectorName, ...] = ("sift", "hull", "nearest")
+"""Methods that know what to do with repeats."""
+
 DEFAULT_CENTRING = 0.5
 """Measured: docs/log.md, "The default for a context window"."""
-
-
-class Choice(NamedTuple):
-    """What was chosen, and why the rest was not."""
-
-    selection: GreedySelection
-    """With its irreducible variance."""
-    redundancy: Redundancy
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +65,9 @@ class SelectorSettings:
     noise_variance: float = DEFAULT_NOISE_VARIANCE
     centring: float = DEFAULT_CENTRING
     """Share, in [0, 1), of the candidates' mean that is taken off every embedding before the rbf kernel."""
+    with_repeats: bool = False
+    """Whether a candidate may be chosen again, as the papers of sift and hull have it for fine-tuning, where a repeat
+    is another step. ``nearest`` then repeats the nearest one."""
 
     def __post_init__(self) -> None:
         if self.name not in SELECTORS:
@@ -81,6 +77,8 @@ class SelectorSettings:
             raise ValueError(f"noise_variance must be > 0, but got {self.noise_variance}.")
         if not 0.0 <= self.centring < 1.0:
             raise ValueError(f"centring must be in [0, 1), but got {self.centring}.")
+        if self.with_repeats and self.name not in REPEATING:
+            raise ValueError(f"{self.name!r} cannot repeat a candidate: with_repeats is for {', '.join(REPEATING)}.")
 
     def select(
         self,
@@ -98,28 +96,37 @@ class SelectorSettings:
         ``weights`` ``(m,)`` are the targets' shares; by default those of ``balanced_weights``. ``stopping`` and
         ``token_counts``: see ``select_sift``; a baseline ends by the same rules, its order unchanged by the counts.
         """
-        surrogate: dict[str, Any] = {
-            "kernel": self.kernel,
-            "lengthscale": self.lengthscale,
-            "noise_variance": self.noise_variance,
-        }
-        rules: dict[str, Any] = {"stopping": stopping, "token_counts": token_counts, "irreducible": True}
         order = None
         if self.name != "sift":
-            chosen = SELECTORS[self.name](targets, candidates, k, **surrogate, given=given, weights=weights)
-            order = chosen.indices
+            model: dict[str, Any] = {
+                "kernel": self.kernel,
+                "lengthscale": self.lengthscale,
+                "noise_variance": self.noise_variance,
+            }
+            if self.with_repeats and self.name == "hull":
+                model["with_repeats"] = True
+            order = SELECTORS[self.name](targets, candidates, k, **model, given=given, weights=weights).indices
+            if self.with_repeats and self.name == "nearest":
+                order = order[:1].repeat(k)
+        return self.surrogate(targets, candidates, weights=weights).choose(
+            targets,
+            candidates,
+            k,
+            order=order,
+            with_repeats=self.with_repeats,
+            given=given,
+            stopping=stopping,
+            token_counts=token_counts,
+        )
+
+    def surrogate(self, targets: Any, pool: Any, *, weights: Any = None) -> Surrogate:
+        """The model for these targets ``(m, d)``: its centre, and the weights unless given, are read off ``pool``."""
+        centre = None
         if self.kernel == "rbf":
-            centre = centre_of(candidates, self.centring)
-            targets, candidates = centred(targets, centre), centred(candidates, centre)
-            given = None if given is None else centred(given, centre)
+            centre = centre_of(pool, self.centring)
             if weights is None and len(targets) > 1:
-                weights = balanced_weights(targets, candidates, self.lengthscale)
-        surrogate |= {"given": given, "weights": weights}
-        if order is None:
-            selection = select_sift(targets, candidates, k, **surrogate, **rules)
-        else:
-            selection = select_in_sequence(targets, candidates, order, **surrogate, **rules)
-        return Choice(selection, redundancy_by_pick(targets, candidates, selection.indices, **surrogate))
+                weights = balanced_weights(centred(targets, centre), centred(pool, centre), self.lengthscale)
+        return Surrogate(self.kernel, self.lengthscale, self.noise_variance, centre, weights)
 
 
 def balanced_weights(targets: Any, candidates: Any, lengthscale: float) -> np.ndarray:

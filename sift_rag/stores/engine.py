@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import contextmanager
+from itertools import islice
 from struct import Struct
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -117,6 +118,12 @@ class Shard:
         """All points, by id."""
         return self._scroll(None, payload=True, vector=True)
 
+    def vectors(self, page: int) -> Iterator[list[StoredPoint]]:
+        """All points without their payload, by id, in lists of at most ``page``; an empty shard has none."""
+        points = self._scroll(None, payload=False, vector=True, page=page)
+        while block := list(islice(points, page)):
+            yield block
+
     def read(self, ids: Sequence[str], *, payload: bool = True) -> Iterator[StoredPoint]:
         """Those of the points that exist, in any order."""
         for batch in _batches(ids, _READ_BATCH):
@@ -150,12 +157,12 @@ class Shard:
         with self._errors():
             self._shard.close()
 
-    def _scroll(self, wanted: Filter | None, *, payload: bool | list[str], vector: bool) -> Iterator[StoredPoint]:
+    def _scroll(
+        self, wanted: Filter | None, *, payload: bool | list[str], vector: bool, page: int = _SCROLL_PAGE
+    ) -> Iterator[StoredPoint]:
         offset = None
         while True:
-            request = ScrollRequest(
-                offset=offset, limit=_SCROLL_PAGE, filter=wanted, with_payload=payload, with_vector=vector
-            )
+            request = ScrollRequest(offset=offset, limit=page, filter=wanted, with_payload=payload, with_vector=vector)
             with self._errors():
                 records, offset = self._shard.scroll(request)
             for record in records:

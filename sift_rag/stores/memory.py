@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 
+import numpy as np
+
 from sift_rag.errors import StoreError
 from sift_rag.stores.validation import check_documents, check_info, check_page, check_passages, unit_rows
 from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Passage
@@ -55,6 +57,14 @@ class MemoryStore:
         of_source = [passage for passage in self._passages.values() if passage.source == source]
         in_order = sorted(of_source, key=lambda passage: (passage.span.start, passage.id))
         return iter([self._candidate(passage.id) for passage in in_order])
+
+    def scan(self, limit: int) -> Iterator[tuple[list[str], Embedding]]:
+        """See ``Scannable``."""
+        self._check_open()
+        check_page(limit, 0)
+        held = sorted(self._embeddings.items())
+        blocks = (held[start : start + limit] for start in range(0, len(held), limit))
+        return (([identifier for identifier, _ in block], np.stack([row for _, row in block])) for block in blocks)
 
     def embeddings(self, texts: Sequence[str]) -> Mapping[str, Embedding]:
         """See ``PassageStore``."""

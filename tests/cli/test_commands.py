@@ -156,6 +156,16 @@ class TestRulesThatEndAChoice:
         assert "Error: No passage was chosen: 0 of 4" in result.stderr
 
 
+def test_exhaustive_chooses_from_the_whole_collection_and_says_that_it_is_proven(ask_store: Run) -> None:
+    answer = json.loads(ask_store("search", TRAVEL_QUESTION, "-k", "2", "--candidates", "2", "--json").stdout)
+    assert answer["certified"] is None
+    result = ask_store("search", TRAVEL_QUESTION, "-k", "2", "--candidates", "2", "--exhaustive")
+    assert result.stderr.strip().endswith("proven the best choice of the whole collection")
+    refused = ask_store("search", TRAVEL_QUESTION, "--exhaustive", "--selector", "mmr")
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "Only 'sift' and 'nearest' can choose from the whole collection" in refused.stderr
+
+
 def test_a_question_that_the_corpus_cannot_answer_ends_with_code_3(ask_store: Run) -> None:
     def left(question: str) -> float:
         answer = json.loads(ask_store("search", question, "--json").stdout)

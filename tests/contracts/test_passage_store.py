@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sift_rag.errors import StoreError
-from sift_rag.protocols import PassageStore
+from sift_rag.protocols import PassageStore, Scannable
 from sift_rag.stores.edge import create_collection, open_collection
 from sift_rag.stores.manifest import SCHEMA_VERSION
 from sift_rag.stores.memory import MemoryStore
@@ -229,6 +229,60 @@ class TestPassages:
     def test_an_unknown_source_has_no_passages(self, store: PassageStore, source: str) -> None:
         store.upsert(passages(3), unit_vectors(3))
         assert list(store.passages(source)) == []
+
+
+class TestScan:
+    """Of the stores that can be scanned, which these both are."""
+
+    @pytest.fixture
+    def scannable(self, store: PassageStore) -> Scannable:
+        assert isinstance(store, Scannable)
+        return store
+
+    @pytest.mark.parametrize("limit", [1, 7, 100, 5000])
+    def test_every_vector_comes_once_by_id_in_blocks_of_the_limit(
+        self, store: PassageStore, scannable: Scannable, limit: int
+    ) -> None:
+        stored, vectors = passages(100), unit_vectors(100)
+        store.upsert(stored, vectors)
+        blocks = list(scannable.scan(limit))
+        row_of = {p.id: row for p, row in zip(stored, vectors, strict=True)}
+        found = [identifier for identifiers, _ in blocks for identifier in identifiers]
+        assert found == sorted(row_of)
+        assert np.array_equal(
+            np.concatenate([rows for _, rows in blocks]), [row_of[identifier] for identifier in found]
+        )
+        assert {len(rows) for _, rows in blocks[:-1]} <= {limit}
+        assert all(rows.dtype == np.float32 and len(rows) == len(ids) for ids, rows in blocks)
+
+    def test_what_stays_comes_once_though_others_come_and_go_meanwhile(
+        self, store: PassageStore, scannable: Scannable
+    ) -> None:
+        store.upsert(passages(60), unit_vectors(60))
+        store.upsert(passages(60, source="b.md", prefix="b"), unit_vectors(60, seed=1))
+        scanned = scannable.scan(10)
+        found = list(next(scanned)[0])
+        store.delete_passages("b.md")
+        store.upsert(passages(60, source="c.md", prefix="c"), unit_vectors(60, seed=2))
+        found += [identifier for identifiers, _ in scanned for identifier in identifiers]
+        assert len(set(found)) == len(found)
+        assert {p.id for p in passages(60)} <= set(found)
+
+    def test_an_empty_collection_has_no_blocks(self, scannable: Scannable) -> None:
+        assert list(scannable.scan(10)) == []
+
+    def test_blocks_of_nothing_are_refused(self, scannable: Scannable) -> None:
+        with pytest.raises(ValueError, match="must be at least 1"):
+            scannable.scan(0)
+
+    def test_what_a_caller_does_to_a_block_does_not_reach_the_store(
+        self, store: PassageStore, scannable: Scannable
+    ) -> None:
+        store.upsert([passage("p")], unit_vectors(1))
+        [(_, rows)] = scannable.scan(1)
+        if rows.flags.writeable:
+            rows[:] = 0
+        assert np.array_equal(store.fetch([passage("p").id])[0].embedding, unit_vectors(1)[0])
 
 
 class TestEmbeddings:
@@ -533,6 +587,7 @@ USES: dict[str, Callable[[PassageStore], object]] = {
     "search": lambda store: store.search(unit_vectors(1), 1),
     "fetch": lambda store: store.fetch([]),
     "passages": lambda store: store.passages("a.md"),
+    "scan": lambda store: store.scan(10),  # type: ignore[attr-defined]
     "embeddings": lambda store: store.embeddings([]),
     "upsert": lambda store: store.upsert([], unit_vectors(0)),
     "delete_passages": lambda store: store.delete_passages("a.md"),

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sift_rag.selection import BatchSelection, GreedySelection, batch, select_sift, select_sift_batch
+from sift_rag.selection import BatchSelection, GreedySelection, array_block, batch, select_sift, select_sift_batch
 from sift_rag.selection.kernels import DEFAULT_LENGTHSCALE, DEFAULT_NOISE_VARIANCE
 from tests.oracles import unit_rows
 
@@ -61,6 +61,80 @@ class TestRows:
         assert len(got) == 7
         for row in range(7):
             assert_same(got[row], select_sift(queries[row], candidates, 6, kernel=kernel))
+
+    @pytest.mark.parametrize("kernel", KERNELS)
+    @pytest.mark.parametrize("shared", [False, True])
+    @pytest.mark.parametrize("known_shape", [(3, 12), (5, 2, 12), (0, 12)])
+    @pytest.mark.parametrize("tensors", [False, True])
+    def test_what_is_given_is_known_to_every_reader_or_to_each(
+        self, kernel: Any, shared: bool, known_shape: tuple[int, ...], tensors: bool
+    ) -> None:
+        rng = np.random.default_rng(11)
+        queries, candidates = pools(rng, 5, 2, 30)
+        candidates = candidates[0] if shared else candidates
+        known = unit_rows(rng, int(np.prod(known_shape[:-1])), 12, dtype=np.float64).reshape(known_shape)
+        mask = rng.random((5, 30)) < 0.7
+        arguments: Any = {"kernel": kernel, "noise_variance": 0.1}
+        rows: Any = (queries, candidates)
+        queries_in, candidates_in = map(torch.from_numpy, rows) if tensors else rows
+        got = select_sift_batch(queries_in, candidates_in, 6, given=known, mask=mask, **arguments)
+        for row in range(5):
+            allowed = np.flatnonzero(mask[row])
+            own = (candidates if shared else candidates[row])[allowed]
+            wanted = select_sift(queries[row], own, 6, given=known if known.ndim == 2 else known[row], **arguments)
+            assert got[row].indices.tolist() == allowed[wanted.indices].tolist()
+            assert got[row].prior_variance == pytest.approx(wanted.prior_variance)
+            np.testing.assert_allclose(got[row].relevance, wanted.relevance, rtol=1e-4, atol=1e-6)
+            np.testing.assert_allclose(got[row].posterior_variances, wanted.posterior_variances, rtol=1e-4, atol=1e-6)
+
+    def test_the_copy_of_what_is_given_is_told_no_more(self) -> None:
+        queries, candidates = np.array([[1.0, 0.0]] * 2), np.array([[0.8, 0.6], [0.8, -0.6]])
+        got = select_sift_batch(queries, candidates, 1, given=candidates[:, None], noise_variance=0.1)
+        assert got.indices[:, 0].tolist() == [1, 0]
+
+    @pytest.mark.parametrize("kernel", KERNELS)
+    @pytest.mark.parametrize("columns", [0, 1000])
+    def test_the_gram_matrix_changes_nothing(self, kernel: Any, columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        queries, candidates = pools(np.random.default_rng(12), 6, 2, 25)
+        monkeypatch.setattr(array_block, "COLUMNS_FOR_GRAM", columns)
+        got = select_sift_batch(queries, candidates, 6, kernel=kernel)
+        shared = select_sift_batch(queries, candidates[0], 6, kernel=kernel)
+        for row in range(6):
+            assert_same(got[row], select_sift(queries[row], candidates[row], 6, kernel=kernel))
+            assert_same(shared[row], select_sift(queries[row], candidates[0], 6, kernel=kernel))
+
+    @pytest.mark.parametrize("shared", [False, True])
+    @pytest.mark.parametrize("tensors", [False, True])
+    def test_large_candidates_are_taken_query_by_query(
+        self, shared: bool, tensors: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        rng = np.random.default_rng(13)
+        queries, candidates = pools(rng, 5, 2, 20)
+        mask = np.arange(20) < np.array([20, 7, 0, 3, 1])[:, None]
+        arguments: Any = {"mask": mask, "given": unit_rows(rng, 10, 12).reshape(5, 2, 12), "weights": [1.0, 2.0]}
+        rows: Any = (queries, candidates[0] if shared else candidates)
+        queries, candidates = map(torch.from_numpy, rows) if tensors else rows
+        together = select_sift_batch(queries, candidates, 6, **arguments)
+        monkeypatch.setattr(batch, "ALONE_BYTES", 0)
+        monkeypatch.setattr(batch, "BLOCK_BYTES", 0)
+        alone = select_sift_batch(queries, candidates, 6, **arguments)
+        for field in ("indices", "posterior_variances", "prior_variances", "gains", "relevance"):
+            assert type(getattr(alone, field)) is type(getattr(together, field))
+            assert getattr(alone, field).dtype == getattr(together, field).dtype
+            np.testing.assert_allclose(getattr(alone, field), getattr(together, field), rtol=1e-4, atol=1e-6)
+
+    @pytest.mark.parametrize("threads", [2, 3, 50])
+    @pytest.mark.parametrize("n", [25, 900])
+    def test_the_number_of_threads_changes_nothing(self, threads: int, n: int) -> None:
+        queries, candidates = pools(np.random.default_rng(14), 9, 2, n, 300)
+        one, several = (select_sift_batch(queries, candidates, 6, threads=number) for number in (1, threads))
+        assert several.indices.tolist() == one.indices.tolist()
+        np.testing.assert_allclose(several.posterior_variances, one.posterior_variances, rtol=1e-6)
+
+    def test_the_same_call_gives_the_same_bits(self) -> None:
+        queries, candidates = pools(np.random.default_rng(15), 40, 1, 60, 48)
+        first, again = (select_sift_batch(queries, candidates, 10, threads=2) for _ in range(2))
+        assert first.posterior_variances.tolist() == again.posterior_variances.tolist()
 
     @pytest.mark.parametrize("shared", [False, True])
     def test_blocks_change_nothing(self, shared: bool, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,17 +207,29 @@ class TestTensors:
     @pytest.mark.parametrize("kernel", KERNELS)
     @pytest.mark.parametrize("shared", [False, True])
     @pytest.mark.parametrize("k", [0, 6, 25])
-    def test_the_arithmetic_for_a_device_makes_the_same_choice(self, kernel: Any, shared: bool, k: int) -> None:
+    @pytest.mark.parametrize("known_shape", [None, (2, 12), (5, 3, 12)])
+    def test_the_arithmetic_for_a_device_makes_the_same_choice(
+        self, kernel: Any, shared: bool, k: int, known_shape: Any
+    ) -> None:
         # There need not be a GPU: what serves one runs on CPU tensors too.
         rng = np.random.default_rng(8)
         queries, candidates = pools(rng, 5, 2, 20)
         candidates = candidates[0] if shared else candidates
+        known = (
+            None if known_shape is None else unit_rows(rng, int(np.prod(known_shape)) // 12, 12).reshape(known_shape)
+        )
         mask = rng.random((5, 20)) < 0.8
-        arguments: Any = {"kernel": kernel, "mask": mask, "weights": [1.0, 2.0]}
+        arguments: Any = {"kernel": kernel, "mask": mask, "weights": [1.0, 2.0], "given": known}
         wanted = select_sift_batch(queries, candidates, k, **arguments)
-        surrogate = {"kernel": kernel, "lengthscale": DEFAULT_LENGTHSCALE, "noise_variance": DEFAULT_NOISE_VARIANCE}
         got = batch._select_block(
-            torch.from_numpy(queries), torch.from_numpy(candidates), k, mask, False, surrogate, [1.0, 2.0], tensors=True
+            torch.from_numpy(queries),
+            torch.from_numpy(candidates),
+            k,
+            with_repeats=False,
+            lengthscale=DEFAULT_LENGTHSCALE,
+            noise_variance=DEFAULT_NOISE_VARIANCE,
+            tensors=True,
+            **arguments,
         )
         for field in ("indices", "posterior_variances", "prior_variances", "gains", "relevance"):
             np.testing.assert_allclose(getattr(got, field), getattr(wanted, field), rtol=1e-4, atol=1e-6)
@@ -162,8 +248,15 @@ class TestArguments:
             ({"candidates": np.ones((2, 5, 3))}, "Dimensions disagree"),
             ({"mask": np.ones((2, 4), bool)}, "mask"),
             ({"kernel": "cubic"}, "select_sift"),
+            ({"kernel": lambda rows, points: rows @ points.T}, "call select_sift for each query"),
             ({"k": -1}, "k must be"),
             ({"weights": [1, 2]}, "weight"),
+            ({"threads": 0}, "threads must be"),
+            ({"given": np.ones(4)}, "Expected given"),
+            ({"given": np.ones((2, 3))}, "Expected given"),
+            ({"given": np.ones((3, 1, 4))}, "Expected given"),
+            ({"given": np.full((1, 4), np.nan)}, "finite"),
+            ({"queries": np.full((2, 4), np.nan)}, "finite"),
         ],
     )
     def test_arguments_out_of_range_are_named(self, change: dict, message: str) -> None:

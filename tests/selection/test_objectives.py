@@ -78,7 +78,8 @@ class TestInformation:
 
     def test_targets_of_any_length_are_known_up_to_the_same_share(self) -> None:
         rng = np.random.default_rng(8)
-        query, candidates = 30.0 * unit_rows(rng, 2, 6).astype(float), unit_rows(rng, 10, 6).astype(float)
+        query = np.array([[30.0], [5.0]]) * unit_rows(rng, 2, 6).astype(float)
+        candidates = unit_rows(rng, 10, 6).astype(float)
         settings: Any = {"kernel": "linear", "lengthscale": 1.0, "noise_variance": 1e-4}
         got = select_sift(query, candidates, 4, objective="information", kernel="linear", noise_variance=1e-4)
         largest = float((query**2).sum(axis=1).max())

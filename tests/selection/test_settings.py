@@ -132,6 +132,22 @@ def test_tensors_are_centred_like_arrays() -> None:
     np.testing.assert_allclose(got.selection.posterior_variances, wanted.posterior_variances)
 
 
+def test_repeats_are_steps_of_their_own_where_a_method_knows_them() -> None:
+    asked, candidates, _ = problem(6, targets=1)
+    paper = SelectorSettings(kernel="linear", noise_variance=1.0, with_repeats=True)
+    got = paper.select(asked, candidates, 30).selection
+    wanted = select_sift(asked, candidates, 30, kernel="linear", noise_variance=1.0, with_repeats=True)
+    assert got.indices.tolist() == wanted.indices.tolist()
+    assert len(set(got.indices.tolist())) < len(got) == 30
+    again = SelectorSettings("nearest", with_repeats=True).select(asked, candidates, 5).selection
+    assert again.indices.tolist() == [int((candidates @ asked[0]).argmax())] * 5
+    assert (np.diff(again.posterior_variances) < 0).all()
+    hull = SelectorSettings("hull", with_repeats=True).select(asked, candidates, 30).selection
+    assert len(hull) == 30
+    with pytest.raises(ValueError, match="'mmr' cannot repeat a candidate: with_repeats is for sift, hull, nearest"):
+        SelectorSettings("mmr", with_repeats=True)
+
+
 def test_no_candidates_leave_everything_open() -> None:
     choice = SelectorSettings().select(np.eye(2, dtype=np.float32), np.zeros((0, 2), np.float32), 3)
     assert (len(choice.selection), choice.selection.prior_variance) == (0, 2)

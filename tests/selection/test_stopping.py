@@ -100,6 +100,12 @@ class TestReasons:
         assert len(got) == (fails[0] - 1 if fails else 15)
         assert got.stopped == ("alpha" if fails else "k")
 
+    def test_alpha_keeps_a_step_that_just_keeps_pace(self) -> None:
+        rule = Stopping(alpha=0.5)
+        assert rule.justifies(1, 4.0)
+        assert rule.justifies(4, 0.25)
+        assert not rule.justifies(1, 4.0 + 1e-9)
+
 
 class TestTokens:
     def test_each_step_takes_the_largest_gain_per_token(self) -> None:
