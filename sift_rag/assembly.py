@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sift_rag.corpus.ingest import IngestReport, Progress
     from sift_rag.evaluation import Comparison, Task
     from sift_rag.evaluation.journal import Journal
+    from sift_rag.finetuning import FineTuning, Tuner
     from sift_rag.models.local import LocalModel
     from sift_rag.retriever import Retriever
     from sift_rag.stores.records import DocumentRecords
@@ -165,6 +166,25 @@ def comparison_journal(tasks: Sequence[Task], comparison: Comparison, *, model: 
 
     name = fingerprint(tasks, comparison, model=model, collection=store.info.name, passages=store.count())
     return Journal(user_state_path("sift-rag", appauthor=False) / "comparisons" / f"{name}.jsonl")
+
+
+def open_tuner(model: LanguageModel, settings: FineTuning | None = None) -> Tuner:
+    """Fine-tuning of an open model, prompt by prompt: see ``sift_rag.finetuning.Tuner``.
+
+    Raises:
+        ConfigurationError: the model is at an endpoint, which gives answers and not its weights.
+        ModelInUse: it is fine-tuned, or read, now.
+        ModelUnsuitable: it cannot be fine-tuned as asked.
+    """
+    from sift_rag.finetuning import Tuner
+    from sift_rag.models.local import LocalModel
+
+    if not isinstance(model, LocalModel):
+        raise ConfigurationError(
+            f"The model {model.name!r} is at an endpoint, which does not give its weights: to fine-tune, choose a "
+            "model that runs here."
+        )
+    return Tuner(model, settings)
 
 
 def ingest_paths(

@@ -3,6 +3,7 @@
     with fine_tuned(model, [hit.passage.text for hit in hits]) as tuning:
         answer = "".join(model.stream(messages, max_new_tokens=200))
 
+``model`` is what ``load_local_model`` gives, or ``LocalModel(name, model, tokenizer)`` around what transformers loaded.
 Read ``tuner.py`` first: it is the whole way. Nothing here loads torch before it is called.
 """
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from sift_rag.errors import AdapterNotSaved, ModelUnsuitable
-from sift_rag.finetuning.restore import to_the_end, unchanged
+from sift_rag.finetuning.restore import seeded, to_the_end, unchanged
 from sift_rag.finetuning.settings import FineTuning
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def allocate_adapter(network: PreTrainedModel, settings: FineTuning, *, name: st
         fan_in_fan_out=any(type(module).__name__ == "Conv1D" for module in network.modules()),  # GPT-2's own layout
         base_model_name_or_path=name,
     )
-    with unchanged(network, None):
+    with unchanged(network, None), seeded(network, settings.seed):  # PEFT draws weights that are replaced below
         try:
             return Adapter(LoraModel(network, config, _ADAPTER), settings.seed)
         except ValueError as error:

@@ -49,6 +49,8 @@ class Tuner:
                 without room for what is allocated.
             ValueError: ``target_modules`` names no layer of it.
         """
+        import torch
+
         self._model = model
         self._settings = settings = settings or FineTuning()
         _require_tunable(model.network, settings, model.name)
@@ -56,7 +58,7 @@ class Tuner:
         self._window = min(settings.window or model.context_length, model.context_length)
         self._adapter: Adapter | None = None
         self._weights: WeightStore | None = None
-        with model.changing():
+        with model.changing(), torch.inference_mode(mode=False):
             try:
                 if settings.method == "lora":
                     self._adapter = allocate_adapter(model.network, settings, name=model.name)
