@@ -1,6 +1,7 @@
 """The options that commands share, each named once: flag, environment variable, help."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 
@@ -16,6 +17,8 @@ DEFAULT_NOISE_VARIANCE = 5.0
 DEFAULT_CENTRING = 0.5
 DEFAULT_MAX_NEW_TOKENS = 512
 DEFAULT_RANK = 16
+DEFAULT_STEPS = 50
+DEFAULT_MIN_GAIN = 0.05
 
 Store = Annotated[
     str | None,
@@ -192,3 +195,32 @@ LearningRate = Annotated[
 ]
 Rank = Annotated[int, typer.Option("--rank", metavar="N", min=1, envvar="SIFT_RAG_RANK", help="Of LoRA's addition.")]
 Full = Annotated[bool, typer.Option("--full", help="Fine-tune all weights, not a low-rank addition (LoRA).")]
+
+Mode = Annotated[
+    Literal["context", "finetune", "both"],
+    typer.Option(
+        "--mode",
+        envvar="SIFT_RAG_MODE",
+        help="Answer with passages in the prompt, from a model fine-tuned on passages for this question, or with both.",
+    ),
+]
+Steps = Annotated[
+    int, typer.Option("--steps", metavar="N", min=1, envvar="SIFT_RAG_STEPS", help="Most steps of fine-tuning.")
+]
+TimeBudget = Annotated[
+    float | None,
+    typer.Option("--time-budget", metavar="SECONDS", envvar="SIFT_RAG_TIME_BUDGET", help="For the steps."),
+]
+MinGain = Annotated[
+    float,
+    typer.Option(
+        "--min-gain",
+        metavar="F",
+        envvar="SIFT_RAG_MIN_GAIN",
+        help="Do not fine-tune if the passages would explain less of the variance than this share.",
+    ),
+]
+SaveAdapter = Annotated[
+    Path | None,
+    typer.Option("--save-adapter", metavar="DIR", help="Keep what was learnt, as a PEFT adapter in a new folder."),
+]

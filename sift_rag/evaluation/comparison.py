@@ -19,7 +19,6 @@ from sift_rag.evaluation.metrics import contains_answer, exact_match, token_f1
 from sift_rag.evaluation.orders import (
     COMPARED_SELECTORS,
     ComparedSelector,
-    WeightsSurrogate,
     order_for_context,
     order_for_weights,
 )
@@ -28,7 +27,7 @@ from sift_rag.finetuning import FineTuning, Tuner, TuningStep, score_text
 from sift_rag.models.local import LocalModel
 from sift_rag.pool import distinct_candidates
 from sift_rag.protocols import Embedder, PassageStore
-from sift_rag.selection import GreedySelection
+from sift_rag.selection import GreedySelection, SelectorSettings
 from sift_rag.targets import cut_into_pieces
 from sift_rag.types import Candidate
 
@@ -59,7 +58,8 @@ class Comparison:
     candidate_limit: int = 200
     """Distinct nearest candidates of each target that are selected from (the paper's K)."""
     tuning: FineTuning = field(default_factory=FineTuning)
-    surrogate: WeightsSurrogate = field(default_factory=WeightsSurrogate)
+    training: SelectorSettings = field(default_factory=SelectorSettings.for_fine_tuning)
+    """Its surrogate chooses what is trained on."""
 
     def __post_init__(self) -> None:
         for name, given, known in (
@@ -184,7 +184,7 @@ class _Run:
             if set(comparison.arms) & {"context", "both"}:
                 for_context = order_for_context(selector, targets, rows, most)
             if tuner is not None:
-                for_weights = order_for_weights(selector, targets, rows, most, comparison.surrogate)
+                for_weights = order_for_weights(selector, targets, rows, most, comparison.training)
             shown = for_context if for_weights is None else for_weights
             if shown is None:
                 continue

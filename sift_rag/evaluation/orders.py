@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
-import numpy as np
-
-from sift_rag.selection import GreedySelection, SelectorSettings, select_in_sequence, select_nearest, select_sift
-from sift_rag.selection.baselines import select_mmr, select_uncertain
-from sift_rag.selection.hull import select_hull
-from sift_rag.selection.kernels import KernelName
+from sift_rag.selection import GreedySelection, SelectorSettings
 from sift_rag.types import Embedding
 
 ComparedSelector: TypeAlias = Literal["nearest", "repeated-nearest", "uncertainty", "mmr", "sift", "hull"]
@@ -30,15 +25,6 @@ COMPARED_SELECTORS: Mapping[str, str] = MappingProxyType(
 """By name, with what each does."""
 
 
-@dataclass(frozen=True, slots=True)
-class WeightsSurrogate:
-    """The surrogate that chooses what to train on. A passage may be chosen again: that is its weight."""
-
-    kernel: KernelName = "linear"
-    lengthscale: float = 0.5
-    noise_variance: float = 1.0
-
-
 def order_for_context(name: ComparedSelector, targets: Embedding, rows: Embedding, k: int) -> GreedySelection | None:
     """Up to k different rows in order, as ``sift-rag ask`` would choose them; None where that makes no sense."""
     if name == "repeated-nearest":
@@ -47,23 +33,15 @@ def order_for_context(name: ComparedSelector, targets: Embedding, rows: Embeddin
 
 
 def order_for_weights(
-    name: ComparedSelector, targets: Embedding, rows: Embedding, k: int, surrogate: WeightsSurrogate
+    name: ComparedSelector, targets: Embedding, rows: Embedding, k: int, settings: SelectorSettings
 ) -> GreedySelection:
     """The k steps of training, as rows in order: ``sift`` and ``hull`` repeat rows, as their papers do.
 
-    Each is measured by the same surrogate. Fewer than k where a method that repeats nothing runs out of rows.
+    Each is measured by the surrogate of ``settings``. Fewer than k where a method that repeats nothing runs out of
+    rows.
     """
-    measure: dict[str, Any] = {
-        "kernel": surrogate.kernel,
-        "lengthscale": surrogate.lengthscale,
-        "noise_variance": surrogate.noise_variance,
-    }
-    if name == "sift":
-        return select_sift(targets, rows, k, with_repeats=True, **measure)
-    if name == "hull":
-        return select_hull(targets, rows, k, with_repeats=True, **measure)
     if name == "repeated-nearest":
-        nearest = select_nearest(targets, rows, 1).indices
-        return select_in_sequence(targets, rows, np.repeat(nearest, k), **measure)
-    choose = {"nearest": select_nearest, "mmr": select_mmr, "uncertainty": select_uncertain}[name]
-    return choose(targets, rows, k, **measure)
+        chosen = replace(settings, name="nearest", with_repeats=True)
+    else:
+        chosen = replace(settings, name=name, with_repeats=name in {"sift", "hull"})
+    return chosen.select(targets, rows, k).selection

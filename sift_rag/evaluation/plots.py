@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 from sift_rag.errors import MissingExtra
 from sift_rag.evaluation.comparison import Outcome
 from sift_rag.evaluation.summary import ALL, Row
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 ARM_NAMES = {"context": "in the context", "finetune": "fine-tuned", "both": "both"}
@@ -37,43 +37,65 @@ def require_matplotlib() -> None:
         raise MissingExtra("matplotlib", "report")
 
 
-def over_k(rows: Sequence[Row]) -> str:
-    """Per cent of the base's bits over k, a line a selector, a panel an arm; bars are standard errors."""
-    rows = [row for row in rows if row.group == ALL]
-    arms = [arm for arm in ARM_NAMES if any(row.arm == arm for row in rows)]
-    selectors = sorted({row.selector for row in rows})
-    figure = _figure(4.6 * len(arms) + 0.6, 3.9)
-    panels: Any = figure.subplots(1, len(arms), sharey=True, squeeze=False)[0]
-    for panel, arm in zip(panels, arms, strict=True):
-        for number, selector in enumerate(selectors):
-            line = sorted((row for row in rows if (row.arm, row.selector) == (arm, selector)), key=lambda row: row.k)
-            if line:
-                panel.errorbar(
-                    [row.k for row in line],
-                    [row.percent_of_base for row in line],
-                    [row.standard_error for row in line],
-                    label=selector,
-                    color=COLOURS[number % len(COLOURS)],
-                    marker=MARKERS[number % len(MARKERS)],
-                    capsize=2,
-                )
-        ks = sorted({row.k for row in rows})
-        panel.set_xscale("log")
-        panel.set_xticks(ks, [str(k) for k in ks], minor=False)
-        panel.minorticks_off()
-        panel.axhline(100, color="#888888", linewidth=1, linestyle=":")
-        panel.set_title(ARM_NAMES[arm], loc="left", fontsize=12)
-        panel.set_xlabel("k")
-    panels[0].set_ylabel("% of the base's bits per byte")
-    handles, labels = max((panel.get_legend_handles_labels() for panel in panels), key=lambda found: len(found[1]))
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(3, len(labels)), frameon=False)
-    return _svg(figure, "Bits per byte over k, by selector")
+P = ParamSpec("P")
 
 
-def by_group(best: Sequence[tuple[str, Sequence[Row]]]) -> str:
+def _styled(draw: Callable[P, Figure]) -> Callable[P, str]:
+    """The figure that it draws, as SVG in the style of the page."""
+
+    @wraps(draw)
+    def drawn(*arguments: P.args, **keywords: P.kwargs) -> str:
+        require_matplotlib()
+        from matplotlib import rc_context
+
+        file = io.StringIO()
+        with rc_context(_STYLE):
+            draw(*arguments, **keywords).savefig(file, format="svg", transparent=True, metadata={"Date": None})
+        text = file.getvalue()
+        return text[text.index("<svg") :]
+
+    return drawn
+
+
+@_styled
+def over_k(rows: Sequence[Row], arm: str) -> Figure:
+    """Per cent of the base's bits over k, a line a selector; bars are standard errors. All arms on one scale."""
+    everything = [row for row in rows if row.group == ALL]
+    figure = _figure(4.8, 4.0)
+    axes = figure.subplots()
+    for number, selector in enumerate(sorted({row.selector for row in everything})):
+        line = sorted((row for row in everything if (row.arm, row.selector) == (arm, selector)), key=lambda row: row.k)
+        if line:
+            axes.errorbar(
+                [row.k for row in line],
+                [row.percent_of_base for row in line],
+                [row.standard_error for row in line],
+                label=selector,
+                color=COLOURS[number % len(COLOURS)],
+                marker=MARKERS[number % len(MARKERS)],
+                capsize=2,
+            )
+    ks = sorted({row.k for row in everything})
+    axes.set_xscale("log")
+    axes.set_xticks(ks, [str(k) for k in ks], minor=False)
+    axes.minorticks_off()
+    axes.set_ylim(
+        min(row.percent_of_base - row.standard_error for row in everything) - 1.5,
+        max(100.0, *(row.percent_of_base + row.standard_error for row in everything)) + 1.5,
+    )
+    axes.axhline(100, color="#888888", linewidth=1, linestyle=":")
+    axes.set_title(ARM_NAMES[arm], loc="left", fontsize=12)
+    axes.set_xlabel("k")
+    axes.set_ylabel("% of the base's bits per byte")
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
+    return figure
+
+
+@_styled
+def by_group(best: Sequence[tuple[str, Sequence[Row]]]) -> Figure:
     """The best row of each arm, group by group."""
     arms = [arm for arm in ARM_NAMES if any(row.arm == arm for _, rows in best for row in rows)]
-    figure = _figure(9.2, 1.3 + 0.3 * (len(arms) + 1) * len(best))
+    figure = _figure(7.2, 1.2 + 0.18 * (len(arms) + 1) * len(best))
     axes = figure.subplots()
     height = 0.8 / max(1, len(arms))
     for place, (_, rows) in enumerate(best):
@@ -95,12 +117,13 @@ def by_group(best: Sequence[tuple[str, Sequence[Row]]]) -> str:
     axes.axvline(100, color="#888888", linewidth=1, linestyle=":")
     axes.set_xlabel("% of the base's bits per byte (lower is better)")
     figure.legend(loc="outside lower center", ncols=3, frameon=False)
-    return _svg(figure, "Context against fine-tuning, by group")
+    return figure
 
 
-def predicted_and_realised(outcomes: Sequence[Outcome], arm: str, selector: str, k: int) -> str:
+@_styled
+def predicted_and_realised(outcomes: Sequence[Outcome], arm: str, selector: str, k: int) -> Figure:
     """A point a task: the share of variance explained, and the share of bits saved."""
-    figure = _figure(9.2, 4.2)
+    figure = _figure(7.2, 4.0)
     axes = figure.subplots()
     for number, group in enumerate(dict.fromkeys(outcome.task.group for outcome in outcomes)):
         points = [
@@ -123,13 +146,14 @@ def predicted_and_realised(outcomes: Sequence[Outcome], arm: str, selector: str,
     axes.set_xlabel("predicted: % of the variance explained")
     axes.set_ylabel("realised: % of bits saved")
     figure.legend(loc="outside lower center", ncols=4, frameon=False)
-    return _svg(figure, "Predicted against realised gain")
+    return figure
 
 
-def gain_and_cost(rows: Sequence[Row]) -> str:
+@_styled
+def gain_and_cost(rows: Sequence[Row]) -> Figure:
     """A point a row: what it costs, and what it saves."""
     rows = [row for row in rows if row.group == ALL]
-    figure = _figure(9.2, 4.2)
+    figure = _figure(7.2, 4.0)
     axes = figure.subplots()
     arms = [arm for arm in ARM_NAMES if any(row.arm == arm for row in rows)]
     selectors = sorted({row.selector for row in rows})
@@ -145,35 +169,19 @@ def gain_and_cost(rows: Sequence[Row]) -> str:
                 label=f"{ARM_NAMES[arm]}, {selector}" if line else None,
             )
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("")
     axes.axhline(0, color="#888888", linewidth=1, linestyle=":")
     axes.set_xlabel("seconds a task")
     axes.set_ylabel("% of bits saved")
     figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
-    return _svg(figure, "Gain against cost")
+    return figure
 
 
 def _figure(width: float, height: float) -> Figure:
-    require_matplotlib()
-    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    with rc_context(_STYLE):
-        return Figure(figsize=(width, height), layout="constrained")
-
-
-def _svg(figure: Figure, title: str) -> str:
-    from html import escape
-
-    from matplotlib import rc_context
-
-    axes: list[Axes] = figure.get_axes()
-    for one in axes:
-        one.tick_params(length=3)
-    file = io.StringIO()
-    with rc_context(_STYLE):
-        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Title": escape(title)})
-    text = file.getvalue()
-    return text[text.index("<svg") :]
+    return Figure(figsize=(width, height), layout="constrained")
 
 
 def _short(name: str, length: int = 28) -> str:

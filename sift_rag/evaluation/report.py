@@ -55,7 +55,7 @@ def render_report(
     sections = [
         f"<h1>Context or fine-tuning</h1><p class=verdict>{escape(summary.verdict)}</p>",
         f"<dl>{''.join(f'<dt>{escape(name)}</dt><dd>{escape(value)}</dd>' for name, value in facts.items())}</dl>",
-        _section("Over k", plots.over_k(summary.rows), _K_NOTE),
+        _section("Over k", _over_k(summary), _K_NOTE),
         _groups(summary),
         _predictions(outcomes, summary),
         _section("Gain against cost", plots.gain_and_cost(summary.rows), "Seconds to learn and to score, mean."),
@@ -91,6 +91,11 @@ def _tuning(comparison: Comparison) -> str:
     method = f"LoRA of rank {tuning.rank}" if tuning.method == "lora" else "all weights"
     rate = "the default rate" if tuning.learning_rate is None else f"rate {tuning.learning_rate:g}"
     return f"{method}, {rate}, one step a passage, the model restored after each task"
+
+
+def _over_k(summary: Summary) -> str:
+    arms = [arm for arm in plots.ARM_NAMES if any(row.arm == arm for row in summary.rows)]
+    return f"<div class=sides>{''.join(plots.over_k(summary.rows, arm) for arm in arms)}</div>"
 
 
 def _section(title: str, figure: str, note: str) -> str:
