@@ -161,6 +161,33 @@ def test_what_lies_beyond_the_pool_is_found() -> None:
         assert found.looked_at == 4
 
 
+@pytest.mark.parametrize("kernel", ["rbf", "linear"])
+def test_what_is_given_makes_the_farther_passage_the_better_one(kernel: Any) -> None:
+    rng = np.random.default_rng(0)
+    near = np.array([0.8, 0.6, 0.0]) + 0.005 * rng.normal(size=(40, 3))
+    rows = np.concatenate([near, [[0.6, 0.0, 0.8]]]).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    store, target = stored(rows), np.eye(3, dtype=np.float32)[:1]
+    known = [Candidate(Passage("given", "other", "given", Span(0, 1)), 0.0, row) for row in rows[:3]]
+    pool = distinct_candidates(store, target, 4)
+    selector = SelectorSettings(kernel=kernel, noise_variance=0.01, lengthscale=1.5, centring=0.0)
+    for found in both_ways(store, selector, target, 1, pool, known=known):
+        assert places(found) == [40]
+
+
+def test_passages_of_one_text_are_not_both_chosen_however_their_vectors_differ() -> None:
+    rng = np.random.default_rng(8)
+    rows, target = clustered(rng, 40), clustered(rng, 1)
+    store = stored(rows, [f"text {row % 10}" for row in range(40)])
+    pool = distinct_candidates(store, target, 3)
+    assert any(candidate.copies for candidate in pool)
+    searched, scanned = both_ways(store, SelectorSettings(noise_variance=0.1), target, 40, pool)
+    assert places(searched) == places(scanned)
+    assert sorted(place % 10 for place in places(searched)) == list(range(10))
+    merged = {copy.id for candidate in pool for copy in candidate.copies}
+    assert not merged & {hit.passage.id for hit in searched.candidates}
+
+
 def test_a_passage_that_points_away_counts_for_the_linear_kernel_and_is_found() -> None:
     rng = np.random.default_rng(0)
     target = np.eye(8, dtype=np.float32)[:1]
