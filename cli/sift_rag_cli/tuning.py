@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sift_rag.errors import ConfigurationError
 from sift_rag_cli.output import console, count_of, human_size, is_terminal, say, write
 from sift_rag_cli.retrievals import heading_path, locate, place_json
 
@@ -80,6 +81,21 @@ class Tuning:
                 result.save_adapter(self.save_adapter)
                 say(f"Saved the adapter to {self.save_adapter}.")
             yield result
+
+
+def tuning_for(mode: str, tuning: Tuning, *, runs_here: bool) -> Tuning | None:
+    """The tuning that a mode of answering asks for; None without any.
+
+    Raises:
+        ConfigurationError: the mode and the other options do not go together.
+    """
+    if mode != "context":
+        if not runs_here:
+            raise ConfigurationError(f"--mode {mode} needs a model that runs here: --model NAME or --model FOLDER.")
+        return tuning
+    if tuning.save_adapter is not None:
+        raise ConfigurationError("--save-adapter needs --mode finetune or both: otherwise there is nothing to save.")
+    return None
 
 
 def predicted_gain(training: Retrieval) -> float:

@@ -13,7 +13,7 @@ from sift_rag_cli.language_model import HOW_TO_GET_AN_ANSWER, open_named_model
 from sift_rag_cli.output import one_line, printable, say, write, write_json
 from sift_rag_cli.retrievals import retrieval_json, summary
 from sift_rag_cli.selecting import Selecting, with_options_of_selecting
-from sift_rag_cli.tuning import Tuning, tuning_json, write_training_sources
+from sift_rag_cli.tuning import Tuning, tuning_for, tuning_json, write_training_sources
 
 if TYPE_CHECKING:
     from sift_rag.protocols import LanguageModel
@@ -68,13 +68,11 @@ def ask(
     has_model = model is not None or base_url is not None
     if decompose and not has_model:
         raise ConfigurationError("--decompose needs a language model to write the parts: name one with --model.")
-    tuning = None
-    if mode != "context":
-        if model is None or base_url is not None:
-            raise ConfigurationError(f"--mode {mode} needs a model that runs here: --model NAME or --model FOLDER.")
-        tuning = Tuning(steps, learning_rate, rank, full, time_budget, min_gain, save_adapter)
-    elif save_adapter is not None:
-        raise ConfigurationError("--save-adapter needs --mode finetune or both: without there is nothing to save.")
+    tuning = tuning_for(
+        mode,
+        Tuning(steps, learning_rate, rank, full, time_budget, min_gain, save_adapter),
+        runs_here=model is not None and base_url is None,
+    )
     with selecting.retriever(store, collection, embedder) as retriever:
         language_model = open_named_model(context, model, base_url) if has_model else None
         parts = _parts(asked, language_model) if decompose and language_model is not None else asked
