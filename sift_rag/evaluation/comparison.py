@@ -13,8 +13,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from sift_rag.errors import NothingToLearn
-from sift_rag.evaluation.contexts import ANSWER_TOKENS, Context, ContextBuilder
+from sift_rag.evaluation.contexts import ANSWER_TOKENS, ContextBuilder
 from sift_rag.evaluation.metrics import contains_answer, exact_match, token_f1
 from sift_rag.evaluation.orders import (
     COMPARED_SELECTORS,
@@ -24,12 +23,13 @@ from sift_rag.evaluation.orders import (
 )
 from sift_rag.evaluation.tasks import Task
 from sift_rag.finetuning import FineTuning, Tuner, TuningStep, score_text
+from sift_rag.finetuning.sequences import can_teach
 from sift_rag.models.local import LocalModel
 from sift_rag.pool import distinct_candidates
 from sift_rag.protocols import Embedder, PassageStore
 from sift_rag.selection import GreedySelection, SelectorSettings
 from sift_rag.targets import cut_into_pieces
-from sift_rag.types import Candidate
+from sift_rag.types import Candidate, Embedding
 
 Arm: TypeAlias = Literal["base", "context", "finetune", "both"]
 
@@ -73,6 +73,11 @@ class Comparison:
             raise ValueError(f"k is {self.ks}: give at least one number, each at least 1.")
         if self.candidate_limit < 1:
             raise ValueError(f"candidate_limit must be >= 1, but got {self.candidate_limit}.")
+        if set(self.selectors) == {"repeated-nearest"} and "finetune" not in self.arms:
+            raise ValueError(
+                f"arms is {', '.join(self.arms)}, and repeated-nearest is for fine-tuning only: add the arm finetune, "
+                "or another selector."
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,14 +154,15 @@ def compare(
         ModelInUse: the model is at work elsewhere.
         ModelUnsuitable: it cannot be fine-tuned as asked, or its window has no room.
         TrainingFailed: the loss is no number, or memory ran out.
-        ValueError: a text is longer than ``LONGEST_TEXT`` times what the embedder reads.
+        ValueError: a text is longer than ``LONGEST_TEXT`` times what the embedder reads. Told before the first outcome.
     """
+    pieces = [_pieces(task, embedder) for task in tasks]
     tunes = any(arm != "context" for arm in comparison.arms)
     tuner = Tuner(model, comparison.tuning) if tunes else None
-    for task in tasks:
+    for task, asked in zip(tasks, pieces, strict=True):
         if on_task is not None:
             on_task(task)
-        yield _Run(task, model, comparison).outcome(embedder, store, tuner)
+        yield _Run(task, model, comparison).outcome(embedder.embed_queries(asked), store, tuner)
 
 
 class _Run:
@@ -169,15 +175,13 @@ class _Run:
         self._contexts = ContextBuilder(model, task)
         self._measurements: list[Measurement] = []
 
-    def outcome(self, embedder: Embedder, store: PassageStore, tuner: Tuner | None) -> Outcome:
+    def outcome(self, targets: Embedding, store: PassageStore, tuner: Tuner | None) -> Outcome:
         comparison = self._comparison
-        asked = self._task.text if self._task.question is None else self._task.question
-        targets = embedder.embed_queries(cut_into_pieces(asked, embedder, limit=LONGEST_TEXT))
         found = distinct_candidates(store, targets, comparison.candidate_limit)
         candidates = [one for one in found if self._task.question is not None or not _holds(self._task.text, one)]
         rows = np.stack([one.embedding for one in candidates]) if candidates else np.zeros_like(targets[:0])
         most = max(comparison.ks)
-        base = self._measure("base", "", 0, (), 0.0)
+        base = self._measure("base", "", ())
         examples: dict[str, tuple[Example, ...]] = {}
         for selector in comparison.selectors:
             for_context = for_weights = None
@@ -200,9 +204,9 @@ class _Run:
         for k in self._comparison.ks:
             texts = _texts(candidates, order, k)
             tokens = self._contexts.build(texts).tokens
-            measured = known.get(tokens) or self._measure("context", selector, k, texts, _explained(order, k))
-            known[tokens] = measured
-            self._measurements.append(_for(measured, k, _explained(order, k)))
+            if tokens not in known:
+                known[tokens] = self._measure("context", selector, texts)
+            self._add(known[tokens], k, order, texts)
 
     def _tuned(
         self,
@@ -212,81 +216,85 @@ class _Run:
         for_context: GreedySelection | None,
         tuner: Tuner,
     ) -> None:
-        wanted = sorted(set(self._comparison.ks))
-        last: list[Measurement] = []
+        trained = _texts(candidates, order, max(self._comparison.ks))
+
+        def measure(ks: Sequence[int], learning: float, learnt: int) -> None:
+            if "finetune" in self._comparison.arms:
+                measured = self._measure("finetune", selector, (), learning, learnt)
+                for k in ks:
+                    self._add(measured, k, order, trained[:k])
+            if "both" in self._comparison.arms and for_context is not None:
+                for k in ks:
+                    texts = _texts(candidates, for_context, k)
+                    self._add(self._measure("both", selector, texts, learning, learnt), k, order, trained[:k] + texts)
+
+        left = _ks_by_steps(self._comparison.ks, can_teach(self._model.tokenizer, trained))
 
         def on_step(step: TuningStep) -> None:
-            if step.number in wanted or step.number == step.total:
-                last[:] = self._after_step(selector, step, candidates, order, for_context)
-                if step.number in wanted:
-                    self._measurements.extend(last)
+            if step.number in left:
+                measure(left.pop(step.number), step.seconds, step.tokens)
 
-        try:
-            with tuner.tuned(_texts(candidates, order, max(wanted)), on_step=on_step) as tuning:
-                missing = [k for k in wanted if k > tuning.steps]
-        except NothingToLearn:
-            missing = wanted  # it has learnt nothing: it is the base
-            last = [
-                self._measure(arm, selector, 0, (), 0.0) for arm in self._comparison.arms if arm in {"finetune", "both"}
-            ]
-        self._measurements.extend(_for(measured, k, measured.predicted) for k in missing for measured in last)
-
-    def _after_step(
-        self,
-        selector: str,
-        step: TuningStep,
-        candidates: Sequence[Candidate],
-        order: GreedySelection,
-        for_context: GreedySelection | None,
-    ) -> list[Measurement]:
-        measured = []
-        explained = _explained(order, step.number)
-        cost = {"learning": step.seconds, "learnt": step.tokens}
-        if "finetune" in self._comparison.arms:
-            measured.append(self._measure("finetune", selector, step.number, (), explained, **cost))
-        if "both" in self._comparison.arms and for_context is not None:
-            texts = _texts(candidates, for_context, step.number)
-            measured.append(self._measure("both", selector, step.number, texts, explained, **cost))
-        return measured
+        if 0 in left:
+            measure(left.pop(0), 0.0, 0)  # it has learnt nothing: it is the base
+        if not left:
+            return
+        with tuner.tuned(trained[: max(k for ks in left.values() for k in ks)], on_step=on_step) as tuning:
+            if left:  # out of time
+                measure([k for ks in left.values() for k in ks], tuning.seconds, tuning.tokens)
 
     def _measure(
-        self,
-        arm: Arm,
-        selector: str,
-        k: int,
-        passages: Sequence[str],
-        explained: float,
-        *,
-        learning: float = 0.0,
-        learnt: float = 0,
+        self, arm: Arm, selector: str, passages: Sequence[str], learning: float = 0.0, learnt: int = 0
     ) -> Measurement:
-        """The model as it is now, with passages before the task."""
+        """The model as it is now, with passages before the task; for k = 0."""
         started = perf_counter()
         context = self._contexts.build(passages)
         score = score_text(self._model, self._contexts.scored_text, context=context.tokens)
-        answered = self._answer(context, passages) if self._task.question is not None else None
+        answered = self._answer(passages[: context.passages]) if self._task.question is not None else None
         return Measurement(
             arm=arm,
             selector=selector,
-            k=k,
+            k=0,
             bits_per_byte=score.bits / len(self._task.text.encode()),
             seconds=learning + perf_counter() - started,
-            tokens=int(learnt) + (len(context.tokens) if context.passages else 0),
+            tokens=learnt + (len(context.tokens) if context.passages else 0),
             passages=context.passages,
-            predicted=None if arm == "base" else explained,
             answered=answered,
         )
 
-    def _answer(self, context: Context, passages: Sequence[str]) -> Answered:
-        shown = passages[: context.passages]
+    def _answer(self, shown: Sequence[str]) -> Answered:
         pieces = self._model.stream(self._contexts.messages(shown), max_new_tokens=ANSWER_TOKENS)
         answer = "".join(pieces).strip().partition("\n")[0].strip()
         return Answered(
             exact_match=exact_match(answer, self._task.text),
             f1=token_f1(answer, self._task.text),
-            in_passages=contains_answer(passages, self._task.text),
+            in_passages=False,
             answer=answer,
         )
+
+    def _add(self, measured: Measurement, k: int, order: GreedySelection, selected: Sequence[str]) -> None:
+        """What was measured, as the figure for k: of the choice the first k, whose texts are ``selected``."""
+        answered = measured.answered
+        if answered is not None:
+            answered = replace(answered, in_passages=contains_answer(selected, self._task.text))
+        self._measurements.append(replace(measured, k=k, predicted=_explained(order, k), answered=answered))
+
+
+def _ks_by_steps(ks: Sequence[int], teaches: Sequence[bool]) -> dict[int, list[int]]:
+    """After how many steps the first k passages are learnt, for each k: those that teach nothing make no step."""
+    found: dict[int, list[int]] = {}
+    for k in sorted(set(ks)):
+        found.setdefault(sum(teaches[:k]), []).append(k)
+    return found
+
+
+def _pieces(task: Task, embedder: Embedder) -> list[str]:
+    """What is searched for, in pieces that the embedder reads whole."""
+    try:
+        return cut_into_pieces(task.text if task.question is None else task.question, embedder, limit=LONGEST_TEXT)
+    except ValueError as error:
+        raise ValueError(
+            f"{task.id!r} is longer than {LONGEST_TEXT} times what the embedder reads: shorten or divide it."
+        ) from error
 
 
 def _texts(candidates: Sequence[Candidate], order: GreedySelection, k: int) -> list[str]:
@@ -299,10 +307,6 @@ def _explained(order: GreedySelection, k: int) -> float:
     if not chosen or not order.prior_variance > 0:
         return 0.0
     return float(1.0 - order.posterior_variances[chosen - 1] / order.prior_variance)
-
-
-def _for(measured: Measurement, k: int, predicted: float | None) -> Measurement:
-    return replace(measured, k=k, predicted=predicted)
 
 
 def _examples(candidates: Sequence[Candidate], order: GreedySelection) -> tuple[Example, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from sift_rag.errors import ModelUnsuitable
 from sift_rag.evaluation.tasks import Task
 from sift_rag.finetuning.scoring import start_tokens
 from sift_rag.finetuning.sequences import encode_texts
@@ -46,14 +47,22 @@ class ContextBuilder:
         return window - min(kept, window // 2)
 
     def build(self, passages: Sequence[str]) -> Context:
-        """For a text: passages before it, the first chosen nearest to it. For a question: a chat that quotes them."""
+        """For a text: passages before it, the first chosen nearest to it. For a question: a chat that quotes them.
+
+        Raises:
+            ModelUnsuitable: not even the question fits.
+        """
         if self.task.question is None:
             return self._before_text(passages)
-        for count in range(len(passages), 0, -1):
+        tokens: tuple[int, ...] = ()
+        for count in range(len(passages), -1, -1):
             tokens = tuple(self.model.encode(self.messages(passages[:count])))
             if len(tokens) <= self.limit:
                 return Context(tokens, count)
-        return Context(tuple(self.model.encode(self.messages(()))), 0)
+        raise ModelUnsuitable(
+            f"The question of {self.task.id!r} has {len(tokens)} tokens, and {self.model.name!r} has room for "
+            f"{self.limit} before the answer: shorten it, or choose a model with a longer window."
+        )
 
     def messages(self, passages: Sequence[str]) -> list[Message]:
         """The chat of a question."""

@@ -154,7 +154,7 @@ def _write_report(
 
 @contextmanager
 def _progress(total: int, done: int) -> "Iterator[Any]":
-    """A bar at a terminal; a line each tenth elsewhere. An interruption says how to go on."""
+    """A bar at a terminal, nothing elsewhere. An interruption says how to go on."""
     from rich.progress import Progress
 
     measured = done
