@@ -92,6 +92,8 @@ def tuning_for(mode: str, tuning: Tuning, *, runs_here: bool) -> Tuning | None:
     if mode != "context":
         if not runs_here:
             raise ConfigurationError(f"--mode {mode} needs a model that runs here: --model NAME or --model FOLDER.")
+        if tuning.full and tuning.save_adapter is not None:
+            raise ConfigurationError("--save-adapter goes without --full: full fine-tuning has no adapter to save.")
         return tuning
     if tuning.save_adapter is not None:
         raise ConfigurationError("--save-adapter needs --mode finetune or both: otherwise there is nothing to save.")

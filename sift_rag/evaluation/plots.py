@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Callable, Sequence
 from functools import wraps
 from importlib.util import find_spec
@@ -18,11 +19,13 @@ if TYPE_CHECKING:
 ARM_NAMES = {"context": "in the context", "finetune": "fine-tuned", "both": "both"}
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito: told apart by everyone
 MARKERS = ("o", "s", "^", "D", "v", "P")
+_NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 _STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "sift-rag",
     "font.family": "sans-serif",
     "font.size": 11,
+    "text.parse_math": False,  # a group may be called "$"
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -49,8 +52,9 @@ def _styled(draw: Callable[P, Figure]) -> Callable[P, str]:
         from matplotlib import rc_context
 
         file = io.StringIO()
-        with rc_context(_STYLE):
-            draw(*arguments, **keywords).savefig(file, format="svg", transparent=True, metadata={"Date": None})
+        with rc_context(_STYLE), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing")  # text stays text, and browsers have fonts
+            draw(*arguments, **keywords).savefig(file, format="svg", transparent=True, metadata=_NO_METADATA)
         text = file.getvalue()
         return text[text.index("<svg") :]
 
@@ -185,4 +189,5 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def _short(name: str, length: int = 28) -> str:
+    name = f" {name}" if name.startswith("_") else name  # matplotlib hides such labels
     return name if len(name) <= length else f"{name[: length - 1]}…"

@@ -81,10 +81,11 @@ def summarise(outcomes: Sequence[Outcome]) -> Summary:
     if not outcomes:
         raise ValueError("There are no outcomes to summarise: compare on one task at least.")
     groups = list(dict.fromkeys(outcome.task.group for outcome in outcomes))
-    rows = _rows(ALL, outcomes)
+    everything, rows = _rows(ALL, outcomes), []
     if len(groups) > 1:
         for group in groups:
-            rows += _rows(group, [outcome for outcome in outcomes if outcome.task.group == group])
+            name = f"{group} (group)" if group == ALL else group
+            rows += _rows(name, [outcome for outcome in outcomes if outcome.task.group == group])
     sizes = [len(outcome.task.text.encode()) for outcome in outcomes]
     bits = sum(outcome.base.bits_per_byte * size for outcome, size in zip(outcomes, sizes, strict=True))
     answers = [outcome.base.answered for outcome in outcomes if outcome.base.answered is not None]
@@ -95,10 +96,10 @@ def summarise(outcomes: Sequence[Outcome]) -> Summary:
         base_exact_match=fmean(answer.exact_match for answer in answers) if answers else None,
         base_f1=fmean(answer.f1 for answer in answers) if answers else None,
         base_seconds_per_task=fmean(outcome.base.seconds for outcome in outcomes),
-        rows=tuple(rows),
+        rows=(*everything, *rows),
         predictions=tuple(_predictions(outcomes)),
         left_out=sum(outcome.left_out for outcome in outcomes),
-        verdict=_verdict(outcomes, [row for row in rows if row.group == ALL]),
+        verdict=_verdict(outcomes, everything),
     )
 
 
@@ -164,7 +165,8 @@ def _verdict(outcomes: Sequence[Outcome], rows: Sequence[Row]) -> str:
         for arm in ("context", "finetune")
         if any(row.arm == arm for row in rows)
     }
-    few = f" Only {len(outcomes)} tasks: more would tell more." if len(outcomes) < FEWEST else ""
+    count = len(outcomes)
+    few = f" Only {count} task{'s' if count > 1 else ''}: more would tell more." if count < FEWEST else ""
     if len(best) < 2:
         row = min(rows, key=lambda row: row.percent_of_base)
         what = f"{_NAMES[row.arm]} with {row.selector} at k = {row.k}"
