@@ -1,7 +1,7 @@
 """Every arm on every task: the model as it is, with passages in its context, fine-tuned on them, and both.
 
 What can be shared is: one embedding and one search a task, one base score, one fine-tuning for all k (the model is
-scored on its way, after k steps), one score for all k whose passages fill the window alike.
+scored on its way, after k steps; but see ``orders.sweeps``), one score for all k whose passages fill the window alike.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from sift_rag.evaluation.orders import (
     ComparedSelector,
     order_for_context,
     order_for_weights,
+    sweeps,
 )
 from sift_rag.evaluation.tasks import Task
 from sift_rag.finetuning import FineTuning, Tuner, TuningStep, score_text
@@ -184,19 +185,19 @@ class _Run:
         base = self._measure("base", "", ())
         examples: dict[str, tuple[Example, ...]] = {}
         for selector in comparison.selectors:
-            for_context = for_weights = None
+            for_context = None
             if set(comparison.arms) & {"context", "both"}:
                 for_context = order_for_context(selector, targets, rows, most)
-            if tuner is not None:
-                for_weights = order_for_weights(selector, targets, rows, most, comparison.training)
-            shown = for_context if for_weights is None else for_weights
-            if shown is None:
-                continue
-            examples[selector] = _examples(candidates, shown)
+            if for_context is not None:
+                examples[selector] = _examples(candidates, for_context)
             if for_context is not None and "context" in comparison.arms:
                 self._in_context(selector, candidates, for_context)
-            if for_weights is not None and tuner is not None:
-                self._tuned(selector, candidates, for_weights, for_context, tuner)
+            if tuner is None:
+                continue
+            for ks in sweeps(selector, comparison.ks):
+                for_weights = order_for_weights(selector, targets, rows, max(ks), comparison.training)
+                examples[selector] = _examples(candidates, for_weights)
+                self._tuned(selector, ks, candidates, for_weights, for_context, tuner)
         return Outcome(self._task, base, tuple(self._measurements), len(found) - len(candidates), examples)
 
     def _in_context(self, selector: str, candidates: Sequence[Candidate], order: GreedySelection) -> None:
@@ -211,12 +212,13 @@ class _Run:
     def _tuned(
         self,
         selector: str,
+        ks: Sequence[int],
         candidates: Sequence[Candidate],
         order: GreedySelection,
         for_context: GreedySelection | None,
         tuner: Tuner,
     ) -> None:
-        trained = _texts(candidates, order, max(self._comparison.ks))
+        trained = _texts(candidates, order, max(ks))
 
         def measure(ks: Sequence[int], learning: float, learnt: int) -> None:
             if "finetune" in self._comparison.arms:
@@ -228,7 +230,7 @@ class _Run:
                     texts = _texts(candidates, for_context, k)
                     self._add(self._measure("both", selector, texts, learning, learnt), k, order, trained[:k] + texts)
 
-        left = _ks_by_steps(self._comparison.ks, can_teach(self._model.tokenizer, trained))
+        left = _ks_by_steps(ks, can_teach(self._model.tokenizer, trained))
 
         def on_step(step: TuningStep) -> None:
             if step.number in left:

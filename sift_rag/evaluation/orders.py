@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Literal, TypeAlias
@@ -45,3 +45,12 @@ def order_for_weights(
     else:
         chosen = replace(settings, name=name, with_repeats=name in {"sift", "hull"})
     return chosen.select(targets, rows, k).selection
+
+
+def sweeps(name: ComparedSelector, ks: Sequence[int]) -> list[tuple[int, ...]]:
+    """The ks, ascending, in parts that one training serves: that for the largest passes through the others.
+
+    The hull's choice for k is a mixture in k parts, and no beginning of the one for a larger k: it is trained for each.
+    """
+    ascending = tuple(sorted(set(ks)))
+    return [(k,) for k in ascending] if name == "hull" else [ascending]

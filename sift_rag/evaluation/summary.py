@@ -185,10 +185,12 @@ def _verdict(outcomes: Sequence[Outcome], rows: Sequence[Row]) -> str:
         f"the model needs alone, context ({context.selector}, k = {context.k}) {context.percent_of_base:.0f} %"
     )
     interval = f"95 % interval {gap.low:+.1f} to {gap.high:+.1f}"
-    if not gap.excludes_zero:
+    winner = "fine-tuning" if gap.mean > 0 else "context"
+    if count == 1:
+        outcome = f"{winner} is ahead by {abs(gap.mean):.0f} points on the one task"
+    elif not gap.excludes_zero:
         outcome = f"no difference beyond chance on this corpus ({gap.mean:+.1f} points, {interval})"
     else:
-        winner = "fine-tuning" if gap.mean > 0 else "context"
         outcome = f"{winner} wins by {abs(gap.mean):.0f} points on this corpus ({interval})"
     return f"{setting}: {outcome}; {_cost(context, tuned)}.{few}"
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from sift_rag.corpus.documents import read_document
 from sift_rag.corpus.files import FoundFile, find_files
+from sift_rag.corpus.text import without_surrogates
 from sift_rag.errors import ConfigurationError, UnreadableDocument
 
 ROWS = ".jsonl"
@@ -88,7 +89,7 @@ def _text(file: Path) -> str:
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")  # splitlines() would split at U+2028, too
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{str(path)!r} cannot be read as lines of JSON: {error}.") from error
     for number, line in enumerate(lines, start=1):
@@ -100,7 +101,10 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             raise ConfigurationError(f"{path}:{number} is not JSON: {error}.") from error
         if not isinstance(row, dict):
             raise ConfigurationError(f"{path}:{number} is {type(row).__name__}: a JSON object was expected.")
-        yield number, row
+        yield (
+            number,
+            {name: without_surrogates(value) if isinstance(value, str) else value for name, value in row.items()},
+        )
 
 
 def _field(row: dict[str, Any], name: str, path: Path, number: int) -> str:
