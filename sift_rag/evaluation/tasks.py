@@ -73,14 +73,17 @@ def _texts(path: Path) -> Iterator[tuple[str, str, str]]:
     if path.is_file():
         yield path.name, path.suffix or path.name, _text(path)
         return
-    for file in sorted(found.path for found in find_files(path) if isinstance(found, FoundFile)):
-        name = file.relative_to(path)
+    for found in find_files(path):
+        if not isinstance(found, FoundFile):
+            continue
         try:
-            text = _text(file)
+            text = _text(found.path)
         except UnreadableDocument:
             continue
         if text.strip():
-            yield name.as_posix(), name.parts[0] if len(name.parts) > 1 else file.suffix or "texts", text
+            name = found.source.partition("/")[2]  # without the folder's own
+            folder, below, _ = name.partition("/")
+            yield name, folder if below else found.path.suffix or "texts", text
 
 
 def _text(file: Path) -> str:

@@ -32,6 +32,16 @@ def test_each_file_of_a_folder_is_a_text_in_the_group_of_its_folder_or_suffix(tm
     assert read_texts(tmp_path)[0] == Task("a.py", ".py", "text of a.py\n")
 
 
+def test_a_folder_may_be_named_from_where_one_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "texts" / "law").mkdir(parents=True)
+    (tmp_path / "texts" / "law" / "x.md").write_text("Owls hunt.", encoding="utf-8")
+    expected = read_texts(tmp_path / "texts")
+    monkeypatch.chdir(tmp_path)
+    assert read_texts(Path("texts")) == read_texts(Path("texts/law/..")) == expected
+    monkeypatch.chdir(tmp_path / "texts")
+    assert read_texts(Path()) == expected
+
+
 def test_files_that_are_no_text_are_passed_over(tmp_path: Path) -> None:
     (tmp_path / "good.md").write_text("Owls hunt.", encoding="utf-8")
     (tmp_path / "empty.md").write_text("", encoding="utf-8")
