@@ -162,9 +162,16 @@ def comparison_journal(tasks: Sequence[Task], comparison: Comparison, *, model: 
     """Where the outcomes of this comparison are kept, in the user's state folder: the same file for the same one."""
     from platformdirs import user_state_path
 
-    from sift_rag.evaluation.journal import Journal, fingerprint
+    from sift_rag.evaluation.journal import Journal, fingerprint, revisions_of
 
-    name = fingerprint(tasks, comparison, model=model, collection=store.info.name, passages=store.count())
+    name = fingerprint(
+        tasks,
+        comparison,
+        model=model,
+        collection=store.info.name,
+        passages=store.count(),
+        revisions=revisions_of(store.documents()),
+    )
     return Journal(user_state_path("sift-rag", appauthor=False) / "comparisons" / f"{name}.jsonl")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,34 @@ from typing import Any
 from sift_rag.errors import ConfigurationError
 from sift_rag.evaluation.comparison import Answered, Comparison, Example, Measurement, Outcome
 from sift_rag.evaluation.tasks import Task
+from sift_rag.types import Document
 
 VERSION = 1
 
 
-def fingerprint(tasks: Sequence[Task], comparison: Comparison, *, model: str, collection: str, passages: int) -> str:
-    """Of all that an outcome depends on: another model, collection, setting or task is another comparison."""
-    facts = [VERSION, model, collection, passages, asdict(comparison), [asdict(task) for task in tasks]]
+def fingerprint(
+    tasks: Sequence[Task], comparison: Comparison, *, model: str, collection: str, passages: int, revisions: str = ""
+) -> str:
+    """Of what an outcome depends on: another model, collection, setting or task is another comparison.
+
+    Args:
+        tasks: in order.
+        comparison: what is compared.
+        model: its name or folder; that the weights there are the same is not checked.
+        collection: its name.
+        passages: how many it holds.
+        revisions: see ``revisions_of``.
+    """
+    facts = [VERSION, model, collection, passages, revisions, asdict(comparison), [asdict(task) for task in tasks]]
     return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=8).hexdigest()
+
+
+def revisions_of(documents: Iterable[Document]) -> str:
+    """One hash of the contents of a collection, from its records."""
+    digest = hashlib.blake2b(digest_size=8)
+    for document in documents:
+        digest.update(f"{document.source}\0{document.revision}\n".encode())
+    return digest.hexdigest()
 
 
 class Journal:

@@ -164,6 +164,17 @@ def test_another_comparison_is_not_resumed(ask_store: Run, texts: Path, journals
     assert len(list(journals.iterdir())) == 2
 
 
+def test_a_collection_that_changed_is_not_resumed(run: Run, texts: Path, elsewhere: Path) -> None:
+    note = elsewhere / "notes" / "note.md"
+    note.parent.mkdir()
+    arms = ("--arms", "context", "-k", "1", "--json", "--resume")
+    for content in ("Receipts go to the office.", "Receipts go to the cellar."):
+        note.write_text(content, encoding="utf-8")
+        assert run("ingest", "notes", "--store", "store").exit_code == 0
+        result = run("compare", "--texts", str(texts), "--model", str(MODEL), *arms, "--store", "store")
+        assert (result.exit_code, result.stderr) == (0, "")
+
+
 def test_a_damaged_journal_says_how_to_go_on(ask_store: Run, texts: Path, journals: Path) -> None:
     command = ("compare", "--texts", str(texts), "--model", str(MODEL), "--arms", "context", "-k", "1")
     ask_store(*command)

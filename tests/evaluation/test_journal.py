@@ -83,6 +83,7 @@ def test_equal_comparisons_have_one_fingerprint_and_different_ones_have_two() ->
         fingerprint(TASKS, usual, model="n", collection="c", passages=10),
         fingerprint(TASKS, usual, model="m", collection="d", passages=10),
         fingerprint(TASKS, usual, model="m", collection="c", passages=11),
+        fingerprint(TASKS, usual, model="m", collection="c", passages=10, revisions="1"),
         fingerprint(TASKS[:1], usual, model="m", collection="c", passages=10),
         fingerprint(TASKS[::-1], usual, model="m", collection="c", passages=10),
     ]
