@@ -21,8 +21,10 @@ from rich.text import Text
 from sift_rag import Retrieval, Retriever, SelectorSettings, SiftRagError, ingest_paths, open_retriever
 from sift_rag.answering.answer import find_citations, stream_answer
 from sift_rag.answering.prompt import build_prompt, locate, render
-from sift_rag.assembly import open_model
+from sift_rag.assembly import open_local_model, open_model
 from sift_rag.corpus.ingest import Progress
+from sift_rag.evaluation import Comparison, Task, summarise
+from sift_rag.evaluation import compare as compare_on
 
 HOME = Path(".demo")
 CORPUS = HOME / "python-reference"
@@ -30,6 +32,10 @@ STORE = HOME / "store"
 PROMPT = HOME / "prompt.txt"
 QUESTION = "How do I define a function with optional arguments, and what happens when it is called?"
 K = 6
+MODEL = Path(__file__).parent.parent / "tests" / "data" / "stdlib-lm"
+HELD_OUT_EVERY = 20  # topics that this model was not trained on
+LENGTH = 1200  # characters of each text that it has to predict
+ARMS = {"context": "in the context", "finetune": "learnt from", "both": "both"}
 
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
 progress = Console(stderr=True, highlight=False)
@@ -62,6 +68,43 @@ def main() -> None:
 
     heading("5. The answer")
     answer(by_sift)
+
+    heading("6. In the context, or in the weights?")
+    learn()
+
+
+def learn() -> None:
+    """What the selected passages bring to a small model that has not seen these texts: read, or learnt from."""
+    held_out = sorted(topics)[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY]
+    tasks = [
+        Task(f"{name} from {start}", "topics", text)
+        for name in held_out
+        for start in (0, LENGTH)
+        if (text := topics[name][start : start + LENGTH]).strip()
+    ]
+    comparison = Comparison(arms=("context", "finetune", "both"), selectors=("nearest", "sift"), ks=(5, 20))
+    retriever = open_retriever(STORE, "python")
+    with closing(retriever.store):
+        model = open_local_model(str(MODEL))
+        outcomes = list(
+            compare_on(tasks, model=model, embedder=retriever.embedder, store=retriever.store, comparison=comparison)
+        )
+    summary = summarise(outcomes)
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for name in ("passages are", "chosen by", "k", "% of the bits", "±", "seconds a text"):
+        table.add_column(name, justify="left" if name.endswith(("are", "by")) else "right", no_wrap=True)
+    table.add_row("not there", "", "", "100.0", "", f"{summary.base_seconds_per_task:.2f}", style="dim")
+    for row in summary.rows:
+        figures = (f"{row.percent_of_base:.1f}", f"{row.standard_error:.1f}", f"{row.seconds_per_task:.2f}")
+        table.add_row(ARMS[row.arm], row.selector, str(row.k), *figures)
+    console.print(
+        f"{len(tasks)} texts from pages that were held out of the training of a model of two million parameters: the "
+        "bits that it needs to predict them, without passages, with them before the text, or after a step of training "
+        "on each. The texts themselves are left out of what it is given.\n"
+    )
+    console.print(table)
+    console.print(f"\n{summary.verdict}")
+    console.print("On your own documents and model: sift-rag compare --texts DIR --model NAME --report page.html")
 
 
 def write_corpus() -> None:

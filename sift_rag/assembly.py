@@ -20,7 +20,10 @@ from sift_rag.types import CollectionInfo
 
 if TYPE_CHECKING:
     from sift_rag.corpus.ingest import IngestReport, Progress
+    from sift_rag.evaluation import Comparison, Task
+    from sift_rag.evaluation.journal import Journal
     from sift_rag.finetuning import FineTuning, Tuner
+    from sift_rag.models.local import LocalModel
     from sift_rag.retriever import Retriever
     from sift_rag.stores.records import DocumentRecords
 
@@ -145,9 +148,31 @@ def open_model(name: str | None, *, base_url: str | None = None, api_key: str | 
         return RemoteModel(name, base_url=base_url, api_key=api_key)
     if name is None:
         raise ConfigurationError("No language model is named: give a name or a folder, or an endpoint.")
+    return open_local_model(name)
+
+
+def open_local_model(name: str) -> LocalModel:
+    """A language model in this process, which can be fine-tuned: by name or folder."""
     from sift_rag.models.local import load_local_model
 
     return load_local_model(name)
+
+
+def comparison_journal(tasks: Sequence[Task], comparison: Comparison, *, model: str, store: PassageStore) -> Journal:
+    """Where the outcomes of this comparison are kept, in the user's state folder: the same file for the same one."""
+    from platformdirs import user_state_path
+
+    from sift_rag.evaluation.journal import Journal, fingerprint, revisions_of
+
+    name = fingerprint(
+        tasks,
+        comparison,
+        model=model,
+        collection=store.info.name,
+        passages=store.count(),
+        revisions=revisions_of(store.documents()),
+    )
+    return Journal(user_state_path("sift-rag", appauthor=False) / "comparisons" / f"{name}.jsonl")
 
 
 def open_tuner(model: LanguageModel, settings: FineTuning | None = None) -> Tuner:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from time import perf_counter
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,18 +16,11 @@ from sift_rag.exhaustive import check_exhaustive, choose_from_all
 from sift_rag.pool import all_candidates, distinct_candidates
 from sift_rag.protocols import Embedder, PassageStore, Selector
 from sift_rag.selection import Choice, GreedySelection, SelectorSettings, Stopping
+from sift_rag.targets import cut_into_pieces, untruncated
 from sift_rag.types import Candidate, Embedding, Hit, Passage, PassedOver, Retrieval, Span, Timings
-
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
 
 DEFAULT_K = 5
 DEFAULT_CANDIDATE_LIMIT = 100
-MAX_PIECES = 16
-"""A question longer than the embedder reads is cut into pieces, each a target of its own; more is no question."""
-
-CHARACTERS_A_TOKEN = 16
-"""A tokenizer may make one unknown token of any unbroken run: so many characters count for a token at least."""
 
 
 class Retriever:
@@ -105,7 +97,7 @@ class Retriever:
             check_exhaustive(self.selector, stopping)
 
         started = perf_counter()
-        pieces = [self._pieces(text) for text in questions]
+        pieces = [cut_into_pieces(text, self.embedder) for text in questions]
         targets = self.embedder.embed_queries([piece for cut in pieces for piece in cut])
         texts = [
             Candidate(Passage(id=f"given {i}", text=text, source="given", span=Span(0, len(text))), math.nan, row)
@@ -171,32 +163,11 @@ class Retriever:
 
     def _token_counts(self, candidates: Sequence[Candidate]) -> list[int]:
         """Tokens of each candidate's text, at least 1."""
-        tokenizer = _whole_tokenizer(self.embedder)
+        tokenizer = untruncated(self.embedder.tokenizer)
         encodings = tokenizer.encode_batch(
             [candidate.passage.text for candidate in candidates], add_special_tokens=False
         )
         return [max(1, len(encoding.ids)) for encoding in encodings]
-
-    def _pieces(self, question: str) -> list[str]:
-        """The question, cut where the embedder would stop reading; each piece becomes a target."""
-        length = self.embedder.max_tokens - self.embedder.tokenizer.num_special_tokens_to_add(False)
-        if len(question.encode()) <= length:  # a token is at least a byte
-            return [question]
-        if len(question) > CHARACTERS_A_TOKEN * length * MAX_PIECES:  # whatever its tokens
-            raise ValueError(f"The question is too long: {len(question):,} characters. Ingest it and ask about it.")
-        offsets = _token_offsets(self.embedder, question)
-        if len(offsets) > length * MAX_PIECES:
-            raise ValueError(
-                f"The question is too long: {len(offsets):,} tokens, and at most {length * MAX_PIECES:,} are taken "
-                f"({MAX_PIECES} times what the embedder reads). Shorten it, or ingest it and ask about it."
-            )
-        if len(offsets) <= length:
-            return [question]
-        size = math.ceil(len(offsets) / math.ceil(len(offsets) / length))
-        return [
-            question[offsets[first][0] : offsets[min(first + size, len(offsets)) - 1][1]]
-            for first in range(0, len(offsets), size)
-        ]
 
     def _known(self, given: Sequence[str]) -> list[Candidate]:
         found = {candidate.passage.id: candidate for candidate in self.store.fetch([i for i in given if _is_id(i)])}
@@ -250,19 +221,6 @@ def _passed_over(candidates: Sequence[Candidate], rows: Embedding, choice: Choic
         )
         for index, cosines in zip(left, to_chosen, strict=True)
     )
-
-
-def _whole_tokenizer(embedder: Embedder) -> Tokenizer:
-    """The embedder's own, but for its truncation and padding."""
-    tokenizer = type(embedder.tokenizer).from_str(embedder.tokenizer.to_str())
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer
-
-
-def _token_offsets(embedder: Embedder, text: str) -> list[tuple[int, int]]:
-    """Characters of each token."""
-    return list(_whole_tokenizer(embedder).encode(text, add_special_tokens=False).offsets)
 
 
 def _is_id(text: str) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from sift_rag.errors import DocumentNotFound, NoEvidence
-from sift_rag.retriever import MAX_PIECES, Retriever
+from sift_rag.retriever import Retriever
 from sift_rag.selection import SelectorSettings, Stopping
+from sift_rag.targets import MAX_PIECES
 from sift_rag.types import Retrieval
 from tests.doubles import HashingEmbedder
 from tests.test_pool import filled

@@ -1,6 +1,7 @@
 """The options that commands share, each named once: flag, environment variable, help."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 
@@ -15,6 +16,9 @@ DEFAULT_LENGTHSCALE = 0.5
 DEFAULT_NOISE_VARIANCE = 5.0
 DEFAULT_CENTRING = 0.5
 DEFAULT_MAX_NEW_TOKENS = 512
+DEFAULT_RANK = 16
+DEFAULT_STEPS = 50
+DEFAULT_MIN_GAIN = 0.05
 
 Store = Annotated[
     str | None,
@@ -178,4 +182,45 @@ MaxNewTokens = Annotated[
         envvar="SIFT_RAG_MAX_NEW_TOKENS",
         help="Longest answer; the prompt gets the rest of the model's context.",
     ),
+]
+
+LearningRate = Annotated[
+    float | None,
+    typer.Option(
+        "--learning-rate",
+        metavar="F",
+        envvar="SIFT_RAG_LEARNING_RATE",
+        help="Of fine-tuning. Default: by the method and the size of the model.",
+    ),
+]
+Rank = Annotated[int, typer.Option("--rank", metavar="N", min=1, envvar="SIFT_RAG_RANK", help="Of LoRA's addition.")]
+Full = Annotated[bool, typer.Option("--full", help="Fine-tune all weights, not a low-rank addition (LoRA).")]
+
+Mode = Annotated[
+    Literal["context", "finetune", "both"],
+    typer.Option(
+        "--mode",
+        envvar="SIFT_RAG_MODE",
+        help="Answer with passages in the prompt, from a model fine-tuned on passages for this question, or with both.",
+    ),
+]
+Steps = Annotated[
+    int, typer.Option("--steps", metavar="N", min=1, envvar="SIFT_RAG_STEPS", help="Most steps of fine-tuning.")
+]
+TimeBudget = Annotated[
+    float | None,
+    typer.Option("--time-budget", metavar="SECONDS", envvar="SIFT_RAG_TIME_BUDGET", help="For the steps."),
+]
+MinGain = Annotated[
+    float,
+    typer.Option(
+        "--min-gain",
+        metavar="F",
+        envvar="SIFT_RAG_MIN_GAIN",
+        help="Do not fine-tune if the passages would explain less of the variance than this share.",
+    ),
+]
+SaveAdapter = Annotated[
+    Path | None,
+    typer.Option("--save-adapter", metavar="DIR", help="Keep what was learnt, as a PEFT adapter in a new folder."),
 ]

@@ -41,12 +41,16 @@ class TextScore:
         return self.bits / self.bytes
 
 
-def bits_per_byte(model: TrainableModel, text: str, *, context: str = "", stride: int | None = None) -> float:
+def bits_per_byte(
+    model: TrainableModel, text: str, *, context: str | Sequence[int] = "", stride: int | None = None
+) -> float:
     """``score_text(...).bits_per_byte``."""
     return score_text(model, text, context=context, stride=stride).bits_per_byte
 
 
-def score_text(model: TrainableModel, text: str, *, context: str = "", stride: int | None = None) -> TextScore:
+def score_text(
+    model: TrainableModel, text: str, *, context: str | Sequence[int] = "", stride: int | None = None
+) -> TextScore:
     """What a text costs, each token given all before it, every token counted once.
 
     The text's tokens are the same with any context, so scores with and without one can be compared. Before everything
@@ -59,7 +63,8 @@ def score_text(model: TrainableModel, text: str, *, context: str = "", stride: i
     Args:
         model: tuned or not.
         text: not empty.
-        context: what stands in the prompt before the text, separators included; read and not counted.
+        context: what stands in the prompt before the text, separators included; read and not counted. Or its tokens,
+            of a whole chat for example: then they begin the sequence, and no other token stands before them.
         stride: from 1 to the room that the context leaves; by default half of it. What a text costs falls a little
             with it, and the time for long texts grows.
 
@@ -73,14 +78,13 @@ def score_text(model: TrainableModel, text: str, *, context: str = "", stride: i
 
     if not text:
         raise ValueError("The text is empty: there are no bytes to score.")
-    tokens, before = encode_texts(model.tokenizer, [text, context])
-    start = _start_token(model)
-    prefix = [*([] if start is None else [start]), *before]
+    tokens, before = encode_texts(model.tokenizer, [text, context if isinstance(context, str) else ""])
+    prefix = [*start_tokens(model), *before] if isinstance(context, str) else list(context)
     room = model.context_length + 1 - len(prefix)  # the last token of a window is predicted and not read
     half = model.context_length // 2
     if room < min(len(tokens), half):
         raise ValueError(
-            f"The context has {len(before)} tokens and leaves {max(room, 0)} of {model.context_length} to a text of "
+            f"The context has {len(prefix)} tokens and leaves {max(room, 0)} of {model.context_length} to a text of "
             f"{len(tokens)}: shorten it by {min(len(tokens), half) - room} at least."
         )
     stride = max(1, room // 2) if stride is None else stride
@@ -142,6 +146,8 @@ def _answering(network: Module) -> Iterator[None]:
             module.training = True
 
 
-def _start_token(model: TrainableModel) -> int | None:
+def start_tokens(model: TrainableModel) -> list[int]:
+    """What stands before everything: the tokenizer's begin or, failing that, end token; nothing if it has neither."""
     tokenizer = model.tokenizer
-    return cast("int | None", tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id)
+    start = cast("int | None", tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id)
+    return [] if start is None else [start]

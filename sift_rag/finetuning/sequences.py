@@ -59,6 +59,11 @@ def training_sequences(
     return TrainingSequences(kept, len(passages) - len(kept))
 
 
+def can_teach(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[bool]:
+    """Whether a token of each text can be predicted from those before it: ``training_sequences`` skips the others."""
+    return [len(tokens) > 1 for tokens in encode_texts(tokenizer, texts)]
+
+
 def encode_texts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
     """Token ids of each text, without special tokens: neither added ones nor any that the text seems to name."""
     if not texts:

@@ -59,7 +59,7 @@ class LocalModel:
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Tokens of exactly what ``stream`` reads."""
-        return len(self._encode(messages))
+        return len(self.encode(messages))
 
     def stream(self, messages: Sequence[Message], *, max_new_tokens: int) -> Iterator[str]:
         """The answer, piece by piece. Closing the iterator stops the model.
@@ -73,7 +73,7 @@ class LocalModel:
         """
         if max_new_tokens < 1:
             raise ValueError(f"max_new_tokens is {max_new_tokens}: an answer needs at least 1.")
-        prompt = self._encode(messages)
+        prompt = self.encode(messages)
         room = self.context_length - len(prompt)
         if room < 1:
             raise ValueError(
@@ -93,7 +93,8 @@ class LocalModel:
         """See ``sift_rag.protocols.TrainableModel``."""
         return occupancy_of(self.network).changing(self.name)
 
-    def _encode(self, messages: Sequence[Message]) -> list[int]:
+    def encode(self, messages: Sequence[Message]) -> list[int]:
+        """Exactly the tokens that ``stream`` reads."""
         return encode_chat(self.tokenizer, messages, name=self.name)
 
 

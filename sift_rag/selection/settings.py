@@ -80,6 +80,15 @@ class SelectorSettings:
         if self.with_repeats and self.name not in REPEATING:
             raise ValueError(f"{self.name!r} cannot repeat a candidate: with_repeats is for {', '.join(REPEATING)}.")
 
+    @classmethod
+    def for_fine_tuning(cls, name: SelectorName = "sift") -> SelectorSettings:
+        """To choose what to train on: the paper's linear kernel, for which an embedding stands in for a gradient.
+
+        Repeats are steps of their own for methods that know them. The noise variance is measured: docs/log.md, "What to
+        train on".
+        """
+        return cls(name, kernel="linear", noise_variance=1.0, with_repeats=name in {"sift", "hull"})
+
     def select(
         self,
         targets: Any,

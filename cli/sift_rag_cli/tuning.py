@@ -1,0 +1,159 @@
+"""Fine-tuning for one question at the command line: what it learns from, how it goes, what it cost."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sift_rag.errors import ConfigurationError
+from sift_rag_cli.output import console, count_of, human_size, is_terminal, say, write
+from sift_rag_cli.retrievals import heading_path, locate, place_json
+
+if TYPE_CHECKING:
+    from sift_rag.finetuning import TuningResult, TuningStep
+    from sift_rag.protocols import LanguageModel
+    from sift_rag.retriever import Retriever
+    from sift_rag.selection import Stopping
+    from sift_rag.types import Retrieval
+
+TRAINING_CANDIDATES = 200
+"""Distinct candidates that the training passages are selected from (the paper's K)."""
+
+SHOWN = 5
+"""Passages that are named as learnt from."""
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What the options of fine-tuning say."""
+
+    steps: int
+    learning_rate: float | None
+    rank: int
+    full: bool
+    seconds: float | None
+    min_gain: float
+    save_adapter: Path | None
+
+    def select(self, retriever: Retriever, questions: Sequence[str], stopping: Stopping) -> Retrieval:
+        """What to train on, a passage a step, from what the retriever searches."""
+        from sift_rag.retriever import Retriever
+        from sift_rag.selection import SelectorSettings
+
+        chooser = Retriever(
+            retriever.embedder,
+            retriever.store,
+            selector=SelectorSettings.for_fine_tuning(),
+            candidate_limit=TRAINING_CANDIDATES,
+        )
+        return chooser.retrieve(questions, self.steps, stopping=replace(stopping, tokens=None))
+
+    @contextmanager
+    def applied(self, model: LanguageModel, training: Retrieval) -> Iterator[TuningResult | None]:
+        """Within, the model has learnt from the passages; None where they have too little to teach."""
+        from sift_rag.assembly import open_tuner
+        from sift_rag.finetuning import FineTuning
+
+        gain = predicted_gain(training)
+        if gain < self.min_gain:
+            say(
+                f"Not fine-tuned: the {count_of(len(training.hits), 'chosen passage')} would explain {gain:.1%} of the "
+                f"variance, and --min-gain asks for {self.min_gain:.1%}."
+            )
+            yield None
+            return
+        settings = FineTuning(
+            method="full" if self.full else "lora",
+            learning_rate=self.learning_rate,
+            rank=self.rank,
+            seconds=self.seconds,
+        )
+        texts = [hit.passage.text for hit in training.hits]
+        with open_tuner(model, settings).tuned(texts, on_step=_show_step) as result:
+            _end_steps()
+            say(_summary(result, len(set(texts)), gain))
+            if self.save_adapter is not None:
+                result.save_adapter(self.save_adapter)
+                say(f"Saved the adapter to {self.save_adapter}.")
+            yield result
+
+
+def tuning_for(mode: str, tuning: Tuning, *, runs_here: bool) -> Tuning | None:
+    """The tuning that a mode of answering asks for; None without any.
+
+    Raises:
+        ConfigurationError: the mode and the other options do not go together.
+    """
+    if mode != "context":
+        if not runs_here:
+            raise ConfigurationError(f"--mode {mode} needs a model that runs here: --model NAME or --model FOLDER.")
+        if tuning.full and tuning.save_adapter is not None:
+            raise ConfigurationError("--save-adapter goes without --full: full fine-tuning has no adapter to save.")
+        return tuning
+    if tuning.save_adapter is not None:
+        raise ConfigurationError("--save-adapter needs --mode finetune or both: otherwise there is nothing to save.")
+    return None
+
+
+def predicted_gain(training: Retrieval) -> float:
+    """Share of the prior variance that the passages explain."""
+    if not training.hits or not training.prior_variance > 0:
+        return 0.0
+    return 1.0 - training.hits[-1].posterior_variance / training.prior_variance
+
+
+def tuning_json(training: Retrieval, result: TuningResult | None) -> dict[str, object]:
+    """What was learnt from, and what it cost; ``steps`` 0 where nothing was."""
+    value: dict[str, object] = {
+        "predicted_gain": predicted_gain(training),
+        "stopped": training.stopped,
+        "passages": [place_json(hit.passage) for hit in training.hits],
+        "steps": 0 if result is None else result.steps,
+    }
+    if result is not None:
+        value |= {
+            "losses": list(result.losses),
+            "tokens": result.tokens,
+            "seconds": result.seconds,
+            "peak_bytes": result.peak_bytes,
+            "learning_rate": result.learning_rate,
+            "out_of_time": result.stopped,
+        }
+    return value
+
+
+def write_training_sources(training: Retrieval) -> None:
+    """The passages that were learnt from, those of most steps first."""
+    passages = {hit.passage.id: hit.passage for hit in training.hits}
+    times = Counter(hit.passage.id for hit in training.hits)
+    write("\nLearnt from")
+    for identifier, steps in times.most_common(SHOWN):
+        write(
+            f"{count_of(steps, 'step')}  {locate(passages[identifier])}  {heading_path(passages[identifier])}".rstrip()
+        )
+    if len(times) > SHOWN:
+        write(f"... and {count_of(len(times) - SHOWN, 'more passage')}")
+
+
+def _summary(result: TuningResult, distinct: int, gain: float) -> str:
+    line = (
+        f"Fine-tuned: {count_of(result.steps, 'step')} on {count_of(distinct, 'passage')}, {result.tokens:,} tokens, "
+        f"{result.seconds:.1f} s, {human_size(result.peak_bytes)}; loss {result.losses[0]:.2f} to "
+        f"{result.losses[-1]:.2f}; predicted gain {gain:.0%} of the variance"
+    )
+    return f"{line}; out of time" if result.stopped else line
+
+
+def _show_step(step: TuningStep) -> None:
+    if is_terminal(sys.stderr):
+        console(stderr=True).print(f"  step {step.number} of {step.total}, loss {step.loss:.2f}   ", end="\r")
+
+
+def _end_steps() -> None:
+    if is_terminal(sys.stderr):
+        console(stderr=True).print(" " * 40, end="\r")

@@ -1,0 +1,85 @@
+"""What stands before the text that is scored: selected passages, as many as the model's window takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from sift_rag.errors import ModelUnsuitable
+from sift_rag.evaluation.tasks import Task
+from sift_rag.finetuning.scoring import start_tokens
+from sift_rag.finetuning.sequences import encode_texts
+from sift_rag.models.local import LocalModel
+from sift_rag.protocols import Message
+
+SEPARATOR = "\n\n"
+ANSWER_TOKENS = 48
+INSTRUCTIONS = "Answer the question with a name, a number or a few words, and nothing else."
+
+
+@dataclass(frozen=True)
+class Context:
+    """The tokens before the text, and how many passages are in them."""
+
+    tokens: tuple[int, ...]
+    passages: int
+
+
+@dataclass(frozen=True)
+class ContextBuilder:
+    """Puts passages before one task. What does not fit is left out from the end of the order."""
+
+    model: LocalModel
+    task: Task
+
+    @property
+    def scored_text(self) -> str:
+        """The task's text as it follows the context."""
+        plain_chat = self.task.question is not None and not self.model.tokenizer.chat_template
+        return f" {self.task.text}" if plain_chat else self.task.text
+
+    @cached_property
+    def limit(self) -> int:
+        """Tokens that may stand before the text: the window also holds the text, or of a long one half a window."""
+        window, (text,) = self.model.context_length, encode_texts(self.model.tokenizer, [self.scored_text])
+        kept = max(len(text), ANSWER_TOKENS) if self.task.question is not None else len(text)
+        return window - min(kept, window // 2)
+
+    def build(self, passages: Sequence[str]) -> Context:
+        """For a text: passages before it, the first chosen nearest to it. For a question: a chat that quotes them.
+
+        Raises:
+            ModelUnsuitable: not even the question fits.
+        """
+        if self.task.question is None:
+            return self._before_text(passages)
+        tokens: tuple[int, ...] = ()
+        for count in range(len(passages), -1, -1):
+            tokens = tuple(self.model.encode(self.messages(passages[:count])))
+            if len(tokens) <= self.limit:
+                return Context(tokens, count)
+        raise ModelUnsuitable(
+            f"The question of {self.task.id!r} has {len(tokens)} tokens, and {self.model.name!r} has room for "
+            f"{self.limit} before the answer: shorten it, or choose a model with a longer window."
+        )
+
+    def messages(self, passages: Sequence[str]) -> list[Message]:
+        """The chat of a question."""
+        quoted = [f"[{number}] {text.strip()}" for number, text in enumerate(passages, start=1)]
+        parts = [*(["Passages:", *quoted] if quoted else []), f"Question: {self.task.question}"]
+        return [Message("system", INSTRUCTIONS), Message("user", SEPARATOR.join(parts))]
+
+    def _before_text(self, passages: Sequence[str]) -> Context:
+        start = start_tokens(self.model)
+        if not passages:
+            return Context(tuple(start), 0)
+        *encoded, separator = encode_texts(self.model.tokenizer, [*passages, SEPARATOR])
+        taken: list[list[int]] = []
+        room = self.limit - len(start)
+        for tokens in encoded:
+            room -= len(tokens) + len(separator)
+            if room < 0:
+                break
+            taken.append([*tokens, *separator])
+        return Context((*start, *(token for tokens in reversed(taken) for token in tokens)), len(taken))

@@ -1,0 +1,94 @@
+"""Outcomes on disk, a line each, so that a run that was killed goes on where it was."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from sift_rag.errors import ConfigurationError
+from sift_rag.evaluation.comparison import Answered, Comparison, Example, Measurement, Outcome
+from sift_rag.evaluation.tasks import Task
+from sift_rag.types import Document
+
+VERSION = 1
+
+
+def fingerprint(
+    tasks: Sequence[Task], comparison: Comparison, *, model: str, collection: str, passages: int, revisions: str = ""
+) -> str:
+    """Of what an outcome depends on: another model, collection, setting or task is another comparison.
+
+    Args:
+        tasks: in order.
+        comparison: what is compared.
+        model: its name or folder; that the weights there are the same is not checked.
+        collection: its name.
+        passages: how many it holds.
+        revisions: see ``revisions_of``.
+    """
+    facts = [VERSION, model, collection, passages, revisions, asdict(comparison), [asdict(task) for task in tasks]]
+    return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=8).hexdigest()
+
+
+def revisions_of(documents: Iterable[Document]) -> str:
+    """One hash of the contents of a collection, from its records."""
+    digest = hashlib.blake2b(digest_size=8)
+    for document in documents:
+        digest.update(f"{document.source}\0{document.revision}\n".encode())
+    return digest.hexdigest()
+
+
+class Journal:
+    """One file. A line that was cut off while it was written is not there."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self) -> list[Outcome]:
+        """What was measured, in order; nothing where there is no file."""
+        if not self.path.exists():
+            return []
+        outcomes = []
+        for line in self.path.read_bytes().split(b"\n")[:-1]:
+            try:
+                outcomes.append(_outcome(json.loads(line)))
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise ConfigurationError(
+                    f"The journal {str(self.path)!r} is damaged: {error}. Run again without --resume."
+                ) from error
+        return outcomes
+
+    def start(self, outcomes: Sequence[Outcome] = ()) -> None:
+        """An empty journal, or one that holds what is kept of an earlier run."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = self.path.with_suffix(".new")
+        fresh.write_bytes(b"".join(_line(outcome) for outcome in outcomes))
+        fresh.replace(self.path)
+
+    def add(self, outcome: Outcome) -> None:
+        """One more, on disk when this returns."""
+        with self.path.open("ab") as file:
+            file.write(_line(outcome))
+
+
+def _line(outcome: Outcome) -> bytes:
+    return json.dumps(asdict(outcome)).encode() + b"\n"
+
+
+def _outcome(value: dict[str, Any]) -> Outcome:
+    return Outcome(
+        task=Task(**value["task"]),
+        base=_measurement(value["base"]),
+        measurements=tuple(_measurement(one) for one in value["measurements"]),
+        left_out=value["left_out"],
+        examples={name: tuple(Example(**one) for one in ones) for name, ones in value["examples"].items()},
+    )
+
+
+def _measurement(value: dict[str, Any]) -> Measurement:
+    answered = value["answered"]
+    return Measurement(**{**value, "answered": None if answered is None else Answered(**answered)})

@@ -1,0 +1,193 @@
+"""The figures of a report, as SVG that stands in a page. The one module that talks to matplotlib."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Callable, Sequence
+from functools import wraps
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, ParamSpec
+
+from sift_rag.errors import MissingExtra
+from sift_rag.evaluation.comparison import Outcome
+from sift_rag.evaluation.summary import ALL, Row
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+ARM_NAMES = {"context": "in the context", "finetune": "fine-tuned", "both": "both"}
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito: told apart by everyone
+MARKERS = ("o", "s", "^", "D", "v", "P")
+_NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+_STYLE: Any = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "sift-rag",
+    "font.family": "sans-serif",
+    "font.size": 11,
+    "text.parse_math": False,  # a group may be called "$"
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e3e3e3",
+    "axes.axisbelow": True,
+}
+
+
+def require_matplotlib() -> None:
+    """Raise ``MissingExtra`` if it is not installed: before the work, not after it."""
+    if find_spec("matplotlib") is None:
+        raise MissingExtra("matplotlib", "report")
+
+
+P = ParamSpec("P")
+
+
+def _styled(draw: Callable[P, Figure]) -> Callable[P, str]:
+    """The figure that it draws, as SVG in the style of the page."""
+
+    @wraps(draw)
+    def drawn(*arguments: P.args, **keywords: P.kwargs) -> str:
+        require_matplotlib()
+        from matplotlib import rc_context
+
+        file = io.StringIO()
+        with rc_context(_STYLE), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing")  # text stays text, and browsers have fonts
+            draw(*arguments, **keywords).savefig(file, format="svg", transparent=True, metadata=_NO_METADATA)
+        text = file.getvalue()
+        return text[text.index("<svg") :]
+
+    return drawn
+
+
+@_styled
+def over_k(rows: Sequence[Row], arm: str) -> Figure:
+    """Per cent of the base's bits over k, a line a selector; bars are standard errors. All arms on one scale."""
+    everything = [row for row in rows if row.group == ALL]
+    figure = _figure(4.8, 4.0)
+    axes = figure.subplots()
+    for number, selector in enumerate(sorted({row.selector for row in everything})):
+        line = sorted((row for row in everything if (row.arm, row.selector) == (arm, selector)), key=lambda row: row.k)
+        if line:
+            axes.errorbar(
+                [row.k for row in line],
+                [row.percent_of_base for row in line],
+                [row.standard_error for row in line],
+                label=selector,
+                color=COLOURS[number % len(COLOURS)],
+                marker=MARKERS[number % len(MARKERS)],
+                capsize=2,
+            )
+    ks = sorted({row.k for row in everything})
+    axes.set_xscale("log")
+    axes.set_xticks(ks, [str(k) for k in ks], minor=False)
+    axes.minorticks_off()
+    axes.set_ylim(
+        min(row.percent_of_base - row.standard_error for row in everything) - 1.5,
+        max(100.0, *(row.percent_of_base + row.standard_error for row in everything)) + 1.5,
+    )
+    axes.axhline(100, color="#888888", linewidth=1, linestyle=":")
+    axes.set_title(ARM_NAMES[arm], loc="left", fontsize=12)
+    axes.set_xlabel("k")
+    axes.set_ylabel("% of the base's bits per byte")
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
+    return figure
+
+
+@_styled
+def by_group(best: Sequence[tuple[str, Sequence[Row]]]) -> Figure:
+    """The best row of each arm, group by group."""
+    arms = [arm for arm in ARM_NAMES if any(row.arm == arm for _, rows in best for row in rows)]
+    figure = _figure(7.2, 1.2 + 0.18 * (len(arms) + 1) * len(best))
+    axes = figure.subplots()
+    height = 0.8 / max(1, len(arms))
+    for place, (_, rows) in enumerate(best):
+        for number, arm in enumerate(arms):
+            for row in (row for row in rows if row.arm == arm):
+                axes.barh(
+                    place + (number - (len(arms) - 1) / 2) * height,
+                    row.percent_of_base,
+                    0.9 * height,
+                    xerr=row.standard_error,
+                    color=COLOURS[number],
+                    label=ARM_NAMES[arm] if place == 0 else None,
+                    ecolor="#444444",
+                    capsize=2,
+                )
+    axes.set_yticks(range(len(best)), [_short(group) for group, _ in best])
+    axes.invert_yaxis()
+    axes.grid(visible=False, axis="y")
+    axes.axvline(100, color="#888888", linewidth=1, linestyle=":")
+    axes.set_xlabel("% of the base's bits per byte (lower is better)")
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
+    return figure
+
+
+@_styled
+def predicted_and_realised(outcomes: Sequence[Outcome], arm: str, selector: str, k: int) -> Figure:
+    """A point a task: the share of variance explained, and the share of bits saved."""
+    figure = _figure(7.2, 4.0)
+    axes = figure.subplots()
+    for number, group in enumerate(dict.fromkeys(outcome.task.group for outcome in outcomes)):
+        points = [
+            (100 * (one.predicted or 0.0), 100 * (1 - one.bits_per_byte / outcome.base.bits_per_byte))
+            for outcome in outcomes
+            if outcome.task.group == group
+            for one in outcome.measurements
+            if (one.arm, one.selector, one.k) == (arm, selector, k)
+        ]
+        axes.scatter(
+            [x for x, _ in points],
+            [y for _, y in points],
+            s=26,
+            color=COLOURS[number % len(COLOURS)],
+            marker=MARKERS[number % len(MARKERS)],
+            label=_short(group),
+            alpha=0.8,
+        )
+    axes.axhline(0, color="#888888", linewidth=1, linestyle=":")
+    axes.set_xlabel("predicted: % of the variance explained")
+    axes.set_ylabel("realised: % of bits saved")
+    figure.legend(loc="outside lower center", ncols=4, frameon=False)
+    return figure
+
+
+@_styled
+def gain_and_cost(rows: Sequence[Row]) -> Figure:
+    """A point a row: what it costs, and what it saves."""
+    rows = [row for row in rows if row.group == ALL]
+    figure = _figure(7.2, 4.0)
+    axes = figure.subplots()
+    arms = [arm for arm in ARM_NAMES if any(row.arm == arm for row in rows)]
+    selectors = sorted({row.selector for row in rows})
+    for number, arm in enumerate(arms):
+        for place, selector in enumerate(selectors):
+            line = sorted((row for row in rows if (row.arm, row.selector) == (arm, selector)), key=lambda row: row.k)
+            axes.plot(
+                [row.seconds_per_task for row in line],
+                [100 - row.percent_of_base for row in line],
+                color=COLOURS[number],
+                marker=MARKERS[place % len(MARKERS)],
+                linewidth=0.8,
+                label=f"{ARM_NAMES[arm]}, {selector}" if line else None,
+            )
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("")
+    axes.axhline(0, color="#888888", linewidth=1, linestyle=":")
+    axes.set_xlabel("seconds a task")
+    axes.set_ylabel("% of bits saved")
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    return figure
+
+
+def _figure(width: float, height: float) -> Figure:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _short(name: str, length: int = 28) -> str:
+    name = f" {name}" if name.startswith("_") else name  # matplotlib hides such labels
+    return name if len(name) <= length else f"{name[: length - 1]}…"

@@ -1,0 +1,128 @@
+"""What a comparison is made on: texts to predict, or questions with reference answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sift_rag.corpus.documents import read_document
+from sift_rag.corpus.files import FoundFile, find_files
+from sift_rag.corpus.text import without_surrogates
+from sift_rag.errors import ConfigurationError, UnreadableDocument
+
+ROWS = ".jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One prompt of a comparison."""
+
+    id: str
+    """Different for each of a run."""
+    group: str
+    """A domain, a folder, a file type: each has rows of its own in the result."""
+    text: str
+    """What the model has to predict: a text, or the reference answer to ``question``. Not blank."""
+    question: str | None = None
+
+
+def read_texts(path: Path) -> list[Task]:
+    """Each file of a folder is a text; so is each line of a JSONL file, its field ``text``.
+
+    A file's group is the folder that it stands in, below ``path``; for files in ``path`` itself their suffix. A line
+    may name its ``group`` and its ``id``.
+
+    Raises:
+        ConfigurationError: there is none, or a line is no object with a text.
+        UnreadableDocument: ``path`` is a file that cannot become text. Such files in a folder are passed over.
+    """
+    return _unique([Task(id=name, group=group, text=text) for name, group, text in _texts(path)], path)
+
+
+def read_questions(path: Path) -> list[Task]:
+    """Each line of a JSONL file: an object with ``question`` and ``answer``, maybe ``group`` and ``id``.
+
+    Raises:
+        ConfigurationError: there is none, or a line is no such object.
+    """
+    return _unique(
+        [
+            Task(
+                id=str(row.get("id") or f"{path.name}:{number}"),
+                group=str(row.get("group") or "questions"),
+                text=_field(row, "answer", path, number),
+                question=_field(row, "question", path, number),
+            )
+            for number, row in _rows(path)
+        ],
+        path,
+    )
+
+
+def _texts(path: Path) -> Iterator[tuple[str, str, str]]:
+    if path.is_file() and path.suffix == ROWS:
+        for number, row in _rows(path):
+            text = _field(row, "text", path, number)
+            yield str(row.get("id") or f"{path.name}:{number}"), str(row.get("group") or path.stem), text
+        return
+    if not path.exists():
+        raise ConfigurationError(f"There is no {str(path)!r}: give a file of texts or a folder of them.")
+    if path.is_file():
+        yield path.name, path.suffix or path.name, _text(path)
+        return
+    for found in find_files(path):
+        if not isinstance(found, FoundFile):
+            continue
+        try:
+            text = _text(found.path)
+        except UnreadableDocument:
+            continue
+        if text.strip():
+            name = found.source.partition("/")[2]  # without the folder's own
+            folder, below, _ = name.partition("/")
+            yield name, folder if below else found.path.suffix or "texts", text
+
+
+def _text(file: Path) -> str:
+    return "\n".join(part.text for part in read_document(file).parts)
+
+
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")  # splitlines() would split at U+2028, too
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{str(path)!r} cannot be read as lines of JSON: {error}.") from error
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise ConfigurationError(f"{path}:{number} is not JSON: {error}.") from error
+        if not isinstance(row, dict):
+            raise ConfigurationError(f"{path}:{number} is {type(row).__name__}: a JSON object was expected.")
+        yield (
+            number,
+            {name: without_surrogates(value) if isinstance(value, str) else value for name, value in row.items()},
+        )
+
+
+def _field(row: dict[str, Any], name: str, path: Path, number: int) -> str:
+    value = row.get(name)
+    if not isinstance(value, str) or not value.strip():
+        raise ConfigurationError(f"{path}:{number} has no {name!r}: a text that is not blank was expected.")
+    return value
+
+
+def _unique(tasks: Sequence[Task], path: Path) -> list[Task]:
+    if not tasks:
+        raise ConfigurationError(f"{str(path)!r} holds nothing to compare on: a text or a question was expected.")
+    seen: set[str] = set()
+    for task in tasks:
+        if task.id in seen:
+            raise ConfigurationError(f"{str(path)!r} has the id {task.id!r} twice: give each line its own.")
+        seen.add(task.id)
+    return list(tasks)

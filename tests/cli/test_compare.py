@@ -1,0 +1,249 @@
+"""``sift-rag compare`` with the small local model."""
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Run
+
+MODEL = Path(__file__).parent.parent / "data" / "stdlib-lm"
+QUICK = ("--model", str(MODEL), "-k", "1,2")
+TIMES = {"seconds_per_prompt", "base_seconds_per_prompt", "verdict"}
+
+
+@pytest.fixture
+def texts(elsewhere: Path) -> Path:
+    path = elsewhere / "texts.jsonl"
+    rows = [
+        {"text": "Receipts of a flight are handed in within thirty days.", "group": "travel"},
+        {"text": "A laptop that is broken goes to the help desk.", "group": "machines"},
+        {"text": "Taxis are paid only with a reason.", "group": "travel"},
+    ]
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def questions(elsewhere: Path) -> Path:
+    path = elsewhere / "questions.jsonl"
+    path.write_text('{"question": "Where does a broken laptop go?", "answer": "room 12"}\n', encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def journals(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_STATE_HOME", str(elsewhere / "state"))
+    return elsewhere / "state" / "sift-rag" / "comparisons"
+
+
+@pytest.fixture(autouse=True)
+def own_state(journals: Path) -> Iterator[None]:
+    """No journal of a run of these tests stands in the user's folder."""
+    return iter([None])
+
+
+def without_times(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: without_times(inner) for key, inner in value.items() if key not in TIMES}
+    return [without_times(inner) for inner in value] if isinstance(value, list) else value
+
+
+def test_the_json_has_the_model_a_row_for_each_setting_and_the_verdict(ask_store: Run, texts: Path) -> None:
+    arms = ("--arms", "context,finetune,both", "--selectors", "nearest,repeated-nearest,sift")
+    result = ask_store("compare", "--texts", str(texts), *QUICK, *arms, "--json")
+    assert (result.exit_code, result.stderr) == (0, "")
+    value = json.loads(result.stdout)
+    assert (value["model"], value["protocol"], value["prompts"]) == (str(MODEL), "texts", 3)
+    assert value["base_bits_per_byte"] > 0
+    assert value["context_window"] > 0
+    assert value["verdict"].endswith("Only 3 tasks: more would tell more.")
+    rows = value["rows"]
+    assert [row["prompts"] for row in rows if row["arm"] == "finetune" and row["k"] == 2] == [3] * 3 + [2] * 3 + [1] * 3
+    assert {row["group"] for row in rows} == {"all", "travel", "machines"}
+    assert len(rows) == 3 * 2 * (2 + 3 + 2)
+    for row in rows:
+        assert {"arm", "selector", "k", "percent_of_base", "standard_error", "seconds_per_prompt"} < set(row)
+        assert row["difference_low"] <= row["percent_of_base"] - 100 <= row["difference_high"]
+        assert row["tokens_per_prompt"] > 0
+        assert (row["passages_in_context"] > 0) is (row["arm"] != "finetune")
+        assert (row["f1"], row["exact_match"], row["answer_in_passages"]) == (None, None, None)
+    assert {(one["arm"], one["k"]) for one in value["predictions"]} == {("context", 2), ("finetune", 2), ("both", 2)}
+
+
+def test_a_pipe_gets_the_rows_and_the_verdict_is_talk(ask_store: Run, texts: Path) -> None:
+    result = ask_store("compare", "--texts", str(texts), *QUICK, "--selectors", "sift")
+    assert result.exit_code == 0, result.stderr
+    rows = [line.split("\t") for line in result.stdout.splitlines()]
+    assert len(rows) == 3 * 2 * 2
+    assert [row[0] for row in rows] == ["all"] * 4 + ["travel"] * 4 + ["machines"] * 4
+    shares = [float(row[4]) for row in rows[:4]]
+    assert shares == sorted(shares)
+    assert result.stderr.splitlines()[-1].startswith("Fine-tuning (sift, k = ")
+
+
+def test_the_csv_holds_the_rows_of_the_json(ask_store: Run, texts: Path, elsewhere: Path) -> None:
+    table = elsewhere / "rows.csv"
+    result = ask_store("compare", "--texts", str(texts), *QUICK, "--json", "--csv", str(table))
+    rows = json.loads(result.stdout)["rows"]
+    with table.open(encoding="utf-8", newline="") as file:
+        written = list(csv.DictReader(file))
+    assert written == [{key: "" if value is None else str(value) for key, value in row.items()} for row in rows]
+
+
+def test_the_report_is_a_page_with_the_verdict(ask_store: Run, texts: Path, elsewhere: Path) -> None:
+    page = elsewhere / "page.html"
+    result = ask_store("compare", "--texts", str(texts), *QUICK, "--selectors", "sift", "--json", "--report", str(page))
+    assert result.exit_code == 0, result.stderr
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith("<!doctype html>")
+    assert json.loads(result.stdout)["verdict"] in text
+    assert "library/" in text
+
+
+def test_questions_are_answered_and_the_answers_judged(ask_store: Run, questions: Path) -> None:
+    options = ("--model", str(MODEL), "-k", "2", "--selectors", "sift", "--json")
+    result = ask_store("compare", "--questions", str(questions), *options)
+    assert result.exit_code == 0, result.stderr
+    value = json.loads(result.stdout)
+    assert (value["protocol"], value["prompts"]) == ("questions", 1)
+    assert value["base_exact_match"] == 0.0
+    assert value["base_f1"] is not None
+    assert [(row["arm"], row["answer_in_passages"]) for row in value["rows"]] == [("context", 1.0), ("finetune", 1.0)]
+
+
+def test_a_folder_of_texts_and_a_limit_that_takes_them_evenly(ask_store: Run, elsewhere: Path) -> None:
+    for number in range(6):
+        (elsewhere / "texts" / f"g{number // 2}").mkdir(parents=True, exist_ok=True)
+        (elsewhere / "texts" / f"g{number // 2}" / f"{number}.md").write_text(f"Text {number}.", encoding="utf-8")
+    options = ("--model", str(MODEL), "-k", "1", "--arms", "context", "--selectors", "nearest", "--json")
+    result = ask_store("compare", "--texts", "texts", *options, "--limit", "3")
+    assert result.exit_code == 0, result.stderr
+    value = json.loads(result.stdout)
+    assert value["prompts"] == 3
+    assert {row["group"] for row in value["rows"]} == {"all", "g0", "g1", "g2"}
+    assert json.loads(ask_store("compare", "--texts", "texts", *options, "--limit", "9").stdout)["prompts"] == 6
+
+
+def test_what_stands_in_the_collection_itself_is_left_out_and_counted(
+    ask_store: Run, library: Path, elsewhere: Path
+) -> None:
+    options = ("--model", str(MODEL), "-k", "1", "--arms", "context", "--selectors", "nearest")
+    result = ask_store("compare", "--texts", str(library / "laptops.md"), *options)
+    assert result.exit_code == 0, result.stderr
+    assert "1 candidate left out: the text itself, or a part of it." in result.stderr
+
+
+def test_a_run_that_was_killed_goes_on_and_gives_the_same(ask_store: Run, texts: Path, journals: Path) -> None:
+    command = ("compare", "--texts", str(texts), *QUICK, "--json")
+    whole = ask_store(*command)
+    (journal,) = journals.iterdir()
+    lines = journal.read_bytes().splitlines(keepends=True)
+    assert len(lines) == 3
+    journal.write_bytes(lines[0] + lines[1][:100])  # killed while the second was written
+    rest = ask_store(*command, "--resume")
+    assert rest.stderr == "1 task measured before; 2 left.\n"
+    assert without_times(json.loads(rest.stdout)) == without_times(json.loads(whole.stdout))
+    assert journal.read_bytes().splitlines(keepends=True)[0] == lines[0]
+    again = ask_store(*command, "--resume")
+    assert again.stderr == "3 tasks measured before; 0 left.\n"
+    assert json.loads(again.stdout) == json.loads(rest.stdout)  # the times too: nothing was measured
+    afresh = ask_store(*command)
+    assert afresh.stderr == ""
+    assert without_times(json.loads(afresh.stdout)) == without_times(json.loads(whole.stdout))
+
+
+def test_another_comparison_is_not_resumed(ask_store: Run, texts: Path, journals: Path) -> None:
+    command = ("compare", "--texts", str(texts), "--model", str(MODEL), "--arms", "context", "--json", "--resume")
+    assert ask_store(*command, "-k", "1").exit_code == 0
+    result = ask_store(*command, "-k", "2")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert len(list(journals.iterdir())) == 2
+
+
+def test_a_collection_that_changed_is_not_resumed(run: Run, texts: Path, elsewhere: Path) -> None:
+    note = elsewhere / "notes" / "note.md"
+    note.parent.mkdir()
+    arms = ("--arms", "context", "-k", "1", "--json", "--resume")
+    for content in ("Receipts go to the office.", "Receipts go to the cellar."):
+        note.write_text(content, encoding="utf-8")
+        assert run("ingest", "notes", "--store", "store").exit_code == 0
+        result = run("compare", "--texts", str(texts), "--model", str(MODEL), *arms, "--store", "store")
+        assert (result.exit_code, result.stderr) == (0, "")
+
+
+def test_a_damaged_journal_says_how_to_go_on(ask_store: Run, texts: Path, journals: Path) -> None:
+    command = ("compare", "--texts", str(texts), "--model", str(MODEL), "--arms", "context", "-k", "1")
+    ask_store(*command)
+    (journal,) = journals.iterdir()
+    journal.write_bytes(b"{}\n")
+    result = ask_store(*command, "--resume")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "is damaged" in result.stderr
+    assert "Run again without --resume." in result.stderr
+    assert ask_store(*command).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("--model", "m"), 2, "either --texts PATH or --questions FILE"),
+        (("--texts", "texts.jsonl", "--questions", "texts.jsonl", "--model", "m"), 2, "either --texts PATH or"),
+        (("--texts", "texts.jsonl"), 2, "needs a model in this process: --model NAME"),
+        (("--texts", "nowhere", "--model", "m"), 2, "There is no 'nowhere'"),
+        (("--questions", "texts.jsonl", "--model", "m"), 2, "texts.jsonl:1 has no 'answer'"),
+        (("--texts", "texts.jsonl", "--model", "m", "--arms", "context,base"), 2, "arms is base: give some of context"),
+        (("--texts", "texts.jsonl", "--model", "m", "--arms", ","), 2, "arms is empty"),
+        (("--texts", "texts.jsonl", "--model", "m", "--selectors", "sift,dpp"), 2, "selectors is dpp: give some of"),
+        (("--texts", "texts.jsonl", "--model", "m", "-k", "5,x"), 2, "-k is '5,x': whole numbers"),
+        (("--texts", "texts.jsonl", "--model", "m", "-k", "0,5"), 2, "each at least 1"),
+        (("--texts", "texts.jsonl", "--model", "m", "-k", ""), 2, "at least one number"),
+        (("--texts", "texts.jsonl", "--model", "m", "--learning-rate", "-1"), 2, "learning_rate is -1.0"),
+        (("--texts", "texts.jsonl", "--model", "m", "--limit", "0"), 2, "--limit"),
+        (
+            ("--texts", "texts.jsonl", "--model", "m", "--report", "no/r.html"),
+            2,
+            "There is no folder 'no' to write r.h",
+        ),
+        (("--texts", "texts.jsonl", "--model", "m", "--csv", "no/r.csv"), 2, "There is no folder 'no' to write r.csv"),
+        (("--texts", "texts.jsonl", "--model", "m", "--base-url", "u"), 2, "No such option: --base-url"),
+        (("--texts", "texts.jsonl", "--model", "m", "--collection", "none"), 5, "none"),
+        (("--texts", "texts.jsonl", "--model", "./no-model"), 4, "no-model"),
+        (
+            ("--texts", "texts.jsonl", "--model", "m", "--arms", "context", "--selectors", "repeated-nearest"),
+            2,
+            "repeated-nearest is for fine-tuning only",
+        ),
+    ],
+)
+def test_what_cannot_be_compared_is_said_in_one_line(
+    ask_store: Run, texts: Path, arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    result = ask_store("compare", *arguments)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_missing_extra_is_named_before_the_work(
+    ask_store: Run, texts: Path, journals: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sift_rag.evaluation.plots.find_spec", lambda name: None)
+    result = ask_store("compare", "--texts", str(texts), *QUICK, "--report", "page.html")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "pip install 'sift-rag[report]'" in result.stderr
+    assert not journals.exists()
+
+
+def test_a_file_that_cannot_be_written_is_said_after_the_rows_are_kept(
+    ask_store: Run, texts: Path, elsewhere: Path
+) -> None:
+    (elsewhere / "folder").mkdir()
+    options = ("--model", str(MODEL), "--arms", "context", "-k", "1")
+    for option in ("--csv", "--report"):
+        result = ask_store("compare", "--texts", str(texts), *options, option, "folder")
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "cannot be written to 'folder': Is a directory" in result.stderr
