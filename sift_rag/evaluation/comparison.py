@@ -40,6 +40,9 @@ ARMS: tuple[Arm, ...] = ("context", "finetune", "both")
 LONGEST_TEXT = 64
 """A text is searched with at most so many times what the embedder reads; more is refused, not cut."""
 
+OVERLAP = 60
+"""Characters that a passage and a text must share at their ends to count as neighbours in one document."""
+
 EXAMPLES = 3
 """Passages of a selection that an outcome shows."""
 
@@ -320,7 +323,13 @@ def _examples(candidates: Sequence[Candidate], order: GreedySelection) -> tuple[
 
 
 def _holds(text: str, candidate: Candidate) -> bool:
-    """Whether one of the two is a part of the other, but for white space."""
+    """Whether a passage is the text or a part of it, holds it, or runs on over one of its ends; white space apart."""
     whole = " ".join(text.split())
-    texts = (candidate.passage, *candidate.copies)
-    return any((part := " ".join(passage.text.split())) in whole or whole in part for passage in texts)
+    parts = (" ".join(passage.text.split()) for passage in (candidate.passage, *candidate.copies))
+    return any(part in whole or whole in part or _continues(part, whole) or _continues(whole, part) for part in parts)
+
+
+def _continues(first: str, second: str) -> bool:
+    """Whether ``second`` begins with what ``first`` ends with, ``OVERLAP`` characters or more."""
+    at = second.find(first[-OVERLAP:])
+    return len(first) >= OVERLAP and at >= 0 and first.endswith(second[: at + OVERLAP])

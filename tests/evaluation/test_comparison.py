@@ -7,11 +7,12 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
+import numpy as np
 import pytest
 
 from sift_rag.errors import ModelUnsuitable, TrainingFailed
 from sift_rag.evaluation import Comparison, Outcome, Task, compare
-from sift_rag.evaluation.comparison import Measurement
+from sift_rag.evaluation.comparison import Measurement, _holds
 from sift_rag.evaluation.contexts import ANSWER_TOKENS, ContextBuilder
 from sift_rag.evaluation.metrics import exact_match, token_f1
 from sift_rag.evaluation.orders import order_for_context, order_for_weights
@@ -20,6 +21,7 @@ from sift_rag.models.local import LocalModel
 from sift_rag.pool import distinct_candidates
 from sift_rag.selection import SelectorSettings
 from sift_rag.stores.memory import MemoryStore
+from sift_rag.types import Candidate, Passage, Span
 from tests.doubles import HashingEmbedder
 from tests.evaluation.conftest import PASSAGES, TEXT, tiny_model
 from tests.finetuning.states import state_of
@@ -338,3 +340,30 @@ def test_a_question_without_room_is_named(tokenizer: Any, store: MemoryStore, em
 def test_what_cannot_be_compared_is_refused(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Comparison(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("passage", "is_left_out"),
+    [
+        ("{text}", True),
+        ("{middle}", True),
+        ("before it {text} after it", True),
+        ("a sentence that comes before. {start}", True),
+        ("{end} A sentence that comes after.", True),
+        ("{end}", True),
+        ("a sentence before. {short} and another one", False),
+        ("{middle} But it goes on otherwise, as a version of the text does.", False),
+    ],
+)
+def test_what_stands_around_the_text_in_its_own_document_is_left_out(passage: str, is_left_out: bool) -> None:
+    words = [f"word{number}" for number in range(60)]
+    text = " ".join(words)
+    parts = {
+        "text": text,
+        "middle": " ".join(words[20:40]),
+        "start": " ".join(words[:20]),
+        "end": "\n".join(words[40:]),
+        "short": " ".join(words[:5]),
+    }
+    candidate = Candidate(Passage("id", passage.format(**parts), "a.txt", Span(0, 1)), 0.5, np.ones(1, np.float32))
+    assert _holds(text, candidate) is is_left_out
