@@ -117,13 +117,20 @@ def main() -> None:
         options.json.write_text(json.dumps(sizes, indent=1) + "\n", encoding="utf-8")
 
 
-def open_domains(folder: Path, *, passages: int = PASSAGES, tokenizer: Tokenizer | None = None) -> dict[str, Domain]:
-    """Every domain of which the data are there, by name, those of ``REPORTING`` first.
+def open_domains(
+    folder: Path,
+    *,
+    names: Sequence[str] = (*REPORTING, *CHOOSING),
+    passages: int = PASSAGES,
+    tokenizer: Tokenizer | None = None,
+) -> dict[str, Domain]:
+    """Those of the domains named of which the data are there, in that order.
 
     The prompts do not depend on ``passages``. A small folder gives fewer passages or prompts than asked for.
 
     Args:
         folder: holds one folder a collection; see the module's docstring.
+        names: of ``REPORTING`` and ``CHOOSING``.
         passages: the most in each memory, of documents drawn at random.
         tokenizer: counts the tokens of passages; by default the default embedder's.
     """
@@ -134,12 +141,16 @@ def open_domains(folder: Path, *, passages: int = PASSAGES, tokenizer: Tokenizer
     counting = without_limits(tokenizer)
     return {
         name: _domain(name, source, lambda text: _cut(text, counting), passages)
-        for name, source in open_sources(folder).items()
+        for name, source in open_sources(folder, names).items()
     }
 
 
-def open_sources(folder: Path) -> dict[str, Source]:
-    """The documents of every domain of which the data are there, by name; in no order to rely on."""
+def open_sources(folder: Path, names: Sequence[str] = (*REPORTING, *CHOOSING)) -> dict[str, Source]:
+    """The documents of the domains named of which the data are there.
+
+    Raises:
+        SystemExit: there is no domain of such a name.
+    """
     readers: dict[str, Callable[[], Source]] = {
         "mathematics": lambda: _mathematics(folder / "deepmind_math"),
         "python": lambda: _set_aside(_package_files(PACKAGES["python"])),
@@ -150,7 +161,9 @@ def open_sources(folder: Path) -> dict[str, Source]:
         "cranfield": lambda: _set_aside(_abstracts(folder / "cranfield" / "cran.all.1400.xml")),
         "hotpotqa": lambda: _set_aside(_first_paragraphs(folder / "hotpotqa" / "dev.jsonl")),
     }
-    sources = {name: readers[name]() for name in (*REPORTING, *CHOOSING)}
+    if unknown := [name for name in names if name not in readers]:
+        raise SystemExit(f"There is no domain {unknown[0]!r}: there are {', '.join(readers)}.")
+    sources = {name: readers[name]() for name in names}
     return {name: source for name, source in sources.items() if source.memory and source.prompts}
 
 

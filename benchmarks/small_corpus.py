@@ -68,7 +68,7 @@ class Corpus(NamedTuple):
 
 def open_corpus(folder: Path) -> Corpus:
     """All that is there. Takes half a minute of processor time and 0.3 GB."""
-    evaluated = _word_runs(
+    evaluated = word_runs(
         text.text for source in open_sources(folder).values() for text in (*source.memory, *source.prompts)
     )
     train: list[Document] = []
@@ -89,10 +89,10 @@ def open_corpus(folder: Path) -> Corpus:
 def without_overlap(text: str, evaluated: AbstractSet[int]) -> str:
     """The paragraphs, parted by empty lines, that share no run of words with what is evaluated."""
     paragraphs = re.split(r"(?<=\n\n)", text)
-    return "".join(paragraph for paragraph in paragraphs if evaluated.isdisjoint(_word_runs([paragraph])))
+    return "".join(paragraph for paragraph in paragraphs if evaluated.isdisjoint(word_runs([paragraph])))
 
 
-def _word_runs(texts: Iterable[str]) -> set[int]:
+def word_runs(texts: Iterable[str]) -> set[int]:
     """Hashes of every ``SHARED_WORDS`` words in a row; good within one process."""
     runs: set[int] = set()
     for text in texts:
@@ -178,20 +178,20 @@ def reference_page(module: str, source: str) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # invalid escapes in old sources
         tree = ast.parse(source)
-    entries = [f"{module}\n\n{text}"] if (text := ast.get_docstring(tree)) else []
-    todo: list[tuple[str, ast.AST]] = [(module, tree)]
-    while todo:
-        path, parent = todo.pop()
-        inner: list[tuple[str, ast.AST]] = []
-        for node in ast.iter_child_nodes(parent):
-            if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-                title = f"{path}.{node.name}"
-                if text := ast.get_docstring(node):
-                    signature = "" if isinstance(node, ast.ClassDef) else f"({ast.unparse(node.args)})"
-                    entries.append(f"{title}{signature}\n\n{text}")
-                inner.append((title, node))
-        todo += reversed(inner)
-    return "\n\n".join(entries)
+    return "\n\n".join(_entries(tree, module))
+
+
+def _entries(node: ast.AST, title: str, signature: str = "") -> Iterator[str]:
+    """Of a module, class or function, and of what is defined directly in it."""
+    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and (
+        text := ast.get_docstring(node)
+    ):
+        yield f"{title}{signature}\n\n{text}"
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.ClassDef):
+            yield from _entries(child, f"{title}.{child.name}")
+        elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield from _entries(child, f"{title}.{child.name}", f"({ast.unparse(child.args)})")
 
 
 def _sources(root: Path) -> Iterator[Path]:

@@ -89,10 +89,9 @@ def main() -> None:
         corpus = open_corpus(data_folder(options.data))
         material = prepare(corpus, options.seed)
         write_material(material, folder, options.output)
-    training = new_training(options.seed)
+    training = new_training(new_model(options.seed).to(options.device))
     if (folder / "state.pt").is_file():
         read_state(training, folder / "state.pt", options.seed)
-    training.model.to(options.device)
     _tell(f"{len(material.stream)} tokens of text, {parameters(training.model)} parameters, from step {training.step}")
     begun = time.monotonic()
     first = training.step
@@ -179,10 +178,10 @@ def read_material(folder: Path, output: Path) -> Material:
     )
 
 
-def new_training(seed: int) -> Training:
+def new_model(seed: int) -> LlamaForCausalLM:
     """Untrained, 5.1 million parameters."""
     torch.manual_seed(seed)
-    model = LlamaForCausalLM(
+    return LlamaForCausalLM(
         LlamaConfig(
             vocab_size=VOCABULARY,
             hidden_size=256,
@@ -196,6 +195,10 @@ def new_training(seed: int) -> Training:
             pad_token_id=None,
         )
     )
+
+
+def new_training(model: LlamaForCausalLM) -> Training:
+    """Nothing seen yet. Weights of norms do not decay."""
     groups = [
         {"params": [p for p in model.parameters() if p.ndim > 1], "weight_decay": 0.1},
         {"params": [p for p in model.parameters() if p.ndim == 1], "weight_decay": 0.0},
