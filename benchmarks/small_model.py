@@ -42,8 +42,10 @@ VOCABULARY = 4096
 CONTEXT = 1024
 
 TOKENS = 10_000_000
-TOKENS_PER_STEP = CONTEXT
-"""Few: with some million tokens to see, steps are what is short."""
+BLOCKS_PER_STEP = 2
+TOKENS_PER_STEP = BLOCKS_PER_STEP * CONTEXT
+"""Few: with some million tokens to see, steps are short. At half of it gradients are so noisy that as many tokens teach
+less."""
 SHORT = 512
 """Tokens of a sequence while the rate is constant: four fifths of the work at little over half the attention."""
 REPEATED = 1 / 8
@@ -253,15 +255,16 @@ def learning_rate(step: int, progress: float) -> float:
 def batch(stream: torch.Tensor, step: int, length: int, seed: int) -> torch.Tensor:
     """``(TOKENS_PER_STEP // length, length + 1)`` tokens, a function of step and seed alone.
 
-    The stream is read in blocks, in a new order and from a new offset each time round.
+    The stream is read in blocks of ``CONTEXT``, in a new order and from a new offset each time round.
     """
-    blocks = (len(stream) - 1) // TOKENS_PER_STEP - 1
-    around, place = divmod(step, blocks)
+    steps = ((len(stream) - 1) // CONTEXT - 1) // BLOCKS_PER_STEP
+    around, place = divmod(step, steps)
     drawn = np.random.default_rng([seed, around])
-    offset = int(drawn.integers(TOKENS_PER_STEP))
-    start = offset + TOKENS_PER_STEP * int(drawn.permutation(blocks)[place])
-    rows = [stream[first : first + length + 1] for first in range(start, start + TOKENS_PER_STEP, length)]
+    offset = int(drawn.integers(CONTEXT))
+    blocks = drawn.permutation(steps * BLOCKS_PER_STEP)[place * BLOCKS_PER_STEP :][:BLOCKS_PER_STEP]
+    starts = [offset + CONTEXT * int(block) + first for block in blocks for first in range(0, CONTEXT, length)]
     chance = random.Random(f"{seed}/{step}")
+    rows = [stream[start : start + length + 1] for start in starts]
     return torch.stack([repeated(row, chance) if chance.random() < REPEATED else row for row in rows])
 
 
