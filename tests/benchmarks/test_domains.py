@@ -6,7 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.domains import CAPACITY, CHOOSING, PROMPTS, REPORTING, TRAIN_PROMPTS, Domain, open_domains, open_sources
+from benchmarks.domains import (
+    CAPACITY,
+    CHOOSING,
+    LEAST,
+    PROMPTS,
+    REPORTING,
+    TRAIN_PROMPTS,
+    Domain,
+    open_domains,
+    open_sources,
+)
 from tests.doubles import word_tokenizer
 
 COLLECTIONS = ("mathematics", "documentation", "latex", "wikipedia", "cranfield", "hotpotqa")
@@ -73,6 +83,25 @@ def test_no_prompt_stands_in_the_memory_and_no_passage_in_a_prompt(folder: Path)
         assert not any(plain(p) in plain(m) or plain(m) in plain(p) for p, m in product(asked, domain.memory))
 
 
+def write_pairs(path: Path, *pairs: tuple[str, str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [json.dumps({"question": question, "answer": answer}) for question, answer in pairs]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def test_what_stands_in_another_text_but_for_case_and_white_space_is_left_out_and_so_are_repeated_prompts(
+    tmp_path: Path,
+) -> None:
+    contains_a_prompt, is_in_a_prompt = ("Say:  WHAT is 1 + 1?", "2"), ("What is 5 + 5?", "10")
+    kept = ("What is 7 + 7?", "14")
+    is_in_the_memory, contains_a_passage = ("What is 1 + 1?", "2"), ("Say: what is\n5 + 5?", "10")
+    write_pairs(tmp_path / "deepmind_math" / "train.jsonl", contains_a_prompt, is_in_a_prompt, kept)
+    write_pairs(tmp_path / "deepmind_math" / "interpolate.jsonl", is_in_the_memory, *[contains_a_passage] * 3)
+    mathematics = opened(tmp_path)["mathematics"]
+    assert mathematics.prompts == ("Say: what is\n5 + 5?\n10",)
+    assert sorted(mathematics.memory) == ["Say:  WHAT is 1 + 1?\n2", "What is 7 + 7?\n14"]
+
+
 def test_every_collection_gives_a_memory_and_both_kinds_of_prompts_as_far_as_it_reaches(folder: Path) -> None:
     domains = opened(folder)
     assert tuple(domains) == COLLECTIONS
@@ -122,13 +151,16 @@ def test_the_front_matter_that_every_latex_chapter_shares_is_in_no_document(fold
     assert all(text.text.startswith("\\section{") for text in (*source.memory, *source.prompts))
 
 
-def test_the_packages_whose_code_is_evaluated_are_installed_and_cut_to_the_capacity(tmp_path: Path) -> None:
+def test_the_packages_whose_code_is_evaluated_are_installed_and_cut_neither_too_large_nor_too_small(
+    tmp_path: Path,
+) -> None:
     domains = open_domains(tmp_path, names=["python", "pptx"], passages=200, tokenizer=word_tokenizer())
     assert tuple(domains) == ("python", "pptx")
     for domain in domains.values():
         assert (len(domain.memory), len(domain.prompts)) == (200, PROMPTS)
         sizes = [len(word_tokenizer().encode(text).ids) for text in (*domain.memory, *domain.prompts)]
         assert max(sizes) <= CAPACITY
+        assert min(map(len, (*domain.memory, *domain.prompts))) >= LEAST
 
 
 def test_settings_are_chosen_on_other_domains_than_figures_are_told_of() -> None:
