@@ -167,13 +167,18 @@ def read_trec(documents: Path, topics: Path, judgements: Path) -> TrecCollection
     if not judged <= {number for number, _ in numbered}:
         numbered = [(str(place), title) for place, (_, title) in enumerate(numbered, start=1)]
     return TrecCollection(
-        documents={
-            _child(document, "docno"): Article(_child(document, "title"), _child(document, "text"))
-            for document in _elements(documents, "doc")
-        },
+        documents=read_trec_documents(documents),
         topics=dict(numbered),
         relevant={topic: frozenset(found) for topic, found in relevant.items()},
     )
+
+
+def read_trec_documents(path: Path) -> dict[str, Article]:
+    """By document number, as they stand in the file."""
+    return {
+        _child(document, "docno"): Article(_child(document, "title"), _child(document, "text"))
+        for document in _elements(path, "doc")
+    }
 
 
 def hotpot_task(
