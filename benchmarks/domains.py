@@ -36,7 +36,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from benchmarks.datasets import data_folder, read_hotpotqa, read_trec_documents
-from benchmarks.retrieval import add_data_options, embed_cached
+from benchmarks.embedding import add_data_options, embed_cached
 from sift_rag.corpus.formats import Syntax
 from sift_rag.corpus.splitting import split, without_limits
 

@@ -64,7 +64,7 @@ def compare(
     embedder: options.Embedder = None,
     json: options.Json = False,
 ) -> None:
-    """Find out whether context or fine-tuning works better on your data.
+    """Find out whether context or fine-tuning works better.
 
     For each text, passages are selected from the collection, and the text is predicted with them in the model's
     context, with the model fine-tuned on them, and without. Measured are bits per byte: fewer are better.
