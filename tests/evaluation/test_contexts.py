@@ -89,15 +89,16 @@ def test_a_score_after_tokens_is_that_of_a_loop_over_them(model: LocalModel) -> 
 def test_a_chat_quotes_passages_in_the_order_chosen_and_drops_the_last(tokenizer: Any) -> None:
     model = with_template(tiny_model(tokenizer))
     passages = [*PASSAGES.values(), *("Owls." for _ in range(40))]
-    limit, at_the_limit = 256 - ANSWER_TOKENS, 0
-    for length in range(12):  # somewhere the last token that fits is taken
-        builder = ContextBuilder(model, Task("q", "g", "owls", f"Who hunts at night{', at' * length}"))
+    limit, sizes = 256 - ANSWER_TOKENS, set()
+    for length in range(24):  # somewhere the last token that fits is taken, and elsewhere one is too many
+        builder = ContextBuilder(model, Task("q", "g", "owls", f"Who hunts at night{' a' * length}"))
         context = builder.build(passages)
         assert 1 < context.passages < len(passages)
         assert list(context.tokens) == model.encode(builder.messages(passages[: context.passages]))
-        assert len(context.tokens) <= limit < len(model.encode(builder.messages(passages[: context.passages + 1])))
-        at_the_limit += len(context.tokens) == limit
-    assert at_the_limit > 0
+        one_more = len(model.encode(builder.messages(passages[: context.passages + 1])))
+        assert len(context.tokens) <= limit < one_more
+        sizes |= {len(context.tokens), one_more}
+    assert {limit, limit + 1} <= sizes
     user = builder.messages(passages[: context.passages])[1].content
     assert user.index("[1] Owls hunt") < user.index("[2] The ears") < user.index("Question: Who hunts")
 
