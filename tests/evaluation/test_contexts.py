@@ -90,7 +90,7 @@ def test_a_chat_quotes_passages_in_the_order_chosen_and_drops_the_last(tokenizer
     model = with_template(tiny_model(tokenizer))
     passages = [*PASSAGES.values(), *("Owls." for _ in range(40))]
     limit, sizes = 256 - ANSWER_TOKENS, set()
-    for length in range(12):  # somewhere the last token that fits is taken, and elsewhere one is too many
+    for length in range(24):  # somewhere the last token that fits is taken, and elsewhere one is too many
         builder = ContextBuilder(model, Task("q", "g", "owls", f"Who hunts at night{' a' * length}"))
         context = builder.build(passages)
         assert 1 < context.passages < len(passages)
