@@ -118,7 +118,7 @@ class Retriever:
             if weights is None
             else [weight / len(cut) for weight, cut in zip(weights, pieces, strict=True) for _ in cut]
         )
-        looked_at, certified = len(candidates), None
+        looked_at, certified = None, None
         if exhaustive:
             candidates, choice, looked_at, certified = choose_from_all(
                 self.store,
@@ -150,7 +150,7 @@ class Retriever:
             prior_variance=selection.prior_variance,
             irreducible_variance=math.nan if left is None else left,
             passed_over=_passed_over(candidates, rows, choice),
-            candidates=looked_at,
+            candidates=len(candidates),
             targets=len(targets),
             stopped=selection.stopped,
             timings_ms=Timings(
@@ -159,6 +159,7 @@ class Retriever:
                 select=1e3 * (selected - searched),
             ),
             certified=certified,
+            looked_at=looked_at,
         )
 
     def _token_counts(self, candidates: Sequence[Candidate]) -> list[int]:

@@ -167,13 +167,16 @@ class Retrieval:
     passed_over: tuple[PassedOver, ...]
     """The nearest candidates that were not chosen, nearest first."""
     candidates: int
-    """How many distinct candidates the choice was made from."""
+    """How many distinct candidates the irreducible variance is of, and, unless ``looked_at`` says otherwise, the choice
+    was made from."""
     targets: int
     """How many vectors stood for the questions: the variances are sums over so many."""
     stopped: StopReason
     """Why there are not more hits."""
     timings_ms: Timings
     certified: bool | None = None
+    looked_at: int | None = None
+    """How many passages, copies included, an exhaustive choice was made from; None where none was asked for."""
     """Whether the hits are proven to be the greedy optimum of the whole collection; None where that was not asked."""
 
     def explained(self, variance: float) -> float:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from sift_rag_cli.output import console, is_terminal, one_line, printable, show, write
+from sift_rag_cli.output import console, count_of, is_terminal, one_line, printable, show, write
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -54,18 +54,21 @@ def write_hits(retrieval: Retrieval, *, full: bool) -> None:
 
 def summary(retrieval: Retrieval) -> str:
     """One line: how many of how many, what share of their information, and which rule ended the choice."""
-    line = f"{len(retrieval.hits)} of {retrieval.candidates} distinct candidates"
+    chosen = f"{len(retrieval.hits)} of {retrieval.candidates} distinct candidates"
+    reference = "all of them"
+    if retrieval.looked_at is not None:
+        proven = "proven" if retrieval.certified else "not proven"
+        chosen = f"{count_of(len(retrieval.hits), 'passage')}, {proven} the best choice of the whole collection"
+        reference = count_of(retrieval.candidates, "candidate")
+    parts = [chosen]
     if retrieval.hits and math.isfinite(retrieval.irreducible_variance):
         told = retrieval.explained(retrieval.hits[-1].posterior_variance)
-        line += f"; they tell {told:.0%} of what all of them could"
-    parts = [line, _STOPPED.get(retrieval.stopped), _CERTIFIED.get(retrieval.certified)]
-    return "; ".join(part for part in parts if part)
+        parts.append(f"they tell {told:.0%} of what {reference} could")
+    if retrieval.stopped in _STOPPED:
+        parts.append(_STOPPED[retrieval.stopped])
+    return "; ".join(parts)
 
 
-_CERTIFIED: Mapping[bool | None, str] = {
-    True: "proven the best choice of the whole collection",
-    False: "not proven the best choice of the whole collection",
-}
 _STOPPED = {
     "variance": "ended by --stop-variance",
     "explained": "ended by --stop-explained",
@@ -96,6 +99,7 @@ def retrieval_json(
         "irreducible_variance": _finite(retrieval.irreducible_variance),
         "stopped": retrieval.stopped,
         "certified": retrieval.certified,
+        "looked_at": retrieval.looked_at,
         "hits": [_hit_json(hit) for hit in retrieval.hits],
     }
     if explain:

@@ -94,6 +94,8 @@ def tuning_for(mode: str, tuning: Tuning, *, runs_here: bool) -> Tuning | None:
             raise ConfigurationError(f"--mode {mode} needs a model that runs here: --model NAME or --model FOLDER.")
         if tuning.full and tuning.save_adapter is not None:
             raise ConfigurationError("--save-adapter goes without --full: full fine-tuning has no adapter to save.")
+        if tuning.save_adapter is not None and tuning.save_adapter.is_dir() and any(tuning.save_adapter.iterdir()):
+            raise ConfigurationError(f"The folder {str(tuning.save_adapter)!r} is not empty: give a new one.")
         return tuning
     if tuning.save_adapter is not None:
         raise ConfigurationError("--save-adapter needs --mode finetune or both: otherwise there is nothing to save.")

@@ -152,9 +152,13 @@ def _write_report(
         raise ConfigurationError(f"The report cannot be written to {str(path)!r}: {error.strerror}.") from error
 
 
+LONG_RUN = 20
+"""Tasks from which on a run tells where it is."""
+
+
 @contextmanager
 def _progress(total: int, done: int) -> "Iterator[Any]":
-    """A bar at a terminal, nothing elsewhere. An interruption says how to go on."""
+    """A bar at a terminal, elsewhere a line each tenth of a long run. An interruption says how to go on."""
     from rich.progress import Progress
 
     measured = done
@@ -165,6 +169,12 @@ def _progress(total: int, done: int) -> "Iterator[Any]":
             nonlocal measured
             measured += 1
             bar.update(shown, advance=1, description=one_line(outcome.task.id)[:40])
+            if (
+                total >= LONG_RUN
+                and not is_terminal(sys.stderr)
+                and 10 * measured // total > 10 * (measured - 1) // total
+            ):
+                say(f"{measured} of {count_of(total, 'task')}")
 
         try:
             yield advance
