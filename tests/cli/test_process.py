@@ -11,6 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 COMMAND = (sys.executable, "-c", "from sift_rag_cli.app import main; main()")
+# A shell starts what it puts into the background with interrupts ignored, and children inherit that.
+HEED_INTERRUPTS = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+INTERRUPTIBLE = (sys.executable, "-c", HEED_INTERRUPTS + COMMAND[-1])
 COLOUR = re.compile(r"\x1b\[(?:\d+;)*(?:3[0-7]|9[0-7])(?:;\d+)*m")
 
 
@@ -42,7 +45,11 @@ def environment(**settings: str) -> dict[str, str]:
 def test_an_interrupted_ingest_ends_with_130_and_says_how_to_go_on(elsewhere: Path) -> None:
     with terminal() as (stderr, read_until):
         process = subprocess.Popen(
-            [*COMMAND, "ingest", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, env=environment()
+            [*INTERRUPTIBLE, "ingest", "-"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            env=environment(),
         )
         os.close(stderr)
         read_until("loading the embedder")  # the bar stands, and the list of paths is waited for
