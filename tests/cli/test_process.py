@@ -7,8 +7,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Thread
 
 COMMAND = (sys.executable, "-c", "from sift_rag_cli.app import main; main()")
 # A shell starts what it puts into the background with interrupts ignored, and children inherit that.
@@ -42,6 +43,14 @@ def environment(**settings: str) -> dict[str, str]:
     return {**plain, "TERM": "xterm-256color", "COLUMNS": "80", "HF_HUB_OFFLINE": "1", **settings}
 
 
+def interrupt(process: subprocess.Popen[bytes]) -> None:
+    """As a person does: again if nothing happens. A signal that comes just before a blocking read is seen after it."""
+    while process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(10)
+
+
 def test_an_interrupted_ingest_ends_with_130_and_says_how_to_go_on(elsewhere: Path) -> None:
     with terminal() as (stderr, read_until):
         process = subprocess.Popen(
@@ -53,7 +62,7 @@ def test_an_interrupted_ingest_ends_with_130_and_says_how_to_go_on(elsewhere: Pa
         )
         os.close(stderr)
         read_until("loading the embedder")  # the bar stands, and the list of paths is waited for
-        process.send_signal(signal.SIGINT)
+        Thread(target=interrupt, args=(process,), daemon=True).start()
         shown = read_until("Interrupted.")
         stdout, _ = process.communicate()
     assert (process.returncode, stdout) == (130, b"")
