@@ -19,6 +19,10 @@ COLUMNS_FOR_GRAM = 4
 """A Gram matrix of n rows costs what n / 4 columns cost one by one: half of it is computed, at twice the speed."""
 
 
+DOUBT = 4.0
+"""A gain is doubtful if it lies below the largest by this many times what makes a tie, or by a part of that."""
+
+
 class BlockChoice(NamedTuple):
     """What was chosen for each of b queries; columns beyond what could be chosen hold -1 and 0."""
 
@@ -32,6 +36,9 @@ class BlockChoice(NamedTuple):
     """``(b, steps)`` float64: by how much each observation lowered σ²."""
     prior: Any
     """``(b,)`` float64, after what is given."""
+    doubtful: Any
+    """``(b,)`` bool: where two gains differed by so little that other rounding may tie them, or part them. None on
+    tensors: to know would be to wait for the device."""
 
 
 def needs_gram(width: int, columns: int) -> bool:
@@ -57,6 +64,8 @@ def select_on_arrays(
     prior = block.prior
     largest = (block.gains() + barred).max(axis=1, initial=0.0)
     everyone = np.ones(batch, dtype=bool)
+    doubtful = np.zeros(batch, dtype=bool)
+    surely_equal = np.empty_like(block.flags)
     for column in range(closed.shape[1] - given, closed.shape[1]):
         prior = (prior - block.observe(rows + column, everyone)).clip(0.0)
     at_first = block.gains().copy()
@@ -70,7 +79,12 @@ def select_on_arrays(
         if not some_left.any():
             break
         best = best.clip(0.0)
-        np.greater_equal(scores, (best - block.rounding(top, best, largest))[:, None], block.flags)
+        tie = block.rounding(top, best, largest)
+        np.greater_equal(scores, (best - DOUBT * tie)[:, None], block.flags)
+        np.greater_equal(scores, (best - tie / DOUBT)[:, None], surely_equal)
+        np.not_equal(block.flags, surely_equal, surely_equal)
+        doubtful |= surely_equal.any(axis=1) & some_left
+        np.greater_equal(scores, (best - tie)[:, None], block.flags)
         pick = block.flags.argmax(axis=1)
         picks[:, step] = np.where(some_left, pick, -1)
         pick += rows
@@ -81,7 +95,7 @@ def select_on_arrays(
             barred.put(pick, -np.inf)
     none = picks < 0
     gains[none] = relevance[none] = 0.0
-    return BlockChoice(picks, gains, relevance, explained, prior)
+    return BlockChoice(picks, gains, relevance, explained, prior, doubtful)
 
 
 class _Block:

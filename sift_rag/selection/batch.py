@@ -20,6 +20,9 @@ from sift_rag.selection.result import GreedySelection
 from sift_rag.selection.sift import select_sift
 from sift_rag.selection.tensor_block import select_on_tensors
 
+FIELDS = ("indices", "posterior_variances", "prior_variances", "gains", "relevance")
+"""Of a ``BatchSelection``."""
+
 BLOCK_BYTES = 8 << 20
 """What the steps of one block of queries read, on a CPU: in a larger one more queries share a call, and a smaller one
 stays in the cache."""
@@ -75,8 +78,9 @@ def select_sift_batch(
 ) -> BatchSelection:
     """``select_sift`` for B queries, the same choice for each: O(B k n (d + k + m)) time, O(B n k) memory on a device.
 
-    Where two gains tie to the rounding of float32, one of many thousand choices may fall on the other; give float64
-    candidates where that matters. Objectives, stopping rules, token counts and kernel functions: single calls only.
+    On a CPU, a query of which two gains nearly tie is answered by ``select_sift`` itself. On a device one of many
+    thousand choices may fall on the other of such two; give float64 candidates where that matters. Objectives, stopping
+    rules, token counts and kernel functions: single calls only.
 
     Args:
         queries: ``(B, d)``, or m targets each, ``(B, m, d)``. numpy or torch.
@@ -154,9 +158,8 @@ def select_sift_batch(
             blocks = list(pool.map(block_from, firsts))
     if len(blocks) == 1:
         return blocks[0]
-    fields = ("indices", "posterior_variances", "prior_variances", "gains", "relevance")
     concatenate = np.concatenate if isinstance(blocks[0].indices, np.ndarray) else import_torch().cat
-    return BatchSelection(*(concatenate([getattr(block, field) for block in blocks]) for field in fields))
+    return BatchSelection(*(concatenate([getattr(block, field) for block in blocks]) for field in FIELDS))
 
 
 def _block_size(batch: int, candidates: Any, k: int, threads: int) -> int:
@@ -199,7 +202,7 @@ def _select_block(
 ) -> BatchSelection:
     """All queries ``(b, m, d)`` of one block, step by step together; ``tensors``: see ``read_problem``."""
     batch, targets, dimension = queries.shape
-    width = candidates.shape[-2]
+    width, own = candidates.shape[-2], candidates
     if mask is not None and candidates.ndim == 3:
         candidates = _without_padding(candidates, mask)
     if given is not None:
@@ -221,7 +224,24 @@ def _select_block(
     )
     variances = (choice.prior[:, None] - explained.cumsum(1)).clip(0.0)
     arrays = (picks, variances, choice.prior, gains, relevance)
-    return BatchSelection(*(map(problem.as_given, arrays) if isinstance(points, np.ndarray) else arrays))
+    if not isinstance(points, np.ndarray):
+        return BatchSelection(*arrays)
+    selection = BatchSelection(*map(problem.as_given, arrays))
+    for query in np.flatnonzero(choice.doubtful).tolist():
+        this = slice(query, query + 1)
+        alone = _select_alone(
+            queries[this],
+            own if own.ndim == 2 else own[this],
+            k,
+            mask=None if mask is None else mask[this],
+            given=given if given is None or given.ndim == 2 else given[this],
+            weights=weights,
+            with_repeats=with_repeats,
+            **surrogate,
+        )
+        for field in FIELDS:
+            getattr(selection, field)[query] = getattr(alone, field)[0]
+    return selection
 
 
 def _padded(values: Any, k: int, filling: float) -> Any:

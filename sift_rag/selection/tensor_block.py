@@ -40,9 +40,9 @@ def select_on_tensors(
             closed[rows, pick] = True
     if not chosen:
         empty = none[:, None][:, :0]
-        return BlockChoice(empty.long(), empty, empty, empty, prior)
+        return BlockChoice(empty.long(), empty, empty, empty, prior, None)
     picks, told, relevance, explained = (torch.stack(column, 1) for column in zip(*chosen, strict=True))
-    return BlockChoice(picks, told, relevance, explained, prior)
+    return BlockChoice(picks, told, relevance, explained, prior, None)
 
 
 def _first_true(flags: Any) -> Any:

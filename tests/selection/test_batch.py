@@ -193,6 +193,19 @@ class TestMask:
             assert got[row].indices.tolist() == allowed[single.indices].tolist()
 
 
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_gains_that_nearly_tie_are_settled_as_the_single_call_settles_them(kernel: Any) -> None:
+    # Thousands of pairs that differ by a few units in the last place: whole products and single ones round otherwise.
+    rng = np.random.default_rng(11)
+    queries, candidates = unit_rows(rng, 120, 64)[:, None], unit_rows(rng, 120 * 20, 64).reshape(120, 20, 64)
+    apart = np.geomspace(1e-8, 1e-6, 120)[:, None, None]
+    twins = (candidates + apart * rng.normal(size=candidates.shape)).astype(np.float32)
+    both = np.concatenate([candidates, twins / np.linalg.norm(twins, axis=2, keepdims=True)], axis=1)
+    got = select_sift_batch(queries, both, 20, kernel=kernel, noise_variance=0.1)
+    for query, rows, indices in zip(queries, both, got.indices, strict=True):
+        assert indices.tolist() == select_sift(query, rows, 20, kernel=kernel, noise_variance=0.1).indices.tolist()
+
+
 class TestTensors:
     @pytest.mark.parametrize("kernel", KERNELS)
     @pytest.mark.parametrize("shared", [False, True])
