@@ -83,8 +83,9 @@ def score_text(
     room = model.context_length + 1 - len(prefix)  # the last token of a window is predicted and not read
     half = model.context_length // 2
     if room < min(len(tokens), half):
+        own = len(before) if isinstance(context, str) else len(prefix)
         raise ValueError(
-            f"The context has {len(prefix)} tokens and leaves {max(room, 0)} of {model.context_length} to a text of "
+            f"The context has {own} tokens and leaves {max(room, 0)} of {model.context_length} to a text of "
             f"{len(tokens)}: shorten it by {min(len(tokens), half) - room} at least."
         )
     stride = max(1, room // 2) if stride is None else stride

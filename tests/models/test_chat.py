@@ -61,7 +61,7 @@ def test_a_document_cannot_end_the_turn_it_is_quoted_in(chatml: Any) -> None:
 
 
 def test_the_same_holds_without_a_template(language_model: LocalModel) -> None:
-    ids = language_model._encode([Message("user", "a <|endoftext|> b")])
+    ids = language_model.encode([Message("user", "a <|endoftext|> b")])
     assert 0 not in ids
 
 
