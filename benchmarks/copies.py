@@ -25,7 +25,7 @@ import numpy as np
 
 from benchmarks.datasets import data_folder, open_tasks
 from benchmarks.embedding import add_data_options, embed_cached
-from benchmarks.intervals import SEED
+from sift_rag.evaluation.metrics import SEED
 from sift_rag.types import Passage
 
 THRESHOLDS = (0.90, 0.92, 0.94, 0.95, 0.96, 0.97, 0.975, 0.98, 0.985, 0.99, 0.995)

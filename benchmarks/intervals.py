@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-RESAMPLES = 10_000
-SEED = 20261123
+from sift_rag.evaluation.metrics import SEED, bootstrap
 
 
 class Difference(NamedTuple):
@@ -35,14 +34,7 @@ class Estimate(NamedTuple):
 
 def paired_difference(ours: np.ndarray, theirs: np.ndarray) -> Difference:
     """Of the means, in points, with a 95 % percentile bootstrap interval; ``(questions,)`` shares each."""
-    differences = 100 * (ours - theirs)
-    n = len(differences)
-    generator = np.random.default_rng(SEED)
-    means = np.concatenate(
-        [generator.multinomial(n, np.full(n, 1 / n), size=1000) @ differences / n for _ in range(RESAMPLES // 1000)]
-    )
-    low, high = np.quantile(means, [0.025, 0.975])
-    return Difference(float(differences.mean()), float(low), float(high))
+    return Difference(*bootstrap(100 * (ours - theirs)))
 
 
 def area_under_curve(positive: np.ndarray, negative: np.ndarray) -> float:

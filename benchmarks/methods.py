@@ -22,7 +22,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from benchmarks.embedding import Asked
-from benchmarks.intervals import SEED
+from sift_rag.evaluation.metrics import SEED
 from sift_rag.selection import SELECTORS, SelectorSettings
 from sift_rag.selection.centring import centre_of, centred
 from sift_rag.selection.kernels import DEFAULT_LENGTHSCALE, DEFAULT_NOISE_VARIANCE

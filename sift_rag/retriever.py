@@ -131,13 +131,12 @@ class Retriever:
                 stopping=stopping,
                 keep_copies=self.keep_copies,
             )
-        rows = np.stack([candidate.embedding for candidate in candidates])
-        if not exhaustive:
+        else:
             choice = self.selector.select(
                 targets,
-                rows,
+                _rows(candidates),
                 k,
-                given=np.stack([candidate.embedding for candidate in known]) if known else None,
+                given=_rows(known) if known else None,
                 weights=shares,
                 stopping=stopping,
                 token_counts=self._token_counts(candidates) if stopping and stopping.tokens is not None else None,
@@ -149,7 +148,7 @@ class Retriever:
             hits=_hits(candidates, selection),
             prior_variance=selection.prior_variance,
             irreducible_variance=math.nan if left is None else left,
-            passed_over=_passed_over(candidates, rows, choice),
+            passed_over=_passed_over(candidates, _rows(candidates), choice),
             candidates=len(candidates),
             targets=len(targets),
             stopped=selection.stopped,
@@ -182,6 +181,10 @@ class Retriever:
                 )
             found.update((candidate.passage.id, candidate) for candidate in passages)
         return list(found.values())
+
+
+def _rows(candidates: Sequence[Candidate]) -> Embedding:
+    return np.stack([candidate.embedding for candidate in candidates])
 
 
 def _hits(candidates: Sequence[Candidate], selection: GreedySelection) -> tuple[Hit, ...]:

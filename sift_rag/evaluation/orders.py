@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from sift_rag.selection import GreedySelection, SelectorSettings
+from sift_rag.selection.settings import REPEATING
 from sift_rag.types import Embedding
 
 ComparedSelector: TypeAlias = Literal["nearest", "repeated-nearest", "uncertainty", "mmr", "sift", "hull"]
@@ -43,7 +44,7 @@ def order_for_weights(
     if name == "repeated-nearest":
         chosen = replace(settings, name="nearest", with_repeats=True)
     else:
-        chosen = replace(settings, name=name, with_repeats=name in {"sift", "hull"})
+        chosen = replace(settings, name=name, with_repeats=name in REPEATING)
     return chosen.select(targets, rows, k).selection
 
 

@@ -105,7 +105,7 @@ class Preset:
     settings: FineTuning
 
     published: bool
-    """Whether the settings are those of arXiv 2410.08020; else they are ours."""
+    """Whether all settings are those of arXiv 2410.08020; else some or all are ours."""
 
 
 PRESETS: Mapping[str, Preset] = MappingProxyType(
@@ -114,9 +114,9 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         "gpt2-large": Preset(
             "openai-community/gpt2-large", FineTuning(method="full", learning_rate=5e-5), published=True
         ),
-        # Rank and output scaling are the paper's. Its learning rate for LoRA could not be checked: this one is ours.
+        # Rank and output scaling are the paper's; the scaling is read as alpha, and the learning rate is ours.
         "phi-3": Preset(
-            "microsoft/Phi-3-mini-4k-instruct", FineTuning(rank=64, alpha=16, learning_rate=5e-4), published=True
+            "microsoft/Phi-3-mini-4k-instruct", FineTuning(rank=64, alpha=16, learning_rate=5e-4), published=False
         ),
         "qwen3-0.6b": Preset("Qwen/Qwen3-0.6B-Base", FineTuning(), published=False),
     }

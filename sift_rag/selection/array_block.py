@@ -109,7 +109,7 @@ class _Block:
         self.rows = width * np.arange(batch)
         self.prior = self._first_prior = (problem.prior.reshape(batch, len(roots)) * roots**2).sum(axis=1)
         self.flags = np.empty((batch, width), dtype=bool)
-        self._problem, self._width, self._points, self._shared = problem, width, points, shared
+        self._problem, self._points, self._shared = problem, points, shared
         self._own = own
         self._covariance = self._kernel(np.matmul(targets, own.swapaxes(-1, -2))) * roots[:, None].astype(dtype)
         self._noisy = np.empty((batch, width), dtype=dtype)

@@ -44,8 +44,8 @@ SELECTORS: Mapping[str, SelectFunction] = {
 }
 """Every method by name."""
 
-REPEATING: tuple[SelectorName, ...] = ("sift", "hull", "nearest")
-"""Methods that know what to do with repeats."""
+REPEATING: tuple[SelectorName, ...] = ("sift", "hull")
+"""Methods that choose a candidate again where that brings more than another."""
 
 DEFAULT_CENTRING = 0.5
 """Measured: docs/log.md, "The default for a context window"."""
@@ -77,8 +77,10 @@ class SelectorSettings:
             raise ValueError(f"noise_variance must be > 0, but got {self.noise_variance}.")
         if not 0.0 <= self.centring < 1.0:
             raise ValueError(f"centring must be in [0, 1), but got {self.centring}.")
-        if self.with_repeats and self.name not in REPEATING:
-            raise ValueError(f"{self.name!r} cannot repeat a candidate: with_repeats is for {', '.join(REPEATING)}.")
+        if self.with_repeats and self.name not in (*REPEATING, "nearest"):
+            raise ValueError(
+                f"{self.name!r} cannot repeat a candidate: with_repeats is for {', '.join((*REPEATING, 'nearest'))}."
+            )
 
     @classmethod
     def for_fine_tuning(cls, name: SelectorName = "sift") -> SelectorSettings:
@@ -87,7 +89,7 @@ class SelectorSettings:
         Repeats are steps of their own for methods that know them. The noise variance is measured: docs/log.md, "What to
         train on".
         """
-        return cls(name, kernel="linear", noise_variance=1.0, with_repeats=name in {"sift", "hull"})
+        return cls(name, kernel="linear", noise_variance=1.0, with_repeats=name in REPEATING)
 
     def select(
         self,

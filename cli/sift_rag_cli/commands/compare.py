@@ -14,7 +14,7 @@ from sift_rag_cli.comparisons import save_csv, summary_json, write_rows
 from sift_rag_cli.output import console, count_of, is_terminal, one_line, say, write_json
 
 if TYPE_CHECKING:
-    from sift_rag.evaluation import Comparison, Outcome, Task
+    from sift_rag.evaluation import Outcome, Task
 
 
 def compare(
@@ -107,9 +107,12 @@ def compare(
                 advance(outcome)
     summary = summarise(outcomes)
     if report is not None:
-        _write_report(
-            report, outcomes, comparison, model=model, collection=collection, window=language_model.context_length
+        from sift_rag.evaluation.report import render_report
+
+        page = render_report(
+            outcomes, summary, comparison, model=model, collection=collection, window=language_model.context_length
         )
+        _write_page(report, page)
     if csv is not None:
         save_csv(summary, csv)
     if json:
@@ -139,13 +142,7 @@ def _spread(tasks: "Sequence[Task]", limit: int | None) -> "list[Task]":
     return [tasks[index * len(tasks) // limit] for index in range(limit)]
 
 
-def _write_report(
-    path: Path, outcomes: "Sequence[Outcome]", comparison: "Comparison", *, model: str, collection: str, window: int
-) -> None:
-    from sift_rag.evaluation import summarise
-    from sift_rag.evaluation.report import render_report
-
-    page = render_report(outcomes, summarise(outcomes), comparison, model=model, collection=collection, window=window)
+def _write_page(path: Path, page: str) -> None:
     try:
         path.write_text(page, encoding="utf-8")
     except OSError as error:
