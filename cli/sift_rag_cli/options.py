@@ -1,7 +1,7 @@
 """The options that commands share, each named once: flag, environment variable, help."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 import typer
 
@@ -16,7 +16,6 @@ DEFAULT_LENGTHSCALE = 0.5
 DEFAULT_NOISE_VARIANCE = 5.0
 DEFAULT_CENTRING = 0.5
 DEFAULT_MAX_NEW_TOKENS = 512
-DEFAULT_RANK = 16
 DEFAULT_STEPS = 50
 DEFAULT_MIN_GAIN = 0.05
 
@@ -184,6 +183,15 @@ MaxNewTokens = Annotated[
     ),
 ]
 
+PresetName: TypeAlias = Literal["gpt2", "gpt2-large", "phi-3", "qwen3-0.6b"]
+Preset = Annotated[
+    PresetName | None,
+    typer.Option(
+        "--preset",
+        envvar="SIFT_RAG_PRESET",
+        help="A model with its settings of fine-tuning. --model, --learning-rate, --rank and --full overrule it.",
+    ),
+]
 LearningRate = Annotated[
     float | None,
     typer.Option(
@@ -193,7 +201,10 @@ LearningRate = Annotated[
         help="Of fine-tuning. Default: by the method and the size of the model.",
     ),
 ]
-Rank = Annotated[int, typer.Option("--rank", metavar="N", min=1, envvar="SIFT_RAG_RANK", help="Of LoRA's addition.")]
+Rank = Annotated[
+    int | None,
+    typer.Option("--rank", metavar="N", min=1, envvar="SIFT_RAG_RANK", help="Of LoRA's addition. Default: 16."),
+]
 Full = Annotated[bool, typer.Option("--full", help="Fine-tune all weights, not a low-rank addition (LoRA).")]
 
 Mode = Annotated[

@@ -8,14 +8,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sift_rag.errors import ConfigurationError
 from sift_rag_cli.output import console, count_of, human_size, is_terminal, say, write
 from sift_rag_cli.retrievals import heading_path, locate, place_json
 
 if TYPE_CHECKING:
-    from sift_rag.finetuning import TuningResult, TuningStep
+    from sift_rag.finetuning import FineTuning, TuningResult, TuningStep
     from sift_rag.protocols import LanguageModel
     from sift_rag.retriever import Retriever
     from sift_rag.selection import Stopping
@@ -33,10 +33,7 @@ class Tuning:
     """What the options of fine-tuning say."""
 
     steps: int
-    learning_rate: float | None
-    rank: int
-    full: bool
-    seconds: float | None
+    settings: FineTuning
     min_gain: float
     save_adapter: Path | None
 
@@ -57,7 +54,6 @@ class Tuning:
     def applied(self, model: LanguageModel, training: Retrieval) -> Iterator[TuningResult | None]:
         """Within, the model has learnt from the passages; None where they have too little to teach."""
         from sift_rag.assembly import open_tuner
-        from sift_rag.finetuning import FineTuning
 
         gain = predicted_gain(training)
         if gain < self.min_gain:
@@ -67,14 +63,8 @@ class Tuning:
             )
             yield None
             return
-        settings = FineTuning(
-            method="full" if self.full else "lora",
-            learning_rate=self.learning_rate,
-            rank=self.rank,
-            seconds=self.seconds,
-        )
         texts = [hit.passage.text for hit in training.hits]
-        with open_tuner(model, settings).tuned(texts, on_step=_show_step) as result:
+        with open_tuner(model, self.settings).tuned(texts, on_step=_show_step) as result:
             _end_steps()
             say(_summary(result, len(set(texts)), gain))
             if self.save_adapter is not None:
@@ -92,14 +82,41 @@ def tuning_for(mode: str, tuning: Tuning, *, runs_here: bool) -> Tuning | None:
     if mode != "context":
         if not runs_here:
             raise ConfigurationError(f"--mode {mode} needs a model that runs here: --model NAME or --model FOLDER.")
-        if tuning.full and tuning.save_adapter is not None:
-            raise ConfigurationError("--save-adapter goes without --full: full fine-tuning has no adapter to save.")
+        if tuning.settings.method == "full" and tuning.save_adapter is not None:
+            raise ConfigurationError(
+                "--save-adapter goes without --full, and a preset of full fine-tuning: that has no adapter to save."
+            )
         if tuning.save_adapter is not None and tuning.save_adapter.is_dir() and any(tuning.save_adapter.iterdir()):
             raise ConfigurationError(f"The folder {str(tuning.save_adapter)!r} is not empty: give a new one.")
         return tuning
     if tuning.save_adapter is not None:
         raise ConfigurationError("--save-adapter needs --mode finetune or both: otherwise there is nothing to save.")
     return None
+
+
+def settings_for(
+    preset: str | None, *, learning_rate: float | None, rank: int | None, full: bool, seconds: float | None = None
+) -> FineTuning:
+    """The preset's settings, or the usual ones, with what the other options say in their place."""
+    from sift_rag.finetuning import PRESETS, FineTuning
+
+    given: dict[str, Any] = {
+        "learning_rate": learning_rate,
+        "rank": rank,
+        "method": "full" if full else None,
+        "seconds": seconds,
+    }
+    usual = FineTuning() if preset is None else PRESETS[preset].settings
+    return replace(usual, **{name: value for name, value in given.items() if value is not None})
+
+
+def model_for(preset: str | None, model: str | None) -> str | None:
+    """The one named, or the preset's."""
+    if model is not None or preset is None:
+        return model
+    from sift_rag.finetuning import PRESETS
+
+    return PRESETS[preset].model
 
 
 def predicted_gain(training: Retrieval) -> float:

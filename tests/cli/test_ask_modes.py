@@ -3,10 +3,14 @@
 import json
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from sift_rag.finetuning import PRESETS
 from sift_rag.models.local import load_local_model
+from sift_rag_cli.options import PresetName
+from sift_rag_cli.tuning import model_for
 from tests.cli.conftest import Run
 from tests.cli.endpoint import serving
 
@@ -165,7 +169,9 @@ def test_fine_tuning_needs_a_model_that_runs_here(ask_store: Run, mode: str) -> 
     [
         (("--save-adapter", "x"), "--save-adapter needs --mode finetune or both"),
         (("--mode", "finetune", "--full", "--save-adapter", "x"), "--save-adapter goes without --full"),
+        (("--mode", "finetune", "--preset", "gpt2", "--save-adapter", "x"), "--save-adapter goes without --full"),
         (("--mode", "magic"), "--mode"),
+        (("--mode", "finetune", "--preset", "gpt5"), "--preset"),
         (("--mode", "finetune", "--steps", "0"), "--steps"),
         (("--mode", "finetune", "--learning-rate", "0"), "learning_rate is 0.0: a positive number"),
         (("--mode", "finetune", "--time-budget", "-1"), "seconds is -1.0: a positive number"),
@@ -175,6 +181,25 @@ def test_options_that_do_not_go_together_are_refused(ask_store: Run, options: tu
     result = ask_store("ask", QUESTION, "--model", str(MODEL), *options)
     assert (result.exit_code, result.stdout) == (2, "")
     assert message in result.stderr
+
+
+def test_a_preset_sets_what_the_other_options_do_not(ask_store: Run) -> None:
+    rates = [
+        json.loads(ask_store("ask", QUESTION, *QUICK, "--mode", "finetune", *options, "--json").stdout)["tuning"][
+            "learning_rate"
+        ]
+        for options in (("--preset", "gpt2"), ("--preset", "gpt2", "--learning-rate", "0.001"))
+    ]
+    assert rates == [5e-5, 1e-3]
+
+
+def test_every_preset_can_be_named() -> None:
+    assert set(get_args(PresetName)) == set(PRESETS)
+
+
+def test_a_preset_names_its_model() -> None:
+    assert model_for("gpt2", None) == "openai-community/gpt2"
+    assert model_for("gpt2", "a-folder") == "a-folder"
 
 
 def test_all_weights_can_be_trained(ask_store: Run) -> None:

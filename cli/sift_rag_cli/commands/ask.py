@@ -13,7 +13,7 @@ from sift_rag_cli.language_model import HOW_TO_GET_AN_ANSWER, open_named_model
 from sift_rag_cli.output import one_line, printable, say, write, write_json
 from sift_rag_cli.retrievals import retrieval_json, summary
 from sift_rag_cli.selecting import Selecting, with_options_of_selecting
-from sift_rag_cli.tuning import Tuning, tuning_for, tuning_json, write_training_sources
+from sift_rag_cli.tuning import Tuning, model_for, settings_for, tuning_for, tuning_json, write_training_sources
 
 if TYPE_CHECKING:
     from sift_rag.protocols import LanguageModel
@@ -41,9 +41,10 @@ def ask(
     system: options.System = None,
     max_new_tokens: options.MaxNewTokens = options.DEFAULT_MAX_NEW_TOKENS,
     mode: options.Mode = "context",
+    preset: options.Preset = None,
     steps: options.Steps = options.DEFAULT_STEPS,
     learning_rate: options.LearningRate = None,
-    rank: options.Rank = options.DEFAULT_RANK,
+    rank: options.Rank = None,
     full: options.Full = False,
     time_budget: options.TimeBudget = None,
     min_gain: options.MinGain = options.DEFAULT_MIN_GAIN,
@@ -65,12 +66,18 @@ def ask(
     from sift_rag.answering.prompt import build_prompt, render
 
     asked = read_questions((question, *(also or ())))
+    model = model_for(preset, model) if base_url is None else model
     has_model = model is not None or base_url is not None
     if decompose and not has_model:
         raise ConfigurationError("--decompose needs a language model to write the parts: name one with --model.")
     tuning = tuning_for(
         mode,
-        Tuning(steps, learning_rate, rank, full, time_budget, min_gain, save_adapter),
+        Tuning(
+            steps,
+            settings_for(preset, learning_rate=learning_rate, rank=rank, full=full, seconds=time_budget),
+            min_gain,
+            save_adapter,
+        ),
         runs_here=model is not None and base_url is None,
     )
     with selecting.retriever(store, collection, embedder) as retriever:

@@ -12,6 +12,7 @@ from sift_rag.errors import ConfigurationError
 from sift_rag_cli import options
 from sift_rag_cli.comparisons import save_csv, summary_json, write_rows
 from sift_rag_cli.output import console, count_of, is_terminal, one_line, say, write_json
+from sift_rag_cli.tuning import model_for, settings_for
 
 if TYPE_CHECKING:
     from sift_rag.evaluation import Outcome, Task
@@ -48,8 +49,9 @@ def compare(
     candidates: Annotated[
         int, typer.Option("--candidates", metavar="N", min=1, help="Distinct nearest passages to select from.")
     ] = 200,
+    preset: options.Preset = None,
     learning_rate: options.LearningRate = None,
-    rank: options.Rank = options.DEFAULT_RANK,
+    rank: options.Rank = None,
     full: options.Full = False,
     limit: Annotated[
         int | None, typer.Option("--limit", metavar="N", min=1, help="Compare on so many, taken evenly.")
@@ -73,16 +75,18 @@ def compare(
     from sift_rag.evaluation import Comparison, read_questions, read_texts, summarise
     from sift_rag.evaluation.comparison import compare as measure
     from sift_rag.evaluation.plots import require_matplotlib
-    from sift_rag.finetuning import FineTuning
 
     if (texts is None) == (questions is None):
         raise ConfigurationError("Name what to compare on: either --texts PATH or --questions FILE.")
+    model = model_for(preset, model)
     if model is None:
-        raise ConfigurationError("A comparison needs a model in this process: --model NAME or --model FOLDER.")
+        raise ConfigurationError(
+            "A comparison needs a model in this process: --model NAME, --model FOLDER or --preset NAME."
+        )
     for file in (report, csv):
         if file is not None and not file.parent.is_dir():
             raise ConfigurationError(f"There is no folder {str(file.parent)!r} to write {file.name} to.")
-    tuning = FineTuning(method="full" if full else "lora", learning_rate=learning_rate, rank=rank)
+    tuning = settings_for(preset, learning_rate=learning_rate, rank=rank, full=full)
     wanted: Any = {"arms": _names(arms), "selectors": _names(selectors), "ks": _numbers(k)}
     comparison = Comparison(**wanted, candidate_limit=candidates, tuning=tuning)
     tasks = _spread(read_texts(texts) if texts is not None else read_questions(questions or Path()), limit)
