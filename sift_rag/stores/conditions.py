@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from sift_rag.errors import StoreConflict
 from sift_rag.stores.payloads import LABELS, SOURCE, label_keyword
-from sift_rag.types import CollectionInfo, Document, Filter
+from sift_rag.types import CollectionInfo, Filter
 
 Condition: TypeAlias = tuple[str, Sequence[str]]
 """An indexed payload field, and values of which it must have one; with no values, no point will do."""
@@ -20,14 +20,14 @@ _WILDCARD = re.compile(r"[*?\[]")
 
 
 def conditions_of(
-    where: Filter | None, info: CollectionInfo, documents: Callable[[str], Iterable[Document]]
+    where: Filter | None, info: CollectionInfo, sources: Callable[[str], Iterable[str]]
 ) -> list[Condition]:
     """The conditions that a passage's payload must all meet; none where the filter lets all through.
 
     Args:
         where: the filter.
         info: of the collection.
-        documents: gives the collection's records whose source has a prefix.
+        sources: gives those of the collection's documents that begin with a text.
 
     Raises:
         StoreConflict: the filter asks for labels, and the collection's schema version has none.
@@ -44,12 +44,12 @@ def conditions_of(
         (LABELS, [label_keyword(key, value) for value in values]) for key, values in choices.items()
     ]
     if where.sources:
-        conditions.append((SOURCE, matching_sources(where, documents)))
+        conditions.append((SOURCE, matching_sources(where, sources)))
     return conditions
 
 
-def matching_sources(where: Filter, documents: Callable[[str], Iterable[Document]]) -> list[str]:
-    """Sources, ascending, of the documents that the filter's globs match; read are those that begin as a glob does."""
+def matching_sources(where: Filter, sources: Callable[[str], Iterable[str]]) -> list[str]:
+    """The sources that the filter's globs match; looked at are those that begin as a glob does."""
     beginnings = sorted({_WILDCARD.split(glob, maxsplit=1)[0] for glob in where.sources})
     apart = [text for text in beginnings if not text.startswith(tuple(other for other in beginnings if other < text))]
-    return [record.source for text in apart for record in documents(text) if where.matches_source(record.source)]
+    return [source for text in apart for source in sources(text) if where.matches_source(source)]

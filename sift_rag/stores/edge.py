@@ -5,8 +5,8 @@ checked first. A full disk kills the process: free space is looked at before eac
 silence: the counts are compared with the records at opening. It hangs in a forked child: that is refused.
 
 Search is exact and its order definite: similarity descending, ties by id, across the limit too. It costs O(m n d); many
-equals across the limit cost one more search. A filter on sources reads the names of all documents that its globs may
-match, and costs 5 µs for each that they do.
+equals across the limit cost one more search. A filter on sources first reads the names of
+the documents that begin as its globs do.
 """
 
 from __future__ import annotations
@@ -230,7 +230,7 @@ class EdgeStore:
             )
 
     def _conditions(self, where: Filter | None) -> list[Condition]:
-        return conditions_of(where, self._info, self._records.documents)
+        return conditions_of(where, self._info, self._records.sources)
 
     def _read(self, shard: Shard, ids: list[str]) -> dict[str, Candidate]:
         points = list(shard.read(ids))
