@@ -5,6 +5,7 @@ Arguments and results are the client's REST models, whatever the protocol. Every
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from threading import RLock
@@ -17,8 +18,21 @@ from tests.qdrant_stub.faults import Refused
 PEER = 4711
 
 READ_OPERATIONS = frozenset(
-    "list_collections get_collection collection_exists list_aliases collection_aliases collection_cluster cluster "
-    "retrieve scroll count query query_batch facet".split()
+    (
+        "cluster",
+        "collection_aliases",
+        "collection_cluster",
+        "collection_exists",
+        "count",
+        "facet",
+        "get_collection",
+        "list_aliases",
+        "list_collections",
+        "query",
+        "query_batch",
+        "retrieve",
+        "scroll",
+    )
 )
 OPEN_OPERATIONS = frozenset(("root", "health"))
 """Answered without a key."""
@@ -36,11 +50,15 @@ class Engine:
 
     def __init__(self) -> None:
         self.lock = RLock()
+        self.version = importlib.metadata.version("qdrant-client")
         self._client = QdrantClient(":memory:")
         self._collections: dict[str, _Collection] = {}
 
     def close(self) -> None:
         self._client.close()
+
+    def version_info(self) -> models.VersionInfo:
+        return models.VersionInfo(title="qdrant - vector search engine", version=self.version, commit="stub")
 
     def list_collections(self) -> models.CollectionsResponse:
         return self._client.get_collections()
@@ -202,8 +220,10 @@ class Engine:
         return self._client.count(self._real(name), count_filter=body.filter)
 
     def query(self, name: str, body: models.QueryRequest) -> models.QueryResponse:
+        real = self._real(name)
+        self._check_dimension(real, body)
         return self._client.query_points(
-            self._real(name),
+            real,
             query=body.query,
             using=body.using,
             prefetch=body.prefetch,
@@ -223,6 +243,14 @@ class Engine:
         return self._client.facet(
             self._real(name), body.key, facet_filter=body.filter, limit=10 if body.limit is None else body.limit
         )
+
+    def _check_dimension(self, real: str, body: models.QueryRequest) -> None:
+        """The in-memory mode does not, while the collection is empty."""
+        vectors = self._collections[real].created.vectors
+        expected = vectors.get(body.using or "") if isinstance(vectors, dict) else vectors
+        vector = body.query.nearest if isinstance(body.query, models.NearestQuery) else body.query
+        if expected and isinstance(vector, list) and isinstance(vector[0], float) and len(vector) != expected.size:
+            raise Refused(400, f"Wrong input: Vector dimension error: expected dim: {expected.size}, got {len(vector)}")
 
     def _real(self, name: str) -> str:
         real = self._aliases().get(name, name)

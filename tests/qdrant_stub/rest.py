@@ -6,6 +6,7 @@ import re
 import socket
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread
 from time import perf_counter
@@ -23,91 +24,120 @@ if TYPE_CHECKING:
     from tests.qdrant_stub.server import QdrantStub
 
 Apply = Callable[["Engine", str, Any, bool], Any]
-"""Engine, name of the collection (or of the field, after a line feed), body, wait."""
-
-_NAME = r"/collections/([^/]+)"
+"""Engine, name of the collection, body, whether to wait; the model that is the answer."""
 
 
-def _route(method: str, path: str, operation: str, body: Any, apply: Apply) -> tuple[Any, ...]:
-    return method, re.compile(path), operation, body and TypeAdapter(body), apply
+@dataclass(frozen=True)
+class _Route:
+    method: str
+    path: re.Pattern[str]
+    operation: str
+    body: TypeAdapter[Any] | None
+    apply: Apply
+
+
+def _route(method: str, path: str, operation: str, apply: Apply, body: Any = None) -> _Route:
+    """``*`` in a path is one segment; the first one is the name of the collection."""
+    pattern = re.compile(path.replace("*", "([^/]+)"))
+    return _Route(method, pattern, operation, None if body is None else TypeAdapter(body), apply)
 
 
 _ROUTES = (
-    _route("GET", "/collections", "list_collections", None, lambda e, _n, _b, _w: e.list_collections()),
-    _route("GET", "/aliases", "list_aliases", None, lambda e, _n, _b, _w: e.list_aliases()),
-    _route("GET", "/cluster", "cluster", None, lambda e, _n, _b, _w: {"status": "disabled"}),
+    _route("GET", "/", "root", lambda e, *_: e.version_info()),
+    _route("GET", "/healthz", "health", lambda *_: "healthz check passed"),
+    _route("GET", "/livez", "health", lambda *_: "livez check passed"),
+    _route("GET", "/readyz", "health", lambda *_: "all shards are ready"),
+    _route("GET", "/cluster", "cluster", lambda *_: {"status": "disabled"}),
+    _route("GET", "/aliases", "list_aliases", lambda e, *_: e.list_aliases()),
+    _route("GET", "/collections", "list_collections", lambda e, *_: e.list_collections()),
     _route(
         "POST",
         "/collections/aliases",
         "update_aliases",
-        models.ChangeAliasesOperation,
         lambda e, _n, b, _w: e.update_aliases(b.actions),
+        models.ChangeAliasesOperation,
     ),
-    _route("GET", f"{_NAME}/exists", "collection_exists", None, lambda e, n, _b, _w: e.collection_exists(n)),
-    _route("GET", f"{_NAME}/aliases", "collection_aliases", None, lambda e, n, _b, _w: e.collection_aliases(n)),
-    _route("GET", f"{_NAME}/cluster", "collection_cluster", None, lambda e, n, _b, _w: e.collection_cluster(n)),
-    _route("GET", _NAME, "get_collection", None, lambda e, n, _b, _w: e.get_collection(n)),
-    _route("PUT", _NAME, "create_collection", models.CreateCollection, lambda e, n, b, _w: e.create_collection(n, b)),
-    _route("PATCH", _NAME, "update_collection", models.UpdateCollection, lambda e, n, b, _w: e.update_collection(n, b)),
-    _route("DELETE", _NAME, "delete_collection", None, lambda e, n, _b, _w: e.delete_collection(n)),
+    _route("GET", "/collections/*", "get_collection", lambda e, n, *_: e.get_collection(n)),
     _route(
         "PUT",
-        f"{_NAME}/index",
+        "/collections/*",
+        "create_collection",
+        lambda e, n, b, _w: e.create_collection(n, b),
+        models.CreateCollection,
+    ),
+    _route(
+        "PATCH",
+        "/collections/*",
+        "update_collection",
+        lambda e, n, b, _w: e.update_collection(n, b),
+        models.UpdateCollection,
+    ),
+    _route("DELETE", "/collections/*", "delete_collection", lambda e, n, *_: e.delete_collection(n)),
+    _route("GET", "/collections/*/exists", "collection_exists", lambda e, n, *_: e.collection_exists(n)),
+    _route("GET", "/collections/*/aliases", "collection_aliases", lambda e, n, *_: e.collection_aliases(n)),
+    _route("GET", "/collections/*/cluster", "collection_cluster", lambda e, n, *_: e.collection_cluster(n)),
+    _route(
+        "PUT",
+        "/collections/*/index",
         "create_index",
-        models.CreateFieldIndex,
         lambda e, n, b, w: e.create_index(n, b.field_name, b.field_schema, wait=w),
+        models.CreateFieldIndex,
     ),
+    _route("DELETE", "/collections/*/index/*", "delete_index", lambda e, n, b, w: e.delete_index(n, b, wait=w)),
     _route(
-        "DELETE",
-        f"{_NAME}/index/([^/]+)",
-        "delete_index",
-        None,
-        lambda e, n, _b, w: e.delete_index(*n.split("\n"), wait=w),
+        "PUT",
+        "/collections/*/points",
+        "upsert",
+        lambda e, n, b, w: e.upsert(n, b, wait=w),
+        models.PointInsertOperations,
     ),
-    _route("PUT", f"{_NAME}/points", "upsert", models.PointInsertOperations, lambda e, n, b, w: e.upsert(n, b, wait=w)),
-    _route("POST", f"{_NAME}/points", "retrieve", models.PointRequest, lambda e, n, b, _w: e.retrieve(n, b)),
+    _route("POST", "/collections/*/points", "retrieve", lambda e, n, b, _w: e.retrieve(n, b), models.PointRequest),
     _route(
-        "POST", f"{_NAME}/points/delete", "delete", models.PointsSelector, lambda e, n, b, w: e.delete(n, b, wait=w)
+        "POST",
+        "/collections/*/points/delete",
+        "delete",
+        lambda e, n, b, w: e.delete(n, b, wait=w),
+        models.PointsSelector,
     ),
     _route(
         "POST",
-        f"{_NAME}/points/batch",
+        "/collections/*/points/batch",
         "update_batch",
-        models.UpdateOperations,
         lambda e, n, b, w: e.update_batch(n, b.operations, wait=w),
+        models.UpdateOperations,
     ),
     _route(
         "POST",
-        f"{_NAME}/points/payload",
+        "/collections/*/points/payload",
         "set_payload",
-        models.SetPayload,
         lambda e, n, b, w: e.set_payload(n, b, wait=w),
+        models.SetPayload,
     ),
     _route(
         "PUT",
-        f"{_NAME}/points/payload",
+        "/collections/*/points/payload",
         "overwrite_payload",
-        models.SetPayload,
         lambda e, n, b, w: e.overwrite_payload(n, b, wait=w),
+        models.SetPayload,
     ),
     _route(
         "POST",
-        f"{_NAME}/points/payload/delete",
+        "/collections/*/points/payload/delete",
         "delete_payload",
-        models.DeletePayload,
         lambda e, n, b, w: e.delete_payload(n, b, wait=w),
+        models.DeletePayload,
     ),
-    _route("POST", f"{_NAME}/points/scroll", "scroll", models.ScrollRequest, lambda e, n, b, _w: e.scroll(n, b)),
-    _route("POST", f"{_NAME}/points/count", "count", models.CountRequest, lambda e, n, b, _w: e.count(n, b)),
-    _route("POST", f"{_NAME}/points/query", "query", models.QueryRequest, lambda e, n, b, _w: e.query(n, b)),
+    _route("POST", "/collections/*/points/scroll", "scroll", lambda e, n, b, _w: e.scroll(n, b), models.ScrollRequest),
+    _route("POST", "/collections/*/points/count", "count", lambda e, n, b, _w: e.count(n, b), models.CountRequest),
+    _route("POST", "/collections/*/points/query", "query", lambda e, n, b, _w: e.query(n, b), models.QueryRequest),
     _route(
         "POST",
-        f"{_NAME}/points/query/batch",
+        "/collections/*/points/query/batch",
         "query_batch",
-        models.QueryRequestBatch,
         lambda e, n, b, _w: e.query_batch(n, b.searches),
+        models.QueryRequestBatch,
     ),
-    _route("POST", f"{_NAME}/facet", "facet", models.FacetRequest, lambda e, n, b, _w: e.facet(n, b)),
+    _route("POST", "/collections/*/facet", "facet", lambda e, n, b, _w: e.facet(n, b), models.FacetRequest),
 )
 
 
@@ -187,36 +217,35 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     server: _Server
 
-    def _answer(self) -> None:
-        self._begun = perf_counter()
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+    def handle_one_request(self) -> None:
+        """Read a request and answer it, whatever its method."""
+        self.raw_requestline = self.rfile.readline(65537)
+        if not self.raw_requestline:
+            self.close_connection = True
+        elif self.parse_request():
+            self._answer(self.rfile.read(int(self.headers.get("Content-Length", 0))))
+
+    def _answer(self, body: bytes) -> None:
+        begun = perf_counter()
         try:
-            self._say(200, {"result": self._perform(body), "status": "ok"})
+            self._say(200, {"result": self._perform(body), "status": "ok"}, begun)
         except Refused as refusal:
-            self._refuse(refusal)
+            headers = {} if refusal.retry_after is None else {"Retry-After": str(refusal.retry_after)}
+            if refusal.status == 401:
+                self._write(401, refusal.message.encode(), "text/plain", headers)
+            else:
+                self._say(refusal.status, {"status": {"error": refusal.message}}, begun, headers=headers)
         except Reset:
             self.close_connection = True
             self.server.reset(self.connection)
         except Truncated as truncated:
-            self._say(200, {"result": truncated.answer, "status": "ok"}, part=0.5)
+            self._say(200, {"result": truncated.answer, "status": "ok"}, begun, part=0.5)
             self.close_connection = True
-
-    do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = _answer
 
     def _perform(self, body: bytes) -> Any:
         stub = self.server.stub
         url = urlsplit(self.path)
-        target = f"{self.command} {url.path}"
-        if url.path in {"/", "/healthz", "/livez", "/readyz"}:
-            operation = "root" if url.path == "/" else "health"
-            return stub.perform(Request("rest", operation, target), None, lambda _: None)
-        for method, pattern, operation, adapter, apply in _ROUTES:
-            matched = pattern.fullmatch(url.path) if method == self.command else None
-            if matched:
-                break
-        else:
-            raise Refused(404, f"The stub has no {target}")
-        name = "\n".join(unquote(part) for part in matched.groups())
+        route, names = self._route(url.path)
         if len(body) > stub.max_body_bytes:
             raise Refused(
                 400,
@@ -224,36 +253,39 @@ class _Handler(BaseHTTPRequestHandler):
                 f"(limit: {stub.max_body_bytes} bytes).",
             )
         try:
-            parsed = adapter and adapter.validate_json(body)
+            parsed = route.body.validate_json(body) if route.body else "".join(names[1:])
         except ValidationError as error:
             raise Refused(400, f"Format error in JSON body: {error}") from error
+        name = names[0] if names else ""
         wait = parse_qs(url.query).get("wait", ["false"])[0] == "true"
-        request = Request("rest", operation, target, name.split("\n")[0], _points_of(parsed), wait)
-        return stub.perform(request, self._key(), lambda engine: apply(engine, name, parsed, wait))
+        request = Request("rest", route.operation, f"{self.command} {url.path}", name, _points_of(parsed), wait)
+        bearer = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        key = self.headers.get("api-key") or bearer or None
+        return stub.perform(request, key, lambda engine: route.apply(engine, name, parsed, wait))
 
-    def _key(self) -> str | None:
-        bearer = self.headers.get("Authorization", "")
-        return self.headers.get("api-key") or bearer.removeprefix("Bearer ") or None
-
-    def _refuse(self, refusal: Refused) -> None:
-        headers = {} if refusal.retry_after is None else {"Retry-After": str(refusal.retry_after)}
-        if refusal.status == 401:
-            self._write(401, refusal.message.encode(), "text/plain", headers)
-        else:
-            self._say(refusal.status, {"status": {"error": refusal.message}}, headers=headers)
+    def _route(self, path: str) -> tuple[_Route, list[str]]:
+        for route in _ROUTES:
+            matched = route.path.fullmatch(path) if route.method == self.command else None
+            if matched:
+                return route, [unquote(part) for part in matched.groups()]
+        raise Refused(404, f"The stub has no {self.command} {path}")
 
     def _say(
-        self, status: int, answer: dict[str, Any], *, headers: dict[str, str] | None = None, part: float = 1
+        self,
+        status: int,
+        answer: dict[str, Any],
+        begun: float,
+        *,
+        headers: dict[str, str] | None = None,
+        part: float = 1,
     ) -> None:
-        path = urlsplit(self.path).path
-        if status == 200 and path == "/":
-            answer = {"title": "qdrant - vector search engine", "version": self.server.stub.version, "commit": "stub"}
-        elif status == 200 and path in {"/healthz", "/livez", "/readyz"}:
-            self._write(200, f"{path[1:]} check passed".encode(), "text/plain", {}, part=part)
+        """``part`` of the answer: that of the root and of the health is bare, as the server's."""
+        result = answer.get("result")
+        if isinstance(result, str):
+            self._write(status, result.encode(), "text/plain", headers or {}, part=part)
             return
-        else:
-            answer["time"] = perf_counter() - self._begun
-        self._write(status, to_json(answer), "application/json", headers or {}, part=part)
+        whole = result if isinstance(result, models.VersionInfo) else answer | {"time": perf_counter() - begun}
+        self._write(status, to_json(whole), "application/json", headers or {}, part=part)
 
     def _write(self, status: int, body: bytes, kind: str, headers: dict[str, str], *, part: float = 1) -> None:
         self.send_response(status)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
@@ -17,6 +18,9 @@ from tests.qdrant_stub.relay import Relay
 if TYPE_CHECKING:
     from tests.qdrant_stub.engine import Engine
     from tests.qdrant_stub.server import QdrantStub
+
+Answer = Callable[["Engine", Any], Any]
+"""Engine and message in, message out."""
 
 _CODES = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
@@ -48,9 +52,11 @@ class RpcFront:
         self.stub = stub
         self._workers = ThreadPoolExecutor(16, thread_name_prefix="qdrant-stub-grpc")
         self._server = grpc.server(self._workers, options=_OPTIONS)
-        messages.add_QdrantServicer_to_server(_Root(self), self._server)
-        messages.add_CollectionsServicer_to_server(_Collections(self), self._server)
-        messages.add_PointsServicer_to_server(_Points(self), self._server)
+        messages.add_QdrantServicer_to_server(_with_methods(messages.QdrantServicer, _ROOT, self), self._server)
+        messages.add_CollectionsServicer_to_server(
+            _with_methods(messages.CollectionsServicer, _COLLECTIONS, self), self._server
+        )
+        messages.add_PointsServicer_to_server(_with_methods(messages.PointsServicer, _POINTS, self), self._server)
         self.relay = Relay(self._server.add_insecure_port("127.0.0.1:0"))
         self._server.start()
 
@@ -69,9 +75,17 @@ class RpcFront:
         self._server.stop(None).wait()
         self._workers.shutdown()
 
-    def perform(self, context: grpc.ServicerContext, request: Request, apply: Callable[[Engine], Any]) -> Any:
+    def perform(self, rpc: str, operation: str, answer: Answer, message: Any, context: grpc.ServicerContext) -> Any:
+        request = Request(
+            "grpc",
+            operation,
+            f"/qdrant.{rpc}",
+            getattr(message, "collection_name", ""),
+            _points_of(message),
+            bool(getattr(message, "wait", False)),
+        )
         try:
-            return self.stub.perform(request, _key(context), apply)
+            return self.stub.perform(request, _key(context), lambda engine: answer(engine, message))
         except Refused as refusal:
             if refusal.retry_after is not None:
                 context.set_trailing_metadata((("retry-after", str(refusal.retry_after)),))
@@ -94,332 +108,44 @@ def _key(context: grpc.ServicerContext) -> str | None:
     return headers.get("api-key") or headers.get("authorization", "").removeprefix("Bearer ") or None
 
 
+def _with_methods(kind: type, methods: dict[str, tuple[str, Answer]], front: RpcFront) -> Any:
+    """The service, answering these methods; the others say that they are not implemented."""
+    service = kind()
+    for name, (operation, answer) in methods.items():
+        rpc = f"{kind.__name__.removesuffix('Servicer')}/{name}"
+        setattr(service, name, partial(front.perform, rpc, operation, answer))
+    return service
+
+
+def _points_of(message: Any) -> int:
+    if isinstance(message, messages.DeletePoints):
+        return len(message.points.points.ids)
+    return next((len(getattr(message, name)) for name in ("points", "ids", "operations") if _is_list(message, name)), 0)
+
+
+def _is_list(message: Any, name: str) -> bool:
+    field = message.DESCRIPTOR.fields_by_name.get(name)
+    return field is not None and field.is_repeated
+
+
 def _optional(convert: Callable[[Any], Any], message: Any, field: str) -> Any:
     return convert(getattr(message, field)) if message.HasField(field) else None
 
 
-class _Service:
-    def __init__(self, front: RpcFront) -> None:
-        self._front = front
-
-    def _perform(
-        self,
-        context: grpc.ServicerContext,
-        rpc: str,
-        operation: str,
-        message: Any,
-        apply: Callable[[Engine], Any],
-        *,
-        points: int = 0,
-    ) -> Any:
-        name = getattr(message, "collection_name", "")
-        wait = bool(message.wait) if hasattr(message, "wait") else False
-        return self._front.perform(context, Request("grpc", operation, f"/qdrant.{rpc}", name, points, wait), apply)
-
-
-class _Root(_Service, messages.QdrantServicer):
-    def HealthCheck(self, message: Any, context: Any) -> Any:
-        version = self._front.stub.version
-        return self._perform(
-            context,
-            "Qdrant/HealthCheck",
-            "root",
-            message,
-            lambda _: messages.HealthCheckReply(title="qdrant - vector search engine", version=version, commit="stub"),
-        )
-
-
-class _Collections(_Service, messages.CollectionsServicer):
-    def List(self, message: Any, context: Any) -> Any:
-        return self._perform(
-            context,
-            "Collections/List",
-            "list_collections",
-            message,
-            lambda engine: messages.ListCollectionsResponse(
-                collections=[
-                    RestToGrpc.convert_collection_description(one) for one in engine.list_collections().collections
-                ]
-            ),
-        )
-
-    def Get(self, message: Any, context: Any) -> Any:
-        return self._perform(
-            context,
-            "Collections/Get",
-            "get_collection",
-            message,
-            lambda engine: messages.GetCollectionInfoResponse(
-                result=RestToGrpc.convert_collection_info(engine.get_collection(message.collection_name))
-            ),
-        )
-
-    def Create(self, message: Any, context: Any) -> Any:
-        return self._perform(
-            context,
-            "Collections/Create",
-            "create_collection",
-            message,
-            lambda engine: messages.CollectionOperationResponse(
-                result=engine.create_collection(message.collection_name, _create_collection(message))
-            ),
-        )
-
-    def Update(self, message: Any, context: Any) -> Any:
-        return self._perform(
-            context,
-            "Collections/Update",
-            "update_collection",
-            message,
-            lambda engine: messages.CollectionOperationResponse(
-                result=engine.update_collection(message.collection_name, GrpcToRest.convert_update_collection(message))
-            ),
-        )
-
-    def Delete(self, message: Any, context: Any) -> Any:
-        return self._perform(
-            context,
-            "Collections/Delete",
-            "delete_collection",
-            message,
-            lambda engine: messages.CollectionOperationResponse(
-                result=engine.delete_collection(message.collection_name)
-            ),
-        )
-
-    def CollectionExists(self, message: Any, context: Any) -> Any:
-        return self._perform(
-            context,
-            "Collections/CollectionExists",
-            "collection_exists",
-            message,
-            lambda engine: messages.CollectionExistsResponse(
-                result=messages.CollectionExists(exists=engine.collection_exists(message.collection_name).exists)
-            ),
-        )
-
-    def UpdateAliases(self, message: Any, context: Any) -> Any:
-        actions = [GrpcToRest.convert_alias_operations(action) for action in message.actions]
-        return self._perform(
-            context,
-            "Collections/UpdateAliases",
-            "update_aliases",
-            message,
-            lambda engine: messages.CollectionOperationResponse(result=engine.update_aliases(actions)),
-        )
-
-    def ListAliases(self, message: Any, context: Any) -> Any:
-        return self._perform(
-            context, "Collections/ListAliases", "list_aliases", message, lambda engine: _aliases(engine.list_aliases())
-        )
-
-    def ListCollectionAliases(self, message: Any, context: Any) -> Any:
-        return self._perform(
-            context,
-            "Collections/ListCollectionAliases",
-            "collection_aliases",
-            message,
-            lambda engine: _aliases(engine.collection_aliases(message.collection_name)),
-        )
-
-    def CollectionClusterInfo(self, message: Any, context: Any) -> Any:
-        return self._perform(
-            context,
-            "Collections/CollectionClusterInfo",
-            "collection_cluster",
-            message,
-            lambda engine: RestToGrpc.convert_collection_cluster_info(
-                engine.collection_cluster(message.collection_name)
-            ),
-        )
-
-
-class _Points(_Service, messages.PointsServicer):
-    def Upsert(self, message: Any, context: Any) -> Any:
-        def apply(engine: Engine) -> Any:
-            body = models.PointsList(
-                points=[GrpcToRest.convert_point_struct(point) for point in message.points],
-                update_filter=_optional(GrpcToRest.convert_filter, message, "update_filter"),
-                update_mode=_optional(GrpcToRest.convert_update_mode, message, "update_mode"),
-            )
-            return _updated(engine.upsert(message.collection_name, body, wait=message.wait))
-
-        return self._perform(context, "Points/Upsert", "upsert", message, apply, points=len(message.points))
-
-    def Delete(self, message: Any, context: Any) -> Any:
-        return self._perform(
-            context,
-            "Points/Delete",
-            "delete",
-            message,
-            lambda engine: _updated(
-                engine.delete(message.collection_name, _selected(message.points), wait=message.wait)
-            ),
-            points=len(message.points.points.ids),
-        )
-
-    def UpdateBatch(self, message: Any, context: Any) -> Any:
-        def apply(engine: Engine) -> Any:
-            actions = [GrpcToRest.convert_points_update_operation(action) for action in message.operations]
-            results = engine.update_batch(message.collection_name, actions, wait=message.wait)
-            return messages.UpdateBatchResponse(result=[RestToGrpc.convert_update_result(one) for one in results])
-
-        return self._perform(
-            context, "Points/UpdateBatch", "update_batch", message, apply, points=len(message.operations)
-        )
-
-    def SetPayload(self, message: Any, context: Any) -> Any:
-        return self._perform(
-            context,
-            "Points/SetPayload",
-            "set_payload",
-            message,
-            lambda engine: _updated(
-                engine.set_payload(message.collection_name, _set_payload(message), wait=message.wait)
-            ),
-        )
-
-    def OverwritePayload(self, message: Any, context: Any) -> Any:
-        return self._perform(
-            context,
-            "Points/OverwritePayload",
-            "overwrite_payload",
-            message,
-            lambda engine: _updated(
-                engine.overwrite_payload(message.collection_name, _set_payload(message), wait=message.wait)
-            ),
-        )
-
-    def DeletePayload(self, message: Any, context: Any) -> Any:
-        def apply(engine: Engine) -> Any:
-            selector = _selected(message.points_selector)
-            body = models.DeletePayload(keys=list(message.keys), **selector.model_dump(exclude_none=True))
-            return _updated(engine.delete_payload(message.collection_name, body, wait=message.wait))
-
-        return self._perform(context, "Points/DeletePayload", "delete_payload", message, apply)
-
-    def CreateFieldIndex(self, message: Any, context: Any) -> Any:
-        def apply(engine: Engine) -> Any:
-            schema = GrpcToRest.convert_payload_schema_type(grpc_field_type_to_payload_schema(message.field_type))
-            if message.HasField("field_index_params"):
-                schema = GrpcToRest.convert_payload_schema_params(message.field_index_params)
-            return _updated(engine.create_index(message.collection_name, message.field_name, schema, wait=message.wait))
-
-        return self._perform(context, "Points/CreateFieldIndex", "create_index", message, apply)
-
-    def DeleteFieldIndex(self, message: Any, context: Any) -> Any:
-        return self._perform(
-            context,
-            "Points/DeleteFieldIndex",
-            "delete_index",
-            message,
-            lambda engine: _updated(
-                engine.delete_index(message.collection_name, message.field_name, wait=message.wait)
-            ),
-        )
-
-    def Get(self, message: Any, context: Any) -> Any:
-        def apply(engine: Engine) -> Any:
-            body = models.PointRequest(ids=[GrpcToRest.convert_point_id(one) for one in message.ids], **_with(message))
-            records = engine.retrieve(message.collection_name, body)
-            return messages.GetResponse(result=[RestToGrpc.convert_record(record) for record in records])
-
-        return self._perform(context, "Points/Get", "retrieve", message, apply, points=len(message.ids))
-
-    def Scroll(self, message: Any, context: Any) -> Any:
-        def apply(engine: Engine) -> Any:
-            body = models.ScrollRequest(
-                offset=_optional(GrpcToRest.convert_point_id, message, "offset"),
-                limit=_optional(int, message, "limit"),
-                filter=_optional(GrpcToRest.convert_filter, message, "filter"),
-                order_by=_optional(GrpcToRest.convert_order_by, message, "order_by"),
-                **_with(message),
-            )
-            page = engine.scroll(message.collection_name, body)
-            following = page.next_page_offset
-            return messages.ScrollResponse(
-                result=[RestToGrpc.convert_record(record) for record in page.points],
-                next_page_offset=None if following is None else RestToGrpc.convert_extended_point_id(following),
-            )
-
-        return self._perform(context, "Points/Scroll", "scroll", message, apply)
-
-    def Count(self, message: Any, context: Any) -> Any:
-        def apply(engine: Engine) -> Any:
-            body = models.CountRequest(filter=_optional(GrpcToRest.convert_filter, message, "filter"))
-            return messages.CountResponse(
-                result=RestToGrpc.convert_count_result(engine.count(message.collection_name, body))
-            )
-
-        return self._perform(context, "Points/Count", "count", message, apply)
-
-    def Query(self, message: Any, context: Any) -> Any:
-        def apply(engine: Engine) -> Any:
-            response = engine.query(message.collection_name, GrpcToRest.convert_query_points(message))
-            return messages.QueryResponse(result=_scored(response))
-
-        return self._perform(context, "Points/Query", "query", message, apply)
-
-    def QueryBatch(self, message: Any, context: Any) -> Any:
-        def apply(engine: Engine) -> Any:
-            bodies = [GrpcToRest.convert_query_points(one) for one in message.query_points]
-            responses = engine.query_batch(message.collection_name, bodies)
-            return messages.QueryBatchResponse(
-                result=[messages.BatchResult(result=_scored(response)) for response in responses]
-            )
-
-        return self._perform(context, "Points/QueryBatch", "query_batch", message, apply)
-
-    def Facet(self, message: Any, context: Any) -> Any:
-        def apply(engine: Engine) -> Any:
-            body = models.FacetRequest(
-                key=message.key,
-                limit=_optional(int, message, "limit"),
-                filter=_optional(GrpcToRest.convert_filter, message, "filter"),
-            )
-            response = engine.facet(message.collection_name, body)
-            return messages.FacetResponse(hits=[RestToGrpc.convert_facet_value_hit(hit) for hit in response.hits])
-
-        return self._perform(context, "Points/Facet", "facet", message, apply)
-
-
-def _updated(result: models.UpdateResult) -> Any:
-    return messages.PointsOperationResponse(result=RestToGrpc.convert_update_result(result))
-
-
-def _scored(response: models.QueryResponse) -> list[Any]:
-    return [RestToGrpc.convert_scored_point(point) for point in response.points]
-
-
-def _aliases(response: models.CollectionsAliasesResponse) -> Any:
-    return messages.ListAliasesResponse(
-        aliases=[RestToGrpc.convert_alias_description(alias) for alias in response.aliases]
+def _list_collections(engine: Engine, _message: Any) -> Any:
+    found = engine.list_collections().collections
+    return messages.ListCollectionsResponse(
+        collections=[RestToGrpc.convert_collection_description(one) for one in found]
     )
 
 
-def _selected(selector: Any) -> models.PointsSelector:
-    return GrpcToRest.convert_points_selector(selector)
+def _get_collection(engine: Engine, message: Any) -> Any:
+    info = engine.get_collection(message.collection_name)
+    return messages.GetCollectionInfoResponse(result=RestToGrpc.convert_collection_info(info))
 
 
-def _set_payload(message: Any) -> models.SetPayload:
-    selector = _selected(message.points_selector)
-    return models.SetPayload(
-        payload=GrpcToRest.convert_payload(message.payload),
-        points=selector.points if isinstance(selector, models.PointIdsList) else None,
-        filter=selector.filter if isinstance(selector, models.FilterSelector) else None,
-        key=_optional(str, message, "key"),
-    )
-
-
-def _with(message: Any) -> dict[str, Any]:
-    return {
-        "with_payload": _optional(GrpcToRest.convert_with_payload_selector, message, "with_payload"),
-        "with_vector": _optional(GrpcToRest.convert_with_vectors_selector, message, "with_vectors"),
-    }
-
-
-def _create_collection(message: Any) -> models.CreateCollection:
-    return models.CreateCollection(
+def _create_collection(engine: Engine, message: Any) -> Any:
+    body = models.CreateCollection(
         vectors=_optional(GrpcToRest.convert_vectors_config, message, "vectors_config"),
         sparse_vectors=_optional(GrpcToRest.convert_sparse_vector_config, message, "sparse_vectors_config"),
         shard_number=_optional(int, message, "shard_number"),
@@ -433,3 +159,200 @@ def _create_collection(message: Any) -> models.CreateCollection:
         strict_mode_config=_optional(GrpcToRest.convert_strict_mode_config, message, "strict_mode_config"),
         metadata=GrpcToRest.convert_payload(message.metadata) if message.metadata else None,
     )
+    return messages.CollectionOperationResponse(result=engine.create_collection(message.collection_name, body))
+
+
+def _update_collection(engine: Engine, message: Any) -> Any:
+    body = GrpcToRest.convert_update_collection(message)
+    return messages.CollectionOperationResponse(result=engine.update_collection(message.collection_name, body))
+
+
+def _delete_collection(engine: Engine, message: Any) -> Any:
+    return messages.CollectionOperationResponse(result=engine.delete_collection(message.collection_name))
+
+
+def _collection_exists(engine: Engine, message: Any) -> Any:
+    exists = engine.collection_exists(message.collection_name).exists
+    return messages.CollectionExistsResponse(result=messages.CollectionExists(exists=exists))
+
+
+def _update_aliases(engine: Engine, message: Any) -> Any:
+    actions = [GrpcToRest.convert_alias_operations(action) for action in message.actions]
+    return messages.CollectionOperationResponse(result=engine.update_aliases(actions))
+
+
+def _collection_cluster(engine: Engine, message: Any) -> Any:
+    return RestToGrpc.convert_collection_cluster_info(engine.collection_cluster(message.collection_name))
+
+
+def _upsert(engine: Engine, message: Any) -> Any:
+    body = models.PointsList(
+        points=[GrpcToRest.convert_point_struct(point) for point in message.points],
+        update_filter=_optional(GrpcToRest.convert_filter, message, "update_filter"),
+        update_mode=_optional(GrpcToRest.convert_update_mode, message, "update_mode"),
+    )
+    return _updated(engine.upsert(message.collection_name, body, wait=message.wait))
+
+
+def _delete(engine: Engine, message: Any) -> Any:
+    selector = GrpcToRest.convert_points_selector(message.points)
+    return _updated(engine.delete(message.collection_name, selector, wait=message.wait))
+
+
+def _update_batch(engine: Engine, message: Any) -> Any:
+    actions = [GrpcToRest.convert_points_update_operation(action) for action in message.operations]
+    results = engine.update_batch(message.collection_name, actions, wait=message.wait)
+    return messages.UpdateBatchResponse(result=[RestToGrpc.convert_update_result(one) for one in results])
+
+
+def _set_payload(engine: Engine, message: Any) -> Any:
+    return _updated(engine.set_payload(message.collection_name, _payload_to_set(message), wait=message.wait))
+
+
+def _overwrite_payload(engine: Engine, message: Any) -> Any:
+    return _updated(engine.overwrite_payload(message.collection_name, _payload_to_set(message), wait=message.wait))
+
+
+def _delete_payload(engine: Engine, message: Any) -> Any:
+    body = models.DeletePayload(keys=list(message.keys), **_points_or_filter(message))
+    return _updated(engine.delete_payload(message.collection_name, body, wait=message.wait))
+
+
+def _create_index(engine: Engine, message: Any) -> Any:
+    if message.HasField("field_index_params"):
+        schema = GrpcToRest.convert_payload_schema_params(message.field_index_params)
+    else:
+        schema = GrpcToRest.convert_payload_schema_type(grpc_field_type_to_payload_schema(message.field_type))
+    return _updated(engine.create_index(message.collection_name, message.field_name, schema, wait=message.wait))
+
+
+def _delete_index(engine: Engine, message: Any) -> Any:
+    return _updated(engine.delete_index(message.collection_name, message.field_name, wait=message.wait))
+
+
+def _retrieve(engine: Engine, message: Any) -> Any:
+    body = models.PointRequest(ids=[GrpcToRest.convert_point_id(one) for one in message.ids], **_with(message))
+    records = engine.retrieve(message.collection_name, body)
+    return messages.GetResponse(result=[_record(record) for record in records])
+
+
+def _scroll(engine: Engine, message: Any) -> Any:
+    body = models.ScrollRequest(
+        offset=_optional(GrpcToRest.convert_point_id, message, "offset"),
+        limit=_optional(int, message, "limit"),
+        filter=_optional(GrpcToRest.convert_filter, message, "filter"),
+        order_by=_optional(GrpcToRest.convert_order_by, message, "order_by"),
+        **_with(message),
+    )
+    page = engine.scroll(message.collection_name, body)
+    following = page.next_page_offset
+    return messages.ScrollResponse(
+        result=[_record(record) for record in page.points],
+        next_page_offset=None if following is None else RestToGrpc.convert_extended_point_id(following),
+    )
+
+
+def _count(engine: Engine, message: Any) -> Any:
+    body = models.CountRequest(filter=_optional(GrpcToRest.convert_filter, message, "filter"))
+    return messages.CountResponse(result=RestToGrpc.convert_count_result(engine.count(message.collection_name, body)))
+
+
+def _query(engine: Engine, message: Any) -> Any:
+    response = engine.query(message.collection_name, GrpcToRest.convert_query_points(message))
+    return messages.QueryResponse(result=_scored(response))
+
+
+def _query_batch(engine: Engine, message: Any) -> Any:
+    bodies = [GrpcToRest.convert_query_points(one) for one in message.query_points]
+    responses = engine.query_batch(message.collection_name, bodies)
+    return messages.QueryBatchResponse(result=[messages.BatchResult(result=_scored(one)) for one in responses])
+
+
+def _facet(engine: Engine, message: Any) -> Any:
+    body = models.FacetRequest(
+        key=message.key,
+        limit=_optional(int, message, "limit"),
+        filter=_optional(GrpcToRest.convert_filter, message, "filter"),
+    )
+    hits = engine.facet(message.collection_name, body).hits
+    return messages.FacetResponse(hits=[RestToGrpc.convert_facet_value_hit(hit) for hit in hits])
+
+
+def _updated(result: models.UpdateResult) -> Any:
+    return messages.PointsOperationResponse(result=RestToGrpc.convert_update_result(result))
+
+
+def _record(record: models.Record) -> Any:
+    return RestToGrpc.convert_record(record.model_copy(update={"payload": record.payload or {}}))
+
+
+def _scored(response: models.QueryResponse) -> list[Any]:
+    return [RestToGrpc.convert_scored_point(point) for point in response.points]
+
+
+def _aliases(response: models.CollectionsAliasesResponse) -> Any:
+    return messages.ListAliasesResponse(
+        aliases=[RestToGrpc.convert_alias_description(alias) for alias in response.aliases]
+    )
+
+
+def _payload_to_set(message: Any) -> models.SetPayload:
+    return models.SetPayload(
+        payload=GrpcToRest.convert_payload(message.payload),
+        key=_optional(str, message, "key"),
+        **_points_or_filter(message),
+    )
+
+
+def _points_or_filter(message: Any) -> dict[str, Any]:
+    match GrpcToRest.convert_points_selector(message.points_selector):
+        case models.PointIdsList(points=points):
+            return {"points": points}
+        case models.FilterSelector(filter=condition):
+            return {"filter": condition}
+
+
+def _with(message: Any) -> dict[str, Any]:
+    return {
+        "with_payload": _optional(GrpcToRest.convert_with_payload_selector, message, "with_payload"),
+        "with_vector": _optional(GrpcToRest.convert_with_vectors_selector, message, "with_vectors"),
+    }
+
+
+_ROOT: dict[str, tuple[str, Answer]] = {
+    "HealthCheck": (
+        "root",
+        lambda engine, _: RestToGrpc.convert_health_check_reply(engine.version_info()),
+    )
+}
+_COLLECTIONS: dict[str, tuple[str, Answer]] = {
+    "List": ("list_collections", _list_collections),
+    "Get": ("get_collection", _get_collection),
+    "Create": ("create_collection", _create_collection),
+    "Update": ("update_collection", _update_collection),
+    "Delete": ("delete_collection", _delete_collection),
+    "CollectionExists": ("collection_exists", _collection_exists),
+    "UpdateAliases": ("update_aliases", _update_aliases),
+    "ListAliases": ("list_aliases", lambda engine, _: _aliases(engine.list_aliases())),
+    "ListCollectionAliases": (
+        "collection_aliases",
+        lambda engine, message: _aliases(engine.collection_aliases(message.collection_name)),
+    ),
+    "CollectionClusterInfo": ("collection_cluster", _collection_cluster),
+}
+_POINTS: dict[str, tuple[str, Answer]] = {
+    "Upsert": ("upsert", _upsert),
+    "Delete": ("delete", _delete),
+    "UpdateBatch": ("update_batch", _update_batch),
+    "SetPayload": ("set_payload", _set_payload),
+    "OverwritePayload": ("overwrite_payload", _overwrite_payload),
+    "DeletePayload": ("delete_payload", _delete_payload),
+    "CreateFieldIndex": ("create_index", _create_index),
+    "DeleteFieldIndex": ("delete_index", _delete_index),
+    "Get": ("retrieve", _retrieve),
+    "Scroll": ("scroll", _scroll),
+    "Count": ("count", _count),
+    "Query": ("query", _query),
+    "QueryBatch": ("query_batch", _query_batch),
+    "Facet": ("facet", _facet),
+}

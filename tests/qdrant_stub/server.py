@@ -10,7 +10,6 @@ accepted, shown again, and have no effect.
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Condition, Event
@@ -50,8 +49,6 @@ class QdrantStub:
         self.api_key = api_key
         self.read_only_api_key = read_only_api_key
         self.max_body_bytes = max_body_bytes
-        self.version = importlib.metadata.version("qdrant-client")
-        """What it says of itself; change it for a server that does not fit the client."""
         self.faults = FaultList()
         self.requests: list[Request] = []
         self.engine = Engine()
@@ -72,6 +69,15 @@ class QdrantStub:
     @property
     def grpc_port(self) -> int:
         return self._rpc.port
+
+    @property
+    def version(self) -> str:
+        """What it says of itself; set another for a server that does not fit the client."""
+        return self.engine.version
+
+    @version.setter
+    def version(self, version: str) -> None:
+        self.engine.version = version
 
     def operations(self) -> list[str]:
         """Names of the requests so far, but for those for the version and the health."""
