@@ -14,7 +14,9 @@ processes that make ``news`` at the same time end with the same one: the first g
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from qdrant_client import models
@@ -73,26 +75,30 @@ def find(connection: Connection, name: str) -> Found:
     return Found(name, physical, state, _info(name, state))
 
 
-def find_own(connection: Connection, name: str) -> tuple[Found, CollectionInfo]:
-    """The collection of that name, made by this library in the schema that it knows.
+def readable(connection: Connection, found: Found) -> CollectionInfo:
+    """What a collection says of itself, if this version made it.
 
     Raises:
-        CollectionNotFound: there is none.
         StoreConflict: another tool made it, or another version.
     """
-    found = find(connection, name)
     if found.info is None:
         raise StoreConflict(
-            f"The collection '{name}' at {connection.where} was made by another tool: it can be searched, but not "
-            "written, and has no records of documents. Ingest into a collection of another name."
+            f"The collection '{found.name}' at {connection.where} was made by another tool: it can be searched, but "
+            "not written, replaced or examined. Ingest into a collection of another name."
         )
     if found.info.schema_version != SCHEMA_VERSION:
         raise StoreConflict(
-            f"The collection '{name}' at {connection.where} has the schema version {found.info.schema_version}, but "
-            f"this sift-rag writes and reads version {SCHEMA_VERSION}. Use the sift-rag that wrote it, or ingest again "
-            "into another collection."
+            f"The collection '{found.name}' at {connection.where} has the schema version {found.info.schema_version}, "
+            f"but this sift-rag writes and reads version {SCHEMA_VERSION}. Use the sift-rag that wrote it, or ingest "
+            "again into another collection."
         )
-    return found, found.info
+    return found.info
+
+
+def find_own(connection: Connection, name: str) -> tuple[Found, CollectionInfo]:
+    """The collection of that name, made by this version; raises as ``find`` and ``readable`` do."""
+    found = find(connection, name)
+    return found, readable(connection, found)
 
 
 def list_own(connection: Connection) -> list[CollectionInfo]:
@@ -138,12 +144,7 @@ def create(connection: Connection, info: CollectionInfo, options: ServerOptions)
         _settle_leftover(connection, info, physical, options)
     _made(connection, physical + _DOCUMENTS, _documents(physical, options))
     for field in KEYWORD_FIELDS:
-        connection.call(
-            lambda field=field: connection.client.create_payload_index(
-                physical, field, field_schema=models.PayloadSchemaType.KEYWORD, wait=True
-            ),
-            _called(info.name),
-        )
+        _index(connection, physical, field, info.name)
     if generation is None:
         _switch(connection, info.name, physical)
 
@@ -243,7 +244,7 @@ def _passages(info: CollectionInfo, options: ServerOptions) -> dict[str, Any]:
     match = _GENERATION.fullmatch(info.name)
     return {
         "vectors_config": vectors,
-        "shard_number": options.shards,
+        "shard_number": options.shard_number,
         "quantization_config": quantization if options.quantize else None,
         "metadata": {
             "format": _FORMAT,
@@ -264,7 +265,10 @@ def _documents(physical: str, options: ServerOptions) -> dict[str, Any]:
 
 
 def _replication(options: ServerOptions) -> dict[str, Any]:
-    return {"replication_factor": options.replicas, "write_consistency_factor": options.write_consistency}
+    return {
+        "replication_factor": options.replication_factor,
+        "write_consistency_factor": options.write_consistency_factor,
+    }
 
 
 def _made(connection: Connection, physical: str, config: dict[str, Any]) -> bool:
@@ -277,6 +281,13 @@ def _made(connection: Connection, physical: str, config: dict[str, Any]) -> bool
     except StoreConflict:
         return False
     return True
+
+
+def _index(connection: Connection, physical: str, field: str, name: str) -> None:
+    kind = models.PayloadSchemaType.KEYWORD
+    connection.call(
+        lambda: connection.client.create_payload_index(physical, field, field_schema=kind, wait=True), _called(name)
+    )
 
 
 def _check_free(connection: Connection, name: str) -> None:
@@ -319,7 +330,5 @@ def _switch(connection: Connection, name: str, physical: str) -> None:
 
 def _remove(connection: Connection, physical: str) -> None:
     for collection in (physical, physical + _DOCUMENTS):
-        try:
-            connection.call(lambda name=collection: connection.client.delete_collection(name), _called(collection))
-        except CollectionNotFound:
-            continue  # gone already
+        with suppress(CollectionNotFound):  # gone already
+            connection.call(partial(connection.client.delete_collection, collection), _called(collection))

@@ -45,8 +45,8 @@ class Retrying:
 
     def pause(self, attempt: int, fault: Fault) -> float:
         """Seconds before attempt ``attempt`` + 1 (the first is 1)."""
-        pause = min(self.longest_pause, self.first_pause * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0)  # noqa: S311
-        return max(pause, fault.retry_after or 0.0)
+        pause = min(self.longest_pause, self.first_pause * 2.0 ** (attempt - 1))
+        return max(pause * random.uniform(0.5, 1.0), fault.retry_after or 0.0)  # noqa: S311 - so that not all come back at once
 
 
 ONCE = Retrying(attempts=1)

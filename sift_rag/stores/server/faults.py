@@ -69,21 +69,28 @@ def fault_of(error: Exception, *, where: str, what: str, has_key: bool) -> Fault
         what: what was asked about, for the message: ``The collection 'news'``.
         has_key: whether a key was sent.
     """
-    if isinstance(error, ResourceExhaustedResponse):
-        return _fault(429, error.message, where, what, has_key, retry_after=float(error.retry_after_s))
-    if isinstance(error, grpc.RpcError):
-        return _of_grpc(error, where, what, has_key)
-    if isinstance(error, UnexpectedResponse):
-        return _fault(error.status_code or 0, _reason(error.content), where, what, has_key)
-    if isinstance(error, QdrantException):  # a Retry-After that is no number of seconds
-        return _fault(429, str(error), where, what, has_key)
-    source = error.source if isinstance(error, ResponseHandlingException) else error
-    if isinstance(source, httpx.TimeoutException):
+    match error:
+        case ResourceExhaustedResponse():
+            return _fault(429, error.message, where, what, has_key, retry_after=float(error.retry_after_s))
+        case grpc.RpcError():
+            return _of_grpc(error, where, what, has_key)
+        case UnexpectedResponse():
+            retry_after = _seconds(error.headers.get("retry-after"))
+            return _fault(error.status_code or 0, _reason(error.content), where, what, has_key, retry_after=retry_after)
+        case QdrantException():  # a Retry-After that is no number of seconds
+            return _fault(429, str(error), where, what, has_key)
+        case _:
+            return _of_http(error.source if isinstance(error, ResponseHandlingException) else error, where)
+
+
+def _of_http(error: Exception, where: str) -> Fault:
+    """No answer, or one that makes no sense."""
+    if isinstance(error, httpx.TimeoutException):
         return Fault(StoreUnreachable(_no_answer(where, "it took too long")), transient=True)
-    if isinstance(source, httpx.HTTPError):
-        return Fault(StoreUnreachable(_no_answer(where, str(source) or type(source).__name__)), transient=True)
+    if isinstance(error, httpx.HTTPError):
+        return Fault(StoreUnreachable(_no_answer(where, str(error) or type(error).__name__)), transient=True)
     broken = StoreError(
-        f"{where} gave an answer that cannot be read ({type(source).__name__}). Is it a Qdrant server, and of a "
+        f"{where} gave an answer that cannot be read ({type(error).__name__}). Is it a Qdrant server, and of a "
         "version that this qdrant-client knows?"
     )
     return Fault(broken, transient=True)  # cut off on its way, perhaps

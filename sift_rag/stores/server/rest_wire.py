@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -96,9 +97,7 @@ class RestWire:
                 models.PointStruct(id=point.id, vector=self._vector(point.vector), payload=point.payload)
                 for point in group
             ]
-            self._connection.call(
-                lambda structs=structs: client.upsert(target.collection, structs, wait=True), target.what
-            )
+            self._connection.call(partial(client.upsert, target.collection, structs, wait=True), target.what)
 
     def _vectors(self, wanted: bool) -> bool | list[str]:
         return [self._target.vector] if wanted and self._target.vector else wanted
