@@ -27,6 +27,7 @@ from sift_rag.stores.manifest import SCHEMA_VERSION
 from sift_rag.stores.payloads import KEYWORD_FIELDS
 from sift_rag.stores.server.connection import Connection
 from sift_rag.stores.server.options import ServerOptions
+from sift_rag.stores.server.wire import Target, count
 from sift_rag.stores.validation import check_info
 from sift_rag.types import CollectionInfo
 
@@ -69,7 +70,7 @@ def find(connection: Connection, name: str) -> Found:
     except CollectionNotFound as error:
         names = ", ".join(repr(info.name) for info in list_own(connection)) or "none"
         raise CollectionNotFound(
-            f"There is no collection '{name}' at {connection.where} (there: {names}). Make it with sift-rag ingest, or "
+            f"There is no collection '{name}' on {connection.where} (there: {names}). Make it with sift-rag ingest, or "
             "name another."
         ) from error
     return Found(name, physical, state, _info(name, state))
@@ -83,12 +84,12 @@ def readable(connection: Connection, found: Found) -> CollectionInfo:
     """
     if found.info is None:
         raise StoreConflict(
-            f"The collection '{found.name}' at {connection.where} was made by another tool: it can be searched, but "
+            f"The collection '{found.name}' on {connection.where} was made by another tool: it can be searched, but "
             "not written, replaced or examined. Ingest into a collection of another name."
         )
     if found.info.schema_version != SCHEMA_VERSION:
         raise StoreConflict(
-            f"The collection '{found.name}' at {connection.where} has the schema version {found.info.schema_version}, "
+            f"The collection '{found.name}' on {connection.where} has the schema version {found.info.schema_version}, "
             f"but this sift-rag writes and reads version {SCHEMA_VERSION}. Use the sift-rag that wrote it, or ingest "
             "again into another collection."
         )
@@ -183,7 +184,7 @@ def drop(connection: Connection, name: str) -> None:
     found = find(connection, name)
     if found.info is None:
         raise StoreConflict(
-            f"The collection '{name}' at {connection.where} was made by another tool: remove it with that."
+            f"The collection '{name}' on {connection.where} was made by another tool: remove it with that."
         )
     if found.physical == name:  # a generation that was being built
         _remove(connection, name)
@@ -200,11 +201,6 @@ def generations(connection: Connection, name: str) -> list[str]:
     found = [_GENERATION.fullmatch(entry.name) for entry in listed.collections]
     numbers = sorted(int(match["number"]) for match in found if match and match["name"] == name)
     return [f"{name}@{number}" for number in numbers]
-
-
-def count(connection: Connection, physical: str, what: str, where: models.Filter | None = None) -> int:
-    """Points, counted exactly."""
-    return connection.call(lambda: connection.client.count(physical, count_filter=where, exact=True), what).count
 
 
 def _called(name: str) -> str:
@@ -293,7 +289,7 @@ def _index(connection: Connection, physical: str, field: str, name: str) -> None
 def _check_free(connection: Connection, name: str) -> None:
     if name in aliases(connection) or connection.call(lambda: connection.client.collection_exists(name), _called(name)):
         raise StoreConflict(
-            f"There is already a collection '{name}' at {connection.where}. Open it, drop it first, or name another."
+            f"There is already a collection '{name}' on {connection.where}. Open it, drop it first, or name another."
         )
 
 
@@ -304,12 +300,12 @@ def _settle_leftover(connection: Connection, info: CollectionInfo, physical: str
     process that died dropping it.
     """
     if _GENERATION.fullmatch(info.name):
-        raise StoreConflict(f"{_called(info.name)} at {connection.where} is being built already. Open it.")
+        raise StoreConflict(f"{_called(info.name)} on {connection.where} is being built already. Open it.")
     held = _info(info.name, _state(connection, physical, info.name))
-    empty = count(connection, physical, _called(info.name)) == 0
+    empty = count(connection, Target(physical, _called(info.name))) == 0
     if info.name in aliases(connection):
         raise StoreConflict(
-            f"Another process has just made {_called(info.name).lower()} at {connection.where}. Open it."
+            f"Another process has just made {_called(info.name).lower()} on {connection.where}. Open it."
         )
     if empty and held == info:
         return

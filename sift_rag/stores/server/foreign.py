@@ -17,7 +17,7 @@ from qdrant_client import models
 from sift_rag.errors import StoreConflict
 from sift_rag.protocols import Totals
 from sift_rag.stores.conditions import matching_sources
-from sift_rag.stores.server.collections import Found, count
+from sift_rag.stores.server.collections import Found
 from sift_rag.stores.server.connection import Connection
 from sift_rag.stores.server.layout import (
     SAMPLE,
@@ -32,7 +32,7 @@ from sift_rag.stores.server.layout import (
 )
 from sift_rag.stores.server.reader import Reader
 from sift_rag.stores.server.search import Searching
-from sift_rag.stores.server.wire import PointId, Target, wire_for
+from sift_rag.stores.server.wire import PointId, Target, count, limits_of, wire_for
 from sift_rag.stores.validation import check_page, is_passage_id, unit_rows
 from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Filter, Passage, Span
 
@@ -47,7 +47,7 @@ class ForeignRecords:
     def __init__(self, connection: Connection, found: Found, layout: Layout) -> None:
         self._connection = connection
         self._what = f"The collection '{found.name}'"
-        self._wire = wire_for(connection, Target(found.physical, self._what))
+        self._wire = wire_for(connection, Target(found.physical, self._what, limits=limits_of(found.state.config)))
         sample, _ = self._wire.scroll(SAMPLE, payload=True)
         self.source = choose_source(sample.payloads, layout)
         """Path of the payload field that names the document; None where each point is its own."""
@@ -106,10 +106,12 @@ class ForeignStore:
         """
         self._connection = connection
         self._name = found.name
-        where = f"The collection '{found.name}' at {connection.where}"
+        where = f"The collection '{found.name}' on {connection.where}"
         dimensions = dense_vectors(found.state.config)
         vector = choose_vector(dimensions, layout, where)
-        self._target = Target(found.physical, f"The collection '{found.name}'", dimensions[vector], vector)
+        self._target = Target(
+            found.physical, f"The collection '{found.name}'", dimensions[vector], vector, limits_of(found.state.config)
+        )
         wire = wire_for(connection, self._target)
         sample, _ = wire.scroll(SAMPLE, payload=True, vectors=True)
         _check_distance(found.state.config, vector, sample.vectors, where)
@@ -127,7 +129,7 @@ class ForeignStore:
     def count(self) -> int:
         """See ``PassageStore``."""
         self._check_open()
-        return count(self._connection, self._target.collection, self._target.what)
+        return count(self._connection, self._target)
 
     def search(
         self, targets: Embedding, limit: int, *, offset: int = 0, where: Filter | None = None
@@ -202,7 +204,7 @@ class ForeignStore:
     def _refuse(self) -> NoReturn:
         self._check_open()
         raise StoreConflict(
-            f"The collection '{self._name}' at {self._connection.where} was made by another tool and is only read "
+            f"The collection '{self._name}' on {self._connection.where} was made by another tool and is only read "
             "here: it says neither its embedder nor how its documents were split. Write with that tool, or ingest into "
             "a collection of another name."
         )

@@ -14,7 +14,7 @@ from qdrant_client import grpc, models
 from qdrant_client.conversions.conversion import RestToGrpc
 
 from sift_rag.stores.server.connection import Connection
-from sift_rag.stores.server.wire import MOST_POINTS, NewPoint, Page, PointId, Target, grouped
+from sift_rag.stores.server.wire import MOST_POINTS, NewPoint, Page, PointId, Target, grouped, page_size
 from sift_rag.types import Embedding
 
 _FLOAT = np.dtype("<f4")
@@ -86,7 +86,7 @@ class GrpcWire:
             collection_name=self._target.collection,
             filter=None if where is None else RestToGrpc.convert_filter(where),
             offset=start,
-            limit=limit,
+            limit=page_size(self._target, limit),
             with_payload=_payload(payload),
             with_vectors=self._vectors(vectors),
         )
@@ -104,7 +104,7 @@ class GrpcWire:
             )
             for point in points
         ]
-        for group in grouped(structs, [struct.ByteSize() for struct in structs], most):
+        for group in grouped(structs, [struct.ByteSize() for struct in structs], self._target.limits.upsert or most):
             request = grpc.UpsertPoints(collection_name=self._target.collection, wait=True, points=group)
             self._ask(lambda points, timeout, request=request: points.Upsert(request, timeout=timeout))
 

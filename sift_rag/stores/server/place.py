@@ -13,6 +13,7 @@ from sift_rag.stores.server.layout import Layout
 from sift_rag.stores.server.options import ServerOptions
 from sift_rag.stores.server.records import ServerRecords
 from sift_rag.stores.server.store import ServerStore
+from sift_rag.stores.server.wire import limits_of
 from sift_rag.types import CollectionInfo
 
 
@@ -62,7 +63,9 @@ class ServerPlace:
             found = collections.find(connection, name)
             if found.info is None:
                 return ForeignRecords(connection, found, self._layout)
-            return ServerRecords(connection, found.documents, collections.readable(connection, found))
+            return ServerRecords(
+                connection, found.documents, collections.readable(connection, found), limits_of(found.state.config)
+            )
 
     def drop(self, name: str) -> None:
         """See ``Place``."""

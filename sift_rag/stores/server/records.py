@@ -15,7 +15,7 @@ from qdrant_client import models
 from sift_rag.errors import StoreDamaged
 from sift_rag.protocols import Totals
 from sift_rag.stores.server.connection import Connection
-from sift_rag.stores.server.wire import NewPoint, Page, Target, Wire, wire_for
+from sift_rag.stores.server.wire import Limits, NewPoint, Page, Target, Wire, wire_for
 from sift_rag.stores.validation import check_documents, is_text
 from sift_rag.types import CollectionInfo, Document
 
@@ -29,10 +29,10 @@ _FIELDS = tuple(field.name for field in fields(Document))
 class ServerRecords:
     """The records of one collection. Safe to use from several threads."""
 
-    def __init__(self, connection: Connection, collection: str, info: CollectionInfo) -> None:
+    def __init__(self, connection: Connection, collection: str, info: CollectionInfo, limits: Limits) -> None:
         self._connection = connection
         self._info = info
-        self._target = Target(collection, f"The collection '{info.name}'")
+        self._target = Target(collection, f"The collection '{info.name}'", limits=limits)
         self._wire: Wire = wire_for(connection, self._target)
 
     @property

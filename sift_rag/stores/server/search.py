@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 from qdrant_client import models
 
-from sift_rag.stores.server.wire import Page, PointId, Wire
+from sift_rag.stores.server.wire import Page, PointId, Wire, limits_of
 from sift_rag.types import Embedding
 
 _LOG = logging.getLogger(__name__)
@@ -37,10 +37,8 @@ class Searching:
             normalised: whether its vectors are known to be of norm 1.
         """
         self._wire = wire
-        strict = config.strict_mode_config
-        strict = strict if strict is not None and strict.enabled else None
-        self._exact = strict is None or strict.search_allow_exact is not False
-        self._longest = strict.max_query_limit if strict is not None else None
+        limits = limits_of(config)
+        self._exact, self._longest = limits.exact, limits.answer
         self._unit = normalised and not _is_coarse(config)
         if not self._exact:
             _LOG.warning(

@@ -18,12 +18,12 @@ from qdrant_client import models
 from sift_rag.errors import StoreDamaged
 from sift_rag.stores.conditions import Condition, conditions_of
 from sift_rag.stores.payloads import EMBEDDING_TEXT, REVISION, SOURCE, START, embedding_text_key, passage_of, payload_of
-from sift_rag.stores.server.collections import Found, count
+from sift_rag.stores.server.collections import Found
 from sift_rag.stores.server.connection import Connection
 from sift_rag.stores.server.reader import Reader, match
 from sift_rag.stores.server.records import ServerRecords
 from sift_rag.stores.server.search import Searching
-from sift_rag.stores.server.wire import NewPoint, PointId, Target, wire_for
+from sift_rag.stores.server.wire import NewPoint, PointId, Target, count, limits_of, wire_for
 from sift_rag.stores.validation import check_page, check_passages, is_passage_id, is_text, unit_rows
 from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Filter, Passage
 
@@ -36,9 +36,10 @@ class ServerStore:
     def __init__(self, connection: Connection, found: Found, info: CollectionInfo) -> None:
         self._connection = connection
         self._info = info
-        self._target = Target(found.physical, f"The collection '{info.name}'", info.dimension)
+        limits = limits_of(found.state.config)
+        self._target = Target(found.physical, f"The collection '{info.name}'", info.dimension, limits=limits)
         self._wire = wire_for(connection, self._target)
-        self._records = ServerRecords(connection, found.documents, info)
+        self._records = ServerRecords(connection, found.documents, info, limits)
         searching = Searching(self._wire, found.state.config, self._target.what)
         self._reader = Reader(self._wire, searching, self._passage)
 
@@ -162,14 +163,14 @@ class ServerStore:
 
     def _count(self, where: models.Filter | None) -> int:
         self._connection.check_open(self._target.what)
-        return count(self._connection, self._target.collection, self._target.what, where)
+        return count(self._connection, self._target, where)
 
     def _passage(self, identifier: PointId, payload: Mapping[str, Any]) -> Passage:
         try:
             return passage_of(str(identifier), payload)
         except (KeyError, TypeError, ValueError) as error:
             raise StoreDamaged(
-                f"Passage {identifier} of the collection '{self._info.name}' at {self._connection.where} was not "
+                f"Passage {identifier} of the collection '{self._info.name}' on {self._connection.where} was not "
                 "written by sift-rag. Run sift-rag doctor, or ingest again with --reindex."
             ) from error
 
