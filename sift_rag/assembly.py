@@ -6,6 +6,7 @@ Nothing is imported before it is needed, so that listing a collection costs no s
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from sift_rag.embedders.sentence_transformer import DEFAULT_EMBEDDER, load_sentence_transformer
 from sift_rag.errors import CollectionNotFound, ConfigurationError, StoreConflict, StoreDamaged
-from sift_rag.protocols import Embedder, LanguageModel, PassageStore, Selector
+from sift_rag.protocols import Embedder, LanguageModel, PassageStore, Place, Records, Selector
 from sift_rag.types import CollectionInfo
 
 if TYPE_CHECKING:
@@ -25,12 +26,16 @@ if TYPE_CHECKING:
     from sift_rag.finetuning import FineTuning, Tuner
     from sift_rag.models.local import LocalModel
     from sift_rag.retriever import Retriever
-    from sift_rag.stores.records import DocumentRecords
+    from sift_rag.stores.server.connection import Connection
+    from sift_rag.stores.server.layout import Layout
+    from sift_rag.stores.server.options import ServerOptions
 
 DEFAULT_COLLECTION = "documents"
 # Equal to those of the modules that use them, which a test holds: importing those would slow down `sift-rag list`.
 DEFAULT_MAX_BYTES = 64 * 2**20
 DEFAULT_CANDIDATE_LIMIT = 100
+QDRANT_KEYS = ("SIFT_RAG_QDRANT_API_KEY", "QDRANT_API_KEY")
+"""Environment variables that may hold the key of a Qdrant server; the first one that is set counts."""
 
 
 def open_retriever(
@@ -41,6 +46,7 @@ def open_retriever(
     selector: Selector | None = None,
     candidate_limit: int = DEFAULT_CANDIDATE_LIMIT,
     keep_copies: bool = False,
+    layout: Layout | None = None,
 ) -> Retriever:
     """A retriever over a collection that exists.
 
@@ -51,45 +57,83 @@ def open_retriever(
         selector: how to choose; by default SIFT with the setting for context windows.
         candidate_limit: how many distinct candidates the choice is made from.
         keep_copies: let passages that say the same be candidates each for themselves; for comparison.
+        layout: how to read a server's collection that another tool made; what it leaves open is found out.
 
     Raises:
         CollectionNotFound: no such collection.
+        ConfigurationError: another tool made the collection, and no embedder is named, or it cannot be told which
+            vector or which field of the payload is meant.
         StoreConflict: the collection was made with another embedder.
         StoreInUse: another process holds it.
         ModelUnavailable: the embedder cannot be loaded.
     """
     from sift_rag.retriever import Retriever
 
-    opened = open_store(store, collection) if store is None or isinstance(store, (str, Path)) else store
-    try:
-        name = opened.info.embedder
-        if isinstance(embedder, str):
-            _check_embedder(opened.info, _identity(embedder), None)
-        part = open_embedder(embedder or name) if embedder is None or isinstance(embedder, str) else embedder
-        _check_embedder(opened.info, part.name, part.dimension)
-    except BaseException:
-        if opened is not store:
-            opened.close()
-        raise
+    opened, part = _open_both(store, collection, embedder, layout)
     return Retriever(part, opened, selector=selector, candidate_limit=candidate_limit, keep_copies=keep_copies)
 
 
-def open_store(store: str | Path | None = None, collection: str = DEFAULT_COLLECTION) -> PassageStore:
-    """A collection that exists, for reading and writing. See ``open_retriever`` for what it raises."""
-    from sift_rag.stores.edge import open_collection
+def _open_both(
+    store: str | Path | PassageStore | None, collection: str, embedder: str | Embedder | None, layout: Layout | None
+) -> tuple[PassageStore, Embedder]:
+    from sift_rag.stores.server.layout import Layout, SeveralVectors
 
-    return open_collection(_folder(store), collection)
-
-
-def open_or_create_store(store: str | Path | None, collection: str, embedder: Embedder) -> PassageStore:
-    """The collection, made for this embedder if it does not exist yet."""
-    from sift_rag.stores.edge import create_collection
-
+    layout = layout or Layout()
+    if store is not None and not isinstance(store, (str, Path)):
+        return store, _embedder_for(store.info, embedder)
     try:
-        opened = open_store(store, collection)
+        opened = open_store(store, collection, layout=layout)
+    except SeveralVectors:
+        if embedder is None:
+            raise
+        embedder = open_embedder(embedder) if isinstance(embedder, str) else embedder
+        opened = open_store(store, collection, layout=replace(layout, dimension=embedder.dimension))
+    try:
+        return opened, _embedder_for(opened.info, embedder)
+    except BaseException:
+        opened.close()
+        raise
+
+
+def _embedder_for(info: CollectionInfo, embedder: str | Embedder | None) -> Embedder:
+    """The embedder given, or the collection's own, checked."""
+    if embedder is None and not info.embedder:
+        raise ConfigurationError(
+            f"Collection {info.name!r} was made by another tool and does not say with which embedder: name it with "
+            f"--embedder. Its vectors have {info.dimension} dimensions."
+        )
+    if isinstance(embedder, str):
+        _check_embedder(info, _identity(embedder), None)
+    part = open_embedder(embedder or info.embedder) if embedder is None or isinstance(embedder, str) else embedder
+    _check_embedder(info, part.name, part.dimension)
+    return part
+
+
+def open_store(
+    store: str | Path | None = None, collection: str = DEFAULT_COLLECTION, *, layout: Layout | None = None
+) -> PassageStore:
+    """A collection that exists, for reading and writing. See ``open_retriever`` for ``layout`` and what it raises."""
+    return open_place(store, layout=layout).open(collection)
+
+
+def open_or_create_store(
+    store: str | Path | None, collection: str, embedder: Embedder, *, server: ServerOptions | None = None
+) -> PassageStore:
+    """The collection, made for this embedder (and, on a server, with these options) if it does not exist yet."""
+    place = open_place(store, server=server)
+    try:
+        opened = place.open(collection)
     except CollectionNotFound:
-        return create_collection(_folder(store), _info(collection, embedder))
+        try:
+            return place.create(_info(collection, embedder))
+        except StoreConflict:  # another process has made it just now
+            opened = place.open(collection)
     try:
+        if not opened.info.embedder:
+            raise StoreConflict(
+                f"Collection {collection!r} was made by another tool: it can be searched, but not written. Ingest into "
+                "a --collection of another name."
+            )
         _check_embedder(opened.info, embedder.name, embedder.dimension)
     except StoreConflict:
         opened.close()
@@ -97,40 +141,69 @@ def open_or_create_store(store: str | Path | None, collection: str, embedder: Em
     return opened
 
 
-def open_records(store: str | Path | None = None, collection: str = DEFAULT_COLLECTION) -> DocumentRecords:
+def open_records(store: str | Path | None = None, collection: str = DEFAULT_COLLECTION) -> Records:
     """What a collection knows of its documents, read-only; also while another process writes to it."""
-    from sift_rag.stores import records
-
-    return records.open_records(_folder(store), collection)
+    return open_place(store).records(collection)
 
 
 def list_collections(store: str | Path | None = None) -> list[CollectionInfo]:
     """Every collection of a store, by name; none for a folder that does not exist."""
-    from sift_rag.stores import folders
-
-    return folders.list_collections(_folder(store))
+    return open_place(store).collections()
 
 
 def drop_collection(store: str | Path | None, collection: str) -> None:
     """Delete a collection with all it holds."""
-    from sift_rag.stores import folders
-
-    folders.drop_collection(_folder(store), collection)
+    open_place(store).drop(collection)
 
 
 def optimize_collection(store: str | Path | None, collection: str) -> bool:
     """Merge and compact what many writes have left behind; False if there was nothing to do."""
-    from sift_rag.stores.edge import open_collection
-
-    with closing(open_collection(_folder(store), collection)) as opened:
-        return opened.optimize()
+    return open_place(store).optimize(collection)
 
 
 def examine_collection(store: str | Path | None, collection: str) -> list[str]:
     """What is wrong with a collection, in words; nothing for a healthy one. Reads every vector."""
-    from sift_rag.stores import examination
+    return open_place(store).examine(collection)
 
-    return examination.examine_collection(_folder(store), collection)
+
+def open_place(
+    store: str | Path | None = None, *, server: ServerOptions | None = None, layout: Layout | None = None
+) -> Place:
+    """Where the collections of a store are: a folder, or a server for a URL. Nothing is opened or asked yet.
+
+    A server's API key comes from the environment, so that it is in no command line and in no configuration file.
+
+    Args:
+        store: folder or URL; None for the user's data folder.
+        server: for the collections that are made on a server.
+        layout: how collections of other tools are read, on a server.
+
+    Raises:
+        ConfigurationError: the URL names no server, or there are options for one and the store is a folder.
+    """
+    if isinstance(store, str) and "://" in store:
+        from sift_rag.stores.server.address import parse_address
+
+        key = next((os.environ[name] for name in QDRANT_KEYS if os.environ.get(name)), None)
+        address = parse_address(store, api_key=key)
+
+        def connected() -> Connection:
+            from sift_rag.stores.server.connection import connect
+
+            return connect(address)
+
+        from sift_rag.stores.server.place import ServerPlace
+
+        return ServerPlace(connected, server, layout)
+    folder = default_store() if store is None else Path(store).expanduser()
+    if server is not None:
+        raise ConfigurationError(
+            f"Shards, replicas, float16 and the like are a server's; the store {str(folder)!r} is a folder. Leave them "
+            "out, or name a server with --store http://HOST:6333."
+        )
+    from sift_rag.stores.folder_place import FolderPlace
+
+    return FolderPlace(folder)
 
 
 def open_embedder(name: str | None = None) -> Embedder:
@@ -207,19 +280,21 @@ def ingest_paths(
     dry_run: bool = False,
     max_bytes: int = DEFAULT_MAX_BYTES,
     text_field: str | None = None,
+    server: ServerOptions | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> IngestReport:
     """Bring a collection up to date with files and folders, making it if need be: see ``sift_rag.corpus.ingest``.
 
     With ``reindex`` everything is embedded anew, into a collection that takes the place of the old one only when it is
-    complete: documents under ``paths`` from their files, all others from the passages in the store.
+    complete: documents under ``paths`` from their files, all others from the passages in the store. ``server`` says how
+    a server keeps a collection that is made.
     """
     from sift_rag.corpus.ingest import ingest, reembed
     from sift_rag.embedders.lazy import LazyEmbedder
-    from sift_rag.stores import folders
     from sift_rag.stores.memory import MemoryStore
 
-    existing = next((info for info in list_collections(store) if info.name == collection), None)
+    place = open_place(store, server=server)
+    existing = next((info for info in place.collections() if info.name == collection), None)
     if isinstance(embedder, str) and existing is not None and not reindex:
         _check_embedder(existing, _identity(embedder), None)  # before its weights are loaded
     if embedder is None or isinstance(embedder, str):
@@ -245,29 +320,31 @@ def ingest_paths(
     if dry_run and (existing is None or reindex):
         return run(MemoryStore(_info(collection, embedder)))
     if existing is None or not reindex:
-        with closing(open_or_create_store(store, collection, embedder)) as opened:
+        with closing(open_or_create_store(store, collection, embedder, server=server)) as opened:
             return run(opened)
 
-    replacement = folders.reindex_name(collection)
-    with closing(open_store(store, collection)) as old, closing(_resume(store, replacement, embedder)) as new:
+    replacement = place.building_name(collection)
+    with closing(place.open(collection)) as old, closing(_resume(store, replacement, embedder, server)) as new:
         report = run(new)
         reembed(old, new, embedder)
         report = replace(report, collection=collection, passages_total=new.count())
-    folders.replace_collection(_folder(store), collection, replacement)
+    place.replace(collection, replacement)
     return report
 
 
-def _resume(store: str | Path | None, replacement: str, embedder: Embedder) -> PassageStore:
+def _resume(
+    store: str | Path | None, replacement: str, embedder: Embedder, server: ServerOptions | None
+) -> PassageStore:
     """The collection that a reindex fills: what a killed one left, if of this embedder and schema, or an empty one."""
     try:
-        opened = open_or_create_store(store, replacement, embedder)
+        opened = open_or_create_store(store, replacement, embedder, server=server)
         if opened.info.schema_version == _info(replacement, embedder).schema_version:
             return opened
         opened.close()
     except (StoreConflict, StoreDamaged):
         pass
     drop_collection(store, replacement)
-    return open_or_create_store(store, replacement, embedder)
+    return open_or_create_store(store, replacement, embedder, server=server)
 
 
 def default_store() -> Path:
@@ -277,21 +354,16 @@ def default_store() -> Path:
     return user_data_path("sift-rag", appauthor=False)
 
 
-def _folder(store: str | Path | None) -> Path:
-    if store is None:
-        return default_store()
-    if isinstance(store, str) and "://" in store:
-        raise ConfigurationError(
-            f"The store {store!r} is a server, and this version knows the embedded store only: give a folder."
-        )
-    return Path(store).expanduser()
-
-
 def _info(collection: str, embedder: Embedder) -> CollectionInfo:
+    from sift_rag.corpus.passages import RECIPE
     from sift_rag.stores.manifest import SCHEMA_VERSION
 
     return CollectionInfo(
-        name=collection, embedder=embedder.name, dimension=embedder.dimension, schema_version=SCHEMA_VERSION
+        name=collection,
+        embedder=embedder.name,
+        dimension=embedder.dimension,
+        schema_version=SCHEMA_VERSION,
+        splitter=RECIPE,
     )
 
 
@@ -302,6 +374,13 @@ def _identity(name: str) -> str:
 def _check_embedder(info: CollectionInfo, name: str, dimension: int | None) -> None:
     if info.embedder == name and dimension in {None, info.dimension}:
         return
+    if not info.embedder:
+        if dimension in {None, info.dimension}:
+            return
+        raise StoreConflict(
+            f"Collection {info.name!r} holds vectors of {info.dimension} dimensions, and the embedder {name} gives "
+            f"{dimension}. Name the one that it was made with: --embedder NAME."
+        )
     given = name if dimension is None else f"{name} ({dimension} dimensions)"
     raise StoreConflict(
         f"Collection {info.name!r} was made with the embedder {info.embedder} ({info.dimension} dimensions), and this "

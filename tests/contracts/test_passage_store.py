@@ -23,16 +23,26 @@ from sift_rag.stores.edge import create_collection, open_collection
 from sift_rag.stores.manifest import SCHEMA_VERSION
 from sift_rag.stores.memory import MemoryStore
 from sift_rag.types import CollectionInfo, Document, Embedding, Passage, Span
+from tests.servers import REAL, SERVERS, made_on_server, opened_on_server, stub_ends  # noqa: F401 - a fixture
 
 DIMENSION = 16
-INFO = CollectionInfo("news", "an embedder", DIMENSION, SCHEMA_VERSION)
+INFO = CollectionInfo("sift-rag-contract-test", "an embedder", DIMENSION, SCHEMA_VERSION)
 NAMESPACE = UUID("6b1de4f4-1b80-4a3e-9a71-5b1f0e9ab0cf")
 
 STORES: dict[str, Callable[[Path], PassageStore]] = {
     "memory": lambda _: MemoryStore(INFO),
     "edge": lambda root: create_collection(root, INFO),
+    **{kind: lambda _, kind=kind: made_on_server(kind, INFO) for kind in SERVERS},  # type: ignore[misc]
 }
-REOPENABLE: dict[str, Callable[[Path], PassageStore]] = {"edge": lambda root: open_collection(root, INFO.name)}
+REOPENABLE: dict[str, Callable[[Path], PassageStore]] = {
+    "edge": lambda root: open_collection(root, INFO.name),
+    **{kind: lambda _, kind=kind: opened_on_server(kind, INFO.name) for kind in SERVERS},  # type: ignore[misc]
+}
+
+
+def test_all_of_this_ran_on_a_real_server_too() -> None:
+    if REAL not in SERVERS:
+        pytest.skip("no Qdrant server to test on: SIFT_RAG_TEST_QDRANT_URL is not set")
 
 
 @pytest.fixture(scope="module", params=STORES)
@@ -600,7 +610,7 @@ USES: dict[str, Callable[[PassageStore], object]] = {
 
 def test_a_closed_store_refuses_every_call_but_closing(closed_store: PassageStore) -> None:
     for use in USES.values():
-        with pytest.raises(StoreError, match="'news' is closed"):
+        with pytest.raises(StoreError, match=f"'{INFO.name}' is closed"):
             use(closed_store)
     closed_store.close()
 
