@@ -20,11 +20,13 @@ from sift_rag.types import CollectionInfo
 
 if TYPE_CHECKING:
     from sift_rag.corpus.ingest import IngestReport, Progress
+    from sift_rag.corpus.shares import Share
     from sift_rag.evaluation import Comparison, Task
     from sift_rag.evaluation.journal import Journal
     from sift_rag.finetuning import FineTuning, Tuner
     from sift_rag.models.local import LocalModel
     from sift_rag.retriever import Retriever
+    from sift_rag.stores.migration import Migration, MigrationProgress
     from sift_rag.stores.records import DocumentRecords
 
 DEFAULT_COLLECTION = "documents"
@@ -83,12 +85,10 @@ def open_store(store: str | Path | None = None, collection: str = DEFAULT_COLLEC
 
 def open_or_create_store(store: str | Path | None, collection: str, embedder: Embedder) -> PassageStore:
     """The collection, made for this embedder if it does not exist yet."""
-    from sift_rag.stores.edge import create_collection
-
     try:
         opened = open_store(store, collection)
     except CollectionNotFound:
-        return create_collection(_folder(store), _info(collection, embedder))
+        return _create_store(store, _info(collection, embedder))
     try:
         _check_embedder(opened.info, embedder.name, embedder.dimension)
     except StoreConflict:
@@ -207,13 +207,17 @@ def ingest_paths(
     dry_run: bool = False,
     max_bytes: int = DEFAULT_MAX_BYTES,
     text_field: str | None = None,
+    share: Share | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> IngestReport:
     """Bring a collection up to date with files and folders, making it if need be: see ``sift_rag.corpus.ingest``.
 
     With ``reindex`` everything is embedded anew, into a collection that takes the place of the old one only when it is
-    complete: documents under ``paths`` from their files, all others from the passages in the store.
+    complete: documents under ``paths`` from their files, all others from the passages in the store. That is the work of
+    one: with a ``share`` it is refused.
     """
+    if reindex and share is not None:
+        raise ValueError("A collection is indexed anew by one process: leave out the share, or do not reindex.")
     from sift_rag.corpus.ingest import ingest, reembed
     from sift_rag.embedders.lazy import LazyEmbedder
     from sift_rag.stores import folders
@@ -239,6 +243,7 @@ def ingest_paths(
             dry_run=dry_run,
             max_bytes=max_bytes,
             text_field=text_field,
+            share=share,
             progress=progress,
         )
 
@@ -255,6 +260,61 @@ def ingest_paths(
         report = replace(report, collection=collection, passages_total=new.count())
     folders.replace_collection(_folder(store), collection, replacement)
     return report
+
+
+def migrate_collection(
+    origin: str | Path | None,
+    target: str | Path | None,
+    collection: str = DEFAULT_COLLECTION,
+    *,
+    target_collection: str | None = None,
+    progress: Callable[[MigrationProgress], None] | None = None,
+) -> Migration:
+    """Carry a collection over into another store, making it there if need be: see ``sift_rag.stores.migration``.
+
+    No embedder is needed: the vectors go as they are. The origin is only read. Interrupted and run again it goes on.
+
+    Args:
+        origin: folder or URL; None for the user's data folder.
+        target: likewise.
+        collection: its name in the origin.
+        target_collection: its name in the target, if another.
+        progress: called after each document.
+
+    Raises:
+        CollectionNotFound: the origin has no such collection. Nothing was made in the target.
+        StoreConflict: the target's collection was made with another embedder.
+        StoreInUse: another process holds one of the two.
+        ValueError: origin and target are the same collection.
+    """
+    from sift_rag.stores.migration import migrate
+
+    name = target_collection or collection
+    if name == collection and _place(origin) == _place(target):
+        raise ValueError(f"Collection {collection!r} cannot be carried over into itself: name another store or name.")
+    with closing(open_store(origin, collection)) as old:
+        try:
+            opened = open_store(target, name)
+        except CollectionNotFound:
+            opened = _create_store(target, replace(old.info, name=name, schema_version=_schema_version()))
+        with closing(opened) as new:
+            if (new.info.embedder, new.info.dimension) != (old.info.embedder, old.info.dimension):
+                raise StoreConflict(
+                    f"Collection {name!r} of the target was made with the embedder {new.info.embedder} "
+                    f"({new.info.dimension} dimensions), that of the origin with {old.info.embedder} "
+                    f"({old.info.dimension}): their vectors cannot be compared. Name another --to-collection."
+                )
+            return migrate(old, new, progress=progress)
+
+
+def _create_store(store: str | Path | None, info: CollectionInfo) -> PassageStore:
+    from sift_rag.stores.edge import create_collection
+
+    return create_collection(_folder(store), info)
+
+
+def _place(store: str | Path | None) -> str:
+    return str(_folder(store).resolve())
 
 
 def _resume(store: str | Path | None, replacement: str, embedder: Embedder) -> PassageStore:
@@ -284,11 +344,15 @@ def _folder(store: str | Path | None) -> Path:
 
 
 def _info(collection: str, embedder: Embedder) -> CollectionInfo:
+    return CollectionInfo(
+        name=collection, embedder=embedder.name, dimension=embedder.dimension, schema_version=_schema_version()
+    )
+
+
+def _schema_version() -> int:
     from sift_rag.stores.manifest import SCHEMA_VERSION
 
-    return CollectionInfo(
-        name=collection, embedder=embedder.name, dimension=embedder.dimension, schema_version=SCHEMA_VERSION
-    )
+    return SCHEMA_VERSION
 
 
 def _identity(name: str) -> str:
