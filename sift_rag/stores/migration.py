@@ -192,7 +192,7 @@ class _Migration:
         if not (pending or self.differences):
             sides["target"] = self.target.count() - recorded
         self.differences += [
-            f"There are {count} passages without a record of their document in the {side}. Run sift-rag doctor on it."
+            f"Passages without a record of their document in the {side}: {count}. Run sift-rag doctor on it."
             for side, count in sides.items()
             if count
         ]

@@ -66,7 +66,7 @@ def ingest_in(
     return [ingest([notes], held, HashingEmbedder(), share=Share(number, of), prune=prune) for number in order]
 
 
-@pytest.mark.parametrize("order", itertools.permutations([1, 2, 3]))
+@pytest.mark.parametrize("order", list(itertools.permutations([1, 2, 3])))
 def test_n_ingests_in_any_order_end_like_one(notes: Path, order: Sequence[int]) -> None:
     one, several = store(), store()
     whole = ingest([notes], one, HashingEmbedder())

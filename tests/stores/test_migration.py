@@ -302,10 +302,10 @@ def test_passages_without_a_record_are_told_on_either_side(origin: MemoryStore, 
     origin.upsert(passages("x.md", 2), vectors(2))
     target.upsert(passages("y.md", 3), vectors(3))
     done = migrate(origin, target)
+    unrecorded, way_out = "Passages without a record of their document in the", "Run sift-rag doctor on it."
     assert done.differences == (
-        "There are 2 passages without a record of their document in the origin, which were not carried over. Run "
-        "sift-rag doctor on it.",
-        "There are 3 passages without a record of their document in the target. Run sift-rag doctor on it.",
+        f"{unrecorded} origin, which were not carried over: 2. {way_out}",
+        f"{unrecorded} target: 3. {way_out}",
     )
 
 
