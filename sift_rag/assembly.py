@@ -6,6 +6,7 @@ Nothing is imported before it is needed, so that listing a collection costs no s
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from sift_rag.embedders.sentence_transformer import DEFAULT_EMBEDDER, load_sentence_transformer
 from sift_rag.errors import CollectionNotFound, ConfigurationError, StoreConflict, StoreDamaged
-from sift_rag.protocols import Embedder, LanguageModel, PassageStore, Selector
+from sift_rag.protocols import Embedder, LanguageModel, PassageStore, Place, Records, Selector
 from sift_rag.types import CollectionInfo
 
 if TYPE_CHECKING:
@@ -27,12 +28,15 @@ if TYPE_CHECKING:
     from sift_rag.models.local import LocalModel
     from sift_rag.retriever import Retriever
     from sift_rag.stores.migration import Migration, MigrationProgress
-    from sift_rag.stores.records import DocumentRecords
+    from sift_rag.stores.server.connection import Connection
+    from sift_rag.stores.server.options import ServerOptions
 
 DEFAULT_COLLECTION = "documents"
 # Equal to those of the modules that use them, which a test holds: importing those would slow down `sift-rag list`.
 DEFAULT_MAX_BYTES = 64 * 2**20
 DEFAULT_CANDIDATE_LIMIT = 100
+QDRANT_KEYS = ("SIFT_RAG_QDRANT_API_KEY", "QDRANT_API_KEY")
+"""Environment variables that may hold the key of a Qdrant server; the first one that is set counts."""
 
 
 def open_retriever(
@@ -78,17 +82,21 @@ def open_retriever(
 
 def open_store(store: str | Path | None = None, collection: str = DEFAULT_COLLECTION) -> PassageStore:
     """A collection that exists, for reading and writing. See ``open_retriever`` for what it raises."""
-    from sift_rag.stores.edge import open_collection
-
-    return open_collection(_folder(store), collection)
+    return open_place(store).open(collection)
 
 
-def open_or_create_store(store: str | Path | None, collection: str, embedder: Embedder) -> PassageStore:
-    """The collection, made for this embedder if it does not exist yet."""
+def open_or_create_store(
+    store: str | Path | None, collection: str, embedder: Embedder, *, server: ServerOptions | None = None
+) -> PassageStore:
+    """The collection, made for this embedder (and, on a server, with these options) if it does not exist yet."""
+    place = open_place(store, server=server)
     try:
-        opened = open_store(store, collection)
+        opened = place.open(collection)
     except CollectionNotFound:
-        return _create_store(store, _info(collection, embedder))
+        try:
+            return place.create(_info(collection, embedder))
+        except StoreConflict:  # another process has made it just now
+            opened = place.open(collection)
     try:
         _check_embedder(opened.info, embedder.name, embedder.dimension)
     except StoreConflict:
@@ -97,40 +105,66 @@ def open_or_create_store(store: str | Path | None, collection: str, embedder: Em
     return opened
 
 
-def open_records(store: str | Path | None = None, collection: str = DEFAULT_COLLECTION) -> DocumentRecords:
+def open_records(store: str | Path | None = None, collection: str = DEFAULT_COLLECTION) -> Records:
     """What a collection knows of its documents, read-only; also while another process writes to it."""
-    from sift_rag.stores import records
-
-    return records.open_records(_folder(store), collection)
+    return open_place(store).records(collection)
 
 
 def list_collections(store: str | Path | None = None) -> list[CollectionInfo]:
     """Every collection of a store, by name; none for a folder that does not exist."""
-    from sift_rag.stores import folders
-
-    return folders.list_collections(_folder(store))
+    return open_place(store).collections()
 
 
 def drop_collection(store: str | Path | None, collection: str) -> None:
     """Delete a collection with all it holds."""
-    from sift_rag.stores import folders
-
-    folders.drop_collection(_folder(store), collection)
+    open_place(store).drop(collection)
 
 
 def optimize_collection(store: str | Path | None, collection: str) -> bool:
     """Merge and compact what many writes have left behind; False if there was nothing to do."""
-    from sift_rag.stores.edge import open_collection
-
-    with closing(open_collection(_folder(store), collection)) as opened:
-        return opened.optimize()
+    return open_place(store).optimize(collection)
 
 
 def examine_collection(store: str | Path | None, collection: str) -> list[str]:
     """What is wrong with a collection, in words; nothing for a healthy one. Reads every vector."""
-    from sift_rag.stores import examination
+    return open_place(store).examine(collection)
 
-    return examination.examine_collection(_folder(store), collection)
+
+def open_place(store: str | Path | None = None, *, server: ServerOptions | None = None) -> Place:
+    """Where the collections of a store are: a folder, or a server for a URL. Nothing is opened or asked yet.
+
+    A server's API key comes from the environment, so that it is in no command line and in no configuration file.
+
+    Args:
+        store: folder or URL; None for the user's data folder.
+        server: for the collections that are made on a server.
+
+    Raises:
+        ConfigurationError: the URL names no server, or there are options for one and the store is a folder.
+    """
+    if isinstance(store, str) and "://" in store:
+        from sift_rag.stores.server.address import parse_address
+
+        key = next((os.environ[name] for name in QDRANT_KEYS if os.environ.get(name)), None)
+        address = parse_address(store, api_key=key)
+
+        def connected() -> Connection:
+            from sift_rag.stores.server.connection import connect
+
+            return connect(address)
+
+        from sift_rag.stores.server.place import ServerPlace
+
+        return ServerPlace(connected, server)
+    folder = default_store() if store is None else Path(store).expanduser()
+    if server is not None:
+        raise ConfigurationError(
+            f"Shards, replicas, float16 and the like are a server's; the store {str(folder)!r} is a folder. Leave them "
+            "out, or name a server with --store http://HOST:6333."
+        )
+    from sift_rag.stores.folder_place import FolderPlace
+
+    return FolderPlace(folder)
 
 
 def open_embedder(name: str | None = None) -> Embedder:
@@ -208,22 +242,23 @@ def ingest_paths(
     max_bytes: int = DEFAULT_MAX_BYTES,
     text_field: str | None = None,
     share: Share | None = None,
+    server: ServerOptions | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> IngestReport:
     """Bring a collection up to date with files and folders, making it if need be: see ``sift_rag.corpus.ingest``.
 
     With ``reindex`` everything is embedded anew, into a collection that takes the place of the old one only when it is
     complete: documents under ``paths`` from their files, all others from the passages in the store. That is the work of
-    one: with a ``share`` it is refused.
+    one: with a ``share`` it is refused. ``server`` says how a server keeps a collection that is made.
     """
     if reindex and share is not None:
         raise ValueError("A collection is indexed anew by one process: leave out the share, or do not reindex.")
     from sift_rag.corpus.ingest import ingest, reembed
     from sift_rag.embedders.lazy import LazyEmbedder
-    from sift_rag.stores import folders
     from sift_rag.stores.memory import MemoryStore
 
-    existing = next((info for info in list_collections(store) if info.name == collection), None)
+    place = open_place(store, server=server)
+    existing = next((info for info in place.collections() if info.name == collection), None)
     if isinstance(embedder, str) and existing is not None and not reindex:
         _check_embedder(existing, _identity(embedder), None)  # before its weights are loaded
     if embedder is None or isinstance(embedder, str):
@@ -250,15 +285,15 @@ def ingest_paths(
     if dry_run and (existing is None or reindex):
         return run(MemoryStore(_info(collection, embedder)))
     if existing is None or not reindex:
-        with closing(open_or_create_store(store, collection, embedder)) as opened:
+        with closing(open_or_create_store(store, collection, embedder, server=server)) as opened:
             return run(opened)
 
-    replacement = folders.reindex_name(collection)
-    with closing(open_store(store, collection)) as old, closing(_resume(store, replacement, embedder)) as new:
+    replacement = place.building_name(collection)
+    with closing(place.open(collection)) as old, closing(_resume(store, replacement, embedder, server)) as new:
         report = run(new)
         reembed(old, new, embedder)
         report = replace(report, collection=collection, passages_total=new.count())
-    folders.replace_collection(_folder(store), collection, replacement)
+    place.replace(collection, replacement)
     return report
 
 
@@ -268,6 +303,7 @@ def migrate_collection(
     collection: str = DEFAULT_COLLECTION,
     *,
     target_collection: str | None = None,
+    server: ServerOptions | None = None,
     progress: Callable[[MigrationProgress], None] | None = None,
 ) -> Migration:
     """Carry a collection over into another store, making it there if need be: see ``sift_rag.stores.migration``.
@@ -279,6 +315,7 @@ def migrate_collection(
         target: likewise.
         collection: its name in the origin.
         target_collection: its name in the target, if another.
+        server: how a server keeps the collection, if it is made.
         progress: called after each document.
 
     Raises:
@@ -287,16 +324,18 @@ def migrate_collection(
         StoreInUse: another process holds one of the two.
         ValueError: origin and target are the same collection.
     """
+    from sift_rag.stores.manifest import SCHEMA_VERSION
     from sift_rag.stores.migration import migrate
 
     name = target_collection or collection
-    if name == collection and _place(origin) == _place(target):
+    if name == collection and _identity_of(origin) == _identity_of(target):
         raise ValueError(f"Collection {collection!r} cannot be carried over into itself: name another store or name.")
+    place = open_place(target, server=server)
     with closing(open_store(origin, collection)) as old:
         try:
-            opened = open_store(target, name)
+            opened = place.open(name)
         except CollectionNotFound:
-            opened = _create_store(target, replace(old.info, name=name, schema_version=_schema_version()))
+            opened = place.create(replace(old.info, name=name, schema_version=SCHEMA_VERSION))
         with closing(opened) as new:
             if (new.info.embedder, new.info.dimension) != (old.info.embedder, old.info.dimension):
                 raise StoreConflict(
@@ -307,23 +346,25 @@ def migrate_collection(
             return migrate(old, new, progress=progress)
 
 
-def _create_store(store: str | Path | None, info: CollectionInfo) -> PassageStore:
-    from sift_rag.stores.edge import create_collection
+def _identity_of(store: str | Path | None) -> object:
+    """Equal for two ways to name one folder, or one server."""
+    if isinstance(store, str) and "://" in store:
+        from sift_rag.stores.server.address import parse_address
 
-    return create_collection(_folder(store), info)
+        address = parse_address(store)
+        return address.host, address.port
+    return (default_store() if store is None else Path(store).expanduser()).resolve()
 
 
-def _place(store: str | Path | None) -> str:
-    return str(_folder(store).resolve())
-
-
-def _resume(store: str | Path | None, replacement: str, embedder: Embedder) -> PassageStore:
+def _resume(
+    store: str | Path | None, replacement: str, embedder: Embedder, server: ServerOptions | None
+) -> PassageStore:
     """The collection that a reindex fills: what a killed one left, if it was for this embedder, else an empty one."""
     try:
-        return open_or_create_store(store, replacement, embedder)
+        return open_or_create_store(store, replacement, embedder, server=server)
     except (StoreConflict, StoreDamaged):
         drop_collection(store, replacement)
-        return open_or_create_store(store, replacement, embedder)
+        return open_or_create_store(store, replacement, embedder, server=server)
 
 
 def default_store() -> Path:
@@ -333,26 +374,17 @@ def default_store() -> Path:
     return user_data_path("sift-rag", appauthor=False)
 
 
-def _folder(store: str | Path | None) -> Path:
-    if store is None:
-        return default_store()
-    if isinstance(store, str) and "://" in store:
-        raise ConfigurationError(
-            f"The store {store!r} is a server, and this version knows the embedded store only: give a folder."
-        )
-    return Path(store).expanduser()
-
-
 def _info(collection: str, embedder: Embedder) -> CollectionInfo:
-    return CollectionInfo(
-        name=collection, embedder=embedder.name, dimension=embedder.dimension, schema_version=_schema_version()
-    )
-
-
-def _schema_version() -> int:
+    from sift_rag.corpus.passages import RECIPE
     from sift_rag.stores.manifest import SCHEMA_VERSION
 
-    return SCHEMA_VERSION
+    return CollectionInfo(
+        name=collection,
+        embedder=embedder.name,
+        dimension=embedder.dimension,
+        schema_version=SCHEMA_VERSION,
+        splitter=RECIPE,
+    )
 
 
 def _identity(name: str) -> str:

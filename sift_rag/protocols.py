@@ -118,6 +118,77 @@ class Scannable(Protocol):
         """
 
 
+class Totals(NamedTuple):
+    """What the records of a collection add up to."""
+
+    ingested: int
+    """Documents in this state."""
+    pending: int
+    failed: int
+    passages: int
+    """Over all records."""
+    size: int
+    """Bytes, over all records."""
+
+
+class Records(Protocol):
+    """The records of a collection's documents, to be read while others write."""
+
+    @property
+    def info(self) -> CollectionInfo:
+        """What the collection says of itself."""
+
+    def document(self, source: str) -> Document | None:
+        """The record of one document."""
+
+    def documents(self, prefix: str = "") -> Iterator[Document]:
+        """Records whose source starts with ``prefix``, by source ascending."""
+
+    def totals(self) -> Totals:
+        """Counts by state, and sums."""
+
+    def close(self) -> None:
+        """Release what is held. Closing twice is allowed."""
+
+
+class Place(Protocol):
+    """Where collections are kept: a folder, or a server.
+
+    Every call raises ``CollectionNotFound`` for a name that is not there, and ``ValueError`` for one that cannot be.
+    """
+
+    def collections(self) -> list[CollectionInfo]:
+        """All of this library's, by name; those being built are not among them."""
+
+    def open(self, name: str) -> PassageStore:
+        """The collection, for reading and writing."""
+
+    def create(self, info: CollectionInfo) -> PassageStore:
+        """A new, empty collection, open.
+
+        Raises:
+            StoreConflict: the name is taken.
+        """
+
+    def records(self, name: str) -> Records:
+        """What the collection knows of its documents, without what a search needs."""
+
+    def drop(self, name: str) -> None:
+        """Remove the collection, in one step to whoever looks."""
+
+    def building_name(self, name: str) -> str:
+        """Under which to fill what will take the collection's place: kept until then, also when interrupted."""
+
+    def replace(self, name: str, replacement: str) -> None:
+        """Let ``replacement``, filled and closed, take the place of ``name`` in one step; what was there is removed."""
+
+    def optimize(self, name: str) -> bool:
+        """Merge and compact what many writes have left behind; False if there was nothing to do."""
+
+    def examine(self, name: str) -> list[str]:
+        """What is wrong with the collection, in words; nothing for a healthy one. Reads every vector."""
+
+
 class Selector(Protocol):
     """Chooses k of n candidates; knows its method's parameters."""
 

@@ -88,6 +88,8 @@ class CollectionInfo:
     embedder: str
     dimension: int
     schema_version: int
+    splitter: str = ""
+    """How documents are split, as of when it was made; empty where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)

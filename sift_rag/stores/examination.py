@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sift_rag.errors import StoreConflict, StoreDamaged, StoreError
+from sift_rag.stores.disagreements import disagreements, spelt_out
 from sift_rag.stores.engine import load_shard
 from sift_rag.stores.folders import lock_collection
 from sift_rag.stores.manifest import SHARD, check_schema, read_manifest
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from sift_rag.stores.engine import Shard, StoredPoint
     from sift_rag.types import Document
 
-_SHOWN = 20
-"""Problems of one kind that are spelt out; the rest are counted."""
 _NORM_TOLERANCE = 1e-3
 
 
@@ -61,7 +60,7 @@ def examine_collection(root: Path, name: str) -> list[str]:
         except StoreError as error:
             return [*problems, str(error)]
     if documents is not None:
-        problems += _spelt_out(_disagreements(documents, counts))
+        problems += spelt_out(disagreements(documents, counts))
     return problems
 
 
@@ -96,7 +95,7 @@ def _examine_passages(shard: Shard, dimension: int | None, problems: list[str]) 
         found += _examine_vector(point, dimension)
     if total != shard.count():
         problems.append(f"The engine counts {shard.count()} passages, but hands out {total}.")
-    problems += _spelt_out(found)
+    problems += spelt_out(found)
     return counts
 
 
@@ -108,21 +107,3 @@ def _examine_vector(point: StoredPoint, dimension: int | None) -> Iterator[str]:
         yield f"The vector of passage {point.id} is not finite."
     elif abs(np.linalg.norm(vector) - 1) > _NORM_TOLERANCE:
         yield f"The vector of passage {point.id} has norm {np.linalg.norm(vector):.3g} instead of 1."
-
-
-def _disagreements(documents: list[Document], counts: Counter[str]) -> list[str]:
-    found = [
-        f"'{document.source}' has {counts[document.source]} passages, but its record says {document.passages}."
-        for document in documents
-        if document.state != "pending" and counts[document.source] != document.passages
-    ]
-    recorded = {document.source for document in documents}
-    return found + [
-        f"'{source}' has {count} passages, but no record." for source, count in counts.items() if source not in recorded
-    ]
-
-
-def _spelt_out(found: list[str]) -> list[str]:
-    if len(found) <= _SHOWN:
-        return found
-    return [*found[:_SHOWN], f"... and {len(found) - _SHOWN} more of the same kinds."]

@@ -71,7 +71,7 @@ def read_manifest(folder: Path) -> Manifest:
         case {"schema_version": int(version), "embedder": str(embedder), "dimension": int(dimension)} if dimension > 0:
             replaces = content.get("replaces")
             return Manifest(
-                CollectionInfo(folder.name, embedder, dimension, version),
+                CollectionInfo(folder.name, embedder, dimension, version, str(content.get("splitter", ""))),
                 replaces if isinstance(replaces, str) else None,
             )
         case _:

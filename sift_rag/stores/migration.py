@@ -16,6 +16,7 @@ from hashlib import blake2b
 from heapq import merge
 from itertools import groupby
 from typing import Literal
+from uuid import uuid4
 
 import numpy as np
 
@@ -85,7 +86,7 @@ def migrate(
         progress: called after each document of each step.
 
     Raises:
-        ValueError: the two collections hold vectors of different embedders.
+        ValueError: the two collections hold vectors of different embedders, or are one and the same.
         StoreError: one of them could not be used; what has arrived stays, and a second run goes on.
     """
     spaces = [(store.info.embedder, store.info.dimension) for store in (origin, target)]
@@ -147,8 +148,7 @@ class _Migration:
         """Let a document's passages join the window; ``anew`` if the target may hold some that are not among them."""
         self.open.append(document)
         if anew:
-            self.target.put_documents([replace(document, state="pending")])
-            self.target.delete_passages(document.source)
+            self.clear(document)
         for candidate in self.origin.passages(document.source):
             self.window.append(candidate)
             if len(self.window) == WINDOW:
@@ -156,6 +156,21 @@ class _Migration:
         self.read = len(self.open)
         if self.read == WINDOW:
             self.write()
+
+    def clear(self, document: Document) -> None:
+        """Delete what the target holds of a document, after a look whether the target is the origin by another name.
+
+        A server may have many; what is marked there and seen here would be deleted from both.
+        """
+        mark = replace(document, state="pending", reason=f"Being carried over: {uuid4().hex}")
+        self.target.put_documents([mark])
+        if self.origin.document(document.source) == mark:
+            self.target.put_documents([document])
+            raise ValueError(
+                f"Collection {self.target.info.name!r} cannot be carried over into itself: both names mean the same "
+                "one. Name another store or another name."
+            )
+        self.target.delete_passages(document.source)
 
     def write(self) -> None:
         """Write what waits; then the records of the documents that are all read."""

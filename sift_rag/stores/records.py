@@ -10,9 +10,10 @@ import sqlite3
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from threading import RLock
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sift_rag.errors import StoreConflict, StoreDamaged, StoreError, StoreFull
+from sift_rag.protocols import Totals
 from sift_rag.stores.folders import collection_folder
 from sift_rag.stores.manifest import RECORDS, SCHEMA_VERSION, check_schema, read_manifest
 from sift_rag.stores.validation import check_documents, is_text
@@ -50,19 +51,6 @@ _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM documents"  # noqa: S608 - the nam
 _PUT = f"INSERT OR REPLACE INTO documents ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
 _FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 _BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-
-
-class Totals(NamedTuple):
-    """What the records add up to."""
-
-    ingested: int
-    """Documents in this state."""
-    pending: int
-    failed: int
-    passages: int
-    """Over all records."""
-    size: int
-    """Bytes, over all records."""
 
 
 class DocumentRecords:

@@ -315,6 +315,16 @@ def test_vectors_of_two_embedders_do_not_come_together(origin: MemoryStore) -> N
             migrate(origin, MemoryStore(info))
 
 
+def test_a_collection_under_two_names_is_not_carried_over_into_itself(origin: MemoryStore) -> None:
+    record = origin.document("b.md")
+    assert record is not None
+    origin.put_documents([replace(record, state="pending")])
+    before = contents(origin)
+    with pytest.raises(ValueError, match="into itself"):
+        migrate(origin, origin)
+    assert contents(origin) == before
+
+
 def test_progress_goes_through_both_steps_to_the_end(origin: MemoryStore, target: MemoryStore) -> None:
     seen: list[MigrationProgress] = []
     migrate(origin, target, progress=seen.append)

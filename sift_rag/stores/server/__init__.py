@@ -1,0 +1,14 @@
+"""Collections on a Qdrant server or cluster; decided in ``docs/decisions/0006-qdrant-server.md``.
+
+    place.py        the server as a ``Place``: list, open, create, drop, replace
+    address.py      how a server is named
+    options.py      what is chosen when a collection is made
+    connection.py   one client: its protocol, its retries, its errors (``faults.py``)
+    collections.py  what a collection is called there and says of itself
+    wire.py         points to and from arrays; over gRPC (``grpc_wire.py``) or REST (``rest_wire.py``)
+    store.py        a collection of ours
+    records.py      its documents' records
+    examination.py  what is wrong with it
+
+Only this folder imports qdrant-client. Nothing is imported here.
+"""

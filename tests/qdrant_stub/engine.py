@@ -1,0 +1,278 @@
+"""What the stub stores and answers: the client's in-memory mode, with what a server does differently added.
+
+Arguments and results are the client's REST models, whatever the protocol. Every operation has one name on both.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from threading import RLock
+from typing import Any
+
+from qdrant_client import QdrantClient, models
+
+from tests.qdrant_stub.faults import Refused
+
+PEER = 4711
+
+READ_OPERATIONS = frozenset(
+    (
+        "cluster",
+        "collection_aliases",
+        "collection_cluster",
+        "collection_exists",
+        "count",
+        "facet",
+        "get_collection",
+        "list_aliases",
+        "list_collections",
+        "query",
+        "query_batch",
+        "retrieve",
+        "scroll",
+    )
+)
+OPEN_OPERATIONS = frozenset(("root", "health"))
+"""Answered without a key."""
+
+
+@dataclass
+class _Collection:
+    created: models.CreateCollection
+    indexes: dict[str, models.PayloadIndexInfo] = field(default_factory=dict)
+    operations: int = 0
+
+
+class Engine:
+    """Not safe to be used from several threads but through ``lock``."""
+
+    def __init__(self) -> None:
+        self.lock = RLock()
+        self.version = importlib.metadata.version("qdrant-client")
+        self._client = QdrantClient(":memory:")
+        self._collections: dict[str, _Collection] = {}
+
+    def close(self) -> None:
+        self._client.close()
+
+    def version_info(self) -> models.VersionInfo:
+        return models.VersionInfo(title="qdrant - vector search engine", version=self.version, commit="stub")
+
+    def list_collections(self) -> models.CollectionsResponse:
+        return self._client.get_collections()
+
+    def get_collection(self, name: str) -> models.CollectionInfo:
+        real = self._real(name)
+        kept = self._collections[real]
+        created = kept.created
+        info = self._client.get_collection(real)
+        params = models.CollectionParams(
+            vectors=info.config.params.vectors,
+            sparse_vectors=info.config.params.sparse_vectors,
+            shard_number=created.shard_number or 1,
+            sharding_method=created.sharding_method,
+            replication_factor=created.replication_factor or 1,
+            write_consistency_factor=created.write_consistency_factor or 1,
+            on_disk_payload=True if created.on_disk_payload is None else created.on_disk_payload,
+        )
+        config = info.config.model_copy(update={"params": params, "quantization_config": created.quantization_config})
+        return info.model_copy(update={"config": config, "payload_schema": dict(kept.indexes)})
+
+    def create_collection(self, name: str, body: models.CreateCollection) -> bool:
+        if name in self._collections:
+            raise Refused(409, f"Wrong input: Collection `{name}` already exists!")
+        if name in self._aliases():
+            raise Refused(
+                400, f"Wrong input: Can't create collection with name {name}. Alias with the same name already exists"
+            )
+        self._client.create_collection(
+            name, vectors_config=body.vectors, sparse_vectors_config=body.sparse_vectors, metadata=body.metadata
+        )
+        local = self._client._client.collections[name]
+        local.LARGE_DATA_THRESHOLD = 10**9  # its warning is for people who use the in-memory mode by itself
+        self._collections[name] = _Collection(body)
+        return True
+
+    def update_collection(self, name: str, body: models.UpdateCollection) -> bool:
+        real = self._real(name)
+        self._client.update_collection(real, metadata=body.metadata)
+        created = self._collections[real].created
+        changed = body.params.model_dump(exclude_none=True) if body.params else {}
+        known = {key: value for key, value in changed.items() if key in models.CreateCollection.model_fields}
+        self._collections[real].created = created.model_copy(update=known)
+        return True
+
+    def delete_collection(self, name: str) -> bool:
+        self._collections.pop(name, None)
+        return self._client.delete_collection(name)
+
+    def collection_exists(self, name: str) -> models.CollectionExistence:
+        return models.CollectionExistence(exists=self._client.collection_exists(name))
+
+    def update_aliases(self, actions: Sequence[models.AliasOperations]) -> bool:
+        for action in actions:
+            match action:
+                case models.CreateAliasOperation(create_alias=create):
+                    if create.collection_name not in self._collections:
+                        raise _unknown(create.collection_name)
+                    if create.alias_name in self._collections:
+                        raise Refused(409, f"Wrong input: Collection `{create.alias_name}` already exists!")
+                case models.RenameAliasOperation(rename_alias=rename):
+                    if rename.old_alias_name not in self._aliases():
+                        raise Refused(404, f"Not found: Alias {rename.old_alias_name} does not exists!")
+        return self._client.update_collection_aliases(actions)
+
+    def list_aliases(self) -> models.CollectionsAliasesResponse:
+        return self._client.get_aliases()
+
+    def collection_aliases(self, name: str) -> models.CollectionsAliasesResponse:
+        return self._client.get_collection_aliases(self._real(name))
+
+    def collection_cluster(self, name: str) -> models.CollectionClusterInfo:
+        real = self._real(name)
+        shards = self._collections[real].created.shard_number or 1
+        points = self._client.count(real).count
+        return models.CollectionClusterInfo(
+            peer_id=PEER,
+            shard_count=shards,
+            local_shards=[
+                models.LocalShardInfo(
+                    shard_id=shard,
+                    points_count=points // shards + (shard < points % shards),
+                    state=models.ReplicaState.ACTIVE,
+                )
+                for shard in range(shards)
+            ],
+            remote_shards=[],
+            shard_transfers=[],
+        )
+
+    def create_index(
+        self, name: str, key: str, schema: models.PayloadFieldSchema, *, wait: bool
+    ) -> models.UpdateResult:
+        real = self._real(name)
+        kind = schema if isinstance(schema, models.PayloadSchemaType) else models.PayloadSchemaType(schema.type.value)
+        params = None if isinstance(schema, models.PayloadSchemaType) else schema
+        self._collections[real].indexes[key] = models.PayloadIndexInfo(data_type=kind, params=params, points=0)
+        return self._done(real, wait=wait)
+
+    def delete_index(self, name: str, key: str, *, wait: bool) -> models.UpdateResult:
+        real = self._real(name)
+        self._collections[real].indexes.pop(key, None)
+        return self._done(real, wait=wait)
+
+    def upsert(self, name: str, body: models.PointInsertOperations, *, wait: bool) -> models.UpdateResult:
+        real = self._real(name)
+        points = body.batch if isinstance(body, models.PointsBatch) else body.points
+        self._client.upsert(real, points, update_filter=body.update_filter, update_mode=body.update_mode)
+        return self._done(real, wait=wait)
+
+    def delete(self, name: str, selector: models.PointsSelector, *, wait: bool) -> models.UpdateResult:
+        real = self._real(name)
+        self._client.delete(real, selector)
+        return self._done(real, wait=wait)
+
+    def update_batch(
+        self, name: str, actions: Sequence[models.UpdateOperation], *, wait: bool
+    ) -> list[models.UpdateResult]:
+        real = self._real(name)
+        self._client.batch_update_points(real, actions)
+        return [self._done(real, wait=wait) for _ in actions]
+
+    def set_payload(self, name: str, body: models.SetPayload, *, wait: bool) -> models.UpdateResult:
+        real = self._real(name)
+        self._client.set_payload(real, body.payload, _selector(body), key=body.key)
+        return self._done(real, wait=wait)
+
+    def overwrite_payload(self, name: str, body: models.SetPayload, *, wait: bool) -> models.UpdateResult:
+        real = self._real(name)
+        self._client.overwrite_payload(real, body.payload, _selector(body))
+        return self._done(real, wait=wait)
+
+    def delete_payload(self, name: str, body: models.DeletePayload, *, wait: bool) -> models.UpdateResult:
+        real = self._real(name)
+        self._client.delete_payload(real, body.keys, _selector(body))
+        return self._done(real, wait=wait)
+
+    def retrieve(self, name: str, body: models.PointRequest) -> list[models.Record]:
+        return self._client.retrieve(
+            self._real(name),
+            body.ids,
+            with_payload=True if body.with_payload is None else body.with_payload,
+            with_vectors=body.with_vector or False,
+        )
+
+    def scroll(self, name: str, body: models.ScrollRequest) -> models.ScrollResult:
+        records, following = self._client.scroll(
+            self._real(name),
+            scroll_filter=body.filter,
+            limit=10 if body.limit is None else body.limit,
+            order_by=body.order_by,
+            offset=body.offset,
+            with_payload=True if body.with_payload is None else body.with_payload,
+            with_vectors=body.with_vector or False,
+        )
+        return models.ScrollResult(points=records, next_page_offset=following)
+
+    def count(self, name: str, body: models.CountRequest) -> models.CountResult:
+        return self._client.count(self._real(name), count_filter=body.filter)
+
+    def query(self, name: str, body: models.QueryRequest) -> models.QueryResponse:
+        real = self._real(name)
+        self._check_dimension(real, body)
+        return self._client.query_points(
+            real,
+            query=body.query,
+            using=body.using,
+            prefetch=body.prefetch,
+            query_filter=body.filter,
+            limit=10 if body.limit is None else body.limit,
+            offset=body.offset,
+            with_payload=body.with_payload or False,
+            with_vectors=body.with_vector or False,
+            score_threshold=body.score_threshold,
+            lookup_from=body.lookup_from,
+        )
+
+    def query_batch(self, name: str, bodies: Sequence[models.QueryRequest]) -> list[models.QueryResponse]:
+        return [self.query(name, body) for body in bodies]
+
+    def facet(self, name: str, body: models.FacetRequest) -> models.FacetResponse:
+        return self._client.facet(
+            self._real(name), body.key, facet_filter=body.filter, limit=10 if body.limit is None else body.limit
+        )
+
+    def _check_dimension(self, real: str, body: models.QueryRequest) -> None:
+        """The in-memory mode does not, while the collection is empty."""
+        vectors = self._collections[real].created.vectors
+        expected = vectors.get(body.using or "") if isinstance(vectors, dict) else vectors
+        vector = body.query.nearest if isinstance(body.query, models.NearestQuery) else body.query
+        if expected and isinstance(vector, list) and isinstance(vector[0], float) and len(vector) != expected.size:
+            raise Refused(400, f"Wrong input: Vector dimension error: expected dim: {expected.size}, got {len(vector)}")
+
+    def _real(self, name: str) -> str:
+        real = self._aliases().get(name, name)
+        if real not in self._collections:
+            raise _unknown(name)
+        return real
+
+    def _aliases(self) -> dict[str, str]:
+        return {alias.alias_name: alias.collection_name for alias in self._client.get_aliases().aliases}
+
+    def _done(self, real: str, *, wait: bool) -> models.UpdateResult:
+        kept = self._collections[real]
+        kept.operations += 1
+        status = models.UpdateStatus.COMPLETED if wait else models.UpdateStatus.ACKNOWLEDGED
+        return models.UpdateResult(operation_id=kept.operations, status=status)
+
+
+def _unknown(name: str) -> Refused:
+    return Refused(404, f"Not found: Collection `{name}` doesn't exist!")
+
+
+def _selector(body: Any) -> models.PointsSelector:
+    if body.points is not None:
+        return models.PointIdsList(points=body.points)
+    return models.FilterSelector(filter=body.filter)
