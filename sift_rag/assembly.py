@@ -21,11 +21,13 @@ from sift_rag.types import CollectionInfo
 
 if TYPE_CHECKING:
     from sift_rag.corpus.ingest import IngestReport, Progress
+    from sift_rag.corpus.shares import Share
     from sift_rag.evaluation import Comparison, Task
     from sift_rag.evaluation.journal import Journal
     from sift_rag.finetuning import FineTuning, Tuner
     from sift_rag.models.local import LocalModel
     from sift_rag.retriever import Retriever
+    from sift_rag.stores.migration import Migration, MigrationProgress
     from sift_rag.stores.server.connection import Connection
     from sift_rag.stores.server.layout import Layout
     from sift_rag.stores.server.options import ServerOptions
@@ -280,15 +282,18 @@ def ingest_paths(
     dry_run: bool = False,
     max_bytes: int = DEFAULT_MAX_BYTES,
     text_field: str | None = None,
+    share: Share | None = None,
     server: ServerOptions | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> IngestReport:
     """Bring a collection up to date with files and folders, making it if need be: see ``sift_rag.corpus.ingest``.
 
     With ``reindex`` everything is embedded anew, into a collection that takes the place of the old one only when it is
-    complete: documents under ``paths`` from their files, all others from the passages in the store. ``server`` says how
-    a server keeps a collection that is made.
+    complete: documents under ``paths`` from their files, all others from the passages in the store. That is the work of
+    one: with a ``share`` it is refused. ``server`` says how a server keeps a collection that is made.
     """
+    if reindex and share is not None:
+        raise ValueError("A collection is indexed anew by one process: leave out the share, or do not reindex.")
     from sift_rag.corpus.ingest import ingest, reembed
     from sift_rag.embedders.lazy import LazyEmbedder
     from sift_rag.stores.memory import MemoryStore
@@ -314,6 +319,7 @@ def ingest_paths(
             dry_run=dry_run,
             max_bytes=max_bytes,
             text_field=text_field,
+            share=share,
             progress=progress,
         )
 
@@ -330,6 +336,65 @@ def ingest_paths(
         report = replace(report, collection=collection, passages_total=new.count())
     place.replace(collection, replacement)
     return report
+
+
+def migrate_collection(
+    origin: str | Path | None,
+    target: str | Path | None,
+    collection: str = DEFAULT_COLLECTION,
+    *,
+    target_collection: str | None = None,
+    server: ServerOptions | None = None,
+    progress: Callable[[MigrationProgress], None] | None = None,
+) -> Migration:
+    """Carry a collection over into another store, making it there if need be: see ``sift_rag.stores.migration``.
+
+    No embedder is needed: the vectors go as they are. The origin is only read. Interrupted and run again it goes on.
+
+    Args:
+        origin: folder or URL; None for the user's data folder.
+        target: likewise.
+        collection: its name in the origin.
+        target_collection: its name in the target, if another.
+        server: how a server keeps the collection, if it is made.
+        progress: called after each document.
+
+    Raises:
+        CollectionNotFound: the origin has no such collection. Nothing was made in the target.
+        StoreConflict: the target's collection was made with another embedder.
+        StoreInUse: another process holds one of the two.
+        ValueError: origin and target are the same collection.
+    """
+    from sift_rag.stores.manifest import SCHEMA_VERSION
+    from sift_rag.stores.migration import migrate
+
+    name = target_collection or collection
+    if name == collection and _identity_of(origin) == _identity_of(target):
+        raise ValueError(f"Collection {collection!r} cannot be carried over into itself: name another store or name.")
+    place = open_place(target, server=server)
+    with closing(open_store(origin, collection)) as old:
+        try:
+            opened = place.open(name)
+        except CollectionNotFound:
+            opened = place.create(replace(old.info, name=name, schema_version=SCHEMA_VERSION))
+        with closing(opened) as new:
+            if (new.info.embedder, new.info.dimension) != (old.info.embedder, old.info.dimension):
+                raise StoreConflict(
+                    f"Collection {name!r} of the target was made with the embedder {new.info.embedder} "
+                    f"({new.info.dimension} dimensions), that of the origin with {old.info.embedder} "
+                    f"({old.info.dimension}): their vectors cannot be compared. Name another --to-collection."
+                )
+            return migrate(old, new, progress=progress)
+
+
+def _identity_of(store: str | Path | None) -> object:
+    """Equal for two ways to name one folder, or one server."""
+    if isinstance(store, str) and "://" in store:
+        from sift_rag.stores.server.address import parse_address
+
+        address = parse_address(store)
+        return address.host, address.port
+    return (default_store() if store is None else Path(store).expanduser()).resolve()
 
 
 def _resume(

@@ -21,6 +21,7 @@ from sift_rag_cli.commands import (
     delete,
     doctor,
     ingest,
+    migrate,
     optimize,
     search,
     show,
@@ -154,6 +155,7 @@ _COMMANDS: Mapping[str, Callable[..., None]] = {
     "show": show.show_document,
     "delete": delete.delete,
     "collections": collections.collections,
+    "migrate": migrate.migrate,
     "doctor": doctor.doctor,
     "optimize": optimize.optimize,
 }

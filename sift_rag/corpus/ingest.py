@@ -27,6 +27,7 @@ import numpy as np
 from sift_rag.corpus.documents import DEFAULT_MAX_BYTES, FileState, read_document, stat_file
 from sift_rag.corpus.files import FoundFile, Unlistable, find_files
 from sift_rag.corpus.passages import RECIPE, split_document
+from sift_rag.corpus.shares import Share
 from sift_rag.errors import SkippedDocument, StoreConflict, UnreadableDocument
 from sift_rag.protocols import Embedder, PassageStore
 from sift_rag.types import Document, Embedding, Passage
@@ -92,6 +93,7 @@ def ingest(
     dry_run: bool = False,
     max_bytes: int = DEFAULT_MAX_BYTES,
     text_field: str | None = None,
+    share: Share | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> IngestReport:
     """Bring the store up to date with the files under ``paths``.
@@ -106,6 +108,7 @@ def ingest(
         dry_run: read and count, but embed and write nothing.
         max_bytes: larger files are skipped.
         text_field: which field or column of JSON lines and CSV files is the text.
+        share: take, prune and report these documents only; other ingests, at the same time or not, take the others.
         progress: called after each file and each window.
 
     Returns:
@@ -115,8 +118,10 @@ def ingest(
         StoreConflict: a source name is taken by another file that still exists.
         StoreError: the store could not be written; what was acknowledged stays, and a second run goes on.
     """
-    run = _Ingest(store, embedder, dry_run=dry_run, max_bytes=max_bytes, text_field=text_field, progress=progress)
-    started, before = perf_counter(), store.count()
+    run = _Ingest(
+        store, embedder, dry_run=dry_run, max_bytes=max_bytes, text_field=text_field, share=share, progress=progress
+    )
+    started = perf_counter()
     roots = [Path(os.path.abspath(path)) for path in paths]  # noqa: PTH100 - resolve() would follow links
     present = [root for root in roots if os.path.lexists(root)]
     for root, path in zip(roots, paths, strict=True):
@@ -133,7 +138,7 @@ def ingest(
             run.fail(str(root), "nothing to ingest in it")  # an unmounted disk, perhaps: nothing is pruned for it
         elif prune and root.is_dir():
             run.prune(root)
-    return run.report(seconds=perf_counter() - started, before=before)
+    return run.report(seconds=perf_counter() - started)
 
 
 def remove_documents(store: PassageStore, documents: Sequence[Document]) -> int:
@@ -163,6 +168,8 @@ class _Open:
 
     record: Document
     is_new: bool
+    held: int
+    """Passages that the store had of it before."""
     passages: int = 0
     complete: bool = False
 
@@ -188,35 +195,40 @@ class _Ingest:
         dry_run: bool,
         max_bytes: int,
         text_field: str | None,
+        share: Share | None,
         progress: Callable[[Progress], None] | None,
     ) -> None:
         self.store, self.embedder = store, embedder
         self.dry_run, self.max_bytes, self.text_field = dry_run, max_bytes, text_field
+        self.is_ours = _everything if share is None else share.holds
         self.on_progress = progress
         self.counts = _Counts()
         self.problems: list[Problem] = []
         self.unlistable: list[str] = []
         self.window: list[Passage] = []
         self.open: list[_Open] = []
-        self.deleted = self.written = 0
+        self.added = self.deleted = self.written = 0
         self.files_found = self.bytes_found = self.files_done = self.bytes_done = 0
 
     def expect(self, found: Iterator[FoundFile | Unlistable]) -> None:
         """Count what is to come, for the progress."""
         for item in found:
-            if isinstance(item, FoundFile):
+            if isinstance(item, FoundFile) and self.is_ours(item.source):
                 self.files_found += 1
                 self.bytes_found += _size(item.path)
 
     def walk(self, found: Iterator[FoundFile | Unlistable]) -> int:
-        """How many files there were."""
+        """How many files there were, those of other shares among them."""
         files = 0
         for item in found:
             if isinstance(item, Unlistable):
                 self.unlistable.append(item.source)
-                self.fail(item.source, item.reason)
+                if self.is_ours(item.source):
+                    self.fail(item.source, item.reason)
                 continue
             files += 1
+            if not self.is_ours(item.source):
+                continue
             read = self.file(item)
             if not read:  # nothing of it waits to be embedded
                 self.files_done += 1
@@ -264,7 +276,7 @@ class _Ingest:
                 max_tokens=self.embedder.max_tokens,
                 revision=revision,
             )
-            self.take(_Open(fresh, is_new=record is None), passages)
+            self.take(_Open(fresh, is_new=record is None, held=self.held(record)), passages)
         except SkippedDocument as error:
             self.counts.skipped += 1
             self.problems.append(Problem(found.source, str(error)))
@@ -274,12 +286,18 @@ class _Ingest:
             self.fail(found.source, str(error))
             if not self.dry_run:  # what it held before stays
                 kept = record or Document(source=found.source, location=location, state="failed")
-                if kept.state == "pending":  # an earlier run was killed in the middle of it
-                    kept = replace(kept, passages=sum(1 for _ in self.store.passages(kept.source)))
+                if kept.state == "pending":
+                    kept = replace(kept, passages=self.held(kept))
                 self.store.put_documents([replace(kept, state="failed", reason=str(error), ingested_at=_now())])
         else:
             return True
         return False
+
+    def held(self, record: Document | None) -> int:
+        """Passages of a document that the store has now."""
+        if record is None or record.state != "pending":
+            return 0 if record is None else record.passages
+        return sum(1 for _ in self.store.passages(record.source))  # an earlier run was killed in the middle of it
 
     def is_unchanged(self, record: Document, state: FileState) -> bool:
         if record.state != "ingested" or record.revision != _revision(record.content_hash, self.text_field):
@@ -314,10 +332,11 @@ class _Ingest:
         if window:
             self.store.upsert(window, _embed(window, self.store, self.embedder, self.embedded))
         for document in complete:
+            deleted = 0
             if not document.is_new:
-                self.deleted += self.store.delete_passages(
-                    document.record.source, except_revision=document.record.revision
-                )
+                deleted = self.store.delete_passages(document.record.source, except_revision=document.record.revision)
+            self.deleted += deleted
+            self.added += document.passages - document.held + deleted
         now = _now()
         self.store.put_documents(
             [replace(document.record, passages=document.passages, ingested_at=now) for document in complete]
@@ -343,7 +362,8 @@ class _Ingest:
         gone = [
             document
             for document in self.store.documents(prefix)
-            if not os.path.lexists(root / document.source.removeprefix(prefix))
+            if self.is_ours(document.source)
+            and not os.path.lexists(root / document.source.removeprefix(prefix))
             and not os.path.lexists(document.location)
             and not any(document.source.startswith(f"{folder}/") for folder in self.unlistable)
         ]
@@ -368,8 +388,7 @@ class _Ingest:
                 )
             )
 
-    def report(self, *, seconds: float, before: int) -> IngestReport:
-        total = self.store.count()
+    def report(self, *, seconds: float) -> IngestReport:
         return IngestReport(
             collection=self.store.info.name,
             new=self.counts.new,
@@ -378,12 +397,16 @@ class _Ingest:
             removed=self.counts.removed,
             skipped=self.counts.skipped,
             failed=self.counts.failed,
-            passages_added=self.written if self.dry_run else total - before + self.deleted,
+            passages_added=self.written if self.dry_run else self.added,
             passages_deleted=self.deleted,
-            passages_total=total,
+            passages_total=self.store.count(),
             problems=tuple(self.problems),
             seconds=seconds,
         )
+
+
+def _everything(_: str) -> bool:
+    return True
 
 
 def _embed(

@@ -1,6 +1,5 @@
 """``sift-rag ingest``."""
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
@@ -8,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sift_rag_cli import options
-from sift_rag_cli.inputs import read_paths
-from sift_rag_cli.output import console, count_of, is_terminal, one_line, say, write_json
+from sift_rag_cli.inputs import read_paths, read_share
+from sift_rag_cli.output import count_of, one_line, say, write_json
+from sift_rag_cli.progress import Stand, progress_bar
 from sift_rag_cli.stores import server_options_of
 
 if TYPE_CHECKING:
@@ -85,6 +85,15 @@ def ingest(
             "always chosen by the true vectors.",
         ),
     ] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            "--shard",
+            metavar="I/N",
+            envvar="SIFT_RAG_SHARD",
+            help="Take the I-th of N shares of the files: for several ingests into one server.",
+        ),
+    ] = None,
     store: options.Store = None,
     collection: options.Collection = options.DEFAULT_COLLECTION,
     embedder: options.Embedder = None,
@@ -99,6 +108,7 @@ def ingest(
     server = server_options_of(
         shard_number, replication_factor, write_consistency_factor, on_disk=on_disk, float16=float16, quantize=quantize
     )
+    share = None if shard is None else read_share(shard)
     try:
         with _progress() as progress:
             report = ingest_paths(
@@ -114,6 +124,7 @@ def ingest(
                 max_bytes=max_megabytes * 2**20,
                 text_field=text_field,
                 server=server,
+                share=share,
                 progress=progress,
             )
     except KeyboardInterrupt:
@@ -123,7 +134,8 @@ def ingest(
         write_json(_report_json(report))
     else:
         _say_report(report, dry_run=dry_run)
-    if not (report.new or report.updated or report.unchanged or report.removed):
+    went_in = report.new or report.updated or report.unchanged or report.removed
+    if not went_in and (share is None or report.problems):  # a share of few files may be empty
         raise typer.Exit(1)
 
 
@@ -167,40 +179,13 @@ def _report_json(report: "IngestReport") -> dict[str, object]:
 
 @contextmanager
 def _progress() -> "Iterator[Callable[[IngestProgress], None] | None]":
-    """A bar on stderr while a person watches: share of the bytes, files, passages, their rate, time left."""
-    if not is_terminal(sys.stderr):
-        yield None
-        return
-    from rich.progress import BarColumn, Progress, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-    from rich.text import Text
+    """Share of the bytes, files, passages and their rate."""
+    with progress_bar("loading the embedder") as advance:
 
-    class _TimeLeft(TimeRemainingColumn):
-        def render(self, task: Task) -> Text:
-            left = super().render(task)
-            return Text.assemble(left, " left") if left.plain else left
+        def tell(progress: "IngestProgress") -> None:
+            files = f"{progress.files_done:,}/{progress.files_found:,} files"
+            counts = f"{files}, {count_of(progress.passages_done, 'passage')}"
+            if advance is not None:
+                advance(Stand(progress.bytes_done, progress.bytes_found, counts), progress.passages_done)
 
-    bar = Progress(
-        BarColumn(bar_width=None),
-        TextColumn("{task.percentage:>3.0f}%", markup=False),
-        TextColumn("{task.fields[counts]}", markup=False),
-        TimeElapsedColumn(),
-        _TimeLeft(),
-        console=console(stderr=True),
-        transient=True,
-        expand=True,
-    )
-    with bar:
-        task = bar.add_task("", total=None, counts="loading the embedder")
-
-        def advance(progress: "IngestProgress") -> None:
-            elapsed = bar.tasks[0].elapsed or 0.0
-            rate = f" {progress.passages_done / elapsed:,.0f}/s" if elapsed > 0 else ""
-            bar.update(
-                task,
-                total=progress.bytes_found or None,
-                completed=progress.bytes_done,
-                counts=f"{progress.files_done:,}/{progress.files_found:,} files, "
-                f"{count_of(progress.passages_done, 'passage')}{rate}",
-            )
-
-        yield advance
+        yield None if advance is None else tell

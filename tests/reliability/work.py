@@ -1,0 +1,79 @@
+"""What the killed processes do: each job says what it was told is safe, at once, on its stdout."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+from sift_rag.assembly import ingest_paths, open_or_create_store, open_store, optimize_collection
+from sift_rag.corpus import ingest as pipeline
+from sift_rag.protocols import PassageStore
+from sift_rag.stores import migration
+from sift_rag.types import Document
+from tests.doubles import HashingEmbedder
+
+pipeline.WINDOW = migration.WINDOW = 8  # many writes in little time
+
+
+def acknowledge(*fact: object) -> None:
+    sys.stdout.write(f"{json.dumps(fact)}\n")
+    sys.stdout.flush()
+
+
+class Acknowledging:
+    """A store that tells which documents it has said to be in, or gone."""
+
+    def __init__(self, store: PassageStore) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._store, name)
+
+    def put_documents(self, documents: Sequence[Document]) -> None:
+        self._store.put_documents(documents)
+        for document in documents:
+            if document.state == "ingested":
+                acknowledge("in", document.source, document.revision)
+
+    def drop_documents(self, sources: Sequence[str]) -> None:
+        self._store.drop_documents(sources)
+        for source in sources:
+            acknowledge("gone", source)
+
+
+def ingest(notes: str, store: str) -> None:
+    embedder = HashingEmbedder()
+    with closing(open_or_create_store(store, "documents", embedder)) as opened:
+        acknowledge("begun")
+        pipeline.ingest([Path(notes)], Acknowledging(opened), embedder, prune=True)  # type: ignore[arg-type]
+
+
+def delete(store: str, sources: list[str]) -> None:
+    with closing(open_store(store)) as opened:
+        acknowledge("begun")
+        for source in sources:
+            document = opened.document(source)
+            if document is not None:
+                pipeline.remove_documents(Acknowledging(opened), [document])  # type: ignore[arg-type]
+
+
+def migrate(store: str, target: str) -> None:
+    with (
+        closing(open_store(store)) as old,
+        closing(open_or_create_store(target, "documents", HashingEmbedder())) as new,
+    ):
+        acknowledge("begun")
+        migration.migrate(old, Acknowledging(new))  # type: ignore[arg-type]
+
+
+def optimize(store: str) -> None:
+    acknowledge("begun")
+    optimize_collection(store, "documents")
+
+
+def reindex(notes: str, store: str, name: str, dimension: int) -> None:
+    acknowledge("begun")
+    ingest_paths([notes], store=store, embedder=HashingEmbedder(name, dimension), reindex=True, prune=True)
