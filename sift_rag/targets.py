@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from sift_rag.protocols import Embedder
+from sift_rag.types import Embedding
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -15,6 +17,38 @@ MAX_PIECES = 16
 
 CHARACTERS_A_TOKEN = 16
 """A tokenizer may make one unknown token of any unbroken run: so many characters count for a token at least."""
+
+
+class Targets(NamedTuple):
+    """What one selection answers."""
+
+    questions: tuple[str, ...]
+    rows: Embedding
+    """``(m, d)``, one for each piece of a question."""
+    weights: list[float] | None
+    """``(m,)``: each question's weight, shared among its pieces; None leaves it to the selector."""
+
+
+def embed_questions(
+    question: str | Sequence[str], embedder: Embedder, weights: Sequence[float] | None = None
+) -> Targets:
+    """One question, or several that are answered together, as targets.
+
+    Raises:
+        ValueError: no question, an empty one, one of more than ``MAX_PIECES`` times the embedder's length, or not one
+            weight for each.
+    """
+    questions = (question,) if isinstance(question, str) else tuple(question)
+    if not questions or not all(text.strip() for text in questions):
+        raise ValueError("The question is empty.")
+    if weights is not None and len(weights) != len(questions):
+        raise ValueError(f"Expected one weight for each of {len(questions)} questions, but got {len(weights)}.")
+    pieces = [cut_into_pieces(text, embedder) for text in questions]
+    rows = embedder.embed_queries([piece for cut in pieces for piece in cut])
+    if weights is None:
+        return Targets(questions, rows, None)
+    shares = [weight / len(cut) for weight, cut in zip(weights, pieces, strict=True) for _ in cut]
+    return Targets(questions, rows, shares)
 
 
 def cut_into_pieces(text: str, embedder: Embedder, *, limit: int = MAX_PIECES) -> list[str]:

@@ -22,8 +22,9 @@ from sift_rag.stores.folders import lock_collection, new_collection
 from sift_rag.stores.manifest import SCHEMA_VERSION, SHARD, check_schema, read_manifest, write_manifest
 from sift_rag.stores.payloads import EMBEDDING_TEXT, SOURCE, START, embedding_text_key, passage_of, payload_of
 from sift_rag.stores.records import connect_records, create_records
-from sift_rag.stores.validation import check_info, check_page, check_passages, is_passage_id, is_text, unit_rows
+from sift_rag.stores.validation import check_info, check_page, check_passages, is_passage_id, is_text
 from sift_rag.types import Candidate
+from sift_rag.vectors import unit_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
