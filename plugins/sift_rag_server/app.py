@@ -14,12 +14,14 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from sift_rag import SiftRagError, __version__
+from sift_rag_server.ask import ask_routes
 from sift_rag_server.bodies import ErrorReply, ModelsReply, State
 from sift_rag_server.faults import Fault
 from sift_rag_server.guard import Guard, exchange_of, fault_response
 from sift_rag_server.metrics import CONTENT_TYPE_LATEST
 from sift_rag_server.openapi import describe
 from sift_rag_server.rerank import rerank_routes
+from sift_rag_server.search import search_routes
 from sift_rag_server.service import Service
 
 if TYPE_CHECKING:
@@ -61,7 +63,8 @@ def create_app(service: Service, *, on_failure: Callable[[], None] | None = None
         middleware=[Middleware(Guard, service=service)],
     )
     app.add_exception_handler(HTTPException, _not_routed)
-    app.include_router(rerank_routes(service))
+    for routes in (rerank_routes, search_routes, ask_routes):
+        app.include_router(routes(service))
     _add_state_routes(app, service)
     describe(app, service.settings)
     return app

@@ -136,6 +136,8 @@ class SearchBody(Body):
     k: int = Field(5, ge=1, le=1000)
     candidates: int = Field(100, ge=1, le=10_000, description="How many distinct nearest passages to choose from.")
     given: list[str] = Field([], description="Ids of passages, or sources, that the reader has already.")
+    sources: list[str] = Field([], description="Globs: passages of documents whose source any of them matches.")
+    labels: dict[str, list[str]] = Field({}, description="For each key of the metadata, values of which one will do.")
 
 
 class AskBody(SearchBody):

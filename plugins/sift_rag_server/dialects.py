@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -90,12 +90,12 @@ def read_rerank(body: Mapping[str, Any], limits: Limits) -> RerankRequest:
     else:
         documents = body.get("documents")
         _check_number(len(documents) if isinstance(documents, list) else 0, "documents", limits)
-        asked = read_body(RerankBody, body, HTTPStatus.BAD_REQUEST)
+        asked = read_body(RerankBody, body)
         texts = tuple(_text(document, i, asked.rank_fields) for i, document in enumerate(asked.documents))
         request = RerankRequest(
             dialect="object",
             model=asked.model,
-            questions=(asked.query,) if isinstance(asked.query, str) else tuple(asked.query),
+            questions=questions_of(asked.query),
             texts=texts,
             top_n=min(asked.top_n or len(texts), len(texts)),
             echo=tuple(
@@ -107,16 +107,30 @@ def read_rerank(body: Mapping[str, Any], limits: Limits) -> RerankRequest:
             embeddings=asked.embeddings,
             choice=asked.sift,
         )
-    for text in (*request.questions, *request.texts):
-        if len(text) > limits.characters:
-            raise Fault(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                f"A text has {len(text):,} characters, and at most {limits.characters:,} are taken: split it.",
-            )
+    check_texts((*request.questions, *request.texts), limits)
     return request
 
 
-def read_body(kind: type[_Body], body: Mapping[str, Any], status: HTTPStatus) -> _Body:
+def questions_of(query: str | Sequence[str]) -> tuple[str, ...]:
+    """One question, or several."""
+    return (query,) if isinstance(query, str) else tuple(query)
+
+
+def check_texts(texts: Iterable[str], limits: Limits) -> None:
+    """Refuse what is too long.
+
+    Raises:
+        Fault: a text is.
+    """
+    longest = max(map(len, texts))
+    if longest > limits.characters:
+        raise Fault(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            f"A text has {longest:,} characters, and at most {limits.characters:,} are taken: split it.",
+        )
+
+
+def read_body(kind: type[_Body], body: Mapping[str, Any], status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> _Body:
     """The request that a JSON object is.
 
     Raises:

@@ -11,6 +11,7 @@ from http import HTTPStatus
 from fastapi import Request
 from fastapi.responses import Response
 
+from sift_rag.errors import ModelError, StoreError
 from sift_rag_server.faults import Fault, fault_of
 from sift_rag_server.guard import Exchange, exchange_of, fault_response
 from sift_rag_server.service import Service
@@ -46,6 +47,9 @@ def known_fault(error: Exception, exchange: Exchange) -> Fault:
             HTTPStatus.INTERNAL_SERVER_ERROR,
             f"This is a defect of the server; its log says more under the request {exchange.id}.",
         )
+    if isinstance(error, StoreError | ModelError):  # whose messages hold no text of a request
+        facts = {"request": exchange.id, "error": type(error).__name__, "why": str(error)}
+        _log.warning("refused", extra={"facts": facts})
     return fault
 
 

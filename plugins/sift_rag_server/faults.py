@@ -28,6 +28,16 @@ _STATUS: Mapping[type[Exception], HTTPStatus] = {
 }
 """An error's status is that of its nearest ancestor here."""
 
+_TOLD: Mapping[type[Exception], str] = {
+    errors.CollectionNotFound: "There is no such collection here.",
+    errors.StoreInUse: "Another process writes to the collection now: try again later.",
+    errors.StoreError: "The collection cannot be read now; the server's log says why.",
+    errors.ModelUnavailable: "The model cannot be reached now; the server's log says why.",
+    errors.StoreConflict: "",
+    errors.DocumentNotFound: "",
+}
+"""In place of messages that name this machine's folders and processes; empty for one that does not."""
+
 _TEI_TYPES: Mapping[HTTPStatus, str] = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Validation",
     HTTPStatus.TOO_MANY_REQUESTS: "Overloaded",
@@ -69,7 +79,8 @@ def fault_of(error: Exception) -> Fault | None:
     status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), None)
     if status is None:
         return None
-    return Fault(status, str(error), retry_after=1 if status is HTTPStatus.SERVICE_UNAVAILABLE else None)
+    told = next((_TOLD[kind] for kind in type(error).__mro__ if kind in _TOLD), "")
+    return Fault(status, told or str(error), retry_after=1 if status is HTTPStatus.SERVICE_UNAVAILABLE else None)
 
 
 def error_body(fault: Fault, dialect: Dialect, request_id: str) -> dict[str, object]:

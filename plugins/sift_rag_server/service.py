@@ -75,7 +75,7 @@ class Service:
             Fault: it is not loaded yet.
         """
         if self._queue is None:
-            why = "is still loading: try again in a moment" if self.failure is None else f"failed: {self.failure}"
+            why = "is still loading: try again in a moment" if self.failure is None else "cannot be loaded"
             raise Fault(HTTPStatus.SERVICE_UNAVAILABLE, f"The embedder {why}.", retry_after=1)
         return self._queue
 

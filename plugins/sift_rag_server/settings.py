@@ -24,7 +24,7 @@ class Limits:
     requests: int = 128
     """Worked on or waiting at once; beyond it, 429."""
     answers: int = 4
-    """Of ``requests``, those that a language model writes at once."""
+    """That a language model writes at once; beyond it, 429."""
     seconds: float = 30.0
     """From the first byte of a request to the last of its reply."""
     answer_seconds: float = 300.0
