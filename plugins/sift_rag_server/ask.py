@@ -28,6 +28,12 @@ if TYPE_CHECKING:
     from sift_rag.protocols import LanguageModel
     from sift_rag_server.service import Service
 
+_EVENT_SCHEMA = {
+    "type": "object",
+    "properties": {"event": {"enum": ["passages", "text", "done", "error"]}, "data": {"type": "string"}},
+    "required": ["event", "data"],
+}
+
 
 def ask_routes(service: Service) -> APIRouter:
     """One route."""
@@ -48,7 +54,7 @@ def ask_routes(service: Service) -> APIRouter:
         )
 
     described = operation(AskBody, AskReply)
-    described["responses"][200]["content"] = {"text/event-stream": {"schema": {"type": "string"}}}
+    described["responses"][200]["content"] = {"text/event-stream": {"schema": _EVENT_SCHEMA}}
     router.add_api_route("/v1/ask", ask, methods=["POST"], **described)
     return router
 

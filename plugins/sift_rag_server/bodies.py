@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 Question = Annotated[str, Field(pattern=r"\S")]
 NonEmpty = Field(min_length=1)
+COLLECTION_NAME = "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+"""Of those that are complete: a replacement that is being filled has another kind of name."""
+
+
+def _whole(value: object) -> object:
+    """A float without a fraction is a whole number to JSON, and to the languages that know one kind of number only."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
 
 
 class Body(BaseModel):
@@ -25,7 +35,9 @@ class Reply(BaseModel):
 class Choice(Body):
     """Options that only this server has."""
 
-    k: int | None = Field(None, ge=1, description="How many are picked; the rest follows by what it would still tell.")
+    k: Annotated[Whole, Field(ge=1)] | None = Field(
+        None, description="How many are picked; the rest follows by what it would still tell."
+    )
     noise_variance: float | None = Field(None, gt=0, allow_inf_nan=False, description="How little one text settles.")
     lengthscale: float | None = Field(None, gt=0, allow_inf_nan=False, description="Reach of the rbf kernel.")
     centring: float | None = Field(
@@ -43,7 +55,9 @@ class RerankBody(Body):
     documents: Annotated[list[str | dict[str, Any]], NonEmpty] = Field(
         description='Texts, or objects with a text under "text" or under the names in rank_fields.'
     )
-    top_n: int | None = Field(None, ge=0, description="How many come back; null and 0 stand for all.")
+    top_n: Annotated[Whole, Field(ge=0)] | None = Field(
+        None, description="How many come back; null and 0 stand for all."
+    )
     return_documents: bool | None = None
     rank_fields: list[str] | None = None
     embeddings: list[list[float] | None] | None = Field(
@@ -130,14 +144,20 @@ class SearchBody(Body):
     query: Question | Annotated[list[Question], NonEmpty] = Field(
         description="One question, or several that are answered together."
     )
-    collection: str | None = Field(
-        None, min_length=1, description="By default the one that the server was started with."
+    collection: Annotated[str, Field(pattern=COLLECTION_NAME)] | None = Field(
+        None, description="By default the one that the server was started with."
     )
-    k: int = Field(5, ge=1, le=1000)
-    candidates: int = Field(100, ge=1, le=10_000, description="How many distinct nearest passages to choose from.")
+    k: Whole = Field(5, ge=1, le=1000)
+    candidates: Whole = Field(100, ge=1, le=10_000, description="How many distinct nearest passages to choose from.")
     given: list[str] = Field([], description="Ids of passages, or sources, that the reader has already.")
-    sources: list[str] = Field([], description="Globs: passages of documents whose source any of them matches.")
-    labels: dict[str, list[str]] = Field({}, description="For each key of the metadata, values of which one will do.")
+    sources: list[Annotated[str, NonEmpty]] = Field(
+        [], description="Globs: passages of documents whose source any of them matches."
+    )
+    labels: dict[Annotated[str, Field(pattern="^[^=]+$")], list[str]] = Field(
+        {},
+        description="For each key of the metadata, values of which one will do.",
+        json_schema_extra={"additionalProperties": False},
+    )
 
 
 class AskBody(SearchBody):
@@ -145,7 +165,7 @@ class AskBody(SearchBody):
 
     stream: bool = True
     system: str | None = Field(None, description="Your own instructions; the rules on citations follow them.")
-    max_new_tokens: int = Field(512, ge=1, le=32_768)
+    max_new_tokens: Whole = Field(512, ge=1, le=32_768)
 
 
 class PassageReply(Reply):

@@ -98,9 +98,8 @@ class Guard:
         if path in OPEN_PATHS:
             return None
         if key is None:
-            origin = urlsplit(headers.get("origin", "")).hostname
-            host = urlsplit(f"//{headers.get('host', '')}").hostname
-            if (host is not None and not is_loopback(host)) or (origin is not None and not is_loopback(origin)):
+            origin = headers.get("origin")
+            if not _is_here(f"//{headers.get('host', '')}") or (origin is not None and not _is_here(origin)):
                 return Fault(
                     HTTPStatus.FORBIDDEN,
                     "This server has no key and answers only to its own machine's names, such as localhost. To reach "
@@ -141,4 +140,14 @@ class Guard:
             "bytes": exchange.received,
             "documents": exchange.documents,
         }
-        _log.info("request", extra={"facts": facts})
+        level = logging.DEBUG if scope["path"] in OPEN_PATHS else logging.INFO
+        _log.log(level, "request", extra={"facts": facts})
+
+
+def _is_here(url: str) -> bool:
+    """Whether a URL names this machine by one of its own names."""
+    try:
+        host = urlsplit(url).hostname
+    except ValueError:
+        return False
+    return host is not None and is_loopback(host)

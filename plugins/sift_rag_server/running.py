@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import socket
+from contextlib import suppress
 from threading import current_thread, main_thread
 from typing import TYPE_CHECKING
 
@@ -54,7 +55,7 @@ class RunningServer:
             SiftRagError: the embedder cannot be loaded.
         """
         _log.info("listening", extra={"facts": {"url": self.url}})
-        with self._socket:
+        with self._socket, suppress(KeyboardInterrupt):  # raised again by uvicorn once all has ended well
             self._server.run(sockets=[self._socket])
         _log.info("stopped")
         if self.service.failure is not None:
@@ -74,12 +75,9 @@ def serve(settings: ServerSettings) -> None:
     """
     log_as_json_lines()
     server = RunningServer(settings)
-    if current_thread() is main_thread():  # uvicorn raises the signal again once all has ended well
+    if current_thread() is main_thread():  # so that being told to stop is no failure, whichever way
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        server.run()
-    except KeyboardInterrupt:
-        return
+    server.run()
 
 
 def _listen(host: str, port: int) -> socket.socket:
