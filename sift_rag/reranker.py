@@ -275,5 +275,5 @@ def _falling(ranked: Sequence[RankedText]) -> Iterator[RankedText]:
     highest = 1.0
     for text in ranked:
         score = min(max(text.score, LOWEST_SCORE), highest)
-        yield replace(text, score=score)
+        yield text if score == text.score else replace(text, score=score)
         highest = score * (1.0 - SCORE_STEP)

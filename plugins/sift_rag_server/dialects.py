@@ -17,6 +17,10 @@ from sift_rag_server.bodies import Body, Choice, RerankBody, TeiRerankBody
 from sift_rag_server.faults import Dialect, Fault
 from sift_rag_server.settings import Limits
 
+MOST_PICKS = 50
+"""Unless a request says otherwise. What comes after so many is ordered by what it would still tell: each further pick
+costs as much as the first, and hardly tells anything."""
+
 _Body = TypeVar("_Body", bound=Body)
 
 
@@ -36,10 +40,10 @@ class RerankRequest:
 
     @property
     def k(self) -> int | None:
-        """How many must be picked for what comes back; None for all that tell something."""
+        """How many are picked; None for all that tell something."""
         if self.choice is not None and self.choice.k is not None:
             return self.choice.k
-        return self.top_n if self.top_n < len(self.texts) else None
+        return None if len(self.texts) <= MOST_PICKS and self.top_n == len(self.texts) else min(self.top_n, MOST_PICKS)
 
     @property
     def selector(self) -> SelectorSettings | None:

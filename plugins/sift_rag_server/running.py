@@ -83,8 +83,12 @@ def serve(settings: ServerSettings) -> None:
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host.strip("[]"), port), family=family, backlog=2048, reuse_port=False)
+        listening = socket.create_server((host.strip("[]"), port), family=family, backlog=2048)
     except OSError as error:
         raise ConfigurationError(
             f"{host} cannot be listened on at port {port}: {error.strerror or error}. Choose another with --port."
         ) from error
+    # Inherited by its connections; asyncio sets it only on sockets that it makes. Without it the body of a reply waits
+    # until the client has acknowledged the head, which it delays: 40 ms.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
