@@ -74,7 +74,8 @@ def main() -> None:
 
 def passages() -> list[str]:
     """Windows of words, all different."""
-    text = " ".join(path.read_text(encoding="utf-8") for path in sorted(FOLDER.glob("docs/**/*.md")))
+    files = [*sorted(FOLDER.glob("docs/**/*.md")), *sorted(FOLDER.glob("benchmarks/*.md")), FOLDER / "README.md"]
+    text = " ".join(path.read_text(encoding="utf-8") for path in files)
     words = text.split()
     return [" ".join(words[start : start + WORDS]) for start in range(0, DOCUMENTS * WORDS, WORDS)][:DOCUMENTS]
 

@@ -1,7 +1,7 @@
 """SIFT over HTTP: a reranker that clients of Cohere, Jina, vLLM and TEI can use, and the own collections.
 
 from sift_rag_server import RunningServer, ServerSettings
-RunningServer(ServerSettings(port=8080)).run()
+RunningServer(ServerSettings(port=8600)).run()
 """
 
 from importlib import import_module

@@ -50,7 +50,7 @@ class ServerSettings:
     """
 
     host: str = "127.0.0.1"
-    port: int = 8080
+    port: int = 8600
     """0 for any that is free."""
     api_key: str | None = field(default=None, repr=False)
     """Clients send it as ``Authorization: Bearer``; None for none."""

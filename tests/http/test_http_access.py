@@ -117,7 +117,7 @@ def test_one_request_too_many_is_told_to_come_again() -> None:
         first = others.submit(served.rerank, **TEXT)
         assert embedder.arrived.wait(30)
         second = others.submit(served.rerank, "other", ["texts"])
-        while served.server.service.metrics.in_flight._value.get() < 2:
+        while served.server.service.metrics.in_flight.collect()[0].samples[0].value < 2:
             pass
         refused = served.rerank(**TEXT)
         assert refused.status_code == 429

@@ -24,7 +24,7 @@ def serve(
     port: Annotated[
         int,
         typer.Option("--port", metavar="N", min=0, max=65535, envvar="SIFT_RAG_PORT", help="0 for any that is free."),
-    ] = 8080,
+    ] = 8600,
     served_name: Annotated[
         list[str] | None,
         typer.Option(
