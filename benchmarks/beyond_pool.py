@@ -27,7 +27,7 @@ from sift_rag.pool import distinct_candidates
 from sift_rag.protocols import PassageStore
 from sift_rag.selection import Choice, SelectorSettings
 from sift_rag.stores.memory import MemoryStore
-from sift_rag.types import CollectionInfo, Passage, Span
+from sift_rag.types import CollectionInfo, Filter, Passage, Span
 
 NAMESPACE = uuid.UUID("8c5a5a36-6a0f-4c59-9f54-4f6ed4a0c3f1")
 
@@ -45,11 +45,11 @@ class SearchOnly:
             raise AttributeError(name)
         return getattr(self._store, name)
 
-    def search(self, targets: np.ndarray, limit: int, *, offset: int = 0) -> Any:
+    def search(self, targets: np.ndarray, limit: int, *, offset: int = 0, where: Filter | None = None) -> Any:
         """Counted."""
         self.searches += len(targets)
         self.rows += len(targets) * limit
-        return self._store.search(targets, limit, offset=offset)
+        return self._store.search(targets, limit, offset=offset, where=where)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

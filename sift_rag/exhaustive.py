@@ -18,7 +18,7 @@ from sift_rag.pool import COPY_SIMILARITY, reading_order, says_the_same
 from sift_rag.protocols import PassageStore, Scannable, Selector
 from sift_rag.selection import Choice, SelectorSettings, Stopping, Surrogate
 from sift_rag.selection.admission import select_admitted
-from sift_rag.types import Candidate, Embedding
+from sift_rag.types import Candidate, Embedding, Filter
 
 DEFAULT_ROW_LIMIT = 10_000
 """Rows read from a store that only answers searches before a proof is given up."""
@@ -77,6 +77,7 @@ def choose_from_all(
     weights: Sequence[float] | None = None,
     stopping: Stopping | None = None,
     keep_copies: bool = False,
+    where: Filter | None = None,
     row_limit: int = DEFAULT_ROW_LIMIT,
 ) -> WholeChoice:
     """The greedy optimum of the pool's surrogate over all passages but what is known, copies counted once.
@@ -95,6 +96,7 @@ def choose_from_all(
         weights: as for the selector.
         stopping: as for the selector. ``explained`` is a share of what pool and picks together can tell.
         keep_copies: let copies be chosen each for itself.
+        where: the passages that it matches are the whole collection; those of the pool are among them.
         row_limit: how many rows searches may read, >= 0; those that look for copies of a pick are not counted.
 
     Raises:
@@ -107,7 +109,7 @@ def choose_from_all(
         choice = selector.select(targets, rows, k, given=given, weights=weights, stopping=stopping)
         return WholeChoice(list(pool), choice, len(pool), certified=True)
     surrogate = selector.surrogate(targets, rows, weights=weights)
-    task = _Task(store, surrogate, targets, k, pool, known, given, stopping, keep_copies)
+    task = _Task(store, surrogate, targets, k, pool, known, given, stopping, keep_copies, where)
     if not isinstance(store, Scannable):
         return _choose_by_search(task, row_limit)
     found = _choose_by_search(task, min(row_limit, round(SEARCHED_SHARE * store.count())))
@@ -127,6 +129,7 @@ class _Task:
     given: Embedding | None
     stopping: Stopping | None
     keep_copies: bool
+    where: Filter | None
 
     def order(
         self, ids: Sequence[str], rows: Embedding, look: Callable[[str], Candidate | None], copies: _Copies
@@ -212,7 +215,7 @@ class _Copies:
 
 
 def _choose_by_scan(task: _Task, store: Scannable) -> WholeChoice:
-    ids, rows = _read_all(store, task.store.count(), task.targets.shape[1])
+    ids, rows = _read_all(store, task.store.count(), task.targets.shape[1], task.where)
     at_hand = {candidate.passage.id: measured(candidate, task.targets) for candidate in task.pool}
 
     def look(identifier: str) -> Candidate | None:
@@ -230,12 +233,12 @@ def _choose_by_scan(task: _Task, store: Scannable) -> WholeChoice:
 
 
 def _choose_by_search(task: _Task, row_limit: int) -> WholeChoice:
-    frontier = Frontier(task.store, task.pool, row_limit)
+    frontier = Frontier(task.store, task.pool, row_limit, task.where)
 
     def neighbours(candidate: Candidate) -> list[Candidate]:
         found: list[Candidate] = []
         while not found or (len(found) % COPIES_PAGE == 0 and found[-1].similarity >= COPY_SIMILARITY - ROUNDING):
-            page = task.store.search(candidate.embedding[None], COPIES_PAGE, offset=len(found))[0]
+            page = task.store.search(candidate.embedding[None], COPIES_PAGE, offset=len(found), where=task.where)[0]
             if not page:
                 break
             found += page
@@ -268,11 +271,11 @@ def measured(candidate: Candidate, targets: Embedding) -> Candidate:
     return replace(candidate, similarity=min(1.0, max(-1.0, cosine)))
 
 
-def _read_all(store: Scannable, count: int, dimension: int) -> tuple[list[str], Embedding]:
-    """Ids and rows of what is in the collection now; what is added meanwhile may be left out."""
+def _read_all(store: Scannable, count: int, dimension: int, where: Filter | None) -> tuple[list[str], Embedding]:
+    """Ids and rows of what is in the collection now, ``count`` at most; what is added meanwhile may be left out."""
     rows = np.empty((count, dimension), dtype=np.float32)
     ids: list[str] = []
-    for block_ids, block in store.scan(SCAN_ROWS):
+    for block_ids, block in store.scan(SCAN_ROWS, where=where):
         taken = min(len(block), count - len(ids))
         rows[len(ids) : len(ids) + taken] = block[:taken]
         ids += block_ids[:taken]

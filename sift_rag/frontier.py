@@ -26,7 +26,7 @@ from sift_rag.selection.certificate import (
     rbf_bound,
 )
 from sift_rag.selection.kernels import kernel_matrix
-from sift_rag.types import Candidate, Embedding
+from sift_rag.types import Candidate, Embedding, Filter
 
 FIRST_PAGE = 100
 """Rows asked for when a direction is searched first; later pages double what was read."""
@@ -35,11 +35,14 @@ FIRST_PAGE = 100
 class Frontier:
     """What the searches of one retrieval have found, and how near to a direction anything else can be."""
 
-    def __init__(self, store: PassageStore, found: Sequence[Candidate], row_limit: int) -> None:
+    def __init__(
+        self, store: PassageStore, found: Sequence[Candidate], row_limit: int, where: Filter | None = None
+    ) -> None:
         self.found = {candidate.passage.id: candidate for candidate in found}
         self.whole = False
         """Whether nothing is left to be found."""
         self._store = store
+        self._where = where
         self._left = row_limit
         self._depths: dict[bytes, int] = defaultdict(int)
         self._cosines: dict[bytes, float] = {}
@@ -59,7 +62,7 @@ class Frontier:
         self._left -= needed
         for depth, group in by_depth.items():
             size = max(depth, FIRST_PAGE)
-            pages = self._store.search(np.stack(group).astype(np.float32), size, offset=depth)
+            pages = self._store.search(np.stack(group).astype(np.float32), size, offset=depth, where=self._where)
             for direction, page in zip(group, pages, strict=True):
                 key = direction.tobytes()
                 self._depths[key] += size

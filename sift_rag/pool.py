@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from sift_rag.protocols import PassageStore
-from sift_rag.types import Candidate, Embedding
+from sift_rag.types import Candidate, Embedding, Filter
 
 COPY_SIMILARITY = 0.98
 """Cosine from which two passages say the same, if their numbers and negations agree too.
@@ -24,7 +24,12 @@ Calibrated: docs/log.md, "When is a passage a copy". A cosine alone cannot tell 
 
 
 def distinct_candidates(
-    store: PassageStore, targets: Embedding, limit: int, *, known: Sequence[Candidate] = ()
+    store: PassageStore,
+    targets: Embedding,
+    limit: int,
+    *,
+    known: Sequence[Candidate] = (),
+    where: Filter | None = None,
 ) -> list[Candidate]:
     """The nearest candidates of each target, in one list without copies.
 
@@ -37,19 +42,20 @@ def distinct_candidates(
         targets: ``(m, d)``.
         limit: distinct candidates a target, >= 1.
         known: passages that the reader has already: they and their copies are left out.
+        where: leaves only the passages that it matches, copies too.
 
     Returns:
         Similarity (the largest over the targets) descending, then source and position; at most m·``limit``.
     """
     nearest: dict[str, Candidate] = {}
     distinct: list[Candidate] = []
-    for target, first_page in zip(targets, store.search(targets, limit), strict=True):
+    for target, first_page in zip(targets, store.search(targets, limit, where=where), strict=True):
         found, exhausted = first_page, len(first_page) < limit
         distinct = _distinct(found, known)
         while not exhausted and len(distinct) < limit:
             needed = 1.5 * (limit - len(distinct)) * len(found) / max(1, len(distinct))
             size = min(8 * len(found), max(limit, round(needed)))
-            page = store.search(target[None], size, offset=len(found))[0]
+            page = store.search(target[None], size, offset=len(found), where=where)[0]
             exhausted = len(page) < size
             found = found + page
             distinct = _distinct(found, known)
@@ -58,12 +64,17 @@ def distinct_candidates(
 
 
 def all_candidates(
-    store: PassageStore, targets: Embedding, limit: int, *, known: Sequence[Candidate] = ()
+    store: PassageStore,
+    targets: Embedding,
+    limit: int,
+    *,
+    known: Sequence[Candidate] = (),
+    where: Filter | None = None,
 ) -> list[Candidate]:
     """The ``limit`` nearest of each target as the store gives them, copies included; arguments as above."""
     known_ids = {candidate.passage.id for candidate in known}
     nearest: dict[str, Candidate] = {}
-    for found in store.search(targets, limit + len(known_ids)):
+    for found in store.search(targets, limit + len(known_ids), where=where):
         _keep_nearest(nearest, (candidate for candidate in found if candidate.passage.id not in known_ids))
     return sorted(nearest.values(), key=reading_order)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
 
-from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Passage
+from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Filter, Passage
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -58,13 +58,18 @@ class PassageStore(Protocol):
     def count(self) -> int:
         """How many passages it holds."""
 
-    def search(self, targets: Embedding, limit: int, *, offset: int = 0) -> list[list[Candidate]]:
+    def search(
+        self, targets: Embedding, limit: int, *, offset: int = 0, where: Filter | None = None
+    ) -> list[list[Candidate]]:
         """For each row of ``targets`` ``(m, d)``, its nearest passages by cosine, with their vectors.
 
-        Similarity descending, ties by passage id ascending; ``offset`` skips the first ones. Exact.
+        Similarity descending, ties by passage id ascending; ``offset`` skips the first ones. Exact. ``where`` leaves
+        only passages that it matches, as if there were no others; the sources it names are looked up in the records of
+        documents, so that of a document without a record nothing may be found then.
 
         Raises:
             ValueError: a target is not finite, has norm 0, or is not of the collection's dimension.
+            StoreConflict: the collection is of a schema version without labels, and ``where`` asks for some.
         """
 
     def fetch(self, ids: Sequence[str]) -> list[Candidate]:
@@ -107,14 +112,15 @@ class PassageStore(Protocol):
 class Scannable(Protocol):
     """A store that can also hand out all its vectors, at less cost a row than searches have."""
 
-    def scan(self, limit: int) -> Iterator[tuple[list[str], Embedding]]:
+    def scan(self, limit: int, *, where: Filter | None = None) -> Iterator[tuple[list[str], Embedding]]:
         """Ids and vectors ``(n, d)`` of all passages in blocks of at most ``limit``, by id ascending.
 
         A passage that stays as it is meanwhile comes exactly once; one that is written or deleted meanwhile may come
-        or not.
+        or not. ``where`` is that of ``search``.
 
         Raises:
             ValueError: ``limit`` is less than 1.
+            StoreConflict: as for ``search``.
         """
 
 

@@ -17,7 +17,7 @@ from sift_rag.pool import all_candidates, distinct_candidates
 from sift_rag.protocols import Embedder, PassageStore, Selector
 from sift_rag.selection import Choice, GreedySelection, SelectorSettings, Stopping
 from sift_rag.targets import embed_questions, untruncated
-from sift_rag.types import Candidate, Embedding, Hit, Passage, PassedOver, Retrieval, Span, Timings
+from sift_rag.types import Candidate, Embedding, Filter, Hit, Passage, PassedOver, Retrieval, Span, Timings
 
 DEFAULT_K = 5
 DEFAULT_CANDIDATE_LIMIT = 100
@@ -63,6 +63,7 @@ class Retriever:
         weights: Sequence[float] | None = None,
         stopping: Stopping | None = None,
         exhaustive: bool = False,
+        where: Filter | None = None,
     ) -> Retrieval:
         """The k passages that together leave the least doubt about the answer.
 
@@ -78,12 +79,16 @@ class Retriever:
                 the better way to spend it.
             exhaustive: choose from the whole collection, not from the nearest candidates: see ``choose_from_all``. For
                 the selectors ``sift`` and ``nearest``, without a budget of tokens.
+            where: which passages may be chosen; the rest of the collection is as if it were not there. What is
+                ``given`` may be of the rest.
 
         Raises:
             ValueError: k < 1, not one weight for each question, no question, an empty question or one of more than
                 ``MAX_PIECES`` times the embedder's length.
-            NoEvidence: the collection is empty, or holds nothing beyond what was given.
+            NoEvidence: the collection is empty, or holds nothing beyond what was given, or nothing that ``where`` lets
+                through.
             DocumentNotFound: a ``given`` is neither a passage nor a document of the collection.
+            StoreConflict: ``where`` asks for metadata, and the collection was made before they could be filtered by.
         """
         if k < 1:
             raise ValueError(f"k must be >= 1, but got {k}.")
@@ -99,12 +104,9 @@ class Retriever:
         embedded = perf_counter()
         known = [*self._known(given), *texts]
         gather = all_candidates if self.keep_copies else distinct_candidates
-        candidates = gather(self.store, targets, max(self.candidate_limit, k), known=known)
+        candidates = gather(self.store, targets, max(self.candidate_limit, k), known=known, where=where)
         if not candidates:
-            raise NoEvidence(
-                f"Collection {self.store.info.name!r} "
-                + ("is empty: ingest something first." if not known else "holds nothing beyond what was given.")
-            )
+            raise NoEvidence(self._why_nothing(targets, where))
         searched = perf_counter()
         looked_at, certified = None, None
         if exhaustive:
@@ -118,6 +120,7 @@ class Retriever:
                 weights=shares,
                 stopping=stopping,
                 keep_copies=self.keep_copies,
+                where=where,
             )
         rows = np.stack([candidate.embedding for candidate in candidates])
         if not exhaustive:
@@ -149,6 +152,28 @@ class Retriever:
             certified=certified,
             looked_at=looked_at,
         )
+
+    def _why_nothing(self, targets: Embedding, where: Filter | None) -> str:
+        """Why there is no candidate."""
+        collection = f"Collection {self.store.info.name!r}"
+        if not self.store.count():
+            return f"{collection} is empty: ingest something first."
+        if where and not self.store.search(targets[:1], 1, where=where)[0]:
+            return f"{collection} holds nothing that the filter lets through: {self._what_matches(where)}"
+        of_these = " that the filter lets through" if where else ""
+        return f"{collection} holds nothing{of_these} beyond what was given."
+
+    def _what_matches(self, where: Filter) -> str:
+        """How far a filter that lets nothing through gets."""
+        documents = [document.source for document in self.store.documents()]
+        matching = sum(map(where.matches_source, documents))
+        named = " or ".join(where.sources)
+        if not matching:
+            example = f"; sources are such as {documents[0]!r}" if documents else ""
+            return f"none of {len(documents):,} documents matches {named}{example}."
+        asked = ", ".join(f"{key}={' or '.join(values)}" for key, values in where.choices().items())
+        of_these = f"of {matching:,} documents that match {named}" if named else f"of {len(documents):,} documents"
+        return f"no passage {of_these} has {asked}."
 
     def _token_counts(self, candidates: Sequence[Candidate]) -> list[int]:
         """Tokens of each candidate's text, at least 1."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -53,6 +55,82 @@ class Passage:
         """What the embedder is given: title and headings, then the text."""
         header = " > ".join(dict.fromkeys(part for part in (self.title, *self.headings) if part))
         return f"{header}\n{self.text}" if header else self.text
+
+
+LABEL_LENGTH = 256
+"""Characters that key and value of a label may have together: longer values are content, not labels."""
+
+
+def labels_of(metadata: Mapping[str, JsonValue]) -> list[tuple[str, str]]:
+    """What of the metadata a filter can ask for: (key, value) of each scalar, and of each scalar in a list.
+
+    A number, true and false are as JSON writes them. Left out are null, what is nested deeper, keys that are empty or
+    hold a ``=``, and what is longer than ``LABEL_LENGTH``. Each once, in the order of the metadata.
+    """
+    labels: dict[tuple[str, str], None] = {}
+    for key, value in metadata.items():
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, bool | int | float | str) and key and "=" not in key:
+                text = item if isinstance(item, str) else json.dumps(item)
+                if len(key) + len(text) <= LABEL_LENGTH:
+                    labels[key, text] = None
+    return list(labels)
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which passages may be found: those of these documents that bear these labels. An empty one lets all through."""
+
+    sources: tuple[str, ...] = ()
+    """Globs over ``Passage.source``; any of them must match all of it. ``*`` stands for any characters, ``/`` among
+    them, ``?`` for one, ``[ab]`` and ``[!ab]`` for one of a set; a glob that ends in ``/`` means all below. Upper and
+    lower case differ."""
+    labels: tuple[tuple[str, str], ...] = ()
+    """(key, value) as ``labels_of`` gives them: for each key any of its values, and that for all keys."""
+
+    def __post_init__(self) -> None:
+        """Check it.
+
+        Raises:
+            ValueError: a glob or a key is empty, a key holds a ``=``, a label is longer than any can be, or something
+                is not Unicode text.
+        """
+        if not all(self.sources):
+            raise ValueError("A filter's glob for sources is empty: expected one such as 'docs/*'.")
+        for key, value in self.labels:
+            if not key or "=" in key:
+                raise ValueError(f"A filter cannot ask for the metadata key {key!r}: expected a name without '='.")
+            if len(key) + len(value) > LABEL_LENGTH:
+                raise ValueError(
+                    f"A filter asks for a {key!r} of {len(value):,} characters: key and value have at most "
+                    f"{LABEL_LENGTH} together, for longer metadata cannot be filtered by."
+                )
+        for text in (*self.sources, *(text for label in self.labels for text in label)):
+            if any("\ud800" <= character <= "\udfff" for character in text):
+                raise ValueError(f"A filter asks for {text!r}, which is not Unicode text.")
+
+    def __bool__(self) -> bool:
+        """Whether it asks for anything."""
+        return bool(self.sources or self.labels)
+
+    def choices(self) -> dict[str, list[str]]:
+        """For each key of a label, the values that will do."""
+        choices: dict[str, list[str]] = {}
+        for key, value in dict.fromkeys(self.labels):
+            choices.setdefault(key, []).append(value)
+        return choices
+
+    def matches_source(self, source: str) -> bool:
+        """Whether a document's passages may be found, labels aside."""
+        globs = (f"{glob}*" if glob.endswith("/") else glob for glob in self.sources)
+        return not self.sources or any(fnmatchcase(source, glob) for glob in globs)
+
+    def matches(self, passage: Passage) -> bool:
+        """Whether the passage may be found: what every store's ``where`` means."""
+        borne = set(labels_of(passage.metadata)) if self.labels else set()
+        return self.matches_source(passage.source) and all(
+            any((key, value) in borne for value in values) for key, values in self.choices().items()
+        )
 
 
 @dataclass(frozen=True, slots=True)

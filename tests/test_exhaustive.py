@@ -16,7 +16,7 @@ from sift_rag.pool import all_candidates, distinct_candidates
 from sift_rag.retriever import Retriever
 from sift_rag.selection import SELECTORS, SelectorSettings, Stopping
 from sift_rag.stores.memory import MemoryStore
-from sift_rag.types import Candidate, CollectionInfo, Embedding, Passage, Span
+from sift_rag.types import Candidate, CollectionInfo, Embedding, Filter, Passage, Span
 from tests.doubles import HashingEmbedder
 from tests.oracles import greedy_by_definition
 from tests.test_pool import filled
@@ -33,8 +33,10 @@ class SearchOnly:
         self.info = store.info
         self.rows_given = 0
 
-    def search(self, targets: Embedding, limit: int, *, offset: int = 0) -> list[list[Candidate]]:
-        found = self._store.search(targets, limit, offset=offset)
+    def search(
+        self, targets: Embedding, limit: int, *, offset: int = 0, where: Filter | None = None
+    ) -> list[list[Candidate]]:
+        found = self._store.search(targets, limit, offset=offset, where=where)
         self.rows_given += sum(map(len, found))
         return found
 

@@ -8,7 +8,7 @@ from sift_rag.errors import DocumentNotFound, NoEvidence
 from sift_rag.retriever import Retriever
 from sift_rag.selection import SelectorSettings, Stopping
 from sift_rag.targets import MAX_PIECES
-from sift_rag.types import Retrieval
+from sift_rag.types import Document, Filter, Retrieval
 from tests.doubles import HashingEmbedder
 from tests.test_pool import filled
 
@@ -159,3 +159,36 @@ def test_equal_questions_give_equal_answers_in_any_order(retriever: Retriever) -
     retriever.retrieve("bees dance", k=2)
     again = retriever.retrieve("owls hunt mice", k=3)
     assert first.hits == again.hits
+
+
+def test_a_filter_leaves_the_choice_that_a_collection_of_the_rest_would_give(retriever: Retriever) -> None:
+    left = {name: text for name, text in TEXTS.items() if name.startswith(("owls", "mice"))}
+    alone = Retriever(retriever.embedder, filled(left, retriever.embedder), selector=retriever.selector)
+    for exhaustive in (False, True):
+        got, expected = (
+            one.retrieve("how do owls hunt mice", k=3, exhaustive=exhaustive, where=where)
+            for one, where in ((retriever, Filter(sources=("owls*", "mice*"))), (alone, None))
+        )
+        assert got.hits == expected.hits
+        assert got.candidates == expected.candidates == 3
+        assert (got.looked_at, got.certified) == (expected.looked_at, expected.certified)
+
+
+def test_what_is_given_may_be_of_what_the_filter_leaves_out(retriever: Retriever) -> None:
+    got = retriever.retrieve("how do owls hunt mice", k=1, given=["owls.md"], where=Filter(sources=("owls2.md",)))
+    without = retriever.retrieve("how do owls hunt mice", k=1, where=Filter(sources=("owls2.md",)))
+    assert [hit.passage.source for hit in got.hits] == ["owls2.md"]
+    assert got.prior_variance < without.prior_variance
+
+
+def test_that_a_filter_left_nothing_is_said_with_how_far_it_came(retriever: Retriever) -> None:
+    retriever.store.put_documents([Document(name, f"/{name}", "ingested") for name in TEXTS])
+    for where, message in (
+        (Filter(sources=("docs/*",)), "none of 5 documents matches docs/\\*; sources are such as 'bees.md'"),
+        (Filter(labels=(("tag", "x"), ("tag", "y"))), "no passage of 5 documents has tag=x or y"),
+        (Filter(("owls*",), (("tag", "x"),)), "no passage of 2 documents that match owls\\* has tag=x"),
+    ):
+        with pytest.raises(NoEvidence, match=message):
+            retriever.retrieve("how do owls hunt mice", where=where)
+    with pytest.raises(NoEvidence, match="nothing that the filter lets through beyond what was given"):
+        retriever.retrieve("how do owls hunt mice", given=["bees.md"], where=Filter(sources=("bees.md",)))

@@ -1,4 +1,4 @@
-"""What a person names on the command line, read: questions, paths, what is already known."""
+"""What a person names on the command line, read: questions, paths, what is already known, which passages may come."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from sift_rag_cli.output import say
 
 if TYPE_CHECKING:
     from sift_rag.protocols import Embedder
+    from sift_rag.types import Filter
 
 STDIN = "-"
 
@@ -52,6 +53,38 @@ def read_given(values: Sequence[str], embedder: Embedder) -> tuple[list[str], li
     names = [value for value in values if not Path(value).expanduser().is_file()]
     files = [Path(value).expanduser() for value in values if value not in names]
     return names, [text for file in files for text in _passage_texts(file, embedder)]
+
+
+def read_filter(values: Sequence[str]) -> Filter | None:
+    """``KEY=VALUE`` texts as one filter; the key ``source`` is that of the document, all others are of metadata.
+
+    Raises:
+        ValueError: one is not of that form, or asks for what no passage can have.
+    """
+    from sift_rag.types import Filter
+
+    pairs = []
+    for value in values:
+        key, found, wanted = value.partition("=")
+        if not found or not key or (key == "source" and not wanted):
+            raise ValueError(
+                f"--filter {value!r} is not understood: expected KEY=VALUE, as in --filter 'source=docs/*' or "
+                "--filter tag=draft."
+            )
+        pairs.append((key, wanted))
+    if not pairs:
+        return None
+    return Filter(
+        sources=tuple(wanted for key, wanted in pairs if key == "source"),
+        labels=tuple(pair for pair in pairs if pair[0] != "source"),
+    )
+
+
+def filter_json(where: Filter | None) -> dict[str, object] | None:
+    """What ``--json`` says of a filter."""
+    if where is None:
+        return None
+    return {"sources": list(where.sources), "metadata": where.choices()}
 
 
 def _passage_texts(file: Path, embedder: Embedder) -> Iterator[str]:

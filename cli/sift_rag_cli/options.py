@@ -95,6 +95,15 @@ Given = Annotated[
         "Repeatable.",
     ),
 ]
+Filter = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--filter",
+        metavar="KEY=VALUE",
+        help="Choose only from sources that match a glob (source='docs/*', all below docs) or from what has this "
+        "metadata (tag=x: front matter, fields, columns). Repeatable: any value of a key, and all keys.",
+    ),
+]
 
 StopExplained = Annotated[
     float | None,

@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from sift_rag_cli.inputs import filter_json
 from sift_rag_cli.output import console, count_of, is_terminal, one_line, printable, show, write
 
 if TYPE_CHECKING:
     from rich.text import Text
 
     from sift_rag.selection import SelectorSettings
-    from sift_rag.types import Hit, Passage, Retrieval
+    from sift_rag.types import Filter, Hit, Passage, Retrieval
 
 _LINES_SHOWN = 6
 _COPIES_SHOWN = 3
@@ -78,7 +79,12 @@ _STOPPED = {
 
 
 def retrieval_json(
-    retrieval: Retrieval, *, collection: str, selector: SelectorSettings, explain: bool = False
+    retrieval: Retrieval,
+    *,
+    collection: str,
+    selector: SelectorSettings,
+    where: Filter | None = None,
+    explain: bool = False,
 ) -> dict[str, object]:
     """The object that ``--json`` prints."""
     first, *others = retrieval.questions
@@ -86,6 +92,7 @@ def retrieval_json(
         "question": first,
         "also": others,
         "collection": collection,
+        "filter": filter_json(where),
         "selector": {
             "name": selector.name,
             "kernel": selector.kernel,

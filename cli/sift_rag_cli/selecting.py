@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 from sift_rag.errors import NoEvidence
 from sift_rag_cli import options
-from sift_rag_cli.inputs import read_given
+from sift_rag_cli.inputs import read_filter, read_given
 
 if TYPE_CHECKING:
     from sift_rag.retriever import Retriever
     from sift_rag.selection import SelectorSettings, Stopping
-    from sift_rag.types import Retrieval
+    from sift_rag.types import Filter, Retrieval
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Selecting:
     centring: options.Centring = options.DEFAULT_CENTRING
     candidates: options.Candidates = options.DEFAULT_CANDIDATES
     given: options.Given = None
+    filter: options.Filter = None
     stop_explained: options.StopExplained = None
     stop_variance: options.StopVariance = None
     alpha: options.Alpha = None
@@ -52,6 +53,10 @@ class Selecting:
             self.stop_variance, self.stop_explained, self.alpha, self.token_budget, fill=self.token_budget is not None
         )
 
+    def where(self) -> Filter | None:
+        """Which passages may be chosen; None for all."""
+        return read_filter(self.filter or ())
+
     @contextmanager
     def retriever(
         self, store: str | None, collection: str, embedder: str | None, *, keep_copies: bool = False
@@ -59,7 +64,7 @@ class Selecting:
         """A retriever that chooses so; its store is closed at the end."""
         from sift_rag.assembly import open_retriever
 
-        settings, _ = self.settings(), self.stopping()  # a wrong value is told before anything is loaded
+        settings, _, _ = self.settings(), self.stopping(), self.where()  # what is wrong is told before anything loads
         opened = open_retriever(
             store,
             collection,
@@ -87,6 +92,7 @@ class Selecting:
             given_texts=texts,
             stopping=self.stopping(),
             exhaustive=self.exhaustive,
+            where=self.where(),
         )
         left = retrieval.irreducible_variance / retrieval.targets
         if self.max_variance is not None and left > self.max_variance:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sift_rag.protocols import LanguageModel
     from sift_rag.retriever import Retriever
     from sift_rag.selection import Stopping
-    from sift_rag.types import Retrieval
+    from sift_rag.types import Filter, Retrieval
 
 TRAINING_CANDIDATES = 200
 """Distinct candidates that the training passages are selected from (the paper's K)."""
@@ -40,7 +40,9 @@ class Tuning:
     min_gain: float
     save_adapter: Path | None
 
-    def select(self, retriever: Retriever, questions: Sequence[str], stopping: Stopping) -> Retrieval:
+    def select(
+        self, retriever: Retriever, questions: Sequence[str], stopping: Stopping, *, where: Filter | None = None
+    ) -> Retrieval:
         """What to train on, a passage a step, from what the retriever searches."""
         from sift_rag.retriever import Retriever
         from sift_rag.selection import SelectorSettings
@@ -51,7 +53,7 @@ class Tuning:
             selector=SelectorSettings.for_fine_tuning(),
             candidate_limit=TRAINING_CANDIDATES,
         )
-        return chooser.retrieve(questions, self.steps, stopping=replace(stopping, tokens=None))
+        return chooser.retrieve(questions, self.steps, stopping=replace(stopping, tokens=None), where=where)
 
     @contextmanager
     def applied(self, model: LanguageModel, training: Retrieval) -> Iterator[TuningResult | None]:

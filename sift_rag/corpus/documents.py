@@ -6,17 +6,19 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 
 from sift_rag.corpus.formats import CONTAINERS, SYNTAXES, UNSUPPORTED, Container, Syntax
+from sift_rag.corpus.front_matter import front_matter
 from sift_rag.corpus.headings import find_headings
 from sift_rag.corpus.parts import PART_BREAK, Part
 from sift_rag.corpus.rows import Rows
 from sift_rag.corpus.text import decode, one_line, valid_name
 from sift_rag.errors import SkippedDocument, UnreadableDocument
+from sift_rag.types import JsonValue
 
 DEFAULT_MAX_BYTES = 64 << 20
 
@@ -174,25 +176,21 @@ def _placed(parts: Iterable[Part]) -> list[Part]:
     return placed
 
 
-_FRONT_MATTER_BEGINS = re.compile(r"---[ \t]*\n(?:[ \t]*\n|#[^\n]*\n)*[\w-]+[ \t]*:")
-_FRONT_MATTER_ENDS = re.compile(r"^(?:---|\.\.\.)[ \t]*$\n?", re.MULTILINE)
-_STATED_TITLE = re.compile(r"^title[ \t]*:[ \t]*(?P<quote>[\"']?)(?P<title>[^|>\n].*?)(?P=quote)[ \t]*$", re.MULTILINE)
 _LATEX_TITLE = re.compile(
     r"^[^%\n]*\\title\s{0,9}(?:\[[^\]]{0,200}\])?\s{0,9}\{((?:[^{}]|\{[^{}]{0,200}\}){0,500})\}", re.MULTILINE
 )
 
 
 def _plain(text: str, syntax: Syntax) -> tuple[str, list[Part]]:
-    """The stated title and the one part of a text file; a Markdown file's front matter is not part of it."""
+    """The stated title and the one part of a text file; a Markdown file's front matter becomes its metadata."""
     title, line = "", 1
-    if syntax == "markdown" and _FRONT_MATTER_BEGINS.match(text) and (end := _FRONT_MATTER_ENDS.search(text, 4)):
-        front = text[: end.end()]
-        stated = _STATED_TITLE.search(front)
-        title = one_line(stated["title"]) if stated else ""
-        text, line = text[end.end() :], 1 + front.count("\n")
+    metadata: Mapping[str, JsonValue] = {}
+    if syntax == "markdown" and (front := front_matter(text)):
+        title, metadata = front.title, front.metadata
+        text, line = text[len(front.text) :], 1 + front.text.count("\n")
     elif syntax == "latex" and (stated := _LATEX_TITLE.search(text)):
         title = one_line(stated[1])
-    return title, [Part(text, line=line)] if text.strip() else []
+    return title, [Part(text, line=line, metadata=metadata)] if text.strip() else []
 
 
 def _first_heading(parts: Iterable[Part], syntax: Syntax) -> str:

@@ -1,8 +1,8 @@
 """Gitignore patterns, decided for one file or folder at a time.
 
 The walk decides folder by folder, as git does: what lies under an ignored folder is never looked at. A pattern must
-therefore match the entry *itself*; ``pathspec`` also lets a pattern match through a parent, which turns ``*``, ``!*/``,
-``!*.md`` (nothing but Markdown) into "everything". So each pattern is matched alone and in full here.
+therefore match the entry *itself*, not through a parent, which would turn ``*``, ``!*/``, ``!*.md`` (nothing but
+Markdown) into "everything".
 """
 
 from __future__ import annotations
@@ -11,24 +11,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pathspec.patterns.gitignore.base import GitIgnorePatternError
-from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
-
+from sift_rag.corpus.wildcards import path_regex
 from sift_rag.errors import ConfigurationError
-
-_EVERYTHING = frozenset({"*", "**", "/**", "**/*", "/**/*", "**/**"})
-
-_CHARACTER_CLASSES = {
-    "[:alnum:]": "a-zA-Z0-9",
-    "[:alpha:]": "a-zA-Z",
-    "[:blank:]": " \t",
-    "[:digit:]": "0-9",
-    "[:lower:]": "a-z",
-    "[:space:]": " \t\r\f\v",
-    "[:upper:]": "A-Z",
-    "[:xdigit:]": "0-9a-fA-F",
-}
-"""git knows them, pathspec takes them for sets of letters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +27,16 @@ class _Rule:
 class IgnoreRules:
     """The patterns of one ``.gitignore``, or of one ``--include`` or ``--exclude`` option."""
 
-    def __init__(self, rules: Iterable[_Rule] = ()) -> None:
+    def __init__(self, rules: Iterable[_Rule] = (), *, bytewise: bool = False) -> None:
+        """See the class.
+
+        Args:
+            rules: in the order of the file.
+            bytewise: they are of bytes, each written as the character of its number: so git matches, to which ``?`` is
+                half of an ``é``.
+        """
         self._last_first = tuple(rules)[::-1]
+        self._bytewise = bytewise
 
     def __bool__(self) -> bool:
         return bool(self._last_first)
@@ -54,6 +46,8 @@ class IgnoreRules:
 
         ``path`` is relative to where the rules stand, with ``/`` between and none at its end.
         """
+        if self._bytewise and not path.isascii():
+            path = path.encode("utf-8", "surrogateescape").decode("latin-1")
         for rule in self._last_first:
             if (folder or not rule.folders_only) and rule.regex.fullmatch(path):
                 return rule.ignores
@@ -72,13 +66,10 @@ def gitignore_rules(content: bytes) -> IgnoreRules:
     """The rules of a ``.gitignore`` file; like git, passes over patterns that mean nothing."""
     rules: list[_Rule] = []
     for line in content.removeprefix(b"\xef\xbb\xbf").split(b"\n"):
-        try:
-            rule = _parse(line.removesuffix(b"\r").decode("utf-8", "surrogateescape"))
-        except GitIgnorePatternError:
-            continue
+        rule = _parse(line.removesuffix(b"\r").decode("latin-1"))
         if rule:
             rules.append(rule)
-    return IgnoreRules(rules)
+    return IgnoreRules(rules, bytewise=True)
 
 
 def pattern_rules(patterns: Iterable[str]) -> IgnoreRules:
@@ -89,10 +80,7 @@ def pattern_rules(patterns: Iterable[str]) -> IgnoreRules:
     """
     rules: list[_Rule] = []
     for pattern in patterns:
-        try:
-            rule = _parse(pattern)
-        except GitIgnorePatternError:
-            rule = None
+        rule = _parse(pattern)
         if rule is None:
             raise ConfigurationError(
                 f"{pattern!r} is no file pattern. Write one as in a .gitignore, e.g. '*.md', 'docs/'."
@@ -102,6 +90,7 @@ def pattern_rules(patterns: Iterable[str]) -> IgnoreRules:
 
 
 def _parse(line: str) -> _Rule | None:
+    """None for a line that is blank, a comment, or a pattern that can match nothing."""
     pattern = _without_trailing_spaces(line)
     if not pattern or pattern.startswith("#"):
         return None
@@ -111,17 +100,7 @@ def _parse(line: str) -> _Rule | None:
     pattern = pattern.removesuffix("/")
     if not pattern:
         return None
-    if pattern in _EVERYTHING:
-        return _Rule(re.compile(r"(?s:.+)"), ignores, folders_only)
-    if folders_only and "/" not in pattern:
-        pattern = f"**/{pattern}"
-    if pattern.endswith("/**"):
-        pattern += "/*"  # what is inside, not the folder itself
-    if pattern.startswith(("!", "#")):
-        pattern = f"\\{pattern}"
-    for name, characters in _CHARACTER_CLASSES.items():
-        pattern = pattern.replace(name, characters)
-    regex = GitIgnoreSpecPattern(pattern).regex
+    regex = path_regex(pattern)
     return _Rule(regex, ignores, folders_only) if regex is not None else None
 
 

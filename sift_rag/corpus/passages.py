@@ -24,7 +24,7 @@ CAPACITY = 200
 OVERLAP = 20
 """Tokens that a passage may share with the one before it in a long paragraph."""
 
-RECIPE = f"1/{CAPACITY}/{OVERLAP}"
+RECIPE = f"2/{CAPACITY}/{OVERLAP}"
 """Changes whenever the same document may give other passages: then it is split, and where needed embedded, again."""
 
 _MAX_HEADER = 64

@@ -5,7 +5,8 @@ checked first. A full disk kills the process: free space is looked at before eac
 silence: the counts are compared with the records at opening. It hangs in a forked child: that is refused.
 
 Search is exact and its order definite: similarity descending, ties by id, across the limit too. It costs O(m n d); many
-equals across the limit cost one more search.
+equals across the limit cost one more search. A filter on sources first reads the names of
+the documents that begin as its globs do.
 """
 
 from __future__ import annotations
@@ -17,10 +18,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sift_rag.errors import StoreDamaged, StoreError, StoreFull
+from sift_rag.stores.conditions import conditions_of
 from sift_rag.stores.engine import create_shard, float32_rows, load_shard
 from sift_rag.stores.folders import lock_collection, new_collection
 from sift_rag.stores.manifest import SCHEMA_VERSION, SHARD, check_schema, read_manifest, write_manifest
-from sift_rag.stores.payloads import EMBEDDING_TEXT, SOURCE, START, embedding_text_key, passage_of, payload_of
+from sift_rag.stores.payloads import (
+    EMBEDDING_TEXT,
+    SOURCE,
+    START,
+    embedding_text_key,
+    passage_of,
+    payload_of,
+)
 from sift_rag.stores.records import connect_records, create_records
 from sift_rag.stores.validation import check_info, check_page, check_passages, is_passage_id, is_text
 from sift_rag.types import Candidate
@@ -30,10 +39,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from sift_rag.stores.conditions import Condition
     from sift_rag.stores.engine import Shard, StoredPoint
     from sift_rag.stores.locking import FolderLock
     from sift_rag.stores.records import DocumentRecords
-    from sift_rag.types import CollectionInfo, Document, Embedding, Passage
+    from sift_rag.types import CollectionInfo, Document, Embedding, Filter, Passage
 
 FREE_BYTES = 256 * 2**20
 """Kept free on the disk: the engine's log takes up to 128 MiB before it is cut, its files grow by 32 MiB at a time."""
@@ -74,12 +84,14 @@ class EdgeStore:
         """See ``PassageStore``."""
         return self._shard.count()
 
-    def search(self, targets: Embedding, limit: int, *, offset: int = 0) -> list[list[Candidate]]:
+    def search(
+        self, targets: Embedding, limit: int, *, offset: int = 0, where: Filter | None = None
+    ) -> list[list[Candidate]]:
         """See ``PassageStore``. A passage that several targets find is read once."""
         shard = self._shard
         check_page(limit, offset)
         rows = unit_rows(targets, self._info.dimension, what="The targets")
-        rankings = [ranking[offset:] for ranking in shard.rankings(rows, offset + limit)]
+        rankings = [ranking[offset:] for ranking in shard.rankings(rows, offset + limit, self._conditions(where))]
         found = self._read(shard, list({key: None for ranking in rankings for key, _ in ranking}))
         return [
             [
@@ -102,11 +114,12 @@ class EdgeStore:
         pages = (in_order[start : start + _PAGE] for start in range(0, len(in_order), _PAGE))
         return (candidate for page in pages for candidate in self.fetch(page))
 
-    def scan(self, limit: int) -> Iterator[tuple[list[str], Embedding]]:
+    def scan(self, limit: int, *, where: Filter | None = None) -> Iterator[tuple[list[str], Embedding]]:
         """See ``Scannable``. Takes about 50 µs a passage."""
         shard = self._shard
         check_page(limit, 0)
-        return (([point.id for point in page], self._rows(page)) for page in shard.vectors(limit))
+        pages = shard.vectors(limit, self._conditions(where))
+        return (([point.id for point in page], self._rows(page)) for page in pages)
 
     def embeddings(self, texts: Sequence[str]) -> Mapping[str, Embedding]:
         """See ``PassageStore``. Found by a hash of 128 bits; the number of a text's copies makes no difference."""
@@ -216,6 +229,9 @@ class EdgeStore:
                 f"The disk of {self._folder} has {free / 2**20:.0f} MiB left; writing safely needs "
                 f"{needed / 2**20:.0f} MiB. Free some space and run it again: what was stored before is safe."
             )
+
+    def _conditions(self, where: Filter | None) -> list[Condition]:
+        return conditions_of(where, self._info, self._records.sources)
 
     def _read(self, shard: Shard, ids: list[str]) -> dict[str, Candidate]:
         points = list(shard.read(ids))

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from sift_rag.stores.conditions import Condition
     from sift_rag.types import Embedding
 
 _T = TypeVar("_T")
@@ -88,21 +89,23 @@ class Shard:
             facet = self._shard.facet(FacetRequest(SOURCE, limit=most, exact=True))
             return Counter({str(hit.value): hit.count for hit in facet.hits})
 
-    def rankings(self, rows: Embedding, end: int) -> list[list[tuple[str, float]]]:
-        """For each row its ``end`` nearest points, exactly: id and cosine, by cosine descending, then by id.
+    def rankings(
+        self, rows: Embedding, end: int, conditions: Sequence[Condition] = ()
+    ) -> list[list[tuple[str, float]]]:
+        """For each row its ``end`` nearest points that meet all conditions, exactly: id and cosine.
 
-        Of equals on both sides of the limit the engine keeps any. So a few more are asked for, and more again for as
-        long as the last one equals the one at the limit.
+        By cosine descending, then by id. Of equals on both sides of the limit the engine keeps any. So a few more are
+        asked for, and more again for as long as the last one equals the one at the limit.
         """
         with self._errors():
-            asked = end + _EQUALS
-            found = self._shard.query_batch(QueryBatchRequest([_nearest(row, asked) for row in rows]))
+            asked, wanted = end + _EQUALS, _all_of(conditions)
+            found = self._shard.query_batch(QueryBatchRequest([_nearest(row, asked, wanted) for row in rows]))
             rankings = []
             for row, first in zip(rows, found, strict=True):
                 points, limit = first, asked
                 while len(points) == limit and _cosine(points[-1].score) == _cosine(points[end - 1].score):
                     limit *= 4
-                    points = self._shard.query(_nearest(row, limit))
+                    points = self._shard.query(_nearest(row, limit, wanted))
                 ranking = [(str(point.id), _cosine(point.score)) for point in points]
                 rankings.append(sorted(ranking, key=lambda entry: (-entry[1], entry[0]))[:end])
             return rankings
@@ -110,17 +113,16 @@ class Shard:
     def scan(self, field: str, values: Sequence[str], *, read: str) -> Iterator[tuple[str, Any]]:
         """Id, and payload field ``read``, of each point whose indexed ``field`` has one of the values."""
         for batch in _batches(values, _MATCH_BATCH):
-            wanted = Filter(must=[FieldCondition(key=field, match=MatchAny(list(batch)))])
-            for point in self._scroll(wanted, payload=[read], vector=False):
+            for point in self._scroll(_all_of([(field, batch)]), payload=[read], vector=False):
                 yield point.id, point.payload.get(read)
 
     def points(self) -> Iterator[StoredPoint]:
         """All points, by id."""
         return self._scroll(None, payload=True, vector=True)
 
-    def vectors(self, page: int) -> Iterator[list[StoredPoint]]:
-        """All points without their payload, by id, in lists of at most ``page``; an empty shard has none."""
-        points = self._scroll(None, payload=False, vector=True, page=page)
+    def vectors(self, page: int, conditions: Sequence[Condition] = ()) -> Iterator[list[StoredPoint]]:
+        """Points that meet all conditions, without payload, by id, in lists of at most ``page``; no list is empty."""
+        points = self._scroll(_all_of(conditions), payload=False, vector=True, page=page)
         while block := list(islice(points, page)):
             yield block
 
@@ -221,10 +223,11 @@ def float32_rows(vectors: Sequence[Sequence[float]], dimension: int) -> Embeddin
     return np.frombuffer(packed, dtype=np.float32).reshape(len(vectors), dimension)
 
 
-def _nearest(row: Embedding, limit: int) -> QueryRequest:
+def _nearest(row: Embedding, limit: int, wanted: Filter | None) -> QueryRequest:
     return QueryRequest(
         limit=limit,
         query=Query.Nearest(row),  # type: ignore[arg-type]  # rows of numpy arrays are accepted, and faster than lists
+        filter=wanted,
         params=SearchParams(exact=True),
         with_payload=False,
         with_vector=False,
@@ -233,6 +236,12 @@ def _nearest(row: Embedding, limit: int) -> QueryRequest:
 
 def _cosine(score: float) -> float:
     return min(1.0, max(-1.0, score))
+
+
+def _all_of(conditions: Sequence[Condition]) -> Filter | None:
+    if not conditions:
+        return None
+    return Filter(must=[FieldCondition(key=field, match=MatchAny(list(values))) for field, values in conditions])
 
 
 def _of(source: str, except_revision: str | None) -> Filter:

@@ -1,6 +1,6 @@
 """``manifest.json``: what a collection's folder says of itself. It makes a folder a collection; nothing else does.
 
-    {"format": "sift-rag collection", "schema_version": 1, "name": "news", "embedder": "all-MiniLM-L6-v2",
+    {"format": "sift-rag collection", "schema_version": 2, "name": "news", "embedder": "all-MiniLM-L6-v2",
      "dimension": 384}
 
 ``name`` is for people: a collection is called as its folder is, so a copied folder is a collection of its own.
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SCHEMA_VERSION = 1
-"""Of the folder's layout, the records' table and the payload. Rises with each change that older code cannot read."""
+SCHEMA_VERSION = 2
+"""Of the folder's layout and the payload. Rises with each change that older code would read or write wrongly."""
 
 MANIFEST = "manifest.json"
 RECORDS = "documents.sqlite"
@@ -61,7 +61,7 @@ def read_manifest(folder: Path) -> Manifest:
         raise StoreConflict(
             f"{folder} is not a collection of sift-rag: it has no {MANIFEST}. Name another collection or another store."
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # lists nested thousands deep
         raise StoreDamaged(
             f"{path} cannot be read ({error}). Bring it back from a backup, or remove the folder and ingest again."
         ) from error
@@ -83,10 +83,10 @@ def read_manifest(folder: Path) -> Manifest:
 
 def check_schema(folder: Path, info: CollectionInfo) -> None:
     """Raise ``StoreConflict`` unless this version of sift-rag understands the collection."""
-    if info.schema_version != SCHEMA_VERSION:
+    if not 1 <= info.schema_version <= SCHEMA_VERSION:
         raise StoreConflict(
             f"The collection '{info.name}' in {folder.parent} has the schema version {info.schema_version}, but this "
-            f"sift-rag writes and reads version {SCHEMA_VERSION}. Use the sift-rag that wrote it, or ingest again into "
+            f"sift-rag reads versions 1 to {SCHEMA_VERSION}. Use the sift-rag that wrote it, or ingest again into "
             "another collection."
         )
 

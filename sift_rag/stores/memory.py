@@ -13,7 +13,7 @@ import numpy as np
 
 from sift_rag.errors import StoreError
 from sift_rag.stores.validation import check_documents, check_info, check_page, check_passages
-from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Passage
+from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Filter, Passage
 from sift_rag.vectors import unit_rows
 
 
@@ -38,12 +38,15 @@ class MemoryStore:
         self._check_open()
         return len(self._passages)
 
-    def search(self, targets: Embedding, limit: int, *, offset: int = 0) -> list[list[Candidate]]:
+    def search(
+        self, targets: Embedding, limit: int, *, offset: int = 0, where: Filter | None = None
+    ) -> list[list[Candidate]]:
         """See ``PassageStore``."""
         self._check_open()
         check_page(limit, offset)
+        rows = self._rows(where)
         return [
-            [self._candidate(*entry) for entry in self._ranking(row)[offset : offset + limit]]
+            [self._candidate(*entry) for entry in _ranking(rows, row)[offset : offset + limit]]
             for row in unit_rows(targets, self._info.dimension, what="The targets")
         ]
 
@@ -59,11 +62,11 @@ class MemoryStore:
         in_order = sorted(of_source, key=lambda passage: (passage.span.start, passage.id))
         return iter([self._candidate(passage.id) for passage in in_order])
 
-    def scan(self, limit: int) -> Iterator[tuple[list[str], Embedding]]:
+    def scan(self, limit: int, *, where: Filter | None = None) -> Iterator[tuple[list[str], Embedding]]:
         """See ``Scannable``."""
         self._check_open()
         check_page(limit, 0)
-        held = sorted(self._embeddings.items())
+        held = sorted(self._rows(where).items())
         blocks = (held[start : start + limit] for start in range(0, len(held), limit))
         return (([identifier for identifier, _ in block], np.stack([row for _, row in block])) for block in blocks)
 
@@ -127,11 +130,12 @@ class MemoryStore:
         self._closed = True
         self._passages, self._embeddings, self._documents = {}, {}, {}
 
-    def _ranking(self, target: Embedding) -> list[tuple[str, float]]:
-        # Row by row rather than as a matrix product, which may give equal rows unequal last bits and so lose a tie.
-        scores = {identifier: float((row * target).sum()) for identifier, row in self._embeddings.items()}
-        ranking = [(identifier, min(1.0, max(-1.0, score))) for identifier, score in scores.items()]
-        return sorted(ranking, key=lambda entry: (-entry[1], entry[0]))
+    def _rows(self, where: Filter | None) -> dict[str, Embedding]:
+        return {
+            identifier: row
+            for identifier, row in self._embeddings.items()
+            if where is None or where.matches(self._passages[identifier])
+        }
 
     def _candidate(self, identifier: str, similarity: float = float("nan")) -> Candidate:
         passage = self._passages[identifier]
@@ -144,3 +148,10 @@ class MemoryStore:
     def _check_open(self) -> None:
         if self._closed:
             raise StoreError(f"The collection '{self._info.name}' is closed. Open it again to use it.")
+
+
+def _ranking(rows: Mapping[str, Embedding], target: Embedding) -> list[tuple[str, float]]:
+    # Row by row rather than as a matrix product, which may give equal rows unequal last bits and so lose a tie.
+    scores = {identifier: float((row * target).sum()) for identifier, row in rows.items()}
+    ranking = [(identifier, min(1.0, max(-1.0, score))) for identifier, score in scores.items()]
+    return sorted(ranking, key=lambda entry: (-entry[1], entry[0]))

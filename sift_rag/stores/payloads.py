@@ -1,7 +1,8 @@
 """How a passage is written as the payload of a point, and read back.
 
 Metadata are kept as one JSON text: the engine's own numbers lose the last bit of about one float in six, its integers
-end at 64 bits, and a key of the metadata could meet one of ours.
+end at 64 bits, and a key of the metadata could meet one of ours. What of them can be filtered by is written a second
+time, as keywords.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
 
-from sift_rag.types import Passage, Span
+from sift_rag.types import Passage, Span, labels_of
 
 SOURCE = "source"
 START = "start"
@@ -19,13 +20,21 @@ REVISION = "revision"
 EMBEDDING_TEXT = "embedding_text_hash"
 """Field of ``embedding_text_key``: finds the vector that a text already has."""
 
-KEYWORD_FIELDS = (SOURCE, EMBEDDING_TEXT)
+LABELS = "labels"
+"""Field of ``key=value`` texts, one for each label: keys hold no ``=``, so the first one parts them."""
+
+KEYWORD_FIELDS = (SOURCE, EMBEDDING_TEXT, LABELS)
 """Fields that filters ask for: indexed when the collection is created."""
 
 
 def embedding_text_key(text: str) -> str:
     """BLAKE2b-128 of what the embedder is given, hexadecimal."""
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def label_keyword(key: str, value: str) -> str:
+    """How a label is written in ``LABELS``."""
+    return f"{key}={value}"
 
 
 def payload_of(passage: Passage) -> dict[str, Any]:
@@ -42,6 +51,7 @@ def payload_of(passage: Passage) -> dict[str, Any]:
         "metadata": json.dumps(dict(passage.metadata), ensure_ascii=False, allow_nan=False),
         REVISION: passage.revision,
         EMBEDDING_TEXT: embedding_text_key(passage.embedding_text),
+        LABELS: [label_keyword(key, value) for key, value in labels_of(passage.metadata)],
     }
 
 

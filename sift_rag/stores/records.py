@@ -9,12 +9,13 @@ from __future__ import annotations
 import sqlite3
 from contextlib import contextmanager
 from dataclasses import fields, replace
+from itertools import takewhile
 from threading import RLock
 from typing import TYPE_CHECKING, NamedTuple
 
 from sift_rag.errors import StoreConflict, StoreDamaged, StoreError, StoreFull
 from sift_rag.stores.folders import collection_folder
-from sift_rag.stores.manifest import RECORDS, SCHEMA_VERSION, check_schema, read_manifest
+from sift_rag.stores.manifest import RECORDS, check_schema, read_manifest
 from sift_rag.stores.validation import check_documents, is_text
 from sift_rag.types import CollectionInfo, Document
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _APPLICATION_ID = 0x53494654  # "SIFT": tells our file from any other SQLite file
+_TABLE_VERSION = 1
+"""Of the table below; the folder around it may be of another schema version."""
 _PAGE = 500
 _LOCK_SECONDS = 10.0
 """How long a reader waits for a writer's checkpoint, or the other way round."""
@@ -44,7 +47,7 @@ CREATE TABLE documents (
     reason TEXT NOT NULL
 ) WITHOUT ROWID;
 PRAGMA application_id = {_APPLICATION_ID};
-PRAGMA user_version = {SCHEMA_VERSION};
+PRAGMA user_version = {_TABLE_VERSION};
 """
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM documents"  # noqa: S608 - the names are our own
 _PUT = f"INSERT OR REPLACE INTO documents ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
@@ -94,6 +97,14 @@ class DocumentRecords:
         """
         with self._session():  # a closed store is refused at the call, not at the first record
             return self._pages(prefix) if is_text(prefix) else iter(())
+
+    def sources(self, prefix: str = "") -> list[str]:
+        """Those that start with ``prefix``, ascending; about 1 µs each."""
+        if not is_text(prefix):
+            return []
+        with self._session() as connection:
+            rows = connection.execute("SELECT source FROM documents WHERE source >= ? ORDER BY source", (prefix,))
+            return list(takewhile(lambda source: source.startswith(prefix), (source for (source,) in rows)))
 
     def totals(self) -> Totals:
         """Counts by state, and sums."""
@@ -203,10 +214,10 @@ def connect_records(folder: Path, info: CollectionInfo, *, read_only: bool = Fal
 def _check_ours(connection: sqlite3.Connection, path: Path) -> None:
     [application_id] = connection.execute("PRAGMA application_id").fetchone()
     [version] = connection.execute("PRAGMA user_version").fetchone()
-    if (application_id, version) != (_APPLICATION_ID, SCHEMA_VERSION):
+    if (application_id, version) != (_APPLICATION_ID, _TABLE_VERSION):
         raise StoreConflict(
             f"{path} is not the table of documents that this sift-rag reads (application {application_id:#x}, version "
-            f"{version}; expected {_APPLICATION_ID:#x}, {SCHEMA_VERSION}). Use the sift-rag that wrote it."
+            f"{version}; expected {_APPLICATION_ID:#x}, {_TABLE_VERSION}). Use the sift-rag that wrote it."
         )
     connection.execute(f"{_SELECT} LIMIT 1").fetchone()
 

@@ -187,10 +187,10 @@ def test_the_title_is_stated_or_a_heading_or_the_name(tmp_path: Path, name: str,
     assert _read(tmp_path, name, content).title == title
 
 
-def test_front_matter_is_no_text_and_lines_go_on_after_it(tmp_path: Path) -> None:
+def test_front_matter_is_metadata_and_no_text_and_lines_go_on_after_it(tmp_path: Path) -> None:
     document = _read(tmp_path, "a.md", "---\ntitle: T\ntags: [a]\n---\n\nText\n")
 
-    assert list(document.parts) == [Part("\nText\n", line=5)]
+    assert list(document.parts) == [Part("\nText\n", line=5, metadata={"title": "T", "tags": ["a"]})]
 
 
 @pytest.mark.parametrize("content", ["---\n\nA rule, then text.\n\n---\n", "---\ntitle: never closed\n"])

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from sift_rag.corpus.files import FoundFile, find_files
@@ -79,6 +79,26 @@ segment = st.sampled_from(
         "[[:alpha:]]",
         "x[1",
         "b.m\\d",
+        "a**",
+        "***",
+        "[",
+        "]",
+        "[]-a]*",
+        "[!]a]",
+        "[a-",
+        "[c-a]",
+        "[\\]b]*",
+        "[[:foo:]]",
+        "[[:digit:]x]*",
+        "[[:punct:]]*",
+        "[[:a]*",
+        "\\",
+        "b\\",
+        "*[!.]*",
+        "*b*.*d*",
+        "?.md",
+        "\\?",
+        "",
     ]
 )
 pattern = st.builds(
@@ -95,6 +115,7 @@ gitignore = st.lists(pattern, max_size=5).map(lambda lines: "\n".join(lines) + "
 @needs_git
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(top=gitignore, inner=gitignore)
+@example(top="\n", inner="a\nx[1/[^a]*\n")
 def test_any_gitignore_leaves_the_files_that_git_leaves(repository: Path, top: str, inner: str) -> None:
     (repository / ".gitignore").write_text(top, newline="")
     (repository / "a" / ".gitignore").write_text(inner, newline="")

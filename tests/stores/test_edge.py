@@ -13,7 +13,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
@@ -36,7 +36,7 @@ from sift_rag.stores.folders import drop_collection, list_collections, reindex_n
 from sift_rag.stores.manifest import SCHEMA_VERSION
 from sift_rag.stores.payloads import payload_of
 from sift_rag.stores.records import open_records
-from sift_rag.types import CollectionInfo, Document, Embedding, Passage, Span
+from sift_rag.types import CollectionInfo, Document, Embedding, Filter, Passage, Span
 
 DIMENSION = 8
 INFO = CollectionInfo("news", "an embedder", DIMENSION, SCHEMA_VERSION)
@@ -591,6 +591,18 @@ class TestDamage:
         for call in (open_collection, open_records, examine_collection):
             with pytest.raises(StoreConflict, match=f"schema version {SCHEMA_VERSION + 1}"):
                 call(root, "news")
+
+    def test_a_collection_of_version_1_is_used_as_before_but_not_filtered_by_metadata(self, root: Path) -> None:
+        edit_manifest(root / "news", schema_version=1)
+        with closing(open_collection(root, "news")) as store:
+            count = store.count()
+            store.upsert(passages(1, source="new.md", first=100), unit_vectors(1))
+            assert store.count() == count + 1
+            assert store.search(unit_vectors(1), 5, where=Filter(sources=("nowhere/*",))) == [[]]
+            for call in (store.search, store.scan):
+                arguments = (unit_vectors(1), 5) if call == store.search else (5,)
+                with pytest.raises(StoreConflict, match=r"filtered by metadata \(tag\).*--reindex"):
+                    call(*arguments, where=Filter(labels=(("tag", "x"),)))  # type: ignore[operator]
 
     def test_a_newer_table_of_documents_is_a_conflict(self, root: Path) -> None:
         connection = sqlite3.connect(root / "news" / "documents.sqlite")

@@ -77,13 +77,15 @@ def ask(
         language_model = open_named_model(context, model, base_url) if has_model else None
         parts = _parts(asked, language_model) if decompose and language_model is not None else asked
         retrieval = selecting.retrieve(retriever, parts)
-        training = tuning.select(retriever, parts, selecting.stopping()) if tuning is not None else None
+        training = None
+        if tuning is not None:
+            training = tuning.select(retriever, parts, selecting.stopping(), where=selecting.where())
     if mode != "finetune" and not retrieval.hits:
         raise NoEvidence(f"No passage was chosen: {summary(retrieval)}.")
     passages = [hit.passage for hit in retrieval.hits] if mode != "finetune" else None
     prompt = build_prompt(asked, passages, model=language_model, system=system, max_new_tokens=max_new_tokens)
     say_dropped(prompt)
-    result = retrieval_json(retrieval, collection=collection, selector=selecting.settings())
+    result = retrieval_json(retrieval, collection=collection, selector=selecting.settings(), where=selecting.where())
     result |= {"mode": mode, "answer": None, "model": None, "prompt_tokens": prompt.tokens, "citations": []}
     if language_model is None or show_prompt:
         if language_model is None:

@@ -39,7 +39,15 @@ def search(
     with selecting.retriever(store, collection, embedder, keep_copies=keep_copies) as retriever:
         retrieval = selecting.retrieve(retriever, asked)
     if json:
-        write_json(retrieval_json(retrieval, collection=collection, selector=selecting.settings(), explain=explain))
+        write_json(
+            retrieval_json(
+                retrieval,
+                collection=collection,
+                selector=selecting.settings(),
+                where=selecting.where(),
+                explain=explain,
+            )
+        )
         return
     write_hits(retrieval, full=full)
     if explain:

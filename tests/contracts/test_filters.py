@@ -1,0 +1,173 @@
+"""What ``where`` leaves of a search and of a scan: on every store, what brute force over ``matches`` leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from uuid import UUID, uuid5
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sift_rag.protocols import PassageStore, Scannable
+from sift_rag.stores.edge import create_collection
+from sift_rag.stores.manifest import SCHEMA_VERSION
+from sift_rag.stores.memory import MemoryStore
+from sift_rag.types import CollectionInfo, Document, Embedding, Filter, JsonValue, Passage, Span
+
+DIMENSION = 8
+INFO = CollectionInfo("news", "an embedder", DIMENSION, SCHEMA_VERSION)
+NAMESPACE = UUID("0d9d2a0e-5f0a-4c55-8a67-6f5f2f2c4a55")
+SOURCES = ("docs/a.md", "docs/sub/b.md", "docs[1]/a.md", "notes/a.md", "Docs/é.md", "docs.md")
+METADATA: tuple[dict[str, JsonValue], ...] = (
+    {},
+    {"tag": "x"},
+    {"tag": ["x", "y"], "year": 2020},
+    {"tag": ["y", None, 3, {"z": 1}], "draft": True},
+    {"year": "2020", "tag": "z=x", "price": 1.5},
+    {"tag=x": "y", "tag": "", "draft": False},
+    {"Tag": "x", "é": "ü", "text": "x" * 300},
+)
+COUNT = 5 * len(SOURCES) * len(METADATA)
+"""Each metadata five times in each source."""
+ASKED = (*((key, value) for key in ("tag", "year", "draft", "price", "é") for value in ("x", "y", "2020", "true")),
+         ("tag", ""), ("tag", "z=x"), ("tag", "3"), ("price", "1.5"), ("é", "ü"), ("none", "null"))  # fmt: skip
+
+STORES: dict[str, Callable[[Path], PassageStore]] = {
+    "memory": lambda _: MemoryStore(INFO),
+    "edge": lambda root: create_collection(root, INFO),
+}
+
+
+def _passages() -> list[Passage]:
+    return [
+        Passage(
+            id=str(uuid5(NAMESPACE, str(number))),
+            text=f"text {number}",
+            source=SOURCES[number % len(SOURCES)],
+            span=Span(10 * number, 10 * number + 9),
+            metadata=METADATA[number // len(SOURCES) % len(METADATA)],
+        )
+        for number in range(COUNT)
+    ]
+
+
+def _rows(count: int, seed: int) -> Embedding:
+    rows = np.random.default_rng(seed).standard_normal((count, DIMENSION))
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+VECTORS = np.repeat(_rows(COUNT // 5, 0), 5, axis=0)  # ties everywhere
+TARGETS = _rows(2, 1)
+
+
+@pytest.fixture(scope="module", params=STORES)
+def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PassageStore]:
+    """Filled once, and only read."""
+    made = STORES[request.param](tmp_path_factory.mktemp("store"))
+    made.put_documents([Document(source, f"/{source}", "ingested") for source in SOURCES])
+    made.upsert(_passages(), VECTORS)
+    yield made
+    made.close()
+
+
+def _left(ids: Sequence[str], where: Filter) -> list[str]:
+    matching = {passage.id for passage in _passages() if where.matches(passage)}
+    return [identifier for identifier in ids if identifier in matching]
+
+
+globs = st.sampled_from(
+    [
+        "*",
+        "docs/*",
+        "docs/",
+        "docs",
+        "*.md",
+        "*/a.md",
+        "docs/?.md",
+        "docs[[]1]/*",
+        "[Dd]ocs/*",
+        "[!d]*",
+        "x",
+        "*é*",
+        "\\*",
+    ]
+)
+filters = st.builds(
+    Filter,
+    sources=st.lists(globs, max_size=3).map(tuple),
+    labels=st.lists(st.sampled_from(ASKED), max_size=3).map(tuple),
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(where=filters, limit=st.integers(1, 70), offset=st.integers(0, 70))
+def test_a_filtered_search_is_the_whole_ranking_without_what_does_not_match(
+    store: PassageStore, where: Filter, limit: int, offset: int
+) -> None:
+    rankings = store.search(TARGETS, COUNT)
+    found = store.search(TARGETS, limit, offset=offset, where=where)
+    for whole, page in zip(rankings, found, strict=True):
+        expected = _left([candidate.passage.id for candidate in whole], where)
+        assert [candidate.passage.id for candidate in page] == expected[offset : offset + limit]
+        similarity = {candidate.passage.id: candidate.similarity for candidate in whole}
+        assert all(candidate.similarity == similarity[candidate.passage.id] for candidate in page)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(where=filters, limit=st.integers(1, 70))
+def test_a_filtered_scan_is_the_whole_scan_without_what_does_not_match(
+    store: PassageStore, where: Filter, limit: int
+) -> None:
+    assert isinstance(store, Scannable)
+    blocks = list(store.scan(limit, where=where))
+    found = [identifier for ids, _ in blocks for identifier in ids]
+    assert found == _left(sorted(passage.id for passage in _passages()), where)
+    row_of = {passage.id: row for passage, row in zip(_passages(), VECTORS, strict=True)}
+    assert all(np.array_equal(rows, [row_of[identifier] for identifier in ids]) for ids, rows in blocks)
+    assert all(len(ids) == limit for ids, _ in blocks[:-1])
+
+
+@pytest.mark.parametrize(
+    ("where", "count"),
+    [
+        (Filter(), 210),
+        (Filter(sources=("docs/*",)), 2 * 35),
+        (Filter(sources=("docs/", "notes/")), 3 * 35),
+        (Filter(sources=("*/a.md",), labels=(("tag", "x"),)), 3 * 2 * 5),
+        (Filter(labels=(("tag", "x"), ("tag", "y"))), 3 * 30),
+        (Filter(labels=(("tag", "x"), ("year", "2020"))), 1 * 30),
+        (Filter(sources=("nothing/*",)), 0),
+        (Filter(labels=(("nothing", "x"),)), 0),
+    ],
+    ids=str,
+)
+def test_values_of_one_key_are_alternatives_and_keys_are_demands(
+    store: PassageStore, where: Filter, count: int
+) -> None:
+    assert len(store.search(TARGETS, 1000, where=where)[0]) == count
+
+
+def test_what_is_replaced_is_found_by_its_new_labels_only(tmp_path: Path) -> None:
+    for make in STORES.values():
+        made = make(tmp_path)
+        made.put_documents([Document("a.md", "/a.md", "ingested")])
+        before = Passage(str(uuid5(NAMESPACE, "p")), "text", "a.md", Span(0, 4), metadata={"tag": "old"})
+        after = Passage(before.id, "text", "a.md", Span(0, 4), metadata={"tag": "new"})
+        made.upsert([before], VECTORS[:1])
+        made.upsert([after], VECTORS[:1])
+        old, new = (Filter(labels=(("tag", value),)) for value in ("old", "new"))
+        assert made.search(TARGETS[:1], 5, where=old) == [[]]
+        assert [c.passage for c in made.search(TARGETS[:1], 5, where=new)[0]] == [after]
+        made.close()
+
+
+def test_thousands_of_matching_documents_are_not_too_many(store: PassageStore) -> None:
+    others = [Document(f"docs/more/{number}.md", "/x", "failed") for number in range(3000)]
+    store.put_documents(others)
+    try:
+        assert len(store.search(TARGETS, 1000, where=Filter(sources=("docs/*",)))[0]) == 2 * 35
+    finally:
+        store.drop_documents([document.source for document in others])
