@@ -22,6 +22,7 @@ from sift_rag_cli.commands import (
     ingest,
     optimize,
     search,
+    serve,
     show,
     status,
 )
@@ -134,6 +135,7 @@ _COMMANDS: Mapping[str, Callable[..., None]] = {
     "ask": ask.ask,
     "chat": chat.chat,
     "compare": compare.compare,
+    "serve": serve.serve,
     "status": status.status,
     "list": list_command.list_documents,
     "show": show.show_document,
