@@ -15,21 +15,16 @@ from numpy.typing import ArrayLike
 
 from sift_rag.pool import merge_copies
 from sift_rag.protocols import Embedder, Selector
+from sift_rag.scores import falling_scores
 from sift_rag.selection import Choice, SelectorSettings
 from sift_rag.selection.centring import common_share
 from sift_rag.selection.settings import DEFAULT_CENTRING
 from sift_rag.targets import embed_questions
 from sift_rag.types import Candidate, Embedding, Passage, Span
-from sift_rag.vectors import unit_rows
+from sift_rag.vectors import given_rows
 
-LOWEST_SIMILARITY = 1e-3
-"""A first text that points away from the question has this for a score: the others keep their distance below it."""
-
-LOWEST_SCORE = 1e-6
-"""Of a text that tells nothing. Squared, this is below the rounding of a gain in float32."""
-
-SCORE_STEP = 2.0**-20
-"""By what share neighbours differ at least: eight units in the last place of a float32."""
+NOTHING = 1e-12
+"""What tells less than this share of what the first one tells tells nothing: it is below the rounding of float32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +33,6 @@ class RankedText:
 
     index: int
     """Its place among the texts given, from 0."""
-    score: float
-    """In (0, 1], falling strictly from one to the next: see ``Reranking``."""
     selected: bool
     """Whether it was picked; if not, it comes after all that were."""
     similarity: float
@@ -49,6 +42,8 @@ class RankedText:
     still tell after all picks. 0 for a copy and for a blank text."""
     relevance: float
     """What it would have told had it come first, in the same unit. 0 for a copy and for a blank text."""
+    score: float = math.nan
+    """In (0, 1], falling strictly from one to the next: see ``falling_scores``."""
     posterior_variance: float | None = None
     """Variance of the question's answer after this pick and those before it; None if it was not picked."""
     redundant_with: int | None = None
@@ -59,13 +54,7 @@ class RankedText:
 
 @dataclass(frozen=True, slots=True)
 class Reranking:
-    """All the texts, in order.
-
-    The first one's score is its cosine with the question. That of any other is this, times the square root of the ratio
-    of its gain to the first one's: how much of a correlation with the answer it has left, once what stands before it is
-    known. Where that would rise again, or be 0, it is lowered, or raised, by as little as keeps the order. A score can
-    be held against a threshold: it depends neither on how many texts there are nor on the least of them.
-    """
+    """All the texts, in order."""
 
     questions: tuple[str, ...]
     ranked: tuple[RankedText, ...]
@@ -105,6 +94,7 @@ class Reranker:
         *,
         k: int | None = None,
         embeddings: Sequence[ArrayLike | None] | Embedding | None = None,
+        question_embeddings: Sequence[ArrayLike] | Embedding | None = None,
         weights: Sequence[float] | None = None,
     ) -> Reranking:
         """Every text once, most informative first: O(k n (d + k)) and, once, O(n² (n + d)).
@@ -115,6 +105,7 @@ class Reranker:
             k: how many are picked, >= 1; by default all that tell something. The order of the first is the same.
             embeddings: ``(n, d)``, or one ``(d,)`` or None for each text, in the embedder's space; of any norm but 0.
                 Texts without one are embedded.
+            question_embeddings: ``(m, d)``, one for each question, likewise; then the embedder is not asked for them.
             weights: what share of the doubt each question is, >= 0; by default the selector balances them.
 
         Raises:
@@ -127,7 +118,7 @@ class Reranker:
             raise ValueError(
                 f"Expected one embedding (or None) for each of {len(texts)} texts, but got {len(embeddings)}."
             )
-        questions, targets, shares = embed_questions(question, self.embedder, weights)
+        questions, targets, shares = embed_questions(question, self.embedder, weights, given=question_embeddings)
         spoken = [index for index, text in enumerate(texts) if text.strip()]
         rows = self._rows(
             [texts[index] for index in spoken],
@@ -145,18 +136,18 @@ class Reranker:
         choice = self._selector_for(vectors).select(
             targets, vectors, len(pool) if k is None else min(k, len(pool)), weights=shares
         )
-        scale = _scale(pool, choice)
-        picks = list(_picks(pool, choice, scale))
+        picks = list(_picks(pool, choice))
         ranked = [
             *(picks if k is not None else _telling_first(picks)),
-            *_rest(pool, choice, scale),
-            *_copies(pool, similarities),
+            *_rest(pool, choice),
+            *_copies(pool, similarities.tolist()),
             *(_silent(index, math.nan) for index, text in enumerate(texts) if not text.strip()),
         ]
+        scores = falling_scores([text.gain for text in ranked], ranked[0].similarity) if ranked else []
         left = choice.selection.irreducible_variance
         return Reranking(
             questions=questions,
-            ranked=tuple(_falling(ranked)),
+            ranked=tuple(replace(text, score=score) for text, score in zip(ranked, scores, strict=True)),
             prior_variance=choice.selection.prior_variance,
             irreducible_variance=math.nan if left is None else left,
         )
@@ -167,29 +158,16 @@ class Reranker:
         have = [index for index, row in enumerate(given) if row is not None]
         lack = [index for index, row in enumerate(given) if row is None]
         if have:
-            rows[have] = _checked([given[index] for index in have], targets.shape[1])
+            rows[have] = given_rows([given[index] for index in have], targets.shape[1], what="The embeddings")
         if lack:
-            rows[lack] = self.embedder.embed_passages([texts[index] for index in lack])
+            embedded = self.embedder.embed_passages([texts[index] for index in lack])
+            rows[lack] = given_rows(embedded, targets.shape[1], what="The embedder's vectors")
         return rows
 
     def _selector_for(self, rows: Embedding) -> Selector:
         if self.selector is not None:
             return self.selector
         return SelectorSettings(centring=DEFAULT_CENTRING * common_share(rows))
-
-
-def _checked(given: Sequence[ArrayLike | None], dimension: int) -> Embedding:
-    rows = [np.asarray(row) for row in given]
-    for row in rows:
-        if row.shape != (dimension,):
-            raise ValueError(
-                f"An embedding of a text has the shape {row.shape}, and that of the question is ({dimension},): give "
-                "vectors of the same embedder, or none."
-            )
-    stacked = np.stack(rows)
-    if stacked.dtype.kind in "iu":  # JSON writes 1 for 1.0
-        stacked = stacked.astype(np.float64)
-    return unit_rows(stacked, dimension, what="The embeddings")
 
 
 def _candidate(index: int, text: str, similarity: float, row: Embedding) -> Candidate:
@@ -201,21 +179,12 @@ def _index(passage: Passage) -> int:
     return passage.span.start
 
 
-def _scale(pool: Sequence[Candidate], choice: Choice) -> float:
-    """By what the root of a gain is multiplied to give a score; 0 if nothing was told."""
-    if not len(choice.selection) or not choice.selection.gains[0] > 0:
-        return 0.0
-    first = pool[int(choice.selection.indices[0])]
-    return max(first.similarity, LOWEST_SIMILARITY) / math.sqrt(choice.selection.gains[0])
-
-
-def _picks(pool: Sequence[Candidate], choice: Choice, scale: float) -> Iterator[RankedText]:
+def _picks(pool: Sequence[Candidate], choice: Choice) -> Iterator[RankedText]:
     selection = choice.selection
     columns = (selection.indices, selection.gains, selection.relevance, selection.posterior_variances)
     for place, gain, relevance, variance in zip(*(column.tolist() for column in columns), strict=True):
         yield RankedText(
             index=_index(pool[place].passage),
-            score=scale * math.sqrt(gain),
             selected=True,
             similarity=pool[place].similarity,
             gain=gain,
@@ -226,20 +195,18 @@ def _picks(pool: Sequence[Candidate], choice: Choice, scale: float) -> Iterator[
 
 def _telling_first(picks: Sequence[RankedText]) -> list[RankedText]:
     """Those that told something; after them, as if not picked, those that told nothing."""
-    return [
-        *(pick for pick in picks if pick.score > LOWEST_SCORE),
-        *(replace(pick, selected=False, posterior_variance=None) for pick in picks if not pick.score > LOWEST_SCORE),
-    ]
+    told = [pick for pick in picks if pick.gain > NOTHING * picks[0].gain]
+    silent = [pick for pick in picks if not pick.gain > NOTHING * picks[0].gain]
+    return [*told, *(replace(pick, selected=False, posterior_variance=None) for pick in silent)]
 
 
-def _rest(pool: Sequence[Candidate], choice: Choice, scale: float) -> Iterator[RankedText]:
+def _rest(pool: Sequence[Candidate], choice: Choice) -> Iterator[RankedText]:
     """What was not picked, by what it would still tell."""
     picked, redundancy = choice.selection.indices.tolist(), choice.redundancy
     for place in np.argsort(-redundancy.gains, kind="stable").tolist():
         if place not in picked:
             yield RankedText(
                 index=_index(pool[place].passage),
-                score=scale * math.sqrt(redundancy.gains[place]),
                 selected=False,
                 similarity=pool[place].similarity,
                 gain=float(redundancy.gains[place]),
@@ -260,7 +227,6 @@ def _silent(index: int, similarity: float, *, copy_of: int | None = None) -> Ran
     """One that tells nothing."""
     return RankedText(
         index,
-        score=0.0,
         selected=False,
         similarity=similarity,
         gain=0.0,
@@ -268,12 +234,3 @@ def _silent(index: int, similarity: float, *, copy_of: int | None = None) -> Ran
         redundant_with=copy_of,
         copy_of=copy_of,
     )
-
-
-def _falling(ranked: Sequence[RankedText]) -> Iterator[RankedText]:
-    """The same, each score lowered or raised by as little as makes them fall strictly within (0, 1]."""
-    highest = 1.0
-    for text in ranked:
-        score = min(max(text.score, LOWEST_SCORE), highest)
-        yield text if score == text.score else replace(text, score=score)
-        highest = score * (1.0 - SCORE_STEP)

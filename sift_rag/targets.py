@@ -6,8 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from numpy.typing import ArrayLike
+
 from sift_rag.protocols import Embedder
 from sift_rag.types import Embedding
+from sift_rag.vectors import given_rows
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -30,19 +33,28 @@ class Targets(NamedTuple):
 
 
 def embed_questions(
-    question: str | Sequence[str], embedder: Embedder, weights: Sequence[float] | None = None
+    question: str | Sequence[str],
+    embedder: Embedder,
+    weights: Sequence[float] | None = None,
+    *,
+    given: Sequence[ArrayLike] | Embedding | None = None,
 ) -> Targets:
-    """One question, or several that are answered together, as targets.
+    """One question, or several that are answered together, as targets; ``given`` are their vectors, if they have some.
 
     Raises:
         ValueError: no question, an empty one, one of more than ``MAX_PIECES`` times the embedder's length, or not one
-            weight for each.
+            weight, or vector, for each; or a vector that is not finite or has norm 0.
     """
     questions = (question,) if isinstance(question, str) else tuple(question)
     if not questions or not all(text.strip() for text in questions):
         raise ValueError("The question is empty.")
     if weights is not None and len(weights) != len(questions):
         raise ValueError(f"Expected one weight for each of {len(questions)} questions, but got {len(weights)}.")
+    if given is not None:
+        if len(given) != len(questions):
+            raise ValueError(f"Expected one embedding for each of {len(questions)} questions, but got {len(given)}.")
+        rows = given_rows(given, what="The embeddings of the questions")
+        return Targets(questions, rows, None if weights is None else list(weights))
     pieces = [cut_into_pieces(text, embedder) for text in questions]
     rows = embedder.embed_queries([piece for cut in pieces for piece in cut])
     if weights is None:

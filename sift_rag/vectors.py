@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -33,6 +35,25 @@ def unit_rows(vectors: ArrayLike, dimension: int, *, what: str) -> Embedding:
     lengths = np.linalg.norm(scaled, axis=1, keepdims=True)
     is_unit = np.abs(lengths * largest - 1) <= _UNIT_TOLERANCE
     return np.ascontiguousarray(np.where(is_unit, rows, scaled / lengths), dtype=np.float32)
+
+
+def given_rows(rows: Sequence[ArrayLike | None] | Embedding, dimension: int | None = None, *, what: str) -> Embedding:
+    """Vectors as other software holds them, lists and whole numbers too, as ``unit_rows`` ``(n, d)``.
+
+    They must be of this dimension; None: of that of the first.
+    """
+    arrays = [np.asarray(row) for row in rows]
+    expected = dimension if dimension is not None else max(arrays[0].size, 1)
+    for array in arrays:
+        if array.shape != (expected,):
+            raise ValueError(
+                f"{what} have the shape {array.shape} in one place, and ({expected},) is that of the question's: give "
+                "vectors of one embedder, or none."
+            )
+    stacked = np.stack(arrays) if arrays else np.empty((0, expected))
+    if stacked.dtype.kind in "iu":  # JSON writes 1 for 1.0
+        stacked = stacked.astype(np.float64)
+    return unit_rows(stacked, expected, what=what)
 
 
 def _first(flags: ArrayLike) -> int | None:

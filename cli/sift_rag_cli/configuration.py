@@ -123,7 +123,7 @@ def _parse(path: Path) -> Settings:
         return {}
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # besides its own: a number of thousands of digits, lists too deep
         raise ConfigurationError(f"{path} is not valid TOML: {error}.") from error
 
 

@@ -56,7 +56,7 @@ class Journal:
         for line in self.path.read_bytes().split(b"\n")[:-1]:
             try:
                 outcomes.append(_outcome(json.loads(line)))
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
                 raise ConfigurationError(
                     f"The journal {str(self.path)!r} is damaged: {error}. Run again without --resume."
                 ) from error

@@ -100,7 +100,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:  # the latter of lists nested thousands deep
             raise ConfigurationError(f"{path}:{number} is not JSON: {error}.") from error
         if not isinstance(row, dict):
             raise ConfigurationError(f"{path}:{number} is {type(row).__name__}: a JSON object was expected.")

@@ -91,7 +91,7 @@ def _holder(descriptor: int) -> str:
     try:
         content = json.loads(os.pread(descriptor, 4096, 0))
         pid, command = int(content["pid"]), str(content["command"])
-    except (ValueError, KeyError, TypeError):  # it took the lock this instant and has not signed yet
+    except (ValueError, KeyError, TypeError, RecursionError):  # it took the lock this instant and has not signed yet
         return "another process"
     if pid == os.getpid():
         return "this process, which opened it before"

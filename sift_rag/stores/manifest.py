@@ -61,7 +61,7 @@ def read_manifest(folder: Path) -> Manifest:
         raise StoreConflict(
             f"{folder} is not a collection of sift-rag: it has no {MANIFEST}. Name another collection or another store."
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # lists nested thousands deep
         raise StoreDamaged(
             f"{path} cannot be read ({error}). Bring it back from a backup, or remove the folder and ingest again."
         ) from error
