@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from http import HTTPStatus
 from threading import Lock
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from sift_rag.assembly import open_embedder, open_store
+from sift_rag.assembly import open_embedder
 from sift_rag_server.batching import EmbeddingQueue
 from sift_rag_server.cache import EmbeddingCache
 from sift_rag_server.faults import Fault
+from sift_rag_server.lending import Lending
 from sift_rag_server.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Service:
         self._cache = EmbeddingCache(settings.limits.cache_bytes)
         self._queues: dict[str, EmbeddingQueue] = {}
         self._queue: EmbeddingQueue | None = None
-        self._stores: dict[str, tuple[PassageStore, int]] = {}
+        self._lending = Lending(settings.store, settings.release_seconds)
         self._lock = Lock()
         self._workers = ThreadPoolExecutor(settings.workers, thread_name_prefix="select")
 
@@ -117,32 +118,14 @@ class Service:
             held = self._queues.get(name)
         return held or self._queue_for(open_embedder(name))
 
-    @contextmanager
-    def collection(self, name: str | None) -> Iterator[PassageStore]:
-        """A collection, open as long as any request reads it: in between, others may write to it.
-
-        Raises:
-            CollectionNotFound: there is none of this name.
-            StoreInUse: another process writes to it now.
-        """
-        key = name or self.settings.collection
-        with self._lock:
-            store, readers = self._stores.get(key) or (open_store(self.settings.store, key), 0)
-            self._stores[key] = (store, readers + 1)
-        try:
-            yield store
-        finally:
-            with self._lock:
-                _, readers = self._stores[key]
-                if readers == 1:
-                    del self._stores[key]
-                    store.close()
-                else:
-                    self._stores[key] = (store, readers - 1)
+    def collection(self, name: str | None) -> AbstractContextManager[PassageStore]:
+        """A collection, by default the one that the server was started with: see ``Lending``."""
+        return self._lending.collection(name or self.settings.collection)
 
     def close(self) -> None:
         """Let running work end, drop the rest."""
         self._workers.shutdown(cancel_futures=True)
+        self._lending.close()
         with self._lock:
             queues, self._queues = list(self._queues.values()), {}
         for queue in queues:

@@ -62,6 +62,9 @@ class ServerSettings:
     """Where the collections are, as in ``open_retriever``."""
     collection: str = DEFAULT_COLLECTION
     """The one that is searched when a request names none."""
+    release_seconds: float = 5.0
+    """For how long a collection stays open that nobody searches: until then no other process can write to an embedded
+    one."""
     language_model: LanguageModel | None = None
     """Writes the answers of ``/v1/ask``; None for none."""
     workers: int = 2

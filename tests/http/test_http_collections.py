@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import httpx
 import pytest
 
-from sift_rag import ingest_paths, open_retriever
-from sift_rag.errors import ModelUnavailable
+from sift_rag import Retriever, ingest_paths
+from sift_rag.assembly import open_store
+from sift_rag.errors import ModelUnavailable, StoreInUse
 from sift_rag.protocols import Message
 from sift_rag_server import Limits
+from sift_rag_server.lending import Lending
 from tests.doubles import HashingEmbedder
 from tests.http.serving import Served, serving
 
@@ -57,9 +60,8 @@ def events(reply: httpx.Response) -> list[tuple[str, dict[str, object]]]:
 
 
 def test_a_search_gives_the_librarys_hits(served: Served, store: Path) -> None:
-    retriever = open_retriever(store, embedder=HashingEmbedder())
-    expected = retriever.retrieve(QUESTION, 2)
-    retriever.store.close()
+    with closing(open_store(store)) as opened:
+        expected = Retriever(HashingEmbedder(), opened).retrieve(QUESTION, 2)
     reply = served.client.post("/v1/search", json={"query": QUESTION, "k": 2}).json()
     assert reply["collection"] == "documents"
     assert reply["candidates"] == expected.candidates
@@ -115,18 +117,45 @@ def test_between_searches_others_may_write_and_the_next_search_finds_it(tmp_path
     library.mkdir()
     (library / "fox.md").write_text("The red fox eats mice.", encoding="utf-8")
     ingest_paths([library], store=store, embedder=HashingEmbedder())
-    with serving(store=store) as served:
+    with serving(store=store, release_seconds=0) as served:
         assert len(served.client.post("/v1/search", json={"query": QUESTION}).json()["hits"]) == 1
         (library / "whale.md").write_text("The blue whale sings.", encoding="utf-8")
         ingest_paths([library], store=store, embedder=HashingEmbedder())
         assert len(served.client.post("/v1/search", json={"query": QUESTION}).json()["hits"]) == 2
 
 
+def test_a_collection_stays_open_for_the_next_search_and_is_closed_when_none_comes(store: Path) -> None:
+    lending = Lending(store, release_seconds=0.05)
+    with lending.collection("documents") as first, lending.collection("documents") as second:
+        assert first is second
+    with lending.collection("documents") as third:
+        assert third is first
+    while True:  # until it is closed
+        try:
+            open_store(store).close()
+            break
+        except StoreInUse:
+            continue
+    with lending.collection("documents") as fourth:
+        assert fourth.count() == 3
+    lending.close()
+    open_store(store).close()
+
+
+def test_a_collection_that_is_read_is_not_closed_under_its_reader(store: Path) -> None:
+    lending = Lending(store, release_seconds=0)
+    with lending.collection("documents") as held:
+        with lending.collection("documents"):
+            pass
+        lending.close()
+        assert held.count() == 3
+    open_store(store).close()
+
+
 def test_a_collection_that_another_process_holds_is_a_503(tmp_path: Path, store: Path) -> None:
-    with serving(store=store) as served:
-        holder = open_retriever(store, embedder=HashingEmbedder())
-        reply = served.client.post("/v1/search", json={"query": QUESTION})
-        holder.store.close()
+    with serving(store=store, release_seconds=0) as served:
+        with closing(open_store(store)):
+            reply = served.client.post("/v1/search", json={"query": QUESTION})
         assert reply.status_code == 503
         assert reply.headers["retry-after"] == "1"
         assert str(store) not in reply.text
@@ -135,7 +164,7 @@ def test_a_collection_that_another_process_holds_is_a_503(tmp_path: Path, store:
 
 def test_an_answer_comes_in_events_with_its_passages_first_and_its_citations_last(store: Path) -> None:
     model = ScriptedModel("The fox ", "eats mice [1].")
-    with serving(store=store, language_model=model) as served:
+    with serving(store=store, release_seconds=0, language_model=model) as served:
         reply = served.client.post("/v1/ask", json={"query": QUESTION, "k": 2, "system": "Be brief."})
         found = served.client.post("/v1/search", json={"query": QUESTION, "k": 2}).json()
     assert reply.headers["content-type"].startswith("text/event-stream")
@@ -148,7 +177,7 @@ def test_an_answer_comes_in_events_with_its_passages_first_and_its_citations_las
 
 
 def test_an_answer_can_be_had_whole(store: Path) -> None:
-    with serving(store=store, language_model=ScriptedModel("Mice ", "[1].")) as served:
+    with serving(store=store, release_seconds=0, language_model=ScriptedModel("Mice ", "[1].")) as served:
         reply = served.client.post("/v1/ask", json={"query": QUESTION, "stream": False}).json()
     assert reply["answer"] == "Mice [1]."
     assert reply["model"] == "scripted"
@@ -164,7 +193,7 @@ def test_without_a_language_model_an_answer_is_a_501_that_names_the_option(serve
 
 def test_a_model_that_fails_is_told_in_the_stream_or_by_the_status(store: Path) -> None:
     model = ScriptedModel("The fox", error=ModelUnavailable("http://somewhere:1 does not answer"))
-    with serving(store=store, language_model=model) as served:
+    with serving(store=store, release_seconds=0, language_model=model) as served:
         streamed = events(served.client.post("/v1/ask", json={"query": QUESTION}))
         whole = served.client.post("/v1/ask", json={"query": QUESTION, "stream": False})
     assert [name for name, _ in streamed] == ["passages", "text", "error"]
@@ -176,14 +205,14 @@ def test_a_model_that_fails_is_told_in_the_stream_or_by_the_status(store: Path) 
 def test_a_question_that_does_not_fit_the_model_is_a_422(store: Path) -> None:
     model = ScriptedModel("x")
     model.context_length = 20
-    with serving(store=store, language_model=model) as served:
+    with serving(store=store, release_seconds=0, language_model=model) as served:
         reply = served.client.post("/v1/ask", json={"query": QUESTION, "max_new_tokens": 10})
     assert reply.status_code == 422
 
 
 def test_a_model_stops_when_its_reader_leaves(store: Path) -> None:
     model = ScriptedModel(*["more "] * 100_000)
-    with serving(store=store, language_model=model) as served:
+    with serving(store=store, release_seconds=0, language_model=model) as served:
         with served.client.stream("POST", "/v1/ask", json={"query": QUESTION}) as reply:
             next(reply.iter_bytes())
             assert model.begun.wait(30)
@@ -196,7 +225,7 @@ def test_a_model_stops_when_its_reader_leaves(store: Path) -> None:
 def test_one_answer_too_many_is_told_to_come_again(store: Path) -> None:
     model = ScriptedModel("a ", "b")
     model.go.clear()
-    with serving(store=store, language_model=model, limits=Limits(answers=1)) as served:
+    with serving(store=store, release_seconds=0, language_model=model, limits=Limits(answers=1)) as served:
         with served.client.stream("POST", "/v1/ask", json={"query": QUESTION}) as reply:
             assert model.begun.wait(30)
             refused = httpx.post(f"{served.url}/v1/ask", json={"query": QUESTION})
@@ -209,7 +238,7 @@ def test_one_answer_too_many_is_told_to_come_again(store: Path) -> None:
 def test_an_answer_that_takes_too_long_ends_with_an_error(store: Path) -> None:
     model = ScriptedModel("a ", "b")
     model.go.clear()
-    with serving(store=store, language_model=model, limits=Limits(answer_seconds=0.5)) as served:
+    with serving(store=store, release_seconds=0, language_model=model, limits=Limits(answer_seconds=0.5)) as served:
         streamed = events(served.client.post("/v1/ask", json={"query": QUESTION}))
         model.go.set()
     assert [name for name, _ in streamed] == ["passages", "text", "error"]

@@ -44,7 +44,7 @@ def test_it_says_that_a_key_is_needed_only_where_one_is(document: Any) -> None:
 
 @pytest.mark.parametrize("label", [*ASKED, *TOLD])
 def test_what_it_allows_is_answered_and_what_it_forbids_is_refused_as_it_says(label: str, store: Path) -> None:
-    with serving(store=store, language_model=ScriptedModel("Mice ", "[1].")) as served:
+    with serving(store=store, release_seconds=0, language_model=ScriptedModel("Mice ", "[1].")) as served:
         schema = schemathesis.openapi.from_url(f"{served.url}/openapi.json")
         operation = next(found.ok() for found in schema.get_all_operations() if found.ok().label == label)
 

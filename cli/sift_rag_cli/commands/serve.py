@@ -85,7 +85,9 @@ def serve(
     model: options.Model = None,
     base_url: options.BaseUrl = None,
 ) -> None:
-    """Answer over HTTP: a reranker for clients of Cohere, Jina, vLLM and TEI, and your collections.
+    """Serve a reranker and your collections over HTTP.
+
+    The reranker is for clients of Cohere, Jina, vLLM and TEI.
 
     POST /v1/rerank, /v2/rerank, /rerank, /v1/search, /v1/ask; GET /health, /ready, /metrics, /v1/models, /openapi.json.
     A key is taken from SIFT_RAG_SERVER_API_KEY.
