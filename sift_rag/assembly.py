@@ -275,12 +275,16 @@ def ingest_paths(
 
 
 def _resume(store: str | Path | None, replacement: str, embedder: Embedder) -> PassageStore:
-    """The collection that a reindex fills: what a killed one left, if it was for this embedder, else an empty one."""
+    """The collection that a reindex fills: what a killed one left, if of this embedder and schema, or an empty one."""
     try:
-        return open_or_create_store(store, replacement, embedder)
+        opened = open_or_create_store(store, replacement, embedder)
+        if opened.info.schema_version == _info(replacement, embedder).schema_version:
+            return opened
+        opened.close()
     except (StoreConflict, StoreDamaged):
-        drop_collection(store, replacement)
-        return open_or_create_store(store, replacement, embedder)
+        pass
+    drop_collection(store, replacement)
+    return open_or_create_store(store, replacement, embedder)
 
 
 def default_store() -> Path:

@@ -7,10 +7,10 @@ from typing import Any
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.bridge.pydantic import Field, PrivateAttr
 from llama_index.core.callbacks import CallbackManager, CBEventType, EventPayload
-from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRankStartEvent
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
+from llama_index_instrumentation import get_dispatcher
 
 from sift_rag.assembly import open_reranker
 from sift_rag.protocols import Embedder, Selector
@@ -58,9 +58,10 @@ class SiftRerank(BaseNodePostprocessor):
             callback_manager: LlamaIndex's.
             data: what the base class takes.
         """
+        data |= {"top_n": top_n, "use_node_embeddings": use_node_embeddings}
         if callback_manager is not None:
             data["callback_manager"] = callback_manager
-        super().__init__(top_n=top_n, use_node_embeddings=use_node_embeddings, **data)
+        super().__init__(**data)
         self._reranker = open_reranker(as_embedder(embed_model), selector=selector)
 
     @classmethod
@@ -77,7 +78,7 @@ class SiftRerank(BaseNodePostprocessor):
             return []
         wanted = len(nodes) if self.top_n is None else self.top_n
         _dispatcher.event(ReRankStartEvent(query=query_bundle, nodes=nodes, top_n=wanted, model_name=MODEL))
-        payload = {
+        payload: dict[str, Any] = {
             EventPayload.NODES: nodes,
             EventPayload.MODEL_NAME: MODEL,
             EventPayload.QUERY_STR: query_bundle.query_str,

@@ -25,7 +25,7 @@ class Limits:
     """Worked on or waiting at once; beyond it, 429."""
     answers: int = 4
     """That a language model writes at once; beyond it, 429."""
-    seconds: float = 30.0
+    seconds: float = 60.0
     """From the first byte of a request to the last of its reply."""
     answer_seconds: float = 300.0
     """The same for an answer of a language model."""

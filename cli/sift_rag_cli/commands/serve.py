@@ -55,7 +55,7 @@ def serve(
     timeout: Annotated[
         float,
         typer.Option("--timeout", metavar="SECONDS", envvar="SIFT_RAG_TIMEOUT", help="For one request."),
-    ] = 30.0,
+    ] = 60.0,
     cache_megabytes: Annotated[
         int,
         typer.Option(
