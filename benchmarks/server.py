@@ -144,7 +144,16 @@ def soak(
 @contextmanager
 def server() -> Iterator[tuple[psutil.Process, int, tuple[float, float]]]:
     """The process, its port, and the seconds until it answered and until it was ready."""
-    command = [sys.executable, "-c", "from sift_rag_cli.app import main; main()", "serve", "--port", "0", "--timeout", "600"]
+    command = [
+        sys.executable,
+        "-c",
+        "from sift_rag_cli.app import main; main()",
+        "serve",
+        "--port",
+        "0",
+        "--timeout",
+        "600",
+    ]
     started = perf_counter()
     process = psutil.Popen(command, stderr=subprocess.PIPE, text=True)
     try:

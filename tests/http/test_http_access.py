@@ -140,6 +140,17 @@ def test_a_request_that_takes_too_long_is_a_504_and_the_server_goes_on() -> None
         assert served.client.get("/health").status_code == 200
 
 
+def test_what_was_embedded_for_a_request_that_took_too_long_is_there_when_it_comes_again() -> None:
+    embedder = GatedEmbedder()
+    documents = [f"document {number}" for number in range(10)]
+    with serving(embedder, limits=Limits(seconds=0.2)) as served:
+        assert served.rerank("a question", documents).status_code == 504
+        embedder.open.set()
+        while served.rerank("a question", documents).status_code != 200:
+            pass
+    assert [call for call in embedder.calls if "document 0" in call] == [documents]
+
+
 def test_health_is_told_at_once_and_the_rest_when_the_embedder_is_loaded() -> None:
     embedder = SlowToLoad()
     with serving(embedder, ready=False) as served:
