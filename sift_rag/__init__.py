@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sift_rag.assembly import ingest_paths as ingest_paths
+    from sift_rag.assembly import open_reranker as open_reranker
     from sift_rag.assembly import open_retriever as open_retriever
     from sift_rag.assembly import open_store as open_store
     from sift_rag.errors import SiftRagError as SiftRagError
+    from sift_rag.reranker import Reranker as Reranker
     from sift_rag.retriever import Retriever as Retriever
     from sift_rag.selection import GreedySelection as GreedySelection
     from sift_rag.selection import SelectorSettings as SelectorSettings
@@ -28,11 +30,13 @@ _HOME = {
     "GreedySelection": "selection",
     "Hit": "types",
     "Passage": "types",
+    "Reranker": "reranker",
     "Retrieval": "types",
     "Retriever": "retriever",
     "SelectorSettings": "selection",
     "SiftRagError": "errors",
     "ingest_paths": "assembly",
+    "open_reranker": "assembly",
     "open_retriever": "assembly",
     "open_store": "assembly",
     "select_sift": "selection",

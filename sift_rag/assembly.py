@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sift_rag.evaluation.journal import Journal
     from sift_rag.finetuning import FineTuning, Tuner
     from sift_rag.models.local import LocalModel
+    from sift_rag.reranker import Reranker
     from sift_rag.retriever import Retriever
     from sift_rag.stores.migration import Migration, MigrationProgress
     from sift_rag.stores.server.connection import Connection
@@ -73,6 +74,22 @@ def open_retriever(
 
     opened, part = _open_both(store, collection, embedder, layout)
     return Retriever(part, opened, selector=selector, candidate_limit=candidate_limit, keep_copies=keep_copies)
+
+
+def open_reranker(embedder: str | Embedder | None = None, *, selector: Selector | None = None) -> Reranker:
+    """Orders given texts: see ``sift_rag.reranker.Reranker``.
+
+    Args:
+        embedder: name, folder or object; the default one by default. Loaded now.
+        selector: how to choose; by default SIFT with the setting for context windows.
+
+    Raises:
+        ModelUnavailable: the embedder cannot be loaded.
+    """
+    from sift_rag.reranker import Reranker
+
+    part = open_embedder(embedder) if embedder is None or isinstance(embedder, str) else embedder
+    return Reranker(part, selector=selector)
 
 
 def _open_both(

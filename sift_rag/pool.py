@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -91,23 +91,23 @@ def merge_copies(candidates: Iterable[Candidate]) -> list[Candidate]:
     leaders: list[Candidate] = []
     copies: list[list[Candidate]] = []
     by_text: dict[str, int] = {}
-    rows = np.empty((len(ordered), len(ordered[0].embedding) if ordered else 0), dtype=np.float32)
-    for candidate in ordered:
+    led: dict[int, int] = {}
+    """Group by its leader's place in ``ordered``."""
+    for place, (candidate, close) in enumerate(zip(ordered, _close_before(ordered), strict=True)):
         text = _normalised(candidate.passage.text)
         group = by_text.get(text)
-        if group is None and leaders:
-            close = np.flatnonzero(rows[: len(leaders)] @ candidate.embedding >= COPY_SIMILARITY).tolist()
-            group = next((i for i in close if _same_facts(leaders[i].passage.text, candidate.passage.text)), None)
         if group is None:
-            group = len(leaders)
-            rows[group] = candidate.embedding
+            near = (led[earlier] for earlier in close if earlier in led)
+            group = next((i for i in near if _same_facts(leaders[i].passage.text, candidate.passage.text)), None)
+        if group is None:
+            group = led[place] = len(leaders)
             leaders.append(candidate)
             copies.append([])
         else:
             copies[group].append(candidate)
         by_text.setdefault(text, group)
     return [
-        replace(leader, copies=leader.copies + tuple(copy.passage for copy in group))
+        replace(leader, copies=leader.copies + tuple(copy.passage for copy in group)) if group else leader
         for leader, group in zip(leaders, copies, strict=True)
     ]
 
@@ -139,6 +139,22 @@ def _distinct(found: Iterable[Candidate], known: Sequence[Candidate]) -> list[Ca
     leading = [replace(candidate, similarity=np.inf) for candidate in known]
     fresh = [candidate for candidate in found if candidate.passage.id not in known_ids]
     return [candidate for candidate in merge_copies([*leading, *fresh]) if candidate.passage.id not in known_ids]
+
+
+def _close_before(ordered: Sequence[Candidate]) -> Iterator[list[int]]:
+    """For each candidate the places, ascending, of those before it whose cosine with it makes it a copy."""
+    rows = np.array([candidate.embedding for candidate in ordered], dtype=np.float32)
+    for first in range(0, len(ordered), _BLOCK):
+        until = min(first + _BLOCK, len(ordered))
+        close = rows[first:until] @ rows[:until].T >= COPY_SIMILARITY
+        places: list[list[int]] = [[] for _ in range(first, until)]
+        for row, earlier in np.argwhere(np.tril(close, first - 1)).tolist():
+            places[row].append(earlier)
+        yield from places
+
+
+_BLOCK = 256
+"""Candidates whose cosines are taken at once."""
 
 
 def _same_facts(first: str, second: str) -> bool:

@@ -16,7 +16,7 @@ from sift_rag.exhaustive import check_exhaustive, choose_from_all
 from sift_rag.pool import all_candidates, distinct_candidates
 from sift_rag.protocols import Embedder, PassageStore, Selector
 from sift_rag.selection import Choice, GreedySelection, SelectorSettings, Stopping
-from sift_rag.targets import cut_into_pieces, untruncated
+from sift_rag.targets import embed_questions, untruncated
 from sift_rag.types import Candidate, Embedding, Filter, Hit, Passage, PassedOver, Retrieval, Span, Timings
 
 DEFAULT_K = 5
@@ -90,20 +90,13 @@ class Retriever:
             DocumentNotFound: a ``given`` is neither a passage nor a document of the collection.
             StoreConflict: ``where`` asks for metadata, and the collection was made before they could be filtered by.
         """
-        questions = (question,) if isinstance(question, str) else tuple(question)
         if k < 1:
             raise ValueError(f"k must be >= 1, but got {k}.")
-        if not questions or not all(text.strip() for text in questions):
-            raise ValueError("The question is empty.")
-
-        if weights is not None and len(weights) != len(questions):
-            raise ValueError(f"Expected one weight for each of {len(questions)} questions, but got {len(weights)}.")
         if exhaustive:
             check_exhaustive(self.selector, stopping)
 
         started = perf_counter()
-        pieces = [cut_into_pieces(text, self.embedder) for text in questions]
-        targets = self.embedder.embed_queries([piece for cut in pieces for piece in cut])
+        questions, targets, shares = embed_questions(question, self.embedder, weights)
         texts = [
             Candidate(Passage(id=f"given {i}", text=text, source="given", span=Span(0, len(text))), math.nan, row)
             for i, (text, row) in enumerate(zip(given_texts, self.embedder.embed_passages(given_texts), strict=True))
@@ -115,11 +108,6 @@ class Retriever:
         if not candidates:
             raise NoEvidence(self._why_nothing(targets, where))
         searched = perf_counter()
-        shares = (
-            None
-            if weights is None
-            else [weight / len(cut) for weight, cut in zip(weights, pieces, strict=True) for _ in cut]
-        )
         looked_at, certified = None, None
         if exhaustive:
             candidates, choice, looked_at, certified = choose_from_all(

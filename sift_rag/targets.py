@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from numpy.typing import ArrayLike
 
 from sift_rag.protocols import Embedder
+from sift_rag.types import Embedding
+from sift_rag.vectors import given_rows
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -15,6 +20,47 @@ MAX_PIECES = 16
 
 CHARACTERS_A_TOKEN = 16
 """A tokenizer may make one unknown token of any unbroken run: so many characters count for a token at least."""
+
+
+class Targets(NamedTuple):
+    """What one selection answers."""
+
+    questions: tuple[str, ...]
+    rows: Embedding
+    """``(m, d)``, one for each piece of a question."""
+    weights: list[float] | None
+    """``(m,)``: each question's weight, shared among its pieces; None leaves it to the selector."""
+
+
+def embed_questions(
+    question: str | Sequence[str],
+    embedder: Embedder,
+    weights: Sequence[float] | None = None,
+    *,
+    given: Sequence[ArrayLike] | Embedding | None = None,
+) -> Targets:
+    """One question, or several that are answered together, as targets; ``given`` are their vectors, if they have some.
+
+    Raises:
+        ValueError: no question, an empty one, one of more than ``MAX_PIECES`` times the embedder's length, or not one
+            weight, or vector, for each; or a vector that is not finite or has norm 0.
+    """
+    questions = (question,) if isinstance(question, str) else tuple(question)
+    if not questions or not all(text.strip() for text in questions):
+        raise ValueError("The question is empty.")
+    if weights is not None and len(weights) != len(questions):
+        raise ValueError(f"Expected one weight for each of {len(questions)} questions, but got {len(weights)}.")
+    if given is not None:
+        if len(given) != len(questions):
+            raise ValueError(f"Expected one embedding for each of {len(questions)} questions, but got {len(given)}.")
+        rows = given_rows(given, what="The embeddings of the questions")
+        return Targets(questions, rows, None if weights is None else list(weights))
+    pieces = [cut_into_pieces(text, embedder) for text in questions]
+    rows = embedder.embed_queries([piece for cut in pieces for piece in cut])
+    if weights is None:
+        return Targets(questions, rows, None)
+    shares = [weight / len(cut) for weight, cut in zip(weights, pieces, strict=True) for _ in cut]
+    return Targets(questions, rows, shares)
 
 
 def cut_into_pieces(text: str, embedder: Embedder, *, limit: int = MAX_PIECES) -> list[str]:

@@ -24,6 +24,7 @@ from sift_rag_cli.commands import (
     migrate,
     optimize,
     search,
+    serve,
     show,
     status,
 )
@@ -150,6 +151,7 @@ _COMMANDS: Mapping[str, Callable[..., None]] = {
     "ask": ask.ask,
     "chat": chat.chat,
     "compare": compare.compare,
+    "serve": serve.serve,
     "status": status.status,
     "list": list_command.list_documents,
     "show": show.show_document,

@@ -24,6 +24,20 @@ def centre_of(candidates: Any, share: float) -> Any:
     return share * candidates.mean(0) if len(candidates) else candidates.sum(0)
 
 
+def common_share(rows: Any) -> float:
+    """Share, in [0, 1], of the mean of the unit rows ``(n, d)`` that is common to them; 0 for less than two rows.
+
+    The squared norm of the mean is made of what the rows have in common and of what is left of each one's own: 1/n of
+    it. The mean cosine of two different rows estimates the first part.
+    """
+    if len(rows) < 2:
+        return 0.0
+    mean = rows.mean(0)
+    squared = float(mean @ mean)
+    cosine = (len(rows) * squared - 1.0) / (len(rows) - 1)
+    return min(cosine / squared, 1.0) if cosine > 0 else 0.0
+
+
 def centred(rows: Any, centre: Any) -> Any:
     """The unit rows ``(n, d)`` as seen from ``centre`` ``(d,)``: its difference with each, of unit norm again."""
     if isinstance(rows, np.ndarray):

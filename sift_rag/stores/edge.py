@@ -31,8 +31,9 @@ from sift_rag.stores.payloads import (
     payload_of,
 )
 from sift_rag.stores.records import connect_records, create_records
-from sift_rag.stores.validation import check_info, check_page, check_passages, is_passage_id, is_text, unit_rows
+from sift_rag.stores.validation import check_info, check_page, check_passages, is_passage_id, is_text
 from sift_rag.types import Candidate
+from sift_rag.vectors import unit_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -10,41 +10,12 @@ from collections.abc import Iterable
 from typing import get_args, get_type_hints
 from uuid import UUID
 
-import numpy as np
-from numpy.typing import ArrayLike
-
-from sift_rag.types import CollectionInfo, Document, Embedding, Passage
+from sift_rag.types import CollectionInfo, Document, Passage
 
 _INT64 = range(-(2**63), 2**63)
 _DEEPEST_METADATA = 64
 """Levels of lists and objects in metadata; beyond some hundreds, JSON readers give up."""
-_UNIT_TOLERANCE = 1e-6
-"""A norm this close to 1 is 1 to float32: such a row is kept bit for bit."""
 _STATES: frozenset[str] = frozenset(get_args(get_type_hints(Document)["state"]))
-
-
-def unit_rows(vectors: ArrayLike, dimension: int, *, what: str) -> Embedding:
-    """The rows ``(n, dimension)`` as float32 of norm 1, contiguous; rows of norm 1 keep their bits.
-
-    Raises:
-        ValueError: not two-dimensional, another dimension, not floating point, not finite, or a row of norm 0. ``what``
-            names the array in the message.
-    """
-    given = np.asarray(vectors)
-    if given.ndim != 2 or given.shape[1] != dimension:
-        raise ValueError(f"{what} must have the shape (n, {dimension}), but have {given.shape}.")
-    if given.dtype.kind != "f":
-        raise ValueError(f"{what} must be floating-point numbers, but are {given.dtype}.")
-    rows = given.astype(np.float64)
-    if (bad := _first(~np.isfinite(rows).all(axis=1))) is not None:
-        raise ValueError(f"Row {bad} of {what} is not finite: it holds NaN or infinity.")
-    largest = np.abs(rows).max(axis=1, initial=0.0, keepdims=True)
-    if (bad := _first(largest[:, 0] == 0)) is not None:
-        raise ValueError(f"Row {bad} of {what} has norm 0: it has no direction to compare.")
-    scaled = rows / largest  # so that neither huge nor tiny numbers leave the range when squared
-    lengths = np.linalg.norm(scaled, axis=1, keepdims=True)
-    is_unit = np.abs(lengths * largest - 1) <= _UNIT_TOLERANCE
-    return np.ascontiguousarray(np.where(is_unit, rows, scaled / lengths), dtype=np.float32)
 
 
 def check_page(limit: int, offset: int) -> None:
@@ -104,11 +75,6 @@ def is_passage_id(text: str) -> bool:
         return str(UUID(text)) == text
     except ValueError:
         return False
-
-
-def _first(flags: ArrayLike) -> int | None:
-    found = np.flatnonzero(flags)
-    return int(found[0]) if found.size else None
 
 
 def _check_json(value: object, where: str, depth: int) -> None:

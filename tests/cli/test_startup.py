@@ -7,7 +7,17 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = ("torch", "transformers", "sentence_transformers", "qdrant_edge", "markitdown", "openai", "sklearn", "scipy")
+HEAVY = (
+    "torch",
+    "transformers",
+    "sentence_transformers",
+    "qdrant_edge",
+    "markitdown",
+    "openai",
+    "sklearn",
+    "scipy",
+    "fastapi",
+)
 PROBE = f"""
 import sys
 from sift_rag_cli.app import main
@@ -35,6 +45,7 @@ def probe(*arguments: str, env: dict[str, str] | None = None) -> subprocess.Comp
         ("--help",),
         ("--version",),
         ("search", "--help"),
+        ("serve", "--help"),
         ("list",),
         ("status",),
         ("collections",),
@@ -55,7 +66,7 @@ def test_help_loads_not_even_numpy_or_rich(elsewhere: Path) -> None:
 
 
 def test_completion_offers_the_commands_and_loads_no_heavy_library(elsewhere: Path) -> None:
-    asked = {"_SIFT_RAG_COMPLETE": "complete_bash", "COMP_WORDS": "sift-rag se", "COMP_CWORD": "1"}
+    asked = {"_SIFT_RAG_COMPLETE": "complete_bash", "COMP_WORDS": "sift-rag sea", "COMP_CWORD": "1"}
     result = probe(env=asked)
     assert result.stdout.split() == ["search"]
     assert result.stderr.splitlines()[-1] == "LOADED"

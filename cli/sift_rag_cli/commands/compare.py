@@ -12,8 +12,8 @@ from sift_rag.errors import ConfigurationError
 from sift_rag_cli import options
 from sift_rag_cli.comparisons import save_csv, summary_json, write_rows
 from sift_rag_cli.output import console, count_of, is_terminal, one_line, say, write_json
-from sift_rag_cli.tuning import model_for, settings_for
 from sift_rag_cli.stores import layout_of
+from sift_rag_cli.tuning import model_for, settings_for
 
 if TYPE_CHECKING:
     from sift_rag.evaluation import Outcome, Task

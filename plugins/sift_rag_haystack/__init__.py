@@ -1,0 +1,19 @@
+"""sift-rag in Haystack: a retriever over a collection, and a ranker for any retriever's documents.
+
+    from sift_rag_haystack import SiftRanker, SiftRetriever
+    documents = SiftRetriever("store", top_k=4).run("How do generators relate to coroutines?")["documents"]
+
+A saved pipeline is loaded with ``Pipeline.loads(text, allowed_modules=["sift_rag_haystack.*"])``.
+"""
+
+from sift_rag.errors import MissingExtra
+
+try:
+    from sift_rag_haystack.ranker import SiftRanker
+    from sift_rag_haystack.retriever import SiftRetriever
+except ModuleNotFoundError as error:
+    if error.name is None or error.name.partition(".")[0] != "haystack":
+        raise
+    raise MissingExtra("haystack-ai", "haystack") from error
+
+__all__ = ["SiftRanker", "SiftRetriever"]

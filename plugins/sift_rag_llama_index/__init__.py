@@ -1,0 +1,17 @@
+"""sift-rag in LlamaIndex: a retriever over a collection, and a node postprocessor for any retriever's nodes.
+
+from sift_rag_llama_index import SiftRerank, SiftRetriever
+nodes = SiftRetriever("store", similarity_top_k=4).retrieve("How do generators relate to coroutines?")
+"""
+
+from sift_rag.errors import MissingExtra
+
+try:
+    from sift_rag_llama_index.rerank import SiftRerank
+    from sift_rag_llama_index.retriever import SiftRetriever
+except ModuleNotFoundError as error:
+    if error.name is None or error.name.partition(".")[0] != "llama_index":
+        raise
+    raise MissingExtra("llama-index-core", "llama-index") from error
+
+__all__ = ["SiftRerank", "SiftRetriever"]

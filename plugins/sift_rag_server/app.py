@@ -1,0 +1,109 @@
+"""The application: routes, what stands before them, and what is loaded behind them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from threading import Thread
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+
+from sift_rag import SiftRagError, __version__
+from sift_rag_server.ask import ask_routes
+from sift_rag_server.bodies import ErrorReply, ModelsReply, State
+from sift_rag_server.faults import Fault
+from sift_rag_server.guard import Guard, exchange_of, fault_response
+from sift_rag_server.metrics import CONTENT_TYPE_LATEST
+from sift_rag_server.openapi import describe
+from sift_rag_server.rerank import rerank_routes
+from sift_rag_server.search import search_routes
+from sift_rag_server.service import Service
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def create_app(service: Service, *, on_failure: Callable[[], None] | None = None) -> FastAPI:
+    """The ASGI application. It answers ``/health`` at once, and the rest when the service is loaded.
+
+    Args:
+        service: loaded when the application starts and closed when it ends.
+        on_failure: called, on another thread, if it cannot be loaded.
+    """
+
+    def load() -> None:
+        try:
+            service.load()
+        except SiftRagError:  # kept in `failure`
+            if on_failure is not None:
+                on_failure()
+
+    @asynccontextmanager
+    async def running(_: FastAPI) -> AsyncIterator[None]:
+        loading = Thread(target=load, name="load", daemon=True)
+        loading.start()
+        try:
+            yield
+        finally:
+            service.close()
+
+    app = FastAPI(
+        title="sift-rag",
+        summary="Passages that jointly answer a question.",
+        version=__version__,
+        lifespan=running,
+        docs_url=None,  # these pages load scripts from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,
+        middleware=[Middleware(Guard, service=service)],
+    )
+    app.add_exception_handler(HTTPException, _not_routed)
+    for routes in (rerank_routes, search_routes, ask_routes):
+        app.include_router(routes(service))
+    _add_state_routes(app, service)
+    describe(app, service.settings)
+    return app
+
+
+def _add_state_routes(app: FastAPI, service: Service) -> None:
+    @app.get("/health", tags=["state"])
+    async def health() -> State:
+        """Whether the process answers."""
+        return State(status="ok")
+
+    @app.get("/ready", tags=["state"], responses={503: {"model": ErrorReply}}, response_model=State)
+    async def ready(request: Request) -> Response:
+        """Whether requests are answered: the embedder is loaded."""
+        try:
+            service.queue  # noqa: B018 - raises what is to be told
+        except Fault as fault:
+            return fault_response(fault, exchange_of(request.scope))
+        return JSONResponse({"status": "ready"})
+
+    @app.get("/v1/models", tags=["state"], responses={503: {"model": ErrorReply}}, response_model=ModelsReply)
+    async def models(request: Request) -> Response:
+        """Names under which the reranker can be asked for."""
+        try:
+            names = service.model_names
+        except Fault as fault:
+            return fault_response(fault, exchange_of(request.scope))
+        entries = [{"id": name, "object": "model", "created": 0, "owned_by": "sift-rag"} for name in names]
+        return JSONResponse({"object": "list", "data": entries})
+
+    @app.get("/metrics", tags=["state"], response_class=Response)
+    async def metrics() -> Response:
+        """For Prometheus."""
+        return Response(service.metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+
+async def _not_routed(request: Request, error: Exception) -> Response:
+    """A path or a method that there is not, in our own shape."""
+    status = HTTPStatus(error.status_code if isinstance(error, HTTPException) else 500)
+    response = fault_response(Fault(status, f"{status.phrase}: see /openapi.json."), exchange_of(request.scope))
+    response.headers.update((error.headers or {}) if isinstance(error, HTTPException) else {})
+    return response

@@ -1,0 +1,160 @@
+"""Texts of all requests through one embedder: what waits is embedded together, and nothing twice."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from threading import Condition, Thread
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from sift_rag_server.cache import Embedded, EmbeddingCache, cache_key
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from sift_rag.protocols import Embedder
+    from sift_rag_server.metrics import Metrics
+
+BATCH = 64
+"""Texts that the embedder is given at once: two of its own batches, so that it can sort them by length."""
+
+Role = Literal["query", "passage"]
+
+
+class EmbeddingQueue:
+    """Embeds on a thread of its own, in turns: each waiting request has an even share of a batch.
+
+    So a question is not held up by another request's thousand documents. There is no waiting for a batch to fill: while
+    one is embedded, the next one gathers.
+    """
+
+    def __init__(self, embedder: Embedder, cache: EmbeddingCache, metrics: Metrics) -> None:
+        self.embedder = embedder
+        self._cache = cache
+        self._metrics = metrics
+        self._tokenizer = _counting(embedder)
+        self._waiting: deque[_Job] = deque()
+        self._changed = Condition()
+        self._closed = False
+        self._thread = Thread(target=self._run, name=f"embed {embedder.name}", daemon=True)
+        self._thread.start()
+
+    def embed(self, texts: Sequence[str], role: Role) -> Future[list[Embedded]]:
+        """One for each text, in order. Cancel it to have what is not embedded yet left out.
+
+        Raises (from the future):
+            ModelUnsuitable: the embedder gave what is no vector.
+        """
+        job = _Job(role, list(texts), [cache_key(self.embedder.name, role, text) for text in texts])
+        job.found = self._cache.get(job.keys)
+        missing = job.found.count(None)
+        self._metrics.cached.inc(len(texts) - missing)
+        self._metrics.not_cached.inc(missing)
+        job.lacking = deque(i for i, entry in enumerate(job.found) if entry is None)
+        if not job.lacking:
+            job.settle()
+            return job.future
+        with self._changed:
+            if self._closed:
+                raise RuntimeError("The queue is closed.")
+            self._waiting.append(job)
+            self._changed.notify()
+        return job.future
+
+    def close(self) -> None:
+        """Cancel what waits and end the thread."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._closed)
+                if self._closed:
+                    for job in self._waiting:
+                        job.future.cancel()
+                    return
+                batch = self._next_batch()
+            if batch:
+                self._embed(batch)
+
+    def _next_batch(self) -> list[tuple[_Job, int]]:
+        """Up to ``BATCH`` texts of one role, an even share of each job that waits; those done with leave the queue."""
+        batch: list[tuple[_Job, int]] = []
+        live = [job for job in self._waiting if not job.future.cancelled()]
+        role: Role = "query" if any(job.role == "query" for job in live) else "passage"
+        turn = [job for job in live if job.role == role]
+        while turn and len(batch) < BATCH:
+            share = max(1, (BATCH - len(batch)) // len(turn))
+            for job in turn[: BATCH - len(batch)]:
+                batch += [(job, job.lacking.popleft()) for _ in range(min(share, len(job.lacking)))]
+            turn = [job for job in turn if job.lacking]
+        # who was served goes behind who was not, in case there were more jobs than places
+        served = {id(job) for job, _ in batch}
+        live.sort(key=lambda job: id(job) in served)
+        self._waiting = deque(job for job in live if job.lacking)
+        return batch
+
+    def _embed(self, batch: list[tuple[_Job, int]]) -> None:
+        """Embed each text once and hand out the rows; a failure is every one's that waited for this batch."""
+        made = {
+            job.texts[i]: entry
+            for (job, i), entry in zip(batch, self._cache.get([job.keys[i] for job, i in batch]), strict=True)
+            if entry is not None  # made for another request since this one came
+        }
+        texts = list(dict.fromkeys(job.texts[i] for job, i in batch if job.texts[i] not in made))
+        embed = self.embedder.embed_queries if batch[0][0].role == "query" else self.embedder.embed_passages
+        try:
+            rows = np.ascontiguousarray(embed(texts), dtype=np.float32)
+            lengths = [len(encoding.ids) for encoding in self._tokenizer.encode_batch(texts)]
+        except Exception as error:  # noqa: BLE001 - it is raised where the result is waited for
+            for job in {id(job): job for job, _ in batch}.values():
+                job.lacking.clear()
+                job.fail(error)
+            return
+        self._metrics.batch.observe(len(texts))
+        # copies: a row that is a view would keep its whole batch alive
+        made |= {text: Embedded(row.copy(), length) for text, row, length in zip(texts, rows, lengths, strict=True)}
+        for job, i in batch:
+            job.found[i] = made[job.texts[i]]
+            self._cache.put(job.keys[i], made[job.texts[i]])
+        self._metrics.cache_bytes.set(self._cache.size)
+        for job in {id(job): job for job, _ in batch}.values():
+            job.settle()
+
+
+@dataclass(eq=False)
+class _Job:
+    """The texts of one request."""
+
+    role: Role
+    texts: list[str]
+    keys: list[bytes]
+    found: list[Embedded | None] = field(default_factory=list)
+    lacking: deque[int] = field(default_factory=deque)
+    """Places of the texts that no batch has taken yet."""
+    future: Future[list[Embedded]] = field(default_factory=Future)
+
+    def settle(self) -> None:
+        """Give the result if it is complete and still wanted."""
+        rows = [entry for entry in self.found if entry is not None]
+        if len(rows) == len(self.texts) and self.future.set_running_or_notify_cancel():
+            self.future.set_result(rows)
+
+    def fail(self, error: Exception) -> None:
+        if self.future.set_running_or_notify_cancel():
+            self.future.set_exception(error)
+
+
+def _counting(embedder: Embedder) -> Tokenizer:
+    """A copy of the embedder's tokenizer that counts what the embedder reads."""
+    tokenizer = type(embedder.tokenizer).from_str(embedder.tokenizer.to_str())
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(embedder.max_tokens)
+    return tokenizer

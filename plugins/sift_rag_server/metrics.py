@@ -1,0 +1,38 @@
+"""What Prometheus is told. The one module that talks to ``prometheus_client``."""
+
+from __future__ import annotations
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+__all__ = ["CONTENT_TYPE_LATEST", "Metrics"]
+
+_SECONDS = (0.0025, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_TEXTS = (1, 2, 4, 8, 16, 32, 64)
+
+
+class Metrics:
+    """Of one server: two in one process do not add up. Labels are routes and statuses, never what a request says."""
+
+    def __init__(self) -> None:
+        self._registry = registry = CollectorRegistry()
+        self.requests = Counter("sift_rag_requests", "Requests answered.", ["route", "status"], registry=registry)
+        self.seconds = Histogram(
+            "sift_rag_request_seconds",
+            "From a request's head to the end of its reply.",
+            ["route"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.in_flight = Gauge("sift_rag_requests_in_flight", "Requests being worked on or waiting.", registry=registry)
+        self.documents = Counter("sift_rag_documents", "Documents reranked.", registry=registry)
+        self.cached = Counter("sift_rag_embeddings_cached", "Texts whose embedding was at hand.", registry=registry)
+        self.not_cached = Counter("sift_rag_embeddings_not_cached", "Texts that had to be embedded.", registry=registry)
+        self.cache_bytes = Gauge("sift_rag_embedding_cache_bytes", "Memory of the embeddings kept.", registry=registry)
+        self.batch = Histogram(
+            "sift_rag_embedding_batch_texts", "Texts embedded at once.", buckets=_TEXTS, registry=registry
+        )
+        self.ready = Gauge("sift_rag_ready", "Whether the embedder is loaded.", registry=registry)
+
+    def text(self) -> bytes:
+        """All of them, in Prometheus' text format."""
+        return generate_latest(self._registry)

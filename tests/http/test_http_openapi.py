@@ -1,0 +1,66 @@
+"""The OpenAPI document, and requests made from it: valid ones, and ones that it forbids."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import pytest
+import schemathesis
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from tests.http.serving import Served, serving
+from tests.http.test_http_collections import ScriptedModel
+
+EXAMPLES = 25
+"""For each operation."""
+
+ACROSS_FIELDS = re.compile(
+    r"There are \d+ embeddings for|The embeddings|An embedding of a text|has no text under|asks for a .* at most"
+)
+"""What no schema can say: how one field must be for another."""
+
+ASKED = [f"POST {path}" for path in ("/rerank", "/v1/rerank", "/v2/rerank", "/v1/search", "/v1/ask")]
+TOLD = [f"GET {path}" for path in ("/v1/models", "/health", "/ready", "/metrics")]
+
+
+@pytest.fixture(scope="module")
+def document(served: Served) -> Any:
+    return served.client.get("/openapi.json").json()
+
+
+def test_it_describes_every_route(document: Any) -> None:
+    described = {f"{method.upper()} {path}" for path, routes in document["paths"].items() for method in routes}
+    assert described == {*ASKED, *TOLD}
+
+
+def test_it_says_that_a_key_is_needed_only_where_one_is(document: Any) -> None:
+    assert "security" not in document
+    with serving(api_key="a-key") as keyed:
+        assert keyed.client.get("/openapi.json").json()["security"] == [{"key": []}]
+
+
+@pytest.mark.parametrize("label", [*ASKED, *TOLD])
+def test_what_it_allows_is_answered_and_what_it_forbids_is_refused_as_it_says(label: str, store: Path) -> None:
+    with serving(store=store, release_seconds=0, language_model=ScriptedModel("Mice ", "[1].")) as served:
+        schema = schemathesis.openapi.from_url(f"{served.url}/openapi.json")
+        operation = next(found.ok() for found in schema.get_all_operations() if found.ok().label == label)
+
+        @hypothesis.given(operation.as_strategy())
+        @hypothesis.settings(
+            max_examples=EXAMPLES,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            suppress_health_check=list(hypothesis.HealthCheck),
+        )
+        def check(case: schemathesis.Case) -> None:
+            reply = case.call(timeout=30)
+            case.validate_response(reply, excluded_checks=[positive_data_acceptance])
+            allowed = case.meta is not None and case.meta.generation.mode.is_positive
+            if allowed and reply.status_code not in {200, 404}:
+                assert ACROSS_FIELDS.search(reply.json()["message"]), reply.text
+
+        check()

@@ -1,0 +1,33 @@
+"""The frameworks, as they are tested: none of them tells anybody that it is used."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from sift_rag.protocols import PassageStore
+from tests.doubles import HashingEmbedder
+from tests.test_pool import filled
+
+# Before they are imported.
+os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "False"
+os.environ["LANGSMITH_TRACING"] = os.environ["LANGCHAIN_TRACING_V2"] = "false"
+
+TEXTS = {
+    "owls.md": "owls hunt mice at night with silent wings",
+    "owls2.md": "owls hunt mice at night with quiet wings",
+    "bees.md": "bees dance to show where flowers grow",
+    "rain.md": "rain falls in spring and flowers grow",
+    "mice.md": "mice eat grain and hide from owls",
+}
+
+
+@pytest.fixture
+def embedder() -> HashingEmbedder:
+    return HashingEmbedder()
+
+
+@pytest.fixture
+def store(embedder: HashingEmbedder) -> PassageStore:
+    return filled(TEXTS, embedder)
