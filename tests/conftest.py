@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 # waits for the first: on a busy machine with two cores it makes them ten times slower.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Frameworks tell their makers how they are used, unless this stands there before they are imported.
+os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "False"
+os.environ["LANGSMITH_TRACING"] = os.environ["LANGCHAIN_TRACING_V2"] = "false"
 for name in [name for name in os.environ if name.startswith("SIFT_RAG_") and not name.startswith("SIFT_RAG_TEST_")]:
     del os.environ[name]  # a person's own settings are not the tests'
 

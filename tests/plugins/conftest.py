@@ -1,18 +1,12 @@
-"""The frameworks, as they are tested: none of them tells anybody that it is used."""
+"""A small collection that every adapter is tested on."""
 
 from __future__ import annotations
-
-import os
 
 import pytest
 
 from sift_rag.protocols import PassageStore
 from tests.doubles import HashingEmbedder
 from tests.test_pool import filled
-
-# Before they are imported.
-os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "False"
-os.environ["LANGSMITH_TRACING"] = os.environ["LANGCHAIN_TRACING_V2"] = "false"
 
 TEXTS = {
     "owls.md": "owls hunt mice at night with silent wings",
