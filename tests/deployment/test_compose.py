@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -70,11 +71,20 @@ def test_a_read_only_key_that_nobody_set_is_no_key_at_all(services: dict[str, An
         assert services[name]["environment"]["QDRANT__SERVICE__READ_ONLY_API_KEY"] is None, name
 
 
-def test_the_example_names_every_variable_but_no_key() -> None:
+def test_the_example_names_every_variable_but_no_key(services: dict[str, Any]) -> None:
     lines = (ROOT / ".env.example").read_text().splitlines()
-    assert "QDRANT_API_KEY=" in lines
-    assert "# QDRANT__SERVICE__READ_ONLY_API_KEY=" in lines
+    passed_on = {name for service in services.values() for name, value in service["environment"].items() if not value}
+    assert passed_on == {"QDRANT__SERVICE__READ_ONLY_API_KEY", "SIFT_RAG_SERVER_API_KEY"}
+    assert [line for line in lines if "=" in line] == ["QDRANT_API_KEY=", *(f"# {name}=" for name in sorted(passed_on))]
     assert ".env" in (ROOT / ".gitignore").read_text().splitlines()
+
+
+def test_the_image_has_the_extras_and_the_health_check_the_path_that_there_are(services: dict[str, Any]) -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    (wanted,) = re.findall(r"'\.\[(.+)\]'", (ROOT / "Dockerfile").read_text())
+    assert set(wanted.split(",")) <= set(settings["project"]["optional-dependencies"])
+    assert ":8600/ready'" in services["serve"]["healthcheck"]["test"][-1]
+    assert '"/ready"' in (ROOT / "plugins/sift_rag_server/app.py").read_text()
 
 
 def test_ports_are_published_on_this_machine_alone_and_each_once(services: dict[str, Any]) -> None:
