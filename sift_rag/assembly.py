@@ -139,7 +139,7 @@ def open_or_create_store(
     store: str | Path | None, collection: str, embedder: Embedder, *, server: ServerOptions | None = None
 ) -> PassageStore:
     """The collection, made for this embedder (and, on a server, with these options) if it does not exist yet."""
-    place = open_place(store, server=server)
+    place = open_place(store, server=server, only_own=True)
     try:
         opened = place.open(collection)
     except CollectionNotFound:
@@ -148,11 +148,6 @@ def open_or_create_store(
         except StoreConflict:  # another process has made it just now
             opened = place.open(collection)
     try:
-        if not opened.info.embedder:
-            raise StoreConflict(
-                f"Collection {collection!r} was made by another tool: it can be searched, but not written. Ingest into "
-                "a --collection of another name."
-            )
         _check_embedder(opened.info, embedder.name, embedder.dimension)
     except StoreConflict:
         opened.close()
@@ -186,7 +181,11 @@ def examine_collection(store: str | Path | None, collection: str) -> list[str]:
 
 
 def open_place(
-    store: str | Path | None = None, *, server: ServerOptions | None = None, layout: Layout | None = None
+    store: str | Path | None = None,
+    *,
+    server: ServerOptions | None = None,
+    layout: Layout | None = None,
+    only_own: bool = False,
 ) -> Place:
     """Where the collections of a store are: a folder, or a server for a URL. Nothing is opened or asked yet.
 
@@ -196,6 +195,7 @@ def open_place(
         store: folder or URL; None for the user's data folder.
         server: for the collections that are made on a server.
         layout: how collections of other tools are read, on a server.
+        only_own: refuse to open those, with ``StoreConflict``: for who is going to write.
 
     Raises:
         ConfigurationError: the URL names no server, or there are options for one and the store is a folder.
@@ -213,7 +213,7 @@ def open_place(
 
         from sift_rag.stores.server.place import ServerPlace
 
-        return ServerPlace(connected, server, layout)
+        return ServerPlace(connected, server, layout, only_own=only_own)
     folder = default_store() if store is None else Path(store).expanduser()
     if server is not None:
         raise ConfigurationError(

@@ -25,6 +25,8 @@ class ServerPlace:
         connect: Callable[[], Connection],
         options: ServerOptions | None = None,
         layout: Layout | None = None,
+        *,
+        only_own: bool = False,
     ) -> None:
         """See the class.
 
@@ -32,10 +34,12 @@ class ServerPlace:
             connect: gives an open connection, each time a new one.
             options: for the collections that are made.
             layout: how collections of other tools are read.
+            only_own: refuse to open those.
         """
         self._connect = connect
         self._options = options or ServerOptions()
         self._layout = layout or Layout()
+        self._only_own = only_own
 
     def collections(self) -> list[CollectionInfo]:
         """See ``Place``."""
@@ -46,7 +50,7 @@ class ServerPlace:
         """See ``Place``. A collection that another tool made can only be read."""
         with self._kept() as connection:
             found = collections.find(connection, name)
-            if found.info is None:
+            if found.info is None and not self._only_own:
                 return ForeignStore(connection, found, self._layout)
             return ServerStore(connection, found, collections.readable(connection, found))
 
