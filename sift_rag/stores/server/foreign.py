@@ -33,8 +33,9 @@ from sift_rag.stores.server.layout import (
 from sift_rag.stores.server.reader import Reader
 from sift_rag.stores.server.search import Searching
 from sift_rag.stores.server.wire import PointId, Target, count, limits_of, wire_for
-from sift_rag.stores.validation import check_page, is_passage_id, unit_rows
+from sift_rag.stores.validation import check_page, is_passage_id
 from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Filter, Passage, Span
+from sift_rag.vectors import unit_rows
 
 _PAGE = 1000
 _NORM_TOLERANCE = 1e-2

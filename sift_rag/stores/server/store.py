@@ -24,8 +24,9 @@ from sift_rag.stores.server.reader import Reader, match
 from sift_rag.stores.server.records import ServerRecords
 from sift_rag.stores.server.search import Searching
 from sift_rag.stores.server.wire import NewPoint, PointId, Target, count, limits_of, wire_for
-from sift_rag.stores.validation import check_page, check_passages, is_passage_id, is_text, unit_rows
+from sift_rag.stores.validation import check_page, check_passages, is_passage_id, is_text
 from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Filter, Passage
+from sift_rag.vectors import unit_rows
 
 _MATCH_BATCH = 512
 
