@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Literal
 
 from sift_rag.types import Passage, Span, labels_of
 
@@ -25,6 +25,20 @@ LABELS = "labels"
 
 KEYWORD_FIELDS = (SOURCE, EMBEDDING_TEXT, LABELS)
 """Fields that filters ask for: indexed when the collection is created."""
+
+PASSAGE_FIELDS: Mapping[str, Literal["text", "texts", "number", "number or null"]] = {
+    "text": "text",
+    SOURCE: "text",
+    START: "number",
+    "end": "number",
+    "line": "number or null",
+    "page": "number or null",
+    "title": "text",
+    "headings": "texts",
+    "metadata": "text",
+    REVISION: "text",
+}
+"""What ``passage_of`` reads, and what kind of value each field holds."""
 
 
 def embedding_text_key(text: str) -> str:

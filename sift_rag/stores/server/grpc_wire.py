@@ -13,11 +13,16 @@ import numpy as np
 from qdrant_client import grpc, models
 from qdrant_client.conversions.conversion import RestToGrpc
 
+from sift_rag.stores.payloads import PASSAGE_FIELDS
 from sift_rag.stores.server.connection import Connection
 from sift_rag.stores.server.wire import MOST_POINTS, NewPoint, Page, PointId, Target, grouped, page_size
 from sift_rag.types import Embedding
 
 _FLOAT = np.dtype("<f4")
+_TEXTS, _NUMBERS, _NUMBERS_OR_NULL, _LISTS = (
+    tuple(name for name, held in PASSAGE_FIELDS.items() if held == kind)
+    for kind in ("text", "number", "number or null", "texts")
+)
 
 
 class GrpcWire:
@@ -51,14 +56,16 @@ class GrpcWire:
                 limit=limit,
                 offset=offset or None,
                 params=grpc.SearchParams(exact=exact),
-                with_payload=_payload(full),
+                with_payload=self._fields(full),
                 with_vectors=self._vectors(full),
             )
             for row in rows
         ]
         request = grpc.QueryBatchPoints(collection_name=name, query_points=queries)
         answer = self._ask(lambda points, timeout: points.QueryBatch(request, timeout=timeout))
-        return [self._page(batch.result, full=full, scored=True) for batch in answer.result]
+        return [
+            self._page(batch.result, full=full, scored=True, own=self._target.own and full) for batch in answer.result
+        ]
 
     def retrieve(self, ids: Sequence[PointId], *, payload: bool = True) -> Page:
         """See ``Wire``."""
@@ -66,11 +73,11 @@ class GrpcWire:
         request = grpc.GetPoints(
             collection_name=self._target.collection,
             ids=[_grpc_id(identifier) for identifier in ids],
-            with_payload=_payload(payload),
+            with_payload=self._fields(payload),
             with_vectors=self._vectors(vectors),
         )
         answer = self._ask(lambda points, timeout: points.Get(request, timeout=timeout))
-        return self._page(answer.result, full=vectors)
+        return self._page(answer.result, full=vectors, own=self._target.own and payload)
 
     def scroll(
         self,
@@ -129,10 +136,14 @@ class GrpcWire:
             return grpc.WithVectorsSelector(include=grpc.VectorsSelector(names=[self._target.vector]))
         return grpc.WithVectorsSelector(enable=wanted)
 
-    def _page(self, points: Sequence[Any], *, full: bool, scored: bool = False) -> Page:
+    def _fields(self, wanted: bool) -> grpc.WithPayloadSelector:
+        return _payload(list(PASSAGE_FIELDS) if wanted and self._target.own else wanted)
+
+    def _page(self, points: Sequence[Any], *, full: bool, scored: bool = False, own: bool = False) -> Page:
         points = list(points)
         ids = [_id(point.id) for point in points]
-        payloads = [_fields(point.payload) for point in points]
+        read = _passage_fields if own else _fields
+        payloads = [read(point.payload) for point in points]
         scores = [point.score for point in points] if scored else []
         if not full:
             return Page(ids, payloads, scores=scores)
@@ -168,6 +179,22 @@ def _id(identifier: grpc.PointId) -> PointId:
 
 def _fields(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {key: _python(value) for key, value in fields.items()}
+
+
+def _passage_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a passage, three times as fast as by asking each value for its kind.
+
+    A field that is missing comes back empty: a point that is no passage shows in its metadata, which then are no JSON.
+    """
+    found: dict[str, Any] = {name: fields[name].string_value for name in _TEXTS}
+    for name in _NUMBERS:
+        found[name] = fields[name].integer_value
+    for name in _NUMBERS_OR_NULL:
+        value = fields[name]
+        found[name] = value.integer_value if value.HasField("integer_value") else None
+    for name in _LISTS:
+        found[name] = [item.string_value for item in fields[name].list_value.values]
+    return found
 
 
 def _python(value: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from qdrant_client import models
 
+from sift_rag.stores.payloads import PASSAGE_FIELDS
 from sift_rag.stores.server.connection import Connection
 from sift_rag.stores.server.wire import MOST_POINTS, NewPoint, Page, PointId, Target, grouped, page_size
 from sift_rag.types import Embedding
@@ -44,7 +45,7 @@ class RestWire:
                 offset=offset or None,
                 filter=where,
                 params=models.SearchParams(exact=exact),
-                with_payload=full,
+                with_payload=full and self._fields(),
                 with_vector=self._vectors(full),
             )
             for row in rows.tolist()
@@ -58,7 +59,10 @@ class RestWire:
         client, target = self._connection.client, self._target
         found = self._connection.call(
             lambda: client.retrieve(
-                target.collection, list(ids), with_payload=payload, with_vectors=self._vectors(bool(target.dimension))
+                target.collection,
+                list(ids),
+                with_payload=payload and self._fields(),
+                with_vectors=self._vectors(bool(target.dimension)),
             ),
             target.what,
         )
@@ -98,6 +102,9 @@ class RestWire:
                 for point in group
             ]
             self._connection.call(partial(client.upsert, target.collection, structs, wait=True), target.what)
+
+    def _fields(self) -> bool | list[str]:
+        return list(PASSAGE_FIELDS) if self._target.own else True
 
     def _vectors(self, wanted: bool) -> bool | list[str]:
         return [self._target.vector] if wanted and self._target.vector else wanted

@@ -38,7 +38,7 @@ class ServerStore:
         self._connection = connection
         self._info = info
         limits = limits_of(found.state.config)
-        self._target = Target(found.physical, f"The collection '{info.name}'", info.dimension, limits=limits)
+        self._target = Target(found.physical, f"The collection '{info.name}'", info.dimension, limits=limits, own=True)
         self._wire = wire_for(connection, self._target)
         self._records = ServerRecords(connection, found.documents, info, limits)
         searching = Searching(self._wire, found.state.config, self._target.what)

@@ -68,6 +68,8 @@ class Target:
     vector: str = ""
     """Its name; empty for a collection's only, unnamed one."""
     limits: Limits = Limits()
+    own: bool = False
+    """Whether its points are passages that this library wrote: of their payload no more is read than those have."""
 
 
 class Wire(Protocol):
