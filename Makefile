@@ -37,6 +37,7 @@ bench: $(INSTALLED) ## Speed and quality against peers: see benchmarks/README.md
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,bench]'
 	$(BIN)/python -m benchmarks.selection --batch
 	$(BIN)/python -m benchmarks.speed
+	$(BIN)/python -m benchmarks.stores
 
 clean: ## Remove what make made
 	rm -rf $(VENV) .demo build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from sift_rag.retriever import Retriever
     from sift_rag.stores.migration import Migration, MigrationProgress
     from sift_rag.stores.server.connection import Connection
+    from sift_rag.stores.server.layout import Layout
     from sift_rag.stores.server.options import ServerOptions
 
 DEFAULT_COLLECTION = "documents"
@@ -47,6 +48,7 @@ def open_retriever(
     selector: Selector | None = None,
     candidate_limit: int = DEFAULT_CANDIDATE_LIMIT,
     keep_copies: bool = False,
+    layout: Layout | None = None,
 ) -> Retriever:
     """A retriever over a collection that exists.
 
@@ -57,32 +59,63 @@ def open_retriever(
         selector: how to choose; by default SIFT with the setting for context windows.
         candidate_limit: how many distinct candidates the choice is made from.
         keep_copies: let passages that say the same be candidates each for themselves; for comparison.
+        layout: how to read a server's collection that another tool made; what it leaves open is found out.
 
     Raises:
         CollectionNotFound: no such collection.
+        ConfigurationError: another tool made the collection, and no embedder is named, or it cannot be told which
+            vector or which field of the payload is meant.
         StoreConflict: the collection was made with another embedder.
         StoreInUse: another process holds it.
         ModelUnavailable: the embedder cannot be loaded.
     """
     from sift_rag.retriever import Retriever
 
-    opened = open_store(store, collection) if store is None or isinstance(store, (str, Path)) else store
-    try:
-        name = opened.info.embedder
-        if isinstance(embedder, str):
-            _check_embedder(opened.info, _identity(embedder), None)
-        part = open_embedder(embedder or name) if embedder is None or isinstance(embedder, str) else embedder
-        _check_embedder(opened.info, part.name, part.dimension)
-    except BaseException:
-        if opened is not store:
-            opened.close()
-        raise
+    opened, part = _open_both(store, collection, embedder, layout)
     return Retriever(part, opened, selector=selector, candidate_limit=candidate_limit, keep_copies=keep_copies)
 
 
-def open_store(store: str | Path | None = None, collection: str = DEFAULT_COLLECTION) -> PassageStore:
-    """A collection that exists, for reading and writing. See ``open_retriever`` for what it raises."""
-    return open_place(store).open(collection)
+def _open_both(
+    store: str | Path | PassageStore | None, collection: str, embedder: str | Embedder | None, layout: Layout | None
+) -> tuple[PassageStore, Embedder]:
+    from sift_rag.stores.server.layout import Layout, SeveralVectors
+
+    layout = layout or Layout()
+    if store is not None and not isinstance(store, (str, Path)):
+        return store, _embedder_for(store.info, embedder)
+    try:
+        opened = open_store(store, collection, layout=layout)
+    except SeveralVectors:
+        if embedder is None:
+            raise
+        embedder = open_embedder(embedder) if isinstance(embedder, str) else embedder
+        opened = open_store(store, collection, layout=replace(layout, dimension=embedder.dimension))
+    try:
+        return opened, _embedder_for(opened.info, embedder)
+    except BaseException:
+        opened.close()
+        raise
+
+
+def _embedder_for(info: CollectionInfo, embedder: str | Embedder | None) -> Embedder:
+    """The embedder given, or the collection's own, checked."""
+    if embedder is None and not info.embedder:
+        raise ConfigurationError(
+            f"Collection {info.name!r} was made by another tool and does not say with which embedder: name it with "
+            f"--embedder. Its vectors have {info.dimension} dimensions."
+        )
+    if isinstance(embedder, str):
+        _check_embedder(info, _identity(embedder), None)
+    part = open_embedder(embedder or info.embedder) if embedder is None or isinstance(embedder, str) else embedder
+    _check_embedder(info, part.name, part.dimension)
+    return part
+
+
+def open_store(
+    store: str | Path | None = None, collection: str = DEFAULT_COLLECTION, *, layout: Layout | None = None
+) -> PassageStore:
+    """A collection that exists, for reading and writing. See ``open_retriever`` for ``layout`` and what it raises."""
+    return open_place(store, layout=layout).open(collection)
 
 
 def open_or_create_store(
@@ -98,6 +131,11 @@ def open_or_create_store(
         except StoreConflict:  # another process has made it just now
             opened = place.open(collection)
     try:
+        if not opened.info.embedder:
+            raise StoreConflict(
+                f"Collection {collection!r} was made by another tool: it can be searched, but not written. Ingest into "
+                "a --collection of another name."
+            )
         _check_embedder(opened.info, embedder.name, embedder.dimension)
     except StoreConflict:
         opened.close()
@@ -130,7 +168,9 @@ def examine_collection(store: str | Path | None, collection: str) -> list[str]:
     return open_place(store).examine(collection)
 
 
-def open_place(store: str | Path | None = None, *, server: ServerOptions | None = None) -> Place:
+def open_place(
+    store: str | Path | None = None, *, server: ServerOptions | None = None, layout: Layout | None = None
+) -> Place:
     """Where the collections of a store are: a folder, or a server for a URL. Nothing is opened or asked yet.
 
     A server's API key comes from the environment, so that it is in no command line and in no configuration file.
@@ -138,6 +178,7 @@ def open_place(store: str | Path | None = None, *, server: ServerOptions | None 
     Args:
         store: folder or URL; None for the user's data folder.
         server: for the collections that are made on a server.
+        layout: how collections of other tools are read, on a server.
 
     Raises:
         ConfigurationError: the URL names no server, or there are options for one and the store is a folder.
@@ -155,7 +196,7 @@ def open_place(store: str | Path | None = None, *, server: ServerOptions | None 
 
         from sift_rag.stores.server.place import ServerPlace
 
-        return ServerPlace(connected, server)
+        return ServerPlace(connected, server, layout)
     folder = default_store() if store is None else Path(store).expanduser()
     if server is not None:
         raise ConfigurationError(
@@ -359,12 +400,16 @@ def _identity_of(store: str | Path | None) -> object:
 def _resume(
     store: str | Path | None, replacement: str, embedder: Embedder, server: ServerOptions | None
 ) -> PassageStore:
-    """The collection that a reindex fills: what a killed one left, if it was for this embedder, else an empty one."""
+    """The collection that a reindex fills: what a killed one left, if of this embedder and schema, or an empty one."""
     try:
-        return open_or_create_store(store, replacement, embedder, server=server)
+        opened = open_or_create_store(store, replacement, embedder, server=server)
+        if opened.info.schema_version == _info(replacement, embedder).schema_version:
+            return opened
+        opened.close()
     except (StoreConflict, StoreDamaged):
-        drop_collection(store, replacement)
-        return open_or_create_store(store, replacement, embedder, server=server)
+        pass
+    drop_collection(store, replacement)
+    return open_or_create_store(store, replacement, embedder, server=server)
 
 
 def default_store() -> Path:
@@ -394,6 +439,13 @@ def _identity(name: str) -> str:
 def _check_embedder(info: CollectionInfo, name: str, dimension: int | None) -> None:
     if info.embedder == name and dimension in {None, info.dimension}:
         return
+    if not info.embedder:
+        if dimension in {None, info.dimension}:
+            return
+        raise StoreConflict(
+            f"Collection {info.name!r} holds vectors of {info.dimension} dimensions, and the embedder {name} gives "
+            f"{dimension}. Name the one that it was made with: --embedder NAME."
+        )
     given = name if dimension is None else f"{name} ({dimension} dimensions)"
     raise StoreConflict(
         f"Collection {info.name!r} was made with the embedder {info.embedder} ({info.dimension} dimensions), and this "

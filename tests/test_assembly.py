@@ -17,14 +17,16 @@ from sift_rag.assembly import (
     list_collections,
     open_embedder,
     open_model,
+    open_place,
     open_records,
     open_retriever,
     open_store,
     optimize_collection,
 )
 from sift_rag.corpus.ingest import IngestReport
-from sift_rag.errors import CollectionNotFound, ConfigurationError, ModelUnavailable, StoreConflict
+from sift_rag.errors import CollectionNotFound, ConfigurationError, ModelUnavailable, StoreConflict, StoreUnreachable
 from sift_rag.protocols import Embedder
+from sift_rag.stores.server.options import ServerOptions
 from tests.doubles import HashingEmbedder
 
 ROOT = Path(__file__).parent.parent
@@ -152,8 +154,12 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(CollectionNotFound, match="letters"):
         open_retriever(tmp_path, "letters", HashingEmbedder())
     assert list_collections(tmp_path / "nowhere") == []
-    with pytest.raises(ConfigurationError, match="server"):
-        open_store("http://localhost:6333")
+    with pytest.raises(ConfigurationError, match="names no server"):
+        open_store("ftp://localhost:6333")
+    with pytest.raises(StoreUnreachable, match="no answer from Qdrant at http://localhost:9 "):
+        open_store("http://localhost:9")
+    with pytest.raises(ConfigurationError, match="a folder"):
+        open_place(tmp_path, server=ServerOptions(shard_number=2))
     with pytest.raises(ModelUnavailable, match="no/such-model"):
         open_embedder("no/such-model")
     with pytest.raises(ModelUnavailable, match="no model folder"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import traceback
@@ -84,6 +85,19 @@ def _message(error: BaseException) -> str:
     )
 
 
+class _Remarks(logging.Handler):
+    """What the library warns of, a line on stderr each."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(one_line(record.getMessage()))
+
+
+def _show_remarks() -> None:
+    logger = logging.getLogger("sift_rag")
+    if not any(isinstance(handler, _Remarks) for handler in logger.handlers):
+        logger.addHandler(_Remarks(logging.WARNING))
+
+
 def _close_stdout() -> None:
     """Let the interpreter's last flush go nowhere, quietly."""
     sink = os.open(os.devnull, os.O_WRONLY)
@@ -124,6 +138,7 @@ def read_configuration(
     working directory, then from sift-rag.toml in your configuration folder.
     """
     del debug, version  # read by _Group, handled by its callback
+    _show_remarks()
     configuration = load_configuration()
     context.obj = configuration
     context.default_map = dict(configuration.defaults(_COMMANDS))

@@ -3,8 +3,8 @@
 One file in the working directory, one in the user's configuration folder; key by key the nearer one wins. A flag and an
 environment variable win over both.
 
-A file in the working directory may have come with somebody else's project. It may choose the endpoint that is asked,
-but then no key of the user's is sent there: see :func:`endpoint_from_working_directory`.
+A file in the working directory may have come with somebody else's project. It may choose the endpoint or the server
+that is asked, but then no key of the user's is sent there: see :func:`chosen_by_working_directory`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,16 @@ _NUMBER = _Kind("a number", lambda value: isinstance(value, int | float) and not
 _SWITCH = _Kind("true or false", lambda value: isinstance(value, bool))
 
 # The names are those of the commands' parameters, and, in capitals after SIFT_RAG_, of the environment variables.
-_SHARED = {"store": _TEXT, "collection": _TEXT, "embedder": _TEXT, "model": _TEXT, "base_url": _TEXT}
+_SHARED = {
+    "store": _TEXT,
+    "collection": _TEXT,
+    "embedder": _TEXT,
+    "model": _TEXT,
+    "base_url": _TEXT,
+    "vector_name": _TEXT,
+    "text_key": _TEXT,
+    "source_key": _TEXT,
+}
 _SELECTION = {
     "k": _WHOLE,
     "selector": _one_of(get_args(SelectorName)),
@@ -138,13 +147,10 @@ def _checked(path: Path, values: Settings, kinds: Mapping[str, _Kind], *, where:
     return dict(values)
 
 
-def endpoint_from_working_directory(context: typer.Context) -> bool:
-    """Whether the working directory's file chose the endpoint, and no flag or variable named it."""
+def chosen_by_working_directory(context: typer.Context, name: str) -> bool:
+    """Whether the working directory's file gave a shared option its value, and no flag or variable did."""
     configuration = context.find_object(Configuration)
-    source = context.get_parameter_source("base_url")
+    source = context.get_parameter_source(name)
     return (
-        configuration is not None
-        and "base_url" in configuration.near
-        and source is not None
-        and source.name == "DEFAULT_MAP"
+        configuration is not None and name in configuration.near and source is not None and source.name == "DEFAULT_MAP"
     )

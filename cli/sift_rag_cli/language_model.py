@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from sift_rag_cli.configuration import endpoint_from_working_directory
+from sift_rag_cli.configuration import chosen_by_working_directory
 from sift_rag_cli.output import one_line, say
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def open_named_model(context: typer.Context, model: str | None, base_url: str | 
 
 def _key_for(context: typer.Context, base_url: str) -> str | None:
     key = next((os.environ[name] for name in KEY_VARIABLES if os.environ.get(name)), None)
-    if key is not None and endpoint_from_working_directory(context):
+    if key is not None and chosen_by_working_directory(context, "base_url"):
         say(
             f"The endpoint {one_line(base_url)} was chosen by sift-rag.toml in this directory, so your API key is not "
             "sent to it. To send it, name the endpoint with --base-url or SIFT_RAG_BASE_URL."

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from sift_rag_cli.configuration import KernelName, SelectorName
+from sift_rag_cli.stores import without_key_if_from_working_directory
 
 # Equal to what the library uses; written here so that parsing the command line loads no library part.
 DEFAULT_COLLECTION = "documents"
@@ -26,7 +27,9 @@ Store = Annotated[
         "--store",
         metavar="PATH|URL",
         envvar="SIFT_RAG_STORE",
-        help="Where the collections are. Default: the user's data folder.",
+        callback=without_key_if_from_working_directory,
+        help="Where the collections are: a folder, or a Qdrant server such as http://localhost:6333, whose key comes "
+        "from SIFT_RAG_QDRANT_API_KEY. Default: the user's data folder.",
     ),
 ]
 Collection = Annotated[
@@ -40,6 +43,33 @@ Embedder = Annotated[
         metavar="NAME",
         envvar="SIFT_RAG_EMBEDDER",
         help=f"Embedding model. Default: the collection's own; {DEFAULT_EMBEDDER} for a new one.",
+    ),
+]
+VectorName = Annotated[
+    str | None,
+    typer.Option(
+        "--vector-name",
+        metavar="NAME",
+        envvar="SIFT_RAG_VECTOR_NAME",
+        help="For a server's collection that another tool made: the vector to search by. Default: the only one.",
+    ),
+]
+TextKey = Annotated[
+    str | None,
+    typer.Option(
+        "--text-key",
+        metavar="KEY",
+        envvar="SIFT_RAG_TEXT_KEY",
+        help="Likewise: the payload field that is the text, with dots into objects. Default: found out.",
+    ),
+]
+SourceKey = Annotated[
+    str | None,
+    typer.Option(
+        "--source-key",
+        metavar="KEY",
+        envvar="SIFT_RAG_SOURCE_KEY",
+        help="Likewise: the payload field that names the document. Default: found out.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else.")]

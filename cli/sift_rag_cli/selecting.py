@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 from sift_rag.errors import NoEvidence
 from sift_rag_cli import options
 from sift_rag_cli.inputs import read_filter, read_given
+from sift_rag_cli.stores import layout_of
 
 if TYPE_CHECKING:
     from sift_rag.retriever import Retriever
@@ -38,6 +39,9 @@ class Selecting:
     token_budget: options.TokenBudget = None
     max_variance: options.MaxVariance = None
     exhaustive: options.Exhaustive = False
+    vector_name: options.VectorName = None
+    text_key: options.TextKey = None
+    source_key: options.SourceKey = None
 
     def settings(self) -> SelectorSettings:
         """The method and its surrogate."""
@@ -72,6 +76,7 @@ class Selecting:
             selector=settings,
             candidate_limit=self.candidates,
             keep_copies=keep_copies,
+            layout=layout_of(self.vector_name, self.text_key, self.source_key),
         )
         try:
             yield opened

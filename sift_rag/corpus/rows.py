@@ -74,7 +74,7 @@ def _part(record: Mapping[str, JsonValue], text_field: str | None, start: int, l
 def _first_text(record: Mapping[str, JsonValue], by_name: Mapping[str, str], wanted: tuple[str, ...]) -> str | None:
     """The first of the ``wanted`` fields that holds a text."""
     for name in wanted:
-        value = record.get(by_name.get(name, ""))
+        value = record[by_name[name]] if name in by_name else None
         if isinstance(value, str) and value.strip():
             return by_name[name]
     return None

@@ -23,7 +23,7 @@ def user_folder(here: Path) -> Path:
     [
         (
             "colection = 'news'",
-            "unknown key 'colection'; known are base_url, collection, embedder, model, store, [ingest]",
+            "unknown key 'colection'; known are base_url, collection, embedder, model, source_key, store, text_key, ",
         ),
         ("[serch]\nk = 3", "unknown key 'serch'"),
         ("[search]\nmodel = 'x'", r"unknown key 'model' in [search]"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from uuid import UUID, uuid5
 
@@ -16,9 +17,10 @@ from sift_rag.stores.edge import create_collection
 from sift_rag.stores.manifest import SCHEMA_VERSION
 from sift_rag.stores.memory import MemoryStore
 from sift_rag.types import CollectionInfo, Document, Embedding, Filter, JsonValue, Passage, Span
+from tests.servers import SERVERS, made_on_server, stub_ends  # noqa: F401 - a fixture
 
 DIMENSION = 8
-INFO = CollectionInfo("news", "an embedder", DIMENSION, SCHEMA_VERSION)
+INFO = CollectionInfo("sift-rag-filters-test", "an embedder", DIMENSION, SCHEMA_VERSION)
 NAMESPACE = UUID("0d9d2a0e-5f0a-4c55-8a67-6f5f2f2c4a55")
 SOURCES = ("docs/a.md", "docs/sub/b.md", "docs[1]/a.md", "notes/a.md", "Docs/é.md", "docs.md")
 METADATA: tuple[dict[str, JsonValue], ...] = (
@@ -38,6 +40,7 @@ ASKED = (*((key, value) for key in ("tag", "year", "draft", "price", "é") for v
 STORES: dict[str, Callable[[Path], PassageStore]] = {
     "memory": lambda _: MemoryStore(INFO),
     "edge": lambda root: create_collection(root, INFO),
+    **{kind: lambda _, kind=kind: made_on_server(kind, INFO) for kind in SERVERS},  # type: ignore[misc]
 }
 
 
@@ -150,9 +153,9 @@ def test_values_of_one_key_are_alternatives_and_keys_are_demands(
     assert len(store.search(TARGETS, 1000, where=where)[0]) == count
 
 
-def test_what_is_replaced_is_found_by_its_new_labels_only(tmp_path: Path) -> None:
-    for make in STORES.values():
-        made = make(tmp_path)
+@pytest.mark.parametrize("kind", STORES)
+def test_what_is_replaced_is_found_by_its_new_labels_only(kind: str, tmp_path: Path) -> None:
+    with closing(STORES[kind](tmp_path)) as made:
         made.put_documents([Document("a.md", "/a.md", "ingested")])
         before = Passage(str(uuid5(NAMESPACE, "p")), "text", "a.md", Span(0, 4), metadata={"tag": "old"})
         after = Passage(before.id, "text", "a.md", Span(0, 4), metadata={"tag": "new"})
@@ -161,7 +164,6 @@ def test_what_is_replaced_is_found_by_its_new_labels_only(tmp_path: Path) -> Non
         old, new = (Filter(labels=(("tag", value),)) for value in ("old", "new"))
         assert made.search(TARGETS[:1], 5, where=old) == [[]]
         assert [c.passage for c in made.search(TARGETS[:1], 5, where=new)[0]] == [after]
-        made.close()
 
 
 def test_thousands_of_matching_documents_are_not_too_many(store: PassageStore) -> None:

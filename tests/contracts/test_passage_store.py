@@ -6,12 +6,9 @@ The oracles are NumPy's own ordering of the cosines and Qdrant's in-memory clien
 from __future__ import annotations
 
 import math
-import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from uuid import UUID, uuid5
 
@@ -20,68 +17,32 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sift_rag.assembly import open_place
-from sift_rag.errors import CollectionNotFound, StoreError
+from sift_rag.errors import StoreError
 from sift_rag.protocols import PassageStore, Scannable
 from sift_rag.stores.edge import create_collection, open_collection
 from sift_rag.stores.manifest import SCHEMA_VERSION
 from sift_rag.stores.memory import MemoryStore
 from sift_rag.types import CollectionInfo, Document, Embedding, Passage, Span
-from tests.qdrant_stub.server import QdrantStub
+from tests.servers import REAL, SERVERS, made_on_server, opened_on_server, stub_ends  # noqa: F401 - a fixture
 
 DIMENSION = 16
 INFO = CollectionInfo("sift-rag-contract-test", "an embedder", DIMENSION, SCHEMA_VERSION)
 NAMESPACE = UUID("6b1de4f4-1b80-4a3e-9a71-5b1f0e9ab0cf")
 
-REAL_SERVER = os.environ.get("SIFT_RAG_TEST_QDRANT_URL")
-
-
-@cache
-def stub() -> QdrantStub:
-    """One for all tests of this file, started by the first that needs it."""
-    return QdrantStub()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _stub_ends() -> Iterator[None]:
-    yield
-    if stub.cache_info().currsize:
-        stub().close()
-        stub.cache_clear()
-
-
-def server_url(protocol: str) -> str:
-    if protocol == "real":
-        if REAL_SERVER is None:
-            pytest.skip("no Qdrant server to test on: SIFT_RAG_TEST_QDRANT_URL is not set")
-        return REAL_SERVER
-    return f"{stub().url}?grpc_port={stub().grpc_port if protocol == 'grpc' else 9}"  # nothing listens at port 9
-
-
-def made_on_server(protocol: str) -> PassageStore:
-    url = server_url(protocol)
-    with suppress(CollectionNotFound):  # of an earlier test, or run
-        open_place(url).drop(INFO.name)
-    return open_place(url).create(INFO)
-
-
-def opened_on_server(protocol: str) -> PassageStore:
-    return open_place(server_url(protocol)).open(INFO.name)
-
-
 STORES: dict[str, Callable[[Path], PassageStore]] = {
     "memory": lambda _: MemoryStore(INFO),
     "edge": lambda root: create_collection(root, INFO),
-    "server, stub, grpc": lambda _: made_on_server("grpc"),
-    "server, stub, rest": lambda _: made_on_server("rest"),
-    "server": lambda _: made_on_server("real"),
+    **{kind: lambda _, kind=kind: made_on_server(kind, INFO) for kind in SERVERS},  # type: ignore[misc]
 }
 REOPENABLE: dict[str, Callable[[Path], PassageStore]] = {
     "edge": lambda root: open_collection(root, INFO.name),
-    "server, stub, grpc": lambda _: opened_on_server("grpc"),
-    "server, stub, rest": lambda _: opened_on_server("rest"),
-    "server": lambda _: opened_on_server("real"),
+    **{kind: lambda _, kind=kind: opened_on_server(kind, INFO.name) for kind in SERVERS},  # type: ignore[misc]
 }
+
+
+def test_all_of_this_ran_on_a_real_server_too() -> None:
+    if REAL not in SERVERS:
+        pytest.skip("no Qdrant server to test on: SIFT_RAG_TEST_QDRANT_URL is not set")
 
 
 @pytest.fixture(scope="module", params=STORES)

@@ -58,9 +58,9 @@ pieces = st.lists(
             [
                 b"---\n", b"title: x\n", b"tags: [a, *b]\n", b"# Title\n", b"\n\n", b"\r\n", b"\r", b"<html>",
                 b"<table>", b"<meta charset='utf-16'>", b"<?xml version='1.0' encoding='x'?>", b"{", b"}", b"[", b"]",
-                b'"', b",", b"\\", b"\\ud800", b"%PDF-1.7\n", b"PK\x03\x04", b"\xef\xbb\xbf", b"\xff\xfe", b"\xff\xfe\0\0",
-                b"\0", b"\x1b[31m", b"```\n", b"===\n", b"\\title{", b"\\section{a}\n", b"def f():\n", b"/*", b"'''",
-                b"1 0 obj<<>>endobj\n",
+                b'"', b",", b"\\", b"\\ud800", b"%PDF-1.7\n", b"PK\x03\x04", b"\xef\xbb\xbf", b"\xff\xfe",
+                b"\xff\xfe\0\0", b"\0", b"\x1b[31m", b"```\n", b"===\n", b"\\title{", b"\\section{a}\n", b"def f():\n",
+                b"/*", b"'''", b"1 0 obj<<>>endobj\n",
                 b'{"text": "x", "a": NaN}\n', b'{"cells": [{"cell_type": "markdown", "source": ["x"]}]}',
             ]
         ),
@@ -114,6 +114,7 @@ records = st.dictionaries(names, json_values, max_size=4)
 
 @FUZZ
 @given(rows=st.lists(records | json_values, max_size=4), field=st.none() | names, ascii_only=st.booleans())
+@example(rows=[{"": "a column without a name"}], field=None, ascii_only=True)
 @example(rows=[{"text": 10**30, "a": 10**30, "b": float("nan"), "c": "\udfff"}], field="text", ascii_only=True)
 def test_any_json_lines_become_passages_or_a_reason(
     tmp_path: Path, rows: list[object], field: str | None, ascii_only: bool

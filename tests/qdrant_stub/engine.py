@@ -77,7 +77,13 @@ class Engine:
             write_consistency_factor=created.write_consistency_factor or 1,
             on_disk_payload=True if created.on_disk_payload is None else created.on_disk_payload,
         )
-        config = info.config.model_copy(update={"params": params, "quantization_config": created.quantization_config})
+        config = info.config.model_copy(
+            update={
+                "params": params,
+                "quantization_config": created.quantization_config,
+                "strict_mode_config": created.strict_mode_config,
+            }
+        )
         return info.model_copy(update={"config": config, "payload_schema": dict(kept.indexes)})
 
     def create_collection(self, name: str, body: models.CreateCollection) -> bool:
@@ -101,6 +107,8 @@ class Engine:
         created = self._collections[real].created
         changed = body.params.model_dump(exclude_none=True) if body.params else {}
         known = {key: value for key, value in changed.items() if key in models.CreateCollection.model_fields}
+        if body.strict_mode_config is not None:
+            known["strict_mode_config"] = body.strict_mode_config
         self._collections[real].created = created.model_copy(update=known)
         return True
 
@@ -166,6 +174,7 @@ class Engine:
     def upsert(self, name: str, body: models.PointInsertOperations, *, wait: bool) -> models.UpdateResult:
         real = self._real(name)
         points = body.batch if isinstance(body, models.PointsBatch) else body.points
+        self._check_strict_mode(real, upsert=len(points.ids if isinstance(points, models.Batch) else points))
         self._client.upsert(real, points, update_filter=body.update_filter, update_mode=body.update_mode)
         return self._done(real, wait=wait)
 
@@ -205,8 +214,10 @@ class Engine:
         )
 
     def scroll(self, name: str, body: models.ScrollRequest) -> models.ScrollResult:
+        real = self._real(name)
+        self._check_strict_mode(real, limit=body.limit)
         records, following = self._client.scroll(
-            self._real(name),
+            real,
             scroll_filter=body.filter,
             limit=10 if body.limit is None else body.limit,
             order_by=body.order_by,
@@ -217,11 +228,14 @@ class Engine:
         return models.ScrollResult(points=records, next_page_offset=following)
 
     def count(self, name: str, body: models.CountRequest) -> models.CountResult:
-        return self._client.count(self._real(name), count_filter=body.filter)
+        real = self._real(name)
+        self._check_strict_mode(real, exact=body.exact is not False)
+        return self._client.count(real, count_filter=body.filter)
 
     def query(self, name: str, body: models.QueryRequest) -> models.QueryResponse:
         real = self._real(name)
         self._check_dimension(real, body)
+        self._check_strict_mode(real, limit=body.limit, exact=bool(body.params and body.params.exact))
         return self._client.query_points(
             real,
             query=body.query,
@@ -251,6 +265,19 @@ class Engine:
         vector = body.query.nearest if isinstance(body.query, models.NearestQuery) else body.query
         if expected and isinstance(vector, list) and isinstance(vector[0], float) and len(vector) != expected.size:
             raise Refused(400, f"Wrong input: Vector dimension error: expected dim: {expected.size}, got {len(vector)}")
+
+    def _check_strict_mode(self, real: str, *, limit: int | None = None, upsert: int = 0, exact: bool = False) -> None:
+        strict = self._collections[real].created.strict_mode_config
+        if strict is None or not strict.enabled:
+            return
+        if exact and strict.search_allow_exact is False:
+            raise Refused(400, "Bad request: Exact search disabled!. Help: Set exact=false.")
+        for name, given, most in (
+            ("limit", limit or 0, strict.max_query_limit),
+            ("upsert limit", upsert, strict.upsert_max_batchsize),
+        ):
+            if most is not None and given > most:
+                raise Refused(400, f'Bad request: Limit exceeded {given} > {most} for "{name}". Help: Reduce it.')
 
     def _real(self, name: str) -> str:
         real = self._aliases().get(name, name)

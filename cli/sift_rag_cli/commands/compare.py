@@ -12,6 +12,7 @@ from sift_rag.errors import ConfigurationError
 from sift_rag_cli import options
 from sift_rag_cli.comparisons import save_csv, summary_json, write_rows
 from sift_rag_cli.output import console, count_of, is_terminal, one_line, say, write_json
+from sift_rag_cli.stores import layout_of
 
 if TYPE_CHECKING:
     from sift_rag.evaluation import Comparison, Outcome, Task
@@ -62,6 +63,9 @@ def compare(
     store: options.Store = None,
     collection: options.Collection = options.DEFAULT_COLLECTION,
     embedder: options.Embedder = None,
+    vector_name: options.VectorName = None,
+    text_key: options.TextKey = None,
+    source_key: options.SourceKey = None,
     json: options.Json = False,
 ) -> None:
     """Find out whether context or fine-tuning works better.
@@ -88,7 +92,7 @@ def compare(
     tasks = _spread(read_texts(texts) if texts is not None else read_questions(questions or Path()), limit)
     if report is not None:
         require_matplotlib()
-    retriever = open_retriever(store, collection, embedder)
+    retriever = open_retriever(store, collection, embedder, layout=layout_of(vector_name, text_key, source_key))
     with closing(retriever.store):
         journal = comparison_journal(tasks, comparison, model=model, store=retriever.store)
         outcomes = journal.read() if resume else []

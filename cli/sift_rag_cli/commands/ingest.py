@@ -10,12 +10,32 @@ from sift_rag_cli import options
 from sift_rag_cli.inputs import read_paths, read_share
 from sift_rag_cli.output import count_of, one_line, say, write_json
 from sift_rag_cli.progress import Stand, progress_bar
+from sift_rag_cli.stores import server_options_of
 
 if TYPE_CHECKING:
     from sift_rag.corpus.ingest import IngestReport
     from sift_rag.corpus.ingest import Progress as IngestProgress
 
 PROBLEMS_SHOWN = 20
+
+ShardNumber = Annotated[
+    int | None,
+    typer.Option(
+        "--shard-number", metavar="N", min=1, help="For a new collection on a server: shards that a cluster spreads."
+    ),
+]
+ReplicationFactor = Annotated[
+    int | None, typer.Option("--replication-factor", metavar="N", min=1, help="Likewise: copies of each shard.")
+]
+WriteConsistencyFactor = Annotated[
+    int | None,
+    typer.Option(
+        "--write-consistency-factor",
+        metavar="N",
+        min=1,
+        help="Likewise: copies that must have a write before it counts.",
+    ),
+]
 
 
 def ingest(
@@ -57,6 +77,23 @@ def ingest(
             help="Take the I-th of N shares of the files: for several ingests into one server.",
         ),
     ] = None,
+    shard_number: ShardNumber = None,
+    replication_factor: ReplicationFactor = None,
+    write_consistency_factor: WriteConsistencyFactor = None,
+    on_disk: Annotated[
+        bool, typer.Option("--on-disk", help="Likewise: vectors stay on disk. Less memory, slower.")
+    ] = False,
+    float16: Annotated[
+        bool, typer.Option("--float16", help="Likewise: vectors of half the size, rounded to 11 bits a number.")
+    ] = False,
+    quantize: Annotated[
+        bool,
+        typer.Option(
+            "--quantize",
+            help="Likewise: int8 copies of the vectors in memory, for other tools' approximate searches. Passages are "
+            "always chosen by the true vectors.",
+        ),
+    ] = False,
     store: options.Store = None,
     collection: options.Collection = options.DEFAULT_COLLECTION,
     embedder: options.Embedder = None,
@@ -69,6 +106,9 @@ def ingest(
     from sift_rag.assembly import ingest_paths
 
     share = None if shard is None else read_share(shard)
+    server = server_options_of(
+        shard_number, replication_factor, write_consistency_factor, on_disk=on_disk, float16=float16, quantize=quantize
+    )
     try:
         with _progress() as progress:
             report = ingest_paths(
@@ -84,6 +124,7 @@ def ingest(
                 max_bytes=max_megabytes * 2**20,
                 text_field=text_field,
                 share=share,
+                server=server,
                 progress=progress,
             )
     except KeyboardInterrupt:

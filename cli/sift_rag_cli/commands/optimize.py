@@ -8,8 +8,13 @@ def optimize(
     store: options.Store = None,
     collection: options.Collection = options.DEFAULT_COLLECTION,
 ) -> None:
-    """Rearrange a collection's files for faster search. Worth it after large changes; takes a while."""
+    """Rearrange a collection's files for faster search. Worth it after large changes; takes a while.
+
+    A server does that by itself.
+    """
     from sift_rag.assembly import optimize_collection
 
     changed = optimize_collection(store, collection)
-    say(f"Collection '{one_line(collection)}' " + ("is optimized." if changed else "needed no optimizing."))
+    on_server = store is not None and "://" in store
+    unchanged = "is on a server, which optimizes by itself." if on_server else "needed no optimizing."
+    say(f"Collection '{one_line(collection)}' " + ("is optimized." if changed else unchanged))

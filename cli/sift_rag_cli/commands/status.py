@@ -42,7 +42,7 @@ def status(
         return
     write(f"collection  {one_line(info.name)}")
     write(f"store       {one_line(location)}")
-    write(f"embedder    {one_line(info.embedder)}, {info.dimension} dimensions")
+    write(f"embedder    {one_line(info.embedder) or 'not known: another tool made it'}, {info.dimension} dimensions")
     write(f"files       {count_of(len(ingested), 'file')} ({human_size(size)}), {count_of(passages, 'passage')}")
     if last:
         write(f"last in     {local_time(last)}")

@@ -6,9 +6,11 @@
     connection.py   one client: its protocol, its retries, its errors (``faults.py``)
     collections.py  what a collection is called there and says of itself
     wire.py         points to and from arrays; over gRPC (``grpc_wire.py``) or REST (``rest_wire.py``)
+    reader.py       points as candidates, searched as ``search.py`` does
     store.py        a collection of ours
     records.py      its documents' records
     examination.py  what is wrong with it
+    foreign.py      a collection of another tool, read as ``layout.py`` finds out
 
 Only this folder imports qdrant-client. Nothing is imported here.
 """

@@ -14,7 +14,9 @@ processes that make ``news`` at the same time end with the same one: the first g
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from qdrant_client import models
@@ -25,6 +27,7 @@ from sift_rag.stores.manifest import SCHEMA_VERSION
 from sift_rag.stores.payloads import KEYWORD_FIELDS
 from sift_rag.stores.server.connection import Connection
 from sift_rag.stores.server.options import ServerOptions
+from sift_rag.stores.server.wire import Target, count
 from sift_rag.stores.validation import check_info
 from sift_rag.types import CollectionInfo
 
@@ -67,32 +70,36 @@ def find(connection: Connection, name: str) -> Found:
     except CollectionNotFound as error:
         names = ", ".join(repr(info.name) for info in list_own(connection)) or "none"
         raise CollectionNotFound(
-            f"There is no collection '{name}' at {connection.where} (there: {names}). Make it with sift-rag ingest, or "
+            f"There is no collection '{name}' on {connection.where} (there: {names}). Make it with sift-rag ingest, or "
             "name another."
         ) from error
     return Found(name, physical, state, _info(name, state))
 
 
-def find_own(connection: Connection, name: str) -> tuple[Found, CollectionInfo]:
-    """The collection of that name, made by this library in the schema that it knows.
+def readable(connection: Connection, found: Found) -> CollectionInfo:
+    """What a collection says of itself, if this version made it.
 
     Raises:
-        CollectionNotFound: there is none.
         StoreConflict: another tool made it, or another version.
     """
-    found = find(connection, name)
     if found.info is None:
         raise StoreConflict(
-            f"The collection '{name}' at {connection.where} was made by another tool: it can be searched, but not "
-            "written, and has no records of documents. Ingest into a collection of another name."
+            f"The collection '{found.name}' on {connection.where} was made by another tool: it can be searched, but "
+            "not written, replaced or examined. Ingest into a collection of another name."
         )
     if found.info.schema_version != SCHEMA_VERSION:
         raise StoreConflict(
-            f"The collection '{name}' at {connection.where} has the schema version {found.info.schema_version}, but "
-            f"this sift-rag writes and reads version {SCHEMA_VERSION}. Use the sift-rag that wrote it, or ingest again "
-            "into another collection."
+            f"The collection '{found.name}' on {connection.where} has the schema version {found.info.schema_version}, "
+            f"but this sift-rag writes and reads version {SCHEMA_VERSION}. Use the sift-rag that wrote it, or ingest "
+            "again into another collection."
         )
-    return found, found.info
+    return found.info
+
+
+def find_own(connection: Connection, name: str) -> tuple[Found, CollectionInfo]:
+    """The collection of that name, made by this version; raises as ``find`` and ``readable`` do."""
+    found = find(connection, name)
+    return found, readable(connection, found)
 
 
 def list_own(connection: Connection) -> list[CollectionInfo]:
@@ -138,12 +145,7 @@ def create(connection: Connection, info: CollectionInfo, options: ServerOptions)
         _settle_leftover(connection, info, physical, options)
     _made(connection, physical + _DOCUMENTS, _documents(physical, options))
     for field in KEYWORD_FIELDS:
-        connection.call(
-            lambda field=field: connection.client.create_payload_index(
-                physical, field, field_schema=models.PayloadSchemaType.KEYWORD, wait=True
-            ),
-            _called(info.name),
-        )
+        _index(connection, physical, field, info.name)
     if generation is None:
         _switch(connection, info.name, physical)
 
@@ -182,7 +184,7 @@ def drop(connection: Connection, name: str) -> None:
     found = find(connection, name)
     if found.info is None:
         raise StoreConflict(
-            f"The collection '{name}' at {connection.where} was made by another tool: remove it with that."
+            f"The collection '{name}' on {connection.where} was made by another tool: remove it with that."
         )
     if found.physical == name:  # a generation that was being built
         _remove(connection, name)
@@ -199,11 +201,6 @@ def generations(connection: Connection, name: str) -> list[str]:
     found = [_GENERATION.fullmatch(entry.name) for entry in listed.collections]
     numbers = sorted(int(match["number"]) for match in found if match and match["name"] == name)
     return [f"{name}@{number}" for number in numbers]
-
-
-def count(connection: Connection, physical: str, what: str, where: models.Filter | None = None) -> int:
-    """Points, counted exactly."""
-    return connection.call(lambda: connection.client.count(physical, count_filter=where, exact=True), what).count
 
 
 def _called(name: str) -> str:
@@ -243,7 +240,7 @@ def _passages(info: CollectionInfo, options: ServerOptions) -> dict[str, Any]:
     match = _GENERATION.fullmatch(info.name)
     return {
         "vectors_config": vectors,
-        "shard_number": options.shards,
+        "shard_number": options.shard_number,
         "quantization_config": quantization if options.quantize else None,
         "metadata": {
             "format": _FORMAT,
@@ -264,7 +261,10 @@ def _documents(physical: str, options: ServerOptions) -> dict[str, Any]:
 
 
 def _replication(options: ServerOptions) -> dict[str, Any]:
-    return {"replication_factor": options.replicas, "write_consistency_factor": options.write_consistency}
+    return {
+        "replication_factor": options.replication_factor,
+        "write_consistency_factor": options.write_consistency_factor,
+    }
 
 
 def _made(connection: Connection, physical: str, config: dict[str, Any]) -> bool:
@@ -279,10 +279,17 @@ def _made(connection: Connection, physical: str, config: dict[str, Any]) -> bool
     return True
 
 
+def _index(connection: Connection, physical: str, field: str, name: str) -> None:
+    kind = models.PayloadSchemaType.KEYWORD
+    connection.call(
+        lambda: connection.client.create_payload_index(physical, field, field_schema=kind, wait=True), _called(name)
+    )
+
+
 def _check_free(connection: Connection, name: str) -> None:
     if name in aliases(connection) or connection.call(lambda: connection.client.collection_exists(name), _called(name)):
         raise StoreConflict(
-            f"There is already a collection '{name}' at {connection.where}. Open it, drop it first, or name another."
+            f"There is already a collection '{name}' on {connection.where}. Open it, drop it first, or name another."
         )
 
 
@@ -293,12 +300,12 @@ def _settle_leftover(connection: Connection, info: CollectionInfo, physical: str
     process that died dropping it.
     """
     if _GENERATION.fullmatch(info.name):
-        raise StoreConflict(f"{_called(info.name)} at {connection.where} is being built already. Open it.")
+        raise StoreConflict(f"{_called(info.name)} on {connection.where} is being built already. Open it.")
     held = _info(info.name, _state(connection, physical, info.name))
-    empty = count(connection, physical, _called(info.name)) == 0
+    empty = count(connection, Target(physical, _called(info.name))) == 0
     if info.name in aliases(connection):
         raise StoreConflict(
-            f"Another process has just made {_called(info.name).lower()} at {connection.where}. Open it."
+            f"Another process has just made {_called(info.name).lower()} on {connection.where}. Open it."
         )
     if empty and held == info:
         return
@@ -319,7 +326,5 @@ def _switch(connection: Connection, name: str, physical: str) -> None:
 
 def _remove(connection: Connection, physical: str) -> None:
     for collection in (physical, physical + _DOCUMENTS):
-        try:
-            connection.call(lambda name=collection: connection.client.delete_collection(name), _called(collection))
-        except CollectionNotFound:
-            continue  # gone already
+        with suppress(CollectionNotFound):  # gone already
+            connection.call(partial(connection.client.delete_collection, collection), _called(collection))

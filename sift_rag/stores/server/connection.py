@@ -45,8 +45,8 @@ class Retrying:
 
     def pause(self, attempt: int, fault: Fault) -> float:
         """Seconds before attempt ``attempt`` + 1 (the first is 1)."""
-        pause = min(self.longest_pause, self.first_pause * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0)  # noqa: S311
-        return max(pause, fault.retry_after or 0.0)
+        pause = min(self.longest_pause, self.first_pause * 2.0 ** (attempt - 1))
+        return max(pause * random.uniform(0.5, 1.0), fault.retry_after or 0.0)  # noqa: S311 - so that not all come back at once
 
 
 ONCE = Retrying(attempts=1)
@@ -123,11 +123,7 @@ def connect(address: ServerAddress, *, retrying: Retrying | None = None) -> Conn
         StoreConflict: it is too old, or of another major version than the client.
         ConfigurationError: it asks for another key.
     """
-    if address.api_key is not None and not address.secure and not address.loopback:
-        _LOG.warning(
-            "The API key goes to %s unencrypted: anyone on the way can read it. Use https:// (or grpcs://).",
-            address.url,
-        )
+    warn_of_open_key(address)
     if address.grpc_port is not None and (address.scheme.startswith("grpc") or _listens(address)):
         connection = _open(address, over_grpc=True, retrying=retrying)
         try:
@@ -150,10 +146,23 @@ def connect(address: ServerAddress, *, retrying: Retrying | None = None) -> Conn
     return connection
 
 
+def warn_of_open_key(address: ServerAddress) -> None:
+    """Warn if a key would go to another machine for anyone on the way to read."""
+    if address.api_key is not None and not address.secure and not address.loopback:
+        _LOG.warning(
+            "The API key goes to %s unencrypted: anyone on the way can read it. Use https:// (or grpcs://).",
+            address.url,
+        )
+
+
 def _open(address: ServerAddress, *, over_grpc: bool, retrying: Retrying | None) -> Connection:
     options: dict[str, Any] = {}
     if over_grpc:
-        options["grpc_options"] = {"grpc.max_reconnect_backoff_ms": 2000}
+        options["grpc_options"] = {
+            "grpc.initial_reconnect_backoff_ms": 250,
+            "grpc.max_reconnect_backoff_ms": 2000,
+            "grpc.use_local_subchannel_pool": 1,  # a refusal that another connection met does not make this one wait
+        }
         options["pool_size"] = 1
     if address.loopback:  # a proxy is for other machines
         options["trust_env"] = False

@@ -14,7 +14,7 @@ from sift_rag.stores.server import collections
 from sift_rag.stores.server.collections import Found
 from sift_rag.stores.server.connection import Connection
 from sift_rag.stores.server.records import ServerRecords
-from sift_rag.stores.server.wire import Target, wire_for
+from sift_rag.stores.server.wire import Target, limits_of, wire_for
 from sift_rag.types import CollectionInfo, Document
 
 _PAGE = 500
@@ -36,7 +36,7 @@ def examine(connection: Connection, name: str) -> list[str]:
     problems = [*_of_the_server(found), *_of_replicas(connection, found)]
     documents: list[Document] | None = None
     try:
-        documents = list(ServerRecords(connection, found.documents, info).documents())
+        documents = list(ServerRecords(connection, found.documents, info, limits_of(found.state.config)).documents())
     except (CollectionNotFound, StoreDamaged) as error:
         problems.append(f"The records of documents cannot be read: {error}")
     counts, findings = _passages(connection, found, info)
@@ -85,7 +85,10 @@ def _of_replicas(connection: Connection, found: Found) -> list[str]:
 
 def _passages(connection: Connection, found: Found, info: CollectionInfo) -> tuple[Counter[str], list[str]]:
     """Passages of each source, counted one by one, and what is wrong with some."""
-    wire = wire_for(connection, Target(found.physical, f"The collection '{found.name}'", info.dimension))
+    wire = wire_for(
+        connection,
+        Target(found.physical, f"The collection '{found.name}'", info.dimension, limits=limits_of(found.state.config)),
+    )
     counts: Counter[str] = Counter()
     findings: list[str] = []
     start = None

@@ -22,6 +22,7 @@ from sift_rag.errors import (
 )
 
 KEY_VARIABLE = "SIFT_RAG_QDRANT_API_KEY"
+_KEY = f"the API key (from {KEY_VARIABLE}, or else QDRANT_API_KEY)"
 
 CLIENT_ERRORS = (ApiException, QdrantException, grpc.RpcError, httpx.HTTPError)
 """What the client raises for what the world causes."""
@@ -45,6 +46,8 @@ _STATUS_OF = {
     grpc.StatusCode.UNAVAILABLE: 503,
     grpc.StatusCode.DEADLINE_EXCEEDED: 504,
 }
+_TOO_LARGE = ("larger than", "too large")
+"""Of a request: a server refuses it with 400 over REST, and over gRPC with what else means out of range."""
 _TRANSIENT = {408, 429, 500, 502, 503, 504}
 
 
@@ -69,21 +72,28 @@ def fault_of(error: Exception, *, where: str, what: str, has_key: bool) -> Fault
         what: what was asked about, for the message: ``The collection 'news'``.
         has_key: whether a key was sent.
     """
-    if isinstance(error, ResourceExhaustedResponse):
-        return _fault(429, error.message, where, what, has_key, retry_after=float(error.retry_after_s))
-    if isinstance(error, grpc.RpcError):
-        return _of_grpc(error, where, what, has_key)
-    if isinstance(error, UnexpectedResponse):
-        return _fault(error.status_code or 0, _reason(error.content), where, what, has_key)
-    if isinstance(error, QdrantException):  # a Retry-After that is no number of seconds
-        return _fault(429, str(error), where, what, has_key)
-    source = error.source if isinstance(error, ResponseHandlingException) else error
-    if isinstance(source, httpx.TimeoutException):
+    match error:
+        case ResourceExhaustedResponse():
+            return _fault(429, error.message, where, what, has_key, retry_after=float(error.retry_after_s))
+        case grpc.RpcError():
+            return _of_grpc(error, where, what, has_key)
+        case UnexpectedResponse():
+            retry_after = _seconds(error.headers.get("retry-after"))
+            return _fault(error.status_code or 0, _reason(error.content), where, what, has_key, retry_after=retry_after)
+        case QdrantException():  # a Retry-After that is no number of seconds
+            return _fault(429, str(error), where, what, has_key)
+        case _:
+            return _of_http(error.source if isinstance(error, ResponseHandlingException) else error, where)
+
+
+def _of_http(error: Exception, where: str) -> Fault:
+    """No answer, or one that makes no sense."""
+    if isinstance(error, httpx.TimeoutException):
         return Fault(StoreUnreachable(_no_answer(where, "it took too long")), transient=True)
-    if isinstance(source, httpx.HTTPError):
-        return Fault(StoreUnreachable(_no_answer(where, str(source) or type(source).__name__)), transient=True)
+    if isinstance(error, httpx.HTTPError):
+        return Fault(StoreUnreachable(_no_answer(where, str(error) or type(error).__name__)), transient=True)
     broken = StoreError(
-        f"{where} gave an answer that cannot be read ({type(source).__name__}). Is it a Qdrant server, and of a "
+        f"{where} gave an answer that cannot be read ({type(error).__name__}). Is it a Qdrant server, and of a "
         "version that this qdrant-client knows?"
     )
     return Fault(broken, transient=True)  # cut off on its way, perhaps
@@ -95,8 +105,6 @@ def _of_grpc(error: Any, where: str, what: str, has_key: bool) -> Fault:
     status = _STATUS_OF.get(code, 500)
     trailing = error.trailing_metadata() if callable(getattr(error, "trailing_metadata", None)) else ()
     retry_after = next((value for key, value in trailing or () if key.lower() == "retry-after"), None)
-    if status == 429 and retry_after is None and "larger than max" in details:
-        status = 413
     if code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}:
         return Fault(StoreUnreachable(_no_answer(where, _short(details))), transient=True)
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
@@ -110,33 +118,38 @@ def _fault(
     reason = _short(reason)
     said = f" It says: {reason}" if reason else ""
     error: SiftRagError
+    if any(sign in reason for sign in _TOO_LARGE):
+        status = 413
     match status:
         case 401 | 403 if not has_key:
             error = ConfigurationError(f"{where} asks for an API key, and none is set: put it into {KEY_VARIABLE}.")
         case 401:
-            error = ConfigurationError(f"{where} does not accept the API key in {KEY_VARIABLE}.{said}")
+            error = ConfigurationError(f"{where} does not accept {_KEY}.{said}")
         case 403:
-            error = ConfigurationError(f"The API key in {KEY_VARIABLE} does not allow this at {where}.{said}")
+            error = ConfigurationError(f"{where} does not allow this with {_KEY}.{said}")
         case 404:
             error = CollectionNotFound(
-                f"{what} is not (or no longer) at {where}: it was never made, or was deleted or replaced meanwhile. "
+                f"{what} is not (or no longer) on {where}: it was never made, or was deleted or replaced meanwhile. "
                 "`sift-rag collections` lists what is there."
             )
         case 409:
-            error = StoreConflict(f"{what} at {where} is there already.{said}")
+            error = StoreConflict(f"{what} on {where} is there already.{said}")
         case _ if "already exists" in reason:
-            error = StoreConflict(f"{what} at {where} is there already.{said}")
+            error = StoreConflict(f"{what} on {where} is there already.{said}")
         case _ if "No space left" in reason or "out of disk" in reason.lower():
             error = StoreFull(f"{where} has no space left. Free some there and run it again.{said}")
             return Fault(error, transient=False)
         case 413:
-            error = StoreError(f"{where} does not take a request of this size.{said}")
+            error = StoreError(
+                f"{where} does not take a request of this size: a single passage, or its metadata, is too long. Split "
+                f"or shorten it.{said}"
+            )
         case 429:
             error = StoreUnreachable(f"{where} is asked too often and refuses more. Try again later.{said}")
         case _ if status in _TRANSIENT:
             error = StoreUnreachable(f"{where} cannot do it now (status {status}). Try again later.{said}")
         case _:
-            error = StoreError(f"{what} at {where} could not be used (status {status}).{said}")
+            error = StoreError(f"{what} on {where} could not be used (status {status}).{said}")
     return Fault(error, transient=status in _TRANSIENT, retry_after=retry_after)
 
 

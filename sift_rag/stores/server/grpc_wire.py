@@ -14,7 +14,7 @@ from qdrant_client import grpc, models
 from qdrant_client.conversions.conversion import RestToGrpc
 
 from sift_rag.stores.server.connection import Connection
-from sift_rag.stores.server.wire import MOST_POINTS, NewPoint, Page, PointId, Target, grouped
+from sift_rag.stores.server.wire import MOST_POINTS, NewPoint, Page, PointId, Target, grouped, page_size
 from sift_rag.types import Embedding
 
 _FLOAT = np.dtype("<f4")
@@ -86,7 +86,7 @@ class GrpcWire:
             collection_name=self._target.collection,
             filter=None if where is None else RestToGrpc.convert_filter(where),
             offset=start,
-            limit=limit,
+            limit=page_size(self._target, limit),
             with_payload=_payload(payload),
             with_vectors=self._vectors(vectors),
         )
@@ -104,7 +104,7 @@ class GrpcWire:
             )
             for point in points
         ]
-        for group in grouped(structs, [struct.ByteSize() for struct in structs], most):
+        for group in grouped(structs, [struct.ByteSize() for struct in structs], self._target.limits.upsert or most):
             request = grpc.UpsertPoints(collection_name=self._target.collection, wait=True, points=group)
             self._ask(lambda points, timeout, request=request: points.Upsert(request, timeout=timeout))
 
@@ -113,7 +113,8 @@ class GrpcWire:
         return connection.call(lambda: method(connection.client.grpc_points, connection.timeout), self._target.what)
 
     def _dense(self, row: Embedding) -> grpc.DenseVector:
-        return grpc.DenseVector.FromString(self._head + row.astype(_FLOAT, copy=False).tobytes())
+        packed: grpc.DenseVector = grpc.DenseVector.FromString(self._head + row.astype(_FLOAT, copy=False).tobytes())
+        return packed
 
     def _stored(self, row: Embedding | None) -> grpc.Vectors:
         if row is None:
@@ -170,38 +171,28 @@ def _fields(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _python(value: Any) -> Any:
-    match value.WhichOneof("kind"):
-        case "string_value":
-            return value.string_value
-        case "integer_value":
-            return value.integer_value
-        case "list_value":
-            return [_python(item) for item in value.list_value.values]
-        case "double_value":
-            return value.double_value
-        case "bool_value":
-            return value.bool_value
-        case "struct_value":
-            return _fields(value.struct_value.fields)
-        case _:
-            return None
+    kind = value.WhichOneof("kind")
+    if kind == "list_value":
+        return [_python(item) for item in value.list_value.values]
+    if kind == "struct_value":
+        return _fields(value.struct_value.fields)
+    return None if kind in {None, "null_value"} else getattr(value, kind)
 
 
 def _value(value: Any) -> grpc.Value:
     match value:
         case None:
-            return grpc.Value(null_value=grpc.NULL_VALUE)
+            fields: dict[str, Any] = {"null_value": grpc.NULL_VALUE}
         case bool():
-            return grpc.Value(bool_value=value)
+            fields = {"bool_value": value}
         case str():
-            return grpc.Value(string_value=value)
+            fields = {"string_value": value}
         case int():
-            return grpc.Value(integer_value=value)
+            fields = {"integer_value": value}
         case float():
-            return grpc.Value(double_value=value)
+            fields = {"double_value": value}
         case list():
-            return grpc.Value(list_value=grpc.ListValue(values=[_value(item) for item in value]))
-        case dict():
-            return grpc.Value(struct_value=grpc.Struct(fields={key: _value(item) for key, item in value.items()}))
+            fields = {"list_value": grpc.ListValue(values=[_value(item) for item in value])}
         case _:
-            raise TypeError(f"A payload holds JSON, but here is a {type(value).__name__}.")
+            fields = {"struct_value": grpc.Struct(fields={key: _value(item) for key, item in value.items()})}
+    return grpc.Value(**fields)

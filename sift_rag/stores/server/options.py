@@ -9,11 +9,11 @@ from dataclasses import dataclass
 class ServerOptions:
     """How a server or cluster keeps a new collection; None leaves it to the server."""
 
-    shards: int | None = None
+    shard_number: int | None = None
     """Parts that a cluster spreads over its nodes, >= 1."""
-    replicas: int | None = None
+    replication_factor: int | None = None
     """Copies of each shard, >= 1."""
-    write_consistency: int | None = None
+    write_consistency_factor: int | None = None
     """Replicas that must have a write before it is acknowledged, >= 1."""
     on_disk: bool = False
     """Vectors stay on disk and are read when needed: less memory, slower."""
@@ -24,12 +24,13 @@ class ServerOptions:
     true vectors all the same."""
 
     def __post_init__(self) -> None:
-        for name in ("shards", "replicas", "write_consistency"):
+        for name in ("shard_number", "replication_factor", "write_consistency_factor"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, but is {value}.")
-        if self.write_consistency is not None and self.write_consistency > (self.replicas or 1):
+        needed, there = self.write_consistency_factor or 1, self.replication_factor or 1
+        if needed > there:
             raise ValueError(
-                f"write_consistency {self.write_consistency} needs as many replicas, but there are "
-                f"{self.replicas or 1}: no write could be acknowledged."
+                f"A write_consistency_factor of {needed} needs as many replicas, but the replication_factor is "
+                f"{there}: no write could be acknowledged."
             )

@@ -5,27 +5,37 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from sift_rag.protocols import PassageStore
+from sift_rag.protocols import PassageStore, Records
 from sift_rag.stores.server import collections, examination
 from sift_rag.stores.server.connection import Connection
+from sift_rag.stores.server.foreign import ForeignRecords, ForeignStore
+from sift_rag.stores.server.layout import Layout
 from sift_rag.stores.server.options import ServerOptions
 from sift_rag.stores.server.records import ServerRecords
 from sift_rag.stores.server.store import ServerStore
+from sift_rag.stores.server.wire import limits_of
 from sift_rag.types import CollectionInfo
 
 
 class ServerPlace:
     """See ``Place``. Each store has its own connection, which ends with it."""
 
-    def __init__(self, connect: Callable[[], Connection], options: ServerOptions | None = None) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], Connection],
+        options: ServerOptions | None = None,
+        layout: Layout | None = None,
+    ) -> None:
         """See the class.
 
         Args:
             connect: gives an open connection, each time a new one.
             options: for the collections that are made.
+            layout: how collections of other tools are read.
         """
         self._connect = connect
         self._options = options or ServerOptions()
+        self._layout = layout or Layout()
 
     def collections(self) -> list[CollectionInfo]:
         """See ``Place``."""
@@ -33,10 +43,12 @@ class ServerPlace:
             return collections.list_own(connection)
 
     def open(self, name: str) -> PassageStore:
-        """See ``Place``."""
+        """See ``Place``. A collection that another tool made can only be read."""
         with self._kept() as connection:
-            found, info = collections.find_own(connection, name)
-            return ServerStore(connection, found, info)
+            found = collections.find(connection, name)
+            if found.info is None:
+                return ForeignStore(connection, found, self._layout)
+            return ServerStore(connection, found, collections.readable(connection, found))
 
     def create(self, info: CollectionInfo) -> PassageStore:
         """See ``Place``."""
@@ -45,11 +57,15 @@ class ServerPlace:
             found, info = collections.find_own(connection, info.name)
             return ServerStore(connection, found, info)
 
-    def records(self, name: str) -> ServerRecords:
-        """See ``Place``."""
+    def records(self, name: str) -> Records:
+        """See ``Place``. Those of another tool's collection are made of what its points say."""
         with self._kept() as connection:
-            found, info = collections.find_own(connection, name)
-            return ServerRecords(connection, found.documents, info)
+            found = collections.find(connection, name)
+            if found.info is None:
+                return ForeignRecords(connection, found, self._layout)
+            return ServerRecords(
+                connection, found.documents, collections.readable(connection, found), limits_of(found.state.config)
+            )
 
     def drop(self, name: str) -> None:
         """See ``Place``."""
@@ -69,7 +85,7 @@ class ServerPlace:
     def optimize(self, name: str) -> bool:
         """See ``Place``: a server does that by itself, so there is never anything to do."""
         with self._connected() as connection:
-            collections.find_own(connection, name)
+            collections.find(connection, name)
         return False
 
     def examine(self, name: str) -> list[str]:

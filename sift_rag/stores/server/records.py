@@ -15,7 +15,7 @@ from qdrant_client import models
 from sift_rag.errors import StoreDamaged
 from sift_rag.protocols import Totals
 from sift_rag.stores.server.connection import Connection
-from sift_rag.stores.server.wire import NewPoint, Target, Wire, wire_for
+from sift_rag.stores.server.wire import Limits, NewPoint, Page, Target, Wire, wire_for
 from sift_rag.stores.validation import check_documents, is_text
 from sift_rag.types import CollectionInfo, Document
 
@@ -29,10 +29,10 @@ _FIELDS = tuple(field.name for field in fields(Document))
 class ServerRecords:
     """The records of one collection. Safe to use from several threads."""
 
-    def __init__(self, connection: Connection, collection: str, info: CollectionInfo) -> None:
+    def __init__(self, connection: Connection, collection: str, info: CollectionInfo, limits: Limits) -> None:
         self._connection = connection
         self._info = info
-        self._target = Target(collection, f"The collection '{info.name}'")
+        self._target = Target(collection, f"The collection '{info.name}'", limits=limits)
         self._wire: Wire = wire_for(connection, self._target)
 
     @property
@@ -51,6 +51,12 @@ class ServerRecords:
         """Records whose source starts with ``prefix``, by source ascending; as they are at the call."""
         found = [document for document in self._all() if document.source.startswith(prefix)]
         return iter(sorted(found, key=lambda document: document.source))
+
+    def sources(self, prefix: str = "") -> list[str]:
+        """Those that start with ``prefix``, ascending."""
+        payloads = (payload for page in self._pages(["source"]) for payload in page.payloads)
+        sources = (str(payload.get("source")) for payload in payloads)
+        return sorted(source for source in sources if source.startswith(prefix))
 
     def totals(self) -> Totals:
         """Counts by state, and sums."""
@@ -85,13 +91,15 @@ class ServerRecords:
         self._connection.close()
 
     def _all(self) -> list[Document]:
-        documents: list[Document] = []
+        return [self._document(payload) for page in self._pages(True) for payload in page.payloads]
+
+    def _pages(self, payload: bool | list[str]) -> Iterator[Page]:
         start = None
         while True:
-            page, start = self._wire.scroll(_PAGE, start=start, payload=True)
-            documents += map(self._document, page.payloads)
+            page, start = self._wire.scroll(_PAGE, start=start, payload=payload)
+            yield page
             if start is None:
-                return documents
+                return
 
     def _document(self, payload: dict[str, object]) -> Document:
         try:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from qdrant_client import models
 
 from sift_rag.stores.server.connection import Connection
-from sift_rag.stores.server.wire import MOST_POINTS, NewPoint, Page, PointId, Target, grouped
+from sift_rag.stores.server.wire import MOST_POINTS, NewPoint, Page, PointId, Target, grouped, page_size
 from sift_rag.types import Embedding
 
 _NUMBER_BYTES = 22
@@ -78,7 +79,7 @@ class RestWire:
             lambda: client.scroll(
                 target.collection,
                 scroll_filter=where,
-                limit=limit,
+                limit=page_size(target, limit),
                 offset=start,
                 with_payload=payload,
                 with_vectors=self._vectors(vectors),
@@ -91,14 +92,12 @@ class RestWire:
         """See ``Wire``."""
         client, target = self._connection.client, self._target
         sizes = [len(json.dumps(point.payload)) + _NUMBER_BYTES * target.dimension + 256 for point in points]
-        for group in grouped(points, sizes, most):
+        for group in grouped(points, sizes, target.limits.upsert or most):
             structs = [
                 models.PointStruct(id=point.id, vector=self._vector(point.vector), payload=point.payload)
                 for point in group
             ]
-            self._connection.call(
-                lambda structs=structs: client.upsert(target.collection, structs, wait=True), target.what
-            )
+            self._connection.call(partial(client.upsert, target.collection, structs, wait=True), target.what)
 
     def _vectors(self, wanted: bool) -> bool | list[str]:
         return [self._target.vector] if wanted and self._target.vector else wanted

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 from qdrant_client import models
 
-from sift_rag.stores.server.wire import Page, PointId, Wire
+from sift_rag.stores.server.wire import Page, PointId, Wire, limits_of
 from sift_rag.types import Embedding
 
 _LOG = logging.getLogger(__name__)
@@ -20,7 +20,7 @@ _LOG = logging.getLogger(__name__)
 _EQUALS = 8
 """Points asked for beyond the limit, to see whether the one at the limit has equals."""
 _ONE_REQUEST = 1000
-"""Points up to which payloads and vectors come with the ranking; beyond, and on further pages, the ranking comes first."""
+"""Points up to which payloads and vectors come with the ranking; beyond, and on further pages, they come after it."""
 _READ_BATCH = 256
 
 
@@ -37,10 +37,8 @@ class Searching:
             normalised: whether its vectors are known to be of norm 1.
         """
         self._wire = wire
-        strict = config.strict_mode_config
-        strict = strict if strict is not None and strict.enabled else None
-        self._exact = strict is None or strict.search_allow_exact is not False
-        self._longest = strict.max_query_limit if strict is not None else None
+        limits = limits_of(config)
+        self._exact, self._longest = limits.exact, limits.answer
         self._unit = normalised and not _is_coarse(config)
         if not self._exact:
             _LOG.warning(
@@ -49,18 +47,18 @@ class Searching:
                 what,
             )
 
-    def nearest(self, rows: Embedding, limit: int, offset: int) -> list[Page]:
+    def nearest(self, rows: Embedding, limit: int, offset: int, where: models.Filter | None = None) -> list[Page]:
         """For each row, what stands at ``offset`` and after it: full pages of at most ``limit``, with cosines."""
         if not len(rows):
             return []
         if offset or limit > _ONE_REQUEST or not self._allows(limit + _EQUALS):
-            return self._read([self._ranking(row, offset + limit)[offset:] for row in rows], rows)
+            return self._read([self._ranking(row, offset + limit, where)[offset:] for row in rows], rows)
         asked = limit + _EQUALS
-        pages = self._wire.query(rows, asked, exact=self._exact, full=True)
+        pages = self._wire.query(rows, asked, where=where, exact=self._exact, full=True)
         found: list[Page] = []
         for row, page in zip(rows, pages, strict=True):
             if self._exact and len(page.ids) == asked and page.scores[-1] == page.scores[limit - 1]:
-                found += self._read([self._ranking(row, limit)], row[np.newaxis])
+                found += self._read([self._ranking(row, limit, where)], row[np.newaxis])
             else:
                 found.append(self._ordered(page, row, limit))
         return found
@@ -75,22 +73,24 @@ class Searching:
     def _allows(self, limit: int) -> bool:
         return self._longest is None or limit <= self._longest
 
-    def _ranking(self, row: Embedding, end: int) -> list[tuple[PointId, float]]:
+    def _ranking(self, row: Embedding, end: int, where: models.Filter | None) -> list[tuple[PointId, float]]:
         asked = end + _EQUALS
         while True:
-            ids, scores = self._ids(row, asked)
+            ids, scores = self._ids(row, asked, where)
             if not self._exact or len(ids) < asked or scores[-1] != scores[end - 1]:
                 break
             asked *= 4
         ranking = [(identifier, _cosine(score)) for identifier, score in zip(ids, scores, strict=True)]
         return sorted(ranking, key=_by_similarity)[:end]
 
-    def _ids(self, row: Embedding, limit: int) -> tuple[list[PointId], list[float]]:
+    def _ids(self, row: Embedding, limit: int, where: models.Filter | None) -> tuple[list[PointId], list[float]]:
         """Ids and scores of the nearest, in as many requests as the collection's strict mode makes of it."""
         step = limit if self._longest is None else min(limit, self._longest)
         found: dict[PointId, float] = {}
         for start in range(0, limit, step):
-            [page] = self._wire.query(row[np.newaxis], min(step, limit - start), offset=start, exact=self._exact)
+            [page] = self._wire.query(
+                row[np.newaxis], min(step, limit - start), offset=start, where=where, exact=self._exact
+            )
             found |= dict(zip(page.ids, page.scores, strict=True))
             if len(page.ids) < min(step, limit - start):
                 break

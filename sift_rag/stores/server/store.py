@@ -10,26 +10,23 @@ off can be repeated, and is.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from qdrant_client import models
 
 from sift_rag.errors import StoreDamaged
+from sift_rag.stores.conditions import Condition, conditions_of
 from sift_rag.stores.payloads import EMBEDDING_TEXT, REVISION, SOURCE, START, embedding_text_key, passage_of, payload_of
-from sift_rag.stores.server.collections import Found, count
+from sift_rag.stores.server.collections import Found
 from sift_rag.stores.server.connection import Connection
+from sift_rag.stores.server.reader import Reader, match
 from sift_rag.stores.server.records import ServerRecords
 from sift_rag.stores.server.search import Searching
-from sift_rag.stores.server.wire import NewPoint, Page, PointId, Target, wire_for
+from sift_rag.stores.server.wire import NewPoint, PointId, Target, count, limits_of, wire_for
 from sift_rag.stores.validation import check_page, check_passages, is_passage_id, is_text, unit_rows
-from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Passage
+from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Filter, Passage
 
-_LOG = logging.getLogger(__name__)
-_READ_BATCH = 256
-_SCROLL_PAGE = 1000
 _MATCH_BATCH = 512
 
 
@@ -39,10 +36,12 @@ class ServerStore:
     def __init__(self, connection: Connection, found: Found, info: CollectionInfo) -> None:
         self._connection = connection
         self._info = info
-        self._target = Target(found.physical, f"The collection '{info.name}'", info.dimension)
+        limits = limits_of(found.state.config)
+        self._target = Target(found.physical, f"The collection '{info.name}'", info.dimension, limits=limits)
         self._wire = wire_for(connection, self._target)
-        self._records = ServerRecords(connection, found.documents, info)
-        self._searching = Searching(self._wire, found.state.config, self._target.what)
+        self._records = ServerRecords(connection, found.documents, info, limits)
+        searching = Searching(self._wire, found.state.config, self._target.what)
+        self._reader = Reader(self._wire, searching, self._passage)
 
     @property
     def info(self) -> CollectionInfo:
@@ -53,29 +52,23 @@ class ServerStore:
         """See ``PassageStore``."""
         return self._count(None)
 
-    def search(self, targets: Embedding, limit: int, *, offset: int = 0) -> list[list[Candidate]]:
+    def search(
+        self, targets: Embedding, limit: int, *, offset: int = 0, where: Filter | None = None
+    ) -> list[list[Candidate]]:
         """See ``PassageStore``."""
         self._connection.check_open(self._target.what)
         check_page(limit, offset)
         rows = unit_rows(targets, self._info.dimension, what="The targets")
-        return [
-            [
-                Candidate(self._passage(identifier, payload), score, row)
-                for identifier, payload, row, score in zip(
-                    page.ids, page.payloads, page.vectors, page.scores, strict=True
-                )
-            ]
-            for page in self._searching.nearest(rows, limit, offset)
-        ]
+        conditions = self._conditions(where)
+        if not all(values for _, values in conditions):
+            return [[] for _ in rows]
+        return self._reader.search(rows, limit, offset, _all_of(conditions))
 
     def fetch(self, ids: Sequence[str]) -> list[Candidate]:
         """See ``PassageStore``; an id asked twice is answered twice."""
         self._connection.check_open(self._target.what)
         wanted = [identifier for identifier in dict.fromkeys(ids) if is_passage_id(identifier)]
-        found: dict[str, Candidate] = {}
-        for start in range(0, len(wanted), _READ_BATCH):
-            page = self._wire.retrieve(wanted[start : start + _READ_BATCH])
-            found |= {candidate.passage.id: candidate for candidate in self._candidates(page)}
+        found = self._reader.fetch(wanted)
         return [found[identifier] for identifier in ids if identifier in found]
 
     def passages(self, source: str) -> Iterator[Candidate]:
@@ -85,18 +78,19 @@ class ServerStore:
             return iter(())
         entries = [
             (payload.get(START), str(identifier))
-            for page in self._scroll(_match(SOURCE, [source]), payload=[START])
+            for page in self._reader.scroll(match(SOURCE, [source]), payload=[START])
             for identifier, payload in zip(page.ids, page.payloads, strict=True)
         ]
-        in_order = [identifier for _, identifier in sorted(entries)]
-        pages = (in_order[start : start + _READ_BATCH] for start in range(0, len(in_order), _READ_BATCH))
-        return (candidate for page in pages for candidate in self.fetch(page))
+        return self._reader.in_order([identifier for _, identifier in sorted(entries)])
 
-    def scan(self, limit: int) -> Iterator[tuple[list[str], Embedding]]:
+    def scan(self, limit: int, *, where: Filter | None = None) -> Iterator[tuple[list[str], Embedding]]:
         """See ``Scannable``."""
         self._connection.check_open(self._target.what)
         check_page(limit, 0)
-        return self._blocks(limit)
+        conditions = self._conditions(where)
+        if not all(values for _, values in conditions):
+            return iter(())
+        return self._reader.blocks(limit, _all_of(conditions))
 
     def embeddings(self, texts: Sequence[str]) -> Mapping[str, Embedding]:
         """See ``PassageStore``. Found by a hash of 128 bits; of a text's copies one vector is read."""
@@ -105,18 +99,14 @@ class ServerStore:
         keys = list(text_of_key)
         holders: dict[str, str] = {}
         for start in range(0, len(keys), _MATCH_BATCH):
-            for page in self._scroll(
-                _match(EMBEDDING_TEXT, keys[start : start + _MATCH_BATCH]), payload=[EMBEDDING_TEXT]
+            for page in self._reader.scroll(
+                match(EMBEDDING_TEXT, keys[start : start + _MATCH_BATCH]), payload=[EMBEDDING_TEXT]
             ):
                 for identifier, payload in zip(page.ids, page.payloads, strict=True):
                     holders.setdefault(str(payload.get(EMBEDDING_TEXT)), str(identifier))
         text_of_holder = {holder: text_of_key[key] for key, holder in holders.items() if key in text_of_key}
-        wanted, found = list(text_of_holder), {}
-        for start in range(0, len(wanted), _READ_BATCH):
-            page = self._wire.retrieve(wanted[start : start + _READ_BATCH], payload=False)
-            rows = self._searching.stored_rows(page)
-            found |= {text_of_holder[str(key)]: row for key, row in zip(page.ids, rows, strict=True)}
-        return found
+        rows = self._reader.vectors(list(text_of_holder))
+        return {text_of_holder[str(holder)]: row for holder, row in rows.items()}
 
     def upsert(self, passages: Sequence[Passage], embeddings: Embedding) -> None:
         """See ``PassageStore``; of two passages with one id the last one stays."""
@@ -133,7 +123,7 @@ class ServerStore:
         self._connection.check_open(self._target.what)
         if not is_text(source):
             return 0
-        doomed = _match(SOURCE, [source])
+        doomed = match(SOURCE, [source])
         if except_revision is not None and is_text(except_revision):
             doomed.must_not = [models.FieldCondition(key=REVISION, match=models.MatchValue(value=except_revision))]
         deleted = self._count(doomed)
@@ -168,48 +158,22 @@ class ServerStore:
         """See ``PassageStore``."""
         self._connection.close()
 
+    def _conditions(self, where: Filter | None) -> list[Condition]:
+        return conditions_of(where, self._info, self._records.sources)
+
     def _count(self, where: models.Filter | None) -> int:
         self._connection.check_open(self._target.what)
-        return count(self._connection, self._target.collection, self._target.what, where)
-
-    def _scroll(self, where: models.Filter, *, payload: list[str]) -> Iterator[Page]:
-        start = None
-        while True:
-            page, start = self._wire.scroll(_SCROLL_PAGE, start=start, where=where, payload=payload)
-            yield page
-            if start is None:
-                return
-
-    def _blocks(self, limit: int) -> Iterator[tuple[list[str], Embedding]]:
-        ids: list[str] = []
-        rows: list[Embedding] = []
-        start: Any = None
-        while True:
-            page, start = self._wire.scroll(min(limit - len(ids), _SCROLL_PAGE), start=start, vectors=True)
-            ids += map(str, page.ids)
-            rows.append(self._searching.stored_rows(page))
-            if ids and (len(ids) == limit or start is None):
-                yield ids, np.concatenate(rows)
-                ids, rows = [], []
-            if start is None:
-                return
-
-    def _candidates(self, page: Page) -> list[Candidate]:
-        rows = self._searching.stored_rows(page)
-        return [
-            Candidate(self._passage(identifier, payload), float("nan"), row)
-            for identifier, payload, row in zip(page.ids, page.payloads, rows, strict=True)
-        ]
+        return count(self._connection, self._target, where)
 
     def _passage(self, identifier: PointId, payload: Mapping[str, Any]) -> Passage:
         try:
             return passage_of(str(identifier), payload)
         except (KeyError, TypeError, ValueError) as error:
             raise StoreDamaged(
-                f"Passage {identifier} of the collection '{self._info.name}' at {self._connection.where} was not "
+                f"Passage {identifier} of the collection '{self._info.name}' on {self._connection.where} was not "
                 "written by sift-rag. Run sift-rag doctor, or ingest again with --reindex."
             ) from error
 
 
-def _match(field: str, values: list[str]) -> models.Filter:
-    return models.Filter(must=[models.FieldCondition(key=field, match=models.MatchAny(any=values))])
+def _all_of(conditions: Sequence[Condition]) -> models.Filter | None:
+    return models.Filter(must=[match(*condition) for condition in conditions]) if conditions else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -18,6 +19,7 @@ MOST_POINTS = 128
 """Points of one request that writes."""
 MOST_BYTES = 16 * 2**20
 """Bytes of one request that writes; a server takes 32 MiB."""
+_COUNTED_AT_ONCE = 5000
 
 PointId = str | int
 
@@ -44,6 +46,18 @@ class NewPoint(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What the collection's strict mode, if it has one, does not let pass; None for no limit."""
+
+    exact: bool = True
+    """Whether it lets exact searches and counts pass."""
+    answer: int | None = None
+    """Points in an answer."""
+    upsert: int | None = None
+    """Points of a request that writes."""
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """The collection, and the vector in it, that a wire reads and writes."""
 
@@ -53,6 +67,7 @@ class Target:
     dimension: int = 0
     vector: str = ""
     """Its name; empty for a collection's only, unnamed one."""
+    limits: Limits = Limits()
 
 
 class Wire(Protocol):
@@ -86,6 +101,32 @@ class Wire(Protocol):
 
     def upsert(self, points: Sequence[NewPoint], *, most: int = MOST_POINTS) -> None:
         """Insert or replace; a request for every ``most``, or fewer large ones. Returns when the server has them."""
+
+
+def limits_of(config: models.CollectionConfig) -> Limits:
+    """Of a collection that says this of itself."""
+    strict = config.strict_mode_config
+    if strict is None or not strict.enabled:
+        return Limits()
+    return Limits(strict.search_allow_exact is not False, strict.max_query_limit, strict.upsert_max_batchsize)
+
+
+def page_size(target: Target, wanted: int) -> int:
+    """Points to ask for, of those wanted."""
+    return min(wanted, target.limits.answer or wanted)
+
+
+def count(connection: Connection, target: Target, where: models.Filter | None = None) -> int:
+    """Points, exactly; one by one where the collection does not let them be counted."""
+    if target.limits.exact:
+        request = partial(connection.client.count, target.collection, count_filter=where, exact=True)
+        return connection.call(request, target.what).count
+    wire, start, found = wire_for(connection, target), None, 0
+    while True:
+        page, start = wire.scroll(_COUNTED_AT_ONCE, start=start, where=where)
+        found += len(page.ids)
+        if start is None:
+            return found
 
 
 def wire_for(connection: Connection, target: Target) -> Wire:
