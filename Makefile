@@ -4,9 +4,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
+SOAK ?= 10
+SEED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench clean
+.PHONY: help demo test soak check format bench clean
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +24,9 @@ demo: $(INSTALLED) ## Ingest Python's language reference and ask it a question
 
 test: $(INSTALLED) ## All tests, offline
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
+
+soak: $(INSTALLED) ## Kills, random operations, faults: SOAK=10 times as long as in the tests, from SEED=0 on
+	HF_HUB_OFFLINE=1 SIFT_RAG_TEST_SOAK=$(SOAK) SIFT_RAG_TEST_SEED=$(SEED) $(BIN)/python -m pytest --durations=0 tests/reliability
 
 check: $(INSTALLED) ## Format, lint, strict types, import contracts
 	$(BIN)/ruff format --check .

@@ -71,6 +71,36 @@ SourceKey = Annotated[
         help="Likewise: the payload field that names the document. Default: found out.",
     ),
 ]
+ShardNumber = Annotated[
+    int | None,
+    typer.Option(
+        "--shard-number", metavar="N", min=1, help="For a new collection on a server: shards that a cluster spreads."
+    ),
+]
+ReplicationFactor = Annotated[
+    int | None, typer.Option("--replication-factor", metavar="N", min=1, help="Likewise: copies of each shard.")
+]
+WriteConsistencyFactor = Annotated[
+    int | None,
+    typer.Option(
+        "--write-consistency-factor",
+        metavar="N",
+        min=1,
+        help="Likewise: copies that must have a write before it counts.",
+    ),
+]
+OnDisk = Annotated[bool, typer.Option("--on-disk", help="Likewise: vectors stay on disk. Less memory, slower.")]
+Float16 = Annotated[
+    bool, typer.Option("--float16", help="Likewise: vectors of half the size, rounded to 11 bits a number.")
+]
+Quantize = Annotated[
+    bool,
+    typer.Option(
+        "--quantize",
+        help="Likewise: int8 copies of the vectors in memory, for other tools' approximate searches. Passages are "
+        "always chosen by the true vectors.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else.")]
 
 K = Annotated[int, typer.Option("-k", metavar="N", min=1, envvar="SIFT_RAG_K", help="How many passages to choose.")]

@@ -5,6 +5,7 @@
     examination.py  what is wrong with such a folder, in words
     folders.py      the folders of a root: list, drop, replace, without opening any
     records.py      the documents' records alone, readable while another process writes
+    migration.py    a collection carried over from any store to any other
     conditions.py   what a filter asks of a passage
     manifest.py, locking.py, payloads.py, validation.py    what those are made of
 

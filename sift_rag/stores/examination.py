@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sift_rag.errors import StoreConflict, StoreDamaged, StoreError
+from sift_rag.errors import StoreConflict, StoreDamaged, StoreError, StoreFull
 from sift_rag.stores.disagreements import disagreements, spelt_out
 from sift_rag.stores.engine import load_shard
 from sift_rag.stores.folders import lock_collection
@@ -36,6 +36,7 @@ def examine_collection(root: Path, name: str) -> list[str]:
     Raises:
         CollectionNotFound: there is none of that name.
         StoreInUse: a process has it open.
+        StoreFull: too little space is left on the disk to open it.
         StoreConflict: the folder is no collection, or one of a newer schema.
     """
     with ExitStack() as opened:
@@ -52,6 +53,8 @@ def examine_collection(root: Path, name: str) -> list[str]:
         documents = _examine_records(folder, name, problems)
         try:
             shard = load_shard(folder / SHARD, f"The collection '{name}' in {root}")
+        except StoreFull:  # no fault of the collection
+            raise
         except StoreError as error:
             return [*problems, str(error)]
         opened.callback(shard.close)

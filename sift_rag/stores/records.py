@@ -6,6 +6,7 @@ read while another process writes: ``open_records`` needs neither the lock nor t
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import contextmanager
 from dataclasses import fields, replace
@@ -181,9 +182,12 @@ def connect_records(folder: Path, info: CollectionInfo, *, read_only: bool = Fal
             f"The collection '{info.name}' in {folder.parent} has lost its {RECORDS}. Ingest again with --reindex, or "
             "bring the file back from a backup."
         )
+    mode = "ro" if read_only else "rw"
+    if read_only and not os.access(folder, os.W_OK) and not path.with_name(f"{RECORDS}-wal").exists():
+        mode = "ro&immutable=1"  # a backup, perhaps: even to read, SQLite would make files beside it
     with _sqlite_errors(folder):
         connection = sqlite3.connect(
-            f"{path.resolve().as_uri()}?mode={'ro' if read_only else 'rw'}",
+            f"{path.resolve().as_uri()}?mode={mode}",
             uri=True,
             timeout=_LOCK_SECONDS,
             check_same_thread=False,

@@ -18,25 +18,6 @@ if TYPE_CHECKING:
 
 PROBLEMS_SHOWN = 20
 
-ShardNumber = Annotated[
-    int | None,
-    typer.Option(
-        "--shard-number", metavar="N", min=1, help="For a new collection on a server: shards that a cluster spreads."
-    ),
-]
-ReplicationFactor = Annotated[
-    int | None, typer.Option("--replication-factor", metavar="N", min=1, help="Likewise: copies of each shard.")
-]
-WriteConsistencyFactor = Annotated[
-    int | None,
-    typer.Option(
-        "--write-consistency-factor",
-        metavar="N",
-        min=1,
-        help="Likewise: copies that must have a write before it counts.",
-    ),
-]
-
 
 def ingest(
     paths: Annotated[
@@ -68,23 +49,6 @@ def ingest(
             help="The field of JSON lines, or column of CSV, that holds the text. Default: found by its name.",
         ),
     ] = None,
-    shard_number: ShardNumber = None,
-    replication_factor: ReplicationFactor = None,
-    write_consistency_factor: WriteConsistencyFactor = None,
-    on_disk: Annotated[
-        bool, typer.Option("--on-disk", help="Likewise: vectors stay on disk. Less memory, slower.")
-    ] = False,
-    float16: Annotated[
-        bool, typer.Option("--float16", help="Likewise: vectors of half the size, rounded to 11 bits a number.")
-    ] = False,
-    quantize: Annotated[
-        bool,
-        typer.Option(
-            "--quantize",
-            help="Likewise: int8 copies of the vectors in memory, for other tools' approximate searches. Passages are "
-            "always chosen by the true vectors.",
-        ),
-    ] = False,
     shard: Annotated[
         str | None,
         typer.Option(
@@ -94,6 +58,12 @@ def ingest(
             help="Take the I-th of N shares of the files: for several ingests into one server.",
         ),
     ] = None,
+    shard_number: options.ShardNumber = None,
+    replication_factor: options.ReplicationFactor = None,
+    write_consistency_factor: options.WriteConsistencyFactor = None,
+    on_disk: options.OnDisk = False,
+    float16: options.Float16 = False,
+    quantize: options.Quantize = False,
     store: options.Store = None,
     collection: options.Collection = options.DEFAULT_COLLECTION,
     embedder: options.Embedder = None,
@@ -105,10 +75,10 @@ def ingest(
     """
     from sift_rag.assembly import ingest_paths
 
+    share = None if shard is None else read_share(shard)
     server = server_options_of(
         shard_number, replication_factor, write_consistency_factor, on_disk=on_disk, float16=float16, quantize=quantize
     )
-    share = None if shard is None else read_share(shard)
     try:
         with _progress() as progress:
             report = ingest_paths(
@@ -123,8 +93,8 @@ def ingest(
                 dry_run=dry_run,
                 max_bytes=max_megabytes * 2**20,
                 text_field=text_field,
-                server=server,
                 share=share,
+                server=server,
                 progress=progress,
             )
     except KeyboardInterrupt:

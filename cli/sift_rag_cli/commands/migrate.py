@@ -10,6 +10,7 @@ import typer
 from sift_rag_cli import options
 from sift_rag_cli.output import count_of, one_line, say, write, write_json
 from sift_rag_cli.progress import Stand, progress_bar
+from sift_rag_cli.stores import server_options_of
 
 if TYPE_CHECKING:
     from sift_rag.stores.migration import Migration, MigrationProgress
@@ -22,6 +23,12 @@ def migrate(
     to_collection: Annotated[
         str | None, typer.Option("--to-collection", metavar="NAME", help="Its name there. Default: the same.")
     ] = None,
+    shard_number: options.ShardNumber = None,
+    replication_factor: options.ReplicationFactor = None,
+    write_consistency_factor: options.WriteConsistencyFactor = None,
+    on_disk: options.OnDisk = False,
+    float16: options.Float16 = False,
+    quantize: options.Quantize = False,
     json: options.Json = False,
 ) -> None:
     """Carry a collection over to another store, and compare them.
@@ -31,10 +38,13 @@ def migrate(
     """
     from sift_rag.assembly import migrate_collection
 
+    server = server_options_of(
+        shard_number, replication_factor, write_consistency_factor, on_disk=on_disk, float16=float16, quantize=quantize
+    )
     try:
         with _progress() as progress:
             migration = migrate_collection(
-                origin, target, collection, target_collection=to_collection, progress=progress
+                origin, target, collection, target_collection=to_collection, server=server, progress=progress
             )
     except KeyboardInterrupt:
         say("What has arrived stays; the same command goes on from there.")
