@@ -67,7 +67,7 @@ def steps(folder: str, count: int, rounds: int) -> Iterator[Row]:
     """The whole of a prompt, set-up and restoration included, against the bare steps."""
     texts = passages(count)
     for method in METHODS:
-        settings = FineTuning(method=method)
+        settings = FineTuning(method=method, target_modules="all-linear")
         model = load_local_model(folder)
         tuner, bare, rows = Tuner(model, settings), bare_network(folder, settings), batches(model, texts)
         rate = learning_rate_for(settings, model.network.num_parameters())

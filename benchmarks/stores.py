@@ -271,7 +271,7 @@ def client(_: int) -> Iterator[Row]:
             wires = {
                 over_grpc: wire_for(
                     Connection(rpc if over_grpc else rest, where="canned replies", over_grpc=over_grpc),
-                    Target("bench", "canned replies", DIMENSION),
+                    Target("bench", "canned replies", DIMENSION, own=True),
                 )
                 for over_grpc in (True, False)
             }

@@ -1,7 +1,7 @@
 """Learning at test time on texts of several domains: what to select, context or weights, LoRA or all weights.
 
     python -m benchmarks.small_model --data FOLDER --output MODEL
-    python -m benchmarks.test_time MODEL --data FOLDER --output RESULTS --runs main,lora,half,tenth,others
+    python -m benchmarks.test_time MODEL --data FOLDER --output RESULTS --runs main,lora,third,tenth,others,both,reuse
     python -m benchmarks.test_time MODEL --data FOLDER --output RESULTS --choose rates,surrogates
 
 The prompt is a text, as in the paper's protocol (arXiv 2410.08020, section 4): passages are selected for it from the
@@ -66,6 +66,8 @@ def _fine_tuned(selector: str, tuning: FineTuning, training: SelectorSettings | 
     )
 
 
+ALL_BUT_THE_OUTPUT = FineTuning(target_modules="all-linear", learning_rate=5e-3)
+
 RUNS: Mapping[str, Run] = {
     "main": Run(
         Comparison(
@@ -73,6 +75,7 @@ RUNS: Mapping[str, Run] = {
         )
     ),
     "lora": Run(_fine_tuned("sift", FineTuning()), prompts=25),
+    "lora but the output": Run(_fine_tuned("sift", ALL_BUT_THE_OUTPUT), prompts=25),
     "third": Run(_fine_tuned("sift", FULL), prompts=25, memory=0.3),
     "tenth": Run(_fine_tuned("sift", FULL), prompts=25, memory=0.1),
     "others": Run(
@@ -90,23 +93,34 @@ RUNS: Mapping[str, Run] = {
 
 CHOICES: Mapping[str, Mapping[str, Run]] = {
     "rates": {
-        f"{method}, learning rate {rate:g}": Run(
-            _fine_tuned("sift", FineTuning(method=method, learning_rate=rate)), prompts=12
+        name: Run(_fine_tuned("sift", tuning), prompts=6)
+        for name, tuning in (
+            *((f"full, {rate:g}", FineTuning(method="full", learning_rate=rate)) for rate in (5e-4, 1e-3, 2e-3)),
+            *(
+                (f"LoRA but the output, {rate:g}", FineTuning(target_modules="all-linear", learning_rate=rate))
+                for rate in (2e-3, 5e-3, 1e-2)
+            ),
+            *(
+                (
+                    f"the same, rank 64, alpha {alpha}, {rate:g}",
+                    FineTuning(target_modules="all-linear", rank=64, alpha=alpha, learning_rate=rate),
+                )
+                for alpha, rate in ((128, 1e-3), (128, 2e-3), (64, 3e-3))
+            ),
+            *((f"LoRA with the output, {rate:g}", FineTuning(learning_rate=rate)) for rate in (3e-3, 5e-3)),
         )
-        for method, rates in (("full", (5e-4, 1e-3, 2e-3)), ("lora", (2e-3, 5e-3, 1e-2)))
-        for rate in rates
     },
     "surrogates": {
-        "nearest": Run(_fine_tuned("nearest", FULL), prompts=12),
+        "nearest": Run(_fine_tuned("nearest", FULL), prompts=6),
         **{
             f"linear, noise {noise:g}": Run(
-                _fine_tuned("sift", FULL, SelectorSettings(kernel="linear", noise_variance=noise)), prompts=12
+                _fine_tuned("sift", FULL, SelectorSettings(kernel="linear", noise_variance=noise)), prompts=6
             )
             for noise in (0.1, 0.3, 1.0, 3.0)
         },
         **{
             f"rbf 0.5, noise {noise:g}, centring {share:g}": Run(
-                _fine_tuned("sift", FULL, SelectorSettings(noise_variance=noise, centring=share)), prompts=12
+                _fine_tuned("sift", FULL, SelectorSettings(noise_variance=noise, centring=share)), prompts=6
             )
             for noise, share in ((0.1, 0.0), (1.0, 0.0), (1.0, 0.5))
         },
@@ -277,7 +291,7 @@ def tables(found: Found) -> Iterator[str]:
     )
     full = percents(main, "finetune", "sift")
     for title, names in (
-        ("LoRA", ("lora",)),
+        ("LoRA", ("lora", "lora but the output")),
         ("a gradient for two repeats", ("reuse",)),
         ("memory", ("tenth", "third")),
     ):

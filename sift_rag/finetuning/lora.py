@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import math
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from uuid import uuid4
 
 from sift_rag.errors import AdapterNotSaved, ModelUnsuitable
 from sift_rag.finetuning.restore import seeded, to_the_end, unchanged
-from sift_rag.finetuning.settings import FineTuning
+from sift_rag.finetuning.settings import FineTuning, is_small
 
 if TYPE_CHECKING:
     import torch
@@ -41,7 +42,7 @@ def allocate_adapter(network: PreTrainedModel, settings: FineTuning, *, name: st
 
     if any(isinstance(module, BaseTunerLayer) for module in network.modules()):
         raise ModelUnsuitable(f"{name!r} carries an adapter already: merge it into the weights first.")
-    targets = settings.target_modules
+    targets = settings.target_modules or _all_that_count(network)
     config = LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha,
@@ -52,7 +53,11 @@ def allocate_adapter(network: PreTrainedModel, settings: FineTuning, *, name: st
         fan_in_fan_out=any(type(module).__name__ == "Conv1D" for module in network.modules()),  # GPT-2's own layout
         base_model_name_or_path=name,
     )
-    with unchanged(network, None), seeded(network, settings.seed):  # PEFT draws weights that are replaced below
+    with unchanged(network, None), seeded(network, settings.seed), warnings.catch_warnings():
+        # PEFT draws weights, which are replaced below. It warns that an addition to an output that is tied to the input
+        # cannot be merged, which is never done here, and that layers of two layouts are mixed, which it then handles.
+        for what in ("Model has `tie_word_embeddings=True`", "fan_in_fan_out is set to"):
+            warnings.filterwarnings("ignore", what)
         try:
             return Adapter(LoraModel(network, config, _ADAPTER), settings.seed)
         except ValueError as error:
@@ -162,6 +167,17 @@ class Adapter:
             ) from error
         finally:
             rmtree(unfinished, ignore_errors=True)
+
+
+def _all_that_count(network: PreTrainedModel) -> str | tuple[str, ...]:
+    """Where the addition goes by default: see ``FineTuning.target_modules``."""
+    import torch
+    from transformers.pytorch_utils import Conv1D
+
+    if not is_small(network.num_parameters()):
+        return "all-linear"
+    linear = [path for path, module in network.named_modules() if isinstance(module, torch.nn.Linear | Conv1D)]
+    return tuple(sorted({path.rpartition(".")[2] for path in linear}))
 
 
 def _first_weights(like: list[torch.nn.Parameter], generator: torch.Generator) -> list[torch.Tensor]:

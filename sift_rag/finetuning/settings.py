@@ -11,10 +11,11 @@ from typing import Literal
 SMALL_MODEL_PARAMETERS = 50_000_000
 """Up to here a model takes, and needs, larger steps: its weights are larger and its gradients rougher."""
 
+# For small models measured: docs/log.md, "What to train on".
 _LEARNING_RATES = {
     ("full", "small"): 5e-4,
     ("full", "large"): 5e-5,  # the paper's, for GPT-2 (124 and 774 million parameters)
-    ("lora", "small"): 5e-3,  # of 2e-3, 3e-3, 5e-3 and 1e-2 the best: docs/log.md
+    ("lora", "small"): 3e-3,
     ("lora", "large"): 5e-4,  # not measured yet
 }
 
@@ -38,8 +39,10 @@ class FineTuning:
     dropout: float = 0.0
     """Share of its inputs that the addition does not see in a step (LoRA). The model's own dropout is always off."""
 
-    target_modules: str | tuple[str, ...] = "all-linear"
-    """Which layers get an addition (LoRA): all linear ones but the output, or those whose names end so."""
+    target_modules: str | tuple[str, ...] | None = None
+    """Which layers get an addition (LoRA): ``"all-linear"``, which are all but the output, or those whose names end so.
+    None: all but the output; of a small model that one too, for there the vocabulary is a large part of what it knows.
+    """
 
     weight_decay: float = 0.0
     """Adam's, as a part of the gradient."""
@@ -84,7 +87,7 @@ class FineTuning:
             raise ValueError(f"window is {self.window}: at least 2 tokens are needed, one to read and one to predict.")
         if self.seconds is not None and not self.seconds > 0:
             raise ValueError(f"seconds is {self.seconds}: a positive number is needed, or None for no limit.")
-        if not self.target_modules:
+        if self.target_modules is not None and not self.target_modules:
             raise ValueError("target_modules is empty: name layers, or give 'all-linear'.")
 
 
@@ -92,7 +95,12 @@ def learning_rate_for(settings: FineTuning, parameters: int) -> float:
     """The one asked for, or the default for a model of so many parameters."""
     if settings.learning_rate is not None:
         return settings.learning_rate
-    return _LEARNING_RATES[settings.method, "small" if parameters <= SMALL_MODEL_PARAMETERS else "large"]
+    return _LEARNING_RATES[settings.method, "small" if is_small(parameters) else "large"]
+
+
+def is_small(parameters: int) -> bool:
+    """Whether a model of so many parameters has the defaults of small ones."""
+    return parameters <= SMALL_MODEL_PARAMETERS
 
 
 @dataclass(frozen=True)

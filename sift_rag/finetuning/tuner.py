@@ -54,7 +54,7 @@ class Tuner:
         self._model = model
         self._settings = settings = settings or FineTuning()
         _require_tunable(model.network, settings, model.name)
-        self._learning_rate = learning_rate_for(settings, sum(p.numel() for p in model.network.parameters()))
+        self._learning_rate = learning_rate_for(settings, model.network.num_parameters())
         self._window = min(settings.window or model.context_length, model.context_length)
         self._adapter: Adapter | None = None
         self._weights: WeightStore | None = None

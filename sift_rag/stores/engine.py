@@ -141,7 +141,9 @@ class Shard:
         """Insert or replace points (id, vector, payload), durably."""
         with self._errors():
             for batch in _batches(points, _WRITE_BATCH):
-                self._shard.update(UpdateOperation.upsert_points([Point(*point) for point in batch]))  # type: ignore[arg-type]
+                # lists, which the engine takes in half the time of an array's numbers
+                made = [Point(identifier, row.tolist(), payload) for identifier, row, payload in batch]
+                self._shard.update(UpdateOperation.upsert_points(made))
             self._shard.flush()
 
     def delete_of(self, source: str, *, except_revision: str | None = None) -> None:

@@ -80,6 +80,7 @@ def test_more_steps_learn_more_of_the_same_beginning(ask_store: Run) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
+@pytest.mark.filterwarnings("ignore:Model has `tie_word_embeddings=True`")  # which tells that it is not to be merged
 def test_a_saved_adapter_is_loaded_by_plain_peft_and_changes_the_model(ask_store: Run, tmp_path: Path) -> None:
     import torch
     from peft import PeftModel

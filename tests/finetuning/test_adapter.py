@@ -26,6 +26,7 @@ def gpt2(tokenizer: Any) -> LocalModel:
 
 
 @pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
+@pytest.mark.filterwarnings("ignore:Model has `tie_word_embeddings=True`", "ignore:fan_in_fan_out is set to")
 @pytest.mark.parametrize("architecture", ["gpt2", "phi-3", "qwen3"])
 def test_plain_peft_loads_it_and_gives_equal_logits(architecture: str, tokenizer: Any, tmp_path: Path) -> None:
     from peft import PeftModel

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,11 @@ from tests.finetuning.states import weights_of
 
 FULL = FineTuning(method="full", learning_rate=1e-3)
 LORA = FineTuning(rank=4, learning_rate=1e-2)
+ALL_LINEAR_AND_OUTPUT = {
+    "gpt2": ["c_attn", "c_fc", "c_proj", "lm_head"],
+    "phi-3": ["qkv_proj", "o_proj", "gate_up_proj", "down_proj", "lm_head"],
+    "qwen3": ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "lm_head"],
+}
 
 
 def ids(model: LocalModel, text: str) -> torch.Tensor:
@@ -75,8 +81,12 @@ def test_full_steps_are_those_of_a_bare_loop(model: LocalModel, tokenizer: Any) 
 
 
 @pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
+@pytest.mark.filterwarnings("ignore:Model has `tie_word_embeddings=True`", "ignore:fan_in_fan_out is set to")
+@pytest.mark.parametrize("target_modules", [None, "all-linear"])
 @pytest.mark.parametrize("architecture", ["gpt2", "phi-3", "qwen3"])
-def test_lora_steps_are_those_of_a_plain_peft_loop(architecture: str, tokenizer: Any, tmp_path: Path) -> None:
+def test_lora_steps_are_those_of_a_plain_peft_loop(
+    architecture: str, target_modules: str | None, tokenizer: Any, tmp_path: Path
+) -> None:
     from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
 
     plain: Any = get_peft_model(
@@ -84,7 +94,7 @@ def test_lora_steps_are_those_of_a_plain_peft_loop(architecture: str, tokenizer:
         LoraConfig(
             r=4,
             lora_alpha=32,
-            target_modules="all-linear",
+            target_modules=target_modules or ALL_LINEAR_AND_OUTPUT[architecture],
             fan_in_fan_out=architecture == "gpt2",
             task_type="CAUSAL_LM",
         ),
@@ -100,10 +110,10 @@ def test_lora_steps_are_those_of_a_plain_peft_loop(architecture: str, tokenizer:
         tokens = ids(model, text)
         plain(input_ids=tokens, labels=tokens).loss.backward()
         optimiser.step()
-    with fine_tuned(model, TEXTS, settings=LORA) as tuning:
+    with fine_tuned(model, TEXTS, settings=replace(LORA, target_modules=target_modules)) as tuning:
         tuning.save_adapter(tmp_path / "adapter")
     ours = load_file(tmp_path / "adapter" / "adapter_model.safetensors")
-    theirs = get_peft_model_state_dict(plain)
+    theirs = get_peft_model_state_dict(plain, save_embedding_layers=False)
     assert ours.keys() == theirs.keys()
     for name, tensor in theirs.items():
         torch.testing.assert_close(ours[name], tensor, rtol=1e-3, atol=1e-4)
@@ -299,6 +309,19 @@ def test_only_the_layers_that_are_named_are_trained(tokenizer: Any, tmp_path: Pa
         tuning.save_adapter(tmp_path / "adapter")
     names = load_file(tmp_path / "adapter" / "adapter_model.safetensors")
     assert {name.split(".")[-3] for name in names} == {"q_proj", "v_proj"}
+
+
+def test_only_of_a_small_model_the_output_is_adapted_too(
+    tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def adapted(folder: Path) -> set[str]:
+        with fine_tuned(small("qwen3", tokenizer), TEXTS) as tuning:
+            tuning.save_adapter(folder)
+        return {name.split(".")[-3] for name in load_file(folder / "adapter_model.safetensors")}
+
+    of_a_small_one = adapted(tmp_path / "small")
+    monkeypatch.setattr("sift_rag.finetuning.settings.SMALL_MODEL_PARAMETERS", 1000)
+    assert of_a_small_one == adapted(tmp_path / "large") | {"lm_head"} == set(ALL_LINEAR_AND_OUTPUT["qwen3"])
 
 
 def test_figures_of_the_cost_are_told(other_model: LocalModel) -> None:
