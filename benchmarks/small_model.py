@@ -41,7 +41,7 @@ END_OF_TEXT_ID = 0
 VOCABULARY = 4096
 CONTEXT = 1024
 
-TOKENS = 10_000_000
+TOKENS = 8_000_000
 BLOCKS_PER_STEP = 2
 TOKENS_PER_STEP = BLOCKS_PER_STEP * CONTEXT
 """Few: with some million tokens to see, steps are short. At half of it gradients are so noisy that as many tokens teach

@@ -18,7 +18,7 @@ DEFAULT_NOISE_VARIANCE = 5.0
 DEFAULT_CENTRING = 0.5
 DEFAULT_MAX_NEW_TOKENS = 512
 DEFAULT_STEPS = 50
-DEFAULT_MIN_GAIN = 0.05
+DEFAULT_MIN_GAIN = 0.3  # docs/log.md, "When there is nothing to learn"
 
 Store = Annotated[
     str | None,
@@ -297,7 +297,8 @@ MinGain = Annotated[
         "--min-gain",
         metavar="F",
         envvar="SIFT_RAG_MIN_GAIN",
-        help="Do not fine-tune if the passages would explain less of the variance than this share.",
+        help="Do not fine-tune if the passages would explain less of the variance than this share: then the collection "
+        "is about something else.",
     ),
 ]
 SaveAdapter = Annotated[

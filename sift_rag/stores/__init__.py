@@ -2,6 +2,7 @@
 
     memory.py       in this process only: the contract's reference
     edge.py         embedded, durable, one folder a collection: create, open
+    server/         on a Qdrant server or cluster
     examination.py  what is wrong with such a folder, in words
     folders.py      the folders of a root: list, drop, replace, without opening any
     records.py      the documents' records alone, readable while another process writes
