@@ -14,6 +14,7 @@ import platform
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict
@@ -32,7 +33,7 @@ from benchmarks.speed import Row, compare, unit_rows
 from sift_rag.stores.edge import EdgeStore, create_collection, open_collection
 from sift_rag.stores.engine import create_shard, load_shard
 from sift_rag.stores.manifest import SCHEMA_VERSION
-from sift_rag.types import CollectionInfo, Passage, Span
+from sift_rag.types import CollectionInfo, Document, Passage, Span
 
 DIMENSION = 384
 BATCH = 1000
@@ -147,6 +148,8 @@ def embedded(n: int) -> Iterator[Row]:
         )
         with closing(new_store(root / "full")) as store:
             fill(store, rows)
+            sources = Counter(passage.source for passage in passages(0, n))
+            store.put_documents([Document(name, f"/{name}", "ingested", passages=sources[name]) for name in sources])
             targets = iter(np.roll(rows, 7, axis=1))
 
             def search() -> None:
