@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from sift_rag.protocols import PassageStore
-from sift_rag.types import Candidate, Embedding, Filter
+from sift_rag.types import Candidate, Embedding, Filter, Passage
 
 COPY_SIMILARITY = 0.98
 """Cosine from which two passages say the same, if their numbers and negations agree too.
@@ -82,34 +83,43 @@ def all_candidates(
 def merge_copies(candidates: Iterable[Candidate]) -> list[Candidate]:
     """One candidate for each group of passages that say the same, the others in its ``copies``.
 
-    Two say the same if their text is equal but for case, white space, Unicode form and ruled lines, or if their cosine
-    is at least ``COPY_SIMILARITY`` and both have the same numbers and as many negations. A group is led by its most
-    similar member (ties: first by source and position), and each passage joins the first leader that it is a copy of,
-    so equal input in any order gives equal groups. O(n g d) for g groups.
+    A group is led by its most similar member (ties: first by source and position), so equal input in any order gives
+    equal groups; which passages are copies says ``leaders_of_copies``.
     """
     ordered = sorted(candidates, key=reading_order)
-    leaders: list[Candidate] = []
-    copies: list[list[Candidate]] = []
-    by_text: dict[str, int] = {}
-    led: dict[int, int] = {}
-    """Group by its leader's place in ``ordered``."""
-    for place, (candidate, close) in enumerate(zip(ordered, _close_before(ordered), strict=True)):
-        text = _normalised(candidate.passage.text)
-        group = by_text.get(text)
-        if group is None:
-            near = (led[earlier] for earlier in close if earlier in led)
-            group = next((i for i in near if _same_facts(leaders[i].passage.text, candidate.passage.text)), None)
-        if group is None:
-            group = led[place] = len(leaders)
-            leaders.append(candidate)
-            copies.append([])
-        else:
-            copies[group].append(candidate)
-        by_text.setdefault(text, group)
+    rows = np.array([candidate.embedding for candidate in ordered], dtype=np.float32)
+    groups: dict[int, list[Passage]] = {}
+    for candidate, leader in zip(
+        ordered, leaders_of_copies([candidate.passage.text for candidate in ordered], rows), strict=True
+    ):
+        groups.setdefault(leader, []).append(candidate.passage)
     return [
-        replace(leader, copies=leader.copies + tuple(copy.passage for copy in group)) if group else leader
-        for leader, group in zip(leaders, copies, strict=True)
+        replace(ordered[leader], copies=ordered[leader].copies + tuple(group[1:])) if group[1:] else ordered[leader]
+        for leader, group in groups.items()
     ]
+
+
+def leaders_of_copies(texts: Sequence[str], rows: Embedding) -> list[int]:
+    """For each text the place of the one that stands for it: the first leader that it is a copy of, or itself.
+
+    Two say the same if they are equal but for case, white space, Unicode form and ruled lines, or if their cosine
+    is at least ``COPY_SIMILARITY`` and both have the same numbers and as many negations. O(n g d) for g groups.
+
+    Args:
+        texts: in order of precedence.
+        rows: ``(n, d)``, their embeddings, of norm 1.
+    """
+    leaders: list[int] = []
+    by_form: dict[str, int] = {}
+    for place, (form, close) in enumerate(zip(_forms(texts), _close_before(rows), strict=True)):
+        leader = None if form is None else by_form.get(form)
+        if leader is None:
+            near = (earlier for earlier in close if leaders[earlier] == earlier)
+            leader = next((earlier for earlier in near if _same_facts(texts[earlier], texts[place])), place)
+        if form is not None:
+            by_form.setdefault(form, leader)
+        leaders.append(leader)
+    return leaders
 
 
 def says_the_same(first: Candidate, second: Candidate) -> bool:
@@ -141,11 +151,10 @@ def _distinct(found: Iterable[Candidate], known: Sequence[Candidate]) -> list[Ca
     return [candidate for candidate in merge_copies([*leading, *fresh]) if candidate.passage.id not in known_ids]
 
 
-def _close_before(ordered: Sequence[Candidate]) -> Iterator[list[int]]:
-    """For each candidate the places, ascending, of those before it whose cosine with it makes it a copy."""
-    rows = np.array([candidate.embedding for candidate in ordered], dtype=np.float32)
-    for first in range(0, len(ordered), _BLOCK):
-        until = min(first + _BLOCK, len(ordered))
+def _close_before(rows: Embedding) -> Iterator[list[int]]:
+    """For each row the places, ascending, of those before it whose cosine with it makes it a copy."""
+    for first in range(0, len(rows), _BLOCK):
+        until = min(first + _BLOCK, len(rows))
         close = rows[first:until] @ rows[:until].T >= COPY_SIMILARITY
         places: list[list[int]] = [[] for _ in range(first, until)]
         for row, earlier in np.argwhere(np.tril(close, first - 1)).tolist():
@@ -163,6 +172,20 @@ def _same_facts(first: str, second: str) -> bool:
 
 
 _FACTS = (re.compile(r"\d+"), re.compile(r"\b(?:no|not|never|none|without|cannot)\b|n['\u2019]t\b"))
+
+
+def _forms(texts: Sequence[str]) -> list[str | None]:
+    """Each text normalised; None for one that equals no other, which the numbers of some letters tell much faster."""
+    lowered = [text.lower() if text.isascii() else _normalised(text) for text in texts]
+    signatures = [tuple(map(text.count, _LETTERS)) for text in lowered]
+    found = Counter(signatures)
+    return [
+        _normalised(text) if found[signature] > 1 else None for text, signature in zip(texts, signatures, strict=True)
+    ]
+
+
+_LETTERS = "etaoin"
+"""Of an ASCII text, to normalise changes the number of none."""
 
 
 def _normalised(text: str) -> str:

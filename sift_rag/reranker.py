@@ -13,14 +13,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sift_rag.pool import merge_copies
+from sift_rag.pool import leaders_of_copies
 from sift_rag.protocols import Embedder, Selector
 from sift_rag.scores import falling_scores
 from sift_rag.selection import Choice, SelectorSettings
 from sift_rag.selection.centring import common_share
 from sift_rag.selection.settings import DEFAULT_CENTRING
 from sift_rag.targets import embed_questions
-from sift_rag.types import Candidate, Embedding, Passage, Span
+from sift_rag.types import Embedding
 from sift_rag.vectors import given_rows
 
 NOTHING = 1e-12
@@ -127,20 +127,15 @@ class Reranker:
         )
         similarities = np.full(len(texts), np.nan)
         similarities[spoken] = (rows @ targets.T).max(axis=1)
-
-        pool = merge_copies(
-            _candidate(index, texts[index], float(similarities[index]), row)
-            for index, row in zip(spoken, rows, strict=True)
+        pool = _Pool.of(texts, spoken, rows, similarities)
+        choice = self._selector_for(pool.rows).select(
+            targets, pool.rows, len(pool.indices) if k is None else min(k, len(pool.indices)), weights=shares
         )
-        vectors = np.stack([candidate.embedding for candidate in pool]) if pool else rows
-        choice = self._selector_for(vectors).select(
-            targets, vectors, len(pool) if k is None else min(k, len(pool)), weights=shares
-        )
-        picks = list(_picks(pool, choice))
+        picks = list(pool.picks(choice))
         ranked = [
             *(picks if k is not None else _telling_first(picks)),
-            *_rest(pool, choice),
-            *_copies(pool, similarities.tolist()),
+            *pool.rest(choice),
+            *(_silent(index, pool.similarities[index], copy_of=leader) for index, leader in pool.copies),
             *(_silent(index, math.nan) for index, text in enumerate(texts) if not text.strip()),
         ]
         scores = falling_scores([text.gain for text in ranked], ranked[0].similarity) if ranked else []
@@ -170,13 +165,63 @@ class Reranker:
         return SelectorSettings(centring=DEFAULT_CENTRING * common_share(rows))
 
 
-def _candidate(index: int, text: str, similarity: float, row: Embedding) -> Candidate:
-    """The text as a candidate that knows its place; of equally similar ones the first leads its copies."""
-    return Candidate(Passage(id=str(index), text=text, source="", span=Span(index, index)), similarity, row)
+@dataclass(frozen=True, slots=True)
+class _Pool:
+    """The texts that a choice is made from, each of which says something else; most similar first."""
 
+    indices: list[int]
+    """Their places among the texts given."""
+    rows: Embedding
+    """``(n, d)``."""
+    copies: list[tuple[int, int]]
+    """Places of the other texts, with that of the one which says the same; by the latter."""
+    similarities: list[float]
+    """Of all the texts given, by their places."""
 
-def _index(passage: Passage) -> int:
-    return passage.span.start
+    @classmethod
+    def of(cls, texts: Sequence[str], spoken: Sequence[int], rows: Embedding, similarities: Embedding) -> _Pool:
+        """Of the texts at the places ``spoken``, with their rows; of equally similar ones the first leads."""
+        order = np.argsort(-similarities[spoken], kind="stable")
+        indices = [spoken[place] for place in order]
+        leaders = leaders_of_copies([texts[index] for index in indices], rows[order])
+        leading = [place for place, leader in enumerate(leaders) if place == leader]
+        following = sorted((leader, place) for place, leader in enumerate(leaders) if place != leader)
+        return cls(
+            [indices[place] for place in leading],
+            rows[order[leading]],
+            [(indices[place], indices[leader]) for leader, place in following],
+            similarities.tolist(),
+        )
+
+    def picks(self, choice: Choice) -> Iterator[RankedText]:
+        """What was picked, in order."""
+        selection = choice.selection
+        columns = (selection.indices, selection.gains, selection.relevance, selection.posterior_variances)
+        for place, gain, relevance, variance in zip(*(column.tolist() for column in columns), strict=True):
+            yield RankedText(
+                index=self.indices[place],
+                selected=True,
+                similarity=self.similarities[self.indices[place]],
+                gain=gain,
+                relevance=relevance,
+                posterior_variance=variance,
+            )
+
+    def rest(self, choice: Choice) -> Iterator[RankedText]:
+        """What was not picked, by what it would still tell."""
+        picked, redundancy = choice.selection.indices.tolist(), choice.redundancy
+        taken = set(picked)
+        gains, relevance, by = redundancy.gains.tolist(), redundancy.relevance.tolist(), redundancy.picks.tolist()
+        for place in np.argsort(-redundancy.gains, kind="stable").tolist():
+            if place not in taken:
+                yield RankedText(
+                    index=self.indices[place],
+                    selected=False,
+                    similarity=self.similarities[self.indices[place]],
+                    gain=gains[place],
+                    relevance=relevance[place],
+                    redundant_with=None if by[place] < 0 else self.indices[picked[by[place]]],
+                )
 
 
 def _scored(text: RankedText, score: float) -> RankedText:
@@ -194,48 +239,11 @@ def _scored(text: RankedText, score: float) -> RankedText:
     )
 
 
-def _picks(pool: Sequence[Candidate], choice: Choice) -> Iterator[RankedText]:
-    selection = choice.selection
-    columns = (selection.indices, selection.gains, selection.relevance, selection.posterior_variances)
-    for place, gain, relevance, variance in zip(*(column.tolist() for column in columns), strict=True):
-        yield RankedText(
-            index=_index(pool[place].passage),
-            selected=True,
-            similarity=pool[place].similarity,
-            gain=gain,
-            relevance=relevance,
-            posterior_variance=variance,
-        )
-
-
 def _telling_first(picks: Sequence[RankedText]) -> list[RankedText]:
     """Those that told something; after them, as if not picked, those that told nothing."""
     told = [pick for pick in picks if pick.gain > NOTHING * picks[0].gain]
     silent = [pick for pick in picks if not pick.gain > NOTHING * picks[0].gain]
     return [*told, *(replace(pick, selected=False, posterior_variance=None) for pick in silent)]
-
-
-def _rest(pool: Sequence[Candidate], choice: Choice) -> Iterator[RankedText]:
-    """What was not picked, by what it would still tell."""
-    picked, redundancy = choice.selection.indices.tolist(), choice.redundancy
-    for place in np.argsort(-redundancy.gains, kind="stable").tolist():
-        if place not in picked:
-            yield RankedText(
-                index=_index(pool[place].passage),
-                selected=False,
-                similarity=pool[place].similarity,
-                gain=float(redundancy.gains[place]),
-                relevance=float(redundancy.relevance[place]),
-                redundant_with=None if (by := int(redundancy.picks[place])) < 0 else _index(pool[picked[by]].passage),
-            )
-
-
-def _copies(pool: Sequence[Candidate], similarities: Sequence[float]) -> Iterator[RankedText]:
-    """Those that were ranked in another one, in that one's order of similarity."""
-    for leader in pool:
-        of = _index(leader.passage)
-        for index in map(_index, leader.copies):
-            yield _silent(index, float(similarities[index]), copy_of=of)
 
 
 def _silent(index: int, similarity: float, *, copy_of: int | None = None) -> RankedText:

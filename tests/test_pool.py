@@ -6,10 +6,18 @@ from uuid import NAMESPACE_URL, uuid5
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from sift_rag.pool import COPY_SIMILARITY, distinct_candidates, merge_copies
+from sift_rag.pool import (
+    COPY_SIMILARITY,
+    distinct_candidates,
+    leaders_of_copies,
+    merge_copies,
+    says_the_same,
+)
 from sift_rag.stores.memory import MemoryStore
-from sift_rag.types import Candidate, CollectionInfo, Passage, Span
+from sift_rag.types import Candidate, CollectionInfo, Embedding, Passage, Span
 from tests.doubles import HashingEmbedder
 
 
@@ -92,6 +100,52 @@ def test_texts_that_differ_in_a_number_or_a_negation_are_no_copies(first: str, s
     row = np.array([1, 0], dtype=np.float32)  # as near as can be
     candidates = [Candidate(passage(f"{i}.md", text), 0.9, row) for i, text in enumerate([first, second])]
     assert len(merge_copies(candidates)) == groups
+
+
+TEXT_PARTS = [
+    "Tea",
+    "tea",
+    "TEA",
+    " ",
+    "\n\t",
+    "---",
+    "===",
+    "__",
+    "\ufb01",
+    "fi",
+    "\u00df",
+    "SS",
+    "\uff34",
+    "T",
+    "no",
+    "not",
+    "7",
+    "\u0130",
+    "e",
+]
+
+
+ORIGIN = np.zeros(3, dtype=np.float32)
+
+
+@given(
+    st.lists(st.lists(st.sampled_from(TEXT_PARTS), max_size=4).map("".join), max_size=12),
+    st.lists(st.integers(0, 2), min_size=12, max_size=12),
+)
+def test_each_text_joins_the_first_leader_that_says_the_same(texts: list[str], directions: list[int]) -> None:
+    rows = np.eye(3, dtype=np.float32)[directions[: len(texts)]]
+    expected: list[int] = []
+    for place in range(len(texts)):
+        equal = (i for i in range(place) if same(texts[i], texts[place]))
+        close = (i for i in range(place) if expected[i] == i and same(texts[i], texts[place], rows[i], rows[place]))
+        first_equal = next(equal, None)
+        expected.append(next(close, place) if first_equal is None else expected[first_equal])
+    assert leaders_of_copies(texts, rows) == expected
+
+
+def same(first: str, second: str, row: Embedding = ORIGIN, other: Embedding = ORIGIN) -> bool:
+    """By the rule for two; by the texts alone without rows."""
+    return says_the_same(Candidate(passage("a.md", first), 0.5, row), Candidate(passage("a.md", second), 0.5, other))
 
 
 def test_merging_does_not_depend_on_the_order_given() -> None:
