@@ -168,7 +168,7 @@ class Results:
         left = [task for task in tasks if task.id not in done]
         if not left:
             return
-        store = self._store(domain.name, memory)
+        store = memory_store(domain.name, memory, self._cache)
         for outcome in compare(
             left, model=_model(self._model_folder), embedder=open_embedder(), store=store, comparison=run.comparison
         ):
@@ -189,17 +189,17 @@ class Results:
         slug = "".join(character if character.isalnum() else "-" for character in name)
         return self._folder / f"{slug}.{domain}.{settings}.jsonl"
 
-    def _store(self, name: str, memory: Sequence[str]) -> MemoryStore:
-        vectors = embed_cached(memory, "passage", self._cache)
-        store = MemoryStore(CollectionInfo(name, DEFAULT_EMBEDDER, vectors.shape[1], SCHEMA_VERSION))
-        passages = [
-            Passage(
-                id=str(uuid5(NAMESPACE_URL, f"{name} {i}")), text=text, source=f"{name}/{i}", span=Span(0, len(text))
-            )
-            for i, text in enumerate(memory)
-        ]
-        store.upsert(passages, vectors)
-        return store
+
+def memory_store(name: str, memory: Sequence[str], cache: Path) -> MemoryStore:
+    """A domain's memory, each passage a document of its own."""
+    vectors = embed_cached(memory, "passage", cache)
+    store = MemoryStore(CollectionInfo(name, DEFAULT_EMBEDDER, vectors.shape[1], SCHEMA_VERSION))
+    passages = [
+        Passage(id=str(uuid5(NAMESPACE_URL, f"{name} {i}")), text=text, source=f"{name}/{i}", span=Span(0, len(text)))
+        for i, text in enumerate(memory)
+    ]
+    store.upsert(passages, vectors)
+    return store
 
 
 @cache
