@@ -9,9 +9,7 @@ Both sides use Adam's fused kernel. Sides take turns; see ``speed.py``.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 from pydoc_data.topics import topics
 from time import perf_counter, process_time
@@ -19,7 +17,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.speed import Row, compare
+from benchmarks.speed import Row, compare, print_head, save
 from sift_rag.finetuning import FineTuning, Tuner
 from sift_rag.finetuning.sequences import training_sequences
 from sift_rag.finetuning.settings import learning_rate_for
@@ -181,15 +179,14 @@ def main() -> None:
     parser.add_argument("--only", default="steps,overhead,memory")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    print("| what | ours | peer | theirs | ratio: median (min to max) | goal |\n|---|---|---|---|---|---|")
+    print_head()
     rows: list[Row] = []
     for part in arguments.only.split(","):
         if part == "memory":
             rows += memory(arguments.model)
         else:
             rows += globals()[part](arguments.model, arguments.steps, arguments.rounds)
-    if arguments.json:
-        arguments.json.write_text(json.dumps([asdict(row) for row in rows], indent=2), encoding="utf-8")
+    save(rows, arguments.json)
 
 
 if __name__ == "__main__":

@@ -285,6 +285,18 @@ def run(command: Sequence[str]) -> float:
     return perf_counter() - started
 
 
+def print_head() -> None:
+    """Of the table that ``compare`` prints the rows of, and what it was measured with."""
+    print(f"Python {platform.python_version()}, {platform.processor() or platform.machine()}, numpy {np.__version__}\n")
+    print("| what | ours | peer | theirs | ratio: median (min to max) | goal |\n|---|---|---|---|---|---|")
+
+
+def save(rows: Sequence[Row], file: Path | None) -> None:
+    """Write them as JSON, if a file is given."""
+    if file is not None:
+        file.write_text(json.dumps([asdict(row) for row in rows], indent=2), encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parts = ["retrieval", "startup", "ingest", "memory"]
@@ -292,13 +304,11 @@ def main() -> None:
     parser.add_argument("--docs", type=Path, help="folder to ingest; by default Python's language reference")
     parser.add_argument("--json", type=Path, help="also write the rows there")
     arguments = parser.parse_args()
-    print(f"Python {platform.python_version()}, {platform.processor() or platform.machine()}, numpy {np.__version__}\n")
-    print("| what | ours | peer | theirs | ratio: median (min to max) | goal |\n|---|---|---|---|---|---|")
+    print_head()
     rows: list[Row] = []
     for part in arguments.only.split(","):
         rows += ingest(arguments.docs) if part == "ingest" else globals()[part]()
-    if arguments.json:
-        arguments.json.write_text(json.dumps([asdict(row) for row in rows], indent=2))
+    save(rows, arguments.json)
 
 
 if __name__ == "__main__":

@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import subprocess
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict
 from functools import partial
 from itertools import count, islice
 from pathlib import Path
@@ -29,7 +27,7 @@ from uuid import NAMESPACE_URL, uuid5
 import numpy as np
 
 from benchmarks.canned_replies import TEXT
-from benchmarks.speed import Row, compare, unit_rows
+from benchmarks.speed import Row, compare, print_head, save, unit_rows
 from sift_rag.stores.edge import EdgeStore, create_collection, open_collection
 from sift_rag.stores.engine import create_shard, load_shard
 from sift_rag.stores.manifest import SCHEMA_VERSION
@@ -393,13 +391,11 @@ def main() -> None:
     parser.add_argument("--passages", type=int, help="in place of 50,000 (embedded) and 200,000 (memory)")
     parser.add_argument("--json", type=Path, help="also write the rows there")
     arguments = parser.parse_args()
-    print(f"Python {platform.python_version()}, {platform.processor() or platform.machine()}, numpy {np.__version__}\n")
-    print("| what | ours | peer | theirs | ratio: median (min to max) | goal |\n|---|---|---|---|---|---|")
+    print_head()
     rows: list[Row] = []
     for part in arguments.only.split(","):
         rows += parts[part](arguments.passages or (200_000 if part == "memory" else 50_000))
-    if arguments.json:
-        arguments.json.write_text(json.dumps([asdict(row) for row in rows], indent=2))
+    save(rows, arguments.json)
 
 
 if __name__ == "__main__":

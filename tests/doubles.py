@@ -1,4 +1,4 @@
-"""A real, small embedder for tests: no weights, no network, the same vectors everywhere."""
+"""A real, small embedder for tests: no weights, no network, the same vectors everywhere; and a store that dies."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from hashlib import blake2b
 import numpy as np
 from tokenizers import Tokenizer, models, pre_tokenizers
 
+from sift_rag.protocols import PassageStore
 from sift_rag.types import Embedding
 
 
@@ -50,3 +51,30 @@ class HashingEmbedder:
 def _direction(word: str, dimension: int) -> np.ndarray:
     seed = int.from_bytes(blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest())
     return np.random.default_rng(seed).normal(size=dimension)
+
+
+class Killed(BaseException):
+    """Like a signal: nothing catches it."""
+
+
+class Fragile:
+    """Passes every call to a store until a number of writes is reached; that write happens, then the process dies."""
+
+    def __init__(self, store: PassageStore, writes: int) -> None:
+        self._store, self._left = store, writes
+
+    def __getattr__(self, name: str) -> object:
+        method = getattr(self._store, name)
+        if name not in {"upsert", "delete_passages", "put_documents", "drop_documents"}:
+            return method
+
+        def write_and_perhaps_die(*arguments: object, **options: object) -> object:
+            if self._left == 0:
+                raise Killed
+            self._left -= 1
+            result = method(*arguments, **options)
+            if self._left == 0:
+                raise Killed
+            return result
+
+        return write_and_perhaps_die

@@ -14,7 +14,7 @@ from sift_rag.corpus.ingest import IngestReport, Progress, ingest, reembed, remo
 from sift_rag.errors import StoreConflict
 from sift_rag.stores.memory import MemoryStore
 from sift_rag.types import CollectionInfo, Embedding, Passage
-from tests.doubles import HashingEmbedder
+from tests.doubles import Fragile, HashingEmbedder, Killed
 
 LONG_AGO = 1_600_000_000
 
@@ -283,33 +283,6 @@ def test_ids_are_the_same_on_every_machine(embedder: HashingEmbedder, notes: Pat
     for folder, store in zip((notes, twin), stores, strict=True):
         ingest([folder], store, embedder)
     assert state(stores[0]) == state(stores[1])
-
-
-class Killed(BaseException):
-    """Like a signal: nothing catches it."""
-
-
-class Fragile:
-    """Passes every call to a store until a number of writes is reached; that write happens, then the process dies."""
-
-    def __init__(self, store: MemoryStore, writes: int) -> None:
-        self._store, self._left = store, writes
-
-    def __getattr__(self, name: str) -> object:
-        method = getattr(self._store, name)
-        if name not in {"upsert", "delete_passages", "put_documents", "drop_documents"}:
-            return method
-
-        def write_and_perhaps_die(*arguments: object, **options: object) -> object:
-            if self._left == 0:
-                raise Killed
-            self._left -= 1
-            result = method(*arguments, **options)
-            if self._left == 0:
-                raise Killed
-            return result
-
-        return write_and_perhaps_die
 
 
 @pytest.mark.parametrize("prune", [False, True])

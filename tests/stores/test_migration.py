@@ -18,6 +18,7 @@ from sift_rag.stores.manifest import SCHEMA_VERSION
 from sift_rag.stores.memory import MemoryStore
 from sift_rag.stores.migration import TOLERANCE, MigrationProgress, fingerprint, migrate
 from sift_rag.types import CollectionInfo, Document, Embedding, Passage, Span
+from tests.doubles import Fragile, Killed
 
 DIMENSION = 24
 INFO = CollectionInfo("news", "an embedder", DIMENSION, SCHEMA_VERSION)
@@ -130,31 +131,6 @@ class Writeless:
 
     def upsert(self, passages: Sequence[Passage], embeddings: Embedding) -> None:
         assert not passages
-
-
-class Killed(BaseException):
-    """Like a signal: nothing catches it."""
-
-
-class Fragile:
-    """Passes every call on until a number of writes is reached; that write happens, then the process dies."""
-
-    def __init__(self, store: PassageStore, writes: int) -> None:
-        self._store, self._left = store, writes
-
-    def __getattr__(self, name: str) -> object:
-        method = getattr(self._store, name)
-        if name not in {"upsert", "delete_passages", "put_documents", "drop_documents"}:
-            return method
-
-        def write_and_perhaps_die(*arguments: object, **options: object) -> object:
-            result = method(*arguments, **options)
-            self._left -= 1
-            if self._left <= 0:
-                raise Killed
-            return result
-
-        return write_and_perhaps_die
 
 
 @pytest.mark.parametrize("window", [2, 4, 256])
