@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from sift_rag.embedders.functions import FunctionEmbedder
-from sift_rag.reranker import Reranker
+from sift_rag.retrieval.reranker import Reranker
 
 DIMENSION = 384
 K = 10

@@ -22,9 +22,9 @@ import numpy as np
 
 from benchmarks.datasets import data_folder, open_tasks
 from benchmarks.embedding import add_data_options, embed_task
-from sift_rag.exhaustive import choose_from_all
-from sift_rag.pool import distinct_candidates
+from sift_rag.exact.selection import choose_from_all
 from sift_rag.protocols import PassageStore
+from sift_rag.retrieval.candidates import distinct_candidates
 from sift_rag.selection import Choice, SelectorSettings
 from sift_rag.stores.memory import MemoryStore
 from sift_rag.types import CollectionInfo, Filter, Passage, Span

@@ -1,4 +1,4 @@
-"""From which cosine do two passages say the same? Calibrates ``COPY_SIMILARITY`` of ``sift_rag/pool.py``.
+"""Calibration of ``COPY_SIMILARITY`` (``sift_rag/near_duplicates.py``): from which cosine two passages say the same.
 
     python -m benchmarks.copies --data FOLDER
 
@@ -104,9 +104,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def read_version(folder: Path) -> dict[str, list[Passage]]:
     """The passages of every page, by its path in this version; cut as an ingest cuts them."""
-    from sift_rag.assembly import open_embedder
     from sift_rag.corpus.documents import read_document
     from sift_rag.corpus.passages import split_document
+    from sift_rag.opening import open_embedder
 
     embedder = open_embedder()
     return {

@@ -135,7 +135,7 @@ def open_domains(
         tokenizer: counts the tokens of passages; by default the default embedder's.
     """
     if tokenizer is None:
-        from sift_rag.assembly import open_embedder
+        from sift_rag.opening import open_embedder
 
         tokenizer = open_embedder().tokenizer
     counting = without_limits(tokenizer)

@@ -96,8 +96,8 @@ def embed_cached(texts: Sequence[str], role: Literal["query", "passage"], cache:
 
 def count_tokens(texts: Sequence[str]) -> np.ndarray:
     """``(n,)``, at least 1 each: tokens of the whole text by the default embedder's tokenizer, without special ones."""
-    from sift_rag.assembly import open_embedder
     from sift_rag.corpus.splitting import without_limits
+    from sift_rag.opening import open_embedder
 
     encodings = without_limits(open_embedder().tokenizer).encode_batch(list(texts), add_special_tokens=False)
     return np.array([max(1, len(encoding.ids)) for encoding in encodings])
@@ -116,7 +116,7 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
 def _embedding_function(role: Literal["query", "passage"]) -> Callable[[Sequence[str]], np.ndarray]:
     import torch
 
-    from sift_rag.assembly import open_embedder
+    from sift_rag.opening import open_embedder
 
     torch.set_num_threads(1)  # the machine may be shared
     embedder = open_embedder()

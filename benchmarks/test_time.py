@@ -29,7 +29,6 @@ import torch
 from benchmarks.datasets import data_folder
 from benchmarks.domains import CHOOSING, PROMPTS, REPORTING, Domain, open_domains
 from benchmarks.embedding import add_data_options, embed_cached
-from sift_rag.assembly import open_embedder
 from sift_rag.embedders.sentence_transformer import DEFAULT_EMBEDDER
 from sift_rag.evaluation import Comparison, Outcome, Task
 from sift_rag.evaluation.comparison import Measurement, compare
@@ -37,8 +36,9 @@ from sift_rag.evaluation.journal import Journal, fingerprint
 from sift_rag.evaluation.metrics import Interval, bootstrap, rank_correlation, standard_error
 from sift_rag.finetuning import FineTuning
 from sift_rag.models.local import LocalModel, load_local_model
+from sift_rag.opening import open_embedder
 from sift_rag.selection import SelectorSettings
-from sift_rag.stores.manifest import SCHEMA_VERSION
+from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
 from sift_rag.stores.memory import MemoryStore
 from sift_rag.types import CollectionInfo, Passage, Span
 

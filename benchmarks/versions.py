@@ -23,7 +23,7 @@ from benchmarks.datasets import HotpotQuestion, Paragraph, data_folder, read_hot
 from benchmarks.embedding import add_data_options, embed_cached
 from benchmarks.intervals import paired_difference
 from sift_rag import Retriever, SelectorSettings
-from sift_rag.pool import merge_copies
+from sift_rag.near_duplicates import merge_copies
 from sift_rag.selection import SelectorName
 from sift_rag.stores.memory import MemoryStore
 from sift_rag.types import Candidate, CollectionInfo, Passage, Span
@@ -75,7 +75,7 @@ class Found(NamedTuple):
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    from sift_rag.assembly import open_embedder
+    from sift_rag.opening import open_embedder
 
     options = _options(arguments)
     path = next((data_folder(options.data) / "hotpotqa").glob("dev.json*"))

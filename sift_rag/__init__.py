@@ -10,13 +10,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sift_rag.assembly import ingest_paths as ingest_paths
-    from sift_rag.assembly import open_reranker as open_reranker
-    from sift_rag.assembly import open_retriever as open_retriever
-    from sift_rag.assembly import open_store as open_store
     from sift_rag.errors import SiftRagError as SiftRagError
-    from sift_rag.reranker import Reranker as Reranker
-    from sift_rag.retriever import Retriever as Retriever
+    from sift_rag.ingestion import ingest_paths as ingest_paths
+    from sift_rag.opening import open_reranker as open_reranker
+    from sift_rag.opening import open_retriever as open_retriever
+    from sift_rag.opening import open_store as open_store
+    from sift_rag.retrieval.reranker import Reranker as Reranker
+    from sift_rag.retrieval.retriever import Retriever as Retriever
     from sift_rag.selection import GreedySelection as GreedySelection
     from sift_rag.selection import SelectorSettings as SelectorSettings
     from sift_rag.selection import select_sift as select_sift
@@ -30,15 +30,15 @@ _HOME = {
     "GreedySelection": "selection",
     "Hit": "types",
     "Passage": "types",
-    "Reranker": "reranker",
+    "Reranker": "retrieval.reranker",
     "Retrieval": "types",
-    "Retriever": "retriever",
+    "Retriever": "retrieval.retriever",
     "SelectorSettings": "selection",
     "SiftRagError": "errors",
-    "ingest_paths": "assembly",
-    "open_reranker": "assembly",
-    "open_retriever": "assembly",
-    "open_store": "assembly",
+    "ingest_paths": "ingestion",
+    "open_reranker": "opening",
+    "open_retriever": "opening",
+    "open_store": "opening",
     "select_sift": "selection",
 }
 

@@ -157,7 +157,7 @@ class Records(Protocol):
         """Release what is held. Closing twice is allowed."""
 
 
-class Place(Protocol):
+class Database(Protocol):
     """Where collections are kept: a folder, or a server.
 
     Every call raises ``CollectionNotFound`` for a name that is not there, and ``ValueError`` for one that cannot be.

@@ -11,22 +11,22 @@ from pathlib import Path
 
 import pytest
 
-from sift_rag.assembly import (
+from sift_rag.corpus.ingest import IngestReport
+from sift_rag.errors import CollectionNotFound, ConfigurationError, ModelUnavailable, StoreConflict, StoreUnreachable
+from sift_rag.ingestion import ingest_paths
+from sift_rag.opening import (
     examine_collection,
-    ingest_paths,
     list_collections,
+    open_database,
     open_embedder,
     open_model,
-    open_place,
     open_records,
     open_retriever,
     open_store,
     optimize_collection,
 )
-from sift_rag.corpus.ingest import IngestReport
-from sift_rag.errors import CollectionNotFound, ConfigurationError, ModelUnavailable, StoreConflict, StoreUnreachable
 from sift_rag.protocols import Embedder
-from sift_rag.stores.server.options import ServerOptions
+from sift_rag.stores.qdrant.options import ServerOptions
 from tests.doubles import HashingEmbedder
 
 ROOT = Path(__file__).parent.parent
@@ -143,11 +143,12 @@ def test_optimizing_changes_no_answer(notes: Path) -> None:
 
 
 def test_the_defaults_written_here_are_those_of_the_parts() -> None:
-    from sift_rag import assembly, retriever
+    from sift_rag import opening
     from sift_rag.corpus import documents
+    from sift_rag.retrieval import retriever
 
-    assert assembly.DEFAULT_MAX_BYTES == documents.DEFAULT_MAX_BYTES
-    assert assembly.DEFAULT_CANDIDATE_LIMIT == retriever.DEFAULT_CANDIDATE_LIMIT
+    assert opening.DEFAULT_MAX_BYTES == documents.DEFAULT_MAX_BYTES
+    assert opening.DEFAULT_CANDIDATE_LIMIT == retriever.DEFAULT_CANDIDATE_LIMIT
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
@@ -159,7 +160,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(StoreUnreachable, match="no answer from Qdrant at http://localhost:9 "):
         open_store("http://localhost:9")
     with pytest.raises(ConfigurationError, match="a folder"):
-        open_place(tmp_path, server=ServerOptions(shard_number=2))
+        open_database(tmp_path, server=ServerOptions(shard_number=2))
     with pytest.raises(ModelUnavailable, match="no/such-model"):
         open_embedder("no/such-model")
     with pytest.raises(ModelUnavailable, match="no model folder"):
@@ -183,7 +184,7 @@ def test_the_real_embedder_gives_unit_vectors_and_the_same_ones_for_both_names()
 INGEST = """
 import sys
 from pathlib import Path
-from sift_rag.assembly import ingest_paths
+from sift_rag.ingestion import ingest_paths
 from tests.doubles import HashingEmbedder
 print("ready", flush=True)
 ingest_paths([Path(sys.argv[1])], store=Path(sys.argv[2]), embedder=HashingEmbedder(), prune=True)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sift_rag.errors import ConfigurationError, SiftRagError, StoreError, UnreadableDocument
 from sift_rag.evaluation.journal import Journal
 from sift_rag.evaluation.tasks import read_questions, read_texts
-from sift_rag.stores.manifest import read_manifest
+from sift_rag.stores.embedded.manifest import read_manifest
 from sift_rag_cli.configuration import read_configuration
 from sift_rag_cli.inputs import read_filter, read_given
 from tests.doubles import HashingEmbedder

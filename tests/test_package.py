@@ -31,6 +31,6 @@ def test_the_public_names_are_these() -> None:
 
 def test_importing_the_package_and_its_assembly_loads_no_heavy_library() -> None:
     heavy = ["torch", "transformers", "sentence_transformers", "qdrant_edge", "markitdown", "openai"]
-    code = f"import sys, sift_rag, sift_rag.assembly; print([m for m in {heavy} if m in sys.modules])"
+    code = f"import sys, sift_rag, sift_rag.opening; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -11,7 +11,7 @@ from sift_rag.errors import UnreadableDocument
 from sift_rag_cli.output import say
 
 if TYPE_CHECKING:
-    from sift_rag.corpus.shares import Share
+    from sift_rag.corpus.shards import Shard
     from sift_rag.protocols import Embedder
     from sift_rag.types import Filter
 
@@ -45,18 +45,18 @@ def read_paths(arguments: Sequence[str]) -> list[Path]:
     ]
 
 
-def read_share(text: str) -> Share:
+def read_share(text: str) -> Shard:
     """The share that ``3/16`` means.
 
     Raises:
         ValueError: it means none.
     """
-    from sift_rag.corpus.shares import Share
+    from sift_rag.corpus.shards import Shard
 
     number, slash, of = text.partition("/")
     if not (slash and number.isdecimal() and of.isdecimal()):
         raise ValueError(f"--shard is {text!r}: expected the share's number and how many there are, for example 3/16.")
-    return Share(int(number), int(of))
+    return Shard(int(number), int(of))
 
 
 def read_given(values: Sequence[str], embedder: Embedder) -> tuple[list[str], list[str]]:

@@ -26,7 +26,7 @@ def open_named_model(context: typer.Context, model: str | None, base_url: str | 
         ConfigurationError: no model is named, or an endpoint without a model.
         ModelUnavailable: it cannot be reached.
     """
-    from sift_rag.assembly import open_model
+    from sift_rag.opening import open_model
 
     return open_model(model, base_url=base_url, api_key=_key_for(context, base_url) if base_url is not None else None)
 

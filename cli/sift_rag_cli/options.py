@@ -132,7 +132,7 @@ Centring = Annotated[
         "--centring",
         metavar="F",
         envvar="SIFT_RAG_CENTRING",
-        help="Share of what all candidates have in common that the rbf kernel does not see, 0 to 1.",
+        help="Shard of what all candidates have in common that the rbf kernel does not see, 0 to 1.",
     ),
 ]
 Candidates = Annotated[

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from sift_rag_cli.output import console, is_terminal
 
 
-class Stand(NamedTuple):
+class ProgressState(NamedTuple):
     """What the bar shows."""
 
     done: int
@@ -19,7 +19,7 @@ class Stand(NamedTuple):
 
 
 @contextmanager
-def progress_bar(beginning: str) -> Iterator[Callable[[Stand, int], None] | None]:
+def progress_bar(beginning: str) -> Iterator[Callable[[ProgressState, int], None] | None]:
     """Gives a function that moves the bar and is told, besides, of how much to show the rate; None without a terminal.
 
     Args:
@@ -49,7 +49,7 @@ def progress_bar(beginning: str) -> Iterator[Callable[[Stand, int], None] | None
     with bar:
         task = bar.add_task("", total=None, counts=beginning)
 
-        def advance(stand: Stand, rated: int) -> None:
+        def advance(stand: ProgressState, rated: int) -> None:
             elapsed = bar.tasks[0].elapsed or 0.0
             rate = f" {rated / elapsed:,.0f}/s" if elapsed > 0 else ""
             bar.update(task, total=stand.of or None, completed=stand.done, counts=f"{stand.counts}{rate}")

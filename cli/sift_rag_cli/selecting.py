@@ -15,14 +15,14 @@ from sift_rag_cli.inputs import read_filter, read_given
 from sift_rag_cli.stores import layout_of
 
 if TYPE_CHECKING:
-    from sift_rag.retriever import Retriever
+    from sift_rag.retrieval.retriever import Retriever
     from sift_rag.selection import SelectorSettings, Stopping
     from sift_rag.types import Filter, Retrieval
 
 
 @dataclass(frozen=True)
-class Selecting:
-    """What these options say. A command takes one as a parameter: see ``with_options_of_selecting``."""
+class SelectionOptions:
+    """What these options say. A command takes one as a parameter: see ``with_selection_options``."""
 
     k: options.K = options.DEFAULT_K
     selector: options.Selector = "sift"
@@ -66,7 +66,7 @@ class Selecting:
         self, store: str | None, collection: str, embedder: str | None, *, keep_copies: bool = False
     ) -> Iterator[Retriever]:
         """A retriever that chooses so; its store is closed at the end."""
-        from sift_rag.assembly import open_retriever
+        from sift_rag.opening import open_retriever
 
         settings, _, _ = self.settings(), self.stopping(), self.where()  # what is wrong is told before anything loads
         opened = open_retriever(
@@ -108,9 +108,9 @@ class Selecting:
         return retrieval
 
 
-def with_options_of_selecting(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with the fields of ``Selecting`` in place of its parameter ``selecting``, as typer sees it."""
-    taken = get_type_hints(Selecting, include_extras=True)
+def with_selection_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with the fields of ``SelectionOptions`` in place of its parameter ``selecting``, as typer sees it."""
+    taken = get_type_hints(SelectionOptions, include_extras=True)
     parameters: list[inspect.Parameter] = []
     for parameter in inspect.signature(command).parameters.values():
         if parameter.name != "selecting":
@@ -118,13 +118,13 @@ def with_options_of_selecting(command: Callable[..., None]) -> Callable[..., Non
             continue
         parameters += [
             parameter.replace(name=field.name, annotation=taken[field.name], default=field.default)
-            for field in fields(Selecting)
+            for field in fields(SelectionOptions)
         ]
 
     @wraps(command)
     def with_options(**arguments: Any) -> None:
-        chosen = {field.name: arguments.pop(field.name) for field in fields(Selecting)}
-        command(selecting=Selecting(**chosen), **arguments)
+        chosen = {field.name: arguments.pop(field.name) for field in fields(SelectionOptions)}
+        command(selecting=SelectionOptions(**chosen), **arguments)
 
     with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return with_options

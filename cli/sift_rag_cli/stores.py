@@ -11,8 +11,8 @@ from sift_rag_cli.configuration import chosen_by_working_directory
 from sift_rag_cli.output import one_line, say
 
 if TYPE_CHECKING:
-    from sift_rag.stores.server.layout import Layout
-    from sift_rag.stores.server.options import ServerOptions
+    from sift_rag.stores.qdrant.layout import Layout
+    from sift_rag.stores.qdrant.options import ServerOptions
 
 KEY_VARIABLES = ("SIFT_RAG_QDRANT_API_KEY", "QDRANT_API_KEY")
 
@@ -32,7 +32,7 @@ def without_key_if_from_working_directory(context: typer.Context, store: str | N
 
 def layout_of(vector_name: str | None, text_key: str | None, source_key: str | None) -> Layout:
     """How another tool's collection is read."""
-    from sift_rag.stores.server.layout import Layout
+    from sift_rag.stores.qdrant.layout import Layout
 
     return Layout(vector_name, text_key, source_key)
 
@@ -47,7 +47,7 @@ def server_options_of(
     quantize: bool,
 ) -> ServerOptions | None:
     """How a server keeps a new collection; None if nothing was said of it."""
-    from sift_rag.stores.server.options import ServerOptions
+    from sift_rag.stores.qdrant.options import ServerOptions
 
     options = ServerOptions(
         shard_number, replication_factor, write_consistency_factor, on_disk=on_disk, float16=float16, quantize=quantize

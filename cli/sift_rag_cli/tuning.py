@@ -17,7 +17,7 @@ from sift_rag_cli.retrievals import heading_path, locate, place_json
 if TYPE_CHECKING:
     from sift_rag.finetuning import FineTuning, TuningResult, TuningStep
     from sift_rag.protocols import LanguageModel
-    from sift_rag.retriever import Retriever
+    from sift_rag.retrieval.retriever import Retriever
     from sift_rag.selection import Stopping
     from sift_rag.types import Filter, Retrieval
 
@@ -41,7 +41,7 @@ class Tuning:
         self, retriever: Retriever, questions: Sequence[str], stopping: Stopping, *, where: Filter | None = None
     ) -> Retrieval:
         """What to train on, a passage a step, from what the retriever searches."""
-        from sift_rag.retriever import Retriever
+        from sift_rag.retrieval.retriever import Retriever
         from sift_rag.selection import SelectorSettings
 
         chooser = Retriever(
@@ -55,7 +55,7 @@ class Tuning:
     @contextmanager
     def applied(self, model: LanguageModel, training: Retrieval) -> Iterator[TuningResult | None]:
         """Within, the model has learnt from the passages; None where they have too little to teach."""
-        from sift_rag.assembly import open_tuner
+        from sift_rag.opening import open_tuner
 
         gain = predicted_gain(training)
         if gain < self.min_gain:
@@ -122,7 +122,7 @@ def model_for(preset: str | None, model: str | None) -> str | None:
 
 
 def predicted_gain(training: Retrieval) -> float:
-    """Share of the prior variance that the passages explain."""
+    """Shard of the prior variance that the passages explain."""
     if not training.hits or not training.prior_variance > 0:
         return 0.0
     return 1.0 - training.hits[-1].posterior_variance / training.prior_variance

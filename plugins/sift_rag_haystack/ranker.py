@@ -9,8 +9,8 @@ from typing import Any
 
 from haystack import Document, component, default_from_dict, default_to_dict
 
-from sift_rag.assembly import open_reranker
-from sift_rag.reranker import Reranker
+from sift_rag.opening import open_reranker
+from sift_rag.retrieval.reranker import Reranker
 from sift_rag.selection import SelectorSettings
 from sift_rag_haystack.settings import check_top_k, selector_loaded, selector_saved
 

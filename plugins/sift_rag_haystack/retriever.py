@@ -9,10 +9,10 @@ from typing import Any
 
 from haystack import Document, component, default_from_dict, default_to_dict
 
-from sift_rag.annotations import annotations_of
-from sift_rag.assembly import DEFAULT_CANDIDATE_LIMIT, DEFAULT_COLLECTION, open_retriever
-from sift_rag.retriever import DEFAULT_K, Retriever
-from sift_rag.scores import falling_scores
+from sift_rag.opening import DEFAULT_CANDIDATE_LIMIT, DEFAULT_COLLECTION, open_retriever
+from sift_rag.retrieval.hit_metadata import hit_metadata
+from sift_rag.retrieval.retriever import DEFAULT_K, Retriever
+from sift_rag.retrieval.scores import falling_scores
 from sift_rag.selection import SelectorSettings
 from sift_rag.types import Filter
 from sift_rag_haystack.settings import check_top_k, filter_loaded, filter_saved, selector_loaded, selector_saved
@@ -78,7 +78,7 @@ class SiftRetriever:
         scores = falling_scores([hit.gain for hit in found.hits], found.hits[0].similarity)
         return {
             "documents": [
-                Document(id=hit.passage.id, content=hit.passage.text, meta=dict(annotations_of(hit)), score=score)
+                Document(id=hit.passage.id, content=hit.passage.text, meta=dict(hit_metadata(hit)), score=score)
                 for hit, score in zip(found.hits, scores, strict=True)
             ]
         }

@@ -10,9 +10,9 @@ from langchain_core.documents import BaseDocumentCompressor, Document
 from langchain_core.embeddings import Embeddings
 from pydantic import ConfigDict, Field, PrivateAttr, SkipValidation
 
-from sift_rag.assembly import open_reranker
+from sift_rag.opening import open_reranker
 from sift_rag.protocols import Embedder, Selector
-from sift_rag.reranker import Reranker
+from sift_rag.retrieval.reranker import Reranker
 from sift_rag_langchain.embedding import as_embedder
 
 SCORE = "relevance_score"

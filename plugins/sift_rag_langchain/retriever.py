@@ -12,10 +12,10 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import run_in_executor
 from pydantic import ConfigDict, Field, PrivateAttr, SkipValidation
 
-from sift_rag.annotations import annotations_of
-from sift_rag.assembly import DEFAULT_CANDIDATE_LIMIT, DEFAULT_COLLECTION, open_retriever, open_store
+from sift_rag.opening import DEFAULT_CANDIDATE_LIMIT, DEFAULT_COLLECTION, open_retriever, open_store
 from sift_rag.protocols import Embedder, PassageStore, Selector
-from sift_rag.retriever import DEFAULT_K, Retriever
+from sift_rag.retrieval.hit_metadata import hit_metadata
+from sift_rag.retrieval.retriever import DEFAULT_K, Retriever
 from sift_rag.types import Filter
 from sift_rag_langchain.embedding import as_embedder
 
@@ -79,8 +79,7 @@ class SiftRetriever(BaseRetriever):
             query, self.k if k is None else k, where=self.where if where is None else where
         )
         return [
-            Document(id=hit.passage.id, page_content=hit.passage.text, metadata=annotations_of(hit))
-            for hit in found.hits
+            Document(id=hit.passage.id, page_content=hit.passage.text, metadata=hit_metadata(hit)) for hit in found.hits
         ]
 
     async def _aget_relevant_documents(

@@ -12,9 +12,9 @@ from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
 from llama_index_instrumentation import get_dispatcher
 
-from sift_rag.assembly import open_reranker
+from sift_rag.opening import open_reranker
 from sift_rag.protocols import Embedder, Selector
-from sift_rag.reranker import Reranker
+from sift_rag.retrieval.reranker import Reranker
 from sift_rag_llama_index.embedding import as_embedder
 
 MODEL = "sift"

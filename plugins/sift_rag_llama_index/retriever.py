@@ -10,11 +10,11 @@ from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.schema import NodeRelationship, NodeWithScore, QueryBundle, RelatedNodeInfo, TextNode
 
-from sift_rag.annotations import FACTS, annotations_of
-from sift_rag.assembly import DEFAULT_CANDIDATE_LIMIT, DEFAULT_COLLECTION, open_retriever, open_store
+from sift_rag.opening import DEFAULT_CANDIDATE_LIMIT, DEFAULT_COLLECTION, open_retriever, open_store
 from sift_rag.protocols import Embedder, PassageStore, Selector
-from sift_rag.retriever import DEFAULT_K
-from sift_rag.scores import falling_scores
+from sift_rag.retrieval.hit_metadata import FACTS, hit_metadata
+from sift_rag.retrieval.retriever import DEFAULT_K
+from sift_rag.retrieval.scores import falling_scores
 from sift_rag.types import Filter, Hit
 from sift_rag_llama_index.embedding import as_embedder
 
@@ -84,7 +84,7 @@ def _node(hit: Hit) -> TextNode:
     return TextNode(
         id_=passage.id,
         text=passage.text,
-        metadata=annotations_of(hit),
+        metadata=hit_metadata(hit),
         excluded_llm_metadata_keys=[FACTS],
         excluded_embed_metadata_keys=[FACTS],
         start_char_idx=passage.span.start,

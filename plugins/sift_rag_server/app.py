@@ -16,7 +16,7 @@ from starlette.middleware import Middleware
 from sift_rag import SiftRagError, __version__
 from sift_rag_server.ask import ask_routes
 from sift_rag_server.bodies import ErrorReply, ModelsReply, State
-from sift_rag_server.faults import Fault
+from sift_rag_server.errors import HTTPError
 from sift_rag_server.guard import Guard, exchange_of, fault_response
 from sift_rag_server.metrics import CONTENT_TYPE_LATEST
 from sift_rag_server.openapi import describe
@@ -81,7 +81,7 @@ def _add_state_routes(app: FastAPI, service: Service) -> None:
         """Whether requests are answered: the embedder is loaded."""
         try:
             service.queue  # noqa: B018 - raises what is to be told
-        except Fault as fault:
+        except HTTPError as fault:
             return fault_response(fault, exchange_of(request.scope))
         return JSONResponse({"status": "ready"})
 
@@ -90,7 +90,7 @@ def _add_state_routes(app: FastAPI, service: Service) -> None:
         """Names under which the reranker can be asked for."""
         try:
             names = service.model_names
-        except Fault as fault:
+        except HTTPError as fault:
             return fault_response(fault, exchange_of(request.scope))
         entries = [{"id": name, "object": "model", "created": 0, "owned_by": "sift-rag"} for name in names]
         return JSONResponse({"object": "list", "data": entries})
@@ -104,6 +104,6 @@ def _add_state_routes(app: FastAPI, service: Service) -> None:
 async def _not_routed(request: Request, error: Exception) -> Response:
     """A path or a method that there is not, in our own shape."""
     status = HTTPStatus(error.status_code if isinstance(error, HTTPException) else 500)
-    response = fault_response(Fault(status, f"{status.phrase}: see /openapi.json."), exchange_of(request.scope))
+    response = fault_response(HTTPError(status, f"{status.phrase}: see /openapi.json."), exchange_of(request.scope))
     response.headers.update((error.headers or {}) if isinstance(error, HTTPException) else {})
     return response

@@ -18,9 +18,9 @@ from sift_rag.answering.answer import find_citations, stream_answer
 from sift_rag.answering.prompt import Prompt, build_prompt
 from sift_rag_server.bodies import AskBody, AskReply
 from sift_rag_server.dialects import questions_of, read_body, read_object
-from sift_rag_server.exchanges import answered, known_fault
-from sift_rag_server.faults import Fault, error_body
+from sift_rag_server.errors import HTTPError, error_body
 from sift_rag_server.guard import Exchange
+from sift_rag_server.handlers import answered, known_fault
 from sift_rag_server.openapi import operation
 from sift_rag_server.search import retrieval_json, retrieve
 
@@ -72,14 +72,14 @@ async def _ask(service: Service, content: bytes, exchange: Exchange) -> Response
     service.queue  # noqa: B018 - not ready is told before anything is opened
     model = service.settings.language_model
     if model is None:
-        raise Fault(
+        raise HTTPError(
             HTTPStatus.NOT_IMPLEMENTED,
             "This server has no language model to answer with: ask /v1/search for the passages, or start it with "
             "--model, or with --base-url and --model.",
         )
     asked = await service.in_worker(_prepare, service, model, content)
     if service.answering >= service.settings.limits.answers:
-        raise Fault(
+        raise HTTPError(
             HTTPStatus.TOO_MANY_REQUESTS,
             f"{service.answering} answers are being written, which is as many as are at once: try again.",
             retry_after=5,

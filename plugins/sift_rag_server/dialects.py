@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from sift_rag.reranker import RankedText, Reranking
+from sift_rag.retrieval.reranker import RankedText, Reranking
 from sift_rag.selection import SelectorSettings
 from sift_rag_server.bodies import Body, Choice, RerankBody, TeiRerankBody
-from sift_rag_server.faults import Dialect, Fault
+from sift_rag_server.errors import Dialect, HTTPError
 from sift_rag_server.settings import Limits
 
 MOST_PICKS = 50
@@ -58,14 +58,14 @@ def read_object(content: bytes) -> dict[str, Any]:
     """The JSON object that a body holds.
 
     Raises:
-        Fault: it holds none.
+        HTTPError: it holds none.
     """
     try:
         value = from_json(content)
     except ValueError as error:
-        raise Fault(HTTPStatus.BAD_REQUEST, f"The body is not JSON: {error}.") from error
+        raise HTTPError(HTTPStatus.BAD_REQUEST, f"The body is not JSON: {error}.") from error
     if not isinstance(value, dict):
-        raise Fault(HTTPStatus.BAD_REQUEST, "The body must be a JSON object.")
+        raise HTTPError(HTTPStatus.BAD_REQUEST, "The body must be a JSON object.")
     return value
 
 
@@ -78,7 +78,7 @@ def read_rerank(body: Mapping[str, Any], limits: Limits) -> RerankRequest:
     """A request of either dialect.
 
     Raises:
-        Fault: a field is missing or of the wrong type, or more is asked than ``limits`` allow.
+        HTTPError: a field is missing or of the wrong type, or more is asked than ``limits`` allow.
     """
     if dialect_of(body) == "tei":
         _check_number(len(body["texts"]) if isinstance(body["texts"], list) else 0, "texts", limits)
@@ -124,11 +124,11 @@ def check_texts(texts: Iterable[str], limits: Limits) -> None:
     """Refuse what is too long.
 
     Raises:
-        Fault: a text is.
+        HTTPError: a text is.
     """
     longest = max(map(len, texts))
     if longest > limits.characters:
-        raise Fault(
+        raise HTTPError(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             f"A text has {longest:,} characters, and at most {limits.characters:,} are taken: split it.",
         )
@@ -138,14 +138,14 @@ def read_body(kind: type[_Body], body: Mapping[str, Any], status: HTTPStatus = H
     """The request that a JSON object is.
 
     Raises:
-        Fault: with ``status``, naming the first field that is wrong, and not what it holds.
+        HTTPError: with ``status``, naming the first field that is wrong, and not what it holds.
     """
     try:
         return kind.model_validate(body)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"][:1]) or "body"
-        raise Fault(status, f"The field {where!r} cannot be used: {first['msg']}.") from None
+        raise HTTPError(status, f"The field {where!r} cannot be used: {first['msg']}.") from None
 
 
 def write_rerank(request: RerankRequest, ranking: Reranking, *, request_id: str, model: str, tokens: int) -> bytes:
@@ -193,7 +193,7 @@ def _text(document: str | Mapping[str, Any], index: int, rank_fields: Sequence[s
     names = rank_fields or ["text"]
     values = [(name, document[name]) for name in names if isinstance(document.get(name), str)]
     if not values:
-        raise Fault(
+        raise HTTPError(
             HTTPStatus.BAD_REQUEST,
             f"Document {index} has no text under {' or '.join(map(repr, names))}: give it as a text, or name its "
             "fields in rank_fields.",
@@ -203,7 +203,7 @@ def _text(document: str | Mapping[str, Any], index: int, rank_fields: Sequence[s
 
 def _check_number(number: int, name: str, limits: Limits) -> None:
     if number > limits.documents:
-        raise Fault(
+        raise HTTPError(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             f"There are {number:,} {name}, and at most {limits.documents:,} are taken at once: send fewer.",
         )

@@ -16,7 +16,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sift_rag_server.faults import Dialect, Fault, error_body
+from sift_rag_server.errors import Dialect, HTTPError, error_body
 from sift_rag_server.service import Service
 from sift_rag_server.settings import is_loopback
 
@@ -43,7 +43,7 @@ def exchange_of(scope: MutableMapping[str, Any]) -> Exchange:
     return scope["state"]["exchange"]  # type: ignore[no-any-return]
 
 
-def fault_response(fault: Fault, exchange: Exchange) -> JSONResponse:
+def fault_response(fault: HTTPError, exchange: Exchange) -> JSONResponse:
     """The reply to a request that fails."""
     return JSONResponse(error_body(fault, exchange.dialect, exchange.id), fault.status, headers=fault.headers)
 
@@ -92,7 +92,7 @@ class Guard:
         finally:
             self._record(scope, exchange, perf_counter() - started)
 
-    def _refusal(self, headers: Headers, path: str) -> Fault | None:
+    def _refusal(self, headers: Headers, path: str) -> HTTPError | None:
         """Why a request is not let in; None if it is."""
         key, limits = self._service.settings.api_key, self._service.settings.limits
         if path in OPEN_PATHS:
@@ -100,7 +100,7 @@ class Guard:
         if key is None:
             origin = headers.get("origin")
             if not _is_here(f"//{headers.get('host', '')}") or (origin is not None and not _is_here(origin)):
-                return Fault(
+                return HTTPError(
                     HTTPStatus.FORBIDDEN,
                     "This server has no key and answers only to its own machine's names, such as localhost. To reach "
                     "it by another name, start it with a key.",
@@ -110,9 +110,11 @@ class Guard:
             # both sides as bytes: compare_digest refuses texts that are not ASCII
             right = hmac.compare_digest(sent.strip().encode(), key.encode())
             if scheme.lower() != "bearer" or not right:
-                return Fault(HTTPStatus.UNAUTHORIZED, "The key is missing or wrong: send it as Authorization: Bearer.")
+                return HTTPError(
+                    HTTPStatus.UNAUTHORIZED, "The key is missing or wrong: send it as Authorization: Bearer."
+                )
         if self._in_flight >= limits.requests:
-            return Fault(
+            return HTTPError(
                 HTTPStatus.TOO_MANY_REQUESTS,
                 f"{limits.requests} requests are being worked on, which is as many as are taken: try again.",
                 retry_after=1,

@@ -10,15 +10,15 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from numpy.typing import ArrayLike
 
-from sift_rag.reranker import Reranker
-from sift_rag.targets import cut_into_pieces
+from sift_rag.retrieval.queries import cut_into_pieces
+from sift_rag.retrieval.reranker import Reranker
 from sift_rag_server.batching import EmbeddingQueue
 from sift_rag_server.bodies import RerankBody, RerankReply, TeiRank, TeiRerankBody
 from sift_rag_server.cache import Embedded
 from sift_rag_server.dialects import RerankRequest, dialect_of, read_object, read_rerank, write_rerank
 from sift_rag_server.embeddings import PreparedEmbedder
-from sift_rag_server.exchanges import answered
 from sift_rag_server.guard import Exchange
+from sift_rag_server.handlers import answered
 from sift_rag_server.openapi import operation
 from sift_rag_server.service import Service
 

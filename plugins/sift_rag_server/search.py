@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
-from sift_rag.retriever import Retriever
+from sift_rag.retrieval.retriever import Retriever
 from sift_rag.types import Filter
 from sift_rag_server.bodies import SearchBody, SearchReply
 from sift_rag_server.dialects import check_texts, questions_of, read_body, read_object
 from sift_rag_server.embeddings import PreparedEmbedder
-from sift_rag_server.exchanges import answered
 from sift_rag_server.guard import Exchange
+from sift_rag_server.handlers import answered
 from sift_rag_server.openapi import operation
 
 if TYPE_CHECKING:

@@ -10,12 +10,12 @@ from http import HTTPStatus
 from threading import Lock
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from sift_rag.assembly import open_embedder
+from sift_rag.opening import open_embedder
 from sift_rag_server.batching import EmbeddingQueue
 from sift_rag_server.cache import EmbeddingCache
-from sift_rag_server.faults import Fault
-from sift_rag_server.lending import Lending
+from sift_rag_server.errors import HTTPError
 from sift_rag_server.metrics import Metrics
+from sift_rag_server.store_pool import StorePool
 
 if TYPE_CHECKING:
     from sift_rag.protocols import Embedder, PassageStore
@@ -48,7 +48,7 @@ class Service:
         self._cache = EmbeddingCache(settings.limits.cache_bytes)
         self._queues: dict[str, EmbeddingQueue] = {}
         self._queue: EmbeddingQueue | None = None
-        self._lending = Lending(settings.store, settings.release_seconds)
+        self._lending = StorePool(settings.store, settings.release_seconds)
         self._lock = Lock()
         self._workers = ThreadPoolExecutor(settings.workers, thread_name_prefix="select")
 
@@ -73,11 +73,11 @@ class Service:
         """The reranker's embedder.
 
         Raises:
-            Fault: it is not loaded yet.
+            HTTPError: it is not loaded yet.
         """
         if self._queue is None:
             why = "is still loading: try again in a moment" if self.failure is None else "cannot be loaded"
-            raise Fault(HTTPStatus.SERVICE_UNAVAILABLE, f"The embedder {why}.", retry_after=1)
+            raise HTTPError(HTTPStatus.SERVICE_UNAVAILABLE, f"The embedder {why}.", retry_after=1)
         return self._queue
 
     @property
@@ -89,13 +89,13 @@ class Service:
         """The name to reply with.
 
         Raises:
-            Fault: there is no such model.
+            HTTPError: there is no such model.
         """
         if not name:
             return RERANKER_NAME
         if name not in self.model_names:
             known = ", ".join(map(repr, self.model_names))
-            raise Fault(
+            raise HTTPError(
                 HTTPStatus.NOT_FOUND,
                 f"There is no model of this name; known are {known}. Ask for one of them, or start the server with "
                 "--served-name and the name that your client sends.",
@@ -119,7 +119,7 @@ class Service:
         return held or self._queue_for(open_embedder(name))
 
     def collection(self, name: str | None) -> AbstractContextManager[PassageStore]:
-        """A collection, by default the one that the server was started with: see ``Lending``."""
+        """A collection, by default the one that the server was started with: see ``StorePool``."""
         return self._lending.collection(name or self.settings.collection)
 
     def close(self) -> None:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 
-from sift_rag.assembly import DEFAULT_COLLECTION
 from sift_rag.errors import ConfigurationError
+from sift_rag.opening import DEFAULT_COLLECTION
 from sift_rag.protocols import LanguageModel
 
 KEY_VARIABLE = "SIFT_RAG_SERVER_API_KEY"

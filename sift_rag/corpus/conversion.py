@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sift_rag.corpus.formats import Convertible
-from sift_rag.corpus.parts import Part
+from sift_rag.corpus.sections import Section
 from sift_rag.corpus.text import decode, one_line, universal_newlines, without_surrogates
 from sift_rag.errors import UnreadableDocument
 
@@ -37,7 +37,7 @@ _IMAGE = re.compile(r"!\[([^\]]{0,1000})\]\([^()\s]{0,1000}(?:\s{1,9}\"[^\"]{0,1
 _SLIDE = "<!-- Slide number: {} -->"
 
 
-def convert(data: bytes, container: Convertible) -> tuple[str, list[Part]]:
+def convert(data: bytes, container: Convertible) -> tuple[str, list[Section]]:
     """The title that the file states (or nothing), and its text as Markdown: a part a slide for PPTX, else one part.
 
     Images leave their descriptions. Nothing outside ``data`` is read.
@@ -56,8 +56,8 @@ def convert(data: bytes, container: Convertible) -> tuple[str, list[Part]]:
     except Exception as error:  # on a broken file the converters raise whatever their code ran into
         raise UnreadableDocument(f"conversion failed: {_reason(error)}") from error
     text = universal_newlines(without_surrogates(text))
-    parts = _slides(text) if container == "pptx" else [Part(text)]
-    cleaned = [Part(_IMAGE.sub(r"\1", part.text).strip(), page=part.page) for part in parts]
+    parts = _slides(text) if container == "pptx" else [Section(text)]
+    cleaned = [Section(_IMAGE.sub(r"\1", part.text).strip(), page=part.page) for part in parts]
     return one_line(without_surrogates(title)), [part for part in cleaned if part.text]
 
 
@@ -109,13 +109,13 @@ def _as_utf8(data: bytes) -> bytes:
     return decode(data).encode()
 
 
-def _slides(text: str) -> list[Part]:
+def _slides(text: str) -> list[Section]:
     """One part a slide, at the markers that markitdown numbers from 1."""
-    parts: list[Part] = []
+    parts: list[Section] = []
     number, rest = 1, text.removeprefix(_SLIDE.format(1))
     while rest:
         slide, _, rest = rest.partition(f"{_SLIDE.format(number + 1)}\n")
-        parts.append(Part(slide, page=number))
+        parts.append(Section(slide, page=number))
         number += 1
     return parts
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from sift_rag.corpus.formats import CONTAINERS, SYNTAXES, UNSUPPORTED, Container, Syntax
 from sift_rag.corpus.front_matter import front_matter
 from sift_rag.corpus.headings import find_headings
-from sift_rag.corpus.parts import PART_BREAK, Part
 from sift_rag.corpus.rows import Rows
+from sift_rag.corpus.sections import PART_BREAK, Section
 from sift_rag.corpus.text import decode, one_line, valid_name
 from sift_rag.errors import SkippedDocument, UnreadableDocument
 from sift_rag.types import JsonValue
@@ -42,7 +42,7 @@ class SourceDocument:
     title: str
     """The one that it states, else its first heading of level 1, else its name without the suffix."""
     syntax: Syntax
-    parts: Iterable[Part]
+    parts: Iterable[Section]
     """At least one, each with text; may be iterated again. For JSON lines and CSV each row is read as it is asked for,
     and one that cannot be read raises ``UnreadableDocument`` there."""
 
@@ -143,7 +143,7 @@ def _megabytes(size: int) -> str:
 
 def _taken_apart(
     data: bytes, container: Container | None, syntax: Syntax, text_field: str | None
-) -> tuple[str, Syntax, Iterable[Part]]:
+) -> tuple[str, Syntax, Iterable[Section]]:
     """The stated title, the syntax of the text, and its parts. Converters are imported once they are needed."""
     match container:
         case None:
@@ -166,9 +166,9 @@ def _taken_apart(
             return title, "markdown", _placed(parts)
 
 
-def _placed(parts: Iterable[Part]) -> list[Part]:
+def _placed(parts: Iterable[Section]) -> list[Section]:
     """With each part's start in the document's text."""
-    placed: list[Part] = []
+    placed: list[Section] = []
     start = 0
     for part in parts:
         placed.append(replace(part, start=start))
@@ -181,7 +181,7 @@ _LATEX_TITLE = re.compile(
 )
 
 
-def _plain(text: str, syntax: Syntax) -> tuple[str, list[Part]]:
+def _plain(text: str, syntax: Syntax) -> tuple[str, list[Section]]:
     """The stated title and the one part of a text file; a Markdown file's front matter becomes its metadata."""
     title, line = "", 1
     metadata: Mapping[str, JsonValue] = {}
@@ -190,10 +190,10 @@ def _plain(text: str, syntax: Syntax) -> tuple[str, list[Part]]:
         text, line = text[len(front.text) :], 1 + front.text.count("\n")
     elif syntax == "latex" and (stated := _LATEX_TITLE.search(text)):
         title = one_line(stated[1])
-    return title, [Part(text, line=line, metadata=metadata)] if text.strip() else []
+    return title, [Section(text, line=line, metadata=metadata)] if text.strip() else []
 
 
-def _first_heading(parts: Iterable[Part], syntax: Syntax) -> str:
+def _first_heading(parts: Iterable[Section], syntax: Syntax) -> str:
     """The first heading of level 1 near the beginning, where headings are what titles are."""
     if syntax not in {"markdown", "rst"}:
         return ""

@@ -27,7 +27,7 @@ import numpy as np
 from sift_rag.corpus.documents import DEFAULT_MAX_BYTES, FileState, read_document, stat_file
 from sift_rag.corpus.files import FoundFile, Unlistable, find_files
 from sift_rag.corpus.passages import RECIPE, split_document
-from sift_rag.corpus.shares import Share
+from sift_rag.corpus.shards import Shard
 from sift_rag.errors import SkippedDocument, StoreConflict, UnreadableDocument
 from sift_rag.protocols import Embedder, PassageStore
 from sift_rag.types import Document, Embedding, Passage
@@ -93,7 +93,7 @@ def ingest(
     dry_run: bool = False,
     max_bytes: int = DEFAULT_MAX_BYTES,
     text_field: str | None = None,
-    share: Share | None = None,
+    share: Shard | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> IngestReport:
     """Bring the store up to date with the files under ``paths``.
@@ -195,7 +195,7 @@ class _Ingest:
         dry_run: bool,
         max_bytes: int,
         text_field: str | None,
-        share: Share | None,
+        share: Shard | None,
         progress: Callable[[Progress], None] | None,
     ) -> None:
         self.store, self.embedder = store, embedder

@@ -11,7 +11,7 @@ from uuid import UUID, uuid5
 
 from sift_rag.corpus.documents import SourceDocument
 from sift_rag.corpus.headings import Heading, find_headings
-from sift_rag.corpus.parts import Part
+from sift_rag.corpus.sections import Section
 from sift_rag.corpus.splitting import Stretch, split, without_limits
 from sift_rag.types import Passage, Span
 
@@ -149,7 +149,7 @@ def _joined_to_headings(
 
 
 def _placed(
-    part: Part, stretches: Iterator[Stretch], headings: Sequence[Heading]
+    part: Section, stretches: Iterator[Stretch], headings: Sequence[Heading]
 ) -> Iterator[tuple[Stretch, int | None, tuple[str, ...]]]:
     """With the line that each begins on, and the headings above its first content that the one before has not."""
     text = part.text

@@ -5,7 +5,7 @@ from __future__ import annotations
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from sift_rag.corpus.parts import Part
+from sift_rag.corpus.sections import Section
 from sift_rag.corpus.text import one_line, universal_newlines, without_surrogates
 from sift_rag.errors import UnreadableDocument
 
@@ -19,7 +19,7 @@ _BROKEN_WORD = "\ufffe"
 """What PDFium writes where a hyphen divides a word between lines; it has joined the halves already."""
 
 
-def read_pdf(data: bytes) -> tuple[str, list[Part]]:
+def read_pdf(data: bytes) -> tuple[str, list[Section]]:
     """The title of its metadata, and its pages that hold text.
 
     Raises:
@@ -27,7 +27,7 @@ def read_pdf(data: bytes) -> tuple[str, list[Part]]:
     """
     import pypdfium2
 
-    parts: list[Part] = []
+    parts: list[Section] = []
     page = 0
     with _pdfium:
         try:
@@ -36,7 +36,7 @@ def read_pdf(data: bytes) -> tuple[str, list[Part]]:
                 for page in range(1, len(pdf) + 1):
                     text = _page_text(pdf[page - 1])
                     if text.strip():
-                        parts.append(Part(text, page=page))
+                        parts.append(Section(text, page=page))
         except pypdfium2.PdfiumError as error:
             if error.err_code == pypdfium2.raw.FPDF_ERR_PASSWORD:
                 raise UnreadableDocument("password-protected PDF") from error

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from sift_rag.corpus.parts import PART_BREAK, Part
+from sift_rag.corpus.sections import PART_BREAK, Section
 from sift_rag.corpus.text import one_line, universal_newlines, without_surrogates
 from sift_rag.errors import UnreadableDocument
 from sift_rag.types import JsonValue
@@ -35,7 +35,7 @@ class Rows:
     text_field: str | None = None
     """The field that is the text; None: the first of ``TEXT_FIELDS`` that a row has, or else all its fields."""
 
-    def __iter__(self) -> Iterator[Part]:
+    def __iter__(self) -> Iterator[Section]:
         records = _json_lines(self.text) if self.format == "jsonl" else _csv_rows(self.text)
         start = 0
         seen: dict[str, None] = {}
@@ -53,7 +53,7 @@ class Rows:
             raise UnreadableDocument(f"no row has the field {self.text_field!r}: they have {', '.join(seen)}")
 
 
-def _part(record: Mapping[str, JsonValue], text_field: str | None, start: int, line: int) -> Part | None:
+def _part(record: Mapping[str, JsonValue], text_field: str | None, start: int, line: int) -> Section | None:
     """None for a row without text."""
     by_name = {name.lower(): name for name in reversed(list(record))}
     field = text_field or _first_text(record, by_name, TEXT_FIELDS)
@@ -68,7 +68,7 @@ def _part(record: Mapping[str, JsonValue], text_field: str | None, start: int, l
     if not text.strip():
         return None
     headings = (one_line(str(record[title])),) if title is not None and title != field else ()
-    return Part(text, start=start, line=line, keeps_lines=False, headings=headings, metadata=metadata)
+    return Section(text, start=start, line=line, keeps_lines=False, headings=headings, metadata=metadata)
 
 
 def _first_text(record: Mapping[str, JsonValue], by_name: Mapping[str, str], wanted: tuple[str, ...]) -> str | None:

@@ -5,7 +5,7 @@ measurements, ``report`` a page. ``journal`` keeps what is measured, so that a r
 """
 
 from sift_rag.evaluation.comparison import ARMS, Comparison, Outcome, compare
-from sift_rag.evaluation.orders import COMPARED_SELECTORS
+from sift_rag.evaluation.selectors import COMPARED_SELECTORS
 from sift_rag.evaluation.summary import Row, Summary, summarise
 from sift_rag.evaluation.tasks import Task, read_questions, read_texts
 

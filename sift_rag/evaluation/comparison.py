@@ -15,7 +15,7 @@ import numpy as np
 
 from sift_rag.evaluation.contexts import ANSWER_TOKENS, ContextBuilder
 from sift_rag.evaluation.metrics import contains_answer, exact_match, token_f1
-from sift_rag.evaluation.orders import (
+from sift_rag.evaluation.selectors import (
     COMPARED_SELECTORS,
     ComparedSelector,
     order_for_context,
@@ -26,10 +26,10 @@ from sift_rag.evaluation.tasks import Task
 from sift_rag.finetuning import FineTuning, Tuner, TuningStep, score_text
 from sift_rag.finetuning.sequences import can_teach
 from sift_rag.models.local import LocalModel
-from sift_rag.pool import distinct_candidates
 from sift_rag.protocols import Embedder, PassageStore
+from sift_rag.retrieval.candidates import distinct_candidates
+from sift_rag.retrieval.queries import cut_into_pieces
 from sift_rag.selection import GreedySelection, SelectorSettings
-from sift_rag.targets import cut_into_pieces
 from sift_rag.types import Candidate, Embedding
 
 Arm: TypeAlias = Literal["base", "context", "finetune", "both"]
@@ -85,7 +85,7 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class AnswerScore:
     """How a question was answered."""
 
     exact_match: bool
@@ -114,7 +114,7 @@ class Measurement:
     """That were in the context; fewer than k where the window is full. 0 without a context."""
     predicted: float | None = None
     """Share of the prior variance that the selection explains; None for the base."""
-    answered: Answered | None = None
+    answered: AnswerScore | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,10 +266,10 @@ class _Run:
             answered=answered,
         )
 
-    def _answer(self, shown: Sequence[str]) -> Answered:
+    def _answer(self, shown: Sequence[str]) -> AnswerScore:
         pieces = self._model.stream(self._contexts.messages(shown), max_new_tokens=ANSWER_TOKENS)
         answer = "".join(pieces).strip().partition("\n")[0].strip()
-        return Answered(
+        return AnswerScore(
             exact_match=exact_match(answer, self._task.text),
             f1=token_f1(answer, self._task.text),
             in_passages=False,

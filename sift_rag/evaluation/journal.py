@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sift_rag.errors import ConfigurationError
-from sift_rag.evaluation.comparison import Answered, Comparison, Example, Measurement, Outcome
+from sift_rag.evaluation.comparison import AnswerScore, Comparison, Example, Measurement, Outcome
 from sift_rag.evaluation.tasks import Task
 from sift_rag.types import Document
 
@@ -91,4 +91,4 @@ def _outcome(value: dict[str, Any]) -> Outcome:
 
 def _measurement(value: dict[str, Any]) -> Measurement:
     answered = value["answered"]
-    return Measurement(**{**value, "answered": None if answered is None else Answered(**answered)})
+    return Measurement(**{**value, "answered": None if answered is None else AnswerScore(**answered)})

@@ -16,7 +16,7 @@ from sift_rag.errors import ModelError, ModelUnsuitable
 from sift_rag.hub import model_folder
 from sift_rag.models.chat import PLAIN_STOPS, encode_chat
 from sift_rag.models.generation import decode_stream, generate_tokens, stop_tokens, until_stop
-from sift_rag.models.occupancy import occupancy_of
+from sift_rag.models.weight_lock import occupancy_of
 from sift_rag.models.weights import context_length, require_causal, require_safetensors
 from sift_rag.protocols import Message
 

@@ -8,12 +8,12 @@ from typing import Any, get_args
 
 import pytest
 
-from sift_rag.assembly import DEFAULT_COLLECTION, DEFAULT_EMBEDDER
-from sift_rag.retriever import DEFAULT_CANDIDATE_LIMIT, DEFAULT_K
+from sift_rag.opening import DEFAULT_COLLECTION, DEFAULT_EMBEDDER
+from sift_rag.retrieval.retriever import DEFAULT_CANDIDATE_LIMIT, DEFAULT_K
 from sift_rag.selection import SELECTORS, SelectorSettings, Stopping
 from sift_rag.selection.kernels import KernelName
 from sift_rag_cli import configuration, options
-from sift_rag_cli.selecting import Selecting
+from sift_rag_cli.selecting import SelectionOptions
 from tests.cli.conftest import Run
 from tests.cli.documents import LAPTOPS, write_library
 
@@ -30,7 +30,7 @@ def test_the_options_default_to_what_the_library_defaults_to() -> None:
     assert settings.lengthscale == options.DEFAULT_LENGTHSCALE
     assert settings.noise_variance == options.DEFAULT_NOISE_VARIANCE
     assert settings.centring == options.DEFAULT_CENTRING
-    chosen = Selecting()
+    chosen = SelectionOptions()
     assert (chosen.settings(), chosen.stopping()) == (settings, Stopping())
     assert get_args(configuration.SelectorName) == tuple(SELECTORS)
     assert get_args(configuration.KernelName) == get_args(KernelName)

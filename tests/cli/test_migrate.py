@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sift_rag.assembly import open_store
+from sift_rag.opening import open_store
 from tests.cli.conftest import Run
 from tests.cli.test_process import INTERRUPTIBLE, environment
 

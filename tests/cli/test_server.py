@@ -11,7 +11,7 @@ import pytest
 from qdrant_client import QdrantClient, models
 from typer.testing import Result
 
-from sift_rag.assembly import open_embedder
+from sift_rag.opening import open_embedder
 from tests.qdrant_stub.server import QdrantStub
 
 Run = Callable[..., Result]

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from sift_rag.errors import StoreError
 from sift_rag.protocols import PassageStore, Scannable
-from sift_rag.stores.edge import create_collection, open_collection
-from sift_rag.stores.manifest import SCHEMA_VERSION
+from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
+from sift_rag.stores.embedded.store import create_collection, open_collection
 from sift_rag.stores.memory import MemoryStore
 from sift_rag.types import CollectionInfo, Document, Embedding, Passage, Span
 from tests.servers import REAL, SERVERS, made_on_server, opened_on_server, stub_ends  # noqa: F401 - a fixture

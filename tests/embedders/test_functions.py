@@ -9,7 +9,7 @@ import pytest
 
 from sift_rag.embedders.functions import FunctionEmbedder
 from sift_rag.errors import ModelUnsuitable
-from sift_rag.targets import cut_into_pieces
+from sift_rag.retrieval.queries import cut_into_pieces
 from tests.doubles import HashingEmbedder
 
 OURS = HashingEmbedder()

@@ -10,11 +10,11 @@ import torch
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
 from sift_rag.evaluation import Outcome, Task
-from sift_rag.evaluation.comparison import Answered, Arm, Example, Measurement
+from sift_rag.evaluation.comparison import AnswerScore, Arm, Example, Measurement
 from sift_rag.models.local import LocalModel
 from sift_rag.stores.memory import MemoryStore
 from tests.doubles import HashingEmbedder
-from tests.test_pool import filled
+from tests.retrieval.test_candidates import filled
 
 LANGUAGE_MODEL = Path(__file__).parents[1] / "data" / "stdlib-lm"
 
@@ -78,5 +78,5 @@ def outcome(name: str, base: float, *measurements: Measurement, group: str = "on
     return Outcome(base=alone, measurements=measurements, **(usual | fields))
 
 
-def answered(answer: str, *, exact: bool = False, f1: float = 0.0, found: bool = False) -> Answered:
-    return Answered(exact, f1, found, answer)
+def answered(answer: str, *, exact: bool = False, f1: float = 0.0, found: bool = False) -> AnswerScore:
+    return AnswerScore(exact, f1, found, answer)

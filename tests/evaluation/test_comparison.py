@@ -15,17 +15,17 @@ from sift_rag.evaluation import Comparison, Outcome, Task, compare
 from sift_rag.evaluation.comparison import Measurement, _holds
 from sift_rag.evaluation.contexts import ANSWER_TOKENS, ContextBuilder
 from sift_rag.evaluation.metrics import exact_match, token_f1
-from sift_rag.evaluation.orders import order_for_context, order_for_weights
+from sift_rag.evaluation.selectors import order_for_context, order_for_weights
 from sift_rag.finetuning import FineTuning, Tuner, score_text
 from sift_rag.models.local import LocalModel
-from sift_rag.pool import distinct_candidates
+from sift_rag.retrieval.candidates import distinct_candidates
 from sift_rag.selection import SelectorSettings
 from sift_rag.stores.memory import MemoryStore
 from sift_rag.types import Candidate, Passage, Span
 from tests.doubles import HashingEmbedder
 from tests.evaluation.conftest import PASSAGES, TEXT, tiny_model
 from tests.finetuning.states import state_of
-from tests.test_pool import filled
+from tests.retrieval.test_candidates import filled
 
 TASK = Task("t", "g", TEXT)
 QUESTION = Task("q", "g", "owls", "Who hunts at night?")

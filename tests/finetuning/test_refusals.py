@@ -10,10 +10,10 @@ import pytest
 import torch
 from transformers import T5Config, T5ForConditionalGeneration
 
-from sift_rag.assembly import open_model, open_tuner
 from sift_rag.errors import ConfigurationError, ModelUnsuitable, NothingToLearn, TrainingFailed
 from sift_rag.finetuning import FineTuning, Tuner, fine_tuned
 from sift_rag.models.local import LocalModel
+from sift_rag.opening import open_model, open_tuner
 from tests.finetuning.conftest import TEXTS, small
 from tests.finetuning.states import state_of
 

@@ -12,11 +12,11 @@ import httpx
 import pytest
 
 from sift_rag import Retriever, ingest_paths
-from sift_rag.assembly import open_store
 from sift_rag.errors import ModelUnavailable, StoreInUse
+from sift_rag.opening import open_store
 from sift_rag.protocols import Message
 from sift_rag_server import Limits
-from sift_rag_server.lending import Lending
+from sift_rag_server.store_pool import StorePool
 from tests.doubles import HashingEmbedder
 from tests.http.serving import Served, serving
 
@@ -125,7 +125,7 @@ def test_between_searches_others_may_write_and_the_next_search_finds_it(tmp_path
 
 
 def test_a_collection_stays_open_for_the_next_search_and_is_closed_when_none_comes(store: Path) -> None:
-    lending = Lending(store, release_seconds=0.05)
+    lending = StorePool(store, release_seconds=0.05)
     with lending.collection("documents") as first, lending.collection("documents") as second:
         assert first is second
     with lending.collection("documents") as third:
@@ -143,7 +143,7 @@ def test_a_collection_stays_open_for_the_next_search_and_is_closed_when_none_com
 
 
 def test_a_collection_that_is_read_is_not_closed_under_its_reader(store: Path) -> None:
-    lending = Lending(store, release_seconds=0)
+    lending = StorePool(store, release_seconds=0)
     with lending.collection("documents") as held:
         with lending.collection("documents"):
             pass

@@ -6,7 +6,7 @@ import pytest
 
 from sift_rag.protocols import PassageStore
 from tests.doubles import HashingEmbedder
-from tests.test_pool import filled
+from tests.retrieval.test_candidates import filled
 
 TEXTS = {
     "owls.md": "owls hunt mice at night with silent wings",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sift_rag import Retriever, SelectorSettings, assembly, ingest_paths
+from sift_rag import Retriever, SelectorSettings, ingest_paths, opening
 from sift_rag.embedders.sentence_transformer import load_sentence_transformer
 from sift_rag.protocols import Embedder
 from sift_rag.types import Filter
@@ -49,7 +49,7 @@ def retriever(folder: Path) -> Iterator[SiftRetriever]:
 
 
 def test_documents_are_the_library_s_hits_in_their_order(folder: Path, embedder: Embedder) -> None:
-    store = assembly.open_store(folder)
+    store = opening.open_store(folder)
     hits = Retriever(embedder, store).retrieve(QUESTION, 3).hits
     store.close()
     component = SiftRetriever(str(folder), top_k=3)

@@ -11,11 +11,11 @@ from pydantic import ValidationError
 
 from sift_rag.errors import StoreConflict
 from sift_rag.protocols import PassageStore
-from sift_rag.retriever import Retriever
+from sift_rag.retrieval.retriever import Retriever
 from sift_rag.types import Embedding, Filter
 from tests.doubles import HashingEmbedder
 from tests.plugins.conftest import TEXTS
-from tests.test_pool import filled
+from tests.retrieval.test_candidates import filled
 
 pytest.importorskip("langchain_core", reason="LangChain is not installed: pip install 'sift-rag[langchain]'")
 

@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from sift_rag.protocols import PassageStore
-from sift_rag.retriever import Retriever
+from sift_rag.retrieval.retriever import Retriever
 from sift_rag.types import Embedding
 from tests.doubles import HashingEmbedder
 from tests.plugins.conftest import TEXTS

@@ -35,7 +35,7 @@ READ_OPERATIONS = frozenset(
     )
 )
 OPEN_OPERATIONS = frozenset(("root", "health"))
-"""Answered without a key."""
+"""AnswerScore without a key."""
 
 
 @dataclass

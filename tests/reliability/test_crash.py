@@ -15,10 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sift_rag.assembly import examine_collection, ingest_paths, list_collections, open_or_create_store, open_store
 from sift_rag.corpus.ingest import ingest
+from sift_rag.ingestion import ingest_paths, open_or_create_store
+from sift_rag.opening import examine_collection, list_collections, open_store
 from sift_rag.protocols import PassageStore, Scannable
-from sift_rag.stores.manifest import SCHEMA_VERSION
+from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
 from sift_rag.stores.memory import MemoryStore
 from sift_rag.types import CollectionInfo, Document, Passage, Span
 from tests.doubles import HashingEmbedder

@@ -19,18 +19,12 @@ from uuid import UUID
 import numpy as np
 import pytest
 
-from sift_rag.assembly import (
-    drop_collection,
-    examine_collection,
-    ingest_paths,
-    list_collections,
-    migrate_collection,
-    open_store,
-)
 from sift_rag.corpus import ingest as pipeline
 from sift_rag.errors import StoreConflict, StoreFull, StoreInUse
-from sift_rag.stores.edge import create_collection, open_collection
-from sift_rag.stores.manifest import SCHEMA_VERSION
+from sift_rag.ingestion import ingest_paths
+from sift_rag.opening import drop_collection, examine_collection, list_collections, migrate_collection, open_store
+from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
+from sift_rag.stores.embedded.store import create_collection, open_collection
 from sift_rag.types import CollectionInfo, Document, Passage, Span
 from tests.doubles import HashingEmbedder
 
@@ -74,8 +68,8 @@ FILL_UP = """
     from uuid import UUID
     import numpy as np
     from sift_rag.errors import StoreFull
-    from sift_rag.stores.edge import create_collection, open_collection
-    from sift_rag.stores.examination import examine_collection
+    from sift_rag.stores.embedded.store import create_collection, open_collection
+    from sift_rag.stores.embedded.check import examine_collection
     from sift_rag.types import CollectionInfo, Document, Passage, Span
     root = Path(sys.argv[1])
     store = create_collection(root, CollectionInfo("news", "e", 384, int(sys.argv[2])))
@@ -162,7 +156,7 @@ READ_ONLY = """
     import ctypes, os, sys
     from contextlib import closing
     from pathlib import Path
-    from sift_rag import assembly
+    from sift_rag import opening
     from sift_rag.errors import StoreError
     from tests.doubles import HashingEmbedder
     if os.geteuid() == 0:  # let permissions hold for this process too: no capabilities (capset(2), version 3)
@@ -175,19 +169,19 @@ READ_ONLY = """
         pass
     else:
         raise SystemExit("the folder can be written")
-    assert [info.name for info in assembly.list_collections(store)] == ["documents"]
-    with closing(assembly.open_records(store)) as records:
+    assert [info.name for info in opening.list_collections(store)] == ["documents"]
+    with closing(opening.open_records(store)) as records:
         assert len(list(records.documents())) == 5
     embedder = HashingEmbedder()
     for use in (
-        lambda: assembly.open_retriever(store, embedder=embedder),
-        lambda: assembly.ingest_paths([notes], store=store, embedder=embedder),
-        lambda: assembly.ingest_paths([notes], store=store, collection="other", embedder=embedder),
-        lambda: assembly.examine_collection(store, "documents"),
-        lambda: assembly.optimize_collection(store, "documents"),
-        lambda: assembly.drop_collection(store, "documents"),
-        lambda: assembly.migrate_collection(store, copy),
-        lambda: assembly.migrate_collection(copy, store, target_collection="other"),
+        lambda: opening.open_retriever(store, embedder=embedder),
+        lambda: ingestion.ingest_paths([notes], store=store, embedder=embedder),
+        lambda: ingestion.ingest_paths([notes], store=store, collection="other", embedder=embedder),
+        lambda: opening.examine_collection(store, "documents"),
+        lambda: opening.optimize_collection(store, "documents"),
+        lambda: opening.drop_collection(store, "documents"),
+        lambda: opening.migrate_collection(store, copy),
+        lambda: opening.migrate_collection(copy, store, target_collection="other"),
     ):
         try:
             use()

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from sift_rag.assembly import examine_collection, ingest_paths, open_embedder, open_store
 from sift_rag.corpus.documents import read_document
 from sift_rag.errors import ModelUnsuitable, UnreadableDocument
+from sift_rag.ingestion import ingest_paths
+from sift_rag.opening import examine_collection, open_embedder, open_store
 from sift_rag_cli.app import app
 from tests.doubles import HashingEmbedder
 

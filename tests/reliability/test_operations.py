@@ -17,9 +17,9 @@ import pytest
 from qdrant_client import QdrantClient, models
 
 from sift_rag.protocols import PassageStore, Scannable
-from sift_rag.stores.edge import EdgeStore, create_collection, open_collection
-from sift_rag.stores.examination import examine_collection
-from sift_rag.stores.manifest import SCHEMA_VERSION
+from sift_rag.stores.embedded.check import examine_collection
+from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
+from sift_rag.stores.embedded.store import EmbeddedStore, create_collection, open_collection
 from sift_rag.stores.memory import MemoryStore
 from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Filter, Passage, Span, labels_of
 from tests.reliability.sizes import SEED, SOAK
@@ -88,7 +88,7 @@ class Trial:
     def __init__(self, root: Path, rng: random.Random) -> None:
         self.root, self.rng = root, rng
         self.memory, self.oracle = MemoryStore(INFO), Oracle()
-        self.edge: EdgeStore = create_collection(root, INFO)
+        self.edge: EmbeddedStore = create_collection(root, INFO)
         self.held: dict[str, tuple[Passage, Embedding]] = {}
         for store in self.stores:  # as an ingest does: no passage without a record of its document
             store.put_documents([Document(source, f"/{source}", "pending") for source in SOURCES])

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from sift_rag.assembly import ingest_paths, open_or_create_store, open_store, optimize_collection
 from sift_rag.corpus import ingest as pipeline
+from sift_rag.ingestion import ingest_paths, open_or_create_store
+from sift_rag.opening import open_store, optimize_collection
 from sift_rag.protocols import PassageStore
 from sift_rag.stores import migration
 from sift_rag.types import Document

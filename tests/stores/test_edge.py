@@ -30,12 +30,12 @@ from sift_rag.errors import (
     StoreFull,
     StoreInUse,
 )
-from sift_rag.stores.edge import EdgeStore, create_collection, open_collection
-from sift_rag.stores.examination import examine_collection
-from sift_rag.stores.folders import drop_collection, list_collections, reindex_name, replace_collection
-from sift_rag.stores.manifest import SCHEMA_VERSION
+from sift_rag.stores.embedded.check import examine_collection
+from sift_rag.stores.embedded.documents import open_records
+from sift_rag.stores.embedded.folders import drop_collection, list_collections, reindex_name, replace_collection
+from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
+from sift_rag.stores.embedded.store import EmbeddedStore, create_collection, open_collection
 from sift_rag.stores.payloads import payload_of
-from sift_rag.stores.records import open_records
 from sift_rag.types import CollectionInfo, Document, Embedding, Filter, Passage, Span
 
 DIMENSION = 8
@@ -52,7 +52,7 @@ def passages(count: int, *, source: str = "a.md", first: int = 1) -> list[Passag
     return [Passage(str(UUID(int=number)), f"text {number}", source, Span(number, number + 1)) for number in numbers]
 
 
-def fill(store: EdgeStore, count: int = 10, *, source: str = "a.md", first: int = 1) -> None:
+def fill(store: EmbeddedStore, count: int = 10, *, source: str = "a.md", first: int = 1) -> None:
     store.upsert(passages(count, source=source, first=first), unit_vectors(count))
     store.put_documents([Document(source, f"/{source}", "ingested", passages=count)])
 
@@ -240,8 +240,8 @@ class TestRecords:
         script = """
             import sys
             from pathlib import Path
-            from sift_rag.stores.folders import list_collections
-            from sift_rag.stores.records import open_records
+            from sift_rag.stores.embedded.folders import list_collections
+            from sift_rag.stores.embedded.documents import open_records
             assert [info.name for info in list_collections(Path(sys.argv[1]))] == ["news"]
             assert len(list(open_records(Path(sys.argv[1]), "news").documents())) == 1
             print([name for name in ("qdrant_edge", "torch", "transformers") if name in sys.modules])
@@ -267,7 +267,7 @@ def running(script: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
 HOLD = """
     import sys
     from pathlib import Path
-    from sift_rag.stores.edge import open_collection
+    from sift_rag.stores.embedded.store import open_collection
     store = open_collection(Path(sys.argv[1]), sys.argv[2])
     print("open", flush=True)
     sys.stdin.read()
@@ -321,7 +321,7 @@ WRITE = """
     from pathlib import Path
     from uuid import UUID
     import numpy as np
-    from sift_rag.stores.edge import open_collection
+    from sift_rag.stores.embedded.store import open_collection
     from sift_rag.types import Document, Passage, Span
     store = open_collection(Path(sys.argv[1]), "news")
     batch, dimension = int(sys.argv[2]), store.info.dimension
@@ -371,7 +371,7 @@ def test_a_forked_child_is_refused_and_its_parent_goes_on(root: Path) -> None:
         import os, sys
         from pathlib import Path
         from sift_rag.errors import StoreError
-        from sift_rag.stores.edge import open_collection
+        from sift_rag.stores.embedded.store import open_collection
         store = open_collection(Path(sys.argv[1]), "news")
         child = os.fork()
         if child == 0:
@@ -481,7 +481,7 @@ class TestReplacing:
         script = """
             import os, sys
             from pathlib import Path
-            from sift_rag.stores.folders import reindex_name, replace_collection
+            from sift_rag.stores.embedded.folders import reindex_name, replace_collection
             steps = int(sys.argv[2])
             def count(event, arguments):
                 global steps

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from qdrant_client import QdrantClient, models
 
-from sift_rag.assembly import ingest_paths, open_place, open_records, open_retriever, open_store
 from sift_rag.errors import ConfigurationError, StoreConflict, StoreError
+from sift_rag.ingestion import ingest_paths
+from sift_rag.opening import open_database, open_records, open_retriever, open_store
 from sift_rag.protocols import PassageStore, Scannable
-from sift_rag.stores.server.layout import (
+from sift_rag.stores.qdrant.layout import (
     Layout,
     SeveralVectors,
     choose_source,
@@ -270,7 +271,7 @@ class TestReadOnly:
 
     def test_it_is_neither_listed_as_ours_nor_dropped_nor_replaced(self, url: str, client: QdrantClient) -> None:
         fill(client)
-        place = open_place(url)
+        place = open_database(url)
         assert place.collections() == []
         for use in (place.drop, place.examine, lambda name: place.replace(name, f"{name}@1")):
             with pytest.raises(StoreError):

@@ -12,9 +12,9 @@ import pytest
 
 from sift_rag.protocols import PassageStore
 from sift_rag.stores import migration as module
-from sift_rag.stores.edge import create_collection, open_collection
-from sift_rag.stores.examination import examine_collection
-from sift_rag.stores.manifest import SCHEMA_VERSION
+from sift_rag.stores.embedded.check import examine_collection
+from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
+from sift_rag.stores.embedded.store import create_collection, open_collection
 from sift_rag.stores.memory import MemoryStore
 from sift_rag.stores.migration import TOLERANCE, MigrationProgress, fingerprint, migrate
 from sift_rag.types import CollectionInfo, Document, Embedding, Passage, Span

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from sift_rag.assembly import examine_collection, ingest_paths, list_collections, migrate_collection, open_store
-from sift_rag.corpus.shares import Share
+from sift_rag.corpus.shards import Share
+from sift_rag.ingestion import ingest_paths
+from sift_rag.opening import examine_collection, list_collections, migrate_collection, open_store
 from tests.doubles import HashingEmbedder
 from tests.qdrant_stub.faults import Fault
 from tests.qdrant_stub.server import QdrantStub

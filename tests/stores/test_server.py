@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from qdrant_client import QdrantClient, models
 
-from sift_rag.assembly import examine_collection, open_place, open_records, open_store
 from sift_rag.errors import CollectionNotFound, StoreConflict, StoreDamaged
+from sift_rag.opening import examine_collection, open_database, open_records, open_store
 from sift_rag.protocols import PassageStore
-from sift_rag.stores.manifest import SCHEMA_VERSION
-from sift_rag.stores.server.options import ServerOptions
-from sift_rag.stores.server.wire import MOST_BYTES, grouped
+from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
+from sift_rag.stores.qdrant.options import ServerOptions
+from sift_rag.stores.qdrant.transport import MOST_BYTES, grouped
 from sift_rag.types import CollectionInfo, Document, Embedding, Filter, Passage, Span
 from tests.qdrant_stub.server import QdrantStub
 
@@ -31,7 +31,7 @@ def url(request: pytest.FixtureRequest, qdrant: QdrantStub) -> str:
 
 @pytest.fixture
 def store(url: str) -> Iterator[PassageStore]:
-    with closing(open_place(url).create(INFO)) as made:
+    with closing(open_database(url).create(INFO)) as made:
         yield made
 
 
@@ -54,11 +54,11 @@ def vectors(count: int, seed: int = 0) -> Embedding:
 def test_grpc_is_spoken_where_it_is_reached_and_rest_elsewhere(qdrant: QdrantStub) -> None:
     for grpc_port, expected in ((qdrant.grpc_port, "grpc"), (9, "rest")):
         qdrant.requests.clear()
-        with closing(open_place(f"{qdrant.url}?grpc_port={grpc_port}").create(INFO)) as made:
+        with closing(open_database(f"{qdrant.url}?grpc_port={grpc_port}").create(INFO)) as made:
             made.upsert(passages(3), vectors(3))
             made.search(vectors(1), 2)
         assert {request.protocol for request in qdrant.requests} == {expected}
-        open_place(qdrant.url).drop("news")
+        open_database(qdrant.url).drop("news")
 
 
 def test_every_write_waits_until_the_server_has_it(qdrant: QdrantStub, store: PassageStore) -> None:
@@ -114,7 +114,7 @@ def test_options_reach_the_server(url: str, client: QdrantClient) -> None:
         float16=True,
         quantize=True,
     )
-    with closing(open_place(url, server=options).create(INFO)) as made:
+    with closing(open_database(url, server=options).create(INFO)) as made:
         config = client.get_collection("news").config
         params = config.params
         assert (params.shard_number, params.replication_factor, params.write_consistency_factor) == (4, 2, 2)
@@ -207,8 +207,8 @@ class TestDoctor:
         assert "The records of documents cannot be read" in self.findings(url)[0]
 
     def test_a_reindex_that_was_interrupted_is_told(self, url: str, store: PassageStore) -> None:
-        building = open_place(url).building_name("news")
-        open_place(url).create(CollectionInfo(building, "another", 4, SCHEMA_VERSION)).close()
+        building = open_database(url).building_name("news")
+        open_database(url).create(CollectionInfo(building, "another", 4, SCHEMA_VERSION)).close()
         [finding] = self.findings(url)
         assert "'news@1' is there beside 'news@0': a re-index is under way, or was interrupted" in finding
 
@@ -218,21 +218,26 @@ class TestPlace:
         client.create_collection("other", vectors_config=models.VectorParams(size=4, distance=models.Distance.COSINE))
         for name in ("news", "other"):
             with pytest.raises(StoreConflict, match=f"already a collection '{name}'"):
-                open_place(url).create(CollectionInfo(name, "an embedder", DIMENSION, SCHEMA_VERSION))
+                open_database(url).create(CollectionInfo(name, "an embedder", DIMENSION, SCHEMA_VERSION))
 
     @pytest.mark.parametrize("name", ["", "../x", "a b", "news@", "@1", "news@x", "a/b"])
     def test_a_name_that_cannot_be_is_refused(self, url: str, name: str) -> None:
         with pytest.raises(ValueError, match="cannot be called"):
-            open_place(url).create(CollectionInfo(name, "an embedder", DIMENSION, SCHEMA_VERSION))
+            open_database(url).create(CollectionInfo(name, "an embedder", DIMENSION, SCHEMA_VERSION))
 
     def test_what_is_missing_is_named_with_what_is_there(self, url: str, store: PassageStore) -> None:
-        for use in (open_place(url).open, open_place(url).records, open_place(url).drop, open_place(url).examine):
+        for use in (
+            open_database(url).open,
+            open_database(url).records,
+            open_database(url).drop,
+            open_database(url).examine,
+        ):
             with pytest.raises(CollectionNotFound, match=r"no collection 'olds' .*there: 'news'"):
                 use("olds")
 
     def test_another_schema_is_refused(self, url: str, client: QdrantClient) -> None:
         made = CollectionInfo("news", "an embedder", DIMENSION, SCHEMA_VERSION)
-        open_place(url).create(made).close()
+        open_database(url).create(made).close()
         metadata = client.get_collection("news").config.metadata or {}
         client.update_collection("news@0", metadata=metadata | {"schema_version": 99})
         with pytest.raises(StoreConflict, match="schema version 99"):
@@ -244,16 +249,16 @@ class TestPlace:
         client.update_collection("news@0", metadata={"embedder": 7})
         with pytest.raises(StoreDamaged, match="metadata"):
             open_store(url, "news")
-        assert open_place(url).collections() == []
+        assert open_database(url).collections() == []
 
     def test_only_what_was_built_for_it_takes_a_collections_place(self, url: str, store: PassageStore) -> None:
         for other in ("news", "olds@1", "news@7"):
             with pytest.raises((ValueError, CollectionNotFound)):
-                open_place(url).replace("news", other)
-        assert open_place(url).collections() == [INFO]
+                open_database(url).replace("news", other)
+        assert open_database(url).collections() == [INFO]
 
     def test_what_is_built_takes_a_place_that_was_free(self, url: str) -> None:
-        place = open_place(url)
+        place = open_database(url)
         building = place.building_name("news")
         with closing(place.create(CollectionInfo(building, "an embedder", DIMENSION, SCHEMA_VERSION))) as made:
             made.upsert(passages(5), vectors(5))

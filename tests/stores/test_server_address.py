@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sift_rag.errors import ConfigurationError
-from sift_rag.stores.server.address import ServerAddress, parse_address
-from sift_rag.stores.server.options import ServerOptions
+from sift_rag.stores.qdrant.address import ServerAddress, parse_address
+from sift_rag.stores.qdrant.options import ServerOptions
 
 
 @pytest.mark.parametrize(

@@ -12,18 +12,18 @@ from sift_rag_cli.inputs import read_questions
 from sift_rag_cli.language_model import HOW_TO_GET_AN_ANSWER, open_named_model
 from sift_rag_cli.output import one_line, printable, say, write, write_json
 from sift_rag_cli.retrievals import retrieval_json, summary
-from sift_rag_cli.selecting import Selecting, with_options_of_selecting
+from sift_rag_cli.selecting import SelectionOptions, with_selection_options
 from sift_rag_cli.tuning import Tuning, model_for, settings_for, tuning_for, tuning_json, write_training_sources
 
 if TYPE_CHECKING:
     from sift_rag.protocols import LanguageModel
 
 
-@with_options_of_selecting
+@with_selection_options
 def ask(
     context: typer.Context,
     question: Annotated[str, typer.Argument(metavar="QUESTION", help="The question. - reads it from stdin.")],
-    selecting: Selecting,
+    selecting: SelectionOptions,
     also: Annotated[
         list[str] | None,
         typer.Option("--also", metavar="QUESTION", help="A further part, answered together with it. Repeatable."),

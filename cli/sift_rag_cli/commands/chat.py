@@ -12,7 +12,7 @@ from sift_rag_cli import options
 from sift_rag_cli.answers import say_dropped, write_sources, write_stream
 from sift_rag_cli.language_model import HOW_TO_GET_AN_ANSWER, open_named_model
 from sift_rag_cli.output import is_terminal, one_line, say, write
-from sift_rag_cli.selecting import Selecting, with_options_of_selecting
+from sift_rag_cli.selecting import SelectionOptions, with_selection_options
 
 if TYPE_CHECKING:
     from sift_rag.answering.prompt import Prompt
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 ENDS = {"exit", "quit"}
 
 
-@with_options_of_selecting
+@with_selection_options
 def chat(
     context: typer.Context,
-    selecting: Selecting,
+    selecting: SelectionOptions,
     model: options.Model = None,
     base_url: options.BaseUrl = None,
     system: options.System = None,

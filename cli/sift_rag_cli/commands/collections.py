@@ -16,7 +16,7 @@ def collections(
     json: options.Json = False,
 ) -> None:
     """List the collections of a store, and the embedder of each."""
-    from sift_rag.assembly import drop_collection, list_collections
+    from sift_rag.opening import drop_collection, list_collections
 
     if drop is not None:
         drop_collection(store, drop)

@@ -75,10 +75,10 @@ def compare(
     For each text, passages are selected from the collection, and the text is predicted with them in the model's
     context, with the model fine-tuned on them, and without. Measured are bits per byte: fewer are better.
     """
-    from sift_rag.assembly import comparison_journal, open_local_model, open_retriever
     from sift_rag.evaluation import Comparison, read_questions, read_texts, summarise
     from sift_rag.evaluation.comparison import compare as measure
     from sift_rag.evaluation.plots import require_matplotlib
+    from sift_rag.opening import comparison_journal, open_local_model, open_retriever
 
     if (texts is None) == (questions is None):
         raise ConfigurationError("Name what to compare on: either --texts PATH or --questions FILE.")

@@ -18,8 +18,8 @@ def delete(
     json: options.Json = False,
 ) -> None:
     """Delete a file from a collection, with its passages. The file itself stays where it is."""
-    from sift_rag.assembly import open_store
     from sift_rag.corpus.ingest import remove_documents
+    from sift_rag.opening import open_store
 
     if not source:
         raise ValueError("SOURCE is empty: name a file, or a prefix with --prefix.")

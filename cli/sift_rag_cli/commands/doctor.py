@@ -15,7 +15,7 @@ def doctor(
 
     Exit code 0 if it is sound; 1 if not, and a line for each finding.
     """
-    from sift_rag.assembly import examine_collection
+    from sift_rag.opening import examine_collection
 
     findings = examine_collection(store, collection)
     if json:

@@ -9,7 +9,7 @@ import typer
 from sift_rag_cli import options
 from sift_rag_cli.inputs import read_paths, read_share
 from sift_rag_cli.output import count_of, one_line, say, write_json
-from sift_rag_cli.progress import Stand, progress_bar
+from sift_rag_cli.progress import ProgressState, progress_bar
 from sift_rag_cli.stores import server_options_of
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def ingest(
 
     What has not changed is left alone. Stopped at any moment and run again, it goes on from there.
     """
-    from sift_rag.assembly import ingest_paths
+    from sift_rag.ingestion import ingest_paths
 
     share = None if shard is None else read_share(shard)
     server = server_options_of(
@@ -149,13 +149,13 @@ def _report_json(report: "IngestReport") -> dict[str, object]:
 
 @contextmanager
 def _progress() -> "Iterator[Callable[[IngestProgress], None] | None]":
-    """Share of the bytes, files, passages and their rate."""
+    """Shard of the bytes, files, passages and their rate."""
     with progress_bar("loading the embedder") as advance:
 
         def tell(progress: "IngestProgress") -> None:
             files = f"{progress.files_done:,}/{progress.files_found:,} files"
             counts = f"{files}, {count_of(progress.passages_done, 'passage')}"
             if advance is not None:
-                advance(Stand(progress.bytes_done, progress.bytes_found, counts), progress.passages_done)
+                advance(ProgressState(progress.bytes_done, progress.bytes_found, counts), progress.passages_done)
 
         yield None if advance is None else tell

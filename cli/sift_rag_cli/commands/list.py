@@ -18,7 +18,7 @@ def list_documents(
     json: options.Json = False,
 ) -> None:
     """List the files of a collection: state, passages, size, when."""
-    from sift_rag.assembly import open_records
+    from sift_rag.opening import open_records
 
     with closing(open_records(store, collection)) as records:
         documents = list(records.documents(prefix))

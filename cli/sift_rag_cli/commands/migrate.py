@@ -9,7 +9,7 @@ import typer
 
 from sift_rag_cli import options
 from sift_rag_cli.output import count_of, one_line, say, write, write_json
-from sift_rag_cli.progress import Stand, progress_bar
+from sift_rag_cli.progress import ProgressState, progress_bar
 from sift_rag_cli.stores import server_options_of
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def migrate(
     FROM is only read. Stopped at any moment and run again, it goes on from there. Exit code 1 if something differs in
     the end, and a line for each finding.
     """
-    from sift_rag.assembly import migrate_collection
+    from sift_rag.opening import migrate_collection
 
     server = server_options_of(
         shard_number, replication_factor, write_consistency_factor, on_disk=on_disk, float16=float16, quantize=quantize
@@ -86,7 +86,9 @@ def _progress() -> "Iterator[Callable[[MigrationProgress], None] | None]":
             done = progress.documents_done + (progress.documents if progress.step == "verify" else 0)
             what = "carried over" if progress.step == "copy" else "compared"
             counts = f"{what}: {progress.documents_done:,}/{progress.documents:,} files"
-            stand = Stand(done, 2 * progress.documents, f"{counts}, {count_of(progress.passages_done, 'passage')}")
+            stand = ProgressState(
+                done, 2 * progress.documents, f"{counts}, {count_of(progress.passages_done, 'passage')}"
+            )
             if advance is not None:
                 advance(stand, progress.passages_done)
 

@@ -12,7 +12,7 @@ def optimize(
 
     A server does that by itself.
     """
-    from sift_rag.assembly import optimize_collection
+    from sift_rag.opening import optimize_collection
 
     changed = optimize_collection(store, collection)
     on_server = store is not None and "://" in store

@@ -9,10 +9,10 @@ from sift_rag_cli.explanation import write_explanation
 from sift_rag_cli.inputs import read_questions
 from sift_rag_cli.output import say, write_json
 from sift_rag_cli.retrievals import retrieval_json, summary, write_hits
-from sift_rag_cli.selecting import Selecting, with_options_of_selecting
+from sift_rag_cli.selecting import SelectionOptions, with_selection_options
 
 
-@with_options_of_selecting
+@with_selection_options
 def search(
     questions: Annotated[
         list[str],
@@ -20,7 +20,7 @@ def search(
             metavar="QUESTION", help="One question, or several parts that are answered together. - reads it from stdin."
         ),
     ],
-    selecting: Selecting,
+    selecting: SelectionOptions,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show what each passage added, and what it kept out.")
     ] = False,

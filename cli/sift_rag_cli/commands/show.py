@@ -18,7 +18,7 @@ def show_document(
     json: options.Json = False,
 ) -> None:
     """Show the record and the passages of one file."""
-    from sift_rag.assembly import open_store
+    from sift_rag.opening import open_store
 
     with closing(open_store(store, collection)) as opened:
         document = opened.document(source)

@@ -12,7 +12,7 @@ def status(
     json: options.Json = False,
 ) -> None:
     """Show what a collection holds, and which files failed and why."""
-    from sift_rag.assembly import default_store, open_records
+    from sift_rag.opening import default_store, open_records
 
     with closing(open_records(store, collection)) as records:
         info, documents = records.info, list(records.documents())

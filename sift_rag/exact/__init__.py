@@ -1,0 +1,1 @@
+"""The choice from a whole collection, proven."""

@@ -1,0 +1,88 @@
+"""The candidates that a choice is made from: the store's nearest, copies counted once.
+
+A corpus is full of copies: versions of a documentation, boilerplate, forwarded mail. Left alone they fill the pool
+before any selection starts, so the store is asked on until the pool holds enough passages that differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from sift_rag.near_duplicates import merge_copies, reading_order
+from sift_rag.protocols import PassageStore
+from sift_rag.types import Candidate, Embedding, Filter
+
+
+def distinct_candidates(
+    store: PassageStore,
+    targets: Embedding,
+    limit: int,
+    *,
+    known: Sequence[Candidate] = (),
+    where: Filter | None = None,
+) -> list[Candidate]:
+    """The nearest candidates of each target, in one list without copies.
+
+    Further pages are fetched until each target has ``limit`` distinct ones or the collection is exhausted. Each is as
+    large as the copies met so far make needful, up to eight times what was found: with c copies of everything that is
+    about c times ``limit`` rows, in one or two more pages.
+
+    Args:
+        store: where from.
+        targets: ``(m, d)``.
+        limit: distinct candidates a target, >= 1.
+        known: passages that the reader has already: they and their copies are left out.
+        where: leaves only the passages that it matches, copies too.
+
+    Returns:
+        Similarity (the largest over the targets) descending, then source and position; at most m·``limit``.
+    """
+    nearest: dict[str, Candidate] = {}
+    distinct: list[Candidate] = []
+    for target, first_page in zip(targets, store.search(targets, limit, where=where), strict=True):
+        found, exhausted = first_page, len(first_page) < limit
+        distinct = _distinct(found, known)
+        while not exhausted and len(distinct) < limit:
+            needed = 1.5 * (limit - len(distinct)) * len(found) / max(1, len(distinct))
+            size = min(8 * len(found), max(limit, round(needed)))
+            page = store.search(target[None], size, offset=len(found), where=where)[0]
+            exhausted = len(page) < size
+            found = found + page
+            distinct = _distinct(found, known)
+        _keep_nearest(nearest, found)
+    return (distinct if len(targets) == 1 else _distinct(nearest.values(), known))[: len(targets) * limit]
+
+
+def all_candidates(
+    store: PassageStore,
+    targets: Embedding,
+    limit: int,
+    *,
+    known: Sequence[Candidate] = (),
+    where: Filter | None = None,
+) -> list[Candidate]:
+    """The ``limit`` nearest of each target as the store gives them, copies included; arguments as above."""
+    known_ids = {candidate.passage.id for candidate in known}
+    nearest: dict[str, Candidate] = {}
+    for found in store.search(targets, limit + len(known_ids), where=where):
+        _keep_nearest(nearest, (candidate for candidate in found if candidate.passage.id not in known_ids))
+    return sorted(nearest.values(), key=reading_order)
+
+
+def _keep_nearest(nearest: dict[str, Candidate], found: Iterable[Candidate]) -> None:
+    """Add what was found for one target; a passage found for several has its largest similarity."""
+    for candidate in found:
+        held = nearest.get(candidate.passage.id)
+        if held is None or held.similarity < candidate.similarity:
+            nearest[candidate.passage.id] = candidate
+
+
+def _distinct(found: Iterable[Candidate], known: Sequence[Candidate]) -> list[Candidate]:
+    """What is neither known nor a copy of something known, copies merged."""
+    known_ids = {candidate.passage.id for candidate in known}
+    leading = [replace(candidate, similarity=np.inf) for candidate in known]
+    fresh = [candidate for candidate in found if candidate.passage.id not in known_ids]
+    return [candidate for candidate in merge_copies([*leading, *fresh]) if candidate.passage.id not in known_ids]

@@ -1,0 +1,259 @@
+"""Given texts in the order in which they inform: for whoever has a retriever already, and wants its results reordered.
+
+question ──embedder──▶ targets (m, d) ─┐
+texts ──copies counted once──▶ (n, d) ─┴─selector──▶ picks, then the rest by what they would still tell, then copies
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from sift_rag.near_duplicates import leaders_of_copies
+from sift_rag.protocols import Embedder, Selector
+from sift_rag.retrieval.queries import embed_questions
+from sift_rag.retrieval.scores import falling_scores
+from sift_rag.selection import Choice, SelectorSettings
+from sift_rag.selection.centring import common_share
+from sift_rag.selection.settings import DEFAULT_CENTRING
+from sift_rag.types import Embedding
+from sift_rag.vectors import given_rows
+
+NOTHING = 1e-12
+"""What tells less than this share of what the first one tells tells nothing: it is below the rounding of float32."""
+
+
+@dataclass(frozen=True, slots=True)
+class RankedText:
+    """What became of one of the given texts."""
+
+    index: int
+    """Its place among the texts given, from 0."""
+    selected: bool
+    """Whether it was picked; if not, it comes after all that were."""
+    similarity: float
+    """Cosine with the question, in [-1, 1]; with several questions, the largest. NaN for a blank text."""
+    gain: float
+    """What it told beyond the picks before it, a fall of the posterior variance; if it was not picked, what it would
+    still tell after all picks. 0 for a copy and for a blank text."""
+    relevance: float
+    """What it would have told had it come first, in the same unit. 0 for a copy and for a blank text."""
+    score: float = math.nan
+    """In (0, 1], falling strictly from one to the next: see ``falling_scores``."""
+    posterior_variance: float | None = None
+    """Variance of the question's answer after this pick and those before it; None if it was not picked."""
+    redundant_with: int | None = None
+    """Index of the pick that took most from what it would tell, or of what it is a copy of; None where none did."""
+    copy_of: int | None = None
+    """Index of the text that says the same and was ranked for both; None for a text that speaks for itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reranking:
+    """All the texts, in order."""
+
+    questions: tuple[str, ...]
+    ranked: tuple[RankedText, ...]
+    prior_variance: float
+    """Variance of the question's answer before any text; summed over the targets."""
+    irreducible_variance: float
+    """What all the texts together leave of it. NaN where the selector does not say."""
+
+
+class Reranker:
+    """Orders given texts: SIFT's picks first, in the order of selection, then the rest by what they would still tell.
+
+    Texts that say the same count once: the copies come last. Holds no state between calls; safe to share between
+    threads if the embedder is.
+    """
+
+    def __init__(self, embedder: Embedder, *, selector: Selector | None = None) -> None:
+        """See the class.
+
+        Args:
+            embedder: of the question, and of the texts whose vectors are not given.
+            selector: how to choose; by default SIFT with the setting for context windows, centred by as much as the
+                texts have in common (docs/decisions/0008).
+
+        Raises:
+            ValueError: the selector repeats its choices.
+        """
+        if isinstance(selector, SelectorSettings) and selector.with_repeats:
+            raise ValueError("A reranking has every text once: give a selector without repeats.")
+        self.embedder = embedder
+        self.selector = selector
+
+    def rerank(
+        self,
+        question: str | Sequence[str],
+        texts: Sequence[str],
+        *,
+        k: int | None = None,
+        embeddings: Sequence[ArrayLike | None] | Embedding | None = None,
+        question_embeddings: Sequence[ArrayLike] | Embedding | None = None,
+        weights: Sequence[float] | None = None,
+    ) -> Reranking:
+        """Every text once, most informative first: O(k n (d + k)) and, once, O(n² (n + d)).
+
+        Args:
+            question: one, or several that are answered together.
+            texts: in any order; none gives an empty ranking. Blank ones come last.
+            k: how many are picked, >= 1; by default all that tell something. The order of the first is the same.
+            embeddings: ``(n, d)``, or one ``(d,)`` or None for each text, in the embedder's space; of any norm but 0.
+                Texts without one are embedded.
+            question_embeddings: ``(m, d)``, one for each question, likewise; then the embedder is not asked for them.
+            weights: what share of the doubt each question is, >= 0; by default the selector balances them.
+
+        Raises:
+            ValueError: k < 1, what ``embed_questions`` refuses, not one embedding for each text, or one that is
+                not finite, has norm 0 or is of another dimension than the question's.
+        """
+        if k is not None and k < 1:
+            raise ValueError(f"k must be >= 1, but got {k}.")
+        if embeddings is not None and len(embeddings) != len(texts):
+            raise ValueError(
+                f"Expected one embedding (or None) for each of {len(texts)} texts, but got {len(embeddings)}."
+            )
+        questions, targets, shares = embed_questions(question, self.embedder, weights, given=question_embeddings)
+        spoken = [index for index, text in enumerate(texts) if text.strip()]
+        rows = self._rows(
+            [texts[index] for index in spoken],
+            [None if embeddings is None else embeddings[index] for index in spoken],
+            targets,
+        )
+        similarities = np.full(len(texts), np.nan)
+        similarities[spoken] = (rows @ targets.T).max(axis=1)
+        pool = _Pool.of(texts, spoken, rows, similarities)
+        choice = self._selector_for(pool.rows).select(
+            targets, pool.rows, len(pool.indices) if k is None else min(k, len(pool.indices)), weights=shares
+        )
+        picks = list(pool.picks(choice))
+        ranked = [
+            *(picks if k is not None else _telling_first(picks)),
+            *pool.rest(choice),
+            *(_silent(index, pool.similarities[index], copy_of=leader) for index, leader in pool.copies),
+            *(_silent(index, math.nan) for index, text in enumerate(texts) if not text.strip()),
+        ]
+        scores = falling_scores([text.gain for text in ranked], ranked[0].similarity) if ranked else []
+        left = choice.selection.irreducible_variance
+        return Reranking(
+            questions=questions,
+            ranked=tuple(map(_scored, ranked, scores)),
+            prior_variance=choice.selection.prior_variance,
+            irreducible_variance=math.nan if left is None else left,
+        )
+
+    def _rows(self, texts: Sequence[str], given: Sequence[ArrayLike | None], targets: Embedding) -> Embedding:
+        """``(n, d)`` of unit norm: the vectors given, and those of the texts without one."""
+        rows = np.empty((len(texts), targets.shape[1]), dtype=np.float32)
+        have = [index for index, row in enumerate(given) if row is not None]
+        lack = [index for index, row in enumerate(given) if row is None]
+        if have:
+            rows[have] = given_rows([given[index] for index in have], targets.shape[1], what="The embeddings")
+        if lack:
+            embedded = self.embedder.embed_passages([texts[index] for index in lack])
+            rows[lack] = given_rows(embedded, targets.shape[1], what="The embedder's vectors")
+        return rows
+
+    def _selector_for(self, rows: Embedding) -> Selector:
+        if self.selector is not None:
+            return self.selector
+        return SelectorSettings(centring=DEFAULT_CENTRING * common_share(rows))
+
+
+@dataclass(frozen=True, slots=True)
+class _Pool:
+    """The texts that a choice is made from, each of which says something else; most similar first."""
+
+    indices: list[int]
+    """Their places among the texts given."""
+    rows: Embedding
+    """``(n, d)``."""
+    copies: list[tuple[int, int]]
+    """Places of the other texts, with that of the one which says the same; by the latter."""
+    similarities: list[float]
+    """Of all the texts given, by their places."""
+
+    @classmethod
+    def of(cls, texts: Sequence[str], spoken: Sequence[int], rows: Embedding, similarities: Embedding) -> _Pool:
+        """Of the texts at the places ``spoken``, with their rows; of equally similar ones the first leads."""
+        order = np.argsort(-similarities[spoken], kind="stable")
+        indices = [spoken[place] for place in order]
+        leaders = leaders_of_copies([texts[index] for index in indices], rows[order])
+        leading = [place for place, leader in enumerate(leaders) if place == leader]
+        following = sorted((leader, place) for place, leader in enumerate(leaders) if place != leader)
+        return cls(
+            [indices[place] for place in leading],
+            rows[order[leading]],
+            [(indices[place], indices[leader]) for leader, place in following],
+            similarities.tolist(),
+        )
+
+    def picks(self, choice: Choice) -> Iterator[RankedText]:
+        """What was picked, in order."""
+        selection = choice.selection
+        columns = (selection.indices, selection.gains, selection.relevance, selection.posterior_variances)
+        for place, gain, relevance, variance in zip(*(column.tolist() for column in columns), strict=True):
+            yield RankedText(
+                index=self.indices[place],
+                selected=True,
+                similarity=self.similarities[self.indices[place]],
+                gain=gain,
+                relevance=relevance,
+                posterior_variance=variance,
+            )
+
+    def rest(self, choice: Choice) -> Iterator[RankedText]:
+        """What was not picked, by what it would still tell."""
+        picked, redundancy = choice.selection.indices.tolist(), choice.redundancy
+        taken = set(picked)
+        gains, relevance, by = redundancy.gains.tolist(), redundancy.relevance.tolist(), redundancy.picks.tolist()
+        for place in np.argsort(-redundancy.gains, kind="stable").tolist():
+            if place not in taken:
+                yield RankedText(
+                    index=self.indices[place],
+                    selected=False,
+                    similarity=self.similarities[self.indices[place]],
+                    gain=gains[place],
+                    relevance=relevance[place],
+                    redundant_with=None if by[place] < 0 else self.indices[picked[by[place]]],
+                )
+
+
+def _scored(text: RankedText, score: float) -> RankedText:
+    """As ``dataclasses.replace`` does, which takes five times as long: for hundreds of texts that counts."""
+    return RankedText(
+        text.index,
+        text.selected,
+        text.similarity,
+        text.gain,
+        text.relevance,
+        score,
+        text.posterior_variance,
+        text.redundant_with,
+        text.copy_of,
+    )
+
+
+def _telling_first(picks: Sequence[RankedText]) -> list[RankedText]:
+    """Those that told something; after them, as if not picked, those that told nothing."""
+    told = [pick for pick in picks if pick.gain > NOTHING * picks[0].gain]
+    silent = [pick for pick in picks if not pick.gain > NOTHING * picks[0].gain]
+    return [*told, *(replace(pick, selected=False, posterior_variance=None) for pick in silent)]
+
+
+def _silent(index: int, similarity: float, *, copy_of: int | None = None) -> RankedText:
+    """One that tells nothing."""
+    return RankedText(
+        index,
+        selected=False,
+        similarity=similarity,
+        gain=0.0,
+        relevance=0.0,
+        redundant_with=copy_of,
+        copy_of=copy_of,
+    )

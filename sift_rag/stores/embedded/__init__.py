@@ -1,0 +1,1 @@
+"""The embedded store: Qdrant in this process, in a folder."""

@@ -1,0 +1,230 @@
+"""The records of a collection's documents: one row a document in ``documents.sqlite``, written in transactions.
+
+The file is in write-ahead mode with full synchronisation, so what a call wrote survives the machine, and it can be
+read while another process writes: ``open_records`` needs neither the lock nor the search engine.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from itertools import takewhile
+from threading import RLock
+from typing import TYPE_CHECKING
+
+from sift_rag.errors import StoreConflict, StoreDamaged, StoreError, StoreFull
+from sift_rag.protocols import Totals
+from sift_rag.stores.embedded.folders import collection_folder
+from sift_rag.stores.embedded.manifest import RECORDS, check_schema, read_manifest
+from sift_rag.stores.validation import check_documents, is_text
+from sift_rag.types import CollectionInfo, Document
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+_APPLICATION_ID = 0x53494654  # "SIFT": tells our file from any other SQLite file
+_TABLE_VERSION = 1
+"""Of the table below; the folder around it may be of another schema version."""
+_PAGE = 500
+_LOCK_SECONDS = 10.0
+"""How long a reader waits for a writer's checkpoint, or the other way round."""
+
+_COLUMNS = tuple(field.name for field in fields(Document))
+_SCHEMA = f"""
+CREATE TABLE documents (
+    source TEXT PRIMARY KEY NOT NULL,
+    location TEXT NOT NULL,
+    state TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    modified_ns INTEGER NOT NULL,
+    changed_ns INTEGER NOT NULL,
+    content_hash TEXT NOT NULL,
+    revision TEXT NOT NULL,
+    passages INTEGER NOT NULL,
+    title TEXT NOT NULL,
+    ingested_at TEXT NOT NULL,
+    reason TEXT NOT NULL
+) WITHOUT ROWID;
+PRAGMA application_id = {_APPLICATION_ID};
+PRAGMA user_version = {_TABLE_VERSION};
+"""
+_SELECT = f"SELECT {', '.join(_COLUMNS)} FROM documents"  # noqa: S608 - the names are our own
+_PUT = f"INSERT OR REPLACE INTO documents ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
+_FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
+_BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+class DocumentRecords:
+    """The records of one collection. Safe to use from several threads."""
+
+    def __init__(self, info: CollectionInfo, folder: Path, connection: sqlite3.Connection) -> None:
+        self._info = info
+        self._folder = folder
+        self._connection: sqlite3.Connection | None = connection
+        self._turn = RLock()
+
+    @property
+    def info(self) -> CollectionInfo:
+        """What the collection says of itself."""
+        return self._info
+
+    def document(self, source: str) -> Document | None:
+        """The record of one document."""
+        if not is_text(source):
+            return None
+        with self._session() as connection:
+            row = connection.execute(f"{_SELECT} WHERE source = ?", (source,)).fetchone()
+        return None if row is None else Document(*row)
+
+    def documents(self, prefix: str = "") -> Iterator[Document]:
+        """Records whose source starts with ``prefix``, by source ascending.
+
+        Read a page at a time: what is written meanwhile, further on in the order, is seen.
+        """
+        with self._session():  # a closed store is refused at the call, not at the first record
+            return self._pages(prefix) if is_text(prefix) else iter(())
+
+    def sources(self, prefix: str = "") -> list[str]:
+        """Those that start with ``prefix``, ascending; about 1 µs each."""
+        if not is_text(prefix):
+            return []
+        with self._session() as connection:
+            rows = connection.execute("SELECT source FROM documents WHERE source >= ? ORDER BY source", (prefix,))
+            return list(takewhile(lambda source: source.startswith(prefix), (source for (source,) in rows)))
+
+    def totals(self) -> Totals:
+        """Counts by state, and sums."""
+        with self._session() as connection:
+            states = dict(connection.execute("SELECT state, count(*) FROM documents GROUP BY state"))
+            sums = connection.execute("SELECT total(passages), total(size) FROM documents").fetchone()
+        counts = (states.get(state, 0) for state in ("ingested", "pending", "failed"))
+        return Totals(*counts, *map(int, sums))
+
+    def put(self, documents: Sequence[Document]) -> None:
+        """Insert or replace by source, all or none. Refused on records that were opened for reading."""
+        check_documents(documents)
+        rows = [tuple(getattr(document, name) for name in _COLUMNS) for document in documents]
+        with self._session() as connection, connection:
+            connection.executemany(_PUT, rows)
+
+    def drop(self, sources: Sequence[str]) -> None:
+        """Delete by source, all or none. Refused on records that were opened for reading."""
+        with self._session() as connection, connection:
+            connection.executemany("DELETE FROM documents WHERE source = ?", [(s,) for s in sources if is_text(s)])
+
+    def problems(self) -> list[str]:
+        """What SQLite finds wrong with the file, in its words; reads all of it."""
+        with self._session() as connection:
+            findings = [row[0] for row in connection.execute("PRAGMA integrity_check(20)")]
+        return [] if findings == ["ok"] else findings
+
+    def close(self) -> None:
+        """Release the file; closing twice is allowed."""
+        with self._turn:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                connection.close()
+
+    def _pages(self, prefix: str) -> Iterator[Document]:
+        last: str | None = None
+        while True:
+            where, bound = ("source >= ?", prefix) if last is None else ("source > ?", last)
+            query = f"{_SELECT} WHERE {where} ORDER BY source LIMIT {_PAGE}"
+            with self._session() as connection:
+                page = [Document(*row) for row in connection.execute(query, (bound,))]
+            for document in page:
+                if not document.source.startswith(prefix):
+                    return  # those of one prefix stand together in this order
+                yield document
+            if len(page) < _PAGE:
+                return
+            last = page[-1].source
+
+    @contextmanager
+    def _session(self) -> Iterator[sqlite3.Connection]:
+        with self._turn, _sqlite_errors(self._folder):
+            if self._connection is None:
+                raise StoreError(f"The collection '{self._info.name}' is closed. Open it again to use it.")
+            yield self._connection
+
+
+def open_records(root: Path, name: str) -> DocumentRecords:
+    """The records of a collection for reading, also while another process ingests into it.
+
+    Raises:
+        CollectionNotFound, StoreConflict, StoreDamaged: as when the collection is opened.
+    """
+    folder = collection_folder(root, name)
+    info = replace(read_manifest(folder).info, name=name)
+    check_schema(folder, info)
+    return connect_records(folder, info, read_only=True)
+
+
+def create_records(folder: Path) -> None:
+    """Write an empty ``documents.sqlite`` into the folder."""
+    with _sqlite_errors(folder):
+        connection = sqlite3.connect(folder / RECORDS, isolation_level=None)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.executescript(_SCHEMA)
+        finally:
+            connection.close()
+
+
+def connect_records(folder: Path, info: CollectionInfo, *, read_only: bool = False) -> DocumentRecords:
+    """Open ``documents.sqlite`` in a collection's folder; for writing, the caller holds the collection's lock."""
+    path = folder / RECORDS
+    if not path.is_file():
+        raise StoreDamaged(
+            f"The collection '{info.name}' in {folder.parent} has lost its {RECORDS}. Ingest again with --reindex, or "
+            "bring the file back from a backup."
+        )
+    mode = "ro" if read_only else "rw"
+    if read_only and not os.access(folder, os.W_OK) and not path.with_name(f"{RECORDS}-wal").exists():
+        mode = "ro&immutable=1"  # a backup, perhaps: even to read, SQLite would make files beside it
+    with _sqlite_errors(folder):
+        connection = sqlite3.connect(
+            f"{path.resolve().as_uri()}?mode={mode}",
+            uri=True,
+            timeout=_LOCK_SECONDS,
+            check_same_thread=False,
+        )
+        try:
+            _check_ours(connection, path)
+            if not read_only:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = FULL")
+        except BaseException:
+            connection.close()
+            raise
+    return DocumentRecords(info, folder, connection)
+
+
+def _check_ours(connection: sqlite3.Connection, path: Path) -> None:
+    [application_id] = connection.execute("PRAGMA application_id").fetchone()
+    [version] = connection.execute("PRAGMA user_version").fetchone()
+    if (application_id, version) != (_APPLICATION_ID, _TABLE_VERSION):
+        raise StoreConflict(
+            f"{path} is not the table of documents that this sift-rag reads (application {application_id:#x}, version "
+            f"{version}; expected {_APPLICATION_ID:#x}, {_TABLE_VERSION}). Use the sift-rag that wrote it."
+        )
+    connection.execute(f"{_SELECT} LIMIT 1").fetchone()
+
+
+@contextmanager
+def _sqlite_errors(folder: Path) -> Iterator[None]:
+    where = f"The records of the collection '{folder.name}' in {folder.parent}"
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in _FULL:
+            raise StoreFull(f"{where} could not be written ({error}). Free some space and run it again.") from error
+        if code in _BROKEN or "no such" in str(error):
+            raise StoreDamaged(
+                f"{where} are damaged ({error}). Run sift-rag doctor, or ingest with --reindex."
+            ) from error
+        raise StoreError(f"{where} could not be used: {error}.") from error

@@ -1,0 +1,291 @@
+"""Qdrant Edge as this library uses it: the one module that imports it, and that turns its exceptions into ours.
+
+It raises bare ``Exception`` and panics that are no ``Exception`` at all, so they are told apart by their messages. It
+holds the interpreter lock during each call: other threads wait. It does not sync by itself: each write here ends with
+``flush``. It checks next to nothing: callers hand over what ``validation.py`` let through.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from contextlib import contextmanager
+from itertools import islice
+from struct import Struct
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import numpy as np
+from qdrant_edge import (
+    CountRequest,
+    Distance,
+    EdgeConfig,
+    EdgeShard,
+    EdgeVectorParams,
+    FacetRequest,
+    FieldCondition,
+    Filter,
+    MatchAny,
+    MatchValue,
+    PayloadSchemaType,
+    Point,
+    Query,
+    QueryBatchRequest,
+    QueryRequest,
+    ScrollRequest,
+    SearchParams,
+    UpdateOperation,
+)
+
+from sift_rag.errors import StoreDamaged, StoreError, StoreFull, StoreInUse
+from sift_rag.stores.payloads import KEYWORD_FIELDS, REVISION, SOURCE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from sift_rag.stores.filters import Condition
+    from sift_rag.types import Embedding
+
+_T = TypeVar("_T")
+
+LOADING_BYTES = 64 * 2**20
+"""That the disk must have free: with 16 MiB loading was seen to kill the process (SIGBUS), with 24 it went well."""
+_WRITE_BATCH = 256
+_READ_BATCH = 256
+_EQUALS = 32
+"""Points asked for beyond the limit, to see whether the one at the limit has equals: costs next to nothing."""
+_MATCH_BATCH = 512
+_SCROLL_PAGE = 2048
+_REBUILD = "Run sift-rag doctor, or ingest again with --reindex."
+
+
+class StoredPoint(NamedTuple):
+    """A point as it is stored."""
+
+    id: str
+    payload: dict[str, Any]
+    vector: list[float]
+    """Empty if there is none."""
+
+
+class PassageShard:
+    """The passages of one collection, in its folder."""
+
+    def __init__(self, shard: EdgeShard, where: str) -> None:
+        self._shard = shard
+        self._where = where
+
+    def count(self) -> int:
+        """All points."""
+        with self._errors():
+            return self._shard.count(CountRequest(exact=True))
+
+    def count_of(self, source: str, *, except_revision: str | None = None) -> int:
+        """Points of one document."""
+        with self._errors():
+            return self._shard.count(CountRequest(exact=True, filter=_of(source, except_revision)))
+
+    def count_by_source(self) -> Counter[str]:
+        """Points of each document, in one pass over their index."""
+        with self._errors():
+            most = self._shard.count(CountRequest(exact=True)) + 1
+            facet = self._shard.facet(FacetRequest(SOURCE, limit=most, exact=True))
+            return Counter({str(hit.value): hit.count for hit in facet.hits})
+
+    def rankings(
+        self, rows: Embedding, end: int, conditions: Sequence[Condition] = ()
+    ) -> list[list[tuple[str, float]]]:
+        """For each row its ``end`` nearest points that meet all conditions, exactly: id and cosine.
+
+        By cosine descending, then by id. Of equals on both sides of the limit the engine keeps any. So a few more are
+        asked for, and more again for as long as the last one equals the one at the limit.
+        """
+        with self._errors():
+            asked, wanted = end + _EQUALS, _all_of(conditions)
+            found = self._shard.query_batch(QueryBatchRequest([_nearest(row, asked, wanted) for row in rows]))
+            rankings = []
+            for row, first in zip(rows, found, strict=True):
+                points, limit = first, asked
+                while len(points) == limit and _cosine(points[-1].score) == _cosine(points[end - 1].score):
+                    limit *= 4
+                    points = self._shard.query(_nearest(row, limit, wanted))
+                ranking = [(str(point.id), _cosine(point.score)) for point in points]
+                rankings.append(sorted(ranking, key=lambda entry: (-entry[1], entry[0]))[:end])
+            return rankings
+
+    def scan(self, field: str, values: Sequence[str], *, read: str) -> Iterator[tuple[str, Any]]:
+        """Id, and payload field ``read``, of each point whose indexed ``field`` has one of the values."""
+        for batch in _batches(values, _MATCH_BATCH):
+            for point in self._scroll(_all_of([(field, batch)]), payload=[read], vector=False):
+                yield point.id, point.payload.get(read)
+
+    def points(self) -> Iterator[StoredPoint]:
+        """All points, by id."""
+        return self._scroll(None, payload=True, vector=True)
+
+    def vectors(self, page: int, conditions: Sequence[Condition] = ()) -> Iterator[list[StoredPoint]]:
+        """Points that meet all conditions, without payload, by id, in lists of at most ``page``; no list is empty."""
+        points = self._scroll(_all_of(conditions), payload=False, vector=True, page=page)
+        while block := list(islice(points, page)):
+            yield block
+
+    def read(self, ids: Sequence[str], *, payload: bool = True) -> Iterator[StoredPoint]:
+        """Those of the points that exist, in any order."""
+        for batch in _batches(ids, _READ_BATCH):
+            with self._errors():
+                records = self._shard.retrieve(list(batch), payload, True)
+            for record in records:
+                yield StoredPoint(str(record.id), record.payload or {}, _dense(record.vector))
+
+    def write(self, points: Sequence[tuple[str, Embedding, dict[str, Any]]]) -> None:
+        """Insert or replace points (id, vector, payload), durably."""
+        with self._errors():
+            for batch in _batches(points, _WRITE_BATCH):
+                # lists, which the engine takes in half the time of an array's numbers
+                made = [Point(identifier, row.tolist(), payload) for identifier, row, payload in batch]
+                self._shard.update(UpdateOperation.upsert_points(made))
+            self._shard.flush()
+
+    def delete_of(self, source: str, *, except_revision: str | None = None) -> None:
+        """Delete points of one document, durably."""
+        with self._errors():
+            self._shard.update(UpdateOperation.delete_points_by_filter(_of(source, except_revision)))
+            self._shard.flush()
+
+    def optimize(self) -> bool:
+        """Merge and compact segments; False if there was nothing to do."""
+        with self._errors():
+            changed = self._shard.optimize()
+            self._shard.flush()
+            return changed
+
+    def close(self) -> None:
+        """Release the files; closing twice is allowed."""
+        with self._errors():
+            self._shard.close()
+
+    def _scroll(
+        self, wanted: Filter | None, *, payload: bool | list[str], vector: bool, page: int = _SCROLL_PAGE
+    ) -> Iterator[StoredPoint]:
+        offset = None
+        while True:
+            request = ScrollRequest(offset=offset, limit=page, filter=wanted, with_payload=payload, with_vector=vector)
+            with self._errors():
+                records, offset = self._shard.scroll(request)
+            for record in records:
+                yield StoredPoint(str(record.id), record.payload or {}, _dense(record.vector))
+            if offset is None:
+                return
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        with _engine_errors(self._where):
+            yield
+
+
+def create_shard(folder: Path, dimension: int, where: str) -> None:
+    """Make an empty shard of cosine vectors in a folder that does not exist yet, its payload indexes included.
+
+    Args:
+        folder: To make. It must not be renamed while a shard is open in it: ``flush`` would fail.
+        dimension: Of the vectors.
+        where: Names the collection in messages.
+    """
+    folder.mkdir()
+    with _engine_errors(where):
+        vectors = EdgeVectorParams(size=dimension, distance=Distance.Cosine)
+        shard = EdgeShard.create(str(folder), EdgeConfig(vectors=vectors))
+        for field in KEYWORD_FIELDS:
+            shard.update(UpdateOperation.create_field_index(field, PayloadSchemaType.Keyword))
+        shard.flush()
+        shard.close()
+
+
+def load_shard(folder: Path, where: str) -> PassageShard:
+    """Open a shard, replaying its log.
+
+    Raises:
+        StoreFull: too little space is left on the disk to load it: the engine writes then, and dies of a full disk.
+        StoreDamaged: it cannot be loaded; or its segments are gone, which the engine would replace by an empty one.
+        StoreInUse: another program has it open.
+    """
+    segments = folder / "segments"
+    if not segments.is_dir() or not any(segments.iterdir()):
+        raise StoreDamaged(f"{where} has lost its passages: {segments} is missing or empty. {_REBUILD}")
+    free = shutil.disk_usage(folder).free
+    if free < LOADING_BYTES:
+        raise StoreFull(
+            f"{where} cannot be opened: its disk has {free / 2**20:.0f} MiB left, and the engine needs "
+            f"{LOADING_BYTES / 2**20:.0f} to begin. Free some space; what is stored is safe."
+        )
+    with _engine_errors(where):
+        return PassageShard(EdgeShard.load(str(folder)), where)
+
+
+def float32_rows(vectors: Sequence[Sequence[float]], dimension: int) -> Embedding:
+    """The vectors as a contiguous float32 array ``(n, dimension)``.
+
+    The engine hands out lists of Python floats; packing them takes a third of the time of numpy's own conversion.
+
+    Raises:
+        struct.error: a vector is of another dimension.
+    """
+    row = Struct(f"{dimension}f")
+    packed = bytearray().join([row.pack(*vector) for vector in vectors])
+    return np.frombuffer(packed, dtype=np.float32).reshape(len(vectors), dimension)
+
+
+def _nearest(row: Embedding, limit: int, wanted: Filter | None) -> QueryRequest:
+    return QueryRequest(
+        limit=limit,
+        query=Query.Nearest(row),  # type: ignore[arg-type]  # rows of numpy arrays are accepted, and faster than lists
+        filter=wanted,
+        params=SearchParams(exact=True),
+        with_payload=False,
+        with_vector=False,
+    )
+
+
+def _cosine(score: float) -> float:
+    return min(1.0, max(-1.0, score))
+
+
+def _all_of(conditions: Sequence[Condition]) -> Filter | None:
+    if not conditions:
+        return None
+    return Filter(must=[FieldCondition(key=field, match=MatchAny(list(values))) for field, values in conditions])
+
+
+def _of(source: str, except_revision: str | None) -> Filter:
+    must = FieldCondition(key=SOURCE, match=MatchValue(source))
+    if except_revision is None:
+        return Filter(must=[must])
+    return Filter(must=[must], must_not=[FieldCondition(key=REVISION, match=MatchValue(except_revision))])
+
+
+def _dense(vector: object) -> list[float]:
+    return vector if isinstance(vector, list) else []
+
+
+def _batches(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+@contextmanager
+def _engine_errors(where: str) -> Iterator[None]:
+    try:
+        yield
+    except BaseException as error:
+        panic = type(error).__name__ == "PanicException"
+        if type(error) is not Exception and not panic:
+            raise
+        reason = str(error).removeprefix("Service runtime error: ")
+        if "WouldBlock" in reason:
+            raise StoreInUse(f"{where} is open in another program. Wait until that ends.") from error
+        if "No space left" in reason:
+            raise StoreFull(f"{where} could not be written: {reason}. Free some space and run it again.") from error
+        if "not initialized" in reason:
+            raise StoreError(f"{where} was closed by another thread. Open it again to use it.") from error
+        if panic or any(sign in reason for sign in ("load", "WAL", "IO Error", "parse", "deserialize", "orrupt")):
+            raise StoreDamaged(f"{where} is damaged: {reason}. {_REBUILD}") from error
+        raise StoreError(f"{where} could not be used: {reason}.") from error

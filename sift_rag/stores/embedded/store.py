@@ -1,0 +1,329 @@
+"""A collection on disk, searched in process by Qdrant Edge: one folder (``folders.py``), one process at a time.
+
+What the engine leaves to its caller is done here. It accepts NaN and applies half of a refused batch: everything is
+checked first. A full disk kills the process: free space is looked at before each write. It cuts off a damaged log in
+silence: the counts are compared with the records at opening. It hangs in a forked child: that is refused.
+
+Search is exact and its order definite: similarity descending, ties by id, across the limit too. It costs O(m n d); many
+equals across the limit cost one more search. A filter on sources first reads the names of
+the documents that begin as its globs do.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sift_rag.errors import StoreDamaged, StoreError, StoreFull
+from sift_rag.stores.embedded.documents import connect_records, create_records
+from sift_rag.stores.embedded.engine import create_shard, float32_rows, load_shard
+from sift_rag.stores.embedded.folders import lock_collection, new_collection
+from sift_rag.stores.embedded.manifest import SCHEMA_VERSION, SHARD, check_schema, read_manifest, write_manifest
+from sift_rag.stores.filters import conditions_of
+from sift_rag.stores.payloads import (
+    EMBEDDING_TEXT,
+    SOURCE,
+    START,
+    embedding_text_key,
+    passage_of,
+    payload_of,
+)
+from sift_rag.stores.validation import check_info, check_page, check_passages, is_passage_id, is_text
+from sift_rag.types import Candidate
+from sift_rag.vectors import unit_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from sift_rag.stores.embedded.documents import DocumentRecords
+    from sift_rag.stores.embedded.engine import PassageShard, StoredPoint
+    from sift_rag.stores.embedded.locking import FolderLock
+    from sift_rag.stores.filters import Condition
+    from sift_rag.types import CollectionInfo, Document, Embedding, Filter, Passage
+
+FREE_BYTES = 256 * 2**20
+"""Kept free on the disk: the engine's log takes up to 128 MiB before it is cut, its files grow by 32 MiB at a time."""
+_BYTES_PER_BYTE = 4
+"""Disk that a byte of a batch may take: in the log, in the segment, in an index, and in the block it rounds to."""
+_PAGE = 256
+
+
+class EmbeddedStore:
+    """A durable ``PassageStore``; made by ``create_collection`` and ``open_collection``.
+
+    May be used from several threads, which take turns, but not in a forked child.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        info: CollectionInfo,
+        lock: FolderLock,
+        records: DocumentRecords,
+        shard: PassageShard,
+        *,
+        free_bytes: int,
+    ) -> None:
+        self._folder = folder
+        self._info = info
+        self._lock = lock
+        self._parts: tuple[PassageShard, DocumentRecords] | None = (shard, records)
+        self._free_bytes = free_bytes
+        self._pid = os.getpid()
+
+    @property
+    def info(self) -> CollectionInfo:
+        """See ``PassageStore``; readable after ``close`` too."""
+        return self._info
+
+    def count(self) -> int:
+        """See ``PassageStore``."""
+        return self._shard.count()
+
+    def search(
+        self, targets: Embedding, limit: int, *, offset: int = 0, where: Filter | None = None
+    ) -> list[list[Candidate]]:
+        """See ``PassageStore``. A passage that several targets find is read once."""
+        shard = self._shard
+        check_page(limit, offset)
+        rows = unit_rows(targets, self._info.dimension, what="The targets")
+        rankings = [ranking[offset:] for ranking in shard.rankings(rows, offset + limit, self._conditions(where))]
+        found = self._read(shard, list({key: None for ranking in rankings for key, _ in ranking}))
+        return [
+            [
+                replace(found[identifier], similarity=similarity)
+                for identifier, similarity in ranking
+                if identifier in found
+            ]
+            for ranking in rankings
+        ]
+
+    def fetch(self, ids: Sequence[str]) -> list[Candidate]:
+        """See ``PassageStore``; an id asked twice is answered twice."""
+        found = self._read(self._shard, [identifier for identifier in dict.fromkeys(ids) if is_passage_id(identifier)])
+        return [found[identifier] for identifier in ids if identifier in found]
+
+    def passages(self, source: str) -> Iterator[Candidate]:
+        """See ``PassageStore``. Read a page at a time: what is deleted meanwhile may be missing."""
+        entries = self._shard.scan(SOURCE, [source], read=START) if is_text(source) else iter(())
+        in_order = [identifier for _, identifier in sorted((start, identifier) for identifier, start in entries)]
+        pages = (in_order[start : start + _PAGE] for start in range(0, len(in_order), _PAGE))
+        return (candidate for page in pages for candidate in self.fetch(page))
+
+    def scan(self, limit: int, *, where: Filter | None = None) -> Iterator[tuple[list[str], Embedding]]:
+        """See ``Scannable``. Takes about 50 µs a passage."""
+        shard = self._shard
+        check_page(limit, 0)
+        pages = shard.vectors(limit, self._conditions(where))
+        return (([point.id for point in page], self._rows(page)) for page in pages)
+
+    def embeddings(self, texts: Sequence[str]) -> Mapping[str, Embedding]:
+        """See ``PassageStore``. Found by a hash of 128 bits; the number of a text's copies makes no difference."""
+        shard = self._shard
+        text_of_key = {embedding_text_key(text): text for text in texts}
+        holder_of_key = {
+            key: holder for holder, key in shard.scan(EMBEDDING_TEXT, list(text_of_key), read=EMBEDDING_TEXT)
+        }
+        text_of_holder = {holder: text_of_key[key] for key, holder in holder_of_key.items()}
+        points = list(shard.read(list(text_of_holder), payload=False))
+        return {text_of_holder[point.id]: row for point, row in zip(points, self._rows(points), strict=True)}
+
+    def upsert(self, passages: Sequence[Passage], embeddings: Embedding) -> None:
+        """See ``PassageStore``; of two passages with one id the last one stays.
+
+        Raises:
+            StoreFull: too little space is left on the disk. Nothing was written then.
+        """
+        shard = self._shard
+        rows = unit_rows(embeddings, self._info.dimension, what="The embeddings")
+        if len(rows) != len(passages):
+            raise ValueError(f"There are {len(passages)} passages, but {len(rows)} embeddings: expected one each.")
+        check_passages(passages)
+        if passages:
+            self._check_space(rows.nbytes + sum(4 * len(passage.text) + 1024 for passage in passages))
+            shard.write([(passage.id, row, payload_of(passage)) for passage, row in zip(passages, rows, strict=True)])
+
+    def delete_passages(self, source: str, *, except_revision: str | None = None) -> int:
+        """See ``PassageStore``."""
+        shard = self._shard
+        if not is_text(source):
+            return 0
+        if except_revision is not None and not is_text(except_revision):
+            except_revision = None
+        count = shard.count_of(source, except_revision=except_revision)
+        if count:
+            self._check_space(0)
+            shard.delete_of(source, except_revision=except_revision)
+        return count
+
+    def document(self, source: str) -> Document | None:
+        """See ``PassageStore``."""
+        return self._records.document(source)
+
+    def documents(self, prefix: str = "") -> Iterator[Document]:
+        """See ``PassageStore``. Read a page at a time: what is put meanwhile, further on in the order, is seen."""
+        return self._records.documents(prefix)
+
+    def put_documents(self, documents: Sequence[Document]) -> None:
+        """See ``PassageStore``."""
+        records = self._records
+        self._check_space(0)
+        records.put(documents)
+
+    def drop_documents(self, sources: Sequence[str]) -> None:
+        """See ``PassageStore``."""
+        records = self._records
+        self._check_space(0)
+        records.drop(sources)
+
+    def optimize(self) -> bool:
+        """Merge and compact what many writes have left behind; False if there was nothing to do.
+
+        Takes about 0.5 ms a passage and stops every other thread meanwhile, so it is never done unasked. Search stays
+        exact.
+        """
+        shard = self._shard
+        files = (file.stat() for file in self._folder.rglob("*") if file.is_file())
+        self._check_space(sum(512 * file.st_blocks for file in files))
+        return shard.optimize()
+
+    def close(self) -> None:
+        """See ``PassageStore``. In a forked child it does nothing: the store is its parent's to close."""
+        if os.getpid() != self._pid:
+            return
+        parts, self._parts = self._parts, None
+        if parts is None:
+            return
+        with ExitStack() as ending:  # the lock last, and each whatever happens to the ones before
+            ending.callback(self._lock.release)
+            for part in parts:
+                ending.callback(part.close)
+
+    @property
+    def _shard(self) -> PassageShard:
+        return self._usable()[0]
+
+    @property
+    def _records(self) -> DocumentRecords:
+        return self._usable()[1]
+
+    def _usable(self) -> tuple[PassageShard, DocumentRecords]:
+        if os.getpid() != self._pid:
+            raise StoreError(
+                f"The collection '{self._info.name}' was opened by process {self._pid} and cannot be used in its "
+                f"forked child {os.getpid()}. Open it in the process that uses it, or start that one with 'spawn'."
+            )
+        if self._parts is None:
+            raise StoreError(f"The collection '{self._info.name}' is closed. Open it again to use it.")
+        return self._parts
+
+    def _check_space(self, batch_bytes: int) -> None:
+        free = shutil.disk_usage(self._folder).free
+        needed = self._free_bytes + _BYTES_PER_BYTE * batch_bytes
+        if free < needed:
+            raise StoreFull(
+                f"The disk of {self._folder} has {free / 2**20:.0f} MiB left; writing safely needs "
+                f"{needed / 2**20:.0f} MiB. Free some space and run it again: what was stored before is safe."
+            )
+
+    def _conditions(self, where: Filter | None) -> list[Condition]:
+        return conditions_of(where, self._info, self._records.sources)
+
+    def _read(self, shard: PassageShard, ids: list[str]) -> dict[str, Candidate]:
+        points = list(shard.read(ids))
+        return {
+            point.id: Candidate(self._passage(point), float("nan"), row)
+            for point, row in zip(points, self._rows(points), strict=True)
+        }
+
+    def _rows(self, points: Sequence[StoredPoint]) -> Embedding:
+        return float32_rows([point.vector for point in points], self._info.dimension)
+
+    def _passage(self, point: StoredPoint) -> Passage:
+        try:
+            return passage_of(point.id, point.payload)
+        except (KeyError, TypeError, ValueError) as error:
+            raise StoreDamaged(
+                f"Passage {point.id} of the collection '{self._info.name}' in {self._folder.parent} was not written by "
+                "sift-rag. Run sift-rag doctor, or ingest again with --reindex."
+            ) from error
+
+
+def create_collection(root: Path, info: CollectionInfo, *, free_bytes: int = FREE_BYTES) -> EmbeddedStore:
+    """Make an empty collection, durably and in one step, and open it.
+
+    Args:
+        root: Folder of the collections; made if missing.
+        info: Name (or ``reindex_name(name)``), embedder, dimension; of this library's schema version.
+        free_bytes: See ``open_collection``.
+
+    Raises:
+        StoreConflict: the name is taken.
+        StoreFull: too little space is left on the disk.
+        ValueError: ``info`` cannot be that of a collection.
+    """
+    check_info(info)
+    if info.schema_version != SCHEMA_VERSION:
+        raise ValueError(f"Collections are written in schema version {SCHEMA_VERSION}, not {info.schema_version}.")
+    with new_collection(root, info.name) as folder:
+        if shutil.disk_usage(folder).free < free_bytes:
+            raise StoreFull(
+                f"The disk of {root} has less than {free_bytes / 2**20:.0f} MiB left. Free some space first."
+            )
+        create_records(folder)
+        create_shard(folder / SHARD, info.dimension, _where(root, info.name))
+        write_manifest(folder, info)
+    return open_collection(root, info.name, free_bytes=free_bytes)
+
+
+def open_collection(root: Path, name: str, *, free_bytes: int = FREE_BYTES) -> EmbeddedStore:
+    """Open a collection for this process alone, after finishing what an interrupted replacement left.
+
+    Args:
+        root: Folder of the collections.
+        name: Of the collection.
+        free_bytes: Bytes that each write leaves free on the disk, or else raises ``StoreFull``.
+
+    Raises:
+        CollectionNotFound: there is none of that name.
+        StoreInUse: another process, or another ``EmbeddedStore`` of this one, has it open.
+        StoreConflict: it is of another schema version, or the folder is no collection.
+        StoreDamaged: what is on disk contradicts the manifest or the records.
+    """
+    with ExitStack() as opened:
+        folder, lock = lock_collection(root, name)
+        opened.callback(lock.release)
+        info = read_manifest(folder).info
+        check_schema(folder, info)
+        records = connect_records(folder, info)
+        opened.callback(records.close)
+        shard = load_shard(folder / SHARD, _where(root, name))
+        opened.callback(shard.close)
+        _check_counts(shard, records, _where(root, name))
+        opened.pop_all()  # from here on it is the store that closes them
+        return EmbeddedStore(folder, info, lock, records, shard, free_bytes=free_bytes)
+
+
+def _check_counts(shard: PassageShard, records: DocumentRecords, where: str) -> None:
+    """Raise ``StoreDamaged`` if a finished document has more or fewer passages than its record says.
+
+    While any document is under way nothing is compared; passages whose document has no record are left to ``doctor``.
+    """
+    totals = records.totals()
+    if totals.pending or totals.passages == shard.count():
+        return
+    counts = shard.count_by_source()
+    for document in records.documents():
+        if counts[document.source] != document.passages:
+            raise StoreDamaged(
+                f"{where} holds {counts[document.source]} passages of '{document.source}', but its record says "
+                f"{document.passages}. Run sift-rag doctor, or ingest again with --reindex."
+            )
+
+
+def _where(root: Path, name: str) -> str:
+    return f"The collection '{name}' in {root}"

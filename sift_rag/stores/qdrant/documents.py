@@ -1,0 +1,115 @@
+"""The records of a collection's documents on a server: points without vectors, one a document.
+
+A server has no order of names, so listing reads all records and sorts them here: about half a kilobyte each.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, fields
+from uuid import UUID, uuid5
+
+from qdrant_client import models
+
+from sift_rag.errors import StoreDamaged
+from sift_rag.protocols import Totals
+from sift_rag.stores.qdrant.connection import Connection
+from sift_rag.stores.qdrant.transport import Limits, NewPoint, Page, Target, Transport, transport_for
+from sift_rag.stores.validation import check_documents, is_text
+from sift_rag.types import CollectionInfo, Document
+
+_NAMESPACE = UUID("0f5a3c3e-5a3f-4d0e-8f6e-2d1d3a6c9b57")
+_PAGE = 1000
+_MOST_RECORDS = 20_000
+"""In one request, where bytes allow."""
+_FIELDS = tuple(field.name for field in fields(Document))
+
+
+class QdrantDocuments:
+    """The records of one collection. Safe to use from several threads."""
+
+    def __init__(self, connection: Connection, collection: str, info: CollectionInfo, limits: Limits) -> None:
+        self._connection = connection
+        self._info = info
+        self._target = Target(collection, f"The collection '{info.name}'", limits=limits)
+        self._wire: Transport = transport_for(connection, self._target)
+
+    @property
+    def info(self) -> CollectionInfo:
+        """What the collection says of itself."""
+        return self._info
+
+    def document(self, source: str) -> Document | None:
+        """The record of one document."""
+        if not is_text(source):
+            return None
+        page = self._wire.retrieve([_id(source)])
+        return self._document(page.payloads[0]) if page.payloads else None
+
+    def documents(self, prefix: str = "") -> Iterator[Document]:
+        """Records whose source starts with ``prefix``, by source ascending; as they are at the call."""
+        found = [document for document in self._all() if document.source.startswith(prefix)]
+        return iter(sorted(found, key=lambda document: document.source))
+
+    def sources(self, prefix: str = "") -> list[str]:
+        """Those that start with ``prefix``, ascending."""
+        payloads = (payload for page in self._pages(["source"]) for payload in page.payloads)
+        sources = (str(payload.get("source")) for payload in payloads)
+        return sorted(source for source in sources if source.startswith(prefix))
+
+    def totals(self) -> Totals:
+        """Counts by state, and sums."""
+        documents = self._all()
+        states = Counter(document.state for document in documents)
+        return Totals(
+            states["ingested"],
+            states["pending"],
+            states["failed"],
+            sum(document.passages for document in documents),
+            sum(document.size for document in documents),
+        )
+
+    def put(self, documents: Sequence[Document]) -> None:
+        """Insert or replace by source; all or none of as many as 16 MiB hold."""
+        check_documents(documents)
+        latest = {document.source: document for document in documents}
+        if latest:
+            points = [NewPoint(_id(source), asdict(document)) for source, document in latest.items()]
+            self._wire.upsert(points, most=_MOST_RECORDS)
+
+    def drop(self, sources: Sequence[str]) -> None:
+        """Delete by source; unknown ones are ignored."""
+        ids = [_id(source) for source in sources if is_text(source)]
+        if ids:
+            client, target = self._connection.client, self._target
+            selector = models.PointIdsList(points=list(ids))
+            self._connection.call(lambda: client.delete(target.collection, selector, wait=True), target.what)
+
+    def close(self) -> None:
+        """Release the connection; closing twice is allowed."""
+        self._connection.close()
+
+    def _all(self) -> list[Document]:
+        return [self._document(payload) for page in self._pages(True) for payload in page.payloads]
+
+    def _pages(self, payload: bool | list[str]) -> Iterator[Page]:
+        start = None
+        while True:
+            page, start = self._wire.scroll(_PAGE, start=start, payload=payload)
+            yield page
+            if start is None:
+                return
+
+    def _document(self, payload: dict[str, object]) -> Document:
+        try:
+            return Document(**{name: payload[name] for name in _FIELDS})  # type: ignore[arg-type]
+        except KeyError as error:
+            raise StoreDamaged(
+                f"{self._target.what}: a record of a document lacks {error}: something else has changed it. Run "
+                "sift-rag doctor, or ingest again with --reindex."
+            ) from error
+
+
+def _id(source: str) -> str:
+    return str(uuid5(_NAMESPACE, source))
