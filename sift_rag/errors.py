@@ -23,15 +23,36 @@
         ├── TrainingFailed        the loss left the numbers, or memory ran out
         └── AdapterNotSaved       the folder cannot take it
 
-An argument out of range is a plain ``ValueError`` at the function that uses it. A message says what is, what was
-expected, and what to do. Foreign exceptions become one of these in the one module that talks to that library.
+An argument out of range is a plain ``ValueError`` at the function that uses it. A message states the fact and what was
+expected. What to do about it depends on the entry point (a flag, an argument, a field of a request), so an error carries
+a ``Remedy`` that each entry point says in its own words. Foreign exceptions become one of these in the one module that
+talks to that library.
 """
 
 from __future__ import annotations
 
 
+class Remedy:
+    """A way out of an error: a key, and the values that the words of an entry point need.
+
+    The command line's words: ``sift_rag_cli/remedies.py``.
+    """
+
+    def __init__(self, key: str, **values: object) -> None:
+        self.key = key
+        self.values = values
+
+    def __repr__(self) -> str:
+        values = "".join(f", {name}={value!r}" for name, value in self.values.items())
+        return f"Remedy({self.key!r}{values})"
+
+
 class SiftRagError(Exception):
     """The root: catch this to catch everything sift-rag raises on purpose."""
+
+    def __init__(self, message: str = "", *, remedy: Remedy | None = None) -> None:
+        super().__init__(message)
+        self.remedy = remedy
 
 
 class ConfigurationError(SiftRagError):

@@ -1,0 +1,47 @@
+"""Names and numbers that are the same at every entry point. Imports nothing, so that parsing a command line stays fast.
+
+Each number has its reason beside it; where it was measured, ``docs/log.md`` has the measurement.
+"""
+
+COLLECTION = "documents"
+EMBEDDER = "all-MiniLM-L6-v2"
+
+K = 5
+CANDIDATE_LIMIT = 100
+"""Distinct candidates that a choice is made from, per target."""
+
+KERNEL = "rbf"
+KERNELS = ("rbf", "linear")
+LENGTHSCALE = 0.5
+"""Measured on context windows: docs/log.md, "The default for a context window"."""
+NOISE_VARIANCE = 5.0
+"""Mild: for a context window. The paper's linear kernel, for fine-tuning, wants 0.01 to 1."""
+CENTRING = 0.5
+"""Measured: docs/log.md, "The default for a context window"."""
+
+SELECTOR = "sift"
+SELECTORS = {
+    "sift": "Sift",
+    "nearest": "Nearest",
+    "mmr": "Mmr",
+    "dpp": "Dpp",
+    "facility-location": "FacilityLocation",
+    "hull": "Hull",
+    "uncertainty": "Uncertainty",
+    "random": "Random",
+}
+"""Every selector by name, with its class in ``sift_rag.selection``."""
+
+MODES = ("context", "finetune", "both")
+"""Ways to answer: passages in the prompt, a model fine-tuned on passages, or both."""
+MAX_NEW_TOKENS = 512
+TRAINING_CANDIDATES = 200
+"""Distinct candidates that training passages are selected from (the paper's K)."""
+STEPS = 50
+"""The paper's N."""
+MIN_GAIN = 0.3
+"""docs/log.md, "When there is nothing to learn"."""
+PRESETS = ("gpt2", "gpt2-large", "phi-3", "qwen3-0.6b")
+
+MAX_BYTES = 64 * 2**20
+"""Largest file that is ingested."""
