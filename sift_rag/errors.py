@@ -24,7 +24,7 @@
         └── AdapterNotSaved       the folder cannot take it
 
 An argument out of range is a plain ``ValueError`` at the function that uses it. A message states the fact and what was
-expected. What to do about it depends on the entry point (a flag, an argument, a field of a request), so an error carries
+expected. What to do depends on the entry point (a flag, an argument, a field of a request), so an error carries
 a ``Remedy`` that each entry point says in its own words. Foreign exceptions become one of these in the one module that
 talks to that library.
 """
