@@ -10,12 +10,18 @@ from sift_rag_cli.output import one_line, say, write_json, write_table
 
 def collections(
     drop: Annotated[
-        str | None, typer.Option("--drop", metavar="NAME", help="Delete this collection with all it holds.")
+        str | None, typer.Option("--drop", metavar="NAME", help="Delete this collection and everything in it.")
     ] = None,
     store: options.Store = None,
     json: options.Json = False,
 ) -> None:
-    """List the collections of a store, and the embedder of each."""
+    """List the collections of a store with their embedders.
+
+    Examples:
+        sift-rag collections
+        sift-rag collections -s http://localhost:6333
+        sift-rag collections --drop old
+    """
     from sift_rag.opening import drop_collection, list_collections
 
     if drop is not None:
@@ -23,7 +29,7 @@ def collections(
         if json:
             write_json({"dropped": drop})
         else:
-            say(f"Collection '{one_line(drop)}' is deleted.")
+            say(f"Deleted collection '{one_line(drop)}'.")
         return
     infos = list_collections(store)
     if json:

@@ -2,18 +2,23 @@
 
 import typer
 
+from sift_rag import defaults
 from sift_rag_cli import options
 from sift_rag_cli.output import one_line, say, write, write_json
 
 
 def doctor(
     store: options.Store = None,
-    collection: options.Collection = options.DEFAULT_COLLECTION,
+    collection: options.Collection = defaults.COLLECTION,
     json: options.Json = False,
 ) -> None:
-    """Examine a collection for damage.
+    """Check a collection for damage.
 
-    Exit code 0 if it is sound; 1 if not, and a line for each finding.
+    Exits with code 0 if it is intact. Otherwise prints a line for each finding and exits with code 1.
+
+    Examples:
+        sift-rag doctor
+        sift-rag doctor -c code
     """
     from sift_rag.opening import examine_collection
 
@@ -24,6 +29,6 @@ def doctor(
         for finding in findings:
             write(one_line(finding))
         if not findings:
-            say(f"Collection '{one_line(collection)}' is sound.")
+            say(f"Collection '{one_line(collection)}' is intact.")
     if findings:
         raise typer.Exit(1)

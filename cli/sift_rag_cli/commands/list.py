@@ -5,19 +5,25 @@ from typing import Annotated
 
 import typer
 
+from sift_rag import defaults
 from sift_rag_cli import options
 from sift_rag_cli.output import document_json, human_size, local_time, write_json, write_table
 
 
 def list_documents(
     prefix: Annotated[
-        str, typer.Argument(metavar="PREFIX", help="Only sources that start with this.", show_default=False)
+        str, typer.Argument(metavar="[PREFIX]", help="Only files whose name starts with this.", show_default=False)
     ] = "",
     store: options.Store = None,
-    collection: options.Collection = options.DEFAULT_COLLECTION,
+    collection: options.Collection = defaults.COLLECTION,
     json: options.Json = False,
 ) -> None:
-    """List the files of a collection: state, passages, size, when."""
+    """List the files of a collection.
+
+    Examples:
+        sift-rag list
+        sift-rag list handbook/ -c work
+    """
     from sift_rag.opening import open_records
 
     with closing(open_records(store, collection)) as records:

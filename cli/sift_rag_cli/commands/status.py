@@ -2,16 +2,21 @@
 
 from contextlib import closing
 
+from sift_rag import defaults
 from sift_rag_cli import options
 from sift_rag_cli.output import count_of, human_size, local_time, one_line, write, write_json
 
 
 def status(
     store: options.Store = None,
-    collection: options.Collection = options.DEFAULT_COLLECTION,
+    collection: options.Collection = defaults.COLLECTION,
     json: options.Json = False,
 ) -> None:
-    """Show what a collection holds, and which files failed and why."""
+    """Show what a collection holds, and which files failed.
+
+    Examples:
+        sift-rag status
+    """
     from sift_rag.opening import default_store, open_records
 
     with closing(open_records(store, collection)) as records:
@@ -42,7 +47,7 @@ def status(
         return
     write(f"collection  {one_line(info.name)}")
     write(f"store       {one_line(location)}")
-    write(f"embedder    {one_line(info.embedder) or 'not known: another tool made it'}, {info.dimension} dimensions")
+    write(f"embedder    {one_line(info.embedder) or 'unknown, made by another tool'}, {info.dimension} dimensions")
     write(f"files       {count_of(len(ingested), 'file')} ({human_size(size)}), {count_of(passages, 'passage')}")
     if last:
         write(f"last in     {local_time(last)}")
