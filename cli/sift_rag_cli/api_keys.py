@@ -33,17 +33,23 @@ def endpoint_key(context: typer.Context, base_url: str | None) -> str | None:
     return key
 
 
-def without_key_if_from_working_directory(context: typer.Context, store: str | None) -> str | None:
-    """Return the store, marked to be asked without a key if a file in the working directory has chosen the server."""
-    if store is None or "://" not in store or not chosen_by_working_directory(context, "store"):
-        return store
-    if _first_of(QDRANT_VARIABLES) is None:
-        return store
-    say(
-        f"The store {one_line(store)} was chosen by sift-rag.toml in this directory, so your API key is not sent to "
-        "it. To send it, name the store with --store or SIFT_RAG_STORE."
-    )
-    return f"{store}{'&' if '?' in store else '?'}key=none"
+def store_key(context: typer.Context, store: str | None) -> str | None:
+    """Return the key for the server that ``--store`` names; None without one, or if it must not be sent."""
+    key = server_key()
+    if store is None or "://" not in store or key is None:
+        return None
+    if chosen_by_working_directory(context, "store"):
+        say(
+            f"The store {one_line(store)} was chosen by sift-rag.toml in this directory, so your API key is not sent to "
+            "it. To send it, name the store with --store or SIFT_RAG_STORE."
+        )
+        return None
+    return key
+
+
+def server_key() -> str | None:
+    """Return the key for a Qdrant server that was named on the command line."""
+    return _first_of(QDRANT_VARIABLES)
 
 
 def _first_of(variables: Sequence[str]) -> str | None:

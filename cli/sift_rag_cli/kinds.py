@@ -14,7 +14,7 @@ CHOICES: Mapping[str, Sequence[str]] = {
     "preset": defaults.PRESETS,
     "selector": tuple(defaults.SELECTORS),
 }
-"""By option or setting, the values that it takes, where its type does not list them."""
+"""The values that an option or a setting takes, where its type does not list them."""
 
 
 class Kind(NamedTuple):

@@ -12,7 +12,6 @@ from typing import Annotated
 import typer
 
 from sift_rag import defaults
-from sift_rag_cli.api_keys import without_key_if_from_working_directory
 from sift_rag_cli.kinds import CHOICES
 
 PASSAGES = "Passages"
@@ -43,7 +42,6 @@ Store = Annotated[
         "-s",
         metavar="PATH|URL",
         envvar="SIFT_RAG_STORE",
-        callback=without_key_if_from_working_directory,
         rich_help_panel=COLLECTION,
         help="Where collections are kept: a folder, or a Qdrant server such as http://localhost:6333 (set its key in "
         "SIFT_RAG_QDRANT_API_KEY). Default: your data folder.",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from string import Formatter
 
 REMEDIES: Mapping[str, str] = {}
-"""By key, a sentence or two with the remedy's values in braces."""
+"""A sentence or two for each key, with the remedy's values in braces."""
 
 
 def message_of(error: BaseException) -> str:

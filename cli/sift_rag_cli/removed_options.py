@@ -48,7 +48,7 @@ REPLACEMENTS: Mapping[str, Mapping[str, str]] = {
     "ingest": _SERVER,
     "migrate": _SERVER,
 }
-"""By command: a removed option, and what replaces it."""
+"""Each removed option of a command, and its replacement."""
 
 
 def replacement_of(command: str, option: str, arguments: Sequence[str]) -> str | None:

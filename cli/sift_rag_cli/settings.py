@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sift_rag.stores.qdrant.options import ServerOptions
 
 Values = dict[str, dict[str, Any]]
-"""By group, values by field of the library's dataclass."""
+"""Values by group, then by field of the library's dataclass."""
 
 
 class Setting(NamedTuple):
@@ -118,7 +118,7 @@ def server_options(values: Values) -> ServerOptions | None:
 
 def unknown_name(name: str, known: Collection[str]) -> str:
     """Return the second half of a message on an unknown name: the nearest known one, or all of them."""
-    close = get_close_matches(name.replace("-", "_"), known, n=1)
+    close = get_close_matches(name, known, n=1)
     return f"did you mean '{close[0]}'?" if close else f"known are {_listed(known)}."
 
 
@@ -154,12 +154,14 @@ def _assigned(assignment: str, known: Mapping[str, tuple[str, Setting]]) -> tupl
     name, equals, text = assignment.partition("=")
     name = name.strip().replace("-", "_")
     if not equals or not name:
-        raise ValueError(f"--set {assignment!r} is not NAME=VALUE, as in --set noise_variance=1.")
+        raise ValueError(
+            f"--set {assignment!r} is not NAME=VALUE, as in --set noise_variance=1. `sift-rag settings` lists the names."
+        )
     if name not in known:
         option = "-k" if name == "k" else f"--{name.replace('_', '-')}"
         if name in OPTIONS - {"known_texts", "arms", "ks"}:
             raise ValueError(f"--set {name}: this is an option of its own, {option}.")
-        raise ValueError(f"--set {name}: there is no such setting; {unknown_name(name, known)}")
+        raise ValueError(f"--set {name}: there is no such setting; {_hint(name, known)}")
     return name, _parsed(f"--set {name}", text, known[name][1].kind)
 
 
@@ -168,6 +170,11 @@ def _parsed(context: str, text: str, kind: Kind) -> object:
         return kind.parse(text.strip())
     except (ValueError, KeyError):
         raise ValueError(f"{context} must be {kind.words}, but is {text!r}.") from None
+
+
+def _hint(name: str, known: Collection[str]) -> str:
+    close = get_close_matches(name, known, n=1)
+    return f"did you mean '{close[0]}'?" if close else "`sift-rag settings` lists them."
 
 
 def _listed(names: Collection[str]) -> str:

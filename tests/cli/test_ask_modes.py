@@ -111,7 +111,8 @@ def test_passages_that_explain_too_little_are_not_learnt(ask_store: Run, tmp_pat
     result = ask_store("ask", QUESTION, *QUICK, *options)
     assert result.exit_code == 0, result.stderr
     assert re.fullmatch(
-        r"Not fine-tuned: the 3 chosen passages would explain [\d.]+% of the variance, and at least 100.0% is required.",
+        r"Not fine-tuned: the 3 chosen passages would explain [\d.]+% of the variance, and at least 100.0% is "
+        r"required\.",
         result.stderr.strip(),
     )
     assert result.stdout.strip()

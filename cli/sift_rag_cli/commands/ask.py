@@ -8,13 +8,12 @@ import typer
 from sift_rag import defaults
 from sift_rag_cli import options
 from sift_rag_cli.answers import HOW_TO_GET_AN_ANSWER, say_notices, show_step, write_answer
-from sift_rag_cli.api_keys import endpoint_key
 from sift_rag_cli.configuration import settings_for
 from sift_rag_cli.explanation import write_explanation
-from sift_rag_cli.fine_tuning import fine_tuning_of, model_of
+from sift_rag_cli.fine_tuning import fine_tuning_of
 from sift_rag_cli.inputs import read_questions
 from sift_rag_cli.output import one_line, printable, say, write, write_json
-from sift_rag_cli.searching import about_search, layout_of, search_options, with_known
+from sift_rag_cli.searching import about_search, open_answering, search_options, with_known
 
 if TYPE_CHECKING:
     from sift_rag.answering.assistant import PreparedPrompt
@@ -80,28 +79,22 @@ def ask(
     """
     from sift_rag.answering.assistant import AnswerSettings
 
-    from sift_rag.opening import open_assistant
-
     asked = read_questions((question, *(also or ())))
     values = settings_for(context, assignments, selector=selector)
     wanted = search_options(values, k=k, filters=filters, token_budget=token_budget, exact=exact, selector=selector)
-    model = model_of(values, model, base_url)
-    with open_assistant(
-        store,
-        collection,
-        embedder,
+    settings = AnswerSettings(
+        system=system, finetuning=fine_tuning_of(values), steps=steps, save_adapter=save_adapter, **values["answer"]
+    )
+    with open_answering(
+        context,
+        values,
+        wanted,
+        settings,
+        store=store,
+        collection=collection,
+        embedder=embedder,
         model=model,
         base_url=base_url,
-        api_key=endpoint_key(context, base_url),
-        layout=layout_of(values),
-        options=wanted,
-        settings=AnswerSettings(
-            system=system,
-            finetuning=fine_tuning_of(values),
-            steps=steps,
-            save_adapter=save_adapter,
-            **values["answer"],
-        ),
     ) as assistant:
         query = with_known(wanted.query(asked), known, assistant.retriever.embedder)
         if assistant.model is None or show_prompt:

@@ -10,12 +10,11 @@ from sift_rag import defaults
 from sift_rag.errors import ConfigurationError, SiftRagError
 from sift_rag_cli import options
 from sift_rag_cli.answers import HOW_TO_GET_AN_ANSWER, show_step, write_answer
-from sift_rag_cli.api_keys import endpoint_key
 from sift_rag_cli.configuration import settings_for
 from sift_rag_cli.fine_tuning import fine_tuning_of, model_of
 from sift_rag_cli.output import is_terminal, one_line, say, write
 from sift_rag_cli.remedies import message_of
-from sift_rag_cli.searching import layout_of, search_options, with_known
+from sift_rag_cli.searching import open_answering, search_options, with_known
 
 ENDS = {"exit", "quit"}
 
@@ -50,23 +49,22 @@ def chat(
     from sift_rag.answering.assistant import AnswerSettings
 
     from sift_rag.answering.conversation import Conversation
-    from sift_rag.opening import open_assistant
 
     values = settings_for(context, assignments, selector=selector)
     wanted = search_options(values, k=k, filters=filters, token_budget=token_budget, exact=exact, selector=selector)
-    model = model_of(values, model, base_url)
-    if model is None and base_url is None:
+    settings = AnswerSettings(system=system, finetuning=fine_tuning_of(values), steps=steps, **values["answer"])
+    if model_of(values, model) is None and base_url is None:
         raise ConfigurationError(f"A chat needs a language model. {HOW_TO_GET_AN_ANSWER}")
-    with open_assistant(
-        store,
-        collection,
-        embedder,
+    with open_answering(
+        context,
+        values,
+        wanted,
+        settings,
+        store=store,
+        collection=collection,
+        embedder=embedder,
         model=model,
         base_url=base_url,
-        api_key=endpoint_key(context, base_url),
-        layout=layout_of(values),
-        options=wanted,
-        settings=AnswerSettings(system=system, finetuning=fine_tuning_of(values), steps=steps, **values["answer"]),
     ) as assistant:
         conversation = Conversation()
         for question in _typed_questions():

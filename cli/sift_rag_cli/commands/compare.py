@@ -11,6 +11,7 @@ import typer
 from sift_rag import defaults
 from sift_rag.errors import ConfigurationError
 from sift_rag_cli import options
+from sift_rag_cli.api_keys import store_key
 from sift_rag_cli.comparisons import save_csv, summary_json, write_rows
 from sift_rag_cli.configuration import settings_for
 from sift_rag_cli.fine_tuning import fine_tuning_of, model_of
@@ -128,7 +129,7 @@ def compare(
     tasks = _spread(read_texts(texts) if texts is not None else read_questions(questions or Path()), limit)
     if report is not None:
         require_matplotlib()
-    retriever = open_retriever(store, collection, embedder, layout=layout_of(values))
+    retriever = open_retriever(store, collection, embedder, api_key=store_key(context, store), layout=layout_of(values))
     with closing(retriever.store):
         journal = comparison_journal(tasks, comparison, model=model, store=retriever.store)
         outcomes = journal.read() if resume else []

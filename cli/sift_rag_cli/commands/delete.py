@@ -8,10 +8,12 @@ import typer
 from sift_rag import defaults
 from sift_rag.errors import DocumentNotFound
 from sift_rag_cli import options
+from sift_rag_cli.api_keys import store_key
 from sift_rag_cli.output import count_of, one_line, say, write_json
 
 
 def delete(
+    context: typer.Context,
     source: Annotated[
         str, typer.Argument(metavar="SOURCE", help="Name of a file, exactly as `sift-rag list` shows it.")
     ],
@@ -31,7 +33,7 @@ def delete(
 
     if not source:
         raise ValueError("SOURCE is empty: name a file, or a prefix together with --prefix.")
-    with closing(open_store(store, collection)) as opened:
+    with closing(open_store(store, collection, api_key=store_key(context, store))) as opened:
         found = [opened.document(source)] if not prefix else list(opened.documents(source))
         documents = [document for document in found if document is not None]
         if not documents:

@@ -4,10 +4,12 @@ import typer
 
 from sift_rag import defaults
 from sift_rag_cli import options
+from sift_rag_cli.api_keys import store_key
 from sift_rag_cli.output import one_line, say, write, write_json
 
 
 def doctor(
+    context: typer.Context,
     store: options.Store = None,
     collection: options.Collection = defaults.COLLECTION,
     json: options.Json = False,
@@ -20,9 +22,9 @@ def doctor(
         sift-rag doctor
         sift-rag doctor -c code
     """
-    from sift_rag.opening import examine_collection
+    from sift_rag.stores.registry import open_database
 
-    findings = examine_collection(store, collection)
+    findings = open_database(store, api_key=store_key(context, store)).check(collection)
     if json:
         write_json({"collection": collection, "sound": not findings, "findings": findings})
     else:

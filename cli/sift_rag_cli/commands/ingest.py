@@ -8,6 +8,7 @@ import typer
 
 from sift_rag import defaults
 from sift_rag_cli import options
+from sift_rag_cli.api_keys import store_key
 from sift_rag_cli.configuration import settings_for
 from sift_rag_cli.inputs import read_paths, read_shard
 from sift_rag_cli.output import count_of, one_line, say, write_json
@@ -131,6 +132,7 @@ def ingest(
                 max_bytes=max_megabytes * 2**20,
                 text_field=text_field,
                 shard=part,
+                api_key=store_key(context, store),
                 server=server,
                 progress=progress,
             )

@@ -9,6 +9,7 @@ import typer
 
 from sift_rag import defaults
 from sift_rag_cli import options
+from sift_rag_cli.api_keys import server_key
 from sift_rag_cli.configuration import settings_for
 from sift_rag_cli.output import count_of, one_line, say, write, write_json
 from sift_rag_cli.progress import ProgressState, progress_bar
@@ -44,13 +45,19 @@ def migrate(
         sift-rag migrate ~/store http://localhost:6333
         sift-rag migrate ~/store http://localhost:6333 -c code --set quantize=true
     """
-    from sift_rag.opening import migrate_collection
+    from sift_rag.stores.migration import migrate_collection
 
     server = server_options(settings_for(context, assignments))
     try:
         with _progress() as progress:
             migration = migrate_collection(
-                origin, target, collection, target_collection=to_collection, server=server, progress=progress
+                origin,
+                target,
+                collection,
+                target_collection=to_collection,
+                api_key=server_key(),
+                server=server,
+                progress=progress,
             )
     except KeyboardInterrupt:
         say("What has been copied is kept; the same command continues from there.")

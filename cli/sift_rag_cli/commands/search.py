@@ -11,7 +11,7 @@ from sift_rag_cli.explanation import write_explanation
 from sift_rag_cli.hits import summary, write_hits
 from sift_rag_cli.inputs import read_questions
 from sift_rag_cli.output import say, write_json
-from sift_rag_cli.searching import about_search, layout_of, search_options, with_known
+from sift_rag_cli.searching import about_search, open_search, search_options, with_known
 
 
 def search(
@@ -46,20 +46,10 @@ def search(
         sift-rag search "What is new?" --known report.pdf --explain
         sift-rag search "Taxi fares" --selector mmr --set relevance=0.7 --json
     """
-    from sift_rag.opening import open_retriever
-
     asked = read_questions(questions)
     values = settings_for(context, assignments, selector=selector)
     wanted = search_options(values, k=k, filters=filters, token_budget=token_budget, exact=exact, selector=selector)
-    with open_retriever(
-        store,
-        collection,
-        embedder,
-        selector=wanted.make_selector(),
-        candidate_limit=wanted.candidate_limit,
-        keep_copies=wanted.keep_copies,
-        layout=layout_of(values),
-    ) as retriever:
+    with open_search(context, values, wanted, store=store, collection=collection, embedder=embedder) as retriever:
         retrieval = retriever.retrieve(with_known(wanted.query(asked), known, retriever.embedder))
     if json:
         write_json({**retrieval.to_dict(explain=explain), **about_search(wanted, collection)})

@@ -8,11 +8,13 @@ import typer
 from sift_rag import defaults
 from sift_rag.errors import DocumentNotFound
 from sift_rag_cli import options
+from sift_rag_cli.api_keys import store_key
 from sift_rag_cli.hits import heading_path, locate
 from sift_rag_cli.output import count_of, document_json, human_size, local_time, one_line, printable, write, write_json
 
 
 def show_document(
+    context: typer.Context,
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="Name of a file, as `sift-rag list` shows it.")],
     store: options.Store = None,
     collection: options.Collection = defaults.COLLECTION,
@@ -25,7 +27,7 @@ def show_document(
     """
     from sift_rag.opening import open_store
 
-    with closing(open_store(store, collection)) as opened:
+    with closing(open_store(store, collection, api_key=store_key(context, store))) as opened:
         document = opened.document(source)
         if document is None:
             raise DocumentNotFound(
