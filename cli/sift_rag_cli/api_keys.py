@@ -40,8 +40,8 @@ def store_key(context: typer.Context, store: str | None) -> str | None:
         return None
     if chosen_by_working_directory(context, "store"):
         say(
-            f"The store {one_line(store)} was chosen by sift-rag.toml in this directory, so your API key is not sent to "
-            "it. To send it, name the store with --store or SIFT_RAG_STORE."
+            f"The store {one_line(store)} was chosen by sift-rag.toml in this directory, so your API key is not sent "
+            "to it. To send it, name the store with --store or SIFT_RAG_STORE."
         )
         return None
     return key

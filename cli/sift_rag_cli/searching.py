@@ -14,9 +14,9 @@ from sift_rag_cli.inputs import read_known
 if TYPE_CHECKING:
     import typer
     from sift_rag.answering.assistant import AnswerSettings, Assistant
-    from sift_rag.retrieval.options import SearchOptions
 
     from sift_rag.protocols import Embedder
+    from sift_rag.retrieval.options import SearchOptions
     from sift_rag.retrieval.queries import Query
     from sift_rag.retrieval.retriever import Retriever
     from sift_rag.stores.qdrant.layout import Layout
@@ -34,7 +34,7 @@ def search_options(
     from sift_rag.filters import Filter
     from sift_rag.retrieval.options import SearchOptions
 
-    options = SearchOptions(
+    return SearchOptions(
         k=k,
         where=Filter.parse(filters) if filters else None,
         token_budget=token_budget,
@@ -43,9 +43,6 @@ def search_options(
         settings=values["selector"],
         **values["search"],
     )
-    options.make_selector()
-    options.query("?")
-    return options
 
 
 def open_search(

@@ -6,15 +6,11 @@ without a change. A field that a command has an option for is left out.
 
 from __future__ import annotations
 
-import ast
-import inspect
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import MISSING, Field, fields
 from difflib import get_close_matches
 from functools import cache
-from itertools import pairwise
-from textwrap import dedent
 from typing import TYPE_CHECKING, Any, NamedTuple, get_type_hints
 
 from sift_rag import defaults
@@ -124,15 +120,13 @@ def unknown_name(name: str, known: Collection[str]) -> str:
 
 def selector_settings(name: str) -> Mapping[str, Setting]:
     """Return the settings of one selector."""
-    from sift_rag.selection.settings import setting_names
+    from sift_rag.selection.settings import selector_settings as read
 
-    found = {}
-    for field, known in setting_names(name).items():
-        kind = kind_of(known.type)
-        if kind is not None:
-            kind = one_of(CHOICES[field]) if field in CHOICES else kind
-            found[field] = Setting(field, field, kind, known.default, known.description)
-    return found
+    return {
+        one.name: Setting(one.name, one.name, kind, one.default, one.description)
+        for one in read(name).values()
+        if (kind := _kind(one.name, one.type)) is not None
+    }
 
 
 def selector_names(setting: str) -> list[str]:
@@ -184,40 +178,28 @@ def _listed(names: Collection[str]) -> str:
 # The groups
 
 
-def _of_class(kind: type[Any], *, prefix: str = "", names: Mapping[str, str] | None = None) -> dict[str, Setting]:
+def _of_class(owner: type[Any], *, prefix: str = "", names: Mapping[str, str] | None = None) -> dict[str, Setting]:
     """Return the fields of a dataclass that text can set."""
-    hints, described = get_type_hints(kind), attribute_docstrings(kind)
+    from sift_rag.selection.settings import descriptions
+
+    hints, described = get_type_hints(owner), descriptions(owner)
     found = {}
-    for field in fields(kind):
-        read = kind_of(hints[field.name])
-        if read is not None and field.name not in OPTIONS:
+    for field in fields(owner):
+        kind = _kind(field.name, hints[field.name])
+        if kind is not None and field.name not in OPTIONS:
             name = prefix + (names or {}).get(field.name, field.name)
-            found[name] = Setting(name, field.name, read, _default_of(field), described.get(field.name, ""))
+            found[name] = Setting(name, field.name, kind, _default_of(field), described.get(field.name, ""))
     return found
+
+
+def _kind(name: str, annotation: Any) -> Kind | None:
+    return one_of(CHOICES[name]) if name in CHOICES else kind_of(annotation)
 
 
 def _default_of(field: Field[Any]) -> object:
     if field.default is not MISSING:
         return field.default
     return field.default_factory() if field.default_factory is not MISSING else None
-
-
-def attribute_docstrings(kind: type[Any]) -> dict[str, str]:
-    """Return the text that stands below each field of a class; nothing where its source cannot be read."""
-    try:
-        (definition,) = ast.parse(dedent(inspect.getsource(kind))).body
-    except (OSError, SyntaxError, ValueError):
-        return {}
-    body = definition.body if isinstance(definition, ast.ClassDef) else []
-    return {
-        field.target.id: " ".join(text.value.value.split())
-        for field, text in pairwise(body)
-        if isinstance(field, ast.AnnAssign)
-        and isinstance(field.target, ast.Name)
-        and isinstance(text, ast.Expr)
-        and isinstance(text.value, ast.Constant)
-        and isinstance(text.value.value, str)
-    }
 
 
 @cache

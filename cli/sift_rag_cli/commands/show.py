@@ -35,7 +35,7 @@ def show_document(
             )
         passages = [candidate.passage for candidate in opened.passages(source)]
     if json:
-        write_json({**document_json(document), "passages": [passage_json(passage) for passage in passages]})
+        write_json({**document_json(document), "passages": [passage.to_dict() for passage in passages]})
         return
     write(f"{one_line(document.source)}  {document.state}")
     if document.title:
