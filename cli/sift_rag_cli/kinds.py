@@ -48,6 +48,11 @@ TEXTS = Kind(
     lambda value: isinstance(value, list) and all(isinstance(item, str) for item in value),
     lambda text: text.split(","),
 )
+TEXT_OR_TEXTS = Kind(
+    "a text, or a list of texts",
+    lambda value: TEXT.accepts(value) or TEXTS.accepts(value),
+    lambda text: text.split(",") if "," in text else text,
+)
 WHOLE = Kind("a whole number", lambda value: isinstance(value, int) and not isinstance(value, bool), int)
 NUMBER = Kind("a number", _is_number, float)
 NUMBERS = Kind(
@@ -76,6 +81,8 @@ def kind_of(annotation: Any) -> Kind | None:
     ``None`` in a union is left out: a setting that is not set has it.
     """
     origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin in (Union, types.UnionType) and {str, tuple[str, ...]} <= set(arguments):
+        return TEXT_OR_TEXTS
     if origin in (Union, types.UnionType):
         kinds = [kind_of(argument) for argument in arguments if argument is not type(None)]
         return next((kind for kind in kinds if kind is not None), None)

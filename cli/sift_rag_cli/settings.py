@@ -7,7 +7,9 @@ without a change. A field that a command has an option for is left out.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import MISSING, Field, fields
 from difflib import get_close_matches
 from functools import cache
@@ -149,7 +151,7 @@ def _assigned(assignment: str, known: Mapping[str, tuple[str, Setting]]) -> tupl
     name = name.strip().replace("-", "_")
     if not equals or not name:
         raise ValueError(
-            f"--set {assignment!r} is not NAME=VALUE, as in --set noise_variance=1. `sift-rag settings` lists the names."
+            f"--set {assignment!r} is not NAME=VALUE, as in noise_variance=1. `sift-rag settings` lists the names."
         )
     if name not in known:
         option = "-k" if name == "k" else f"--{name.replace('_', '-')}"
@@ -182,14 +184,22 @@ def _of_class(owner: type[Any], *, prefix: str = "", names: Mapping[str, str] | 
     """Return the fields of a dataclass that text can set."""
     from sift_rag.selection.settings import descriptions
 
-    hints, described = get_type_hints(owner), descriptions(owner)
+    described = descriptions(owner)
     found = {}
     for field in fields(owner):
-        kind = _kind(field.name, hints[field.name])
+        kind = _kind(field.name, _annotation(owner, field))
         if kind is not None and field.name not in OPTIONS:
             name = prefix + (names or {}).get(field.name, field.name)
             found[name] = Setting(name, field.name, kind, _default_of(field), described.get(field.name, ""))
     return found
+
+
+def _annotation(owner: type[Any], field: Field[Any]) -> Any:
+    """Return a field's type; None for one that only a type checker imports, which text cannot give anyway."""
+    alone = type(owner.__name__, (), {"__annotations__": {field.name: field.type}})
+    with suppress(NameError):
+        return get_type_hints(alone, vars(sys.modules[owner.__module__]))[field.name]
+    return None
 
 
 def _kind(name: str, annotation: Any) -> Kind | None:
