@@ -17,6 +17,21 @@ from sift_rag.types import Document
 VERSION = 1
 
 
+def comparison_journal(tasks: Sequence[Task], comparison: Comparison, *, model: str, store: PassageStore) -> Journal:
+    """Return the journal of a comparison, in the user's state folder: the same file for an equal comparison."""
+    from platformdirs import user_state_path
+
+    name = fingerprint(
+        tasks,
+        comparison,
+        model=model,
+        collection=store.info.name,
+        passages=store.count(),
+        revisions=revisions_of(store.documents()),
+    )
+    return Journal(user_state_path("sift-rag", appauthor=False) / "comparisons" / f"{name}.jsonl")
+
+
 def fingerprint(
     tasks: Sequence[Task], comparison: Comparison, *, model: str, collection: str, passages: int, revisions: str = ""
 ) -> str:
