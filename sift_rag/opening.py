@@ -7,7 +7,7 @@ Nothing is imported before it is needed, so that listing a collection costs no s
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -256,12 +256,18 @@ def open_assistant(
         layout=layout,
     )
     try:
-        if isinstance(model, str) or base_url is not None:
-            model = open_model(model, base_url=base_url, api_key=api_key)
+        answers = _model_for(model, base_url, api_key)
     except BaseException:
         retriever.close()
         raise
-    return Assistant(retriever, model, settings, options=options)
+    return Assistant(retriever, answers, settings, options=options)
+
+
+def _model_for(model: str | LanguageModel | None, base_url: str | None, api_key: str | None) -> LanguageModel | None:
+    """Return the model that is given or named; None if there is neither a model nor an endpoint."""
+    if model is None and base_url is None:
+        return None
+    return open_model(model, base_url=base_url, api_key=api_key) if model is None or isinstance(model, str) else model
 
 
 def open_model(name: str | None, *, base_url: str | None = None, api_key: str | None = None) -> LanguageModel:
@@ -297,7 +303,7 @@ def open_tuner(model: LanguageModel, settings: FineTuning | None = None) -> Tune
         ModelInUse: the model is being fine-tuned, or read.
         ModelUnsuitable: the model cannot be fine-tuned as asked.
     """
-    from sift_rag.answering.assistant import require_trainable
+    from sift_rag.answering.tuning import require_trainable
     from sift_rag.finetuning import Tuner
 
     return Tuner(require_trainable(model), settings)

@@ -1,4 +1,4 @@
-"""From a question to an answer: retrieve, fine-tune if asked to, prompt, stream, cite. Read ``Assistant.prepare`` first.
+"""From a question to an answer: retrieve, fine-tune, prompt, stream, cite. Start with ``Assistant.prepare``.
 
 query ──decompose──▶ questions ──retrieve──▶ passages ──▶ prompt ──────────┐
                               └─retrieve──▶ training passages ──gate──▶ tune ──▶ stream ──▶ answer, citations
@@ -22,9 +22,9 @@ from sift_rag.answering.prompt import build_prompt
 from sift_rag.answering.questions import decompose as decompose_question
 from sift_rag.answering.settings import AnswerSettings, Mode
 from sift_rag.answering.stream import AnswerStream
-from sift_rag.answering.tuning import gate
+from sift_rag.answering.tuning import gate, require_trainable
 from sift_rag.errors import ConfigurationError, NoEvidence, Remedy
-from sift_rag.protocols import LanguageModel, TrainableModel
+from sift_rag.protocols import LanguageModel
 from sift_rag.retrieval.options import SearchOptions
 from sift_rag.retrieval.queries import Query
 from sift_rag.retrieval.retriever import Retriever
@@ -276,21 +276,6 @@ class Assistant:
         from sift_rag.finetuning import Tuner
 
         return Tuner(require_trainable(self.model), self.settings.finetuning)
-
-
-def require_trainable(model: LanguageModel | None, mode: str = "finetune") -> TrainableModel:
-    """Return the model if its weights are at hand.
-
-    Raises:
-        ConfigurationError: there is no model, or it is at an endpoint.
-    """
-    if isinstance(model, TrainableModel):
-        return model
-    fact = "there is none" if model is None else f"{model.name!r} is at an endpoint, which does not give its weights"
-    raise ConfigurationError(
-        f"The mode {mode!r} needs a model that runs in this process; {fact}.",
-        remedy=Remedy("local-model-required", mode=mode),
-    )
 
 
 _ENDED = {

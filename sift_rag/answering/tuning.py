@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sift_rag.errors import ConfigurationError, Remedy
+from sift_rag.protocols import LanguageModel, TrainableModel
 from sift_rag.types import JsonValue, Passage, Retrieval
 
 if TYPE_CHECKING:
@@ -124,6 +126,21 @@ def gate(training: Retrieval, min_gain: float) -> TuningReport | None:
         training,
         f"Not fine-tuned: the {chosen} would explain {gain:.1%} of the variance, and at least {min_gain:.1%} is "
         "required.",
+    )
+
+
+def require_trainable(model: LanguageModel | None, mode: str = "finetune") -> TrainableModel:
+    """Return the model if its weights are at hand.
+
+    Raises:
+        ConfigurationError: there is no model, or it is at an endpoint.
+    """
+    if isinstance(model, TrainableModel):
+        return model
+    fact = "there is none" if model is None else f"{model.name!r} is at an endpoint, which does not give its weights"
+    raise ConfigurationError(
+        f"The mode {mode!r} needs a model that runs in this process; {fact}.",
+        remedy=Remedy("local-model-required", mode=mode),
     )
 
 
