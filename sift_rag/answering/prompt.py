@@ -147,7 +147,7 @@ def _question(questions: Sequence[str]) -> str:
 
 
 def _quote(number: int, passage: Passage) -> str:
-    """Quote a passage so that none of its lines passes for one of ours: each begins with ``>``, and headings never do."""
+    """Quote a passage so that none of its lines passes for one of ours: each begins with ``>``, and no heading does."""
     headings = " > ".join(passage.headings) or passage.title
     header = " ".join(f"[{number}] {locate(passage)}{f' ({headings})' if headings else ''}".split())
     return "\n".join([header, *(f"> {line}".rstrip() for line in passage.text.strip("\r\n").splitlines())])
