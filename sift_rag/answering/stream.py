@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from sift_rag.finetuning import TuningResult
 
 
-def stream_answer(model: LanguageModel, prompt: Prompt, *, max_new_tokens: int) -> Iterator[str]:
-    """Yield the answer piece by piece, without leading blanks. Closing the iterator stops the model.
+def stream_answer(model: LanguageModel, prompt: Prompt, *, max_new_tokens: int) -> Generator[str, None, None]:
+    """Yield the answer piece by piece, without leading blanks. Closing it stops the model.
 
     Raises:
         ModelUnavailable: the endpoint does not answer.
@@ -85,8 +85,9 @@ class AnswerStream(Iterator[str]):
         self._settings = settings
         self._learn = learn
         self._answer: Answer | None = None
-        self._begun = False
-        self._pieces = self._run()
+        self._weights = ExitStack()
+        self._pieces: Generator[str, None, None] | None = None
+        self._open = True
 
     @property
     def retrieval(self) -> Retrieval:
@@ -138,31 +139,50 @@ class AnswerStream(Iterator[str]):
 
     def __next__(self) -> str:
         self._begin()
-        piece = next(self._pieces)
+        if self._pieces is None:
+            raise StopIteration
+        try:
+            piece = next(self._pieces, None)
+        except BaseException:
+            self.close()
+            raise
+        if piece is None:
+            self.close()
+            self._answer = self._finished()
+            raise StopIteration
         self.text += piece
         return piece
 
     def close(self) -> None:
         """Stop the model and restore its weights. Closing twice is allowed, and so is closing at the end."""
-        self._pieces.close()
+        pieces, self._pieces, self._open = self._pieces, None, False
+        try:
+            if pieces is not None:
+                pieces.close()
+        finally:
+            self._weights.close()
 
     def _begin(self) -> None:
-        if not self._begun:
-            self._begun = True
-            next(self._pieces)
+        """Fine-tune the model, if the stream is new and the mode asks for it."""
+        if not self._open or self._pieces is not None:
+            return
+        try:
+            self._fine_tune()
+            self._pieces = stream_answer(self._model, self.prompt, max_new_tokens=self._settings.max_new_tokens)
+        except BaseException:
+            self.close()
+            raise
 
-    def _run(self) -> Generator[str, None, None]:
-        """Yield once when the weights are ready, then the pieces. What it holds is released however it ends."""
-        with ExitStack() as stack:
-            training = self.prepared.training
-            if self._learn is not None and training is not None:
-                result = stack.enter_context(self._learn())
-                if self._settings.save_adapter is not None:
-                    result.save_adapter(self._settings.save_adapter)
-                self.tuning = TuningReport.of(training, result)
-            yield ""
-            yield from stream_answer(self._model, self.prompt, max_new_tokens=self._settings.max_new_tokens)
-        self._answer = Answer(
+    def _fine_tune(self) -> None:
+        if self._learn is None or self.training is None:
+            return
+        result = self._weights.enter_context(self._learn())
+        if self._settings.save_adapter is not None:
+            result.save_adapter(self._settings.save_adapter)
+        self.tuning = TuningReport.of(self.training, result)
+
+    def _finished(self) -> Answer:
+        return Answer(
             text=self.text,
             citations=find_citations(self.text, self.prompt),
             retrieval=self.retrieval,

@@ -19,6 +19,7 @@ from sift_rag.retrieval.options import SearchOptions
 from sift_rag import defaults
 from sift_rag.answering.assistant import ALL_SHOWN, Assistant
 from sift_rag.answering.conversation import Conversation
+from sift_rag.answering.prompt import build_prompt
 from sift_rag.answering.settings import AnswerSettings, Mode
 from sift_rag.answering.tuning import predicted_gain
 from sift_rag.errors import ConfigurationError, ModelInUse, ModelUnsuitable, NoEvidence, TrainingFailed
@@ -418,16 +419,13 @@ def test_a_long_conversation_is_trimmed_to_what_the_model_reads(
 ) -> None:
     conversation = Conversation()
     for number in range(30):
-        conversation = assistant.ask(
-            Query(f"{QUESTION} {'And how? ' * 20}", k=1, where=Filter(sources=("owls.md",))),
-            "finetune" if number == 0 else "context",
-            conversation=replace(conversation, turns=conversation.turns),
-        ).conversation
-        if language_model.count_tokens(conversation.history) > language_model.context_length // 2:
-            break
-    turns = len(conversation.turns)
-    after = assistant.ask(Query(QUESTION, k=1), conversation=conversation).conversation
-    assert len(after.turns) <= turns
+        prompt = build_prompt([f"Number {number}? " + "And so on. " * 10], [], model=None)
+        conversation = conversation.with_turn(prompt, "Yes.")
+    prepared = assistant.prepare(QUESTION, conversation=conversation)
+    assert prepared.conversation == conversation.trimmed(language_model)
+    assert 0 < len(prepared.conversation.turns) < 30
+    assert prepared.prompt.messages[1:-1] == prepared.conversation.history
+    assert prepared.prompt.dropped == 0
 
 
 def test_the_parts_of_a_question_are_searched_for_and_the_question_is_asked(
