@@ -8,7 +8,7 @@ from sift_rag.answering.citations import Citation
 from sift_rag.answering.conversation import Conversation
 from sift_rag.answering.prompt import Prompt
 from sift_rag.answering.settings import Mode
-from sift_rag.answering.tuning import TuningReport, passage_reference
+from sift_rag.answering.tuning import TuningReport
 from sift_rag.types import JsonValue, Retrieval
 
 
@@ -35,14 +35,14 @@ class Answer:
     conversation: Conversation = field(repr=False)
     """The conversation with this turn added: pass it on with the next question."""
 
-    def to_dict(self, explain: bool = False) -> dict[str, JsonValue]:
-        """Return the answer as JSON values: those of ``Retrieval.to_dict(explain)``, and the answer's own."""
-        return self.retrieval.to_dict(explain) | {
+    def to_dict(self, *, explain: bool = False) -> dict[str, JsonValue]:
+        """Return the answer as JSON values: those of ``Retrieval.to_dict``, and the answer's own."""
+        return self.retrieval.to_dict(explain=explain) | {
             "mode": self.mode,
             "answer": self.text,
             "model": self.model,
             "prompt_tokens": self.prompt.tokens,
-            "citations": [{"number": number, **passage_reference(passage)} for number, passage in self.citations],
+            "citations": [{"number": number, **passage.place()} for number, passage in self.citations],
             "tuning": None if self.tuning is None else self.tuning.to_dict(),
             "notices": list(self.notices),
         }

@@ -28,7 +28,7 @@ from sift_rag.protocols import LanguageModel
 from sift_rag.retrieval.options import SearchOptions
 from sift_rag.retrieval.queries import Query
 from sift_rag.retrieval.retriever import Retriever
-from sift_rag.selection import Sift
+from sift_rag.selection import fine_tuning_selector
 from sift_rag.types import Retrieval, Timings
 
 if TYPE_CHECKING:
@@ -266,7 +266,7 @@ class Assistant:
         return Retriever(
             self.retriever.embedder,
             self.retriever.store,
-            selector=Sift.for_fine_tuning(),
+            selector=fine_tuning_selector(),
             candidate_limit=defaults.TRAINING_CANDIDATES,
         )
 

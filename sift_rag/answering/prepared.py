@@ -37,9 +37,9 @@ class PreparedPrompt:
         """The questions that decomposing added."""
         return tuple(question for question in self.retrieval.questions if question not in self.asked)
 
-    def to_dict(self, explain: bool = False) -> dict[str, JsonValue]:
+    def to_dict(self, *, explain: bool = False) -> dict[str, JsonValue]:
         """Return JSON values with the names of ``Answer.to_dict``, no answer, and the prompt as text."""
-        return self.retrieval.to_dict(explain) | {
+        return self.retrieval.to_dict(explain=explain) | {
             "mode": self.mode,
             "answer": None,
             "model": None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,26 +12,6 @@ from sift_rag.types import JsonValue, Passage, Retrieval
 if TYPE_CHECKING:
     from sift_rag.finetuning import TuningResult
     from sift_rag.selection.result import StopReason
-
-
-def explained_share(prior_variance: float, variances: Sequence[float]) -> float:
-    """Return the share, in [0, 1], of the prior variance that a selection explains.
-
-    Args:
-        prior_variance: before the first choice.
-        variances: the posterior variance after each choice; empty for an empty selection, which explains nothing.
-    """
-    if not len(variances) or not prior_variance > 0:
-        return 0.0
-    return 1.0 - float(variances[-1]) / prior_variance
-
-
-def predicted_gain(training: Retrieval) -> float:
-    """Return the share, in [0, 1], of the prior variance that the training passages explain.
-
-    It predicts how much fine-tuning on them helps: docs/log.md, "When there is nothing to learn".
-    """
-    return explained_share(training.prior_variance, [hit.posterior_variance for hit in training.hits])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +45,7 @@ class TuningReport:
     def of(cls, training: Retrieval, result: TuningResult) -> TuningReport:
         """Report a fine-tuning on the passages of ``training``."""
         return cls(
-            predicted_gain=predicted_gain(training),
+            predicted_gain=training.predicted_gain,
             stopped=training.stopped,
             passages=_passages(training),
             steps=result.steps,
@@ -82,7 +61,7 @@ class TuningReport:
     def declined(cls, training: Retrieval, reason: str) -> TuningReport:
         """Report that nothing was learnt from the passages of ``training``."""
         return cls(
-            predicted_gain=predicted_gain(training),
+            predicted_gain=training.predicted_gain,
             stopped=training.stopped,
             passages=_passages(training),
             reason=reason,
@@ -93,7 +72,7 @@ class TuningReport:
         return {
             "predicted_gain": self.predicted_gain,
             "stopped": self.stopped,
-            "passages": [passage_reference(passage) for passage in self.passages],
+            "passages": [passage.place() for passage in self.passages],
             "steps": self.steps,
             "losses": list(self.losses),
             "tokens": self.tokens,
@@ -105,19 +84,9 @@ class TuningReport:
         }
 
 
-def passage_reference(passage: Passage) -> dict[str, JsonValue]:
-    """Return a passage's id and position as JSON values."""
-    return {
-        "id": passage.id,
-        "source": passage.source,
-        "line": passage.span.line,
-        "page": passage.span.page,
-    }
-
-
 def gate(training: Retrieval, min_gain: float) -> TuningReport | None:
     """Return a report that declines the fine-tuning if its predicted gain is below ``min_gain``, else None."""
-    gain = predicted_gain(training)
+    gain = training.predicted_gain
     if gain >= min_gain:
         return None
     count = len(training.hits)

@@ -13,7 +13,6 @@ from time import perf_counter
 
 import numpy as np
 
-from sift_rag.answering.tuning import explained_share
 from sift_rag.evaluation.contexts import ANSWER_TOKENS, ContextBuilder
 from sift_rag.evaluation.metrics import contains_answer, exact_match, token_f1
 from sift_rag.evaluation.outcomes import AnswerScore, Arm, Comparison, Example, Measurement, Outcome
@@ -25,8 +24,8 @@ from sift_rag.models.local import LocalModel
 from sift_rag.protocols import Embedder, PassageStore
 from sift_rag.retrieval.candidates import distinct_candidates
 from sift_rag.retrieval.queries import cut_into_pieces
-from sift_rag.selection import GreedySelection
-from sift_rag.types import Candidate, Embedding
+from sift_rag.selection import GreedySelection, fine_tuning_selector
+from sift_rag.types import Candidate, Embedding, explained_share
 
 LONGEST_TEXT = 64
 """Longest text, in multiples of what the embedder reads at once. A longer one is refused, not cut."""
@@ -95,7 +94,7 @@ class _Run:
                 self._in_context(name, candidates, for_context)
             if tuner is None:
                 continue
-            training = selector.for_training(comparison.training)
+            training = fine_tuning_selector(name, comparison.training)
             for ks in sweeps(selector, comparison.ks):
                 steps = training.select(targets, rows, max(ks)).selection
                 examples[name] = _examples(candidates, steps)
@@ -180,14 +179,9 @@ class _Run:
         answered = measured.answered
         if answered is not None:
             answered = replace(answered, in_passages=contains_answer(selected, self._task.text))
-        self._measurements.append(
-            replace(
-                measured,
-                k=k,
-                predicted=explained_share(order.prior_variance, order.posterior_variances[:k]),
-                answered=answered,
-            )
-        )
+        left = order.posterior_variances[:k]
+        predicted = explained_share(order.prior_variance, float(left[-1])) if len(left) else 0.0
+        self._measurements.append(replace(measured, k=k, predicted=predicted, answered=answered))
 
 
 def _ks_by_steps(ks: Sequence[int], teaches: Sequence[bool]) -> dict[int, list[int]]:

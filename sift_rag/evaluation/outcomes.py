@@ -10,7 +10,8 @@ from sift_rag.answering.settings import Mode
 from sift_rag.evaluation.selectors import COMPARED_SELECTORS
 from sift_rag.evaluation.tasks import Task
 from sift_rag.finetuning import FineTuning
-from sift_rag.selection import GaussianProcess, Sift
+from sift_rag.selection import GaussianProcess
+from sift_rag.selection.sift import TRAINING_PROCESS
 
 Arm: TypeAlias = Literal["base"] | Mode
 """A way to use the model: as it is, or in one of the modes of answering."""
@@ -34,7 +35,7 @@ class Comparison:
     """Distinct nearest candidates of each target to select from (the paper's K)."""
     tuning: FineTuning = field(default_factory=FineTuning)
     """Settings of fine-tuning."""
-    training: GaussianProcess = field(default_factory=lambda: Sift.for_fine_tuning().process)
+    training: GaussianProcess = TRAINING_PROCESS
     """Process that training passages are selected and measured by."""
 
     def __post_init__(self) -> None:

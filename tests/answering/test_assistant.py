@@ -21,7 +21,6 @@ from sift_rag.answering.assistant import ALL_SHOWN, Assistant
 from sift_rag.answering.conversation import Conversation
 from sift_rag.answering.prompt import build_prompt
 from sift_rag.answering.settings import AnswerSettings, Mode
-from sift_rag.answering.tuning import predicted_gain
 from sift_rag.errors import ConfigurationError, ModelInUse, ModelUnsuitable, NoEvidence, TrainingFailed
 from sift_rag.finetuning import FineTuning
 from sift_rag.models.local import LocalModel
@@ -241,7 +240,7 @@ def test_each_step_is_told_and_reported(assistant: Assistant) -> None:
     assert [step.loss for step in steps] == pytest.approx(tuning.losses)
     assert (tuning.steps, len(tuning.passages), tuning.stopped, tuning.out_of_time) == (3, 3, "k", False)
     assert (tuning.learning_rate, tuning.tokens) == (1e-2, steps[-1].tokens)
-    assert tuning.predicted_gain == predicted_gain(answer.retrieval) > 0
+    assert tuning.predicted_gain == answer.retrieval.predicted_gain > 0
     assert min(tuning.seconds, tuning.peak_bytes) > 0
 
 
@@ -317,7 +316,7 @@ def test_a_model_does_not_learn_from_what_explains_too_little(
 def test_the_gate_is_open_to_exactly_what_it_asks_for(retriever: Retriever, language_model: LocalModel) -> None:
     training = Assistant(retriever, language_model, QUICK).prepare(QUESTION, "finetune").training
     assert training is not None
-    gain = predicted_gain(training)
+    gain = training.predicted_gain
     for least, learns in ((gain, True), (float(np.nextafter(gain, 1)), False)):
         prepared = Assistant(retriever, language_model, replace(QUICK, min_gain=least)).prepare(QUESTION, "finetune")
         assert (prepared.tuning is None) is learns
