@@ -15,7 +15,8 @@ from sift_rag.filters import Filter
 from sift_rag.protocols import Embedder, PassageStore, Selector
 from sift_rag.retrieval.queries import Query
 from sift_rag.retrieval.retriever import Retriever
-from sift_rag.selection import Stopping, selector_from
+from sift_rag.selection import Sift, Stopping, selector_from, settings_of
+from sift_rag.selection.selectors import Baseline
 from sift_rag.selection.settings import SettingValue, suggestion
 from sift_rag.types import JsonValue
 
@@ -54,14 +55,25 @@ class SearchOptions:
     """Let passages that say the same be candidates each for itself, as a plain vector search does."""
     max_variance: float | None = None
     """Largest variance that all candidates together may leave; otherwise there is no evidence."""
-    selector: str = defaults.SELECTOR
-    """How to choose: jointly (sift), or a baseline to compare with."""
+    selector: str | Selector = defaults.SELECTOR
+    """How to choose: jointly (sift), or a baseline to compare with. From Python, a selector itself will do."""
     settings: Mapping[str, SettingValue] = field(default_factory=dict)
     """Settings of the selector and of the Gaussian process that measures its choice, by name."""
 
     def __post_init__(self) -> None:
+        for name in ("known", "known_texts", "weights"):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
+        if self.where is not None and not isinstance(self.where, Filter):
+            raise TypeError(
+                f"where must be a sift_rag.Filter, but got {type(self.where).__name__}: Filter(('docs/*',)) or "
+                'Filter.from_dict({"sources": [...], "metadata": {...}}).'
+            )
         if self.candidate_limit < 1:
             raise ValueError(f"candidate_limit must be >= 1, but got {self.candidate_limit}.")
+        if self.settings and not isinstance(self.selector, str):
+            raise ValueError("A selector that is an object has its settings: name one, or leave out settings.")
         self.query("?" if self.weights is None else ["?"] * len(self.weights))
         self.make_selector()
 
@@ -103,7 +115,7 @@ class SearchOptions:
 
     def make_selector(self) -> Selector:
         """Return the selector with its settings."""
-        return selector_from(self.selector, self.settings)
+        return selector_from(self.selector, self.settings) if isinstance(self.selector, str) else self.selector
 
     def retriever(self, embedder: Embedder, store: PassageStore) -> Retriever:
         """Return a retriever over a collection that chooses so."""
@@ -119,6 +131,8 @@ class SearchOptions:
         """Return the JSON shape that ``from_dict`` reads, with the options that are not at their defaults."""
         usual = SearchOptions()
         values = {part.name: getattr(self, part.name) for part in fields(self)}
+        if not isinstance(self.selector, str):
+            values |= {"selector": self.selector.name, "settings": settings_of(self.selector)}
         return {name: _json(value) for name, value in values.items() if value != getattr(usual, name)}
 
     def _stopping(self) -> Stopping | None:
@@ -186,6 +200,10 @@ def _filter(name: str, value: object) -> Filter:
     return Filter.parse(_texts(name, value))
 
 
+def _selector(name: str, value: object) -> str | Selector:
+    return value if isinstance(value, Sift | Baseline) else _text(name, value)
+
+
 def _settings(name: str, value: object) -> dict[str, SettingValue]:
     if isinstance(value, Mapping):
         return dict(value)
@@ -197,7 +215,7 @@ _BY_TYPE = {
     "int | None": _whole,
     "float | None": _number,
     "bool": _truth,
-    "str": _text,
+    "str | Selector": _selector,
     "tuple[str, ...]": _texts,
     "tuple[float, ...] | None": _numbers,
     "Filter | None": _filter,
