@@ -167,7 +167,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
         open_embedder("./nowhere")
     with pytest.raises(ConfigurationError, match="model"):
         open_model(None)
-    with pytest.raises(ConfigurationError, match="--model"):
+    with pytest.raises(ConfigurationError, match="needs the name of a model"):
         open_model(None, base_url="http://localhost:1/v1")
 
 
