@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
-OFFLINE := HF_HUB_OFFLINE=1
+OFFLINE := HF_HUB_OFFLINE=1 NO_MKDOCS_2_WARNING=1
 SOAK ?= 10
 SEED ?= 0
 
