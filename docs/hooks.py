@@ -62,7 +62,7 @@ def add(files: Files, config: MkDocsConfig, path: str, content: str) -> None:
     files.append(File.generated(config, path, content=content))
 
 
-def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001 - MkDocs calls it by name
     """Point links between files of the repository to the pages of the site; leave names of other files as text."""
     path = page.file.src_uri
     origin = {page: file for file, page in PAGES.items()}.get(path, f"docs/{path}")
@@ -182,7 +182,7 @@ def http_api(document: Mapping[str, Any]) -> Iterator[str]:
             yield f"{operation.get('description') or operation.get('summary', '')}\n"
             body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
             for schema in bodies(body, document):
-                yield from fields(schema, document)
+                yield from fields(schema)
             yield "\n| status | |\n|---|---|"
             for status, reply in operation.get("responses", {}).items():
                 yield f"| {status} | {cell(reply.get('description', ''))} |"
@@ -190,7 +190,7 @@ def http_api(document: Mapping[str, Any]) -> Iterator[str]:
     for name, schema in document["components"]["schemas"].items():
         if "properties" in schema:
             yield f"\n### {name}\n\n{schema.get('description', '')}\n"
-            yield from fields(schema, document, title=False)
+            yield from fields(schema, title=False)
 
 
 def bodies(schema: Mapping[str, Any] | None, document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -206,7 +206,7 @@ def bodies(schema: Mapping[str, Any] | None, document: Mapping[str, Any]) -> Ite
         yield schema
 
 
-def fields(schema: Mapping[str, Any], document: Mapping[str, Any], *, title: bool = True) -> Iterator[str]:
+def fields(schema: Mapping[str, Any], *, title: bool = True) -> Iterator[str]:
     """Yield a table of an object's fields."""
     required = schema.get("required", ())
     if title:
