@@ -40,7 +40,7 @@ format: $(INSTALLED) ## Format and fix what can be fixed
 
 bench: $(INSTALLED) ## Speed and quality against peers: see benchmarks/README.md
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,bench]'
-	$(BIN)/python -m benchmarks.selection --batch
+	$(BIN)/python -m benchmarks.speed.select_vs_peers --batch
 	$(BIN)/python -m benchmarks.speed
 	$(BIN)/python -m benchmarks.stores
 

@@ -8,7 +8,7 @@ from qdrant_client import grpc
 from qdrant_client.conversions.conversion import GrpcToRest
 from qdrant_client.http.models import InlineResponse20022
 
-from benchmarks.canned_replies import grpc_replies, points, rest_replies
+from benchmarks.speed.canned_replies import grpc_replies, points, rest_replies
 from sift_rag.stores.payloads import passage_of
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.domains import (
+from benchmarks.common.domains import (
     CAPACITY,
     CHOOSING,
     LEAST,
