@@ -25,9 +25,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 PRODUCT = ("sift_rag", "cli", "plugins")
-ELLIPTIC = frozenset(
-    "What Whatever Whether Which Where Who Whose Whom When How Why Of From That Those As By For With In On To At Under "
-    "After Before Between Beyond Without Within Because If Not Than".split()
+ELLIPTIC = re.compile(
+    r"\W*(What|Whatever|Whether|Which|Where|Who|Whose|Whom|When|How|Why|Of|From|That|Those|As|By|For|With|In|On|To|At|"
+    r"Under|After|Before|Between|Beyond|Without|Within|Because|If|Not|Than)\b"
 )
 """Openings of a fragment: the first word of a line that completes a sentence begun by the name above it."""
 MANY_PARAMETERS = 10
@@ -47,13 +47,14 @@ class Spread:
 
 
 SPREADS = (
+    Spread("a search option", "the filter", r"\bFilter\b|--filter\b", "4"),
+    Spread("a search option", "rules that stop", r"\bStopping\b|\bstop_explained\b", "4"),
     Spread("a search option", "keep_copies", r"\bkeep[_-]copies\b", "4"),
     Spread("a search option", "max_variance", r"\bmax[_-]variance\b", "4"),
     Spread("a search option", "token_budget", r"\btoken[_-]budget\b", "4"),
     Spread("a selector", "facility location", r"(?i)facility[_-]?location", "2"),
     Spread("a selector", "hull", r"(?i)\b(select_)?hull\b", "2"),
     Spread("a parameter of a selector", "quality_scale of dpp", r"\bquality_scale\b", "1"),
-    Spread("a parameter of a selector", "relevance of mmr", r"\brelevance: float|MMR_RELEVANCE|\brelevance=", "1"),
     Spread(
         "a store",
         "the Qdrant server's package, named outside of it",
@@ -69,7 +70,7 @@ SPREADS = (
         outside=r"stores/(embedded/|(edge|engine|folders|folder_place|locking|manifest|records|examination)\.py)",
     ),
     Spread("a rerank dialect", "tei", r"(?i)\btei\b|\bTei\w+", "1", where=("plugins/sift_rag_server",)),
-    Spread("a rerank dialect", "voyage", r"(?i)voyage", "1", where=("plugins/sift_rag_server",)),
+    Spread("a rerank dialect", "jina", r"(?i)\bjina", "1", where=("plugins/sift_rag_server",)),
 )
 
 
@@ -236,15 +237,10 @@ def docstrings(product: list[Source]) -> Iterator[Measure]:
             if owner is not attribute
         ]
         name = "attribute docstrings" if attribute else "docstrings"
-        elliptic = [f"{where} {text.splitlines()[0]}" for where, text in texts if first_word(text) in ELLIPTIC]
+        elliptic = [f"{where} {text.splitlines()[0]}" for where, text in texts if ELLIPTIC.match(text)]
         yield Measure(f"{name} with an elliptic opening", share(len(elliptic), len(texts)), "<= 2 %", elliptic)
-        referring = [f"{where} {text.splitlines()[0]}" for where, text in texts if first_word(text) == "See"]
+        referring = [f"{where} {text.splitlines()[0]}" for where, text in texts if text.startswith("See ")]
         yield Measure(f'{name} that begin with "See"', share(len(referring), len(texts)), "", referring)
-
-
-def first_word(text: str) -> str:
-    found = re.match(r"\W*(\w+)", text)
-    return found[1] if found else ""
 
 
 def share(part: int, whole: int) -> str:
