@@ -38,11 +38,14 @@ format: $(INSTALLED) ## Format and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(INSTALLED) ## Speed and quality against peers: see benchmarks/README.md
+bench: $(INSTALLED) ## Speed against peers: see benchmarks/README.md
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,bench]'
 	$(BIN)/python -m benchmarks.speed.select_vs_peers --batch
-	$(BIN)/python -m benchmarks.speed
-	$(BIN)/python -m benchmarks.stores
+	$(BIN)/python -m benchmarks.speed.cold_start
+	$(BIN)/python -m benchmarks.speed.retrieve_vs_embed
+	$(BIN)/python -m benchmarks.speed.ingest_vs_bare_encode
+	$(BIN)/python -m benchmarks.speed.embedded_store_vs_peers
+	$(BIN)/python -m benchmarks.speed.server_client_vs_qdrant
 
 clean: ## Remove what make made
 	rm -rf $(VENV) .demo build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
