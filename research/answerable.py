@@ -1,4 +1,4 @@
-"""Can a question be told whose answer the corpus does not hold?
+"""Scores that tell whether a corpus holds the answer to a question.
 
     python -m research.answerable --data FOLDER [--tasks hotpotqa-passages ...] [--json FILE]
 
@@ -40,10 +40,10 @@ NOISE_VARIANCES = (0.1, 1.0, 5.0)
 CENTRINGS = (0.0, 0.5)
 
 REFUSED = 0.05
-"""Of the answerable train questions."""
+"""Share of the answerable train questions that the threshold refuses."""
 
 Score = Callable[[np.ndarray, np.ndarray], float]
-"""From targets ``(m, d)`` and candidates ``(n, d)``; higher where the answer is there."""
+"""A score of targets ``(m, d)`` and candidates ``(n, d)``; higher where the answer is there."""
 
 
 class Corpus(NamedTuple):
@@ -93,7 +93,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def corpora_of(
     task: RetrievalTask, targets: np.ndarray, passages: np.ndarray, others: Mapping[str, np.ndarray]
 ) -> dict[str, Corpus]:
-    """What each question, ``(questions, d)``, is asked of: its own corpus, the same without gold, and ``others``."""
+    """Return the corpora that each question, ``(questions, d)``, is asked of.
+
+    These are its own, the same without the passages that hold its evidence, and ``others``.
+    """
     golden = [holders(task, needs) for needs in task.needs]
     return {
         OWN: Corpus(passages, [nearest_rows(row[None], passages, POOL) for row in targets]),
@@ -109,12 +112,12 @@ def corpora_of(
 
 
 def holders(task: RetrievalTask, needs: frozenset[int]) -> list[int]:
-    """The passages that hold any of the evidence needed."""
+    """Return the passages that hold any of the evidence needed."""
     return [passage for passage, held in enumerate(task.holds) if held & needs]
 
 
 def scores() -> dict[str, Score]:
-    """Every score by name."""
+    """Return every score by name."""
     surrogates = {
         f"all explain: l={lengthscale:g} noise={noise:g} centring={centring:g}": partial(
             explained_by_all, lengthscale=lengthscale, noise_variance=noise, centring=centring
@@ -142,7 +145,7 @@ def scores() -> dict[str, Score]:
 def explained_by_all(
     targets: np.ndarray, candidates: np.ndarray, *, lengthscale: float, noise_variance: float, centring: float
 ) -> float:
-    """1 - irreducible / prior."""
+    """Return 1 - irreducible / prior."""
     centre = centre_of(candidates, centring)
     left = posterior_variance(
         centred(targets, centre), centred(candidates, centre), lengthscale=lengthscale, noise_variance=noise_variance
@@ -151,30 +154,30 @@ def explained_by_all(
 
 
 def explained_by_chosen(targets: np.ndarray, candidates: np.ndarray) -> float:
-    """1 - posterior / prior after the product's choice of ``CHOSEN``."""
+    """Return 1 - posterior / prior after the product's choice of ``CHOSEN``."""
     selection = SelectorSettings().select(targets, candidates, CHOSEN).selection
     return float(1 - selection.posterior_variances[-1] / selection.prior_variance)
 
 
 def mean_cosine(targets: np.ndarray, candidates: np.ndarray, *, count: int) -> float:
-    """Of the ``count`` candidates nearest to any target."""
+    """Return the mean cosine of the ``count`` candidates nearest to any target."""
     return float(np.sort((targets @ candidates.T).max(axis=0))[-count:].mean())
 
 
 def above_mean(targets: np.ndarray, candidates: np.ndarray) -> float:
-    """The largest cosine, in standard deviations over the mean of the pool's."""
+    """Return the largest cosine, in standard deviations over the mean of the pool's."""
     cosines = (targets @ candidates.T).max(axis=0)
     return float((cosines.max() - cosines.mean()) / cosines.std())
 
 
 def score_all(score: Score, targets: np.ndarray, corpus: Corpus) -> np.ndarray:
-    """``(questions,)``, from targets ``(questions, d)``."""
+    """Score every question: ``(questions,)``, from targets ``(questions, d)``."""
     pools = zip(targets, corpus.pools, strict=True)
     return np.array([score(row[None], corpus.passages[pool]) for row, pool in pools])
 
 
 def _targets(task: RetrievalTask, options: argparse.Namespace) -> np.ndarray:
-    """``(questions, d)``: of a task with one target a question."""
+    """Embed the questions of a task with one target each: ``(questions, d)``."""
     return embed_cached([texts[0] for texts in task.questions], "query", options.cache)
 
 

@@ -1,4 +1,4 @@
-"""How far the choice from the nearest candidates is from the best choice of the whole collection, and what proof costs.
+"""The choice from the nearest candidates beside the best choice of the whole collection, and the cost of proving it.
 
     python -m research.beyond_candidates --data FOLDER
     python -m research.beyond_candidates --data FOLDER --pool 30 --kernel linear --noise-variance 1
@@ -33,7 +33,7 @@ NAMESPACE = uuid.UUID("8c5a5a36-6a0f-4c59-9f54-4f6ed4a0c3f1")
 
 
 class SearchOnly:
-    """A store that hands out no rows of its own accord, as a server."""
+    """A store that only answers searches, like a server."""
 
     def __init__(self, store: PassageStore) -> None:
         self._store = store
@@ -46,7 +46,7 @@ class SearchOnly:
         return getattr(self._store, name)
 
     def search(self, targets: np.ndarray, limit: int, *, offset: int = 0, where: Filter | None = None) -> Any:
-        """Counted."""
+        """Search, and count what is read."""
         self.searches += len(targets)
         self.rows += len(targets) * limit
         return self._store.search(targets, limit, offset=offset, where=where)

@@ -1,4 +1,4 @@
-"""Calibration of ``COPY_SIMILARITY`` (``sift_rag/near_duplicates.py``): from which cosine two passages say the same.
+"""Calibration of ``COPY_SIMILARITY`` (``sift_rag/near_duplicates.py``), the cosine from which passages say the same.
 
     python -m research.copy_threshold --data FOLDER
 
@@ -30,13 +30,13 @@ from sift_rag.types import Passage
 
 THRESHOLDS = (0.90, 0.92, 0.94, 0.95, 0.96, 0.97, 0.975, 0.98, 0.985, 0.99, 0.995)
 BANDS = (0.0, 0.6, 0.8, 0.9, 0.95, 0.98, 1.01)
-"""Of the share of words that two texts have in common, in order."""
+"""Bounds of the bands in which the share of common words is reported."""
 
 SAME = 0.9
 """Counterparts in two versions with at least this share of words in common are taken to say the same."""
 
 SAMPLE = 3000
-"""Of HotpotQA's windows and paragraphs, each with its nearest neighbour."""
+"""Number of HotpotQA's windows and paragraphs that are compared with their nearest neighbour."""
 
 ALTERED = 300
 """Passages in which one thing is changed, a kind."""
@@ -64,7 +64,7 @@ RULES: dict[str, Rule] = {
         _numbers(first) == _numbers(second) and _negations(first) == _negations(second)
     ),
 }
-"""What may be asked of two texts besides their cosine; all cost O(words)."""
+"""Conditions on two texts besides their cosine; each costs O(words)."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -103,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def read_version(folder: Path) -> dict[str, list[Passage]]:
-    """The passages of every page, by its path in this version; cut as an ingest cuts them."""
+    """Read the passages of every page, by its path in this version; cut as an ingest cuts them."""
     from sift_rag.corpus.documents import read_document
     from sift_rag.corpus.passages import split_document
     from sift_rag.opening import open_embedder
@@ -209,7 +209,7 @@ def merged_shares(sets: dict[str, list[Pair]], rule: Rule) -> dict[str, list[flo
 
 
 def _another_number(match: re.Match[str]) -> str:
-    """Of as many digits: the last one, changed."""
+    """Change the last digit."""
     digits = match[0]
     return digits[:-1] + str((int(digits[-1]) + 1) % 10)
 

@@ -1,4 +1,4 @@
-"""How a handful of given texts is best centred: evidence among the first k of the n nearest, for small n.
+"""Centring of a handful of texts: evidence among the first k of the n nearest, for small n.
 
     python -m research.small_pools --data FOLDER [--sizes 2 3 5 10 20] [--split train]
 
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def measure(embedded: EmbeddedTask, size: int) -> dict[str, Any]:
-    """Of each centring: evidence, difference to none, and what the first text tells."""
+    """Measure each centring: evidence, difference to none, and what the first text tells."""
     found: dict[str, np.ndarray] = {}
     tells: dict[str, float] = {}
     for name, centring in CENTRINGS.items():

@@ -1,4 +1,4 @@
-"""Does a rule that stops early find more evidence than a fixed k of the same average size?
+"""Rules that stop early, beside a fixed k of the same average size.
 
     python -m research.stopping_rules --data FOLDER [--sizes 2 4 6 10] [--tasks TASK ...] [--selector sift]
 
@@ -50,7 +50,7 @@ Rule = Callable[[Trace], np.ndarray]
 
 
 def _doubt_before(trace: Trace) -> np.ndarray:
-    """The variance that each step meets."""
+    """Return the variance that each step meets."""
     return np.concatenate([[trace.selection.prior_variance], trace.selection.posterior_variances[:-1]])
 
 
@@ -106,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def traces_of(selector: SelectorSettings, embedded: EmbeddedTask) -> list[Trace]:
-    """The product's choice for every question, and what it finds."""
+    """Trace the product's choice for every question, and what it finds."""
     task = embedded.task
     traces = []
     for question, (pool, needs) in enumerate(zip(embedded.pools, task.needs, strict=True)):
@@ -119,7 +119,7 @@ def traces_of(selector: SelectorSettings, embedded: EmbeddedTask) -> list[Trace]
 
 
 def compare(rule: Rule, train: Sequence[Trace], dev: Sequence[Trace], size: int) -> dict[str, Any]:
-    """The rule at the threshold that gives ``size`` passages on average on train, against a fixed k on dev."""
+    """Compare a rule with a fixed k on dev, at the threshold that gives ``size`` passages on average on train."""
     threshold = threshold_for(rule, train, size)
     sizes = prefix_sizes(rule, dev, threshold)
     found = np.stack([trace.found for trace in dev])
@@ -137,18 +137,18 @@ def compare(rule: Rule, train: Sequence[Trace], dev: Sequence[Trace], size: int)
 
 
 def threshold_for(rule: Rule, traces: Sequence[Trace], size: int) -> float:
-    """The largest threshold at which prefixes are of ``size`` passages on average, or more where values are equal."""
+    """Return the largest threshold that gives ``size`` passages on average, or more where values are equal."""
     values = np.sort(np.concatenate([np.minimum.accumulate(rule(trace)) for trace in traces]))[::-1]
     return float(values[min(size * len(traces), len(values)) - 1])
 
 
 def prefix_sizes(rule: Rule, traces: Sequence[Trace], threshold: float) -> np.ndarray:
-    """``(questions,)``: steps before the first that falls below the threshold."""
+    """Count the steps before the first that falls below the threshold: ``(questions,)``."""
     return np.array([(np.minimum.accumulate(rule(trace)) >= threshold).sum() for trace in traces])
 
 
 def found_at(found: np.ndarray, size: float) -> np.ndarray:
-    """What a fixed k finds, from shares ``(questions, sizes)``; between two whole numbers the mix of both."""
+    """Return what a fixed k finds, from shares ``(questions, sizes)``; between whole numbers the mix of both."""
     below = int(size)
     above = min(below + 1, found.shape[1] - 1)
     return np.asarray(found[:, below] + (size - below) * (found[:, above] - found[:, below]))

@@ -258,6 +258,14 @@ def options_in_help(repo: Path, python: str) -> Iterator[Measure]:
         yield Measure(f"options in `sift-rag {command} --help`, `--help` counted", attempt(count), goal)
 
 
+GUARD = """
+import sys, sift_rag
+from pathlib import Path
+if not Path(sift_rag.__file__).is_relative_to({repo!r}):
+    sys.exit(f"the package that Python finds is another one: {{sift_rag.__file__}}")
+"""
+"""Ends a process that imports an installed copy instead of the checkout."""
+
 POSTERIORS = """
 import importlib, inspect, json, pkgutil
 import numpy as np
@@ -319,7 +327,7 @@ def run(repo: Path, python: str, code: str, *arguments: str) -> str:
     """Run code on the checkout's packages, in a process of its own; return what it prints."""
     path = os.pathsep.join(str(repo / folder) for folder in (".", "cli", "plugins"))
     environment = {**os.environ, "PYTHONPATH": path, "NO_COLOR": "1", "COLUMNS": "100", "HF_HUB_OFFLINE": "1"}
-    command = [python, "-c", code, *arguments]
+    command = [python, "-c", GUARD.format(repo=str(repo)) + code, *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True, env=environment, cwd=repo).stdout
 
 

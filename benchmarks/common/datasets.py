@@ -32,7 +32,7 @@ class Paragraph(NamedTuple):
 
 
 class Sentence(NamedTuple):
-    """Names a sentence of HotpotQA: the title of its paragraph and its place there, from 0."""
+    """The name of a sentence of HotpotQA: the title of its paragraph and its index there, from 0."""
 
     title: str
     place: int
@@ -82,9 +82,9 @@ class StrategyQuestion:
 @dataclass(frozen=True, slots=True)
 class TrecCollection:
     documents: Mapping[str, Article]
-    """By document number."""
+    """The articles by document number."""
     topics: Mapping[str, str]
-    """By the number that ``relevant`` uses."""
+    """The questions, by the number that ``relevant`` uses."""
     relevant: Mapping[str, frozenset[str]]
     """Document numbers by topic; topics without a relevant document are left out."""
 
@@ -95,17 +95,17 @@ class RetrievalTask:
 
     name: str
     passages: tuple[str, ...]
-    """As the embedder is given them."""
+    """The texts that are embedded."""
     holds: tuple[frozenset[int], ...]
-    """Evidence in each passage. Passages that overlap hold some of it in common."""
+    """The pieces of evidence in each passage. Passages that overlap share some."""
     questions: tuple[tuple[str, ...], ...]
     """One text, or several targets that are answered together."""
     needs: tuple[frozenset[int], ...]
-    """Evidence of each question; never empty."""
+    """The pieces of evidence that each question needs; never empty."""
 
 
 def data_folder(given: Path | None) -> Path:
-    """The folder of the collections.
+    """Return the folder of the collections.
 
     Raises:
         SystemExit: neither the option nor the variable names an existing folder.
@@ -120,7 +120,7 @@ def data_folder(given: Path | None) -> Path:
 
 
 def read_hotpotqa(path: Path) -> list[HotpotQuestion]:
-    """HotpotQA in its distractor setting, as published (pairs) or as a data-set hub serves it (columns).
+    """Read HotpotQA in its distractor setting, as published (pairs) or as a data-set hub serves it (columns).
 
     Evidence that names a sentence which does not exist is left out; a few of the published records have some.
     """
@@ -128,7 +128,7 @@ def read_hotpotqa(path: Path) -> list[HotpotQuestion]:
 
 
 def read_musique(questions: Path, corpus: Path) -> tuple[list[MusiqueQuestion], list[Article]]:
-    """MuSiQue questions with their gold paragraphs, and the corpus that they are looked for in."""
+    """Read MuSiQue questions with their gold paragraphs, and the corpus to search."""
     articles = [Article(record["title"], record["text"]) for record in _records(corpus)]
     return [
         MusiqueQuestion(
@@ -149,7 +149,7 @@ def read_strategyqa(path: Path) -> list[StrategyQuestion]:
 
 
 def read_trec(documents: Path, topics: Path, judgements: Path) -> TrecCollection:
-    """A collection in TREC format.
+    """Read a collection in TREC format.
 
     Cranfield's judgements count topics by their place in the file, not by the number written there; judgements of
     numbers beyond those written would be lost otherwise, so places are used wherever the two disagree.
@@ -174,7 +174,7 @@ def read_trec(documents: Path, topics: Path, judgements: Path) -> TrecCollection
 
 
 def read_trec_documents(path: Path) -> dict[str, Article]:
-    """By document number, as they stand in the file."""
+    """Return the articles by document number, in the order of the file."""
     return {
         _child(document, "docno"): Article(_child(document, "title"), _child(document, "text"))
         for document in _elements(path, "doc")
@@ -266,7 +266,7 @@ def trec_task(collection: TrecCollection, *, name: str = "") -> RetrievalTask:
 
 
 def open_tasks(folder: Path, split: Split) -> dict[str, RetrievalTask]:
-    """Every task of which the data are there, by name. Passages are those of train and dev; questions of ``split``.
+    """Open every task whose data are there, by name. Passages are those of train and dev; questions of ``split``.
 
     MuSiQue and Cranfield come as one small set without a split: all of it counts as ``dev``, nothing is tuned on it.
     """
@@ -293,7 +293,7 @@ def open_tasks(folder: Path, split: Split) -> dict[str, RetrievalTask]:
 
 
 def evidence_found(chosen: Sequence[int], holds: Sequence[frozenset[int]], needs: frozenset[int]) -> list[float]:
-    """Share of ``needs`` held by the first 1, 2, ... of the ``chosen`` passages. Evidence counts once."""
+    """Return the share of ``needs`` held by the first 1, 2, ... of the ``chosen`` passages. Evidence counts once."""
     found: set[int] = set()
     shares = []
     for passage in chosen:
@@ -330,7 +330,7 @@ def _task(
 
 
 def _stretches(sentences: Sequence[str], unit: Literal["windows", "passages"]) -> list[tuple[int, int]]:
-    """First sentence and one past the last of each passage that a paragraph becomes."""
+    """Return the first sentence, and one past the last, of each passage that a paragraph becomes."""
     if unit == "passages" or len(sentences) <= 2:
         return [(0, len(sentences))]
     return [(first, second + 1) for first, second in pairwise(range(len(sentences)))]
@@ -352,7 +352,7 @@ def _hotpot_question(record: Mapping[str, Any]) -> HotpotQuestion:
 
 
 def _records(path: Path) -> list[dict[str, Any]]:
-    """Of a JSON array, or of JSON lines."""
+    """Read a JSON array, or JSON lines."""
     text = path.read_text(encoding="utf-8")
     if text.lstrip().startswith("["):
         return list(json.loads(text))

@@ -1,6 +1,6 @@
 """Texts of eight kinds, each as a memory to learn from and prompts to be scored on, for learning at test time.
 
-    python -m benchmarks.common.domains --data FOLDER [--passages 1500] [--cache FOLDER]      sizes; embeds each text once
+    python -m benchmarks.common.domains --data FOLDER [--passages 1500] [--cache FOLDER]    sizes; embeds each text
 
 | domain        | from                                                  | set aside for prompts                      |
 |---------------|-------------------------------------------------------|--------------------------------------------|
@@ -70,14 +70,14 @@ SEED = 20261123
 class Domain:
     name: str
     memory: tuple[str, ...]
-    """In random order, so that its first tenth is a memory a tenth as large."""
+    """The passages in random order, so that the first tenth is a memory a tenth as large."""
     train_prompts: tuple[str, ...]
     prompts: tuple[str, ...]
 
 
 class Text(NamedTuple):
     name: str
-    """What is in the memory or set aside as one: versions of a page share it."""
+    """The unit that is in the memory or set aside as a whole; versions of a page share it."""
     text: str
     syntax: Syntax | None
     """Decides where it is cut into passages; None for a text that is one passage."""
@@ -126,7 +126,7 @@ def open_domains(
     passages: int = PASSAGES,
     tokenizer: Tokenizer | None = None,
 ) -> dict[str, Domain]:
-    """Those of the domains named of which the data are there, in that order.
+    """Open those of the domains named whose data are there, in that order.
 
     The prompts do not depend on ``passages``. A small folder gives fewer passages or prompts than asked for.
 
@@ -148,7 +148,7 @@ def open_domains(
 
 
 def open_sources(folder: Path, names: Sequence[str] = (*REPORTING, *CHOOSING)) -> dict[str, Source]:
-    """The documents of the domains named of which the data are there.
+    """Open the documents of those of the domains named whose data are there.
 
     Raises:
         SystemExit: there is no domain of such a name.
@@ -200,7 +200,7 @@ def _version(folder: Path) -> list[int]:
 
 
 def _package_files(packages: Iterable[str]) -> Iterator[Text]:
-    """Sources without tests, named from the package on."""
+    """Yield sources without tests, named from the package on."""
     for package in packages:
         specification = find_spec(package)
         for root in specification.submodule_search_locations or () if specification else ():
@@ -218,7 +218,10 @@ def _latex_sections(folder: Path) -> Iterator[Text]:
 
 
 def _wikipedia_sections(path: Path) -> Iterator[Text]:
-    """Of the first and second level: WikiText marks a heading by as many ``=`` on both sides as its level."""
+    """Yield sections of the first and second level.
+
+    WikiText marks a heading by as many ``=`` on both sides as its level.
+    """
     if path.is_file():
         sections = re.split(r"^(?= = (?:= )?[^=])", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
         for number, section in enumerate(sections):
@@ -239,7 +242,7 @@ def _first_paragraphs(path: Path) -> Iterator[Text]:
 
 
 def _set_aside(texts: Iterable[Text]) -> Source:
-    """One name in ``SET_ASIDE`` for prompts; which ones does not depend on what else there is."""
+    """Set aside one name in ``SET_ASIDE`` for prompts; the choice does not depend on the other names."""
     source = Source([], [])
     for text in texts:
         (source.memory if _draw(text.name) % SET_ASIDE else source.prompts).append(text)
@@ -247,7 +250,7 @@ def _set_aside(texts: Iterable[Text]) -> Source:
 
 
 def _draw(name: str) -> int:
-    """A random number that belongs to the name."""
+    """Draw a random number that depends on the name alone."""
     return int.from_bytes(blake2b(f"{SEED}\0{name}".encode(), digest_size=8).digest(), "big")
 
 
@@ -263,7 +266,7 @@ def _domain(name: str, source: Source, cut: Cut, passages: int) -> Domain:
 
 
 def _by_draw(texts: Sequence[Text]) -> list[Text]:
-    """In random order; texts of one name stay together, in the order given."""
+    """Shuffle the texts; those of one name stay together, in their order."""
     return sorted(texts, key=lambda text: _draw(f"order\0{text.name}"))
 
 

@@ -20,7 +20,7 @@ CACHE_CHUNK = 2048
 
 
 class Asked(NamedTuple):
-    """What a method chooses for and from."""
+    """The targets of one question and the candidates to choose from."""
 
     targets: np.ndarray
     """``(m, d)``, unit norm."""
@@ -42,13 +42,13 @@ class EmbeddedTask(NamedTuple):
     """Rows of ``passages`` for each question, nearest first."""
 
     def asked(self, question: int) -> Asked:
-        """The targets of a question, by its place, and its pool."""
+        """Return the targets of a question, by its index, and its pool."""
         pool = self.pools[question]
         return Asked(self.targets[question], self.passages[pool], self.token_counts[pool])
 
 
 def embed_task(task: RetrievalTask, cache: Path, pool: int = POOL) -> EmbeddedTask:
-    """Embed what is asked and what is searched, and search."""
+    """Embed questions and passages, and find each question's pool."""
     passages = embed_cached(task.passages, "passage", cache)
     rows = embed_cached([target for targets in task.questions for target in targets], "query", cache)
     ends = np.cumsum([len(targets) for targets in task.questions])
@@ -58,7 +58,7 @@ def embed_task(task: RetrievalTask, cache: Path, pool: int = POOL) -> EmbeddedTa
 
 
 def nearest_rows(targets: np.ndarray, passages: np.ndarray, limit: int, *, without: Sequence[int] = ()) -> np.ndarray:
-    """The ``limit`` passages nearest to each target, in one list by the largest similarity.
+    """Return the ``limit`` passages nearest to each target, in one list by the largest similarity.
 
     Args:
         targets: ``(m, d)``.
@@ -74,7 +74,7 @@ def nearest_rows(targets: np.ndarray, passages: np.ndarray, limit: int, *, witho
 
 
 def embed_cached(texts: Sequence[str], role: Literal["query", "passage"], cache: Path) -> np.ndarray:
-    """Unit-norm float32 ``(n, d)`` by the default embedder, on one thread; what was embedded before is read back."""
+    """Embed on one thread with the default embedder, or read from disk: unit-norm float32 ``(n, d)``."""
     from sift_rag.embedders.sentence_transformer import DEFAULT_EMBEDDER
 
     cache.mkdir(parents=True, exist_ok=True)
@@ -95,7 +95,7 @@ def embed_cached(texts: Sequence[str], role: Literal["query", "passage"], cache:
 
 
 def count_tokens(texts: Sequence[str]) -> np.ndarray:
-    """``(n,)``, at least 1 each: tokens of the whole text by the default embedder's tokenizer, without special ones."""
+    """Count each text's tokens, special ones left out, for the default embedder: ``(n,)``, at least 1 each."""
     from sift_rag.corpus.splitting import without_limits
     from sift_rag.opening import open_embedder
 
@@ -104,7 +104,7 @@ def count_tokens(texts: Sequence[str]) -> np.ndarray:
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
-    """``--data``, ``--cache`` and ``--json``."""
+    """Add ``--data``, ``--cache`` and ``--json``."""
     from platformdirs import user_cache_path
 
     cache = user_cache_path("sift-rag", appauthor=False) / "benchmarks"

@@ -1,4 +1,4 @@
-"""How sure a figure is: bootstrap intervals over the questions, seeded."""
+"""Bootstrap intervals over the questions, seeded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sift_rag.evaluation.metrics import SEED, bootstrap
 
 
 class Difference(NamedTuple):
-    """Of two methods on the same questions, in points, with the bounds of its interval."""
+    """The difference of two methods on the same questions, in points, with the bounds of its interval."""
 
     mean: float
     low: float
@@ -33,12 +33,17 @@ class Estimate(NamedTuple):
 
 
 def paired_difference(ours: np.ndarray, theirs: np.ndarray) -> Difference:
-    """Of the means, in points, with a 95 % percentile bootstrap interval; ``(questions,)`` shares each."""
+    """Return the difference of the means in points, with a 95 % percentile bootstrap interval.
+
+    Args:
+        ours: ``(questions,)`` shares.
+        theirs: ``(questions,)`` shares of the same questions.
+    """
     return Difference(*bootstrap(100 * (ours - theirs)))
 
 
 def area_under_curve(positive: np.ndarray, negative: np.ndarray) -> float:
-    """How often a score drawn from ``positive`` exceeds one drawn from ``negative``; equal ones count half."""
+    """Return how often a score drawn from ``positive`` exceeds one drawn from ``negative``; equal ones count half."""
     ordered = np.sort(negative)
     below = np.searchsorted(ordered, positive, side="left")
     not_above = np.searchsorted(ordered, positive, side="right")
@@ -48,7 +53,7 @@ def area_under_curve(positive: np.ndarray, negative: np.ndarray) -> float:
 def over_questions(
     figure: Callable[[np.ndarray, np.ndarray], float], first: np.ndarray, second: np.ndarray, resamples: int = 1000
 ) -> Estimate:
-    """``figure`` of two arrays ``(questions,)`` of the same questions, with a 95 % percentile bootstrap interval."""
+    """Return ``figure`` of two arrays ``(questions,)`` with a 95 % percentile bootstrap interval over the questions."""
     generator = np.random.default_rng(SEED)
     drawn = generator.integers(len(first), size=(resamples, len(first)))
     low, high = np.quantile([figure(first[rows], second[rows]) for rows in drawn], [0.025, 0.975])

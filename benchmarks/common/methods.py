@@ -28,10 +28,10 @@ from sift_rag.selection.centring import centre_of, centred
 from sift_rag.selection.kernels import DEFAULT_LENGTHSCALE, DEFAULT_NOISE_VARIANCE
 
 Select: TypeAlias = Callable[[Asked, int], Sequence[int]]
-"""The places of k candidates, in order."""
+"""A method: it returns the indices of k candidates, in order."""
 
 RANDOM_PAIRS = 20_000
-"""Of passages, that a collection's spread is measured on."""
+"""Number of pairs of passages on which a collection's spread is measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,11 @@ class Variant:
 
 
 def read_method(text: str, passages: np.ndarray) -> Select:
-    """See this module's docstring; ``passages`` ``(n, d)`` are the whole collection.
+    """Return the method that the text names; this module's docstring gives the syntax.
+
+    Args:
+        text: a name, and after a colon its parameters.
+        passages: ``(n, d)``, the whole collection.
 
     Raises:
         SystemExit: no such method or parameter.
@@ -80,7 +84,7 @@ def read_method(text: str, passages: np.ndarray) -> Select:
 
 
 def alternatives(text: str) -> Iterator[str]:
-    """The methods that one text stands for, the last parameter changing fastest."""
+    """Yield the methods that one text stands for, the last parameter changing fastest."""
     name, colon, parameters = text.partition(":")
     named = [part.partition("=") for part in parameters.split(",") if part]
     for chosen in product(*(values.split("/") for _, _, values in named)):
@@ -88,14 +92,14 @@ def alternatives(text: str) -> Iterator[str]:
 
 
 def select_fused(asked: Asked, k: int, *, constant: float = 60.0) -> Sequence[int]:
-    """Reciprocal rank fusion (Cormack, Clarke and Buettcher, SIGIR 2009) of one ranking a target."""
+    """Fuse one ranking per target by reciprocal ranks (Cormack, Clarke and Buettcher, SIGIR 2009)."""
     similarities = asked.targets @ asked.candidates.T
     ranks = np.argsort(np.argsort(-similarities, axis=1, kind="stable"), axis=1) + 1
     return list(np.argsort(-(1.0 / (constant + ranks)).sum(axis=0), kind="stable")[:k])
 
 
 def select_in_turn(asked: Asked, k: int) -> Sequence[int]:
-    """The best of the first target, of the second, ..., then the next best of each; none twice."""
+    """Take the best of the first target, of the second, ..., then the next best of each; none twice."""
     rankings = np.argsort(-(asked.targets @ asked.candidates.T), axis=1, kind="stable")
     return list(dict.fromkeys(rankings.T.ravel().tolist()))[:k]
 
@@ -159,7 +163,7 @@ def _variant(variant: Variant, passages: np.ndarray) -> Select:
 
 
 def _greedy(variant: Variant, to_targets: np.ndarray, gram: np.ndarray, unit: float, k: int) -> list[int]:
-    """From cosines ``(m, n)`` and ``(n, n)``: the recurrence of ``select_sift`` on a kernel matrix."""
+    """Choose greedily from cosines ``(m, n)`` and ``(n, n)``: the recurrence of ``select_sift`` on a kernel matrix."""
     scale = 1 / (unit * variant.lengthscale**2)
     to_query = 1 / (unit * variant.query_lengthscale**2) if variant.query_lengthscale else scale
     covariance = np.exp(to_query * (to_targets - 1))

@@ -1,4 +1,4 @@
-"""The general text and Python that ``benchmarks/common/small_model.py`` trains on: some 25 MB, none of an evaluated domain.
+"""The general text and Python that ``small_model.py`` trains on: some 25 MB, none of an evaluated domain.
 
 | kind  | from                                                                                                    |
 |-------|---------------------------------------------------------------------------------------------------------|
@@ -7,8 +7,8 @@
 |       | installed distributions; docstrings of installed packages                                               |
 | code  | the sources of the standard library, without tests                                                      |
 
-The packages, the WikiText and the HotpotQA of ``benchmarks/common/domains.py`` are others than these. Beyond that, what a
-paragraph has in common with any text of those domains is looked for: it is left out if it shares 13 words in a row.
+The packages, the WikiText and the HotpotQA of ``domains.py`` are others than these. Beyond that, a paragraph is left
+out if it shares 13 words in a row with any text of those domains.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ DOCSTRINGS = ("numpy", "scipy", "sklearn", "torch", "transformers", "hypothesis"
 """Import names. Those of the project's own dependencies that document themselves at length."""
 
 DOCSTRING_BYTES = 900_000
-"""Of each package, lest one drowns the others."""
+"""The most that is taken of one package, lest it drown the others."""
 
 SHARED_WORDS = 13
-"""As in the overlap studies of large models (Brown et al., 2020, appendix C)."""
+"""The length of a run that counts as overlap, as in Brown et al., 2020, appendix C."""
 
 HELD_OUT = 100
 """One document in so many."""
@@ -67,7 +67,7 @@ class Corpus(NamedTuple):
 
 
 def open_corpus(folder: Path) -> Corpus:
-    """All that is there. Takes half a minute of processor time and 0.3 GB."""
+    """Read all collections that are there. Takes half a minute of processor time and 0.3 GB."""
     evaluated = word_runs(
         text.text for source in open_sources(folder).values() for text in (*source.memory, *source.prompts)
     )
@@ -87,13 +87,13 @@ def open_corpus(folder: Path) -> Corpus:
 
 
 def without_overlap(text: str, evaluated: AbstractSet[int]) -> str:
-    """The paragraphs, parted by empty lines, that share no run of words with what is evaluated."""
+    """Keep the paragraphs, parted by empty lines, that share no run of words with the evaluated texts."""
     paragraphs = re.split(r"(?<=\n\n)", text)
     return "".join(paragraph for paragraph in paragraphs if evaluated.isdisjoint(word_runs([paragraph])))
 
 
 def word_runs(texts: Iterable[str]) -> set[int]:
-    """Hashes of every ``SHARED_WORDS`` words in a row; good within one process."""
+    """Hash every ``SHARED_WORDS`` words in a row; the hashes hold within one process."""
     runs: set[int] = set()
     for text in texts:
         words = re.findall(r"\w+", text.casefold())
@@ -164,7 +164,7 @@ def _library_sources() -> Iterator[Document]:
 
 
 def _reference_pages(package: str) -> Iterator[Document]:
-    """The docstrings of each module that has some, in the order of the files' names."""
+    """Yield the docstrings of each module that has some, in the order of the files' names."""
     specification = find_spec(package)
     for root in specification.submodule_search_locations or () if specification else ():
         for path in _sources(Path(root)):
@@ -174,7 +174,7 @@ def _reference_pages(package: str) -> Iterator[Document]:
 
 
 def reference_page(module: str, source: str) -> str:
-    """Docstrings under their signatures, in source order; empty if there is none."""
+    """Return the docstrings under their signatures, in source order; empty if there is none."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # invalid escapes in old sources
         tree = ast.parse(source)
@@ -182,7 +182,7 @@ def reference_page(module: str, source: str) -> str:
 
 
 def _entries(node: ast.AST, title: str, signature: str = "") -> Iterator[str]:
-    """Of a module, class or function, and of what is defined directly in it."""
+    """Yield the docstrings of a module, class or function, and of the definitions directly in it."""
     if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and (
         text := ast.get_docstring(node)
     ):

@@ -1,10 +1,10 @@
-"""Trains a Llama of 5 million parameters on general text and Python, for the benchmark of learning at test time.
+"""Train a Llama of 5 million parameters on general text and Python, for the benchmark of learning at test time.
 
     python -m benchmarks.common.small_model --data FOLDER --output FOLDER [--tokens N] [--minutes M] [--threads T]
 
 Writes a folder that ``transformers`` loads by itself: ``AutoModelForCausalLM`` and ``AutoTokenizer``. The texts are
-those of ``benchmarks/common/small_corpus.py``; one document in a hundred is held out of both trainings, the tokenizer's and
-the model's, and scored at the end in bits per byte.
+those of ``small_corpus.py``; one document in a hundred is held out of both trainings, the tokenizer's and the model's,
+and scored at the end in bits per byte.
 
 The learning rate is constant and falls to nothing over the last fifth, of the tokens or of the minutes, whichever end
 first. Every few minutes of the constant part, and at its end, the state is written to ``FOLDER/training``; run again,
@@ -49,7 +49,7 @@ less."""
 SHORT = 512
 """Tokens of a sequence while the rate is constant: four fifths of the work at little over half the attention."""
 REPEATED = 1 / 8
-"""Of the sequences repeat themselves: so few tokens do not teach a model to use its context otherwise."""
+"""Share of sequences that repeat themselves: so few tokens do not teach a model to use its context otherwise."""
 PEAK = 2e-3
 WARM_UP = 100
 """Steps."""
@@ -62,7 +62,7 @@ HeldOut: TypeAlias = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What is trained and scored on, as it was when the training began."""
+    """The texts for training and scoring, as they were when the training began."""
 
     tokenizer: Tokenizer
     stream: torch.Tensor
@@ -72,7 +72,7 @@ class Material:
 
 @dataclass(slots=True)
 class Training:
-    """What goes on from step to step."""
+    """The state that continues from step to step."""
 
     model: LlamaForCausalLM
     optimiser: torch.optim.AdamW
@@ -128,7 +128,7 @@ def main() -> None:
 
 
 def prepare(corpus: Corpus, seed: int) -> Material:
-    """Trains the tokenizer and packs the documents."""
+    """Train the tokenizer and pack the documents."""
     texts = [document.text for document in corpus.train]
     random.Random(seed).shuffle(texts)
     tokenizer = train_tokenizer(texts)
@@ -140,7 +140,7 @@ def prepare(corpus: Corpus, seed: int) -> Material:
 
 
 def train_tokenizer(texts: Sequence[str]) -> Tokenizer:
-    """Byte-level pair encoding: all 256 bytes are entries, so that any text comes back as it was."""
+    """Train a byte-level pair encoding: all 256 bytes are entries, so that any text comes back as it was."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -155,7 +155,7 @@ def train_tokenizer(texts: Sequence[str]) -> Tokenizer:
 
 
 def write_material(material: Material, folder: Path, output: Path) -> None:
-    """Text and tokenizer, so that a training that goes on needs no data folder and sees the same. The stream last."""
+    """Write text and tokenizer, the stream last: a training that continues needs no data folder."""
     folder.mkdir(parents=True, exist_ok=True)
     PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=material.tokenizer,
@@ -181,7 +181,7 @@ def read_material(folder: Path, output: Path) -> Material:
 
 
 def new_model(seed: int) -> LlamaForCausalLM:
-    """Untrained, 5.1 million parameters."""
+    """Make an untrained model of 5.1 million parameters."""
     torch.manual_seed(seed)
     return LlamaForCausalLM(
         LlamaConfig(
@@ -200,7 +200,7 @@ def new_model(seed: int) -> LlamaForCausalLM:
 
 
 def new_training(model: LlamaForCausalLM) -> Training:
-    """Nothing seen yet. Weights of norms do not decay."""
+    """Begin a training. Weights of norms do not decay."""
     groups = [
         {"params": [p for p in model.parameters() if p.ndim > 1], "weight_decay": 0.1},
         {"params": [p for p in model.parameters() if p.ndim == 1], "weight_decay": 0.0},
@@ -211,7 +211,7 @@ def new_training(model: LlamaForCausalLM) -> Training:
 def train(
     training: Training, stream: torch.Tensor, *, steps: int, minutes: float, seed: int, output: Path, every: float
 ) -> Iterator[float]:
-    """Trains to the end, yielding the mean loss since the last time, some twice a minute.
+    """Train to the end, yielding the mean loss since the last time, about twice a minute.
 
     Args:
         training: goes on from its step.
@@ -248,12 +248,12 @@ def train(
 
 
 def learning_rate(step: int, progress: float) -> float:
-    """Linear warm-up, then constant, then linear to zero; ``progress`` from 0 to 1."""
+    """Return the rate: linear warm-up, then constant, then linear to zero; ``progress`` is 0 to 1."""
     return PEAK * min(1.0, (step + 1) / WARM_UP, (1 - progress) / DECAY)
 
 
 def batch(stream: torch.Tensor, step: int, length: int, seed: int) -> torch.Tensor:
-    """``(TOKENS_PER_STEP // length, length + 1)`` tokens, a function of step and seed alone.
+    """Return ``(TOKENS_PER_STEP // length, length + 1)`` tokens, a function of step and seed alone.
 
     The stream is read in blocks of ``CONTEXT``, in a new order and from a new offset each time round.
     """
@@ -269,19 +269,19 @@ def batch(stream: torch.Tensor, step: int, length: int, seed: int) -> torch.Tens
 
 
 def repeated(row: torch.Tensor, chance: random.Random) -> torch.Tensor:
-    """The row begun again after a quarter to three quarters of it, at its old length."""
+    """Begin the row again after a quarter to three quarters of it, at its old length."""
     cut = chance.randint(len(row) // 4, 3 * len(row) // 4)
     return torch.cat([row[:cut], row])[: len(row)]
 
 
 def token_losses(model: LlamaForCausalLM, rows: torch.Tensor, reduction: str = "mean") -> torch.Tensor:
-    """Nats for each token of ``(n, length + 1)`` after the first."""
+    """Return the nats of each token of ``(n, length + 1)`` after the first."""
     logits = model(input_ids=rows[:, :-1], use_cache=False).logits
     return cross_entropy(logits.flatten(0, 1).float(), rows[:, 1:].flatten(), reduction=reduction)
 
 
 def bits_per_byte(model: LlamaForCausalLM, tokenizer: Tokenizer, documents: Sequence[str]) -> float:
-    """Each document is read from its start in pieces of at most ``CONTEXT`` tokens that do not see each other."""
+    """Score documents, each read from its start in pieces of at most ``CONTEXT`` tokens that do not see each other."""
     nats = 0.0
     with torch.inference_mode():
         for document in documents:
@@ -296,7 +296,7 @@ def parameters(model: LlamaForCausalLM) -> int:
 
 
 def save(model: LlamaForCausalLM, folder: Path) -> None:
-    """The standard files of a transformers model, but for the tokenizer's."""
+    """Write the standard files of a transformers model, except the tokenizer's."""
     model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
         bos_token_id=END_OF_TEXT_ID, eos_token_id=END_OF_TEXT_ID, pad_token_id=END_OF_TEXT_ID
     )
@@ -304,7 +304,7 @@ def save(model: LlamaForCausalLM, folder: Path) -> None:
 
 
 def write_state(training: Training, path: Path, seed: int) -> None:
-    """In one piece or not at all."""
+    """Write the state to disk in one piece or not at all."""
     state: dict[str, Any] = {
         "model": training.model.state_dict(),
         "optimiser": training.optimiser.state_dict(),
@@ -317,7 +317,11 @@ def write_state(training: Training, path: Path, seed: int) -> None:
 
 
 def read_state(training: Training, path: Path, seed: int) -> None:
-    """Raises ``SystemExit`` if that training had another seed."""
+    """Read the state into ``training``.
+
+    Raises:
+        SystemExit: that training had another seed.
+    """
     state = torch.load(path, map_location="cpu", weights_only=True)
     if state["seed"] != seed:
         raise SystemExit(f"{path} was begun with --seed {state['seed']}, not {seed}: give that, or another --output.")

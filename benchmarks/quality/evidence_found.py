@@ -1,8 +1,8 @@
-"""How much of a question's evidence is among the k passages that each method chooses, or within a budget of tokens.
+"""Evidence of a question among the k passages that each method chooses, or within a budget of tokens.
 
-    python -m benchmarks.quality.evidence_found --data FOLDER                            the table: every task, the dev questions
-    python -m benchmarks.quality.evidence_found --data FOLDER --budgets 128 256 512      the same within budgets
-    python -m benchmarks.quality.evidence_found --data FOLDER --split train --methods nearest mmr:relevance=0.8/0.9,centring=0/0.5
+    python -m benchmarks.quality.evidence_found --data FOLDER                          every task, the dev questions
+    python -m benchmarks.quality.evidence_found --data FOLDER --budgets 128 256 512    the same within budgets
+    python -m benchmarks.quality.evidence_found --data FOLDER --split train --methods nearest mmr:relevance=0.8/0.9
 
 Every method chooses from the same pool: the passages nearest to the question, for several targets those nearest to
 each. Shares are means over questions, in per cent; differences are paired, with a 95 % bootstrap interval over the
@@ -62,7 +62,7 @@ BudgetRule: TypeAlias = Literal["stop", "skip"]
 
 
 class Found(NamedTuple):
-    """Of one method: for each question the share of evidence found in each column of the table."""
+    """The evidence that one method finds, for each question and column of the table."""
 
     shares: np.ndarray
     """``(questions, columns)``."""
@@ -94,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def found_by(method: str, embedded: EmbeddedTask, ks: Sequence[int] = KS) -> Found:
-    """Among the first k, for each of ``ks``."""
+    """Measure the evidence among the first k, for each of ``ks``."""
     orders = _orders(method, embedded, max(ks))
     return Found(
         np.array([_at(ks, _shares(embedded, question, order)) for question, order in enumerate(orders)]),
@@ -103,7 +103,7 @@ def found_by(method: str, embedded: EmbeddedTask, ks: Sequence[int] = KS) -> Fou
 
 
 def found_within(method: str, embedded: EmbeddedTask, budgets: Sequence[int]) -> tuple[Found, Found]:
-    """Within each budget of tokens, by the rule *stop* and by the rule *skip*."""
+    """Measure the evidence within each budget of tokens, by the rule *stop* and by the rule *skip*."""
     orders = _orders(method, embedded, len(embedded.passages))
     rules: list[Found] = []
     for rule in ("stop", "skip"):
@@ -121,7 +121,7 @@ def found_within(method: str, embedded: EmbeddedTask, budgets: Sequence[int]) ->
 
 
 def affordable(order: Sequence[int], token_counts: np.ndarray, budget: int, rule: BudgetRule) -> list[int]:
-    """What is taken of an order of candidates, ``token_counts`` ``(n,)`` each, within the budget."""
+    """Take from an order of candidates, ``token_counts`` ``(n,)`` each, what fits the budget."""
     taken: list[int] = []
     left = budget
     for candidate in order:
@@ -139,7 +139,7 @@ def _orders(method: str, embedded: EmbeddedTask, k: int) -> list[Sequence[int]]:
 
 
 def _shares(embedded: EmbeddedTask, question: int, order: Sequence[int]) -> list[float]:
-    """Of the evidence, among the first 1, 2, ... of the order; 0 at once where it is empty."""
+    """Return the share of the evidence among the first 1, 2, ... of the order; 0 at once where it is empty."""
     task, pool = embedded.task, embedded.pools[question]
     return evidence_found([pool[i] for i in order], task.holds, task.needs[question]) or [0.0]
 
@@ -149,7 +149,7 @@ def _share(embedded: EmbeddedTask, question: int, choice: Sequence[int]) -> floa
 
 
 def _at(ks: Sequence[int], shares: Sequence[float]) -> list[float]:
-    """A method that runs out of candidates has found at larger k what it found with its last."""
+    """Read the shares at each k; a method that runs out of candidates keeps what it found with its last."""
     return [shares[min(k, len(shares)) - 1] for k in ks]
 
 

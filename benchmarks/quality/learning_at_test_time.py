@@ -1,7 +1,8 @@
-"""Learning at test time on texts of several domains: what to select, context or weights, LoRA or all weights.
+r"""Learning at test time on texts of several domains: selectors, context or weights, LoRA or all weights.
 
     python -m benchmarks.common.small_model --data FOLDER --output MODEL
-    python -m benchmarks.quality.learning_at_test_time MODEL --data FOLDER --output RESULTS --runs main,lora,third,tenth,others,both,reuse
+    python -m benchmarks.quality.learning_at_test_time MODEL --data FOLDER --output RESULTS \\
+        --runs main,lora,third,tenth,others,both,reuse
     python -m benchmarks.quality.learning_at_test_time MODEL --data FOLDER --output RESULTS --choose rates,surrogates
 
 The prompt is a text, as in the paper's protocol (arXiv 2410.08020, section 4): passages are selected for it from the
@@ -150,7 +151,7 @@ class Results:
         self._model_folder = model
 
     def measure(self, name: str, run: Run, domain: Domain, prompts: int) -> None:
-        """What is not there yet."""
+        """Measure the prompts that have no outcome yet."""
         journal = Journal(self._path(name, domain.name))
         outcomes = journal.read()
         journal.start(outcomes)
@@ -170,12 +171,12 @@ class Results:
             print(f"{name}  {outcome.task.id}  {share:.1f} %  {last.seconds:.1f} s", flush=True)
 
     def read(self, name: str, domains: Sequence[str]) -> dict[str, list[Outcome]]:
-        """By domain, those that there are, in the order of the prompts."""
+        """Read the outcomes that exist, by domain, in the order of the prompts."""
         found = {domain: Journal(self._path(name, domain)).read() for domain in domains}
         return {domain: outcomes for domain, outcomes in found.items() if outcomes}
 
     def _path(self, name: str, domain: str) -> Path:
-        """Of the run's settings, too: other settings are other results."""
+        """Name the file after the run's settings too: other settings are other results."""
         run = RUNS[name] if name in RUNS else next(group[name] for group in CHOICES.values() if name in group)
         settings = fingerprint((), run.comparison, model="", collection=f"{domain} {run.memory:g}", passages=0)
         slug = "".join(character if character.isalnum() else "-" for character in name)

@@ -11,7 +11,7 @@ from sift_rag.evaluation.comparison import Measurement
 from sift_rag.evaluation.metrics import Interval, bootstrap, rank_correlation, standard_error
 
 Percents = Mapping[str, float]
-"""By prompt: bits per byte in per cent of the base's."""
+"""Bits per byte in per cent of the base's, by prompt."""
 
 Found = Mapping[str, Mapping[str, Sequence[Outcome]]]
 """Outcomes by run and domain."""
@@ -20,7 +20,7 @@ Found = Mapping[str, Mapping[str, Sequence[Outcome]]]
 def measurements(
     outcomes: Mapping[str, Sequence[Outcome]], arm: str, selector: str, k: int
 ) -> dict[str, tuple[Outcome, Measurement]]:
-    """By prompt, over all domains."""
+    """Return the measurements by prompt, over all domains."""
     return {
         outcome.task.id: (outcome, one)
         for each in outcomes.values()
@@ -36,12 +36,12 @@ def percents(outcomes: Mapping[str, Sequence[Outcome]], arm: str, selector: str,
 
 
 def difference(ours: Percents, theirs: Percents) -> Interval:
-    """In points, over the prompts that both were measured on."""
+    """Return the difference in points, over the prompts that both were measured on."""
     return bootstrap([ours[name] - theirs[name] for name in ours if name in theirs])
 
 
 def by_domain(found: Mapping[str, Sequence[Outcome]]) -> Iterator[tuple[str, dict[str, Sequence[Outcome]]]]:
-    """Each domain, and all together."""
+    """Yield each domain, and all together."""
     for name, outcomes in found.items():
         yield name, {name: outcomes}
     yield "all", dict(found)
@@ -151,7 +151,7 @@ def _against_main(
 
 
 def _others(found: Found) -> tuple[list[str], list[list[str]]]:
-    """Every selector on the prompts that the run ``others`` has."""
+    """Tabulate every selector on the prompts of the run ``others``."""
     prompts = {outcome.task.id for each in found["others"].values() for outcome in each}
     rows = []
     for selector in ("sift", "nearest", "repeated-nearest", "uncertainty", "mmr", "hull"):
@@ -182,7 +182,7 @@ def _cost_row(name: str, outcomes: Mapping[str, Sequence[Outcome]], k: int) -> l
 
 
 def table_of_choices(found: Found) -> str:
-    """One row a setting, one column a domain; the differences are from the first row."""
+    """Tabulate one row per setting, one column per domain; differences are from the first row."""
     first = next(iter(found))
     domains = list(found[first])
     rows = []
@@ -203,7 +203,7 @@ def table_of_choices(found: Found) -> str:
 
 
 def figures(found: Found) -> dict[str, object]:
-    """Everything measured, by run, domain and prompt."""
+    """Return everything measured, by run, domain and prompt."""
     return {
         run: {
             domain: [
@@ -233,7 +233,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _mean(values: Percents) -> str:
-    """With its standard error."""
+    """Format the mean with its standard error."""
     if not values:
         return ""
     return f"{fmean(values.values()):.1f} ± {standard_error(list(values.values())):.1f}"

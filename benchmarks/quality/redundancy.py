@@ -1,4 +1,4 @@
-"""How many of k places among the hits go to text that is there already, on a corpus full of copies.
+"""The share of k hits that repeat an earlier hit, on a corpus full of copies.
 
     sift-rag ingest DOCS --store STORE          # for the table: three versions of one documentation
     python -m benchmarks.quality.redundancy --store STORE [--collection NAME] [-k 8] [--questions 100] [--json FILE]

@@ -40,7 +40,7 @@ METHODS: tuple[tuple[str, SelectorName, bool], ...] = (
     ("DPP, copies counted once", "dpp", False),
     ("sift-rag", "sift", False),
 )
-"""What it is called, the selector, and whether copies are kept."""
+"""The name in the table, the selector, and True if copies are kept."""
 
 SYNONYMS = {
     "film": "movie",
@@ -60,13 +60,13 @@ SYNONYMS = {
     "best known": "most famous",
     "released": "brought out",
 }
-"""By what version "reworded" differs."""
+"""The words that version "reworded" replaces."""
 
 VERSIONS = ("as it is", "reworded", "edited")
 
 
 class Found(NamedTuple):
-    """Of one method, each ``(questions, len(KS))``."""
+    """The figures of one method, each ``(questions, len(KS))``."""
 
     evidence: np.ndarray
     """Share."""
@@ -104,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def versions_of(paragraph: Paragraph) -> list[Passage]:
-    """The paragraph in each of ``VERSIONS``, told apart by their source ``VERSION/TITLE``."""
+    """Write the paragraph in each of ``VERSIONS``, told apart by their source ``VERSION/TITLE``."""
     text = "".join(paragraph.sentences).strip()
     texts = (text, reworded(text), edited(text, paragraph.title))
     return [
@@ -120,7 +120,7 @@ def versions_of(paragraph: Paragraph) -> list[Passage]:
 
 
 def reworded(text: str) -> str:
-    """Every other word of ``SYNONYMS`` that it has, replaced, beginning with the first."""
+    """Replace every other word of ``SYNONYMS`` in the text, beginning with the first."""
     place = -1
 
     def replace(match: re.Match[str]) -> str:
@@ -132,12 +132,12 @@ def reworded(text: str) -> str:
 
 
 def edited(text: str, title: str) -> str:
-    """Typographic quotes and dashes, and a reference at the end."""
+    """Set typographic quotes and dashes, and add a reference at the end."""
     return text.replace(' "', " \u201c").replace('"', "\u201d").replace(" - ", " \u2013 ") + f"\nSee also: {title}."
 
 
 def find(retriever: Retriever, questions: Sequence[HotpotQuestion]) -> Found:
-    """What the hits hold, and how many of them differ."""
+    """Measure the evidence in the hits, and how many of the hits differ."""
     evidence, distinct = [], []
     for question in questions:
         hits = retriever.retrieve(question.question, max(KS)).hits
@@ -150,7 +150,7 @@ def find(retriever: Retriever, questions: Sequence[HotpotQuestion]) -> Found:
 
 
 def merged_pairs(passages: Sequence[Passage], rows: np.ndarray) -> dict[str, float]:
-    """For each version but the first, the share that ``merge_copies`` takes for a copy of it, by themselves."""
+    """Return, for each version but the first, the share that ``merge_copies`` takes for a copy of the first."""
     merged = dict.fromkeys(VERSIONS[1:], 0)
     for start in range(0, len(passages), len(VERSIONS)):
         first = Candidate(passages[start], 1.0, rows[start])

@@ -1,4 +1,4 @@
-"""What an adapter adds to the library's call: 200 documents with vectors reranked, in each framework.
+"""The time that an adapter adds to the library's call: 200 documents with vectors reranked, in each framework.
 
     python -m benchmarks.speed.adapter_overhead [--documents 200] [--runs 30] [--json FILE]
 

@@ -29,7 +29,7 @@ TEXT = "a passage of about as many words as a window of the default splitter hol
 
 
 def points(count: int, dimension: int) -> list[models.ScoredPoint]:
-    """As sift-rag stores them: 0.8 kB of text, its payload, and a unit vector each."""
+    """Make points as sift-rag stores them: 0.8 kB of text, its payload, and a unit vector each."""
     rows = unit_rows(count, dimension, 0)
     return [
         models.ScoredPoint(
@@ -44,14 +44,14 @@ def points(count: int, dimension: int) -> list[models.ScoredPoint]:
 
 
 def rest_replies(found: list[models.ScoredPoint]) -> tuple[bytes, bytes]:
-    """To a query, and to a batch of one."""
+    """Encode the points as REST replies to a query, and to a batch of one."""
     answer = {"points": [point.model_dump(mode="json") for point in found]}
     single, batch = (json.dumps({"result": one, "status": "ok", "time": 0.0}).encode() for one in (answer, [answer]))
     return single, batch
 
 
 def grpc_replies(found: list[models.ScoredPoint]) -> tuple[bytes, bytes]:
-    """To a query, and to a batch of one."""
+    """Encode the points as gRPC replies to a query, and to a batch of one."""
     scored = [RestToGrpc.convert_scored_point(point) for point in found]
     single = messages.QueryResponse(result=scored)
     batch = messages.QueryBatchResponse(result=[messages.BatchResult(result=scored)])

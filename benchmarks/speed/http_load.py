@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def passages() -> list[str]:
-    """Windows of words, all different."""
+    """Cut the project's documents into windows of words, all different."""
     files = [*sorted(FOLDER.glob("docs/**/*.md")), *sorted(FOLDER.glob("benchmarks/**/*.md")), FOLDER / "README.md"]
     text = " ".join(path.read_text(encoding="utf-8") for path in files)
     words = text.split()
@@ -94,14 +94,14 @@ def ask(connection: HTTPConnection, content: bytes) -> None:
 
 
 def timed(connection: HTTPConnection, content: bytes) -> float:
-    """Milliseconds."""
+    """Return the milliseconds of one request."""
     started = perf_counter()
     ask(connection, content)
     return 1e3 * (perf_counter() - started)
 
 
 def throughput(port: int, documents: Sequence[str], numbers: Iterator[int], *, clients: int, seconds: float) -> float:
-    """Requests a second, each with a question of its own."""
+    """Return the requests a second, each with a question of its own."""
     until = perf_counter() + seconds
 
     def client(_: int) -> int:
@@ -126,7 +126,7 @@ def busy(process: psutil.Process) -> float:
 def soak(
     process: psutil.Process, port: int, documents: Sequence[str], numbers: Iterator[int], clients: int, seconds: float
 ) -> dict[str, object]:
-    """Memory of the server while all clients ask; any error ends the benchmark."""
+    """Measure the server's memory while all clients ask; any error ends the benchmark."""
     memory = [process.memory_info().rss]
     with ThreadPoolExecutor(1) as pool:
         rate = pool.submit(throughput, port, documents, numbers, clients=clients, seconds=seconds)
@@ -143,7 +143,7 @@ def soak(
 
 @contextmanager
 def server() -> Iterator[tuple[psutil.Process, int, tuple[float, float]]]:
-    """The process, its port, and the seconds until it answered and until it was ready."""
+    """Start a server: its process, its port, and the seconds until it answered and until it was ready."""
     command = [
         sys.executable,
         "-c",
@@ -172,7 +172,7 @@ def server() -> Iterator[tuple[psutil.Process, int, tuple[float, float]]]:
 
 
 def until(port: int, path: str, started: float) -> float:
-    """Seconds from ``started`` until the path answers with 200."""
+    """Return the seconds from ``started`` until the path answers with 200."""
     while True:
         with closing(HTTPConnection("127.0.0.1", port)) as connection:
             connection.request("GET", path)

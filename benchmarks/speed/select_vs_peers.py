@@ -58,7 +58,7 @@ class Row:
 
 
 def embeddings(rng: np.random.Generator, n: int, d: int) -> Any:
-    """Unit rows whose cosines with each other spread around 0.5, as those of a pool of near neighbours do."""
+    """Draw unit rows whose cosines with each other spread around 0.5, as those of near neighbours do."""
     rows = np.eye(d)[0] + rng.normal(size=(n, d)) / np.sqrt(d)
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
@@ -135,7 +135,7 @@ def timed(method: Method) -> float:
 
 
 def take_turns(made: dict[str, Method], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each method, round by round; slow ones, but for the first, sit out most rounds (NaN)."""
+    """Time each method round by round, in seconds; slow ones, except the first, sit out most rounds (NaN)."""
     first = next(iter(made))
     every = {}
     for name, method in made.items():
@@ -158,7 +158,7 @@ def compare(n: int, k: int, d: int, rounds: int) -> list[Row]:
 
 
 def peak_memory(n: int, k: int, d: int) -> Row:
-    """Bytes beyond the input, as a share of n k values of 4 bytes: the columns that the recurrence keeps."""
+    """Measure the bytes beyond the input, as a share of n k values of 4 bytes: the columns of the recurrence."""
     rng = np.random.default_rng(0)
     query, rows = embeddings(rng, 1, d)[0], embeddings(rng, n, d)
     tracemalloc.start()
@@ -205,7 +205,7 @@ def compare_batch(queries: int, n: int, k: int, d: int, rounds: int) -> list[Row
 
 
 def compare_on_device(queries: int, n: int, k: int, d: int, rounds: int) -> list[Row]:
-    """A batch on a GPU against the time its memory needs to deliver the candidates once a step."""
+    """Compare a batch on a GPU with the time its memory needs to deliver the candidates once a step."""
     import torch
 
     if not torch.cuda.is_available():

@@ -30,7 +30,7 @@ CANDIDATES = 200
 
 
 def client() -> Iterator[Row]:
-    """200 candidates from canned replies into one array, against ``QdrantClient.query_points`` of the same run."""
+    """Read 200 candidates from canned replies into one array, beside ``QdrantClient.query_points``."""
     from qdrant_client import QdrantClient
 
     from sift_rag.stores.qdrant.connection import Connection
@@ -94,9 +94,9 @@ with QdrantStub() as stub:
 
 
 def ingest() -> Iterator[Row]:
-    """Passages a second of an ingest into the stub against a bare ``SentenceTransformer.encode`` of the same texts.
+    """Compare the passages a second of an ingest into the stub with a bare ``encode`` of the same texts.
 
-    The stub works on the same cores: per second of this process's own processor time it does not count.
+    The stub works on the same cores; it does not count in this process's own processor time.
     """
     from pydoc_data.topics import topics
 
@@ -152,7 +152,7 @@ def ingest() -> Iterator[Row]:
 
 @contextmanager
 def started(*arguments: str) -> Iterator[dict[str, int]]:
-    """Ports of a server in a process of its own, which ends with the block."""
+    """Start a server in a process of its own, which ends with the block; yield its ports."""
     how = arguments if arguments[0] == "-c" else ("-m", *arguments)
     with subprocess.Popen([sys.executable, *how], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None

@@ -1,6 +1,6 @@
 """Speed and memory of fine-tuning for one prompt, against bare PyTorch loops over the same batches in the same run.
 
-    python -m benchmarks.speed.tuning_vs_bare_loop [--model FOLDER] [--steps 50] [--rounds 5] [--only steps,overhead,memory]
+    python -m benchmarks.speed.tuning_vs_bare_loop [--steps 50] [--rounds 5] [--only steps,overhead,memory]
 
 The bare loops do nothing else: no restoration, no checks, no figures. For LoRA the loop is over PEFT's own wrapper.
 Both sides use Adam's fused kernel. The sides take turns.
@@ -28,7 +28,7 @@ METHODS = ("lora", "full")
 
 
 def passages(count: int, characters: int = 1200) -> list[str]:
-    """Stretches of Python's language reference, about 400 tokens of the small model's each."""
+    """Cut stretches from Python's language reference, each about 400 tokens of the small model."""
     text = "".join(topics[name] for name in sorted(topics))
     return [text[i * characters : (i + 1) * characters] for i in range(count)]
 
@@ -62,7 +62,7 @@ def bare_network(folder: str, settings: FineTuning) -> Any:
 
 
 def steps(folder: str, count: int, rounds: int) -> Iterator[Row]:
-    """The whole of a prompt, set-up and restoration included, against the bare steps."""
+    """Compare a whole prompt, set-up and restoration included, with the bare steps."""
     texts = passages(count)
     for method in METHODS:
         settings = FineTuning(method=method, target_modules="all-linear")
@@ -90,7 +90,7 @@ def steps(folder: str, count: int, rounds: int) -> Iterator[Row]:
 
 
 def overhead(folder: str, count: int, rounds: int) -> Iterator[Row]:
-    """All but the steps: tokenising, resetting, keeping and putting back."""
+    """Compare everything except the steps (tokenising, resetting, keeping, restoring) with one step."""
     texts = passages(count)
     for method in METHODS:
         tuner = Tuner(load_local_model(folder), FineTuning(method=method))
@@ -117,7 +117,7 @@ def overhead(folder: str, count: int, rounds: int) -> Iterator[Row]:
 
 
 def memory(folder: str, prompts: int = 200) -> Iterator[Row]:
-    """Resident memory (on a GPU: allocated memory) after many prompts against that after the first tenth."""
+    """Compare resident memory (on a GPU: allocated memory) after many prompts with that after the first tenth."""
     texts = passages(2, 60)
     for method in METHODS:
         tuner = Tuner(load_local_model(folder), FineTuning(method=method))
@@ -143,7 +143,7 @@ def whole_prompt(tuner: Tuner, texts: list[str]) -> None:
 
 
 class Stopwatch:
-    """Wall seconds of a call; the processor's seconds, which a busy machine changes less, are kept."""
+    """A call that returns its wall seconds and keeps its processor seconds, which a busy machine changes less."""
 
     def __init__(self, call: Callable[[], None]) -> None:
         self.call = call

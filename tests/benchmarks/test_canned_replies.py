@@ -1,4 +1,4 @@
-"""What the client is timed with is the same on both protocols, and what sift-rag would have stored."""
+"""The canned replies are the same on both protocols, and hold what sift-rag stores."""
 
 from __future__ import annotations
 

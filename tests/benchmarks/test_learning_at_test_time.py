@@ -25,7 +25,7 @@ def outcome(domain: str, number: int, base: float, **bits: float) -> Outcome:
 
 
 def main_outcomes() -> dict[str, list[Outcome]]:
-    """In the one domain fine-tuning halves the bits, in the other it takes a quarter off; SIFT a tenth more."""
+    """Fine-tuning halves the bits in one domain and takes a quarter off in the other; SIFT takes more."""
     return {
         "owls": [
             outcome("owls", n, 2.0, context_nearest=1.9, context_sift=1.8, finetune_nearest=1.2, finetune_sift=1.0)

@@ -32,7 +32,7 @@ from benchmarks.common.small_model import (
 )
 
 STEPS = 10
-"""Of which the last two are at a falling rate."""
+"""The number of steps; the last two are at a falling rate."""
 
 
 def tiny_model(vocabulary: int = 16) -> LlamaForCausalLM:
