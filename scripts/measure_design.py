@@ -1,11 +1,11 @@
 """Print the design measures of a checkout: how far an idea spreads over its files, and how much there is to read.
 
-    python scripts/measure_design.py [--repo DIR] [--python EXECUTABLE] [--json FILE] [--files]
+    python scripts/measure_design.py [--repo DIR] [--before DIR] [--python EXECUTABLE] [--json FILE] [--files]
 
 The script needs the standard library only and reads the sources. Two measures run the package of that checkout in a
 process of its own (posteriors per choice, options in ``--help``); without the package's dependencies they read "not
-measured". Give ``--python`` the interpreter of an environment that has them. Run the same script on two checkouts to
-compare them: ``docs/log.md``, "Redesign: before and after".
+measured". Give ``--python`` the interpreter of an environment that has them. ``--before`` measures another checkout
+beside it: ``docs/log.md``, "Redesign: before and after".
 
 A spread is the number of source files, tests left out, that name an existing feature of a kind. It is an upper bound of
 what the next feature of that kind touches: a file may name one without knowing its meaning. ``--files`` lists them.
@@ -31,6 +31,7 @@ ELLIPTIC = re.compile(
 )
 """Openings of a fragment: the first word of a line that completes a sentence begun by the name above it."""
 MANY_PARAMETERS = 10
+NOT_MEASURED = "not measured"
 
 
 @dataclass(frozen=True)
@@ -96,14 +97,19 @@ class Source:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repo", type=Path, default=Path(__file__).resolve().parent.parent, metavar="DIR")
+    parser.add_argument("--before", type=Path, metavar="DIR", help="a checkout to measure beside it")
     parser.add_argument("--python", default=sys.executable, metavar="EXECUTABLE", help="what runs the package")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the measures there")
     parser.add_argument("--files", action="store_true", help="list the files behind each number")
     options = parser.parse_args()
     measures = list(measure(options.repo.resolve(), options.python))
-    print("| measure | value | goal |\n|---|---|---|")
+    before = (
+        {one.name: one.value for one in measure(options.before.resolve(), options.python)} if options.before else {}
+    )
+    print("| measure |" + " before |" * bool(before) + " value | goal |\n|---|" + "---|" * bool(before) + "---|---|")
     for one in measures:
-        print(f"| {one.name} | {one.value} | {one.goal} |")
+        cells = [one.name, *([before.get(one.name, "")] if before else []), one.value, one.goal]
+        print(f"| {' | '.join(cells)} |")
     if options.files:
         for one in measures:
             if one.files:
@@ -306,12 +312,13 @@ print(json.dumps(found))
 
 def posteriors(repo: Path, python: str) -> Iterator[Measure]:
     """Run one choice of each selector with every posterior class of the package instrumented."""
-
-    def count() -> str:
-        found = json.loads(run(repo, python, POSTERIORS))
-        return ", ".join(f"{name} {each['built']} ({each['observed']})" for name, each in found.items())
-
-    yield Measure("posteriors built (observations) for one choice, k = 5", attempt(count), "1; 2 with redundancy")
+    name = "posteriors built (observations) for one choice, k = 5"
+    printed = attempt(lambda: run(repo, python, POSTERIORS))
+    if printed.startswith(NOT_MEASURED):
+        yield Measure(name, printed)
+        return
+    for selector, each in json.loads(printed).items():
+        yield Measure(f"{name}: {selector}", f"{each['built']} ({each['observed']})", "1 to measure it")
 
 
 def attempt(call: Callable[[], str]) -> str:
@@ -320,7 +327,7 @@ def attempt(call: Callable[[], str]) -> str:
         return call()
     except subprocess.CalledProcessError as error:
         reason = (error.stderr.strip() or "no message").splitlines()[-1]
-        return f"not measured: {reason}"
+        return f"{NOT_MEASURED}: {reason}"
 
 
 def run(repo: Path, python: str, code: str, *arguments: str) -> str:
