@@ -48,9 +48,12 @@ docs: $(INSTALLED) ## Build the documentation into build/site, offline; warnings
 
 bench: $(INSTALLED) ## Compare speed with peers: benchmarks/README.md
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,bench]'
-	$(BIN)/python -m benchmarks.selection --batch
-	$(BIN)/python -m benchmarks.speed
-	$(BIN)/python -m benchmarks.stores
+	$(BIN)/python -m benchmarks.speed.select_vs_peers --batch
+	$(BIN)/python -m benchmarks.speed.cold_start
+	$(BIN)/python -m benchmarks.speed.retrieve_vs_embed
+	$(BIN)/python -m benchmarks.speed.ingest_vs_bare_encode
+	$(BIN)/python -m benchmarks.speed.embedded_store_vs_peers
+	$(BIN)/python -m benchmarks.speed.server_client_vs_qdrant
 
 measure: $(INSTALLED) ## Measure the design: files per feature, options, size, wording
 	$(BIN)/python scripts/measure_design.py

@@ -46,7 +46,10 @@ def test_every_error_of_the_tree_is_drawn_at_its_top() -> None:
 
 
 def test_every_file_that_the_documents_link_to_exists() -> None:
-    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), ROOT / "benchmarks" / "README.md"]
+    pages = [
+        ROOT / "README.md",
+        *(page for folder in ("docs", "benchmarks", "research") for page in (ROOT / folder).rglob("*.md")),
+    ]
     for page in pages:
         for target in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
