@@ -22,7 +22,10 @@ PAGES = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
     "SECURITY.md": "security.md",
-    "benchmarks/README.md": "benchmarks.md",
+    "benchmarks/README.md": "measurements/index.md",
+    "benchmarks/speed/README.md": "measurements/speed.md",
+    "benchmarks/quality/README.md": "measurements/quality.md",
+    "research/README.md": "measurements/research.md",
     "plugins/README.md": "adapters.md",
     "plugins/sift_rag_server/README.md": "server.md",
 }
