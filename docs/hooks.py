@@ -83,6 +83,22 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     return re.sub(r"\[([^\]]+)\]\((?!https?:|mailto:|#)([^)#\s]+)(#[^)]*)?\)", link, lists_after_paragraphs(markdown))
 
 
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001
+    """Let names in tables break after an underscore or a dot, and give the widest table the whole width."""
+    if page.file.src_uri == "entry-points.md":
+        page.meta["hide"] = ["toc"]
+
+    def breakable(match: re.Match[str]) -> str:
+        return re.sub(r"([_.])(?=\w)", r"\1<wbr>", match[0])
+
+    return re.sub(
+        r"<td[^>]*>.*?</td>",
+        lambda found: re.sub(r"<code>[^<]*</code>", breakable, found[0]),
+        html,
+        flags=re.DOTALL,
+    )
+
+
 def lists_after_paragraphs(markdown: str) -> str:
     """Insert the blank line that Python-Markdown, unlike GitHub, wants between a paragraph and a list."""
     lines: list[str] = []
@@ -135,9 +151,9 @@ def options(command: Any, context: Any) -> Iterator[str]:
         record = None if getattr(parameter, "hidden", False) else parameter.get_help_record(context)
         if record is None:
             continue
-        names, text = record
+        names, text = record[0].partition(" <")[0], record[1]
         title = "Arguments" if parameter.param_type_name == "argument" else parameter.rich_help_panel or "Options"
-        groups.setdefault(title, []).append(f"| `{cell(names, code=True)}` | {cell(text)} |")
+        groups.setdefault(title, []).append(f"| <code>{cell(names)}</code> | {cell(text)} |")
     for title, rows in groups.items():
         yield f"\n| {title} | |\n|---|---|"
         yield from rows
@@ -157,10 +173,10 @@ def examples(command: Any, context: Any) -> Iterator[str]:
         yield "\n```bash\n" + "\n".join(lines[1:] if lines[0].endswith(":") else lines) + "\n```"
 
 
-def cell(text: str, *, code: bool = False) -> str:
+def cell(text: str) -> str:
     """Return text that can stand in a cell of a table."""
-    text = re.sub(r"\s+", " ", text).replace("|", "\\|").strip()
-    return text if code else text.replace("*", "\\*").replace("<", "&lt;")
+    text = re.sub(r"\s+", " ", text).strip()
+    return text.replace("<", "&lt;").replace("|", "&#124;").replace("*", "\\*")
 
 
 # --- HTTP
