@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.answerable import (
+from benchmarks.common.datasets import RetrievalTask
+from research.answerable import (
     GOLD_REMOVED,
     OWN,
     corpora_of,
@@ -13,7 +14,6 @@ from benchmarks.answerable import (
     score_all,
     scores,
 )
-from benchmarks.datasets import RetrievalTask
 from sift_rag.selection import SelectorSettings
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.stopping import LONGEST, RULES, Trace, compare, found_at, prefix_sizes, threshold_for
+from research.stopping_rules import LONGEST, RULES, Trace, compare, found_at, prefix_sizes, threshold_for
 from sift_rag.selection import SelectorSettings, Stopping
 
 
