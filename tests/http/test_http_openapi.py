@@ -11,8 +11,8 @@ import pytest
 import schemathesis
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
+from tests.http.models import ScriptedModel
 from tests.http.serving import Served, serving
-from tests.http.test_http_collections import ScriptedModel
 
 EXAMPLES = 25
 """For each operation."""
@@ -44,7 +44,7 @@ def test_it_says_that_a_key_is_needed_only_where_one_is(document: Any) -> None:
 
 @pytest.mark.parametrize("label", [*ASKED, *TOLD])
 def test_what_it_allows_is_answered_and_what_it_forbids_is_refused_as_it_says(label: str, store: Path) -> None:
-    with serving(store=store, release_seconds=0, language_model=ScriptedModel("Mice ", "[1].")) as served:
+    with serving(store=store, idle_seconds=0, language_model=ScriptedModel("Mice ", "[1].")) as served:
         schema = schemathesis.openapi.from_url(f"{served.url}/openapi.json")
         operation = next(found.ok() for found in schema.get_all_operations() if found.ok().label == label)
 
