@@ -12,10 +12,10 @@ from typing import Annotated, Any, Generic, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from sift_rag.answering.settings import Mode
-from sift_rag.filters import Filter
-from sift_rag.retrieval.options import SearchOptions
 
 from sift_rag import defaults
+from sift_rag.filters import Filter
+from sift_rag.retrieval.options import SearchOptions
 from sift_rag.selection.settings import descriptions
 from sift_rag_server.settings import Limits
 from sift_rag_server.validation import (

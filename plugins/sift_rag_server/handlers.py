@@ -73,7 +73,7 @@ def client_error(error: Exception, context: RequestContext) -> HTTPError:
             HTTPStatus.INTERNAL_SERVER_ERROR,
             f"Internal error: this is a bug of the server. Its log has details under the request {context.id}.",
         )
-    if isinstance(error, StoreError | ModelError):  # messages of these hold no text of a request
+    if isinstance(error, StoreError | ModelError) and reported.message != str(error):
         facts = {"request": context.id, "error": type(error).__name__, "why": str(error)}
         _log.warning("refused", extra={"facts": facts})
     return reported

@@ -20,6 +20,8 @@ def whole(value: object) -> object:
 
 
 Whole = Annotated[int, BeforeValidator(whole)]
+NonNegative = Annotated[int, Field(ge=0), BeforeValidator(whole)]  # in this order, or the schema lacks the minimum
+Positive = Annotated[int, Field(ge=1), BeforeValidator(whole)]
 Question = Annotated[str, Field(pattern=r"\S")]
 Questions = Question | Annotated[list[Question], Field(min_length=1)]
 

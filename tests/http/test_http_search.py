@@ -7,10 +7,10 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from sift_rag.retrieval.options import SearchOptions
 
 from sift_rag import Retriever, ingest_paths
 from sift_rag.opening import open_store
+from sift_rag.retrieval.options import SearchOptions
 from sift_rag.selection import Mmr
 from tests.doubles import HashingEmbedder
 from tests.http.serving import Served, serving

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 from sift_rag import defaults
 from sift_rag.protocols import Selector
 from sift_rag.selection import selector_from
-from sift_rag_server.validation import Body, Whole
+from sift_rag_server.validation import Body, Positive
 
 
 class SiftExtension(Body):
@@ -17,7 +17,7 @@ class SiftExtension(Body):
 
     model_config = ConfigDict(extra="forbid")
 
-    k: Annotated[Whole, Field(ge=1)] | None = Field(
+    k: Positive | None = Field(
         None, description="Number of documents to select; the others follow by the gain they would still have."
     )
     selector: str | None = Field(
