@@ -22,12 +22,13 @@ import numpy as np
 
 from benchmarks.common.datasets import data_folder, open_tasks
 from benchmarks.common.embedding import add_data_options, embed_task
+from sift_rag import defaults
 from sift_rag.exact.selection import choose_from_all
+from sift_rag.filters import Filter
 from sift_rag.protocols import PassageStore
 from sift_rag.retrieval.candidates import distinct_candidates
-from sift_rag.selection import Choice, SelectorSettings
+from sift_rag.selection import Choice, Sift, selector_from
 from sift_rag.stores.memory import MemoryStore
-from sift_rag.filters import Filter
 from sift_rag.types import CollectionInfo, Passage, Span
 
 NAMESPACE = uuid.UUID("8c5a5a36-6a0f-4c59-9f54-4f6ed4a0c3f1")
@@ -59,9 +60,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     embedded = embed_task(task, options.cache, options.pool)
     store = MemoryStore(CollectionInfo(options.task, "benchmark", embedded.passages.shape[1], 1))
     store.upsert([_passage(number, text) for number, text in enumerate(task.passages)], embedded.passages)
-    selector = SelectorSettings(
-        kernel=options.kernel, lengthscale=options.lengthscale, noise_variance=options.noise_variance
+    selector = selector_from(
+        "sift",
+        {"kernel": options.kernel, "lengthscale": options.lengthscale, "noise_variance": options.noise_variance},
     )
+    assert isinstance(selector, Sift)
     print(f"{options.task}: {store.count():,} passages, pool of {options.pool}, {selector}")
     columns = ("k", "questions", "same", "kept: mean (min)", "proven", "rows read", "plain ms", "proof ms")
     print(" ".join(f"{name:>{width}}" for name, width in zip(columns, (3, 9, 6, 18, 7, 10, 9, 9), strict=True)))
@@ -69,9 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _compare(store, selector, embedded, k, options)
 
 
-def _compare(
-    store: MemoryStore, selector: SelectorSettings, embedded: Any, k: int, options: argparse.Namespace
-) -> None:
+def _compare(store: MemoryStore, selector: Sift, embedded: Any, k: int, options: argparse.Namespace) -> None:
     same, kept, proven, rows, plain_ms, proof_ms = [], [], [], [], [], []
     for targets in embedded.targets[: options.questions]:
         pool = distinct_candidates(store, targets, options.pool)
@@ -83,7 +84,7 @@ def _compare(
         started = perf_counter()
         whole = choose_from_all(searched, selector, targets, k, pool)  # type: ignore[arg-type]
         proof_ms.append(1e3 * (perf_counter() - started))
-        proven.append(whole.certified)
+        proven.append(whole.report.proven)
         rows.append(searched.rows)
         ours = [pool[index].passage.id for index in plain.selection.indices]
         best = [whole.candidates[index].passage.id for index in whole.choice.selection.indices]
@@ -107,14 +108,13 @@ def _passage(number: int, text: str) -> Passage:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_data_options(parser)
-    default = SelectorSettings()
     parser.add_argument("--task", default="hotpotqa-windows")
     parser.add_argument("--questions", type=int, default=20)
     parser.add_argument("--pool", type=int, default=100)
     parser.add_argument("-k", type=int, nargs="+", default=[5, 10, 20])
-    parser.add_argument("--kernel", default=default.kernel)
-    parser.add_argument("--lengthscale", type=float, default=default.lengthscale)
-    parser.add_argument("--noise-variance", type=float, default=default.noise_variance)
+    parser.add_argument("--kernel", default=defaults.KERNEL)
+    parser.add_argument("--lengthscale", type=float, default=defaults.LENGTHSCALE)
+    parser.add_argument("--noise-variance", type=float, default=defaults.NOISE_VARIANCE)
     return parser.parse_args(arguments)
 
 

@@ -21,7 +21,6 @@ from sift_rag.evaluation import Comparison
 from sift_rag.evaluation.comparison import compare
 from sift_rag.models.local import load_local_model
 from sift_rag.opening import open_embedder
-from sift_rag.selection import SelectorSettings
 
 FOLLOWING = (1, 2)
 
@@ -32,9 +31,7 @@ def main() -> None:
     names = CHOOSING if options.domains == "choosing" else REPORTING
     domains = open_domains(data_folder(options.data), names=names)
     model, embedder = load_local_model(options.model), open_embedder()
-    comparison = Comparison(
-        arms=("finetune",), selectors=("sift",), ks=(STEPS,), tuning=FULL, training=SelectorSettings.for_fine_tuning()
-    )
+    comparison = Comparison(arms=("finetune",), selectors=("sift",), ks=(STEPS,), tuning=FULL)
     found: list[tuple[float, float]] = []
     for place, name in enumerate(domains):
         for step in FOLLOWING:

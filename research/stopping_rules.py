@@ -23,7 +23,8 @@ import numpy as np
 from benchmarks.common.datasets import data_folder, evidence_found, open_tasks
 from benchmarks.common.embedding import EmbeddedTask, add_data_options, embed_task
 from benchmarks.common.intervals import Difference, paired_difference
-from sift_rag.selection import GreedySelection, SelectorSettings
+from sift_rag import Selector
+from sift_rag.selection import GreedySelection, selector_from
 
 LONGEST = 40
 """Passages a choice may grow to."""
@@ -82,7 +83,7 @@ RULES: Mapping[str, Rule] = {
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _options(arguments)
     folder = data_folder(options.data)
-    selector = SelectorSettings(options.selector)
+    selector = selector_from(options.selector)
     tasks = {split: open_tasks(folder, split) for split in ("train", "dev")}
     traces: dict[str, tuple[list[Trace], list[Trace]]] = {}
     for name in options.tasks or [name for name in DEFAULT_TASKS if name in tasks["dev"]]:
@@ -105,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options.json.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
 
 
-def traces_of(selector: SelectorSettings, embedded: EmbeddedTask) -> list[Trace]:
+def traces_of(selector: Selector, embedded: EmbeddedTask) -> list[Trace]:
     """Trace the product's choice for every question, and what it finds."""
     task = embedded.task
     traces = []

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from benchmarks.common.datasets import DATA_VARIABLE, RetrievalTask
+from sift_rag import defaults
 
 POOL = 100
 
@@ -75,14 +76,12 @@ def nearest_rows(targets: np.ndarray, passages: np.ndarray, limit: int, *, witho
 
 def embed_cached(texts: Sequence[str], role: Literal["query", "passage"], cache: Path) -> np.ndarray:
     """Embed on one thread with the default embedder, or read from disk: unit-norm float32 ``(n, d)``."""
-    from sift_rag.embedders.sentence_transformer import DEFAULT_EMBEDDER
-
     cache.mkdir(parents=True, exist_ok=True)
     embed: Callable[[Sequence[str]], np.ndarray] | None = None
     chunks = []
     for start in range(0, len(texts), CACHE_CHUNK):
         chunk = list(texts[start : start + CACHE_CHUNK])
-        digest = hashlib.blake2b("\0".join([DEFAULT_EMBEDDER, role, *chunk]).encode(), digest_size=16)
+        digest = hashlib.blake2b("\0".join([defaults.EMBEDDER, role, *chunk]).encode(), digest_size=16)
         path = cache / f"{digest.hexdigest()}.npy"
         if not path.is_file():
             embed = embed or _embedding_function(role)

@@ -8,7 +8,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from benchmarks.common.domains import Domain
 from benchmarks.common.embedding import embed_cached
-from sift_rag.embedders.sentence_transformer import DEFAULT_EMBEDDER
+from sift_rag import defaults
 from sift_rag.evaluation import Task
 from sift_rag.finetuning import FineTuning
 from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
@@ -22,7 +22,7 @@ STEPS = 50
 def memory_store(name: str, memory: Sequence[str], cache: Path) -> MemoryStore:
     """Return a store of a domain's memory, in which each passage is a document of its own."""
     vectors = embed_cached(memory, "passage", cache)
-    store = MemoryStore(CollectionInfo(name, DEFAULT_EMBEDDER, vectors.shape[1], SCHEMA_VERSION))
+    store = MemoryStore(CollectionInfo(name, defaults.EMBEDDER, vectors.shape[1], SCHEMA_VERSION))
     passages = [
         Passage(id=str(uuid5(NAMESPACE_URL, f"{name} {i}")), text=text, source=f"{name}/{i}", span=Span(0, len(text)))
         for i, text in enumerate(memory)

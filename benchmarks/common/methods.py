@@ -2,7 +2,7 @@
 
     nearest, mmr, dpp, ...        the library's baselines. relevance (mmr), quality_scale (dpp), and for each
                                   centring: this share of the pool's mean is taken off the embeddings first
-    sift                          ``SelectorSettings``: kernel, lengthscale, noise_variance, centring; and
+    sift                          ``Sift``: kernel, lengthscale, noise_variance, centring; and
                                   balanced=0: several targets weigh the same; per_token=1: the largest gain per token
                                   (0.5: per square root of the tokens)
     rrf, round-robin              several targets: reciprocal rank fusion; each target's next best in turn
@@ -22,10 +22,10 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from benchmarks.common.embedding import Asked
+from sift_rag import defaults
 from sift_rag.evaluation.metrics import SEED
-from sift_rag.selection import SELECTORS, SelectorSettings
-from sift_rag.selection.centring import centre_of, centred
-from sift_rag.selection.kernels import DEFAULT_LENGTHSCALE, DEFAULT_NOISE_VARIANCE
+from sift_rag.selection import Features, Sift, selector_from
+from sift_rag.selection.features import centred
 
 Select: TypeAlias = Callable[[Asked, int], Sequence[int]]
 """A method: it returns the indices of k candidates, in order."""
@@ -36,10 +36,13 @@ RANDOM_PAIRS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """SIFT's greedy choice with something changed. With no field given: ``select_sift`` on embeddings as they are."""
+    """SIFT's greedy choice with something changed.
 
-    lengthscale: float = DEFAULT_LENGTHSCALE
-    noise_variance: float = DEFAULT_NOISE_VARIANCE
+    By default: ``select_sift`` on embeddings as they are, targets not balanced.
+    """
+
+    lengthscale: float = defaults.LENGTHSCALE
+    noise_variance: float = defaults.NOISE_VARIANCE
     centre: float = 0.0
     """Share of the *collection's* mean vector that is taken off every embedding before the kernel."""
     whiten: float = 0.0
@@ -69,11 +72,11 @@ def read_method(text: str, passages: np.ndarray) -> Select:
     """
     name, _, parameters = text.partition(":")
     try:
-        given = dict(part.split("=", 1) for part in parameters.split(",") if part)
-        values: dict[str, Any] = {key: _value(value) for key, value in given.items()}
+        written = dict(part.split("=", 1) for part in parameters.split(",") if part)
+        values: dict[str, Any] = {key: _value(value) for key, value in written.items()}
         if name == "sift":
             return _sift(**values)
-        if name in SELECTORS:
+        if name in defaults.SELECTORS:
             return _baseline(name, **values)
         if name == "variant":
             return _variant(Variant(**values), passages)
@@ -105,7 +108,7 @@ def select_in_turn(asked: Asked, k: int) -> Sequence[int]:
 
 
 def _sift(*, balanced: int = 1, per_token: float = 0.0, **settings: Any) -> Select:
-    selector = SelectorSettings(**settings)
+    selector = selector_from("sift", settings)
 
     def select(asked: Asked, k: int) -> Sequence[int]:
         choice = selector.select(
@@ -121,15 +124,16 @@ def _sift(*, balanced: int = 1, per_token: float = 0.0, **settings: Any) -> Sele
 
 
 def _baseline(name: str, *, centring: float = 0.0, **parameters: Any) -> Select:
-    function: Callable[..., Any] = partial(SELECTORS[name], **parameters)
-    function(np.eye(1), np.eye(1), 1)  # a parameter that it does not take shows here
+    selector = selector_from(name, parameters)
+    assert not isinstance(selector, Sift)
+    features = Features(centring)
 
     def select(asked: Asked, k: int) -> Sequence[int]:
         targets, candidates, _ = asked
         if centring:
-            centre = centre_of(candidates, centring)
+            centre = features.centre_of(candidates)
             targets, candidates = centred(targets, centre), centred(candidates, centre)
-        return list(function(targets, candidates, k).indices.tolist())
+        return list(selector.order(targets, candidates, k, candidates[:0], None))
 
     return select
 

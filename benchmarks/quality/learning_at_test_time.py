@@ -36,7 +36,8 @@ from sift_rag.evaluation.journal import Journal, fingerprint
 from sift_rag.finetuning import FineTuning
 from sift_rag.models.local import LocalModel, load_local_model
 from sift_rag.opening import open_embedder
-from sift_rag.selection import SelectorSettings
+from sift_rag.selection import Features, GaussianProcess, Linear
+from sift_rag.selection.sift import TRAINING_PROCESS
 
 
 @dataclass(frozen=True)
@@ -49,13 +50,13 @@ class Run:
     """Share of the memory that is there to select from."""
 
 
-def _fine_tuned(selector: str, tuning: FineTuning, training: SelectorSettings | None = None) -> Comparison:
+def _fine_tuned(selector: str, tuning: FineTuning, training: GaussianProcess = TRAINING_PROCESS) -> Comparison:
     return Comparison(
         arms=("finetune",),
         selectors=(selector,),  # type: ignore[arg-type]
         ks=(10, STEPS),
         tuning=tuning,
-        training=training or SelectorSettings.for_fine_tuning(),
+        training=training,
     )
 
 
@@ -106,14 +107,12 @@ CHOICES: Mapping[str, Mapping[str, Run]] = {
     "surrogates": {
         "nearest": Run(_fine_tuned("nearest", FULL), prompts=6),
         **{
-            f"linear, noise {noise:g}": Run(
-                _fine_tuned("sift", FULL, SelectorSettings(kernel="linear", noise_variance=noise)), prompts=6
-            )
+            f"linear, noise {noise:g}": Run(_fine_tuned("sift", FULL, GaussianProcess(Linear(), noise)), prompts=6)
             for noise in (0.1, 0.3, 1.0, 3.0)
         },
         **{
             f"rbf 0.5, noise {noise:g}, centring {share:g}": Run(
-                _fine_tuned("sift", FULL, SelectorSettings(noise_variance=noise, centring=share)), prompts=6
+                _fine_tuned("sift", FULL, GaussianProcess(noise_variance=noise, features=Features(share))), prompts=6
             )
             for noise, share in ((0.1, 0.0), (1.0, 0.0), (1.0, 0.5))
         },

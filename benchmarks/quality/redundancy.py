@@ -18,8 +18,7 @@ from statistics import mean
 
 import numpy as np
 
-from sift_rag import Retrieval, Retriever, SelectorSettings, open_retriever
-from sift_rag.selection import SelectorName
+from sift_rag import Dpp, Mmr, Nearest, Retrieval, Retriever, Selector, Sift, open_retriever
 
 SAME = 0.98
 
@@ -38,13 +37,12 @@ def main() -> None:
         step = max(1, len(titles) // options.questions)
         questions = [f"What should I know about {title}?" for title in titles[::step][: options.questions]]
         rows = {}
-        methods: tuple[tuple[SelectorName, bool], ...]
-        methods = (("nearest", True), ("mmr", True), ("dpp", True), ("sift", False))
-        for name, keep in methods:
-            retriever = Retriever(base.embedder, store, selector=SelectorSettings(name), keep_copies=keep)
+        methods: tuple[tuple[Selector, bool], ...] = ((Nearest(), True), (Mmr(), True), (Dpp(), True), (Sift(), False))
+        for selector, keep in methods:
+            retriever = Retriever(base.embedder, store, selector=selector, keep_copies=keep)
             retrievals = [retriever.retrieve(question, options.k) for question in questions]
             repeated = [places_on_copies(retriever, retrieval) for retrieval in retrievals]
-            rows[name] = {
+            rows[selector.name] = {
                 "places_on_copies": mean(repeated),
                 "distinct": mean(len(r.hits) - spent for r, spent in zip(retrievals, repeated, strict=True)),
                 "questions_with_a_copy": sum(spent > 0 for spent in repeated) / len(repeated),

@@ -22,23 +22,22 @@ import numpy as np
 from benchmarks.common.datasets import HotpotQuestion, Paragraph, data_folder, read_hotpotqa
 from benchmarks.common.embedding import add_data_options, embed_cached
 from benchmarks.common.intervals import paired_difference
-from sift_rag import Retriever, SelectorSettings
+from sift_rag import Dpp, Mmr, Nearest, Retriever, Selector, Sift
 from sift_rag.near_duplicates import merge_copies
-from sift_rag.selection import SelectorName
 from sift_rag.stores.memory import MemoryStore
 from sift_rag.types import Candidate, CollectionInfo, Passage, Span
 
 KS = (2, 4, 6, 10)
 
-METHODS: tuple[tuple[str, SelectorName, bool], ...] = (
-    ("nearest", "nearest", True),
-    ("MMR", "mmr", True),
-    ("DPP", "dpp", True),
-    ("SIFT", "sift", True),
-    ("nearest, copies counted once", "nearest", False),
-    ("MMR, copies counted once", "mmr", False),
-    ("DPP, copies counted once", "dpp", False),
-    ("sift-rag", "sift", False),
+METHODS: tuple[tuple[str, Selector, bool], ...] = (
+    ("nearest", Nearest(), True),
+    ("MMR", Mmr(), True),
+    ("DPP", Dpp(), True),
+    ("SIFT", Sift(), True),
+    ("nearest, copies counted once", Nearest(), False),
+    ("MMR, copies counted once", Mmr(), False),
+    ("DPP, copies counted once", Dpp(), False),
+    ("sift-rag", Sift(), False),
 )
 """The name in the table, the selector, and True if copies are kept."""
 
@@ -88,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     store.upsert(passages, rows)
     found = {}
     for name, selector, keep in METHODS:
-        retriever = Retriever(embedder, store, selector=SelectorSettings(selector), keep_copies=keep)
+        retriever = Retriever(embedder, store, selector=selector, keep_copies=keep)
         found[name] = find(retriever, questions)
     merged = merged_pairs(passages, rows)
     print(f"{len(questions)} questions, {len(paragraphs):,} paragraphs, {len(passages):,} passages")

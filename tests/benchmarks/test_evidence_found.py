@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from typing import get_args
-
 import numpy as np
 import pytest
 
@@ -10,12 +8,18 @@ from benchmarks.common.embedding import Asked, EmbeddedTask, nearest_rows
 from benchmarks.common.intervals import area_under_curve, over_questions, paired_difference
 from benchmarks.common.methods import alternatives, read_method, select_fused, select_in_turn
 from benchmarks.quality.evidence_found import KS, affordable, found_by, found_within
-from sift_rag.selection import SelectorName, SelectorSettings, Stopping, select_nearest, select_sift
+from sift_rag import defaults
+from sift_rag.selection import Nearest, Sift, Stopping, select_sift, selector_from
 
 
 def on_the_sphere(rows: int, dimension: int, seed: int) -> np.ndarray:
     drawn = np.random.default_rng(seed).normal(size=(rows, dimension)).astype(np.float32)
     return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+
+
+def nearest(target: np.ndarray, candidates: np.ndarray, k: int) -> list[int]:
+    chosen: list[int] = Nearest().select(target, candidates, k).selection.indices.tolist()
+    return chosen
 
 
 def asked_of(targets: np.ndarray, candidates: np.ndarray) -> Asked:
@@ -39,23 +43,25 @@ def small_task() -> EmbeddedTask:
 def test_a_variant_that_changes_nothing_chooses_what_sift_chooses(targets: int, noise: float) -> None:
     asked = asked_of(on_the_sphere(targets, 8, seed=3), on_the_sphere(30, 8, seed=1))
     chosen = read_method(f"variant:noise_variance={noise}", asked.candidates)(asked, 12)
-    expected = select_sift(asked.targets, asked.candidates, 12, noise_variance=noise)
+    expected = select_sift(
+        asked.targets, asked.candidates, 12, noise_variance=noise, centring=0, weights=np.ones(targets)
+    )
     assert list(chosen) == expected.indices.tolist()
 
 
 @pytest.mark.parametrize("targets", [1, 3])
-@pytest.mark.parametrize("name", get_args(SelectorName))
+@pytest.mark.parametrize("name", defaults.SELECTORS)
 def test_a_method_without_parameters_chooses_what_the_product_chooses(name: str, targets: int) -> None:
     asked = asked_of(on_the_sphere(targets, 8, seed=3), on_the_sphere(30, 8, seed=1))
     chosen = read_method(name, asked.candidates)(asked, 12)
-    product = SelectorSettings(name=name).select(asked.targets, asked.candidates, 12)  # type: ignore[arg-type]
+    product = selector_from(name).select(asked.targets, asked.candidates, 12)
     assert list(chosen) == product.selection.indices.tolist()
 
 
 def test_sift_weighs_targets_the_same_where_it_is_told_not_to_balance_them() -> None:
     asked = asked_of(on_the_sphere(3, 8, seed=3), on_the_sphere(30, 8, seed=1))
     balanced, plain = (read_method(text, asked.candidates)(asked, 12) for text in ("sift", "sift:balanced=0"))
-    weighted = SelectorSettings().select(asked.targets, asked.candidates, 12, weights=np.ones(3))
+    weighted = Sift().select(asked.targets, asked.candidates, 12, weights=np.ones(3))
     assert list(plain) == weighted.selection.indices.tolist()
     assert list(balanced) != list(plain)
 
@@ -71,7 +77,7 @@ def test_centring_changes_what_a_baseline_compares() -> None:
         list(read_method(text, candidates)(asked_of(target, candidates), 12))
         for text in ("nearest", "nearest:centring=0.9")
     )
-    assert centred == by_hand != plain == select_nearest(target, candidates, 12).indices.tolist()
+    assert centred == by_hand != plain == nearest(target, candidates, 12)
 
 
 def test_alternatives_stand_for_every_combination() -> None:
@@ -103,7 +109,7 @@ def test_a_budget_ends_at_what_does_not_fit_or_passes_over_it() -> None:
 def test_what_a_budget_affords_of_an_order_by_gain_per_token_is_what_the_library_stops_at() -> None:
     asked = asked_of(on_the_sphere(1, 8, seed=3), on_the_sphere(30, 8, seed=1))
     order = read_method("sift:per_token=1", asked.candidates)(asked, 30)
-    choice = SelectorSettings().select(
+    choice = Sift().select(
         asked.targets, asked.candidates, 30, stopping=Stopping(tokens=40), token_counts=asked.token_counts
     )
     assert 1 < len(choice.selection) < 30
@@ -119,7 +125,7 @@ def test_a_budget_too_small_for_any_passage_finds_nothing() -> None:
 def test_a_pool_leaves_out_what_it_is_told_to() -> None:
     passages = on_the_sphere(30, 8, seed=1)
     target = on_the_sphere(1, 8, seed=2)
-    order = select_nearest(target, passages, 30).indices.tolist()
+    order = nearest(target, passages, 30)
     assert nearest_rows(target, passages, 5).tolist() == order[:5]
     assert nearest_rows(target, passages, 5, without=order[:2]).tolist() == order[2:7]
     assert nearest_rows(target, passages, 100, without=order[:2]).tolist() == order[2:]

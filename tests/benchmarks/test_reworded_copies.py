@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.common.datasets import HotpotQuestion, Paragraph, Sentence
 from benchmarks.quality.reworded_copies import VERSIONS, edited, find, reworded, versions_of
-from sift_rag import Retriever, SelectorSettings
+from sift_rag import Nearest, Retriever
 from sift_rag.stores.memory import MemoryStore
 from sift_rag.types import CollectionInfo
 from tests.doubles import HashingEmbedder
@@ -35,7 +35,7 @@ def test_hits_of_two_versions_count_once() -> None:
     store = MemoryStore(CollectionInfo("versions", embedder.name, embedder.dimension, 1))
     store.upsert(passages, embedder.embed_passages([passage.embedding_text for passage in passages]))
     question = HotpotQuestion("Which film tower?", "", (TOWER, RIVER), frozenset({Sentence("River", 0)}))
-    found = find(Retriever(embedder, store, selector=SelectorSettings("nearest"), keep_copies=True), [question])
+    found = find(Retriever(embedder, store, selector=Nearest(), keep_copies=True), [question])
     assert found.distinct[0].tolist() == [1, 2, 2, 2]
     assert found.evidence[0].tolist() == pytest.approx([0, 1, 1, 1])
     assert np.all(found.distinct <= 2)
