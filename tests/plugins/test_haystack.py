@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from sift_rag import Retriever, SelectorSettings, ingest_paths, opening
-from sift_rag.embedders.sentence_transformer import load_sentence_transformer
-from sift_rag.protocols import Embedder
-from sift_rag.types import Filter
-from tests.plugins.conftest import TEXTS
+from sift_rag import (
+    AnswerSettings,
+    Embedder,
+    Filter,
+    FineTuning,
+    Mmr,
+    Retriever,
+    ingest_paths,
+    open_embedder,
+    open_store,
+)
+from tests.plugins.conftest import LANGUAGE_MODEL, OPTIONS, QUESTIONS, TEXTS, expected
 
 pytest.importorskip("haystack", reason="Haystack is not installed: pip install 'sift-rag[haystack]'")
 
 from haystack import Document, Pipeline
 from haystack.core.errors import DeserializationError
 
-from sift_rag_haystack import SiftRanker, SiftRetriever
+from sift_rag_haystack import SiftAssistant, SiftRanker, SiftRetriever
 
 QUESTION = "How do owls hunt mice?"
 DOCUMENTS = [Document(content=text, meta={"name": name}) for name, text in TEXTS.items()]
@@ -29,7 +37,7 @@ ALLOWED = ["sift_rag_haystack.*"]
 
 @pytest.fixture(scope="module")
 def embedder() -> Embedder:
-    return load_sentence_transformer()
+    return open_embedder()
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +57,7 @@ def retriever(folder: Path) -> Iterator[SiftRetriever]:
 
 
 def test_documents_are_the_library_s_hits_in_their_order(folder: Path, embedder: Embedder) -> None:
-    store = opening.open_store(folder)
+    store = open_store(folder)
     hits = Retriever(embedder, store).retrieve(QUESTION, 3).hits
     store.close()
     component = SiftRetriever(str(folder), top_k=3)
@@ -110,10 +118,12 @@ def test_a_document_without_text_comes_last() -> None:
 
 def test_a_saved_pipeline_comes_back_as_it_was(folder: Path) -> None:
     pipeline = Pipeline()
-    settings = SelectorSettings(noise_variance=1.0, centring=0.0)
     where = Filter(sources=("*owls*", "*mice*"))
-    pipeline.add_component("retriever", SiftRetriever(str(folder), top_k=3, selector=settings, where=where))
-    pipeline.add_component("ranker", SiftRanker(top_k=2, selector=settings, use_embeddings=False))
+    settings = {"noise_variance": 1.0, "centring": 0.0}
+    pipeline.add_component(
+        "retriever", SiftRetriever(str(folder), top_k=3, settings=settings, where=where, known_texts=("bees dance",))
+    )
+    pipeline.add_component("ranker", SiftRanker(top_k=2, selector=Mmr(relevance=0.3), use_embeddings=False))
     pipeline.connect("retriever.documents", "ranker.documents")
     text = pipeline.dumps()
     loaded = Pipeline.loads(text, allowed_modules=ALLOWED)
@@ -122,7 +132,9 @@ def test_a_saved_pipeline_comes_back_as_it_was(folder: Path) -> None:
         ours, theirs = pipeline.get_component(name).to_dict(), loaded.get_component(name).to_dict()
         assert ours == theirs
     again = loaded.get_component("retriever")
-    assert (again.selector, again.where) == (settings, where)
+    assert (again.options.settings, again.options.where) == (settings, where)
+    assert again.options == pipeline.get_component("retriever").options
+    assert loaded.get_component("ranker").options.make_selector() == Mmr(relevance=0.3)
     questions = {"retriever": {"query": QUESTION}, "ranker": {"query": QUESTION}}
     found = pipeline.run(questions)["ranker"]["documents"]
     pipeline.get_component("retriever").close()
@@ -133,11 +145,93 @@ def test_a_saved_pipeline_comes_back_as_it_was(folder: Path) -> None:
         Pipeline.loads(text)
 
 
-def test_what_the_defaults_are_is_saved_too() -> None:
-    for component, count in ((SiftRetriever(), 7), (SiftRanker(), 4)):
+def test_a_component_with_its_defaults_comes_back_as_it_was() -> None:
+    for component in (SiftRetriever(), SiftRanker(), SiftAssistant(SiftRetriever(), "model")):
         saved = component.to_dict()
-        assert len(saved["init_parameters"]) == count
+        json.dumps(saved)
         assert type(component).from_dict(saved).to_dict() == saved
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_every_search_option_is_a_parameter_and_an_input_and_is_saved(
+    name: str, folder: Path, embedder: Embedder, retriever: SiftRetriever
+) -> None:
+    value = OPTIONS[name]
+    if name in {"where", "known"}:  # sources are relative to what was ingested
+        value = Filter(sources=("*bees.md", "*rain.md")) if name == "where" else (source_of(retriever, "owls.md"),)
+    pipeline = Pipeline()
+    pipeline.add_component("retriever", retriever)
+    found = pipeline.run({"retriever": {"query": QUESTION, name: value}})["retriever"]["documents"]
+    opened = retriever.configured(retriever.options)
+    hits = expected(opened.embedder, opened.store, QUESTION, **{"k": 3, name: value}).hits
+    assert [document.id for document in found] == [hit.passage.id for hit in hits]
+    configured = SiftRetriever(str(folder), **{name: value})
+    again = SiftRetriever.from_dict(json.loads(json.dumps(configured.to_dict())))
+    assert again.options.to_dict() == configured.options.to_dict()
+    assert again.options.to_dict() != SiftRetriever().options.to_dict() or name == "k"
+
+
+def source_of(retriever: SiftRetriever, name: str) -> str:
+    sources = [document.meta["source"] for document in retriever.run(QUESTION, top_k=9)["documents"]]
+    return next(source for source in sources if source.endswith(f"/{name}"))
+
+
+def test_several_questions_are_asked_together(retriever: SiftRetriever) -> None:
+    opened = retriever.configured(retriever.options)
+    hits = expected(opened.embedder, opened.store, QUESTIONS, k=3).hits
+    found = retriever.run(list(QUESTIONS))["documents"]
+    assert [document.id for document in found] == [hit.passage.id for hit in hits]
+    assert len(SiftRanker(top_k=2).run(list(QUESTIONS), DOCUMENTS, weights=[1.0, 0.0])["documents"]) == 2
+
+
+def test_filters_of_haystack_s_are_refused_before_anything_is_opened(retriever: SiftRetriever) -> None:
+    filters = {"field": "meta.name", "operator": "==", "value": "owls.md"}
+    with pytest.raises((TypeError, ValueError), match="Filter"):
+        SiftRetriever("/nowhere", where=filters)
+    with pytest.raises(TypeError, match="filters"):
+        SiftRetriever("/nowhere", filters=filters)
+    with pytest.raises((TypeError, ValueError), match="Filter"):
+        retriever.run(QUESTION, where=filters)
+    with pytest.raises(ValueError, match="field"):
+        SiftRetriever.from_dict(
+            {
+                **SiftRetriever().to_dict(),
+                "init_parameters": {**SiftRetriever().to_dict()["init_parameters"], "where": filters},
+            }
+        )
+
+
+def test_documents_that_repeat_known_texts_come_later() -> None:
+    known = [TEXTS["owls.md"]]
+    plain = SiftRanker().run(QUESTION, DOCUMENTS)["documents"]
+    assert plain[0].meta["name"] in {"owls.md", "owls2.md"}
+    for got in (
+        SiftRanker(known_texts=known).run(QUESTION, DOCUMENTS),
+        SiftRanker().run(QUESTION, DOCUMENTS, known_texts=known),
+    ):
+        assert got["documents"][0].meta["name"] not in {"owls.md", "owls2.md"}
+
+
+def test_an_assistant_answers_in_a_pipeline_that_was_saved(folder: Path) -> None:
+    settings = AnswerSettings(steps=1, max_new_tokens=4, min_gain=0.0, finetuning=FineTuning(rank=4))
+    assistant = SiftAssistant(SiftRetriever(str(folder), top_k=2), str(LANGUAGE_MODEL), settings=settings)
+    pipeline = Pipeline()
+    pipeline.add_component("assistant", assistant)
+    loaded = Pipeline.loads(pipeline.dumps(), allowed_modules=ALLOWED)
+    component = loaded.get_component("assistant")
+    assert component.settings == settings
+    try:
+        pieces: list[str] = []
+        told = {"query": QUESTION, "k": 1, "streaming_callback": lambda chunk: pieces.append(chunk.content)}
+        (answer,) = loaded.run({"assistant": told})["assistant"]["answers"]
+        assert answer.data == "".join(pieces)
+        assert [document.id for document in answer.documents] == [hit["id"] for hit in answer.meta["hits"]]
+        assert len(answer.documents) == 1
+        assert (answer.query, answer.meta["mode"]) == (QUESTION, "context")
+        (tuned,) = asyncio.run(component.run_async(QUESTION, "both"))["answers"]
+        assert tuned.meta["tuning"]["steps"] == 1
+    finally:
+        component.close()
 
 
 def test_async_gives_the_same_and_two_first_runs_open_once(folder: Path) -> None:

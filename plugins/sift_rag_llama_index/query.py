@@ -1,0 +1,27 @@
+"""A LlamaIndex query that carries search options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from llama_index.core.schema import QueryBundle
+
+from sift_rag import SearchOptions
+
+
+@dataclass
+class SiftQuery(QueryBundle):
+    """A query with search options of its own, which win over the retriever's: ``SiftQuery("...", options={"k": 10})``.
+
+    ``custom_embedding_strs`` are questions that are asked together, in place of ``query_str``.
+    """
+
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Search options of this query, by the names of ``sift_rag.SearchOptions``."""
+
+
+def options_for(query: QueryBundle, options: SearchOptions) -> SearchOptions:
+    """Return the options for a query: those that it carries, and ``options`` for the rest."""
+    return replace(options, **query.options) if isinstance(query, SiftQuery) else options
