@@ -84,7 +84,7 @@ class SiftAssistant:
             streaming_callback: called with each piece of the answer.
             options: search options of this run.
         """
-        asked = override(self.retriever.options, top_k, options)
+        asked = override(self.retriever.options, {**options, "top_k": top_k})
         assistant = Assistant(self.retriever.configured(asked), self._open_model(), self.settings, options=asked)
         with assistant.stream(query, mode or self.mode, decompose=decompose) as stream:
             for piece in stream:

@@ -11,7 +11,7 @@ from typing import Any
 from haystack import Document, component, default_from_dict, default_to_dict
 
 from sift_rag import JsonValue, Reranker, SearchOptions, Selector, defaults, open_reranker
-from sift_rag_haystack.options import check_top_k, load_options
+from sift_rag_haystack.options import check_top_k
 
 
 @component
@@ -45,7 +45,9 @@ class SiftRanker:
         """
         check_top_k(top_k)
         self.embedder = embedder
-        self.options = SearchOptions(selector=selector, settings=settings or {}, known_texts=tuple(known_texts))
+        self.options = SearchOptions.from_dict(
+            {"selector": selector, "settings": settings, "known_texts": known_texts}
+        )
         self.top_k = top_k
         self.use_embeddings = use_embeddings
         self._reranker: Reranker | None = None
@@ -111,20 +113,19 @@ class SiftRanker:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the component for a saved pipeline."""
-        options = self.options.to_dict()
         saved: dict[str, Any] = default_to_dict(
             self,
             embedder=self.embedder,
             top_k=self.top_k,
             use_embeddings=self.use_embeddings,
-            **{name: options[name] for name in ("selector", "settings", "known_texts")},
+            **self.options.to_dict(),
         )
         return saved
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> SiftRanker:
         """Make the component that ``to_dict`` saved."""
-        loaded: SiftRanker = default_from_dict(cls, {**data, "init_parameters": load_options(data["init_parameters"])})
+        loaded: SiftRanker = default_from_dict(cls, data)
         return loaded
 
     def _open(self) -> Reranker:

@@ -10,7 +10,7 @@ from typing import Any
 from haystack import Document, component, default_from_dict, default_to_dict
 
 from sift_rag import Retrieval, Retriever, SearchOptions, defaults, falling_scores, hit_metadata, open_retriever
-from sift_rag_haystack.options import add_inputs, check_top_k, load_options, override
+from sift_rag_haystack.options import add_inputs, check_top_k, override
 
 
 @component
@@ -41,14 +41,13 @@ class SiftRetriever:
             options: any other field of ``sift_rag.SearchOptions``: ``where=``, ``token_budget=``, ``selector=``, ...
 
         Raises:
-            TypeError: no option has that name, or an option has the wrong type, such as a filter of Haystack's.
-            ValueError: an option is out of range.
+            ValueError: an unknown name, or a value of another type, such as a filter of Haystack's, or out of range.
         """
         check_top_k(top_k)
         self.store = str(store) if isinstance(store, Path) else store
         self.collection = collection
         self.embedder = embedder
-        self.options = SearchOptions(**{"k": top_k, **options})
+        self.options = SearchOptions.from_dict({"k": top_k, **options})
         self._retriever: Retriever | None = None
         self._opening = Lock()
         add_inputs(self)
@@ -78,7 +77,8 @@ class SiftRetriever:
             top_k: number of documents.
             options: search options of this run.
         """
-        asked = override(self.options, top_k, options)
+        check_top_k(top_k)
+        asked = override(self.options, {**options, "top_k": top_k})
         return {"documents": documents_of(self.configured(asked).retrieve(asked.query(query)))}
 
     @component.output_types(documents=list[Document])
@@ -97,9 +97,7 @@ class SiftRetriever:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> SiftRetriever:
         """Make the component that ``to_dict`` saved."""
-        loaded: SiftRetriever = default_from_dict(
-            cls, {**data, "init_parameters": load_options(data["init_parameters"])}
-        )
+        loaded: SiftRetriever = default_from_dict(cls, data)
         return loaded
 
     def _open(self) -> Retriever:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, get_type_hints
 
@@ -19,11 +20,10 @@ def with_options(base: type[BaseModel]) -> type[BaseModel]:
     return create_model(f"{base.__name__}WithOptions", __base__=base, **options)
 
 
-def options_of(model: BaseModel) -> SearchOptions:
-    """Return the search options that the fields hold.
+def options_of(model: BaseModel, overrides: Mapping[str, Any]) -> SearchOptions:
+    """Return the search options that the fields hold, some of them overridden.
 
     Raises:
-        TypeError: an option has the wrong type, such as a filter of LangChain's.
-        ValueError: an option is out of range.
+        ValueError: an unknown name, or a value of another type, such as a filter of LangChain's, or out of range.
     """
-    return SearchOptions(**{name: getattr(model, name) for name in NAMES})
+    return SearchOptions.from_dict({**{name: getattr(model, name) for name in NAMES}, **overrides})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +50,7 @@ class SiftRetriever(RetrieverWithOptions):
 
     @model_validator(mode="after")
     def _check_options(self) -> SiftRetriever:
-        options_of(self)
+        self.options()
         return self
 
     def model_post_init(self, context: Any, /) -> None:
@@ -69,8 +68,8 @@ class SiftRetriever(RetrieverWithOptions):
         self._retriever.close()
 
     def options(self, **overrides: Any) -> SearchOptions:
-        """Return the search options of a call that overrides some of them."""
-        return replace(options_of(self), **overrides)
+        """Return the search options of a call that overrides some of them: raises ``ValueError`` for bad ones."""
+        return options_of(self, overrides)
 
     def configured(self, options: SearchOptions) -> Retriever:
         """Return a retriever over the open collection with these options."""

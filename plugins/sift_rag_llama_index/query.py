@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from llama_index.core.schema import QueryBundle
@@ -22,6 +22,10 @@ class SiftQuery(QueryBundle):
     """Search options of this query, by the names of ``sift_rag.SearchOptions``."""
 
 
-def options_for(query: QueryBundle, options: SearchOptions) -> SearchOptions:
-    """Return the options for a query: those that it carries, and ``options`` for the rest."""
-    return replace(options, **query.options) if isinstance(query, SiftQuery) else options
+def options_for(query: QueryBundle, options: Mapping[str, Any]) -> SearchOptions:
+    """Return the search options of a query: those that it carries, and ``options`` for the rest.
+
+    Raises:
+        ValueError: an unknown name, or a value of another type, such as LlamaIndex's filters, or out of range.
+    """
+    return SearchOptions.from_dict({**options, **query.options} if isinstance(query, SiftQuery) else options)

@@ -34,7 +34,7 @@ class SiftRerank(BaseNodePostprocessor):
     top_n: int | None = Field(default=None, ge=1, description="Number of nodes to return; None for all.")
     use_node_embeddings: bool = Field(default=True, description="Use the embeddings that nodes carry.")
 
-    _options: SearchOptions = PrivateAttr()
+    _options: Mapping[str, Any] = PrivateAttr()
     _reranker: Reranker = PrivateAttr()
 
     def __init__(
@@ -66,8 +66,9 @@ class SiftRerank(BaseNodePostprocessor):
         if callback_manager is not None:
             data["callback_manager"] = callback_manager
         super().__init__(**data)
-        self._options = SearchOptions(selector=selector, settings=settings or {}, known_texts=tuple(known_texts))
-        self._reranker = open_reranker(as_embedder(embed_model), selector=self._options.make_selector())
+        self._options = {"selector": selector, "settings": settings, "known_texts": known_texts}
+        selecting = SearchOptions.from_dict(self._options).make_selector()
+        self._reranker = open_reranker(as_embedder(embed_model), selector=selecting)
 
     @classmethod
     def class_name(cls) -> str:

@@ -56,11 +56,11 @@ class SiftRetriever(BaseRetriever):
             options: any other field of ``sift_rag.SearchOptions``: ``where=``, ``token_budget=``, ``selector=``, ...
 
         Raises:
-            TypeError: no option has that name, or an option has the wrong type, such as LlamaIndex's filters.
-            ValueError: an option is out of range.
+            ValueError: an unknown name, or a value of another type, such as LlamaIndex's filters, or out of range.
         """
         super().__init__(callback_manager=callback_manager)
-        self.options = SearchOptions(k=similarity_top_k, **options)
+        self.options = {"k": similarity_top_k, **options}
+        SearchOptions.from_dict(self.options)
         self.retriever = open_with(store, collection, embed_model)
 
     def close(self) -> None:
