@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
 
-from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Filter, Passage
+from sift_rag.filters import Filter
+from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Passage
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -196,7 +197,7 @@ class Database(Protocol):
 
 
 class Selector(Protocol):
-    """Chooses k of n candidates; knows its method's parameters."""
+    """A way to choose k of n candidates, with its parameters."""
 
     @property
     def name(self) -> str:
@@ -208,7 +209,7 @@ class Selector(Protocol):
         candidates: Embedding,
         k: int,
         *,
-        given: Embedding | None = None,
+        known: Embedding | None = None,
         weights: Sequence[float] | None = None,
         stopping: Stopping | None = None,
         token_counts: Sequence[int] | None = None,

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import yaml
 
 from sift_rag.corpus.text import one_line, without_surrogates
-from sift_rag.types import LABEL_LENGTH, JsonValue
+from sift_rag.filters import LABEL_LENGTH
+from sift_rag.types import JsonValue
 
 MAX_CHARACTERS = 1 << 14
 """Longer front matter gives no metadata: each passage of the document would carry it."""

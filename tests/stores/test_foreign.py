@@ -26,7 +26,8 @@ from sift_rag.stores.qdrant.layout import (
     text_at,
     value_at,
 )
-from sift_rag.types import Document, Embedding, Filter
+from sift_rag.filters import Filter
+from sift_rag.types import Document, Embedding
 from tests.doubles import HashingEmbedder
 from tests.qdrant_stub.server import QdrantStub
 
