@@ -10,7 +10,7 @@ from typing import Any
 
 from haystack import Document, component, default_from_dict, default_to_dict
 
-from sift_rag import JsonValue, Reranker, SearchOptions, Selector, defaults, open_reranker
+from sift_rag import Reranker, SearchOptions, Selector, defaults, open_reranker
 from sift_rag_haystack.options import check_top_k
 
 
@@ -27,7 +27,7 @@ class SiftRanker:
         embedder: str | None = None,
         *,
         selector: str | Selector = defaults.SELECTOR,
-        settings: Mapping[str, JsonValue] | None = None,
+        settings: Mapping[str, object] | None = None,
         top_k: int | None = None,
         known_texts: Sequence[str] = (),
         use_embeddings: bool = True,
@@ -45,9 +45,7 @@ class SiftRanker:
         """
         check_top_k(top_k)
         self.embedder = embedder
-        self.options = SearchOptions.from_dict(
-            {"selector": selector, "settings": settings, "known_texts": known_texts}
-        )
+        self.options = SearchOptions.from_dict({"selector": selector, "settings": settings, "known_texts": known_texts})
         self.top_k = top_k
         self.use_embeddings = use_embeddings
         self._reranker: Reranker | None = None

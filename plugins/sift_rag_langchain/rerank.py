@@ -10,7 +10,7 @@ from langchain_core.documents import BaseDocumentCompressor, Document
 from langchain_core.embeddings import Embeddings
 from pydantic import ConfigDict, Field, PrivateAttr, SkipValidation
 
-from sift_rag import Embedder, JsonValue, Reranker, SearchOptions, Selector, defaults, open_reranker
+from sift_rag import Embedder, Reranker, SearchOptions, Selector, defaults, open_reranker
 from sift_rag_langchain.embedding import as_embedder
 
 SCORE = "relevance_score"
@@ -29,7 +29,7 @@ class SiftRerank(BaseDocumentCompressor):
     """Name or folder of a sentence-transformers model, an embedder, or LangChain's embeddings."""
     selector: SkipValidation[str | Selector] = defaults.SELECTOR
     """Name of a selector, or the selector itself: ``Mmr(relevance=0.7)``."""
-    settings: SkipValidation[Mapping[str, JsonValue]] = Field(default_factory=dict)
+    settings: SkipValidation[Mapping[str, object]] = Field(default_factory=dict)
     """Parameters of a selector that is named: ``{"relevance": 0.7}``."""
     top_n: int | None = Field(None, ge=1)
     """Number of documents to return; None for all."""

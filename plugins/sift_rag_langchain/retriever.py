@@ -15,7 +15,7 @@ from pydantic import ConfigDict, PrivateAttr, SkipValidation, model_validator
 
 from sift_rag import Embedder, PassageStore, Retrieval, Retriever, SearchOptions, defaults, hit_metadata
 from sift_rag_langchain.embedding import open_with
-from sift_rag_langchain.options import options_of, with_options
+from sift_rag_langchain.options import NAMES, options_of, with_options
 
 if TYPE_CHECKING:
     RetrieverWithOptions = BaseRetriever
@@ -48,10 +48,11 @@ class SiftRetriever(RetrieverWithOptions):
     def __init__(self, **fields: Any) -> None:
         super().__init__(**fields)
 
-    @model_validator(mode="after")
-    def _check_options(self) -> SiftRetriever:
-        self.options()
-        return self
+    @model_validator(mode="before")
+    @classmethod
+    def _check_options(cls, values: dict[str, Any]) -> dict[str, Any]:
+        SearchOptions.from_dict({name: values[name] for name in NAMES if name in values})
+        return values
 
     def model_post_init(self, context: Any, /) -> None:
         """Open the collection: raises what ``sift_rag.open_retriever`` does."""

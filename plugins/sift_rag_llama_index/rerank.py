@@ -13,7 +13,7 @@ from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
 from llama_index_instrumentation import get_dispatcher
 
-from sift_rag import Embedder, JsonValue, Reranker, SearchOptions, Selector, defaults, open_reranker
+from sift_rag import Embedder, Reranker, SearchOptions, Selector, defaults, open_reranker
 from sift_rag_llama_index.embedding import as_embedder
 from sift_rag_llama_index.query import options_for
 
@@ -43,7 +43,7 @@ class SiftRerank(BaseNodePostprocessor):
         *,
         embed_model: str | Embedder | BaseEmbedding | None = None,
         selector: str | Selector = defaults.SELECTOR,
-        settings: Mapping[str, JsonValue] | None = None,
+        settings: Mapping[str, object] | None = None,
         known_texts: Sequence[str] = (),
         use_node_embeddings: bool = True,
         callback_manager: CallbackManager | None = None,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sift_rag import Filter, Mmr, PassageStore, Retrieval, SearchOptions
+from sift_rag import Embedder, Filter, Mmr, PassageStore, Retrieval, SearchOptions, ingest_paths, open_embedder
 from sift_rag.protocols import Message
 from tests.doubles import HashingEmbedder
 from tests.retrieval.test_candidates import filled
@@ -72,3 +72,18 @@ def embedder() -> HashingEmbedder:
 @pytest.fixture
 def store(embedder: HashingEmbedder) -> PassageStore:
     return filled(TEXTS, embedder)
+
+
+@pytest.fixture(scope="session")
+def minilm() -> Embedder:
+    return open_embedder()
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory, minilm: Embedder) -> Path:
+    """A store in a folder, for components that open one themselves."""
+    home = tmp_path_factory.mktemp("collection")
+    for name, text in TEXTS.items():
+        (home / name).write_text(text)
+    ingest_paths([home], store=home / "store", embedder=minilm)
+    return home / "store"

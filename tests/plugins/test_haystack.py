@@ -11,17 +11,13 @@ from pathlib import Path
 import pytest
 
 from sift_rag import (
-    AnswerSettings,
     Embedder,
     Filter,
-    FineTuning,
     Mmr,
     Retriever,
-    ingest_paths,
-    open_embedder,
     open_store,
 )
-from tests.plugins.conftest import LANGUAGE_MODEL, OPTIONS, QUESTIONS, TEXTS, expected
+from tests.plugins.conftest import OPTIONS, QUESTIONS, TEXTS, expected
 
 pytest.importorskip("haystack", reason="Haystack is not installed: pip install 'sift-rag[haystack]'")
 
@@ -35,20 +31,6 @@ DOCUMENTS = [Document(content=text, meta={"name": name}) for name, text in TEXTS
 ALLOWED = ["sift_rag_haystack.*"]
 
 
-@pytest.fixture(scope="module")
-def embedder() -> Embedder:
-    return open_embedder()
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, embedder: Embedder) -> Path:
-    home = tmp_path_factory.mktemp("haystack")
-    for name, text in TEXTS.items():
-        (home / name).write_text(text)
-    ingest_paths([home], store=home / "store", embedder=embedder)
-    return home / "store"
-
-
 @pytest.fixture
 def retriever(folder: Path) -> Iterator[SiftRetriever]:
     component = SiftRetriever(str(folder), top_k=3)
@@ -56,9 +38,9 @@ def retriever(folder: Path) -> Iterator[SiftRetriever]:
     component.close()
 
 
-def test_documents_are_the_library_s_hits_in_their_order(folder: Path, embedder: Embedder) -> None:
+def test_documents_are_the_library_s_hits_in_their_order(folder: Path, minilm: Embedder) -> None:
     store = open_store(folder)
-    hits = Retriever(embedder, store).retrieve(QUESTION, 3).hits
+    hits = Retriever(minilm, store).retrieve(QUESTION, 3).hits
     store.close()
     component = SiftRetriever(str(folder), top_k=3)
     documents = component.run(QUESTION)["documents"]
@@ -154,7 +136,7 @@ def test_a_component_with_its_defaults_comes_back_as_it_was() -> None:
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_every_search_option_is_a_parameter_and_an_input_and_is_saved(
-    name: str, folder: Path, embedder: Embedder, retriever: SiftRetriever
+    name: str, folder: Path, retriever: SiftRetriever
 ) -> None:
     value = OPTIONS[name]
     if name in {"where", "known"}:  # sources are relative to what was ingested
@@ -203,28 +185,6 @@ def test_documents_that_repeat_known_texts_come_later() -> None:
         SiftRanker().run(QUESTION, DOCUMENTS, known_texts=known),
     ):
         assert got["documents"][0].meta["name"] not in {"owls.md", "owls2.md"}
-
-
-def test_an_assistant_answers_in_a_pipeline_that_was_saved(folder: Path) -> None:
-    settings = AnswerSettings(steps=1, max_new_tokens=4, min_gain=0.0, finetuning=FineTuning(rank=4))
-    assistant = SiftAssistant(SiftRetriever(str(folder), top_k=2), str(LANGUAGE_MODEL), settings=settings)
-    pipeline = Pipeline()
-    pipeline.add_component("assistant", assistant)
-    loaded = Pipeline.loads(pipeline.dumps(), allowed_modules=ALLOWED)
-    component = loaded.get_component("assistant")
-    assert component.settings == settings
-    try:
-        pieces: list[str] = []
-        told = {"query": QUESTION, "k": 1, "streaming_callback": lambda chunk: pieces.append(chunk.content)}
-        (answer,) = loaded.run({"assistant": told})["assistant"]["answers"]
-        assert answer.data == "".join(pieces)
-        assert [document.id for document in answer.documents] == [hit["id"] for hit in answer.meta["hits"]]
-        assert len(answer.documents) == 1
-        assert (answer.query, answer.meta["mode"]) == (QUESTION, "context")
-        (tuned,) = asyncio.run(component.run_async(QUESTION, "both"))["answers"]
-        assert tuned.meta["tuning"]["steps"] == 1
-    finally:
-        component.close()
 
 
 def test_async_gives_the_same_and_two_first_runs_open_once(folder: Path) -> None:
