@@ -44,6 +44,10 @@ STEPS = 50
 """The paper's N."""
 MIN_GAIN = 0.3
 """docs/log.md, "When there is nothing to learn"."""
+COMPARED_ARMS = ("context", "finetune")
+"""Modes that a comparison of context and fine-tuning measures."""
+COMPARED_KS = (5, 20, 50)
+COMPARED_SELECTORS = ("nearest", "sift")
 PRESETS = ("gpt2", "gpt2-large", "phi-3", "qwen3-0.6b")
 
 MAX_BYTES = 64 * 2**20

@@ -7,22 +7,24 @@ Nothing is imported before it is needed, so that listing a collection costs no s
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sift_rag import defaults
 from sift_rag.embedders.sentence_transformer import DEFAULT_EMBEDDER, load_sentence_transformer
-from sift_rag.errors import CollectionNotFound, ConfigurationError, StoreConflict
+from sift_rag.errors import CollectionNotFound, ConfigurationError, Remedy, StoreConflict
 from sift_rag.protocols import Database, Embedder, LanguageModel, PassageStore, Records, Selector
 from sift_rag.types import CollectionInfo
 
 if TYPE_CHECKING:
-    from sift_rag.evaluation import Comparison, Task
-    from sift_rag.evaluation.journal import Journal
+    from sift_rag.answering.assistant import Assistant
+    from sift_rag.answering.settings import AnswerSettings
     from sift_rag.finetuning import FineTuning, Tuner
     from sift_rag.models.local import LocalModel
+    from sift_rag.retrieval.options import SearchOptions
     from sift_rag.retrieval.reranker import Reranker
     from sift_rag.retrieval.retriever import Retriever
     from sift_rag.stores.migration import Migration, MigrationProgress
@@ -207,60 +209,104 @@ def open_embedder(name: str | None = None) -> Embedder:
     return load_sentence_transformer(name or DEFAULT_EMBEDDER)
 
 
+def open_assistant(
+    store: str | Path | PassageStore | None = None,
+    collection: str = defaults.COLLECTION,
+    embedder: str | Embedder | None = None,
+    *,
+    model: str | LanguageModel | None = None,
+    base_url: str | None = None,
+    api_key: str | None = None,
+    layout: Layout | None = None,
+    options: SearchOptions | None = None,
+    settings: AnswerSettings | None = None,
+) -> Assistant:
+    """Open an assistant that answers from a collection that exists.
+
+    Args:
+        store: folder or URL, an open store, or None for the user's data folder.
+        collection: name of the collection; not used with an open store.
+        embedder: name, folder or object; by default the one that the collection was made with.
+        model: language model by name or folder, or an open one; None for prompts without answers.
+        base_url: OpenAI-compatible endpoint of the model; None for a model in this process.
+        api_key: key of the endpoint.
+        layout: how to read a collection on a server that another tool made.
+        options: how to search.
+        settings: how to answer.
+
+    Raises:
+        CollectionNotFound: no such collection.
+        ConfigurationError: an endpoint without the name of a model, or a collection that does not say how to read it.
+        ModelUnavailable: the model cannot be reached.
+        ModelUnsuitable: the model cannot write answers.
+        StoreConflict: the collection was made with another embedder.
+        StoreInUse: another process holds the collection.
+    """
+    from sift_rag.answering.assistant import Assistant
+    from sift_rag.retrieval.options import SearchOptions
+
+    options = options or SearchOptions()
+    retriever = open_retriever(
+        store,
+        collection,
+        embedder,
+        selector=options.make_selector(),
+        candidate_limit=options.candidate_limit,
+        keep_copies=options.keep_copies,
+        layout=layout,
+    )
+    try:
+        answers = _model_for(model, base_url, api_key)
+    except BaseException:
+        retriever.close()
+        raise
+    return Assistant(retriever, answers, settings, options=options)
+
+
+def _model_for(model: str | LanguageModel | None, base_url: str | None, api_key: str | None) -> LanguageModel | None:
+    """Return the model that is given or named; None if there is neither a model nor an endpoint."""
+    if model is None and base_url is None:
+        return None
+    return open_model(model, base_url=base_url, api_key=api_key) if model is None or isinstance(model, str) else model
+
+
 def open_model(name: str | None, *, base_url: str | None = None, api_key: str | None = None) -> LanguageModel:
-    """A language model: at an OpenAI-compatible endpoint if there is a ``base_url``, else local, by name or folder."""
+    """Open a language model: at an OpenAI-compatible endpoint if there is a ``base_url``, else by name or folder.
+
+    Raises:
+        ConfigurationError: no model is named.
+        ModelUnavailable: the model cannot be reached.
+        ModelUnsuitable: the model cannot write answers.
+    """
+    if name is None:
+        fact = "No language model is named" if base_url is None else "An endpoint needs the name of a model"
+        raise ConfigurationError(f"{fact}.", remedy=Remedy("model-required", base_url=base_url))
     if base_url is not None:
-        if name is None:
-            raise ConfigurationError("An endpoint (base_url) needs the name of a model: give --model.")
         from sift_rag.models.remote import RemoteModel
 
         return RemoteModel(name, base_url=base_url, api_key=api_key)
-    if name is None:
-        raise ConfigurationError("No language model is named: give a name or a folder, or an endpoint.")
     return open_local_model(name)
 
 
 def open_local_model(name: str) -> LocalModel:
-    """A language model in this process, which can be fine-tuned: by name or folder."""
+    """Open a language model in this process, which can be fine-tuned, by name or folder."""
     from sift_rag.models.local import load_local_model
 
     return load_local_model(name)
 
 
-def comparison_journal(tasks: Sequence[Task], comparison: Comparison, *, model: str, store: PassageStore) -> Journal:
-    """Where the outcomes of this comparison are kept, in the user's state folder: the same file for the same one."""
-    from platformdirs import user_state_path
-
-    from sift_rag.evaluation.journal import Journal, fingerprint, revisions_of
-
-    name = fingerprint(
-        tasks,
-        comparison,
-        model=model,
-        collection=store.info.name,
-        passages=store.count(),
-        revisions=revisions_of(store.documents()),
-    )
-    return Journal(user_state_path("sift-rag", appauthor=False) / "comparisons" / f"{name}.jsonl")
-
-
 def open_tuner(model: LanguageModel, settings: FineTuning | None = None) -> Tuner:
-    """Fine-tuning of an open model, prompt by prompt: see ``sift_rag.finetuning.Tuner``.
+    """Open a tuner, which fine-tunes a model for one prompt after the other.
 
     Raises:
-        ConfigurationError: the model is at an endpoint, which gives answers and not its weights.
-        ModelInUse: it is fine-tuned, or read, now.
-        ModelUnsuitable: it cannot be fine-tuned as asked.
+        ConfigurationError: the model is at an endpoint, which does not give its weights.
+        ModelInUse: the model is being fine-tuned, or read.
+        ModelUnsuitable: the model cannot be fine-tuned as asked.
     """
+    from sift_rag.answering.tuning import require_trainable
     from sift_rag.finetuning import Tuner
-    from sift_rag.models.local import LocalModel
 
-    if not isinstance(model, LocalModel):
-        raise ConfigurationError(
-            f"The model {model.name!r} is at an endpoint, which does not give its weights: to fine-tune, choose a "
-            "model that runs here."
-        )
-    return Tuner(model, settings)
+    return Tuner(require_trainable(model), settings)
 
 
 def migrate_collection(

@@ -250,6 +250,7 @@ class LanguageModel(Protocol):
         """
 
 
+@runtime_checkable
 class TrainableModel(Protocol):
     """A causal language model in this process, with its weights at hand."""
 

@@ -244,9 +244,7 @@ class Retrieval:
     @property
     def predicted_gain(self) -> float:
         """Return the share, in [0, 1], of the prior variance that the hits explain."""
-        if not self.hits or not self.prior_variance > 0:
-            return 0.0
-        return 1.0 - self.hits[-1].posterior_variance / self.prior_variance
+        return explained_share(self.prior_variance, self.hits[-1].posterior_variance) if self.hits else 0.0
 
     def explained(self, variance: float) -> float:
         """Return the share, in [0, 1], of what all candidates could explain that is explained at ``variance``."""
@@ -280,6 +278,11 @@ class Retrieval:
         asked = self.questions[0] if len(self.questions) == 1 else f"{len(self.questions)} questions"
         asked = asked if len(asked) <= 60 else f"{asked[:57]}..."
         return f"Retrieval({asked!r}, {len(self.hits)} hits of {self.candidates} candidates)"
+
+
+def explained_share(prior_variance: float, left: float) -> float:
+    """Return the share, in [0, 1], of a prior variance that is explained once the variance ``left`` remains."""
+    return 1.0 - left / prior_variance if prior_variance > 0 else 0.0
 
 
 def finite(value: float) -> float | None:

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sift_rag.answering.answer import Citation, find_citations, stream_answer
+from sift_rag.answering.citations import Citation, find_citations
 from sift_rag.answering.prompt import build_prompt
+from sift_rag.answering.stream import stream_answer
 from sift_rag.errors import ModelUnsuitable
 from sift_rag.models.local import LocalModel
 from sift_rag.models.remote import RemoteModel
