@@ -128,8 +128,12 @@ class SiftAssistant:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> SiftAssistant:
         """Make the component that ``to_dict`` saved."""
-        parameters = {**data["init_parameters"]}
-        parameters["settings"] = _load_settings(parameters.get("settings"))
+        saved = data["init_parameters"]
+        parameters = {
+            **saved,
+            "retriever": SiftRetriever.from_dict(saved["retriever"]),
+            "settings": _load_settings(saved.get("settings")),
+        }
         loaded: SiftAssistant = default_from_dict(cls, {**data, "init_parameters": parameters})
         return loaded
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from langchain_core.runnables import RunnableConfig, RunnableSerializable
 from langchain_core.runnables.utils import AddableDict
-from pydantic import ConfigDict, Field, PrivateAttr, SkipValidation
+from pydantic import ConfigDict, Field, GetPydanticSchema, PrivateAttr, SkipValidation
+from pydantic_core import core_schema
 
 from sift_rag import AnswerSettings, Assistant, LanguageModel, Mode, open_model
 from sift_rag_langchain.retriever import SiftRetriever, documents_of
 
 Questions = str | Sequence[str]
+_INSTANCE = GetPydanticSchema(lambda kind, _: core_schema.is_instance_schema(kind))
 
 
 class SiftAssistant(RunnableSerializable[Questions, dict[str, Any]]):
@@ -36,7 +38,7 @@ class SiftAssistant(RunnableSerializable[Questions, dict[str, Any]]):
     """API key of the endpoint."""
     mode: Mode = "context"
     """Way to answer: "context", "finetune" or "both"; the last two need a local model."""
-    settings: SkipValidation[AnswerSettings] = AnswerSettings()
+    settings: Annotated[AnswerSettings, _INSTANCE] = AnswerSettings()
     """Settings of generation and fine-tuning."""
 
     _model: LanguageModel = PrivateAttr()

@@ -124,11 +124,18 @@ class SearchOptions:
         )
 
     def to_dict(self) -> dict[str, JsonValue]:
-        """Return the JSON shape that ``from_dict`` reads, with the options that are not at their defaults."""
+        """Return the JSON shape that ``from_dict`` reads, with the options that are not at their defaults.
+
+        Raises:
+            ValueError: the selector is one that no name and settings stand for.
+        """
         usual = SearchOptions()
         values = {part.name: getattr(self, part.name) for part in fields(self)}
         if not isinstance(self.selector, str):
-            values |= {"selector": self.selector.name, "settings": settings_of(self.selector)}
+            name, settings = self.selector.name, settings_of(self.selector)
+            if selector_from(name, settings) != self.selector:
+                raise ValueError(f"No name and settings stand for the selector {self.selector!r}.")
+            values |= {"selector": name, "settings": settings}
         return {name: _json(value) for name, value in values.items() if value != getattr(usual, name)}
 
     def _stopping(self) -> Stopping | None:

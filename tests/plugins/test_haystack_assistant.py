@@ -17,6 +17,7 @@ from haystack import Pipeline
 from sift_rag_haystack import SiftAssistant, SiftRetriever
 
 
+@pytest.mark.slow
 def test_an_assistant_answers_in_a_pipeline_that_was_saved(folder: Path) -> None:
     settings = AnswerSettings(steps=1, max_new_tokens=4, min_gain=0.0, finetuning=FineTuning(rank=4))
     assistant = SiftAssistant(SiftRetriever(str(folder), top_k=2), str(LANGUAGE_MODEL), settings=settings)

@@ -52,6 +52,7 @@ def test_an_assistant_takes_its_place_in_a_chain(assistant: SiftAssistant) -> No
     assert chain.batch([QUESTION, QUESTION]) == ["They hunt at night [1]."] * 2
 
 
+@pytest.mark.slow
 def test_a_model_is_fine_tuned_for_one_question(store: PassageStore, embedder: HashingEmbedder) -> None:
     assistant = SiftAssistant(
         retriever=SiftRetriever(store=store, embedder=embedder),

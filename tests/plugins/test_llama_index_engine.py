@@ -43,6 +43,7 @@ def test_a_streaming_engine_gives_pieces_and_then_the_facts(store: PassageStore,
     assert len(response.source_nodes) == 5
 
 
+@pytest.mark.slow
 def test_a_model_is_fine_tuned_for_one_question(store: PassageStore, embedder: HashingEmbedder) -> None:
     engine = SiftQueryEngine(
         SiftRetriever(store, embed_model=embedder),
