@@ -61,7 +61,7 @@ def test_a_selector_itself_will_do_and_is_written_by_name() -> None:
     options = SearchOptions(selector=Mmr(relevance=0.7))
     assert options.make_selector() == Mmr(relevance=0.7)
     assert SearchOptions.from_dict(options.to_dict()).make_selector() == Mmr(relevance=0.7)
-    with pytest.raises(ValueError, match="leave out settings"):
+    with pytest.raises(ValueError, match="carries its own"):
         replace(options, settings={"relevance": 0.5})
 
 
