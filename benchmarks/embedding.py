@@ -75,14 +75,14 @@ def nearest_rows(targets: np.ndarray, passages: np.ndarray, limit: int, *, witho
 
 def embed_cached(texts: Sequence[str], role: Literal["query", "passage"], cache: Path) -> np.ndarray:
     """Unit-norm float32 ``(n, d)`` by the default embedder, on one thread; what was embedded before is read back."""
-    from sift_rag.embedders.sentence_transformer import DEFAULT_EMBEDDER
+    from sift_rag.defaults import EMBEDDER
 
     cache.mkdir(parents=True, exist_ok=True)
     embed: Callable[[Sequence[str]], np.ndarray] | None = None
     chunks = []
     for start in range(0, len(texts), CACHE_CHUNK):
         chunk = list(texts[start : start + CACHE_CHUNK])
-        digest = hashlib.blake2b("\0".join([DEFAULT_EMBEDDER, role, *chunk]).encode(), digest_size=16)
+        digest = hashlib.blake2b("\0".join([EMBEDDER, role, *chunk]).encode(), digest_size=16)
         path = cache / f"{digest.hexdigest()}.npy"
         if not path.is_file():
             embed = embed or _embedding_function(role)
@@ -96,8 +96,8 @@ def embed_cached(texts: Sequence[str], role: Literal["query", "passage"], cache:
 
 def count_tokens(texts: Sequence[str]) -> np.ndarray:
     """``(n,)``, at least 1 each: tokens of the whole text by the default embedder's tokenizer, without special ones."""
-    from sift_rag.corpus.splitting import without_limits
     from sift_rag.opening import open_embedder
+    from sift_rag.tokens import without_limits
 
     encodings = without_limits(open_embedder().tokenizer).encode_batch(list(texts), add_special_tokens=False)
     return np.array([max(1, len(encoding.ids)) for encoding in encodings])

@@ -29,7 +29,7 @@ import torch
 from benchmarks.datasets import data_folder
 from benchmarks.domains import CHOOSING, PROMPTS, REPORTING, Domain, open_domains
 from benchmarks.embedding import add_data_options, embed_cached
-from sift_rag.embedders.sentence_transformer import DEFAULT_EMBEDDER
+from sift_rag.defaults import EMBEDDER
 from sift_rag.evaluation import Comparison, Outcome, Task
 from sift_rag.evaluation.comparison import Measurement, compare
 from sift_rag.evaluation.journal import Journal, fingerprint
@@ -193,7 +193,7 @@ class Results:
 def memory_store(name: str, memory: Sequence[str], cache: Path) -> MemoryStore:
     """A domain's memory, each passage a document of its own."""
     vectors = embed_cached(memory, "passage", cache)
-    store = MemoryStore(CollectionInfo(name, DEFAULT_EMBEDDER, vectors.shape[1], SCHEMA_VERSION))
+    store = MemoryStore(CollectionInfo(name, EMBEDDER, vectors.shape[1], SCHEMA_VERSION))
     passages = [
         Passage(id=str(uuid5(NAMESPACE_URL, f"{name} {i}")), text=text, source=f"{name}/{i}", span=Span(0, len(text)))
         for i, text in enumerate(memory)

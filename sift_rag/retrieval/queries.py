@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from sift_rag.protocols import Embedder
 from sift_rag.types import Embedding
-from sift_rag.vectors import given_rows
+from sift_rag.vectors import as_unit_rows
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -53,7 +53,7 @@ def embed_questions(
     if given is not None:
         if len(given) != len(questions):
             raise ValueError(f"Expected one embedding for each of {len(questions)} questions, but got {len(given)}.")
-        rows = given_rows(given, what="The embeddings of the questions")
+        rows = as_unit_rows(given, what="The embeddings of the questions")
         return Targets(questions, rows, None if weights is None else list(weights))
     pieces = [cut_into_pieces(text, embedder) for text in questions]
     rows = embedder.embed_queries([piece for cut in pieces for piece in cut])

@@ -21,7 +21,7 @@ from sift_rag.selection import Choice, SelectorSettings
 from sift_rag.selection.centring import common_share
 from sift_rag.selection.settings import DEFAULT_CENTRING
 from sift_rag.types import Embedding
-from sift_rag.vectors import given_rows
+from sift_rag.vectors import as_unit_rows
 
 NOTHING = 1e-12
 """What tells less than this share of what the first one tells tells nothing: it is below the rounding of float32."""
@@ -153,10 +153,10 @@ class Reranker:
         have = [index for index, row in enumerate(given) if row is not None]
         lack = [index for index, row in enumerate(given) if row is None]
         if have:
-            rows[have] = given_rows([given[index] for index in have], targets.shape[1], what="The embeddings")
+            rows[have] = as_unit_rows([given[index] for index in have], targets.shape[1], what="The embeddings")
         if lack:
             embedded = self.embedder.embed_passages([texts[index] for index in lack])
-            rows[lack] = given_rows(embedded, targets.shape[1], what="The embedder's vectors")
+            rows[lack] = as_unit_rows(embedded, targets.shape[1], what="The embedder's vectors")
         return rows
 
     def _selector_for(self, rows: Embedding) -> Selector:

@@ -18,7 +18,7 @@ def delete(
     json: options.Json = False,
 ) -> None:
     """Delete a file from a collection, with its passages. The file itself stays where it is."""
-    from sift_rag.corpus.ingest import remove_documents
+    from sift_rag.corpus.writing import remove_documents
     from sift_rag.opening import open_store
 
     if not source:

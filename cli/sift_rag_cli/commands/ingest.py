@@ -13,8 +13,8 @@ from sift_rag_cli.progress import ProgressState, progress_bar
 from sift_rag_cli.stores import server_options_of
 
 if TYPE_CHECKING:
-    from sift_rag.corpus.ingest import IngestReport
-    from sift_rag.corpus.ingest import Progress as IngestProgress
+    from sift_rag.corpus.report import IngestReport
+    from sift_rag.corpus.report import Progress as IngestProgress
 
 PROBLEMS_SHOWN = 20
 
@@ -73,7 +73,9 @@ def ingest(
 
     What has not changed is left alone. Stopped at any moment and run again, it goes on from there.
     """
+    from sift_rag.corpus.options import IngestOptions
     from sift_rag.ingestion import ingest_paths
+    from sift_rag.ingestion import reindex as reindex_paths
 
     share = None if shard is None else read_share(shard)
     server = server_options_of(
@@ -81,19 +83,21 @@ def ingest(
     )
     try:
         with _progress() as progress:
-            report = ingest_paths(
+            work = reindex_paths if reindex else ingest_paths
+            report = work(
                 read_paths(paths),
                 store=store,
                 collection=collection,
                 embedder=embedder,
-                include=include or (),
-                exclude=exclude or (),
-                prune=prune,
-                reindex=reindex,
-                dry_run=dry_run,
-                max_bytes=max_megabytes * 2**20,
-                text_field=text_field,
-                share=share,
+                options=IngestOptions(
+                    include=include or (),
+                    exclude=exclude or (),
+                    max_bytes=max_megabytes * 2**20,
+                    text_field=text_field,
+                    prune=prune,
+                    dry_run=dry_run,
+                    shard=share,
+                ),
                 server=server,
                 progress=progress,
             )
