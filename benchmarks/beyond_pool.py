@@ -27,7 +27,8 @@ from sift_rag.protocols import PassageStore
 from sift_rag.retrieval.candidates import distinct_candidates
 from sift_rag.selection import Choice, SelectorSettings
 from sift_rag.stores.memory import MemoryStore
-from sift_rag.types import CollectionInfo, Filter, Passage, Span
+from sift_rag.filters import Filter
+from sift_rag.types import CollectionInfo, Passage, Span
 
 NAMESPACE = uuid.UUID("8c5a5a36-6a0f-4c59-9f54-4f6ed4a0c3f1")
 

@@ -19,6 +19,9 @@ NOISE_VARIANCE = 5.0
 CENTRING = 0.5
 """Measured: docs/log.md, "The default for a context window"."""
 
+MMR_RELEVANCE = 0.9
+DPP_QUALITY_SCALE = 12.0
+
 SELECTOR = "sift"
 SELECTORS = {
     "sift": "Sift",

@@ -97,8 +97,8 @@ def ingest_texts(
         ModelUnavailable: the embedder cannot be loaded.
         StoreConflict: the collection was made with another embedder, or a source is the name of a file in it.
         StoreError: the store could not be written. What was acknowledged stays, and a second run completes it.
-        TypeError: ``texts`` is one string, or metadata are not JSON.
-        ValueError: not one source or one object for each text, or sources that are empty or equal.
+        ValueError: ``texts`` is one string, not one source or one object for each text, sources that are empty or
+            equal, or metadata that are not JSON.
     """
     from sift_rag.corpus.incoming import incoming_texts
     from sift_rag.corpus.ingest import ingest_documents

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from sift_rag.errors import StoreConflict
+from sift_rag.filters import Filter
 from sift_rag.ingestion import ingest_paths, reindex
 from sift_rag.opening import list_collections, open_retriever
 from sift_rag.stores.embedded.folders import reindex_name
-from sift_rag.types import Filter
 from tests.doubles import HashingEmbedder
 
 WHERE = Filter(labels=(("tag", "x"),))

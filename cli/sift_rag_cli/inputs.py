@@ -13,7 +13,7 @@ from sift_rag_cli.output import say
 if TYPE_CHECKING:
     from sift_rag.corpus.shards import Shard
     from sift_rag.protocols import Embedder
-    from sift_rag.types import Filter
+    from sift_rag.filters import Filter
 
 STDIN = "-"
 
@@ -76,7 +76,7 @@ def read_filter(values: Sequence[str]) -> Filter | None:
     Raises:
         ValueError: one is not of that form, or asks for what no passage can have.
     """
-    from sift_rag.types import Filter
+    from sift_rag.filters import Filter
 
     pairs = []
     for value in values:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from sift_rag.selection import SelectorSettings
-    from sift_rag.types import Filter, Hit, Passage, Retrieval
+    from sift_rag.filters import Filter
+    from sift_rag.types import Hit, Passage, Retrieval
 
 _LINES_SHOWN = 6
 _COPIES_SHOWN = 3

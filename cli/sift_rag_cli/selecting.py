@@ -17,7 +17,8 @@ from sift_rag_cli.stores import layout_of
 if TYPE_CHECKING:
     from sift_rag.retrieval.retriever import Retriever
     from sift_rag.selection import SelectorSettings, Stopping
-    from sift_rag.types import Filter, Retrieval
+    from sift_rag.filters import Filter
+    from sift_rag.types import Retrieval
 
 
 @dataclass(frozen=True)

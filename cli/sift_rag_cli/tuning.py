@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from sift_rag.protocols import LanguageModel
     from sift_rag.retrieval.retriever import Retriever
     from sift_rag.selection import Stopping
-    from sift_rag.types import Filter, Retrieval
+    from sift_rag.filters import Filter
+    from sift_rag.types import Retrieval
 
 TRAINING_CANDIDATES = 200
 """Distinct candidates that the training passages are selected from (the paper's K)."""

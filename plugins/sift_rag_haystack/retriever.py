@@ -14,7 +14,7 @@ from sift_rag.retrieval.hit_metadata import hit_metadata
 from sift_rag.retrieval.retriever import DEFAULT_K, Retriever
 from sift_rag.retrieval.scores import falling_scores
 from sift_rag.selection import SelectorSettings
-from sift_rag.types import Filter
+from sift_rag.filters import Filter
 from sift_rag_haystack.settings import check_top_k, filter_loaded, filter_saved, selector_loaded, selector_saved
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from sift_rag.selection import SelectorSettings
-from sift_rag.types import Filter
+from sift_rag.filters import Filter
 
 
 def selector_saved(selector: SelectorSettings | None) -> dict[str, Any] | None:

@@ -16,7 +16,7 @@ from sift_rag.opening import DEFAULT_CANDIDATE_LIMIT, DEFAULT_COLLECTION, open_r
 from sift_rag.protocols import Embedder, PassageStore, Selector
 from sift_rag.retrieval.hit_metadata import hit_metadata
 from sift_rag.retrieval.retriever import DEFAULT_K, Retriever
-from sift_rag.types import Filter
+from sift_rag.filters import Filter
 from sift_rag_langchain.embedding import as_embedder
 
 

@@ -15,7 +15,8 @@ from sift_rag.protocols import Embedder, PassageStore, Selector
 from sift_rag.retrieval.hit_metadata import FACTS, hit_metadata
 from sift_rag.retrieval.retriever import DEFAULT_K
 from sift_rag.retrieval.scores import falling_scores
-from sift_rag.types import Filter, Hit
+from sift_rag.filters import Filter
+from sift_rag.types import Hit
 from sift_rag_llama_index.embedding import as_embedder
 
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
 from sift_rag.retrieval.retriever import Retriever
-from sift_rag.types import Filter
+from sift_rag.filters import Filter
 from sift_rag_server.bodies import SearchBody, SearchReply
 from sift_rag_server.dialects import check_texts, questions_of, read_body, read_object
 from sift_rag_server.embeddings import PreparedEmbedder

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from sift_rag.corpus.decoding import one_line, without_surrogates
 from sift_rag.extras import require
-from sift_rag.types import LABEL_LENGTH, JsonValue
+from sift_rag.filters import LABEL_LENGTH
+from sift_rag.types import JsonValue
 
 if TYPE_CHECKING:
     import yaml

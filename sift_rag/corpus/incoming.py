@@ -120,11 +120,11 @@ def incoming_texts(
         metadata: JSON objects, one for each text.
 
     Raises:
-        TypeError: ``texts`` is one string, or metadata are not JSON.
-        ValueError: not one source or one object for each text, or a source is empty, not Unicode, or comes twice.
+        ValueError: ``texts`` is one string, not one source or one object for each text, a source that is empty, not
+            Unicode or used twice, or metadata that are not JSON.
     """
     if isinstance(texts, str):
-        raise TypeError("texts is one string: expected a sequence of strings.")
+        raise ValueError("texts is one string: expected a sequence of strings.")
     for name, values in (("sources", sources), ("metadata", metadata)):
         if values is not None and len(values) != len(texts):
             raise ValueError(f"There are {len(texts)} texts, but {len(values)} {name}: expected one for each.")
@@ -154,7 +154,7 @@ def _json_object(values: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     try:
         parsed = json.loads(json.dumps(dict(values)))
     except (TypeError, ValueError) as error:
-        raise TypeError(f"The metadata of a text are not JSON: {error}.") from error
+        raise ValueError(f"The metadata of a text are not JSON: {error}.") from error
     return {without_surrogates(name): storable(value) for name, value in parsed.items()}
 
 

@@ -32,8 +32,8 @@ class IngestOptions:
         """Check the patterns.
 
         Raises:
-            TypeError: ``include`` or ``exclude`` is a single string.
+            ValueError: ``include`` or ``exclude`` is a single string.
         """
         for name in ("include", "exclude"):
             if isinstance(getattr(self, name), str):
-                raise TypeError(f"{name} is one string: expected a sequence of patterns.")
+                raise ValueError(f"{name} is one string: expected a sequence of patterns.")

@@ -108,12 +108,12 @@ def split_document(
                     metadata=section.metadata,
                     revision=revision,
                 )
-                first = _identity(passage, copy=0)
+                first = passage_id(passage, copy=0)
                 copy = copies[first] = copies.get(first, -1) + 1
-                yield replace(passage, id=str(_identity(passage, copy) if copy else first))
+                yield replace(passage, id=str(passage_id(passage, copy) if copy else first))
 
 
-def _identity(passage: Passage, copy: int) -> UUID:
+def passage_id(passage: Passage, copy: int) -> UUID:
     """Return the id of the ``copy``-th passage, from 0, of this source with this embedding text."""
     return uuid5(_NAMESPACE, f"{passage.source}\0{copy}\0{passage.embedding_text}")
 

@@ -29,7 +29,8 @@ from sift_rag.models.local import LocalModel
 from sift_rag.protocols import Embedder, PassageStore
 from sift_rag.retrieval.candidates import distinct_candidates
 from sift_rag.retrieval.queries import cut_into_pieces
-from sift_rag.selection import GreedySelection, SelectorSettings
+from sift_rag.selection import GaussianProcess, GreedySelection
+from sift_rag.selection.sift import TRAINING_PROCESS
 from sift_rag.types import Candidate, Embedding
 
 Arm: TypeAlias = Literal["base", "context", "finetune", "both"]
@@ -62,7 +63,7 @@ class Comparison:
     candidate_limit: int = 200
     """Distinct nearest candidates of each target that are selected from (the paper's K)."""
     tuning: FineTuning = field(default_factory=FineTuning)
-    training: SelectorSettings = field(default_factory=SelectorSettings.for_fine_tuning)
+    training: GaussianProcess = TRAINING_PROCESS
     """Its surrogate chooses what is trained on."""
 
     def __post_init__(self) -> None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
-from sift_rag.selection import GreedySelection, SelectorSettings
-from sift_rag.selection.settings import REPEATING
+from sift_rag.selection import GaussianProcess, GreedySelection, fine_tuning_selector, selector_from
 from sift_rag.types import Embedding
 
 ComparedSelector: TypeAlias = Literal["nearest", "repeated-nearest", "uncertainty", "mmr", "sift", "hull"]
@@ -30,22 +28,18 @@ def order_for_context(name: ComparedSelector, targets: Embedding, rows: Embeddin
     """Up to k different rows in order, as ``sift-rag ask`` would choose them; None where that makes no sense."""
     if name == "repeated-nearest":
         return None
-    return SelectorSettings(name).select(targets, rows, k).selection
+    return selector_from(name).select(targets, rows, k).selection
 
 
 def order_for_weights(
-    name: ComparedSelector, targets: Embedding, rows: Embedding, k: int, settings: SelectorSettings
+    name: ComparedSelector, targets: Embedding, rows: Embedding, k: int, process: GaussianProcess
 ) -> GreedySelection:
     """The k steps of training, as rows in order: ``sift`` and ``hull`` repeat rows, as their papers do.
 
-    Each is measured by the surrogate of ``settings``. Fewer than k where a method that repeats nothing runs out of
+    Each is measured by ``process``. Fewer than k where a method that repeats nothing runs out of
     rows.
     """
-    if name == "repeated-nearest":
-        chosen = replace(settings, name="nearest", with_repeats=True)
-    else:
-        chosen = replace(settings, name=name, with_repeats=name in REPEATING)
-    return chosen.select(targets, rows, k).selection
+    return fine_tuning_selector(name, process).select(targets, rows, k).selection
 
 
 def sweeps(name: ComparedSelector, ks: Sequence[int]) -> list[tuple[int, ...]]:

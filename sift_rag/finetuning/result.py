@@ -32,7 +32,7 @@ class TuningResult:
     """The outcome of fine-tuning for one prompt. ``save_adapter`` works only within the block; the figures stay."""
 
     losses: tuple[float, ...]
-    """Mean loss in nats a token of each step's passage, before its step. Steps that reuse a gradient repeat its loss."""
+    """Mean loss in nats a token of each step's passage, before the step. A reused gradient repeats its loss."""
 
     steps: int
     tokens: int

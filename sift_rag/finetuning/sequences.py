@@ -30,7 +30,8 @@ def training_sequences(
 ) -> TrainingSequences:
     """Return the passages' token ids in windows: every token after a passage's first is predicted exactly once.
 
-    A passage begins with the token that the tokenizer puts before every text by itself, if it does so. Control tokens within a passage (a document that says ``<|endoftext|>``) are read as text.
+    A passage begins with the token that the tokenizer puts before every text by itself, if it does so. Control tokens
+    within a passage (a document that says ``<|endoftext|>``) are read as text.
 
     Args:
         tokenizer: the model's.

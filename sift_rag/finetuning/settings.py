@@ -40,8 +40,9 @@ class FineTuning:
     """Fraction of its inputs that the addition drops in a step (LoRA). The model's own dropout is always off."""
 
     target_modules: str | tuple[str, ...] | None = None
-    """Layers that get an addition (LoRA): ``"all-linear"`` (all but the output), or the ends of their names. None: all but
-    the output; in a small model the output too, since the vocabulary is a large part of what it knows."""
+    """Layers that get an addition (LoRA): ``"all-linear"`` (all but the output), or the ends of their names.
+    None: all but the output; in a small model the output too, since the vocabulary is a large part of what it knows.
+    """
 
     weight_decay: float = 0.0
     """Weight decay of Adam, as a part of the gradient."""
@@ -63,8 +64,8 @@ class FineTuning:
     model to stop in mid-sentence. (The paper adds none.)"""
 
     refresh_every: int = 1
-    """Steps between new gradients of a passage that was chosen several times in a row; steps between them reuse the last
-    (arXiv 2605.30337). Cheaper, with another result. 1: a new gradient for every step."""
+    """Steps between new gradients of a passage that was chosen several times in a row; the steps between them reuse the
+    last (arXiv 2605.30337). Cheaper, with another result. 1: a new gradient for every step."""
 
     seconds: float | None = None
     """Time budget of the steps in seconds; the step that exceeds it is the last. None: no limit."""

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
 from sift_rag.errors import StoreConflict
+from sift_rag.filters import Filter
 from sift_rag.stores.payloads import LABELS, SOURCE, label_keyword
-from sift_rag.types import CollectionInfo, Filter
+from sift_rag.types import CollectionInfo
 
 Condition: TypeAlias = tuple[str, Sequence[str]]
 """An indexed payload field, and values of which it must have one; with no values, no point will do."""

@@ -17,7 +17,8 @@ from sift_rag.retrieval.candidates import all_candidates, distinct_candidates
 from sift_rag.retrieval.retriever import Retriever
 from sift_rag.selection import SELECTORS, SelectorSettings, Stopping
 from sift_rag.stores.memory import MemoryStore
-from sift_rag.types import Candidate, CollectionInfo, Embedding, Filter, Passage, Span
+from sift_rag.filters import Filter
+from sift_rag.types import Candidate, CollectionInfo, Embedding, Passage, Span
 from tests.doubles import HashingEmbedder
 from tests.oracles import greedy_by_definition
 from tests.retrieval.test_candidates import filled

@@ -12,7 +12,7 @@ import pytest
 from sift_rag import Retriever, SelectorSettings, ingest_paths, opening
 from sift_rag.embedders.sentence_transformer import load_sentence_transformer
 from sift_rag.protocols import Embedder
-from sift_rag.types import Filter
+from sift_rag.filters import Filter
 from tests.plugins.conftest import TEXTS
 
 pytest.importorskip("haystack", reason="Haystack is not installed: pip install 'sift-rag[haystack]'")

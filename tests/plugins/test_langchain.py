@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from sift_rag.errors import StoreConflict
 from sift_rag.protocols import PassageStore
 from sift_rag.retrieval.retriever import Retriever
-from sift_rag.types import Embedding, Filter
+from sift_rag.filters import Filter
+from sift_rag.types import Embedding
 from tests.doubles import HashingEmbedder
 from tests.plugins.conftest import TEXTS
 from tests.retrieval.test_candidates import filled

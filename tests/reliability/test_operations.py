@@ -21,7 +21,8 @@ from sift_rag.stores.embedded.check import examine_collection
 from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
 from sift_rag.stores.embedded.store import EmbeddedStore, create_collection, open_collection
 from sift_rag.stores.memory import MemoryStore
-from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Filter, Passage, Span, labels_of
+from sift_rag.filters import Filter, labels_of
+from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Passage, Span
 from tests.reliability.sizes import SEED, SOAK
 
 DIMENSION = 6

@@ -8,7 +8,8 @@ from sift_rag.errors import DocumentNotFound, NoEvidence
 from sift_rag.retrieval.queries import MAX_PIECES
 from sift_rag.retrieval.retriever import Retriever
 from sift_rag.selection import SelectorSettings, Stopping
-from sift_rag.types import Document, Filter, Retrieval
+from sift_rag.filters import Filter
+from sift_rag.types import Document, Retrieval
 from tests.doubles import HashingEmbedder
 from tests.retrieval.test_candidates import filled
 

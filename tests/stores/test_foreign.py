@@ -13,6 +13,7 @@ import pytest
 from qdrant_client import QdrantClient, models
 
 from sift_rag.errors import ConfigurationError, StoreConflict, StoreError
+from sift_rag.filters import Filter
 from sift_rag.ingestion import ingest_paths, reindex
 from sift_rag.opening import open_database, open_records, open_retriever, open_store
 from sift_rag.protocols import PassageStore, Scannable
@@ -26,7 +27,7 @@ from sift_rag.stores.qdrant.layout import (
     text_at,
     value_at,
 )
-from sift_rag.types import Document, Embedding, Filter
+from sift_rag.types import Document, Embedding
 from tests.doubles import HashingEmbedder
 from tests.qdrant_stub.server import QdrantStub
 

@@ -16,7 +16,8 @@ from sift_rag.protocols import PassageStore
 from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
 from sift_rag.stores.qdrant.options import ServerOptions
 from sift_rag.stores.qdrant.transport import MOST_BYTES, grouped
-from sift_rag.types import CollectionInfo, Document, Embedding, Filter, Passage, Span
+from sift_rag.filters import Filter
+from sift_rag.types import CollectionInfo, Document, Embedding, Passage, Span
 from tests.qdrant_stub.server import QdrantStub
 
 DIMENSION = 8

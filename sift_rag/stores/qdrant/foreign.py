@@ -15,6 +15,7 @@ import numpy as np
 from qdrant_client import models
 
 from sift_rag.errors import StoreConflict
+from sift_rag.filters import Filter
 from sift_rag.protocols import Totals
 from sift_rag.stores.filters import matching_sources
 from sift_rag.stores.qdrant.collections import Found
@@ -34,7 +35,7 @@ from sift_rag.stores.qdrant.reader import Reader
 from sift_rag.stores.qdrant.search import Searching
 from sift_rag.stores.qdrant.transport import PointId, Target, count, limits_of, transport_for
 from sift_rag.stores.validation import check_page, is_passage_id
-from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Filter, Passage, Span
+from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Passage, Span
 from sift_rag.vectors import unit_rows
 
 _PAGE = 1000
