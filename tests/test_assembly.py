@@ -13,8 +13,9 @@ import pytest
 
 from sift_rag.corpus.options import IngestOptions
 from sift_rag.corpus.report import IngestReport
+from sift_rag.corpus.shards import Shard
 from sift_rag.errors import CollectionNotFound, ConfigurationError, ModelUnavailable, StoreConflict, StoreUnreachable
-from sift_rag.ingestion import ingest_paths, reindex
+from sift_rag.ingestion import ingest_paths, ingest_texts, reindex
 from sift_rag.opening import (
     examine_collection,
     list_collections,
@@ -213,3 +214,27 @@ def test_killed_at_random_moments_on_one_store_it_ends_like_an_undisturbed_run(t
     assert contents(tmp_path / "store") == contents(tmp_path / "undisturbed")
     assert examine_collection(tmp_path / "store", "documents") == []
     assert kills > 0
+
+
+def test_texts_go_into_a_collection_and_are_found(tmp_path: Path) -> None:
+    texts, embedder = ["Owls hunt at night.", "Bees dance in spring."], HashingEmbedder()
+    report = ingest_texts(texts, store=tmp_path / "store", embedder=embedder, sources=["owls", "bees"])
+    assert (report.new, report.passages_total) == (2, 2)
+    embedder.embedded.clear()
+    again = ingest_texts(texts[::-1], store=tmp_path / "store", embedder=embedder, sources=["bees", "owls"])
+    assert (again.unchanged, embedder.embedded) == (2, [])
+    with open_retriever(tmp_path / "store", embedder=embedder) as retriever:
+        assert retriever.retrieve("bees in spring", k=1).hits[0].passage.source == "bees"
+
+
+def test_a_reindex_keeps_texts_and_needs_no_paths(tmp_path: Path) -> None:
+    ingest_texts(["Owls hunt at night."], store=tmp_path / "store", embedder=HashingEmbedder(), sources=["owls"])
+    report = reindex(store=tmp_path / "store", embedder=HashingEmbedder("wide", dimension=96))
+    assert report.passages_total == 1
+    assert [info.embedder for info in list_collections(tmp_path / "store")] == ["wide"]
+    assert list(contents(tmp_path / "store")) == ["owls"]
+
+
+def test_a_reindex_of_a_shard_is_refused(notes: Path) -> None:
+    with pytest.raises(ValueError, match="without a shard"):
+        reindex([notes], store=notes.parent / "store", options=IngestOptions(shard=Shard(1, 2)))
