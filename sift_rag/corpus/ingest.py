@@ -120,8 +120,8 @@ class _Ingest:
         options: IngestOptions,
         progress: Callable[[Progress], None] | None,
     ) -> None:
-        for module in ("semantic_text_splitter", "tokenizers"):
-            require(module, "ingest")
+        for package in ("semantic_text_splitter", "tokenizers"):
+            require(package, "ingest")
         self.store, self.embedder, self.options = store, embedder, options
         self.meter = ProgressMeter(progress)
         self.writer: Writer = DryWriter(self.meter) if options.dry_run else StoreWriter(store, embedder, self.meter)

@@ -42,8 +42,8 @@ def load_sentence_transformer(
         ModelUnavailable: no such model, or no way to fetch it.
         ModelUnsuitable: the model does not give one vector for a text.
     """
-    for module in ("torch", "sentence_transformers"):
-        require(module, "sentence-transformers")
+    for package in ("torch", "sentence_transformers"):
+        require(package, "sentence-transformers")
     identity, origin = _resolve(name)
     folder = model_folder(origin)
     device = device or default_device()

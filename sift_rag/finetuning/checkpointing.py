@@ -22,7 +22,7 @@ def can_checkpoint(network: Module) -> bool:
 
 @contextmanager
 def checkpointed(network: Module) -> Iterator[None]:
-    """Within the block, each layer keeps only its input, and runs again in the backward pass. It uses no hooks.
+    """Let each layer keep only its input within the block, and run again in the backward pass. No hooks are used.
 
     transformers checkpoints only layers in training mode. The layers alone are put into it, not their submodules, so
     dropout stays off.

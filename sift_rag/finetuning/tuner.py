@@ -52,8 +52,8 @@ class Tuner:
                 quantised, carries an adapter, or leaves no memory.
             ValueError: ``target_modules`` names no layer of the model.
         """
-        for module in ("torch", "transformers"):
-            require(module, "finetune")
+        for package in ("torch", "transformers"):
+            require(package, "finetune")
         import torch
 
         self._model = model

@@ -39,8 +39,8 @@ def load_local_model(name_or_path: str, *, device: str | None = None) -> LocalMo
         ModelUnavailable: no such folder, or a model that is not cached and cannot be fetched now.
         ModelUnsuitable: not a causal language model, no safetensors, code of its own, or too large for the device.
     """
-    for module in ("torch", "transformers"):
-        require(module, "finetune")
+    for package in ("torch", "transformers"):
+        require(package, "finetune")
     folder = model_folder(name_or_path)
     device = device or default_device()
     with _quiet_transformers():

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import builtins
 import json
 import socket
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -150,14 +150,7 @@ def test_closing_early_closes_the_connection(endpoint: StubEndpoint) -> None:
 
 
 def test_without_the_package_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def without_openai(name: str, *rest: object) -> object:
-        if name.partition(".")[0] == "openai":
-            raise ModuleNotFoundError("No module named 'openai'", name="openai")
-        return real(name, *rest)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(builtins, "__import__", without_openai)
+    monkeypatch.setitem(sys.modules, "openai", None)
     with pytest.raises(MissingExtra, match=r"pip install 'sift-rag\[openai\]'"):
         RemoteModel("small")
 
