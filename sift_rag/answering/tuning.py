@@ -98,7 +98,7 @@ def gate(training: Retrieval, min_gain: float) -> TuningReport | None:
     )
 
 
-def require_trainable(model: LanguageModel | None, mode: str = "finetune") -> TrainableModel:
+def require_trainable(model: LanguageModel | TrainableModel | None, mode: str = "finetune") -> TrainableModel:
     """Return the model if its weights are at hand.
 
     Raises:

@@ -13,8 +13,6 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
-from sift_rag.filters import Filter
-from sift_rag.retrieval.options import SearchOptions
 
 from sift_rag import defaults
 from sift_rag.answering.assistant import ALL_SHOWN, Assistant
@@ -22,10 +20,12 @@ from sift_rag.answering.conversation import Conversation
 from sift_rag.answering.prompt import build_prompt
 from sift_rag.answering.settings import AnswerSettings, Mode
 from sift_rag.errors import ConfigurationError, ModelInUse, ModelUnsuitable, NoEvidence, TrainingFailed
+from sift_rag.filters import Filter
 from sift_rag.finetuning import FineTuning
 from sift_rag.models.local import LocalModel
 from sift_rag.models.remote import RemoteModel
 from sift_rag.opening import open_assistant
+from sift_rag.retrieval.options import SearchOptions
 from sift_rag.retrieval.queries import Query
 from sift_rag.retrieval.retriever import Retriever
 from sift_rag.selection import Sift, Stopping
@@ -69,9 +69,11 @@ def embedder() -> HashingEmbedder:
 
 @pytest.fixture
 def store(embedder: HashingEmbedder) -> CountingStore:
-    counting = filled(PASSAGES, embedder)
-    counting.__class__ = CountingStore
-    assert isinstance(counting, CountingStore)
+    plain = filled(PASSAGES, embedder)
+    counting = CountingStore(plain.info)
+    for source in PASSAGES:
+        (candidate,) = plain.passages(source)
+        counting.upsert([candidate.passage], candidate.embedding[None])
     return counting
 
 
