@@ -128,35 +128,35 @@ class ForeignStore:
         return self._info
 
     def count(self) -> int:
-        """See ``PassageStore``."""
+        """Implement ``PassageIndex.count``."""
         self._check_open()
         return count(self._connection, self._target)
 
     def search(
         self, targets: Embedding, limit: int, *, offset: int = 0, where: Filter | None = None
     ) -> list[list[Candidate]]:
-        """See ``PassageStore``."""
+        """Implement ``PassageIndex.search``."""
         self._check_open()
         check_page(limit, offset)
         rows = unit_rows(targets, self._info.dimension, what="The targets")
         return self._reader.search(rows, limit, offset, self._filter(where))
 
     def fetch(self, ids: Sequence[str]) -> list[Candidate]:
-        """See ``PassageStore``; an id asked twice is answered twice. Numbers are written in decimal."""
+        """Implement ``PassageIndex.fetch``; an id asked twice is answered twice. Numbers are written in decimal."""
         self._check_open()
         wanted = {text: identifier for text in ids if (identifier := _point_id(text)) is not None}
         found = self._reader.fetch(list(wanted.values()))
         return [found[wanted[text]] for text in ids if text in wanted and wanted[text] in found]
 
     def passages(self, source: str) -> Iterator[Candidate]:
-        """See ``PassageStore``; where the payload has no positions, by id. Reads the sources of all points."""
+        """Implement ``PassageIndex.passages``; where the payload has no positions, by id. Reads the sources of all points."""
         self._check_open()
         ids = [identifier for identifier, name in self._records.points() if name == source]
         candidates = self._reader.in_order(ids)
         return iter(sorted(candidates, key=lambda candidate: candidate.passage.span.start))
 
     def scan(self, limit: int, *, where: Filter | None = None) -> Iterator[tuple[list[str], Embedding]]:
-        """See ``Scannable``."""
+        """Implement ``Scannable.scan``."""
         self._check_open()
         check_page(limit, 0)
         return self._reader.blocks(limit, self._filter(where))
@@ -196,7 +196,7 @@ class ForeignStore:
         return self._records.documents(prefix)
 
     def close(self) -> None:
-        """See ``PassageStore``."""
+        """Implement ``PassageIndex.close``."""
         self._connection.close()
 
     def _check_open(self) -> None:

@@ -46,17 +46,17 @@ class QdrantStore:
 
     @property
     def info(self) -> CollectionInfo:
-        """See ``PassageStore``; readable after ``close`` too."""
+        """Implement ``PassageIndex.info``; readable after ``close`` too."""
         return self._info
 
     def count(self) -> int:
-        """See ``PassageStore``."""
+        """Implement ``PassageIndex.count``."""
         return self._count(None)
 
     def search(
         self, targets: Embedding, limit: int, *, offset: int = 0, where: Filter | None = None
     ) -> list[list[Candidate]]:
-        """See ``PassageStore``."""
+        """Implement ``PassageIndex.search``."""
         self._connection.check_open(self._target.what)
         check_page(limit, offset)
         rows = unit_rows(targets, self._info.dimension, what="The targets")
@@ -66,14 +66,14 @@ class QdrantStore:
         return self._reader.search(rows, limit, offset, _all_of(conditions))
 
     def fetch(self, ids: Sequence[str]) -> list[Candidate]:
-        """See ``PassageStore``; an id asked twice is answered twice."""
+        """Implement ``PassageIndex.fetch``; an id asked twice is answered twice."""
         self._connection.check_open(self._target.what)
         wanted = [identifier for identifier in dict.fromkeys(ids) if is_passage_id(identifier)]
         found = self._reader.fetch(wanted)
         return [found[identifier] for identifier in ids if identifier in found]
 
     def passages(self, source: str) -> Iterator[Candidate]:
-        """See ``PassageStore``. Read a page at a time: what is deleted meanwhile may be missing."""
+        """Implement ``PassageIndex.passages``. Read a page at a time: what is deleted meanwhile may be missing."""
         self._connection.check_open(self._target.what)
         if not is_text(source):
             return iter(())
@@ -85,7 +85,7 @@ class QdrantStore:
         return self._reader.in_order([identifier for _, identifier in sorted(entries)])
 
     def scan(self, limit: int, *, where: Filter | None = None) -> Iterator[tuple[list[str], Embedding]]:
-        """See ``Scannable``."""
+        """Implement ``Scannable.scan``."""
         self._connection.check_open(self._target.what)
         check_page(limit, 0)
         conditions = self._conditions(where)
@@ -94,7 +94,7 @@ class QdrantStore:
         return self._reader.blocks(limit, _all_of(conditions))
 
     def embeddings(self, texts: Sequence[str]) -> Mapping[str, Embedding]:
-        """See ``PassageStore``. Found by a hash of 128 bits; of a text's copies one vector is read."""
+        """Implement ``PassageStore.embeddings``. Found by a hash of 128 bits; of a text's copies one vector is read."""
         self._connection.check_open(self._target.what)
         text_of_key = {embedding_text_key(text): text for text in texts}
         keys = list(text_of_key)
@@ -110,7 +110,7 @@ class QdrantStore:
         return {text_of_holder[str(holder)]: row for holder, row in rows.items()}
 
     def upsert(self, passages: Sequence[Passage], embeddings: Embedding) -> None:
-        """See ``PassageStore``; of two passages with one id the last one stays."""
+        """Implement ``PassageStore.upsert``; of two passages with one id the last one stays."""
         self._connection.check_open(self._target.what)
         rows = unit_rows(embeddings, self._info.dimension, what="The embeddings")
         if len(rows) != len(passages):
@@ -120,7 +120,7 @@ class QdrantStore:
         self._wire.upsert([NewPoint(key, payload_of(passage), row) for key, (passage, row) in latest.items()])
 
     def delete_passages(self, source: str, *, except_revision: str | None = None) -> int:
-        """See ``PassageStore``."""
+        """Implement ``PassageStore.delete_passages``."""
         self._connection.check_open(self._target.what)
         if not is_text(source):
             return 0
@@ -136,27 +136,27 @@ class QdrantStore:
         return deleted
 
     def document(self, source: str) -> Document | None:
-        """See ``PassageStore``."""
+        """Implement ``PassageStore.document``."""
         self._connection.check_open(self._target.what)
         return self._records.document(source)
 
     def documents(self, prefix: str = "") -> Iterator[Document]:
-        """See ``PassageStore``; as they are at the call."""
+        """Implement ``PassageIndex.documents``; as they are at the call."""
         self._connection.check_open(self._target.what)
         return self._records.documents(prefix)
 
     def put_documents(self, documents: Sequence[Document]) -> None:
-        """See ``PassageStore``."""
+        """Implement ``PassageStore.put_documents``."""
         self._connection.check_open(self._target.what)
         self._records.put(documents)
 
     def drop_documents(self, sources: Sequence[str]) -> None:
-        """See ``PassageStore``."""
+        """Implement ``PassageStore.drop_documents``."""
         self._connection.check_open(self._target.what)
         self._records.drop(sources)
 
     def close(self) -> None:
-        """See ``PassageStore``."""
+        """Implement ``PassageIndex.close``."""
         self._connection.close()
 
     def _conditions(self, where: Filter | None) -> list[Condition]:
