@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,12 +15,11 @@ from sift_rag.opening import (
     DEFAULT_MAX_BYTES,
     check_embedder,
     collection_info,
-    drop_collection,
     embedder_identity,
-    open_database,
     open_embedder,
 )
-from sift_rag.protocols import Embedder, PassageStore
+from sift_rag.protocols import Database, Embedder, PassageStore
+from sift_rag.stores.registry import open_database
 
 if TYPE_CHECKING:
     from sift_rag.corpus.ingest import IngestReport, Progress
@@ -42,6 +41,7 @@ def ingest_paths(
     max_bytes: int = DEFAULT_MAX_BYTES,
     text_field: str | None = None,
     share: Shard | None = None,
+    api_key: str | None = None,
     server: ServerOptions | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> IngestReport:
@@ -49,7 +49,8 @@ def ingest_paths(
 
     With ``reindex`` everything is embedded anew, into a collection that takes the place of the old one only when it is
     complete: documents under ``paths`` from their files, all others from the passages in the store. That is the work of
-    one: with a ``share`` it is refused. ``server`` says how a server keeps a collection that is made.
+    one: with a ``share`` it is refused. ``api_key`` and ``server`` are a server's key and the options for
+    a collection that is created there.
     """
     if reindex and share is not None:
         raise ValueError("A collection is indexed anew by one process: leave out the share, or do not reindex.")
@@ -57,8 +58,8 @@ def ingest_paths(
     from sift_rag.embedders.lazy import LazyEmbedder
     from sift_rag.stores.memory import MemoryStore
 
-    place = open_database(store, server=server)
-    existing = next((info for info in place.collections() if info.name == collection), None)
+    database = open_database(store, api_key=api_key, server=server)
+    existing = next((info for info in database.collections() if info.name == collection), None)
     if isinstance(embedder, str) and existing is not None and not reindex:
         check_embedder(existing, embedder_identity(embedder), None)  # before its weights are loaded
     if embedder is None or isinstance(embedder, str):
@@ -85,30 +86,27 @@ def ingest_paths(
     if dry_run and (existing is None or reindex):
         return run(MemoryStore(collection_info(collection, embedder)))
     if existing is None or not reindex:
-        with closing(open_or_create_store(store, collection, embedder, server=server)) as opened:
+        with closing(open_or_create_store(database, collection, embedder)) as opened:
             return run(opened)
 
-    replacement = place.building_name(collection)
-    with closing(place.open(collection)) as old, closing(_resume(store, replacement, embedder, server)) as new:
+    replacement = database.building_name(collection)
+    with closing(database.open(collection)) as old, closing(_resume(database, replacement, embedder)) as new:
         report = run(new)
         reembed(old, new, embedder)
         report = replace(report, collection=collection, passages_total=new.count())
-    place.replace(collection, replacement)
+    database.replace(collection, replacement)
     return report
 
 
-def open_or_create_store(
-    store: str | Path | None, collection: str, embedder: Embedder, *, server: ServerOptions | None = None
-) -> PassageStore:
-    """The collection, made for this embedder (and, on a server, with these options) if it does not exist yet."""
-    place = open_database(store, server=server, only_own=True)
+def open_or_create_store(database: Database, collection: str, embedder: Embedder) -> PassageStore:
+    """Open the collection to write, after creating it for this embedder if it does not exist yet."""
     try:
-        opened = place.open(collection)
+        opened = database.open(collection)
     except CollectionNotFound:
         try:
-            return place.create(collection_info(collection, embedder))
-        except StoreConflict:  # another process has made it just now
-            opened = place.open(collection)
+            return database.create(collection_info(collection, embedder))
+        except StoreConflict:  # another process has created it just now
+            opened = database.open(collection)
     try:
         check_embedder(opened.info, embedder.name, embedder.dimension)
     except StoreConflict:
@@ -117,16 +115,12 @@ def open_or_create_store(
     return opened
 
 
-def _resume(
-    store: str | Path | None, replacement: str, embedder: Embedder, server: ServerOptions | None
-) -> PassageStore:
-    """The collection that a reindex fills: what a killed one left, if of this embedder and schema, or an empty one."""
-    try:
-        opened = open_or_create_store(store, replacement, embedder, server=server)
+def _resume(database: Database, replacement: str, embedder: Embedder) -> PassageStore:
+    """Open the collection to fill: one left by a killed reindex, if of this embedder and schema, or an empty one."""
+    with suppress(StoreConflict, StoreDamaged):
+        opened = open_or_create_store(database, replacement, embedder)
         if opened.info.schema_version == collection_info(replacement, embedder).schema_version:
             return opened
         opened.close()
-    except (StoreConflict, StoreDamaged):
-        pass
-    drop_collection(store, replacement)
-    return open_or_create_store(store, replacement, embedder, server=server)
+    database.drop(replacement)
+    return open_or_create_store(database, replacement, embedder)

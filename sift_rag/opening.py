@@ -6,16 +6,15 @@ Nothing is imported before it is needed, so that listing a collection costs no s
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sift_rag.embedders.sentence_transformer import DEFAULT_EMBEDDER, load_sentence_transformer
-from sift_rag.errors import CollectionNotFound, ConfigurationError, StoreConflict
-from sift_rag.protocols import Database, Embedder, LanguageModel, PassageStore, Records, Selector
+from sift_rag.errors import ConfigurationError, StoreConflict
+from sift_rag.protocols import Embedder, LanguageModel, PassageIndex, PassageStore, Selector
+from sift_rag.stores.registry import open_database
 from sift_rag.types import CollectionInfo
 
 if TYPE_CHECKING:
@@ -25,27 +24,23 @@ if TYPE_CHECKING:
     from sift_rag.models.local import LocalModel
     from sift_rag.retrieval.reranker import Reranker
     from sift_rag.retrieval.retriever import Retriever
-    from sift_rag.stores.migration import Migration, MigrationProgress
-    from sift_rag.stores.qdrant.connection import Connection
     from sift_rag.stores.qdrant.layout import Layout
-    from sift_rag.stores.qdrant.options import ServerOptions
 
 DEFAULT_COLLECTION = "documents"
 # Equal to those of the modules that use them, which a test holds: importing those would slow down `sift-rag list`.
 DEFAULT_MAX_BYTES = 64 * 2**20
 DEFAULT_CANDIDATE_LIMIT = 100
-QDRANT_KEYS = ("SIFT_RAG_QDRANT_API_KEY", "QDRANT_API_KEY")
-"""Environment variables that may hold the key of a Qdrant server; the first one that is set counts."""
 
 
 def open_retriever(
-    store: str | Path | PassageStore | None = None,
+    store: str | Path | PassageIndex | None = None,
     collection: str = DEFAULT_COLLECTION,
     embedder: str | Embedder | None = None,
     *,
     selector: Selector | None = None,
     candidate_limit: int = DEFAULT_CANDIDATE_LIMIT,
     keep_copies: bool = False,
+    api_key: str | None = None,
     layout: Layout | None = None,
 ) -> Retriever:
     """A retriever over a collection that exists.
@@ -57,6 +52,7 @@ def open_retriever(
         selector: how to choose; by default SIFT with the setting for context windows.
         candidate_limit: how many distinct candidates the choice is made from.
         keep_copies: let passages that say the same be candidates each for themselves; for comparison.
+        api_key: key of a server; the environment is not read.
         layout: how to read a server's collection that another tool made; what it leaves open is found out.
 
     Raises:
@@ -69,7 +65,7 @@ def open_retriever(
     """
     from sift_rag.retrieval.retriever import Retriever
 
-    opened, part = _open_both(store, collection, embedder, layout)
+    opened, part = _open_both(store, collection, embedder, api_key, layout)
     return Retriever(part, opened, selector=selector, candidate_limit=candidate_limit, keep_copies=keep_copies)
 
 
@@ -90,20 +86,25 @@ def open_reranker(embedder: str | Embedder | None = None, *, selector: Selector 
 
 
 def _open_both(
-    store: str | Path | PassageStore | None, collection: str, embedder: str | Embedder | None, layout: Layout | None
-) -> tuple[PassageStore, Embedder]:
+    store: str | Path | PassageIndex | None,
+    collection: str,
+    embedder: str | Embedder | None,
+    api_key: str | None,
+    layout: Layout | None,
+) -> tuple[PassageIndex, Embedder]:
     from sift_rag.stores.qdrant.layout import Layout, SeveralVectors
 
     layout = layout or Layout()
     if store is not None and not isinstance(store, (str, Path)):
         return store, _embedder_for(store.info, embedder)
     try:
-        opened = open_store(store, collection, layout=layout)
+        opened = open_index(store, collection, api_key=api_key, layout=layout)
     except SeveralVectors:
         if embedder is None:
             raise
         embedder = open_embedder(embedder) if isinstance(embedder, str) else embedder
-        opened = open_store(store, collection, layout=replace(layout, dimension=embedder.dimension))
+        fitting = replace(layout, dimension=embedder.dimension)
+        opened = open_index(store, collection, api_key=api_key, layout=fitting)
     try:
         return opened, _embedder_for(opened.info, embedder)
     except BaseException:
@@ -126,80 +127,32 @@ def _embedder_for(info: CollectionInfo, embedder: str | Embedder | None) -> Embe
 
 
 def open_store(
-    store: str | Path | None = None, collection: str = DEFAULT_COLLECTION, *, layout: Layout | None = None
+    store: str | Path | None = None, collection: str = DEFAULT_COLLECTION, *, api_key: str | None = None
 ) -> PassageStore:
-    """A collection that exists, for reading and writing. See ``open_retriever`` for ``layout`` and what it raises."""
-    return open_database(store, layout=layout).open(collection)
-
-
-def open_records(store: str | Path | None = None, collection: str = DEFAULT_COLLECTION) -> Records:
-    """What a collection knows of its documents, read-only; also while another process writes to it."""
-    return open_database(store).records(collection)
-
-
-def list_collections(store: str | Path | None = None) -> list[CollectionInfo]:
-    """Every collection of a store, by name; none for a folder that does not exist."""
-    return open_database(store).collections()
-
-
-def drop_collection(store: str | Path | None, collection: str) -> None:
-    """Delete a collection with all it holds."""
-    open_database(store).drop(collection)
-
-
-def optimize_collection(store: str | Path | None, collection: str) -> bool:
-    """Merge and compact what many writes have left behind; False if there was nothing to do."""
-    return open_database(store).optimize(collection)
-
-
-def examine_collection(store: str | Path | None, collection: str) -> list[str]:
-    """What is wrong with a collection, in words; nothing for a healthy one. Reads every vector."""
-    return open_database(store).examine(collection)
-
-
-def open_database(
-    store: str | Path | None = None,
-    *,
-    server: ServerOptions | None = None,
-    layout: Layout | None = None,
-    only_own: bool = False,
-) -> Database:
-    """Where the collections of a store are: a folder, or a server for a URL. Nothing is opened or asked yet.
-
-    A server's API key comes from the environment, so that it is in no command line and in no configuration file.
+    """Open an existing collection to read and write.
 
     Args:
         store: folder or URL; None for the user's data folder.
-        server: for the collections that are made on a server.
-        layout: how collections of other tools are read, on a server.
-        only_own: refuse to open those, with ``StoreConflict``: for who is going to write.
+        collection: name of the collection.
+        api_key: key of a server.
 
     Raises:
-        ConfigurationError: the URL names no server, or there are options for one and the store is a folder.
+        CollectionNotFound: no such collection.
+        StoreConflict: another tool made it: ``open_index`` reads it.
+        StoreInUse: another process holds it.
     """
-    if isinstance(store, str) and "://" in store:
-        from sift_rag.stores.qdrant.address import parse_address
+    return open_database(store, api_key=api_key).open(collection)
 
-        key = next((os.environ[name] for name in QDRANT_KEYS if os.environ.get(name)), None)
-        address = parse_address(store, api_key=key)
 
-        def connected() -> Connection:
-            from sift_rag.stores.qdrant.connection import connect
-
-            return connect(address)
-
-        from sift_rag.stores.qdrant.database import QdrantDatabase
-
-        return QdrantDatabase(connected, server, layout, only_own=only_own)
-    folder = default_store() if store is None else Path(store).expanduser()
-    if server is not None:
-        raise ConfigurationError(
-            f"Shards, replicas, float16 and the like are a server's; the store {str(folder)!r} is a folder. Leave them "
-            "out, or name a server with --store http://HOST:6333."
-        )
-    from sift_rag.stores.embedded.database import FolderDatabase
-
-    return FolderDatabase(folder)
+def open_index(
+    store: str | Path | None = None,
+    collection: str = DEFAULT_COLLECTION,
+    *,
+    api_key: str | None = None,
+    layout: Layout | None = None,
+) -> PassageIndex:
+    """Open an existing collection to read, whichever tool made it; ``open_retriever`` tells the arguments and errors."""
+    return open_database(store, api_key=api_key, layout=layout).open_index(collection)
 
 
 def open_embedder(name: str | None = None) -> Embedder:
@@ -227,7 +180,7 @@ def open_local_model(name: str) -> LocalModel:
     return load_local_model(name)
 
 
-def comparison_journal(tasks: Sequence[Task], comparison: Comparison, *, model: str, store: PassageStore) -> Journal:
+def comparison_journal(tasks: Sequence[Task], comparison: Comparison, *, model: str, store: PassageIndex) -> Journal:
     """Where the outcomes of this comparison are kept, in the user's state folder: the same file for the same one."""
     from platformdirs import user_state_path
 
@@ -261,72 +214,6 @@ def open_tuner(model: LanguageModel, settings: FineTuning | None = None) -> Tune
             "model that runs here."
         )
     return Tuner(model, settings)
-
-
-def migrate_collection(
-    origin: str | Path | None,
-    target: str | Path | None,
-    collection: str = DEFAULT_COLLECTION,
-    *,
-    target_collection: str | None = None,
-    server: ServerOptions | None = None,
-    progress: Callable[[MigrationProgress], None] | None = None,
-) -> Migration:
-    """Carry a collection over into another store, making it there if need be: see ``sift_rag.stores.migration``.
-
-    No embedder is needed: the vectors go as they are. The origin is only read. Interrupted and run again it goes on.
-
-    Args:
-        origin: folder or URL; None for the user's data folder.
-        target: likewise.
-        collection: its name in the origin.
-        target_collection: its name in the target, if another.
-        server: how a server keeps the collection, if it is made.
-        progress: called after each document.
-
-    Raises:
-        CollectionNotFound: the origin has no such collection. Nothing was made in the target.
-        StoreConflict: the target's collection was made with another embedder.
-        StoreInUse: another process holds one of the two.
-        ValueError: origin and target are the same collection.
-    """
-    from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
-    from sift_rag.stores.migration import migrate
-
-    name = target_collection or collection
-    if name == collection and _identity_of(origin) == _identity_of(target):
-        raise ValueError(f"Collection {collection!r} cannot be carried over into itself: name another store or name.")
-    place = open_database(target, server=server)
-    with closing(open_store(origin, collection)) as old:
-        try:
-            opened = place.open(name)
-        except CollectionNotFound:
-            opened = place.create(replace(old.info, name=name, schema_version=SCHEMA_VERSION))
-        with closing(opened) as new:
-            if (new.info.embedder, new.info.dimension) != (old.info.embedder, old.info.dimension):
-                raise StoreConflict(
-                    f"Collection {name!r} of the target was made with the embedder {new.info.embedder} "
-                    f"({new.info.dimension} dimensions), that of the origin with {old.info.embedder} "
-                    f"({old.info.dimension}): their vectors cannot be compared. Name another --to-collection."
-                )
-            return migrate(old, new, progress=progress)
-
-
-def _identity_of(store: str | Path | None) -> object:
-    """Equal for two ways to name one folder, or one server."""
-    if isinstance(store, str) and "://" in store:
-        from sift_rag.stores.qdrant.address import parse_address
-
-        address = parse_address(store)
-        return address.host, address.port
-    return (default_store() if store is None else Path(store).expanduser()).resolve()
-
-
-def default_store() -> Path:
-    """The user's data folder for sift-rag."""
-    from platformdirs import user_data_path
-
-    return user_data_path("sift-rag", appauthor=False)
 
 
 def collection_info(collection: str, embedder: Embedder) -> CollectionInfo:

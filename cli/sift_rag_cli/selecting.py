@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 from sift_rag.errors import NoEvidence
 from sift_rag_cli import options
 from sift_rag_cli.inputs import read_filter, read_given
-from sift_rag_cli.stores import layout_of
+from sift_rag_cli.stores import layout_of, qdrant_api_key
 
 if TYPE_CHECKING:
     from sift_rag.retrieval.retriever import Retriever
@@ -76,6 +76,7 @@ class SelectionOptions:
             selector=settings,
             candidate_limit=self.candidates,
             keep_copies=keep_copies,
+            api_key=qdrant_api_key(),
             layout=layout_of(self.vector_name, self.text_key, self.source_key),
         )
         try:

@@ -15,13 +15,19 @@ if TYPE_CHECKING:
     from sift_rag.stores.qdrant.options import ServerOptions
 
 KEY_VARIABLES = ("SIFT_RAG_QDRANT_API_KEY", "QDRANT_API_KEY")
+"""Environment variables that may hold the key of a Qdrant server; the first one that is set counts."""
+
+
+def qdrant_api_key() -> str | None:
+    """Return the key of a Qdrant server, from the environment: it belongs in no command line and no file."""
+    return next((os.environ[name] for name in KEY_VARIABLES if os.environ.get(name)), None)
 
 
 def without_key_if_from_working_directory(context: typer.Context, store: str | None) -> str | None:
     """The store; asked without a key if it is a server that a file in the working directory has chosen."""
     if store is None or "://" not in store or not chosen_by_working_directory(context, "store"):
         return store
-    if not any(os.environ.get(name) for name in KEY_VARIABLES):
+    if qdrant_api_key() is None:
         return store
     say(
         f"The store {one_line(store)} was chosen by sift-rag.toml in this directory, so your API key is not sent to "

@@ -12,8 +12,8 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import run_in_executor
 from pydantic import ConfigDict, Field, PrivateAttr, SkipValidation
 
-from sift_rag.opening import DEFAULT_CANDIDATE_LIMIT, DEFAULT_COLLECTION, open_retriever, open_store
-from sift_rag.protocols import Embedder, PassageStore, Selector
+from sift_rag.opening import DEFAULT_CANDIDATE_LIMIT, DEFAULT_COLLECTION, open_index, open_retriever
+from sift_rag.protocols import Embedder, PassageIndex, Selector
 from sift_rag.retrieval.hit_metadata import hit_metadata
 from sift_rag.retrieval.retriever import DEFAULT_K, Retriever
 from sift_rag.types import Filter
@@ -29,7 +29,7 @@ class SiftRetriever(BaseRetriever):
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
-    store: SkipValidation[str | Path | PassageStore | None] = None
+    store: SkipValidation[str | Path | PassageIndex | None] = None
     """Folder or URL, an open store, or None for the user's data folder."""
     collection: str = DEFAULT_COLLECTION
     """Its name; not used with an open store."""
@@ -51,7 +51,7 @@ class SiftRetriever(BaseRetriever):
         super().model_post_init(context)
         store, embedder = self.store, self.embedder
         if isinstance(embedder, Embeddings):
-            store = open_store(store, self.collection) if store is None or isinstance(store, str | Path) else store
+            store = open_index(store, self.collection) if store is None or isinstance(store, str | Path) else store
             embedder = as_embedder(embedder, name=store.info.embedder)  # that it is this one is what the caller says
         try:
             self._retriever = open_retriever(

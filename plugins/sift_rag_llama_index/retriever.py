@@ -10,8 +10,8 @@ from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.schema import NodeRelationship, NodeWithScore, QueryBundle, RelatedNodeInfo, TextNode
 
-from sift_rag.opening import DEFAULT_CANDIDATE_LIMIT, DEFAULT_COLLECTION, open_retriever, open_store
-from sift_rag.protocols import Embedder, PassageStore, Selector
+from sift_rag.opening import DEFAULT_CANDIDATE_LIMIT, DEFAULT_COLLECTION, open_index, open_retriever
+from sift_rag.protocols import Embedder, PassageIndex, Selector
 from sift_rag.retrieval.hit_metadata import FACTS, hit_metadata
 from sift_rag.retrieval.retriever import DEFAULT_K
 from sift_rag.retrieval.scores import falling_scores
@@ -29,7 +29,7 @@ class SiftRetriever(BaseRetriever):
 
     def __init__(
         self,
-        store: str | Path | PassageStore | None = None,
+        store: str | Path | PassageIndex | None = None,
         collection: str = DEFAULT_COLLECTION,
         *,
         embed_model: str | Embedder | BaseEmbedding | None = None,
@@ -59,7 +59,7 @@ class SiftRetriever(BaseRetriever):
         self.where = where
         opened = store
         if isinstance(embed_model, BaseEmbedding):
-            opened = open_store(store, collection) if store is None or isinstance(store, str | Path) else store
+            opened = open_index(store, collection) if store is None or isinstance(store, str | Path) else store
             embed_model = as_embedder(embed_model, name=opened.info.embedder)  # that it is this one the caller says
         try:
             self.retriever = open_retriever(

@@ -18,7 +18,7 @@ from sift_rag_server.metrics import Metrics
 from sift_rag_server.store_pool import StorePool
 
 if TYPE_CHECKING:
-    from sift_rag.protocols import Embedder, PassageStore
+    from sift_rag.protocols import Embedder, PassageIndex
     from sift_rag_server.settings import ServerSettings
 
 RERANKER_NAME = "sift"
@@ -48,7 +48,7 @@ class Service:
         self._cache = EmbeddingCache(settings.limits.cache_bytes)
         self._queues: dict[str, EmbeddingQueue] = {}
         self._queue: EmbeddingQueue | None = None
-        self._lending = StorePool(settings.store, settings.release_seconds)
+        self._lending = StorePool(settings.store, settings.release_seconds, api_key=settings.store_api_key)
         self._lock = Lock()
         self._workers = ThreadPoolExecutor(settings.workers, thread_name_prefix="select")
 
@@ -107,7 +107,7 @@ class Service:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._workers, lambda: function(*args, **kwargs))
 
-    def collection_queue(self, store: PassageStore) -> EmbeddingQueue:
+    def collection_queue(self, store: PassageIndex) -> EmbeddingQueue:
         """The embedder that a collection was made with; loaded when it is first asked for.
 
         Raises:
@@ -118,7 +118,7 @@ class Service:
             held = self._queues.get(name)
         return held or self._queue_for(open_embedder(name))
 
-    def collection(self, name: str | None) -> AbstractContextManager[PassageStore]:
+    def collection(self, name: str | None) -> AbstractContextManager[PassageIndex]:
         """A collection, by default the one that the server was started with: see ``StorePool``."""
         return self._lending.collection(name or self.settings.collection)
 

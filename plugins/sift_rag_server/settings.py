@@ -60,6 +60,8 @@ class ServerSettings:
     """Further names under which clients may ask for the reranker."""
     store: str | Path | None = None
     """Where the collections are, as in ``open_retriever``."""
+    store_api_key: str | None = field(default=None, repr=False)
+    """Key of the server that keeps the collections, if a server does."""
     collection: str = DEFAULT_COLLECTION
     """The one that is searched when a request names none."""
     release_seconds: float = 5.0

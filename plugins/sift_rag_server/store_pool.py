@@ -9,12 +9,12 @@ from threading import Lock, Timer
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from sift_rag.opening import open_store
+from sift_rag.opening import open_index
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sift_rag.protocols import PassageStore
+    from sift_rag.protocols import PassageIndex
 
 
 class StorePool:
@@ -24,14 +24,16 @@ class StorePool:
     closed. To open it for each request anew would cost more than the search.
     """
 
-    def __init__(self, store: str | Path | None, release_seconds: float) -> None:
+    def __init__(self, store: str | Path | None, release_seconds: float, *, api_key: str | None = None) -> None:
         """See the class.
 
         Args:
-            store: where the collections are, as in ``open_store``.
+            store: where the collections are, as in ``open_index``.
             release_seconds: for how long one stays open that nobody reads; 0 closes it at once.
+            api_key: key of the server that keeps the collections.
         """
         self._store = store
+        self._api_key = api_key
         self._release_seconds = release_seconds
         self._lent: dict[str, _Lent] = {}
         self._lock = Lock()
@@ -39,7 +41,7 @@ class StorePool:
         self._closed = False
 
     @contextmanager
-    def collection(self, name: str) -> Iterator[PassageStore]:
+    def collection(self, name: str) -> Iterator[PassageIndex]:
         """The collection, for reading.
 
         Raises:
@@ -48,7 +50,7 @@ class StorePool:
         """
         with self._lock:
             if name not in self._lent:
-                self._lent[name] = _Lent(open_store(self._store, name))
+                self._lent[name] = _Lent(open_index(self._store, name, api_key=self._api_key))
             lent = self._lent[name]
             lent.readers += 1
         try:
@@ -88,7 +90,7 @@ class StorePool:
 
 @dataclass(eq=False)
 class _Lent:
-    store: PassageStore
+    store: PassageIndex
     readers: int = 0
     since: float = 0.0
     """When the last reader gave it back."""

@@ -23,7 +23,7 @@ from sift_rag.exact.certificate import (
     proves,
     rbf_bound,
 )
-from sift_rag.protocols import PassageStore
+from sift_rag.protocols import PassageIndex
 from sift_rag.selection import Surrogate
 from sift_rag.selection.kernels import kernel_matrix
 from sift_rag.types import Candidate, Embedding, Filter
@@ -36,7 +36,7 @@ class Frontier:
     """What the searches of one retrieval have found, and how near to a direction anything else can be."""
 
     def __init__(
-        self, store: PassageStore, found: Sequence[Candidate], row_limit: int, where: Filter | None = None
+        self, store: PassageIndex, found: Sequence[Candidate], row_limit: int, where: Filter | None = None
     ) -> None:
         self.found = {candidate.passage.id: candidate for candidate in found}
         self.whole = False

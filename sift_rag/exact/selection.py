@@ -15,7 +15,7 @@ import numpy as np
 
 from sift_rag.exact.search_bounds import Frontier, choose_by_search
 from sift_rag.near_duplicates import COPY_SIMILARITY, reading_order, says_the_same
-from sift_rag.protocols import PassageStore, Scannable, Selector
+from sift_rag.protocols import PassageIndex, Scannable, Selector
 from sift_rag.selection import Choice, SelectorSettings, Stopping, Surrogate
 from sift_rag.selection.admission import select_admitted
 from sift_rag.types import Candidate, Embedding, Filter
@@ -67,7 +67,7 @@ def check_exhaustive(selector: Selector, stopping: Stopping | None) -> None:
 
 
 def choose_from_all(
-    store: PassageStore,
+    store: PassageIndex,
     selector: Selector,
     targets: Embedding,
     k: int,
@@ -120,7 +120,7 @@ def choose_from_all(
 class _Task:
     """What both ways are given."""
 
-    store: PassageStore
+    store: PassageIndex
     surrogate: Surrogate
     targets: Embedding
     k: int

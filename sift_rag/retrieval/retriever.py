@@ -13,7 +13,7 @@ import numpy as np
 
 from sift_rag.errors import DocumentNotFound, NoEvidence
 from sift_rag.exact.selection import check_exhaustive, choose_from_all
-from sift_rag.protocols import Embedder, PassageStore, Selector
+from sift_rag.protocols import Embedder, PassageIndex, Selector
 from sift_rag.retrieval.candidates import all_candidates, distinct_candidates
 from sift_rag.retrieval.queries import embed_questions, untruncated
 from sift_rag.selection import Choice, GreedySelection, SelectorSettings, Stopping
@@ -29,7 +29,7 @@ class Retriever:
     def __init__(
         self,
         embedder: Embedder,
-        store: PassageStore,
+        store: PassageIndex,
         *,
         selector: Selector | None = None,
         candidate_limit: int = DEFAULT_CANDIDATE_LIMIT,

@@ -80,9 +80,7 @@ def default_store() -> Path:
     return user_data_path("sift-rag", appauthor=False)
 
 
-def _folder(
-    path: str, *, api_key: str | None, server: ServerOptions | None, layout: Layout | None
-) -> Database:
+def _folder(path: str, *, api_key: str | None, server: ServerOptions | None, layout: Layout | None) -> Database:
     """Open a folder; a key and a layout are for other stores."""
     del api_key, layout
     folder = Path(path).expanduser()
@@ -96,9 +94,7 @@ def _folder(
     return FolderDatabase(folder)
 
 
-def _qdrant(
-    url: str, *, api_key: str | None, server: ServerOptions | None, layout: Layout | None
-) -> Database:
+def _qdrant(url: str, *, api_key: str | None, server: ServerOptions | None, layout: Layout | None) -> Database:
     """Connect to a Qdrant server at the first call."""
     from sift_rag.stores.qdrant.address import parse_address
 

@@ -124,9 +124,7 @@ def test_an_upload_goes_on_after_a_fault_that_passes(
 def test_reading_goes_on_after_a_fault_that_passes(server: Server, store: PassageStore, operation: str) -> None:
     store.upsert(passages(), vectors())
     expected = store.search(vectors(1), 20)
-    server.stub.faults.extend(
-        [Fault("status", on=operation, status=503), Fault("truncate", on=operation)]
-    )
+    server.stub.faults.extend([Fault("status", on=operation, status=503), Fault("truncate", on=operation)])
     assert store.search(vectors(1), 20) == expected
     check_whole(store)
     assert len(server.pauses) >= 2

@@ -6,6 +6,7 @@ import typer
 
 from sift_rag_cli import options
 from sift_rag_cli.output import one_line, say, write_json, write_table
+from sift_rag_cli.stores import qdrant_api_key
 
 
 def collections(
@@ -16,16 +17,17 @@ def collections(
     json: options.Json = False,
 ) -> None:
     """List the collections of a store, and the embedder of each."""
-    from sift_rag.opening import drop_collection, list_collections
+    from sift_rag.stores.registry import open_database
 
+    database = open_database(store, api_key=qdrant_api_key())
     if drop is not None:
-        drop_collection(store, drop)
+        database.drop(drop)
         if json:
             write_json({"dropped": drop})
         else:
             say(f"Collection '{one_line(drop)}' is deleted.")
         return
-    infos = list_collections(store)
+    infos = database.collections()
     if json:
         write_json(
             {

@@ -12,7 +12,7 @@ from sift_rag.errors import ConfigurationError
 from sift_rag_cli import options
 from sift_rag_cli.comparisons import save_csv, summary_json, write_rows
 from sift_rag_cli.output import console, count_of, is_terminal, one_line, say, write_json
-from sift_rag_cli.stores import layout_of
+from sift_rag_cli.stores import layout_of, qdrant_api_key
 from sift_rag_cli.tuning import model_for, settings_for
 
 if TYPE_CHECKING:
@@ -96,7 +96,13 @@ def compare(
     tasks = _spread(read_texts(texts) if texts is not None else read_questions(questions or Path()), limit)
     if report is not None:
         require_matplotlib()
-    retriever = open_retriever(store, collection, embedder, layout=layout_of(vector_name, text_key, source_key))
+    retriever = open_retriever(
+        store,
+        collection,
+        embedder,
+        api_key=qdrant_api_key(),
+        layout=layout_of(vector_name, text_key, source_key),
+    )
     with closing(retriever.store):
         journal = comparison_journal(tasks, comparison, model=model, store=retriever.store)
         outcomes = journal.read() if resume else []

@@ -8,6 +8,7 @@ import typer
 from sift_rag.errors import DocumentNotFound
 from sift_rag_cli import options
 from sift_rag_cli.output import count_of, one_line, say, write_json
+from sift_rag_cli.stores import qdrant_api_key
 
 
 def delete(
@@ -23,7 +24,7 @@ def delete(
 
     if not source:
         raise ValueError("SOURCE is empty: name a file, or a prefix with --prefix.")
-    with closing(open_store(store, collection)) as opened:
+    with closing(open_store(store, collection, api_key=qdrant_api_key())) as opened:
         found = [opened.document(source)] if not prefix else list(opened.documents(source))
         documents = [document for document in found if document is not None]
         if not documents:

@@ -4,6 +4,7 @@ import typer
 
 from sift_rag_cli import options
 from sift_rag_cli.output import one_line, say, write, write_json
+from sift_rag_cli.stores import qdrant_api_key
 
 
 def doctor(
@@ -15,9 +16,9 @@ def doctor(
 
     Exit code 0 if it is sound; 1 if not, and a line for each finding.
     """
-    from sift_rag.opening import examine_collection
+    from sift_rag.stores.registry import open_database
 
-    findings = examine_collection(store, collection)
+    findings = open_database(store, api_key=qdrant_api_key()).check(collection)
     if json:
         write_json({"collection": collection, "sound": not findings, "findings": findings})
     else:

@@ -10,7 +10,7 @@ from sift_rag_cli import options
 from sift_rag_cli.inputs import read_paths, read_share
 from sift_rag_cli.output import count_of, one_line, say, write_json
 from sift_rag_cli.progress import ProgressState, progress_bar
-from sift_rag_cli.stores import server_options_of
+from sift_rag_cli.stores import qdrant_api_key, server_options_of
 
 if TYPE_CHECKING:
     from sift_rag.corpus.ingest import IngestReport
@@ -94,6 +94,7 @@ def ingest(
                 max_bytes=max_megabytes * 2**20,
                 text_field=text_field,
                 share=share,
+                api_key=qdrant_api_key(),
                 server=server,
                 progress=progress,
             )

@@ -7,6 +7,7 @@ import typer
 
 from sift_rag_cli import options
 from sift_rag_cli.output import document_json, human_size, local_time, write_json, write_table
+from sift_rag_cli.stores import qdrant_api_key
 
 
 def list_documents(
@@ -18,9 +19,9 @@ def list_documents(
     json: options.Json = False,
 ) -> None:
     """List the files of a collection: state, passages, size, when."""
-    from sift_rag.opening import open_records
+    from sift_rag.stores.registry import open_database
 
-    with closing(open_records(store, collection)) as records:
+    with closing(open_database(store, api_key=qdrant_api_key()).documents(collection)) as records:
         documents = list(records.documents(prefix))
     if json:
         write_json({"collection": records.info.name, "documents": [document_json(d) for d in documents]})

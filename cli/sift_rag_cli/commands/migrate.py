@@ -10,7 +10,7 @@ import typer
 from sift_rag_cli import options
 from sift_rag_cli.output import count_of, one_line, say, write, write_json
 from sift_rag_cli.progress import ProgressState, progress_bar
-from sift_rag_cli.stores import server_options_of
+from sift_rag_cli.stores import qdrant_api_key, server_options_of
 
 if TYPE_CHECKING:
     from sift_rag.stores.migration import Migration, MigrationProgress
@@ -36,7 +36,7 @@ def migrate(
     FROM is only read. Stopped at any moment and run again, it goes on from there. Exit code 1 if something differs in
     the end, and a line for each finding.
     """
-    from sift_rag.opening import migrate_collection
+    from sift_rag.stores.migration import migrate_collection
 
     server = server_options_of(
         shard_number, replication_factor, write_consistency_factor, on_disk=on_disk, float16=float16, quantize=quantize
@@ -44,7 +44,13 @@ def migrate(
     try:
         with _progress() as progress:
             migration = migrate_collection(
-                origin, target, collection, target_collection=to_collection, server=server, progress=progress
+                origin,
+                target,
+                collection,
+                target_collection=to_collection,
+                api_key=qdrant_api_key(),
+                server=server,
+                progress=progress,
             )
     except KeyboardInterrupt:
         say("What has arrived stays; the same command goes on from there.")

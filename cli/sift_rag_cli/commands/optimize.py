@@ -2,6 +2,7 @@
 
 from sift_rag_cli import options
 from sift_rag_cli.output import one_line, say
+from sift_rag_cli.stores import qdrant_api_key
 
 
 def optimize(
@@ -12,9 +13,9 @@ def optimize(
 
     A server does that by itself.
     """
-    from sift_rag.opening import optimize_collection
+    from sift_rag.stores.registry import open_database
 
-    changed = optimize_collection(store, collection)
+    changed = open_database(store, api_key=qdrant_api_key()).optimize(collection)
     on_server = store is not None and "://" in store
     unchanged = "is on a server, which optimizes by itself." if on_server else "needed no optimizing."
     say(f"Collection '{one_line(collection)}' " + ("is optimized." if changed else unchanged))

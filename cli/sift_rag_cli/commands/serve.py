@@ -8,6 +8,7 @@ import typer
 from sift_rag.errors import MissingExtra
 from sift_rag_cli import options
 from sift_rag_cli.language_model import open_named_model
+from sift_rag_cli.stores import qdrant_api_key
 
 
 def serve(
@@ -110,6 +111,7 @@ def serve(
         embedder=embedder,
         served_names=tuple(served_name or ()),
         store=store,
+        store_api_key=qdrant_api_key(),
         collection=collection,
         workers=workers,
         limits=Limits(

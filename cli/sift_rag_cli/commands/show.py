@@ -9,6 +9,7 @@ from sift_rag.errors import DocumentNotFound
 from sift_rag_cli import options
 from sift_rag_cli.output import count_of, document_json, human_size, local_time, one_line, printable, write, write_json
 from sift_rag_cli.retrievals import heading_path, locate, passage_json
+from sift_rag_cli.stores import qdrant_api_key
 
 
 def show_document(
@@ -18,10 +19,11 @@ def show_document(
     json: options.Json = False,
 ) -> None:
     """Show the record and the passages of one file."""
-    from sift_rag.opening import open_store
+    from sift_rag.stores.registry import open_database
 
-    with closing(open_store(store, collection)) as opened:
-        document = opened.document(source)
+    database = open_database(store, api_key=qdrant_api_key())
+    with closing(database.open_index(collection)) as opened, closing(database.documents(collection)) as records:
+        document = records.document(source)
         if document is None:
             raise DocumentNotFound(
                 f"Collection '{collection}' has no file '{source}'. `sift-rag list` shows what it has."

@@ -4,6 +4,7 @@ from contextlib import closing
 
 from sift_rag_cli import options
 from sift_rag_cli.output import count_of, human_size, local_time, one_line, write, write_json
+from sift_rag_cli.stores import qdrant_api_key
 
 
 def status(
@@ -12,9 +13,9 @@ def status(
     json: options.Json = False,
 ) -> None:
     """Show what a collection holds, and which files failed and why."""
-    from sift_rag.opening import default_store, open_records
+    from sift_rag.stores.registry import default_store, open_database
 
-    with closing(open_records(store, collection)) as records:
+    with closing(open_database(store, api_key=qdrant_api_key()).documents(collection)) as records:
         info, documents = records.info, list(records.documents())
     ingested = [document for document in documents if document.state == "ingested"]
     failed = [document for document in documents if document.state == "failed"]

@@ -123,7 +123,5 @@ def os_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error)
         if error.errno in {ENOSPC, EDQUOT}:
-            raise StoreFull(
-                f"{path} could not be written: {reason}. Free some space and try again."
-            ) from error
+            raise StoreFull(f"{path} could not be written: {reason}. Free some space and try again.") from error
         raise StoreError(f"{path} cannot be used as a store: {reason}. Check the path and its permissions.") from error
