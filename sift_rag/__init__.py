@@ -11,6 +11,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sift_rag.answering.answer import Answer as Answer
+    from sift_rag.answering.assistant import Assistant as Assistant
+    from sift_rag.answering.settings import AnswerSettings as AnswerSettings
+    from sift_rag.answering.settings import Mode as Mode
+    from sift_rag.answering.stream import AnswerStream as AnswerStream
+    from sift_rag.embedders.functions import FunctionEmbedder as FunctionEmbedder
     from sift_rag.errors import AdapterNotSaved as AdapterNotSaved
     from sift_rag.errors import CollectionNotFound as CollectionNotFound
     from sift_rag.errors import ConfigurationError as ConfigurationError
@@ -34,7 +40,10 @@ if TYPE_CHECKING:
     from sift_rag.errors import TrainingFailed as TrainingFailed
     from sift_rag.errors import UnreadableDocument as UnreadableDocument
     from sift_rag.filters import Filter as Filter
+    from sift_rag.finetuning import FineTuning as FineTuning
     from sift_rag.ingestion import ingest_paths as ingest_paths
+    from sift_rag.opening import open_assistant as open_assistant
+    from sift_rag.opening import open_embedder as open_embedder
     from sift_rag.opening import open_model as open_model
     from sift_rag.opening import open_reranker as open_reranker
     from sift_rag.opening import open_retriever as open_retriever
@@ -45,12 +54,14 @@ if TYPE_CHECKING:
     from sift_rag.protocols import Message as Message
     from sift_rag.protocols import PassageStore as PassageStore
     from sift_rag.protocols import Selector as Selector
+    from sift_rag.retrieval.hit_metadata import hit_metadata as hit_metadata
     from sift_rag.retrieval.options import SearchOptions as SearchOptions
     from sift_rag.retrieval.queries import Query as Query
     from sift_rag.retrieval.reranker import RankedText as RankedText
     from sift_rag.retrieval.reranker import Reranker as Reranker
     from sift_rag.retrieval.reranker import Reranking as Reranking
     from sift_rag.retrieval.retriever import Retriever as Retriever
+    from sift_rag.retrieval.scores import falling_scores as falling_scores
     from sift_rag.selection import BatchSelection as BatchSelection
     from sift_rag.selection import Choice as Choice
     from sift_rag.selection import Dpp as Dpp
@@ -77,6 +88,7 @@ if TYPE_CHECKING:
     from sift_rag.types import Document as Document
     from sift_rag.types import ExactReport as ExactReport
     from sift_rag.types import Hit as Hit
+    from sift_rag.types import JsonValue as JsonValue
     from sift_rag.types import Passage as Passage
     from sift_rag.types import PassedOver as PassedOver
     from sift_rag.types import Retrieval as Retrieval
@@ -87,6 +99,10 @@ __version__ = "0.1.0"
 
 _HOME = {
     "AdapterNotSaved": "errors",
+    "Answer": "answering.answer",
+    "AnswerSettings": "answering.settings",
+    "AnswerStream": "answering.stream",
+    "Assistant": "answering.assistant",
     "BatchSelection": "selection",
     "Candidate": "types",
     "Choice": "selection",
@@ -101,15 +117,19 @@ _HOME = {
     "FacilityLocation": "selection",
     "Features": "selection",
     "Filter": "filters",
+    "FineTuning": "finetuning",
+    "FunctionEmbedder": "embedders.functions",
     "GaussianProcess": "selection",
     "GreedySelection": "selection",
     "Hit": "types",
     "Hull": "selection",
+    "JsonValue": "types",
     "LanguageModel": "protocols",
     "Linear": "selection",
     "Message": "protocols",
     "MissingExtra": "errors",
     "Mmr": "selection",
+    "Mode": "answering.settings",
     "ModelError": "errors",
     "ModelInUse": "errors",
     "ModelUnavailable": "errors",
@@ -147,7 +167,11 @@ _HOME = {
     "TrainingFailed": "errors",
     "Uncertainty": "selection",
     "UnreadableDocument": "errors",
+    "falling_scores": "retrieval.scores",
+    "hit_metadata": "retrieval.hit_metadata",
     "ingest_paths": "ingestion",
+    "open_assistant": "opening",
+    "open_embedder": "opening",
     "open_model": "opening",
     "open_reranker": "opening",
     "open_retriever": "opening",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, cast
 
 from sift_rag import defaults
 from sift_rag.filters import Filter
@@ -16,7 +16,7 @@ from sift_rag.protocols import Embedder, PassageStore, Selector
 from sift_rag.retrieval.queries import Query
 from sift_rag.retrieval.retriever import Retriever
 from sift_rag.selection import Stopping, selector_from
-from sift_rag.selection.settings import SettingValue, suggestion
+from sift_rag.selection.settings import SettingValue, settings_of, suggestion
 from sift_rag.types import JsonValue
 
 
@@ -54,12 +54,21 @@ class SearchOptions:
     """Let passages that say the same be candidates each for itself, as a plain vector search does."""
     max_variance: float | None = None
     """Largest variance that all candidates together may leave; otherwise there is no evidence."""
-    selector: str = defaults.SELECTOR
-    """How to choose: jointly (sift), or a baseline to compare with."""
+    selector: str | Selector = defaults.SELECTOR
+    """How to choose: jointly (sift), or a baseline to compare with. By name, or the selector itself."""
     settings: Mapping[str, SettingValue] = field(default_factory=dict)
     """Settings of the selector and of the Gaussian process that measures its choice, by name."""
 
     def __post_init__(self) -> None:
+        for name in ("known", "known_texts", "weights"):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
+        if self.where is not None and not isinstance(self.where, Filter):
+            raise TypeError(
+                f"where must be a sift_rag.Filter, but got {type(self.where).__name__}: Filter(('docs/*',)) or "
+                'Filter.from_dict({"sources": [...], "metadata": {...}}).'
+            )
         if self.candidate_limit < 1:
             raise ValueError(f"candidate_limit must be >= 1, but got {self.candidate_limit}.")
         self.query("?" if self.weights is None else ["?"] * len(self.weights))
@@ -102,8 +111,16 @@ class SearchOptions:
         )
 
     def make_selector(self) -> Selector:
-        """Return the selector with its settings."""
-        return selector_from(self.selector, self.settings)
+        """Return the selector with its settings.
+
+        Raises:
+            ValueError: see ``selector_from``; or there are settings beside a selector that carries its own.
+        """
+        if isinstance(self.selector, str):
+            return selector_from(self.selector, self.settings)
+        if self.settings:
+            raise ValueError(f"settings are for a selector by name, but {self.selector!r} carries its own.")
+        return self.selector
 
     def retriever(self, embedder: Embedder, store: PassageStore) -> Retriever:
         """Return a retriever over a collection that chooses so."""
@@ -116,9 +133,18 @@ class SearchOptions:
         )
 
     def to_dict(self) -> dict[str, JsonValue]:
-        """Return the JSON shape that ``from_dict`` reads, with the options that are not at their defaults."""
+        """Return the JSON shape that ``from_dict`` reads, with the options that are not at their defaults.
+
+        Raises:
+            ValueError: the selector is one that no name and settings stand for.
+        """
         usual = SearchOptions()
         values = {part.name: getattr(self, part.name) for part in fields(self)}
+        if not isinstance(self.selector, str):
+            name, settings = self.selector.name, settings_of(self.selector)
+            if selector_from(name, settings) != self.selector:
+                raise ValueError(f"No name and settings stand for the selector {self.selector!r}.")
+            values |= {"selector": name, "settings": settings}
         return {name: _json(value) for name, value in values.items() if value != getattr(usual, name)}
 
     def _stopping(self) -> Stopping | None:
@@ -158,10 +184,12 @@ def _truth(name: str, value: object) -> bool:
     raise ValueError(f"{name} must be true or false, but got {value!r}.")
 
 
-def _text(name: str, value: object) -> str:
+def _selector(name: str, value: object) -> str | Selector:
     if isinstance(value, str):
         return value
-    raise ValueError(f"{name} must be text, but got {value!r}.")
+    if callable(getattr(value, "select", None)) and not isinstance(value, type):
+        return cast("Selector", value)
+    raise ValueError(f"{name} must be a selector or the name of one, but got {value!r}.")
 
 
 def _texts(name: str, value: object) -> tuple[str, ...]:
@@ -197,7 +225,7 @@ _BY_TYPE = {
     "int | None": _whole,
     "float | None": _number,
     "bool": _truth,
-    "str": _text,
+    "str | Selector": _selector,
     "tuple[str, ...]": _texts,
     "tuple[float, ...] | None": _numbers,
     "Filter | None": _filter,

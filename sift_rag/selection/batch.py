@@ -279,7 +279,7 @@ def _as_seen(
     kernel = process.kernel
     if not isinstance(kernel, Rbf):
         return problem, weights
-    points = problem.points.reshape(*shape, -1)
+    points = problem.points.reshape(*shape, problem.points.shape[-1])
     barred = closed[:, :width]
     if process.features.centring and width:
         if points.ndim == 2 and not bool(barred.any()):
@@ -298,8 +298,8 @@ def _as_seen(
         some = np.isfinite(nearest).all(axis=-1)
         weights[some] = balanced(nearest[some], kernel)
     diagonal = problem.diagonal
-    if points.ndim == 3 and len(shape) == 2:  # a mask gave each query a centre, and so rows, of its own
-        diagonal = diagonal[None].repeat(batch, *(() if not isinstance(diagonal, np.ndarray) else (0,)))
+    if points.ndim == 3 and len(shape) == 1:  # a mask gave each query a centre, and so rows, of its own
+        diagonal = np.tile(diagonal, batch) if isinstance(diagonal, np.ndarray) else diagonal.repeat(batch)
     flat = points.reshape(-1, points.shape[-1])
     return problem._replace(targets=targets.reshape(-1, targets.shape[-1]), points=flat, diagonal=diagonal), weights
 

@@ -55,9 +55,6 @@ def posterior_variance(
         )
     if not (is_finite(targets) and is_finite(points)):
         raise ValueError("Query and selected rows must be finite, but a NaN or an infinity is among them.")
-    if chosen.on_sphere:
-        targets = np.asarray(on_sphere(targets, squared_norms(targets), "queries"))
-        points = np.asarray(on_sphere(points, squared_norms(points), "selected rows"))
     return _variance(targets, points, chosen, noise_variance, weights)
 
 
@@ -86,6 +83,9 @@ def _variance(
     noise_variance: float,
     weights: ArrayLike | None,
 ) -> float:
+    if kernel.on_sphere:
+        targets = np.asarray(on_sphere(targets, squared_norms(targets), "queries"))
+        points = np.asarray(on_sphere(points, squared_norms(points), "selected rows"))
     if isinstance(kernel, Linear) and len(points) > points.shape[1]:
         # the same value by the Woodbury identity: x*ᵀ (I + XᵀX / λ)⁻¹ x*, a system of d unknowns instead of n
         precision = np.eye(points.shape[1]) + points.T @ points / noise_variance
