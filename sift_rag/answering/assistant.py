@@ -34,6 +34,8 @@ from sift_rag.types import Retrieval, Timings
 if TYPE_CHECKING:
     from sift_rag.finetuning import Tuner, TuningResult, TuningStep
 
+__all__ = ["ALL_SHOWN", "AnswerSettings", "Assistant", "Mode"]
+
 ALL_SHOWN = "Every passage has been shown already."
 
 

@@ -60,6 +60,15 @@ class SearchOptions:
     """Settings of the selector and of the Gaussian process that measures its choice, by name."""
 
     def __post_init__(self) -> None:
+        for name in ("known", "known_texts", "weights"):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
+        if self.where is not None and not isinstance(self.where, Filter):
+            raise TypeError(
+                f"where must be a sift_rag.Filter, but got {type(self.where).__name__}: Filter(('docs/*',)) or "
+                'Filter.from_dict({"sources": [...], "metadata": {...}}).'
+            )
         if self.candidate_limit < 1:
             raise ValueError(f"candidate_limit must be >= 1, but got {self.candidate_limit}.")
         self.query("?" if self.weights is None else ["?"] * len(self.weights))

@@ -69,9 +69,11 @@ def embedder() -> HashingEmbedder:
 
 @pytest.fixture
 def store(embedder: HashingEmbedder) -> CountingStore:
-    counting = filled(PASSAGES, embedder)
-    counting.__class__ = CountingStore
-    assert isinstance(counting, CountingStore)
+    plain = filled(PASSAGES, embedder)
+    counting = CountingStore(plain.info)
+    for source in PASSAGES:
+        (candidate,) = plain.passages(source)
+        counting.upsert([candidate.passage], candidate.embedding[None])
     return counting
 
 

@@ -268,3 +268,11 @@ def test_a_reranker_is_opened_by_the_name_of_an_embedder_or_with_one() -> None:
     opened = open_reranker(embedder, selector=STRICT)
     assert (opened.embedder, opened.selector) == (embedder, STRICT)
     assert open_reranker("all-MiniLM-L6-v2").embedder.name == open_reranker().embedder.name == "all-MiniLM-L6-v2"
+
+
+def test_texts_that_the_reader_knows_already_come_later() -> None:
+    reranker = Reranker(HashingEmbedder(), selector=STRICT)
+    first = reranker.rerank(QUESTION, TEXTS).ranked[0].index
+    known = reranker.rerank(QUESTION, TEXTS, known_texts=[TEXTS[first]])
+    assert known.ranked[0].index != first
+    assert known.prior_variance < 1.0

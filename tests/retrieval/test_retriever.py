@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from sift_rag.errors import DocumentNotFound, NoEvidence
+from sift_rag.errors import DocumentNotFound, NoEvidence, StoreError
 from sift_rag.filters import Filter
 from sift_rag.retrieval.queries import MAX_PIECES, Query
 from sift_rag.retrieval.retriever import Retriever
@@ -192,3 +194,50 @@ def test_that_a_filter_left_nothing_is_said_with_how_far_it_came(retriever: Retr
             retriever.retrieve(Query("how do owls hunt mice", where=where))
     with pytest.raises(NoEvidence, match="nothing that the filter lets through beyond what is known"):
         retriever.retrieve(Query("how do owls hunt mice", known="bees.md", where=Filter(sources=("bees.md",))))
+
+
+class TestAsAValue:
+    def test_texts_in_memory_are_retrieved_from_and_closed_at_the_end(self) -> None:
+        embedder = HashingEmbedder()
+        texts = [*TEXTS.values(), TEXTS["owls.md"]]
+        metadata = [{"place": number} for number in range(len(texts))]
+        with Retriever.from_texts(texts, embedder, metadata=metadata) as retriever:
+            got = retriever.retrieve("how do owls hunt mice", k=2)
+            assert got.texts[0] in TEXTS.values()
+            assert [hit.passage.text for hit in got] == got.texts
+            assert len(got) == 2
+            some = retriever.retrieve(Query("how do owls hunt mice", where=Filter(labels=(("place", "1"),))))
+            assert [hit.passage.source for hit in some] == ["text-1"]
+            assert "texts" in repr(retriever)
+        with pytest.raises(StoreError):
+            retriever.retrieve("owls")
+
+    def test_texts_without_a_source_each_or_empty_ones_are_refused(self) -> None:
+        with pytest.raises(ValueError, match="one source for each of 2 texts"):
+            Retriever.from_texts(["a", "b"], HashingEmbedder(), sources=["a"])
+        with pytest.raises(ValueError, match="empty"):
+            Retriever.from_texts(["a", " "], HashingEmbedder())
+
+    def test_it_is_short_to_look_at(self, retriever: Retriever) -> None:
+        got = retriever.retrieve("how do owls hunt mice " * 10, k=3)
+        assert len(repr(got)) < 120
+        assert len(repr(got.hits[0])) < 80
+
+    def test_a_query_that_no_candidates_can_answer_is_refused(self, retriever: Retriever) -> None:
+        left = retriever.retrieve("how do owls hunt mice").irreducible_variance
+        assert retriever.retrieve(Query("how do owls hunt mice", max_variance=left + 1e-6)).hits
+        with pytest.raises(NoEvidence, match="more than the"):
+            retriever.retrieve(Query("how do owls hunt mice", max_variance=left - 1e-6))
+
+    def test_its_json_is_one_shape(self, retriever: Retriever) -> None:
+        got = retriever.retrieve("how do owls hunt mice", k=2)
+        value = json.loads(json.dumps(got.to_dict(explain=True), allow_nan=False))
+        assert set(value) == {
+            "questions", "hits", "prior_variance", "irreducible_variance", "candidates", "targets", "stopped", "exact",
+            "timings_ms", "passed_over",
+        }  # fmt: skip
+        assert set(value["hits"][0]) == {
+            "rank", "id", "source", "line", "page", "title", "headings", "text", "metadata", "similarity", "gain",
+            "relevance", "redundancy", "posterior_variance", "also_in",
+        }  # fmt: skip
+        assert "passed_over" not in got.to_dict()
