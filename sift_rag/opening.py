@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sift_rag import defaults
-from sift_rag.embedders.sentence_transformer import DEFAULT_EMBEDDER, load_sentence_transformer
+from sift_rag.embedders.sentence_transformer import load_sentence_transformer
 from sift_rag.errors import CollectionNotFound, ConfigurationError, Remedy, StoreConflict
 from sift_rag.protocols import Database, Embedder, LanguageModel, PassageStore, Records, Selector
 from sift_rag.types import CollectionInfo
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from sift_rag.stores.qdrant.layout import Layout
     from sift_rag.stores.qdrant.options import ServerOptions
 
-DEFAULT_COLLECTION = "documents"
+DEFAULT_COLLECTION = defaults.COLLECTION
+DEFAULT_EMBEDDER = defaults.EMBEDDER
 # Equal to those of the modules that use them, which a test holds: importing those would slow down `sift-rag list`.
 DEFAULT_MAX_BYTES = 64 * 2**20
 DEFAULT_CANDIDATE_LIMIT = 100
@@ -206,7 +207,7 @@ def open_database(
 
 def open_embedder(name: str | None = None) -> Embedder:
     """A sentence-transformers model, by name or folder."""
-    return load_sentence_transformer(name or DEFAULT_EMBEDDER)
+    return load_sentence_transformer(name or defaults.EMBEDDER)
 
 
 def open_assistant(

@@ -38,7 +38,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from benchmarks.common.datasets import data_folder, read_hotpotqa, read_trec_documents
 from benchmarks.common.embedding import add_data_options, embed_cached
 from sift_rag.corpus.formats import Syntax
-from sift_rag.corpus.splitting import split, without_limits
+from sift_rag.corpus.splitting import split
+from sift_rag.tokens import without_limits
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

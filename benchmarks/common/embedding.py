@@ -95,8 +95,8 @@ def embed_cached(texts: Sequence[str], role: Literal["query", "passage"], cache:
 
 def count_tokens(texts: Sequence[str]) -> np.ndarray:
     """Count each text's tokens, special ones left out, for the default embedder: ``(n,)``, at least 1 each."""
-    from sift_rag.corpus.splitting import without_limits
     from sift_rag.opening import open_embedder
+    from sift_rag.tokens import without_limits
 
     encodings = without_limits(open_embedder().tokenizer).encode_batch(list(texts), add_special_tokens=False)
     return np.array([max(1, len(encoding.ids)) for encoding in encodings])

@@ -12,7 +12,6 @@ from sift_rag_cli.output import console, count_of, human_size, is_terminal, one_
 
 if TYPE_CHECKING:
     from sift_rag.answering.assistant import Answer, AnswerStream, TuningReport
-
     from sift_rag.finetuning import TuningStep
 
 HOW_TO_GET_AN_ANSWER = (

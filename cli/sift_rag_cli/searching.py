@@ -13,8 +13,8 @@ from sift_rag_cli.inputs import read_known
 
 if TYPE_CHECKING:
     import typer
-    from sift_rag.answering.assistant import AnswerSettings, Assistant
 
+    from sift_rag.answering.assistant import AnswerSettings, Assistant
     from sift_rag.protocols import Embedder
     from sift_rag.retrieval.options import SearchOptions
     from sift_rag.retrieval.queries import Query
@@ -101,7 +101,6 @@ def open_answering(
 ) -> Iterator[Assistant]:
     """Open an assistant on the collection that the options name, with the model that they name, if any."""
     from sift_rag.answering.assistant import Assistant
-
     from sift_rag.opening import open_model
 
     name = model_of(values, model, base_url)

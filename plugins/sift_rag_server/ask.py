@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
+
 from sift_rag.answering.assistant import Assistant
 from sift_rag.answering.settings import AnswerSettings
-
 from sift_rag_server.answer_writer import AnswerWriter
 from sift_rag_server.collection_bodies import AskFields, Parsed, body_model
 from sift_rag_server.embeddings import QueuedEmbedder
@@ -26,7 +26,6 @@ from sift_rag_server.validation import read_object
 
 if TYPE_CHECKING:
     from sift_rag.answering.stream import AnswerStream
-
     from sift_rag.protocols import LanguageModel
     from sift_rag.types import JsonValue
     from sift_rag_server.service import Service

@@ -11,9 +11,9 @@ from dataclasses import fields
 from typing import Annotated, Any, Generic, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
-from sift_rag.answering.settings import Mode
 
 from sift_rag import defaults
+from sift_rag.answering.settings import Mode
 from sift_rag.filters import Filter
 from sift_rag.retrieval.options import SearchOptions
 from sift_rag.selection.settings import descriptions

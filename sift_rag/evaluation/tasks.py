@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from sift_rag.corpus.documents import read_document
 from sift_rag.corpus.files import FoundFile, find_files
-from sift_rag.corpus.text import without_surrogates
+from sift_rag.corpus.json_lines import read_json_lines
 from sift_rag.errors import ConfigurationError, UnreadableDocument
 
 ROWS = ".jsonl"
@@ -88,27 +87,18 @@ def _texts(path: Path) -> Iterator[tuple[str, str, str]]:
 
 
 def _text(file: Path) -> str:
-    return "\n".join(part.text for part in read_document(file).parts)
+    return "\n".join(section.text for section in read_document(file).sections)
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")  # splitlines() would split at U+2028, too
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{str(path)!r} cannot be read as lines of JSON: {error}.") from error
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:  # the latter of lists nested thousands deep
-            raise ConfigurationError(f"{path}:{number} is not JSON: {error}.") from error
-        if not isinstance(row, dict):
-            raise ConfigurationError(f"{path}:{number} is {type(row).__name__}: a JSON object was expected.")
-        yield (
-            number,
-            {name: without_surrogates(value) if isinstance(value, str) else value for name, value in row.items()},
-        )
+    try:
+        yield from read_json_lines(text, prefix=f"{path}:")
+    except UnreadableDocument as error:
+        raise ConfigurationError(f"{error}.") from error
 
 
 def _field(row: dict[str, Any], name: str, path: Path, number: int) -> str:

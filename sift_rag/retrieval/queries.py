@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from numpy.typing import ArrayLike
 
@@ -13,17 +13,12 @@ from sift_rag import defaults
 from sift_rag.filters import Filter
 from sift_rag.protocols import Embedder
 from sift_rag.selection import Stopping
+from sift_rag.tokens import CHARACTERS_PER_TOKEN, without_limits
 from sift_rag.types import Embedding
-from sift_rag.vectors import given_rows
-
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+from sift_rag.vectors import as_unit_rows
 
 MAX_PIECES = 16
 """Largest number of the embedder's lengths that a question may have: what is longer is no question."""
-
-CHARACTERS_A_TOKEN = 16
-"""A tokenizer may make one unknown token of any unbroken run: so many characters count for a token at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +96,7 @@ def embed_questions(
     if vectors is not None:
         if len(vectors) != len(questions):
             raise ValueError(f"Expected one embedding for each of {len(questions)} questions, but got {len(vectors)}.")
-        rows = given_rows(vectors, what="The embeddings of the questions")
+        rows = as_unit_rows(vectors, what="The embeddings of the questions")
         return Targets(rows, None if weights is None else list(weights))
     pieces = [cut_into_pieces(text, embedder) for text in questions]
     rows = embedder.embed_queries([piece for cut in pieces for piece in cut])
@@ -119,9 +114,9 @@ def cut_into_pieces(text: str, embedder: Embedder, *, limit: int = MAX_PIECES) -
     length = embedder.max_tokens - embedder.tokenizer.num_special_tokens_to_add(False)
     if len(text.encode()) <= length:  # a token is at least a byte
         return [text]
-    if len(text) > CHARACTERS_A_TOKEN * length * limit:  # whatever its tokens
+    if len(text) > CHARACTERS_PER_TOKEN * length * limit:  # whatever its tokens
         raise ValueError(f"The question is too long: {len(text):,} characters. Ingest it and ask about it.")
-    encoding = untruncated(embedder.tokenizer).encode(text, add_special_tokens=False)
+    encoding = without_limits(embedder.tokenizer).encode(text, add_special_tokens=False)
     offsets: list[tuple[int, int]] = list(encoding.offsets)
     if len(offsets) > length * limit:
         raise ValueError(
@@ -135,11 +130,3 @@ def cut_into_pieces(text: str, embedder: Embedder, *, limit: int = MAX_PIECES) -
         text[offsets[first][0] : offsets[min(first + size, len(offsets)) - 1][1]]
         for first in range(0, len(offsets), size)
     ]
-
-
-def untruncated(tokenizer: Tokenizer) -> Tokenizer:
-    """Return a copy that neither cuts nor pads."""
-    copy = type(tokenizer).from_str(tokenizer.to_str())
-    copy.no_truncation()
-    copy.no_padding()
-    return copy

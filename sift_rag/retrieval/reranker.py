@@ -21,7 +21,7 @@ from sift_rag.retrieval.scores import falling_scores
 from sift_rag.selection import Choice, Features, GaussianProcess, Sift
 from sift_rag.selection.features import common_share
 from sift_rag.types import Embedding
-from sift_rag.vectors import given_rows
+from sift_rag.vectors import as_unit_rows
 
 NOTHING = 1e-12
 """Gains below this fraction of the first gain count as zero (float32 rounding)."""
@@ -163,10 +163,10 @@ class Reranker:
         have = [index for index, row in enumerate(vectors) if row is not None]
         lack = [index for index, row in enumerate(vectors) if row is None]
         if have:
-            rows[have] = given_rows([vectors[index] for index in have], targets.shape[1], what="The embeddings")
+            rows[have] = as_unit_rows([vectors[index] for index in have], targets.shape[1], what="The embeddings")
         if lack:
             embedded = self.embedder.embed_passages([texts[index] for index in lack])
-            rows[lack] = given_rows(embedded, targets.shape[1], what="The embedder's vectors")
+            rows[lack] = as_unit_rows(embedded, targets.shape[1], what="The embedder's vectors")
         return rows
 
     def _selector_for(self, rows: Embedding) -> Selector:

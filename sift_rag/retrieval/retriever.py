@@ -19,8 +19,9 @@ from sift_rag.exact import check_exact, choose_from_all
 from sift_rag.filters import Filter
 from sift_rag.protocols import Embedder, PassageStore, Selector
 from sift_rag.retrieval.candidates import all_candidates, distinct_candidates
-from sift_rag.retrieval.queries import Query, Targets, embed_questions, untruncated
+from sift_rag.retrieval.queries import Query, Targets, embed_questions
 from sift_rag.selection import Choice, GreedySelection, Sift
+from sift_rag.tokens import without_limits
 from sift_rag.types import (
     Candidate,
     Embedding,
@@ -240,7 +241,7 @@ class Retriever:
 
     def _token_counts(self, candidates: Sequence[Candidate]) -> list[int]:
         """Return the tokens of each candidate's text, at least 1."""
-        tokenizer = untruncated(self.embedder.tokenizer)
+        tokenizer = without_limits(self.embedder.tokenizer)
         encodings = tokenizer.encode_batch(
             [candidate.passage.text for candidate in candidates], add_special_tokens=False
         )

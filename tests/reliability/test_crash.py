@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from sift_rag.corpus.ingest import ingest
+from sift_rag.corpus.options import IngestOptions
 from sift_rag.ingestion import ingest_paths, open_or_create_store
 from sift_rag.opening import examine_collection, list_collections, open_store
 from sift_rag.protocols import PassageStore, Scannable
@@ -164,7 +165,7 @@ def test_migrations_killed_again_and_again(tmp_path: Path, nursery: Nursery) -> 
     corpus, store, target = Corpus(tmp_path / "notes", rng), str(tmp_path / "store"), str(tmp_path / "target")
     rounds, kills = 6 * SOAK, 0
     for _ in range(rounds):
-        ingest_paths([tmp_path / "notes"], store=store, embedder=HashingEmbedder(), prune=True)
+        ingest_paths([tmp_path / "notes"], store=store, embedder=HashingEmbedder(), options=IngestOptions(prune=True))
         with closing(open_store(store)) as opened:
             origin = contents(opened)
         ended = nursery.run("migrate", store, target, lines=rng.randrange(FILES), seconds=rng.uniform(0, 0.02))

@@ -19,7 +19,7 @@ from uuid import UUID
 import numpy as np
 import pytest
 
-from sift_rag.corpus import ingest as pipeline
+from sift_rag.corpus import writing
 from sift_rag.errors import StoreConflict, StoreFull, StoreInUse
 from sift_rag.ingestion import ingest_paths
 from sift_rag.opening import drop_collection, examine_collection, list_collections, migrate_collection, open_store
@@ -245,7 +245,7 @@ def test_a_change_is_seen_whatever_the_clock_said_at_the_ingest(
     notes: Path, store: Path, year: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (notes / "0.md").write_text("# Note 0\n\nAnother text.\n")
-    monkeypatch.setattr(pipeline, "_now", lambda: datetime(year, 1, 1, tzinfo=UTC).isoformat(timespec="microseconds"))
+    monkeypatch.setattr(writing, "now", lambda: datetime(year, 1, 1, tzinfo=UTC).isoformat(timespec="microseconds"))
     assert ingest_paths([notes], store=store, embedder=HashingEmbedder()).updated == 1
     monkeypatch.undo()
     status = (notes / "1.md").stat()

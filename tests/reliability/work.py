@@ -9,14 +9,17 @@ from contextlib import closing
 from pathlib import Path
 
 from sift_rag.corpus import ingest as pipeline
-from sift_rag.ingestion import ingest_paths, open_or_create_store
+from sift_rag.corpus import writing
+from sift_rag.corpus.options import IngestOptions
+from sift_rag.ingestion import open_or_create_store
+from sift_rag.ingestion import reindex as reindex_paths
 from sift_rag.opening import open_store, optimize_collection
 from sift_rag.protocols import PassageStore
 from sift_rag.stores import migration
 from sift_rag.types import Document
 from tests.doubles import HashingEmbedder
 
-pipeline.WINDOW = migration.WINDOW = 8  # many writes in little time
+writing.WINDOW = migration.WINDOW = 8  # many writes in little time
 
 
 def acknowledge(*fact: object) -> None:
@@ -49,7 +52,7 @@ def ingest(notes: str, store: str) -> None:
     embedder = HashingEmbedder()
     with closing(open_or_create_store(store, "documents", embedder)) as opened:
         acknowledge("begun")
-        pipeline.ingest([Path(notes)], Acknowledging(opened), embedder, prune=True)  # type: ignore[arg-type]
+        pipeline.ingest([Path(notes)], Acknowledging(opened), embedder, IngestOptions(prune=True))  # type: ignore[arg-type]
 
 
 def delete(store: str, sources: list[str]) -> None:
@@ -58,7 +61,7 @@ def delete(store: str, sources: list[str]) -> None:
         for source in sources:
             document = opened.document(source)
             if document is not None:
-                pipeline.remove_documents(Acknowledging(opened), [document])  # type: ignore[arg-type]
+                writing.remove_documents(Acknowledging(opened), [document])  # type: ignore[arg-type]
 
 
 def migrate(store: str, target: str) -> None:
@@ -77,4 +80,4 @@ def optimize(store: str) -> None:
 
 def reindex(notes: str, store: str, name: str, dimension: int) -> None:
     acknowledge("begun")
-    ingest_paths([notes], store=store, embedder=HashingEmbedder(name, dimension), reindex=True, prune=True)
+    reindex_paths([notes], store=store, embedder=HashingEmbedder(name, dimension), options=IngestOptions(prune=True))

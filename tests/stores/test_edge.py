@@ -30,13 +30,13 @@ from sift_rag.errors import (
     StoreFull,
     StoreInUse,
 )
+from sift_rag.filters import Filter
 from sift_rag.stores.embedded.check import examine_collection
 from sift_rag.stores.embedded.documents import open_records
 from sift_rag.stores.embedded.folders import drop_collection, list_collections, reindex_name, replace_collection
 from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
 from sift_rag.stores.embedded.store import EmbeddedStore, create_collection, open_collection
 from sift_rag.stores.payloads import payload_of
-from sift_rag.filters import Filter
 from sift_rag.types import CollectionInfo, Document, Embedding, Passage, Span
 
 DIMENSION = 8

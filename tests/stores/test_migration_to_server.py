@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from sift_rag.corpus.shards import Share
+from sift_rag.corpus.options import IngestOptions
+from sift_rag.corpus.shards import Shard
 from sift_rag.ingestion import ingest_paths
 from sift_rag.opening import examine_collection, list_collections, migrate_collection, open_store
 from tests.doubles import HashingEmbedder
@@ -92,7 +93,9 @@ def test_a_server_under_two_names_is_not_carried_over_into_itself(embedded: Path
 
 def test_ingests_at_the_same_time_into_one_server_end_like_one(notes: Path, embedded: Path, url: str) -> None:
     def ingest(number: int) -> int:
-        return ingest_paths([notes], store=url, embedder=HashingEmbedder(), share=Share(number, 4)).passages_added
+        return ingest_paths(
+            [notes], store=url, embedder=HashingEmbedder(), options=IngestOptions(shard=Shard(number, 4))
+        ).passages_added
 
     with ThreadPoolExecutor(4) as pool:
         added = list(pool.map(ingest, range(1, 5)))

@@ -47,7 +47,6 @@ def chat(
         sift-rag chat --base-url http://localhost:11434/v1 -m llama3.2 -k 8
     """
     from sift_rag.answering.assistant import AnswerSettings
-
     from sift_rag.answering.conversation import Conversation
 
     values = settings_for(context, assignments, selector=selector)

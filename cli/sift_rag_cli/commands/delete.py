@@ -28,7 +28,7 @@ def delete(
         sift-rag delete handbook/travel.md
         sift-rag delete handbook/old/ --prefix
     """
-    from sift_rag.corpus.ingest import remove_documents
+    from sift_rag.corpus.writing import remove_documents
     from sift_rag.opening import open_store
 
     if not source:

@@ -16,8 +16,8 @@ from sift_rag_cli.progress import ProgressState, progress_bar
 from sift_rag_cli.settings import server_options
 
 if TYPE_CHECKING:
-    from sift_rag.corpus.ingest import IngestReport
-    from sift_rag.corpus.ingest import Progress as IngestProgress
+    from sift_rag.corpus.report import IngestReport
+    from sift_rag.corpus.report import Progress as IngestProgress
 
 FILES = "Files"
 UPDATE = "Update"
@@ -113,25 +113,29 @@ def ingest(
         git ls-files | sift-rag ingest -
         sift-rag ingest docs/ -s http://localhost:6333 --set on_disk=true
     """
+    from sift_rag.corpus.options import IngestOptions
     from sift_rag.ingestion import ingest_paths
+    from sift_rag.ingestion import reindex as reindex_paths
 
     part = None if shard is None else read_shard(shard)
     server = server_options(settings_for(context, assignments))
     try:
         with _progress() as progress:
-            report = ingest_paths(
+            work = reindex_paths if reindex else ingest_paths
+            report = work(
                 read_paths(paths),
                 store=store,
                 collection=collection,
                 embedder=embedder,
-                include=include or (),
-                exclude=exclude or (),
-                prune=prune,
-                reindex=reindex,
-                dry_run=dry_run,
-                max_bytes=max_megabytes * 2**20,
-                text_field=text_field,
-                shard=part,
+                options=IngestOptions(
+                    include=include or (),
+                    exclude=exclude or (),
+                    max_bytes=max_megabytes * 2**20,
+                    text_field=text_field,
+                    prune=prune,
+                    dry_run=dry_run,
+                    shard=part,
+                ),
                 api_key=store_key(context, store),
                 server=server,
                 progress=progress,

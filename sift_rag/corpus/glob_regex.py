@@ -1,7 +1,7 @@
-"""Gitignore patterns as regular expressions over paths, with git's own reading of each character.
+"""Translate gitignore patterns to regular expressions over paths, reading each character as git does.
 
-Git takes a bracket to its end, over slashes too, before it looks at anything else; a library that splits the pattern at
-its slashes reads another set, or none. So the pattern is read here from left to right, as git's ``wildmatch`` does.
+Git reads a bracket to its end, across slashes too, before anything else; a library that splits the pattern at its
+slashes sees another set, or none. So patterns are read from left to right, as git's ``wildmatch`` does.
 """
 
 from __future__ import annotations
@@ -22,31 +22,32 @@ _CLASSES = {
     "upper": "A-Z",
     "xdigit": "0-9A-Fa-f",
 }
-"""As git's character table has them: of ASCII alone."""
+"""Character classes of git's own table: ASCII only."""
 
 _SPECIAL = re.compile(r"[*?\[\\]")
 _STARS = re.compile(r"\*+")
 
 
 def path_regex(pattern: str) -> re.Pattern[str] | None:
-    """Matches, in full, the paths that the pattern stands for; None if it can match nothing.
+    """Compile an expression for whole paths; None if the pattern cannot match anything.
 
-    A pattern with a slash stands where its file does; one without matches the last name of a path. ``pattern`` is
-    without ``!`` and without a slash at its end; a path has ``/`` between and none at its beginning or end.
+    A pattern with a slash is relative to the folder of its file; one without matches the last name of a path.
+    ``pattern`` comes without ``!`` and without a slash at its end; paths have ``/`` between names and none at either
+    end.
     """
     if "/" not in pattern:
-        expression = _translated(pattern)
+        expression = _translate(pattern)
         return None if expression is None else re.compile(f"(?s:(?:.*/)?{expression})")
     pattern = pattern.removeprefix("/")
     special = _SPECIAL.search(pattern)
     literal = len(pattern) if special is None else special.start()
-    expression = _translated(pattern[literal:])  # what is before is compared first: a ** after it is at a beginning
+    expression = _translate(pattern[literal:])  # git compares the literal first: a ** after it is at a beginning
     return None if expression is None else re.compile(f"(?s:{re.escape(pattern[:literal])}{expression})")
 
 
-def _translated(pattern: str) -> str | None:
-    """The expression of a pattern; None where it cannot be read: an open bracket, a backslash at the end."""
-    done, piece = "", ""  # the piece is what follows the last star
+def _translate(pattern: str) -> str | None:
+    """Translate a pattern; None if it is malformed: an open bracket, a backslash at the end."""
+    done, piece = "", ""  # piece: everything after the last star
     place = 0
     while place < len(pattern):
         character = pattern[place]
@@ -59,7 +60,7 @@ def _translated(pattern: str) -> str | None:
             elif bounded and (place == len(pattern) or pattern.startswith("\\/", place)):
                 piece += ".*"
             else:
-                # Of two stars the first may take as little as it can, and need never be asked again.
+                # The first of two stars can match as little as possible, and needs no backtracking.
                 done += f"(?>{piece})" if piece.startswith("[^/]*?") else piece
                 piece = "[^/]*?"
             continue
@@ -81,7 +82,7 @@ def _translated(pattern: str) -> str | None:
 
 
 def _bracket(pattern: str, place: int) -> tuple[str, int] | None:
-    """The expression of a set whose ``[`` is before ``place``, and where it ends; None if it cannot be read."""
+    """Translate the set whose ``[`` is before ``place``, and say where it ends; None if it is malformed."""
     negated = pattern[place : place + 1] in {"!", "^"}
     place += negated
     members, before, first = "", "", place
@@ -107,6 +108,6 @@ def _bracket(pattern: str, place: int) -> tuple[str, int] | None:
 
 
 def _character(pattern: str, place: int) -> tuple[str, int] | None:
-    """The one that stands at a place, or after the backslash there, and the place after it; None at the end."""
+    """Return the character at a place (after its backslash, if any) and the place after it; None at the end."""
     place += pattern[place : place + 1] == "\\"
     return (pattern[place], place + 1) if place < len(pattern) else None

@@ -1,8 +1,8 @@
-"""Gitignore patterns, decided for one file or folder at a time.
+"""Decide by gitignore patterns, one file or folder at a time.
 
-The walk decides folder by folder, as git does: what lies under an ignored folder is never looked at. A pattern must
-therefore match the entry *itself*, not through a parent, which would turn ``*``, ``!*/``, ``!*.md`` (nothing but
-Markdown) into "everything".
+The walk decides folder by folder, as git does: nothing under an ignored folder is visited. A pattern must therefore
+match the entry *itself*, not one of its parents; otherwise ``*``, ``!*/``, ``!*.md`` (nothing but Markdown) would mean
+"everything".
 """
 
 from __future__ import annotations
@@ -11,29 +11,29 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sift_rag.corpus.wildcards import path_regex
+from sift_rag.corpus.glob_regex import path_regex
 from sift_rag.errors import ConfigurationError
 
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
     regex: re.Pattern[str]
-    """Matches the whole path of an entry, relative to where the rules stand."""
+    """Regular expression for the whole path of an entry, relative to the rules' folder."""
     ignores: bool
-    """False for a pattern that begins with ``!``."""
+    """True, or False for a pattern that begins with ``!``."""
     folders_only: bool
 
 
 class IgnoreRules:
-    """The patterns of one ``.gitignore``, or of one ``--include`` or ``--exclude`` option."""
+    """The patterns of one ``.gitignore`` file, or a list of patterns to include or to exclude."""
 
     def __init__(self, rules: Iterable[_Rule] = (), *, bytewise: bool = False) -> None:
-        """See the class.
+        """Keep the rules.
 
         Args:
             rules: in the order of the file.
-            bytewise: they are of bytes, each written as the character of its number: so git matches, to which ``?`` is
-                half of an ``é``.
+            bytewise: the rules are of bytes, each written as the character of its number. Git matches bytes: to it
+                ``?`` is half of an ``é``.
         """
         self._last_first = tuple(rules)[::-1]
         self._bytewise = bytewise
@@ -42,9 +42,9 @@ class IgnoreRules:
         return bool(self._last_first)
 
     def decide(self, path: str, *, folder: bool) -> bool | None:
-        """By the last pattern that matches ``path``: True for a plain one, False for one with ``!``, None without any.
+        """Apply the last pattern that matches ``path``: True for a plain one, False for one with ``!``, None for none.
 
-        ``path`` is relative to where the rules stand, with ``/`` between and none at its end.
+        ``path`` is relative to the rules' folder, with ``/`` between names and none at its end.
         """
         if self._bytewise and not path.isascii():
             path = path.encode("utf-8", "surrogateescape").decode("latin-1")
@@ -54,7 +54,7 @@ class IgnoreRules:
         return None
 
     def covers(self, path: str) -> bool:
-        """Whether the file at ``path``, or else the nearest of its folders that any pattern matches, is matched."""
+        """Return True if a pattern selects the file at ``path``, or else the nearest of its folders with a match."""
         decision = self.decide(path, folder=False)
         while decision is None and "/" in path:
             path = path.rpartition("/")[0]
@@ -63,7 +63,7 @@ class IgnoreRules:
 
 
 def gitignore_rules(content: bytes) -> IgnoreRules:
-    """The rules of a ``.gitignore`` file; like git, passes over patterns that mean nothing."""
+    """Parse a ``.gitignore`` file. Like git, it passes over patterns that cannot match anything."""
     rules: list[_Rule] = []
     for line in content.removeprefix(b"\xef\xbb\xbf").split(b"\n"):
         rule = _parse(line.removesuffix(b"\r").decode("latin-1"))
@@ -73,24 +73,24 @@ def gitignore_rules(content: bytes) -> IgnoreRules:
 
 
 def pattern_rules(patterns: Iterable[str]) -> IgnoreRules:
-    """The rules of patterns that a person gave.
+    """Parse patterns that a person wrote.
 
     Raises:
-        ConfigurationError: a pattern means nothing.
+        ConfigurationError: a pattern cannot match anything.
     """
     rules: list[_Rule] = []
     for pattern in patterns:
         rule = _parse(pattern)
         if rule is None:
             raise ConfigurationError(
-                f"{pattern!r} is no file pattern. Write one as in a .gitignore, e.g. '*.md', 'docs/'."
+                f"{pattern!r} is not a file pattern: expected one as in a .gitignore, such as '*.md' or 'docs/'."
             )
         rules.append(rule)
     return IgnoreRules(rules)
 
 
 def _parse(line: str) -> _Rule | None:
-    """None for a line that is blank, a comment, or a pattern that can match nothing."""
+    """Parse a line; None if it is blank, a comment, or a pattern that cannot match anything."""
     pattern = _without_trailing_spaces(line)
     if not pattern or pattern.startswith("#"):
         return None

@@ -1,4 +1,4 @@
-"""Bytes that are text, as text."""
+"""Decode the bytes of text files, and normalise text."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _BYTE_ORDER_MARKS = (  # UTF-32 first: its little-endian mark begins with that o
     (codecs.BOM_UTF8, "utf-8-sig"),
 )
 _SNIFFED = 8192
-"""Bytes that tell text from binary; git looks at as many for a NUL."""
+"""Number of leading bytes that decide whether a file is text; git looks for a NUL in as many."""
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _CONTROLS = bytes(range(7)) + bytes(range(14, 27)) + bytes(range(28, 32))
-"""Those that no text file holds; tabs, line and page breaks, bells and escape sequences do occur."""
+"""Control characters that no text file holds; tabs, line and page breaks, bells and escape sequences do occur."""
 
 
 def decode(data: bytes) -> str:
-    r"""The text of a file in UTF-8, or in UTF-16 or UTF-32 with a byte order mark; every line end as ``\n``.
+    r"""Decode UTF-8, or UTF-16 or UTF-32 with a byte order mark, with every line end as ``\n``.
 
     Raises:
-        SkippedDocument: it is not text.
-        UnreadableDocument: it is text, but broken or in another encoding.
+        SkippedDocument: the bytes are not text.
+        UnreadableDocument: the text is broken or in another encoding.
     """
     encoding = next((name for mark, name in _BYTE_ORDER_MARKS if data.startswith(mark)), "utf-8")
     if encoding.startswith("utf-8") and b"\0" in data[:_SNIFFED]:
@@ -45,25 +45,25 @@ def decode(data: bytes) -> str:
 
 
 def universal_newlines(text: str) -> str:
-    r"""With ``\r\n`` and ``\r`` as ``\n``."""
+    r"""Replace ``\r\n`` and ``\r`` by ``\n``."""
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
 def without_surrogates(text: str) -> str:
-    """With U+FFFD for halves of characters, which cannot be stored: escapes in JSON, damaged strings in a PDF."""
+    """Replace lone surrogates, which cannot be stored, by U+FFFD. They come from JSON escapes and damaged PDFs."""
     return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
 
 
 def one_line(text: str) -> str:
-    """With every run of white space as one space: fit for a title."""
+    """Replace every run of white space by one space: fit for a title."""
     return " ".join(text.split())
 
 
 def valid_name(name: str) -> str:
-    r"""A file name as valid Unicode: bytes that are none are written ``\xff``."""
+    r"""Return a file name as valid Unicode: undecodable bytes are written as ``\xff``."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _looks_binary(sample: bytes) -> bool:
-    """Whether over 2 % are control characters: of random bytes, 11 % are."""
+    """Return True if over 2 % are control characters (11 % of random bytes are)."""
     return len(sample) - len(sample.translate(None, _CONTROLS)) > len(sample) / 50

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from sift_rag.corpus.files import FoundFile, find_files
-from sift_rag.corpus.ignore import pattern_rules
+from sift_rag.corpus.gitignore import pattern_rules
 from sift_rag.errors import ConfigurationError
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed, and it is the oracle here")
@@ -173,5 +173,5 @@ def test_a_file_is_covered_by_the_pattern_of_its_nearest_folder() -> None:
 
 @pytest.mark.parametrize("pattern", ["", "!", "/", "#x", "   "])
 def test_a_pattern_that_means_nothing_is_refused(pattern: str) -> None:
-    with pytest.raises(ConfigurationError, match="is no file pattern"):
+    with pytest.raises(ConfigurationError, match="is not a file pattern"):
         pattern_rules([pattern])
