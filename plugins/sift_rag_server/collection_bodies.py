@@ -131,6 +131,7 @@ class FilterBody(BaseModel):
 _Conditions = Annotated[str, Field(pattern=r"^[^=]+=[\s\S]+$")]
 _IN_JSON: Mapping[Any, Any] = {
     Filter | None: FilterBody | _Conditions | list[_Conditions],
+    str | Selector: str,
     tuple[str, ...]: str | list[str],
     str | Selector: str,
 }
