@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sift_rag.answering.answer import Answer as Answer
     from sift_rag.answering.assistant import Assistant as Assistant
+    from sift_rag.answering.conversation import Conversation as Conversation
     from sift_rag.answering.settings import AnswerSettings as AnswerSettings
     from sift_rag.answering.settings import Mode as Mode
     from sift_rag.answering.stream import AnswerStream as AnswerStream
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from sift_rag.filters import Filter as Filter
     from sift_rag.finetuning import FineTuning as FineTuning
     from sift_rag.ingestion import ingest_paths as ingest_paths
+    from sift_rag.ingestion import ingest_texts as ingest_texts
     from sift_rag.opening import open_assistant as open_assistant
     from sift_rag.opening import open_embedder as open_embedder
     from sift_rag.opening import open_model as open_model
@@ -109,6 +111,7 @@ _HOME = {
     "CollectionInfo": "types",
     "CollectionNotFound": "errors",
     "ConfigurationError": "errors",
+    "Conversation": "answering.conversation",
     "Document": "types",
     "DocumentNotFound": "errors",
     "Dpp": "selection",
@@ -170,6 +173,7 @@ _HOME = {
     "falling_scores": "retrieval.scores",
     "hit_metadata": "retrieval.hit_metadata",
     "ingest_paths": "ingestion",
+    "ingest_texts": "ingestion",
     "open_assistant": "opening",
     "open_embedder": "opening",
     "open_model": "opening",

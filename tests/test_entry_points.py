@@ -94,16 +94,15 @@ def module_of(framework: str) -> ModuleType:
 
 
 def parameters(function: Callable[..., Any]) -> set[str]:
-    """Return the names of a function's parameters, and those of the search options if it takes any keyword."""
-    found = inspect.signature(function).parameters.values()
-    options = OPTIONS if any(parameter.kind is parameter.VAR_KEYWORD for parameter in found) else ()
-    return {*(parameter.name for parameter in found), *options}
+    """Return the names of a function's parameters; ``**options`` and ``**overrides`` are the search options."""
+    names = set(inspect.signature(function).parameters)
+    return names | set(OPTIONS) if names & {"options", "overrides"} else names
 
 
 def arguments(target: Any, method: str) -> set[str]:
     """Return what a class, one of its methods or a function can be called with."""
-    if hasattr(target, "model_fields") and not method:
-        return set(target.model_fields)
+    if isinstance(target, type) and not method:
+        return parameters(target.__init__) | set(getattr(target, "model_fields", ()))
     if method == "invoke":  # LangChain passes keywords on to these
         inner = "_get_relevant_documents" if hasattr(target, "_get_relevant_documents") else "_answer"
         return parameters(getattr(target, inner))
@@ -115,7 +114,7 @@ def exists(module: ModuleType, span: str) -> bool:
     match = re.fullmatch(r"(\w+)(?:\.(\w+))?(?:\((\w+)=\))?", span)
     assert match, span
     name, method, argument = (part or "" for part in match.groups())
-    target = getattr(module, name)
+    target = getattr(module, name, None) or importlib.import_module(f"{module.__name__}.{name}")
     return (not method or hasattr(target, method)) and (not argument or argument in arguments(target, method))
 
 
@@ -167,7 +166,7 @@ def test_a_capability_has_no_empty_cell(row: dict[str, str]) -> None:
 def test_a_capability_exists_as_it_is_spelled(column: str, span: str) -> None:
     match column, span.split():
         case "command line", ["sift-rag", command, *option]:
-            assert set(option) <= set(command_options(command))
+            assert not option or " ".join(option) in command_options(command)
         case "HTTP", ["POST", path, *field]:
             assert set(field) <= set(body_fields(path))
         case "Python", _:

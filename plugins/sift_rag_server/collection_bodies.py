@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from sift_rag import defaults
 from sift_rag.answering.settings import Mode
 from sift_rag.filters import Filter
+from sift_rag.protocols import Selector
 from sift_rag.retrieval.options import SearchOptions
 from sift_rag.selection.settings import descriptions
 from sift_rag_server.settings import Limits
@@ -127,6 +128,7 @@ class FilterBody(BaseModel):
 _Conditions = Annotated[str, Field(pattern=r"^[^=]+=[\s\S]+$")]
 _IN_JSON: Mapping[Any, Any] = {
     Filter | None: FilterBody | _Conditions | list[_Conditions],
+    str | Selector: str,
     tuple[str, ...]: str | list[str],
 }
 """JSON types where they differ from the option's own."""
