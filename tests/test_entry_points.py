@@ -77,12 +77,16 @@ def body_fields(path: str) -> Collection[str]:
     return properties(schema, document["components"]["schemas"])
 
 
-def properties(schema: dict[str, Any], schemas: dict[str, Any]) -> set[str]:
-    """Return the properties of an object, or of all the alternatives that it may be."""
+def properties(schema: dict[str, Any], schemas: dict[str, Any], depth: int = 2) -> set[str]:
+    """Return the properties of an object, or of all that it may be; those of an object within as ``outer.inner``."""
     if "$ref" in schema:
         schema = schemas[schema["$ref"].rpartition("/")[2]]
-    alternatives = [*schema.get("anyOf", ()), *schema.get("oneOf", ())]
-    return {*schema.get("properties", ()), *(name for part in alternatives for name in properties(part, schemas))}
+    names = {
+        name for part in (*schema.get("anyOf", ()), *schema.get("oneOf", ())) for name in properties(part, schemas)
+    }
+    for name, value in schema.get("properties", {}).items() if depth else ():
+        names |= {name, *(f"{name}.{inner}" for inner in properties(value, schemas, depth - 1))}
+    return names
 
 
 @cache
