@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,10 +16,10 @@ from sift_rag.opening import (
     check_embedder,
     collection_info,
     embedder_identity,
-    open_database,
     open_embedder,
 )
-from sift_rag.protocols import Embedder, PassageStore
+from sift_rag.protocols import Database, Embedder, PassageStore
+from sift_rag.stores.registry import open_database
 from sift_rag.types import CollectionInfo, JsonValue
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def ingest_paths(
     collection: str = defaults.COLLECTION,
     embedder: str | Embedder | None = None,
     options: IngestOptions | None = None,
+    api_key: str | None = None,
     server: ServerOptions | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> IngestReport:
@@ -45,6 +46,7 @@ def ingest_paths(
         collection: its name; it is created if it does not exist.
         embedder: name, folder or object; by default the one that the collection was made with. Loaded at first use.
         options: which files to take, how to read them, and what to do in the store.
+        api_key: key of a server.
         server: how a server keeps a collection that is created.
         progress: called after each file and each batch of passages.
 
@@ -60,11 +62,12 @@ def ingest_paths(
 
     options = options or IngestOptions()
     files = [Path(path) for path in paths]
-    existing = _existing(store, collection, server)
+    database = open_database(store, api_key=api_key, server=server)
+    existing = _existing(database, collection)
     part = _embedder_for(existing, embedder)
     if options.dry_run and existing is None:
         return ingest(files, _nowhere(collection, part), part, options, progress=progress)
-    with closing(open_or_create_store(store, collection, part, server=server)) as opened:
+    with closing(open_or_create_store(database, collection, part)) as opened:
         return ingest(files, opened, part, options, progress=progress)
 
 
@@ -76,6 +79,7 @@ def ingest_texts(
     embedder: str | Embedder | None = None,
     sources: Sequence[str] | None = None,
     metadata: Sequence[Mapping[str, JsonValue]] | None = None,
+    api_key: str | None = None,
     server: ServerOptions | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> IngestReport:
@@ -90,6 +94,7 @@ def ingest_texts(
         embedder: name, folder or object; by default the one that the collection was made with. Loaded at first use.
         sources: names by which hits cite the texts, all different. By default they are made from the contents.
         metadata: JSON objects, one for each text, that a filter can ask for.
+        api_key: key of a server.
         server: how a server keeps a collection that is created.
         progress: called after each text and each batch of passages.
 
@@ -104,8 +109,9 @@ def ingest_texts(
     from sift_rag.corpus.ingest import ingest_documents
 
     incoming = incoming_texts(texts, sources=sources, metadata=metadata)
-    part = _embedder_for(_existing(store, collection, server), embedder)
-    with closing(open_or_create_store(store, collection, part, server=server)) as opened:
+    database = open_database(store, api_key=api_key, server=server)
+    part = _embedder_for(_existing(database, collection), embedder)
+    with closing(open_or_create_store(database, collection, part)) as opened:
         return ingest_documents(incoming, opened, part, progress=progress)
 
 
@@ -116,6 +122,7 @@ def reindex(
     collection: str = defaults.COLLECTION,
     embedder: str | Embedder | None = None,
     options: IngestOptions | None = None,
+    api_key: str | None = None,
     server: ServerOptions | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> IngestReport:
@@ -130,6 +137,7 @@ def reindex(
         collection: its name; it is created if it does not exist.
         embedder: name, folder or object; by default the one that the collection was made with.
         options: which files to take and how to read them.
+        api_key: key of a server.
         server: how a server keeps the new collection.
         progress: called after each file and each batch of passages.
 
@@ -145,18 +153,18 @@ def reindex(
     if options.shard is not None:
         raise ValueError("A collection is reindexed by one process: expected options without a shard.")
     files = [Path(path) for path in paths]
-    existing = _existing(store, collection, server)
+    database = open_database(store, api_key=api_key, server=server)
+    existing = _existing(database, collection)
     if embedder is None and existing is not None:
         embedder = existing.embedder
     part = open_embedder(embedder) if embedder is None or isinstance(embedder, str) else embedder
     if options.dry_run:
         return ingest(files, _nowhere(collection, part), part, options, progress=progress)
     if existing is None:
-        with closing(open_or_create_store(store, collection, part, server=server)) as opened:
+        with closing(open_or_create_store(database, collection, part)) as opened:
             return ingest(files, opened, part, options, progress=progress)
-    database = open_database(store, server=server)
     replacement = database.building_name(collection)
-    with closing(database.open(collection)) as old, closing(_resume(store, replacement, part, server)) as new:
+    with closing(database.open(collection)) as old, closing(_resume(database, replacement, part)) as new:
         report = ingest(files, new, part, options, progress=progress)
         reembed(old, new, part)
         report = replace(report, collection=collection, passages_total=new.count())
@@ -164,15 +172,8 @@ def reindex(
     return report
 
 
-def open_or_create_store(
-    store: str | Path | None, collection: str, embedder: Embedder, *, server: ServerOptions | None = None
-) -> PassageStore:
-    """Open a collection for writing; if it does not exist, create it for this embedder and with these server options.
-
-    Raises:
-        StoreConflict: another tool made the collection, or it was made with another embedder.
-    """
-    database = open_database(store, server=server, only_own=True)
+def open_or_create_store(database: Database, collection: str, embedder: Embedder) -> PassageStore:
+    """Open the collection to write, after creating it for this embedder if it does not exist yet."""
     try:
         opened = database.open(collection)
     except CollectionNotFound:
@@ -188,9 +189,8 @@ def open_or_create_store(
     return opened
 
 
-def _existing(store: str | Path | None, collection: str, server: ServerOptions | None) -> CollectionInfo | None:
-    infos = open_database(store, server=server).collections()
-    return next((info for info in infos if info.name == collection), None)
+def _existing(database: Database, collection: str) -> CollectionInfo | None:
+    return next((info for info in database.collections() if info.name == collection), None)
 
 
 def _embedder_for(existing: CollectionInfo | None, embedder: str | Embedder | None) -> Embedder:
@@ -213,16 +213,12 @@ def _nowhere(collection: str, embedder: Embedder) -> PassageStore:
     return MemoryStore(collection_info(collection, embedder))
 
 
-def _resume(
-    store: str | Path | None, replacement: str, embedder: Embedder, server: ServerOptions | None
-) -> PassageStore:
-    """Open the collection that a reindex fills: an interrupted one of this embedder and schema, or an empty one."""
-    try:
-        opened = open_or_create_store(store, replacement, embedder, server=server)
+def _resume(database: Database, replacement: str, embedder: Embedder) -> PassageStore:
+    """Open the collection to fill: one left by a killed reindex, if of this embedder and schema, or an empty one."""
+    with suppress(StoreConflict, StoreDamaged):
+        opened = open_or_create_store(database, replacement, embedder)
         if opened.info.schema_version == collection_info(replacement, embedder).schema_version:
             return opened
         opened.close()
-    except (StoreConflict, StoreDamaged):
-        pass
-    open_database(store).drop(replacement)
-    return open_or_create_store(store, replacement, embedder, server=server)
+    database.drop(replacement)
+    return open_or_create_store(database, replacement, embedder)

@@ -45,24 +45,20 @@ class Embedder(Protocol):
         """Return unit-norm float32 ``(n, d)``, row i for text i; ``(0, d)`` for no texts."""
 
 
-class PassageStore(Protocol):
-    """One collection of passages with their vectors, and the records of the documents they were cut from.
-
-    A call that returns is durable: what it wrote is there after the process or the machine dies. A call that raises may
-    have been applied in part; every write can be repeated without harm.
-    """
+class PassageIndex(Protocol):
+    """A collection of passages with their vectors, to read."""
 
     @property
     def info(self) -> CollectionInfo:
-        """What the collection says of itself."""
+        """Description of the collection."""
 
     def count(self) -> int:
-        """How many passages it holds."""
+        """Return the number of passages."""
 
     def search(
         self, targets: Embedding, limit: int, *, offset: int = 0, where: Filter | None = None
     ) -> list[list[Candidate]]:
-        """For each row of ``targets`` ``(m, d)``, its nearest passages by cosine, with their vectors.
+        """Return for each row of ``targets`` ``(m, d)`` its nearest passages by cosine, with their vectors.
 
         Similarity descending, ties by passage id ascending; ``offset`` skips the first ones. Exact. ``where`` leaves
         only passages that it matches, as if there were no others; the sources it names are looked up in the records of
@@ -74,13 +70,27 @@ class PassageStore(Protocol):
         """
 
     def fetch(self, ids: Sequence[str]) -> list[Candidate]:
-        """The passages of these ids that exist, in the order asked (similarity is NaN: there was no question)."""
+        """Return the passages with these ids that exist, in the order asked. Their similarity is NaN."""
 
     def passages(self, source: str) -> Iterator[Candidate]:
-        """All passages of one document in reading order (similarity is NaN); none for an unknown source."""
+        """Iterate over a document's passages in reading order; none for an unknown source. Their similarity is NaN."""
+
+    def documents(self, prefix: str = "") -> Iterator[Document]:
+        """Iterate over the records of documents whose source starts with ``prefix``, by source ascending."""
+
+    def close(self) -> None:
+        """Release all resources. Closing twice is allowed; any other call after it raises ``StoreError``."""
+
+
+class PassageStore(PassageIndex, Protocol):
+    """A collection of passages with their vectors and the records of their documents, to read and write.
+
+    A call that returns is durable: what it wrote survives the process and the machine. A call that raises may have been
+    applied in part; every write can be repeated without harm.
+    """
 
     def embeddings(self, texts: Sequence[str]) -> Mapping[str, Embedding]:
-        """Vectors ``(d,)`` already held for any of these *embedding texts*, so that nothing is embedded twice."""
+        """Return the vectors ``(d,)`` held for any of these *embedding texts*, so that none is embedded twice."""
 
     def upsert(self, passages: Sequence[Passage], embeddings: Embedding) -> None:
         """Insert or replace by id. ``embeddings`` is ``(n, d)``, row i for passage i.
@@ -91,13 +101,10 @@ class PassageStore(Protocol):
         """
 
     def delete_passages(self, source: str, *, except_revision: str | None = None) -> int:
-        """Delete a document's passages, but for those of one revision; how many were deleted."""
+        """Delete a document's passages, except those of one revision; return the number deleted."""
 
     def document(self, source: str) -> Document | None:
-        """The record of one document."""
-
-    def documents(self, prefix: str = "") -> Iterator[Document]:
-        """Records whose source starts with ``prefix``, by source ascending."""
+        """Return the record of one document."""
 
     def put_documents(self, documents: Sequence[Document]) -> None:
         """Insert or replace records by source, all or none."""
@@ -105,19 +112,16 @@ class PassageStore(Protocol):
     def drop_documents(self, sources: Sequence[str]) -> None:
         """Delete records (not passages), all or none; unknown sources are ignored."""
 
-    def close(self) -> None:
-        """Release what is held. Closing twice is allowed; any other call after it raises ``StoreError``."""
-
 
 @runtime_checkable
 class Scannable(Protocol):
-    """A store that can also hand out all its vectors, at less cost a row than searches have."""
+    """An index that can also hand out all its vectors, at less cost per row than searches have."""
 
     def scan(self, limit: int, *, where: Filter | None = None) -> Iterator[tuple[list[str], Embedding]]:
-        """Ids and vectors ``(n, d)`` of all passages in blocks of at most ``limit``, by id ascending.
+        """Iterate over ids and vectors ``(n, d)`` of all passages in blocks of at most ``limit``, by id ascending.
 
         A passage that stays as it is meanwhile comes exactly once; one that is written or deleted meanwhile may come
-        or not. ``where`` is that of ``search``.
+        or not. ``where`` is that of ``PassageIndex.search``.
 
         Raises:
             ValueError: ``limit`` is less than 1.
@@ -126,74 +130,87 @@ class Scannable(Protocol):
 
 
 class Totals(NamedTuple):
-    """What the records of a collection add up to."""
+    """Sums over the records of a collection's documents."""
 
     ingested: int
-    """Documents in this state."""
+    """Number of documents in this state."""
     pending: int
+    """Number of documents in this state."""
     failed: int
+    """Number of documents in this state."""
     passages: int
-    """Over all records."""
+    """Number of passages, over all records."""
     size: int
-    """Bytes, over all records."""
+    """Number of bytes, over all records."""
 
 
-class Records(Protocol):
-    """The records of a collection's documents, to be read while others write."""
+class DocumentRecords(Protocol):
+    """The records of a collection's documents, readable while others write."""
 
     @property
     def info(self) -> CollectionInfo:
-        """What the collection says of itself."""
+        """Description of the collection."""
 
     def document(self, source: str) -> Document | None:
-        """The record of one document."""
+        """Return the record of one document."""
 
     def documents(self, prefix: str = "") -> Iterator[Document]:
-        """Records whose source starts with ``prefix``, by source ascending."""
+        """Iterate over the records whose source starts with ``prefix``, by source ascending."""
 
     def totals(self) -> Totals:
-        """Counts by state, and sums."""
+        """Return counts by state, and sums."""
 
     def close(self) -> None:
-        """Release what is held. Closing twice is allowed."""
+        """Release all resources. Closing twice is allowed."""
 
 
 class Database(Protocol):
-    """Where collections are kept: a folder, or a server.
+    """A place that keeps collections: a folder, or a server. Nothing is opened or asked before the first call.
 
-    Every call raises ``CollectionNotFound`` for a name that is not there, and ``ValueError`` for one that cannot be.
+    Every call raises ``CollectionNotFound`` for a name that does not exist, and ``ValueError`` for an impossible one.
     """
 
+    @property
+    def location(self) -> str:
+        """The folder or the server's URL, without a key. Equal for two names of the same place."""
+
     def collections(self) -> list[CollectionInfo]:
-        """All of this library's, by name; those being built are not among them."""
+        """Return this library's collections, by name, without those being built."""
 
     def open(self, name: str) -> PassageStore:
-        """The collection, for reading and writing."""
+        """Open a collection to read and write.
+
+        Raises:
+            StoreConflict: another tool made it: use ``open_index``.
+        """
+
+    def open_index(self, name: str) -> PassageIndex:
+        """Open a collection to read, whichever tool made it."""
 
     def create(self, info: CollectionInfo) -> PassageStore:
-        """A new, empty collection, open.
+        """Create an empty collection and open it.
 
         Raises:
             StoreConflict: the name is taken.
         """
 
-    def records(self, name: str) -> Records:
-        """What the collection knows of its documents, without what a search needs."""
+    def documents(self, name: str) -> DocumentRecords:
+        """Open the records of a collection's documents alone."""
 
     def drop(self, name: str) -> None:
-        """Remove the collection, in one step to whoever looks."""
+        """Remove the collection, atomically for readers."""
 
     def building_name(self, name: str) -> str:
-        """Under which to fill what will take the collection's place: kept until then, also when interrupted."""
+        """Return the name under which to build the collection's replacement, which is kept if interrupted."""
 
     def replace(self, name: str, replacement: str) -> None:
-        """Let ``replacement``, filled and closed, take the place of ``name`` in one step; what was there is removed."""
+        """Let ``replacement``, filled and closed, take the collection's place atomically; the old one is removed."""
 
     def optimize(self, name: str) -> bool:
-        """Merge and compact what many writes have left behind; False if there was nothing to do."""
+        """Merge and compact what many writes have left behind; return False if there was nothing to do."""
 
-    def examine(self, name: str) -> list[str]:
-        """What is wrong with the collection, in words; nothing for a healthy one. Reads every vector."""
+    def check(self, name: str) -> list[str]:
+        """Return the collection's problems, a sentence each; none if it is healthy. Reads every vector."""
 
 
 class Selector(Protocol):

@@ -11,8 +11,9 @@ import pytest
 from sift_rag.errors import StoreConflict
 from sift_rag.filters import Filter
 from sift_rag.ingestion import ingest_paths, reindex
-from sift_rag.opening import list_collections, open_retriever
-from sift_rag.stores.embedded.folders import reindex_name
+from sift_rag.opening import open_retriever
+from sift_rag.stores.embedded.folders import building_name
+from sift_rag.stores.registry import open_database
 from tests.doubles import HashingEmbedder
 
 WHERE = Filter(labels=(("tag", "x"),))
@@ -37,11 +38,11 @@ def test_reindexing_makes_a_version_1_collection_filterable_also_after_an_interr
         pytest.raises(StoreConflict, match="--reindex"),
     ):
         opened.search(embedder.embed_queries(["owls"]), 5, where=WHERE)
-    (store / "half").rename(store / reindex_name("documents"))  # what an older one, killed while reindexing, left
+    (store / "half").rename(store / building_name("documents"))  # what an older one, killed while reindexing, left
 
     reindex([docs], store=store, embedder=embedder)
 
-    assert [(info.name, info.schema_version) for info in list_collections(store)] == [("documents", 2)]
+    assert [(info.name, info.schema_version) for info in open_database(store).collections()] == [("documents", 2)]
     retriever = open_retriever(store, embedder=embedder)
     with closing(retriever.store):
         assert [hit.passage.source for hit in retriever.retrieve("owls", where=WHERE).hits] == ["docs/a.md"]

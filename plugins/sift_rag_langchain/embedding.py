@@ -6,7 +6,7 @@ from pathlib import Path
 
 from langchain_core.embeddings import Embeddings
 
-from sift_rag import Embedder, FunctionEmbedder, PassageStore, Retriever, open_retriever, open_store
+from sift_rag import Embedder, FunctionEmbedder, PassageIndex, Retriever, open_retriever, open_store
 
 
 def as_embedder(embedder: str | Embedder | Embeddings | None, *, name: str | None = None) -> str | Embedder | None:
@@ -17,7 +17,7 @@ def as_embedder(embedder: str | Embedder | Embeddings | None, *, name: str | Non
 
 
 def open_with(
-    store: str | Path | PassageStore | None, collection: str, embedder: str | Embedder | Embeddings | None
+    store: str | Path | PassageIndex | None, collection: str, embedder: str | Embedder | Embeddings | None
 ) -> Retriever:
     """Open a collection; LangChain's embeddings are taken to be those that it was made with."""
     if not isinstance(embedder, Embeddings):

@@ -13,7 +13,7 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import run_in_executor
 from pydantic import ConfigDict, PrivateAttr, SkipValidation, model_validator
 
-from sift_rag import Embedder, PassageStore, Retrieval, Retriever, SearchOptions, defaults, hit_metadata
+from sift_rag import Embedder, PassageIndex, Retrieval, Retriever, SearchOptions, defaults, hit_metadata
 from sift_rag_langchain.embedding import open_with
 from sift_rag_langchain.options import NAMES, options_of, with_options
 
@@ -36,7 +36,7 @@ class SiftRetriever(RetrieverWithOptions):
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
-    store: SkipValidation[str | Path | PassageStore | None] = None
+    store: SkipValidation[str | Path | PassageIndex | None] = None
     """Folder or URL, an open store, or None for the user's data folder."""
     collection: str = defaults.COLLECTION
     """Name of the collection; not used with an open store."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from llama_index.core.base.embeddings.base import BaseEmbedding
 
-from sift_rag import Embedder, FunctionEmbedder, PassageStore, Retriever, open_retriever, open_store
+from sift_rag import Embedder, FunctionEmbedder, PassageIndex, Retriever, open_retriever, open_store
 
 
 def as_embedder(embedder: str | Embedder | BaseEmbedding | None, *, name: str | None = None) -> str | Embedder | None:
@@ -19,7 +19,7 @@ def as_embedder(embedder: str | Embedder | BaseEmbedding | None, *, name: str | 
 
 
 def open_with(
-    store: str | Path | PassageStore | None, collection: str, embedder: str | Embedder | BaseEmbedding | None
+    store: str | Path | PassageIndex | None, collection: str, embedder: str | Embedder | BaseEmbedding | None
 ) -> Retriever:
     """Open a collection; LlamaIndex's embedding model is taken to be the one that it was made with."""
     if not isinstance(embedder, BaseEmbedding):

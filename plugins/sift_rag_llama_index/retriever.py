@@ -14,7 +14,7 @@ from llama_index.core.schema import NodeRelationship, NodeWithScore, QueryBundle
 from sift_rag import (
     Embedder,
     Hit,
-    PassageStore,
+    PassageIndex,
     Retrieval,
     Retriever,
     SearchOptions,
@@ -36,7 +36,7 @@ class SiftRetriever(BaseRetriever):
 
     def __init__(
         self,
-        store: str | Path | PassageStore | None = None,
+        store: str | Path | PassageIndex | None = None,
         collection: str = defaults.COLLECTION,
         *,
         embed_model: str | Embedder | BaseEmbedding | None = None,

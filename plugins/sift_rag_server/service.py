@@ -18,7 +18,7 @@ from sift_rag_server.metrics import Metrics
 from sift_rag_server.store_pool import StorePool
 
 if TYPE_CHECKING:
-    from sift_rag.protocols import Embedder, PassageStore
+    from sift_rag.protocols import Embedder, PassageIndex
     from sift_rag_server.settings import ServerSettings
 
 RERANKER_NAME = "sift"
@@ -114,7 +114,7 @@ class Service:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._workers, lambda: function(*args, **kwargs))
 
-    def collection_queue(self, store: PassageStore) -> EmbeddingQueue:
+    def collection_queue(self, store: PassageIndex) -> EmbeddingQueue:
         """Return the queue of the embedder that a collection was ingested with; load it on first use.
 
         Raises:
@@ -125,7 +125,7 @@ class Service:
             held = self._queues.get(name)
         return held or self._queue_for(open_embedder(name))
 
-    def collection(self, name: str | None) -> AbstractContextManager[PassageStore]:
+    def collection(self, name: str | None) -> AbstractContextManager[PassageIndex]:
         """Borrow a collection from the pool; None for the server's default collection."""
         return self._stores.collection(name or self.settings.collection)
 

@@ -14,7 +14,7 @@ from sift_rag.opening import open_store
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sift_rag.protocols import PassageStore
+    from sift_rag.protocols import PassageIndex
 
 
 class StorePool:
@@ -39,7 +39,7 @@ class StorePool:
         self._closed = False
 
     @contextmanager
-    def collection(self, name: str) -> Iterator[PassageStore]:
+    def collection(self, name: str) -> Iterator[PassageIndex]:
         """Borrow a collection for reading.
 
         Raises:
@@ -97,7 +97,7 @@ class StorePool:
 
 @dataclass(eq=False)
 class _OpenStore:
-    store: PassageStore
+    store: PassageIndex
     readers: int = 0
     idle_since: float = 0.0
     """Time at which the last reader returned it."""

@@ -21,7 +21,7 @@ from sift_rag.evaluation.tasks import Task
 from sift_rag.finetuning import Tuner, TuningStep, score_text
 from sift_rag.finetuning.sequences import can_teach
 from sift_rag.models.local import LocalModel
-from sift_rag.protocols import Embedder, PassageStore
+from sift_rag.protocols import Embedder, PassageIndex
 from sift_rag.retrieval.candidates import distinct_candidates
 from sift_rag.retrieval.queries import cut_into_pieces
 from sift_rag.selection import GreedySelection, fine_tuning_selector
@@ -42,7 +42,7 @@ def compare(
     *,
     model: LocalModel,
     embedder: Embedder,
-    store: PassageStore,
+    store: PassageIndex,
     comparison: Comparison,
     on_task: Callable[[Task], None] | None = None,
 ) -> Iterator[Outcome]:
@@ -76,7 +76,7 @@ class _Run:
         self._contexts = ContextBuilder(model, task)
         self._measurements: list[Measurement] = []
 
-    def outcome(self, targets: Embedding, store: PassageStore, tuner: Tuner | None) -> Outcome:
+    def outcome(self, targets: Embedding, store: PassageIndex, tuner: Tuner | None) -> Outcome:
         comparison = self._comparison
         found = distinct_candidates(store, targets, comparison.candidate_limit)
         candidates = [one for one in found if self._task.question is not None or not _holds(self._task.text, one)]

@@ -24,7 +24,7 @@ from sift_rag.exact.certificate import (
     rbf_bound,
 )
 from sift_rag.filters import Filter
-from sift_rag.protocols import PassageStore
+from sift_rag.protocols import PassageIndex
 from sift_rag.selection.kernels import PreparedKernel, Rbf, prepared
 from sift_rag.selection.problem import View
 from sift_rag.selection.process import GaussianProcess
@@ -38,7 +38,7 @@ class SearchBounds:
     """The passages that the searches of one retrieval have found, and bounds on the cosines of all others."""
 
     def __init__(
-        self, store: PassageStore, found: Sequence[Candidate], row_limit: int, where: Filter | None = None
+        self, store: PassageIndex, found: Sequence[Candidate], row_limit: int, where: Filter | None = None
     ) -> None:
         self.found = {candidate.passage.id: candidate for candidate in found}
         self.whole = False

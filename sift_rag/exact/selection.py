@@ -16,7 +16,7 @@ import numpy as np
 from sift_rag.exact.search_bounds import SearchBounds, choose_by_search
 from sift_rag.filters import Filter
 from sift_rag.near_duplicates import COPY_SIMILARITY, reading_order, says_the_same
-from sift_rag.protocols import PassageStore, Scannable, Selector
+from sift_rag.protocols import PassageIndex, Scannable, Selector
 from sift_rag.selection import Choice, GaussianProcess, Nearest, Sift, Stopping
 from sift_rag.selection.greedy import Rules
 from sift_rag.selection.problem import View
@@ -70,7 +70,7 @@ def check_exact(selector: Selector, stopping: Stopping | None) -> None:
 
 
 def choose_from_all(
-    store: PassageStore,
+    store: PassageIndex,
     selector: Selector,
     targets: Embedding,
     k: int,
@@ -123,7 +123,7 @@ def choose_from_all(
 class _Task:
     """The arguments that both ways share."""
 
-    store: PassageStore
+    store: PassageIndex
     process: GaussianProcess
     view: View
     targets: Embedding

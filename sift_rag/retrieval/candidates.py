@@ -13,12 +13,12 @@ import numpy as np
 
 from sift_rag.filters import Filter
 from sift_rag.near_duplicates import merge_copies, reading_order
-from sift_rag.protocols import PassageStore
+from sift_rag.protocols import PassageIndex
 from sift_rag.types import Candidate, Embedding
 
 
 def distinct_candidates(
-    store: PassageStore,
+    store: PassageIndex,
     targets: Embedding,
     limit: int,
     *,
@@ -58,7 +58,7 @@ def distinct_candidates(
 
 
 def all_candidates(
-    store: PassageStore,
+    store: PassageIndex,
     targets: Embedding,
     limit: int,
     *,

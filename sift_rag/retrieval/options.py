@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from sift_rag import defaults
 from sift_rag.filters import Filter
-from sift_rag.protocols import Embedder, PassageStore, Selector
+from sift_rag.protocols import Embedder, PassageIndex, Selector
 from sift_rag.retrieval.queries import Query
 from sift_rag.retrieval.retriever import Retriever
 from sift_rag.selection import Stopping, selector_from
@@ -122,7 +122,7 @@ class SearchOptions:
             raise ValueError(f"settings are for a selector by name, but {self.selector!r} carries its own.")
         return self.selector
 
-    def retriever(self, embedder: Embedder, store: PassageStore) -> Retriever:
+    def retriever(self, embedder: Embedder, store: PassageIndex) -> Retriever:
         """Return a retriever over a collection that chooses so."""
         return Retriever(
             embedder,

@@ -17,7 +17,7 @@ from sift_rag import defaults
 from sift_rag.errors import DocumentNotFound, NoEvidence
 from sift_rag.exact import check_exact, choose_from_all
 from sift_rag.filters import Filter
-from sift_rag.protocols import Embedder, PassageStore, Selector
+from sift_rag.protocols import Embedder, PassageIndex, Selector
 from sift_rag.retrieval.candidates import all_candidates, distinct_candidates
 from sift_rag.retrieval.queries import Query, Targets, embed_questions
 from sift_rag.selection import Choice, GreedySelection, Sift
@@ -50,7 +50,7 @@ class Retriever:
     def __init__(
         self,
         embedder: Embedder,
-        store: PassageStore,
+        store: PassageIndex,
         *,
         selector: Selector | None = None,
         candidate_limit: int = defaults.CANDIDATE_LIMIT,

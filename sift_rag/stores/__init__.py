@@ -1,14 +1,14 @@
-"""Where passages, their vectors and the records of their documents are kept: ``PassageStore`` and its neighbours.
+"""Stores of passages, their vectors and the records of their documents.
 
+    registry.py     databases by URL scheme: ``open_database``, ``register_database``
     memory.py       in this process only: the contract's reference
-    edge.py         embedded, durable, one folder a collection: create, open
-    server/         on a Qdrant server or cluster
-    examination.py  what is wrong with such a folder, in words
-    folders.py      the folders of a root: list, drop, replace, without opening any
-    records.py      the documents' records alone, readable while another process writes
-    migration.py    a collection carried over from any store to any other
-    conditions.py   what a filter asks of a passage
-    manifest.py, locking.py, payloads.py, validation.py    what those are made of
+    embedded/       in a folder, searched in process, durable
+    qdrant/         on a Qdrant server or cluster; collections of other tools, read only
+    migration.py    copy a collection from any store to any other
+    filters.py, payloads.py, validation.py, consistency.py    shared by the stores
 
-Nothing is imported here: listing what is ingested must not load the search engine.
+A new store brings a ``Database`` with its ``PassageStore`` and ``DocumentRecords`` (``sift_rag/protocols.py``), and one
+call of ``register_database``. The tests in ``tests/contracts/`` tell if it keeps the promises.
+
+Nothing is imported here: listing collections must not load a search engine.
 """

@@ -1,4 +1,4 @@
-"""Where the records of documents and the passages that are there say different things, in words."""
+"""Compare the records of documents with the passages that a store holds."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from sift_rag.types import Document
 
 SHOWN = 20
-"""Problems of one kind that are spelt out; the rest are counted."""
+"""Number of problems that are spelt out; the rest are counted."""
 
 
-def disagreements(documents: Sequence[Document], counts: Counter[str]) -> list[str]:
-    """A sentence for each document whose record does not fit the passages counted, and each without a record."""
+def inconsistencies(documents: Sequence[Document], counts: Counter[str]) -> list[str]:
+    """Return a sentence for each document whose record disagrees with the passages counted, or that has no record."""
     found = [
         f"'{document.source}' has {counts[document.source]} passages, but its record says {document.passages}."
         for document in documents
@@ -24,8 +24,8 @@ def disagreements(documents: Sequence[Document], counts: Counter[str]) -> list[s
     ]
 
 
-def spelt_out(found: list[str]) -> list[str]:
-    """The first of them, and how many more there are."""
+def abridged(found: list[str]) -> list[str]:
+    """Return the first problems, and a line that counts the others."""
     if len(found) <= SHOWN:
         return found
     return [*found[:SHOWN], f"... and {len(found) - SHOWN} more of the same kinds."]

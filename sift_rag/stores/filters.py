@@ -1,4 +1,4 @@
-"""What a ``Filter`` asks of a point's payload: exact matches of indexed keywords, which every engine can do."""
+"""Translate a ``Filter`` into exact matches of indexed keywords, which every engine can do."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
-from sift_rag.errors import StoreConflict
+from sift_rag.errors import Remedy, StoreConflict
 from sift_rag.filters import Filter
 from sift_rag.stores.payloads import LABELS, SOURCE, label_keyword
 from sift_rag.types import CollectionInfo
 
 Condition: TypeAlias = tuple[str, Sequence[str]]
-"""An indexed payload field, and values of which it must have one; with no values, no point will do."""
+"""(field, accepted values) of an indexed payload field. An empty list of values matches no point."""
 
 FIRST_WITH_LABELS = 2
-"""Collections of schema version 1 can be read and written, but their passages bear no labels."""
+"""First schema version whose passages have labels; those of version 1 can be read and written."""
 
 _WILDCARD = re.compile(r"[*?\[]")
 
@@ -23,12 +23,12 @@ _WILDCARD = re.compile(r"[*?\[]")
 def conditions_of(
     where: Filter | None, info: CollectionInfo, sources: Callable[[str], Iterable[str]]
 ) -> list[Condition]:
-    """The conditions that a passage's payload must all meet; none where the filter lets all through.
+    """Return the conditions that a passage's payload must all meet; none for an empty filter.
 
     Args:
         where: the filter.
-        info: of the collection.
-        sources: gives those of the collection's documents that begin with a text.
+        info: description of the collection.
+        sources: function from a prefix to the collection's documents whose source starts with it.
 
     Raises:
         StoreConflict: the filter asks for labels, and the collection's schema version has none.
@@ -39,7 +39,8 @@ def conditions_of(
     if choices and info.schema_version < FIRST_WITH_LABELS:
         raise StoreConflict(
             f"The collection '{info.name}' cannot be filtered by metadata ({', '.join(choices)}): it was made by an "
-            "earlier sift-rag, which kept no labels. Ingest again with --reindex, or filter by source only."
+            "earlier version, which kept no labels.",
+            remedy=Remedy("reindex-to-filter"),
         )
     conditions: list[Condition] = [
         (LABELS, [label_keyword(key, value) for value in values]) for key, values in choices.items()
@@ -50,7 +51,7 @@ def conditions_of(
 
 
 def matching_sources(where: Filter, sources: Callable[[str], Iterable[str]]) -> list[str]:
-    """The sources that the filter's globs match; looked at are those that begin as a glob does."""
-    beginnings = sorted({_WILDCARD.split(glob, maxsplit=1)[0] for glob in where.sources})
-    apart = [text for text in beginnings if not text.startswith(tuple(other for other in beginnings if other < text))]
+    """Return the sources that the filter's globs match, looking only at those that start as a glob does."""
+    prefixes = sorted({_WILDCARD.split(glob, maxsplit=1)[0] for glob in where.sources})
+    apart = [text for text in prefixes if not text.startswith(tuple(other for other in prefixes if other < text))]
     return [source for text in apart for source in sources(text) if where.matches_source(source)]

@@ -1,4 +1,4 @@
-"""A collection in this process's memory: slow, obvious, and what every other store must agree with.
+"""A collection in this process's memory: slow, obvious, and the reference for every other store.
 
 Nothing outlives the process. A search costs O(m n d).
 """
@@ -19,7 +19,7 @@ from sift_rag.vectors import unit_rows
 
 
 class MemoryStore:
-    """A ``PassageStore`` of dictionaries; ``durable`` is the one promise that it cannot keep."""
+    """A ``PassageStore`` of dictionaries; being durable is the one promise that it cannot keep."""
 
     def __init__(self, info: CollectionInfo) -> None:
         check_info(info)
@@ -31,18 +31,18 @@ class MemoryStore:
 
     @property
     def info(self) -> CollectionInfo:
-        """See ``PassageStore``; readable after ``close`` too."""
+        """Description of the collection; readable after ``close`` too."""
         return self._info
 
     def count(self) -> int:
-        """See ``PassageStore``."""
+        """Implement ``PassageIndex.count``."""
         self._check_open()
         return len(self._passages)
 
     def search(
         self, targets: Embedding, limit: int, *, offset: int = 0, where: Filter | None = None
     ) -> list[list[Candidate]]:
-        """See ``PassageStore``."""
+        """Implement ``PassageIndex.search``."""
         self._check_open()
         check_page(limit, offset)
         rows = self._rows(where)
@@ -52,19 +52,19 @@ class MemoryStore:
         ]
 
     def fetch(self, ids: Sequence[str]) -> list[Candidate]:
-        """See ``PassageStore``; an id asked twice is answered twice."""
+        """Implement ``PassageIndex.fetch``; an id asked twice is answered twice."""
         self._check_open()
         return [self._candidate(identifier) for identifier in ids if identifier in self._passages]
 
     def passages(self, source: str) -> Iterator[Candidate]:
-        """See ``PassageStore``."""
+        """Implement ``PassageIndex.passages``."""
         self._check_open()
         of_source = [passage for passage in self._passages.values() if passage.source == source]
         in_order = sorted(of_source, key=lambda passage: (passage.span.start, passage.id))
         return iter([self._candidate(passage.id) for passage in in_order])
 
     def scan(self, limit: int, *, where: Filter | None = None) -> Iterator[tuple[list[str], Embedding]]:
-        """See ``Scannable``."""
+        """Implement ``Scannable.scan``."""
         self._check_open()
         check_page(limit, 0)
         held = sorted(self._rows(where).items())
@@ -72,7 +72,7 @@ class MemoryStore:
         return (([identifier for identifier, _ in block], np.stack([row for _, row in block])) for block in blocks)
 
     def embeddings(self, texts: Sequence[str]) -> Mapping[str, Embedding]:
-        """See ``PassageStore``."""
+        """Implement ``PassageStore.embeddings``."""
         self._check_open()
         wanted = set(texts)
         return {
@@ -82,7 +82,7 @@ class MemoryStore:
         }
 
     def upsert(self, passages: Sequence[Passage], embeddings: Embedding) -> None:
-        """See ``PassageStore``; of two passages with one id the last one stays."""
+        """Implement ``PassageStore.upsert``; of two passages with one id the last one stays."""
         self._check_open()
         rows = unit_rows(embeddings, self._info.dimension, what="The embeddings")
         if len(rows) != len(passages):
@@ -93,7 +93,7 @@ class MemoryStore:
             self._embeddings[passage.id] = row.copy()
 
     def delete_passages(self, source: str, *, except_revision: str | None = None) -> int:
-        """See ``PassageStore``."""
+        """Implement ``PassageStore.delete_passages``."""
         self._check_open()
         doomed = [
             identifier
@@ -105,29 +105,29 @@ class MemoryStore:
         return len(doomed)
 
     def document(self, source: str) -> Document | None:
-        """See ``PassageStore``."""
+        """Implement ``PassageStore.document``."""
         self._check_open()
         return self._documents.get(source)
 
     def documents(self, prefix: str = "") -> Iterator[Document]:
-        """See ``PassageStore``."""
+        """Implement ``PassageIndex.documents``."""
         self._check_open()
         return iter([self._documents[source] for source in sorted(self._documents) if source.startswith(prefix)])
 
     def put_documents(self, documents: Sequence[Document]) -> None:
-        """See ``PassageStore``."""
+        """Implement ``PassageStore.put_documents``."""
         self._check_open()
         check_documents(documents)
         self._documents |= {document.source: document for document in documents}
 
     def drop_documents(self, sources: Sequence[str]) -> None:
-        """See ``PassageStore``."""
+        """Implement ``PassageStore.drop_documents``."""
         self._check_open()
         for source in sources:
             self._documents.pop(source, None)
 
     def close(self) -> None:
-        """See ``PassageStore``; what was stored is gone."""
+        """Implement ``PassageIndex.close``; all content is gone."""
         self._closed = True
         self._passages, self._embeddings, self._documents = {}, {}, {}
 

@@ -1,8 +1,8 @@
-"""How a passage is written as the payload of a point, and read back.
+"""Write a passage as the payload of a point, and read it back.
 
 Metadata are kept as one JSON text: the engine's own numbers lose the last bit of about one float in six, its integers
-end at 64 bits, and a key of the metadata could meet one of ours. What of them can be filtered by is written a second
-time, as keywords.
+end at 64 bits, and a key of the metadata could collide with one of ours. Filterable values are stored again as
+keywords.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ SOURCE = "source"
 START = "start"
 REVISION = "revision"
 EMBEDDING_TEXT = "embedding_text_hash"
-"""Field of ``embedding_text_key``: finds the vector that a text already has."""
+"""Field that holds ``embedding_text_key``, to find the vector that a text already has."""
 
 LABELS = "labels"
-"""Field of ``key=value`` texts, one for each label: keys hold no ``=``, so the first one parts them."""
+"""Field that holds ``key=value`` texts, one per label: keys hold no ``=``, so the first one separates them."""
 
 KEYWORD_FIELDS = (SOURCE, EMBEDDING_TEXT, LABELS)
-"""Fields that filters ask for: indexed when the collection is created."""
+"""Fields that filters use: indexed when the collection is created."""
 
 PASSAGE_FIELDS: Mapping[str, Literal["text", "texts", "number", "number or null"]] = {
     "text": "text",
@@ -39,21 +39,21 @@ PASSAGE_FIELDS: Mapping[str, Literal["text", "texts", "number", "number or null"
     "metadata": "text",
     REVISION: "text",
 }
-"""What ``passage_of`` reads, and what kind of value each field holds."""
+"""Fields that ``passage_of`` reads, with the kind of their values."""
 
 
 def embedding_text_key(text: str) -> str:
-    """BLAKE2b-128 of what the embedder is given, hexadecimal."""
+    """Return the BLAKE2b-128 of the text that is embedded, hexadecimal."""
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def label_keyword(key: str, value: str) -> str:
-    """How a label is written in ``LABELS``."""
+    """Return a label as written in ``LABELS``."""
     return f"{key}={value}"
 
 
 def payload_of(passage: Passage) -> dict[str, Any]:
-    """Everything but the id; ``passage_of`` gives the passage back. Expects what ``check_passages`` lets through."""
+    """Return the payload of a passage that ``check_passages`` accepts: everything but the id."""
     return {
         "text": passage.text,
         SOURCE: passage.source,
@@ -71,10 +71,10 @@ def payload_of(passage: Passage) -> dict[str, Any]:
 
 
 def passage_of(identifier: str, payload: Mapping[str, Any]) -> Passage:
-    """The passage that ``payload_of`` wrote.
+    """Return the passage that ``payload_of`` wrote.
 
     Raises:
-        KeyError, TypeError, ValueError: something else wrote it.
+        KeyError, TypeError, ValueError: the payload was not written by ``payload_of``.
     """
     return Passage(
         id=identifier,

@@ -102,7 +102,7 @@ def test_one_answer_too_many_is_told_to_come_again(store: Path) -> None:
     with serving(store=store, idle_seconds=0, language_model=model, limits=Limits(answers=1)) as served:
         with served.client.stream("POST", "/v1/ask", json={"query": QUESTION}) as reply:
             assert model.begun.wait(30)
-            refused = httpx.post(f"{served.url}/v1/ask", json={"query": QUESTION})
+            refused = served.bare.post("/v1/ask", json={"query": QUESTION})
             assert (refused.status_code, refused.headers["retry-after"]) == (429, "5")
             model.go.set()
             assert "event: done" in reply.read().decode()
@@ -153,6 +153,7 @@ def tuned(store: Path) -> Iterator[Served]:
 SHORT = {"query": QUESTION, "stream": False, "steps": 3, "max_new_tokens": 8}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["finetune", "both"])
 def test_a_model_in_the_servers_process_is_fine_tuned_for_an_answer_and_restored(tuned: Served, mode: str) -> None:
     def ask(**asked: object) -> dict[str, Any]:
@@ -169,6 +170,7 @@ def test_a_model_in_the_servers_process_is_fine_tuned_for_an_answer_and_restored
     assert ask()["answer"] == before["answer"]
 
 
+@pytest.mark.slow
 def test_a_fine_tuned_answer_has_the_model_to_itself(tuned: Served) -> None:
     learn = {**SHORT, "mode": "finetune", "min_gain": 0.0}
     with tuned.server.service.answering():

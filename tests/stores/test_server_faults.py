@@ -27,10 +27,10 @@ from sift_rag.errors import (
 from sift_rag.protocols import PassageStore
 from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
 from sift_rag.stores.qdrant.address import parse_address
-from sift_rag.stores.qdrant.connection import Retrying, connect, warn_of_open_key
+from sift_rag.stores.qdrant.connection import Retrying, warn_of_open_key
 from sift_rag.stores.qdrant.database import QdrantDatabase
 from sift_rag.types import CollectionInfo, Document, Embedding, Passage, Span
-from tests.qdrant_stub.faults import RequestFailure
+from tests.qdrant_stub.faults import Fault
 from tests.qdrant_stub.server import QdrantStub
 
 DIMENSION = 8
@@ -60,7 +60,7 @@ class Server:
     ) -> QdrantDatabase:
         address = parse_address(self.url(parameters), api_key=api_key)
         retrying = Retrying(sleep=sleep or self.pauses.append)
-        return QdrantDatabase(lambda: connect(address, retrying=retrying))
+        return QdrantDatabase(address, retrying=retrying)
 
     def written(self) -> list[int]:
         """Points of each request that writes passages, in order."""
@@ -97,22 +97,22 @@ def check_whole(store: PassageStore) -> None:
 
 
 PASSING = [
-    RequestFailure("status", status=429, retry_after=7),
-    RequestFailure("status", status=429),
-    RequestFailure("status", status=500),
-    RequestFailure("status", status=503, times=3),
-    RequestFailure("reset_before"),
-    RequestFailure("reset_after"),
-    RequestFailure("truncate"),
+    Fault("status", status=429, retry_after=7),
+    Fault("status", status=429),
+    Fault("status", status=500),
+    Fault("status", status=503, times=3),
+    Fault("reset_before"),
+    Fault("reset_after"),
+    Fault("truncate"),
 ]
 
 
 @pytest.mark.parametrize("fault", PASSING, ids=lambda fault: f"{fault.kind} {fault.status} {fault.retry_after}")
 @pytest.mark.parametrize("skip", [0, 1, 2])
 def test_an_upload_goes_on_after_a_fault_that_passes(
-    server: Server, store: PassageStore, fault: RequestFailure, skip: int
+    server: Server, store: PassageStore, fault: Fault, skip: int
 ) -> None:
-    server.stub.faults.append(RequestFailure(**(vars(fault) | {"on": "upsert", "skip": skip})))
+    server.stub.faults.append(Fault(**(vars(fault) | {"on": "upsert", "skip": skip})))
     store.upsert(passages(), vectors())
     check_whole(store)
     assert len(server.written()) >= REQUESTS + fault.times
@@ -124,9 +124,7 @@ def test_an_upload_goes_on_after_a_fault_that_passes(
 def test_reading_goes_on_after_a_fault_that_passes(server: Server, store: PassageStore, operation: str) -> None:
     store.upsert(passages(), vectors())
     expected = store.search(vectors(1), 20)
-    server.stub.faults.extend(
-        [RequestFailure("status", on=operation, status=503), RequestFailure("truncate", on=operation)]
-    )
+    server.stub.faults.extend([Fault("status", on=operation, status=503), Fault("truncate", on=operation)])
     assert store.search(vectors(1), 20) == expected
     check_whole(store)
     assert len(server.pauses) >= 2
@@ -134,7 +132,7 @@ def test_reading_goes_on_after_a_fault_that_passes(server: Server, store: Passag
 
 def test_a_request_that_takes_too_long_is_made_again(server: Server) -> None:
     with closing(server.place(parameters="timeout=1").create(INFO)) as store:
-        server.stub.faults.append(RequestFailure("hang", on="upsert", skip=1))
+        server.stub.faults.append(Fault("hang", on="upsert", skip=1))
         store.upsert(passages(), vectors())
         check_whole(store)
         assert len(server.pauses) == 1
@@ -157,7 +155,7 @@ def _passing_fault() -> object:
 def test_a_fault_that_stays_is_one_error_and_what_was_acknowledged_is_there(
     server: Server, store: PassageStore, status: int
 ) -> None:
-    server.stub.faults.append(RequestFailure("status", on="upsert", status=status, skip=1, times=100))
+    server.stub.faults.append(Fault("status", on="upsert", status=status, skip=1, times=100))
     with pytest.raises(StoreUnreachable, match=r"Try again later|no answer from"):
         store.upsert(passages(), vectors())
     assert len(server.written()) == 1 + 6
@@ -168,7 +166,7 @@ def test_a_fault_that_stays_is_one_error_and_what_was_acknowledged_is_there(
 
 
 def test_a_server_that_asks_to_wait_for_an_hour_is_not_waited_for(server: Server, store: PassageStore) -> None:
-    server.stub.faults.append(RequestFailure("status", on="upsert", status=429, retry_after=3600))
+    server.stub.faults.append(Fault("status", on="upsert", status=429, retry_after=3600))
     with pytest.raises(StoreUnreachable, match="asked too often"):
         store.upsert(passages(), vectors())
     assert server.pauses == []
@@ -186,7 +184,7 @@ def test_a_server_that_asks_to_wait_for_an_hour_is_not_waited_for(server: Server
 def test_what_will_not_pass_is_not_tried_again(
     server: Server, store: PassageStore, status: int, message: str, kind: type[Exception], expected: str
 ) -> None:
-    server.stub.faults.append(RequestFailure("status", on="upsert", status=status, message=message, times=100))
+    server.stub.faults.append(Fault("status", on="upsert", status=status, message=message, times=100))
     with pytest.raises(kind, match=expected):
         store.upsert(passages(), vectors())
     assert len(server.written()) == 1
@@ -228,7 +226,7 @@ class TestKeys:
     def test_with_the_key_all_works_and_is_never_shown(self, locked: Server, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.DEBUG)
         with closing(locked.place(api_key=SECRET).create(INFO)) as store:
-            locked.stub.faults.append(RequestFailure("status", on="upsert", status=503))
+            locked.stub.faults.append(Fault("status", on="upsert", status=503))
             store.upsert(passages(), vectors())
             check_whole(store)
         assert caplog.records
@@ -348,7 +346,7 @@ class TestUnderUs:
         assert names == {building, f"{building}.documents"}
 
     def test_an_answer_lost_while_a_collection_is_made_makes_it_once(self, server: Server) -> None:
-        server.stub.faults.append(RequestFailure("reset_after", on="create_collection"))
+        server.stub.faults.append(Fault("reset_after", on="create_collection"))
         with closing(server.place().create(INFO)) as store:
             store.upsert(passages(), vectors())
             check_whole(store)
@@ -356,7 +354,7 @@ class TestUnderUs:
 
     @pytest.mark.parametrize("dies_at", ["create_collection", "create_index", "update_aliases"])
     def test_what_a_maker_that_died_left_behind_is_taken_up(self, server: Server, dies_at: str) -> None:
-        server.stub.faults.append(RequestFailure("status", on=dies_at, status=503, skip=int("e_c" in dies_at), times=6))
+        server.stub.faults.append(Fault("status", on=dies_at, status=503, skip=int("e_c" in dies_at), times=6))
         with pytest.raises(StoreUnreachable):
             server.place().create(INFO)
         assert server.place().collections() == []
@@ -371,7 +369,7 @@ class TestUnderUs:
             first.append(server.place().create(INFO))
             first[0].upsert(passages(), vectors())
 
-        server.stub.faults.append(RequestFailure("status", on="create_collection", status=503))
+        server.stub.faults.append(Fault("status", on="create_collection", status=503))
         with pytest.raises(StoreConflict, match="just made"):  # and what it made is opened: open_or_create_store
             server.place(sleep=the_other_one_first).create(INFO)
         with closing(first[0]), closing(server.place().open("news")) as store:
@@ -380,7 +378,7 @@ class TestUnderUs:
     def test_a_drop_that_died_halfway_brings_nothing_back(self, server: Server, store: PassageStore) -> None:
         store.upsert(passages(), vectors())
         store.put_documents([Document("a.md", "/a.md", "ingested", passages=COUNT)])
-        server.stub.faults.append(RequestFailure("status", on="delete_collection", status=503, times=6))
+        server.stub.faults.append(Fault("status", on="delete_collection", status=503, times=6))
         with pytest.raises(StoreUnreachable):
             server.place().drop("news")
         assert server.place().collections() == []

@@ -1,4 +1,4 @@
-"""What is wrong with a collection on disk, in words. Nothing is repaired."""
+"""Check a collection on disk and describe its problems. Nothing is repaired."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sift_rag.errors import StoreConflict, StoreDamaged, StoreError, StoreFull
-from sift_rag.stores.consistency import disagreements, spelt_out
-from sift_rag.stores.embedded.documents import connect_records
+from sift_rag.stores.consistency import abridged, inconsistencies
+from sift_rag.stores.embedded.documents import connect_documents
 from sift_rag.stores.embedded.engine import load_shard
 from sift_rag.stores.embedded.folders import lock_collection
 from sift_rag.stores.embedded.manifest import SHARD, check_schema, read_manifest
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 _NORM_TOLERANCE = 1e-3
 
 
-def examine_collection(root: Path, name: str) -> list[str]:
-    """All that is wrong with a collection, a sentence each; empty if it is healthy.
+def check_collection(root: Path, name: str) -> list[str]:
+    """Return a collection's problems, a sentence each; empty if it is healthy.
 
-    Reads every record and every passage: some seconds for 50,000 passages. Looking has one effect: the engine
+    Reads every record and every passage: some seconds for 50,000 passages. The one side effect: the engine
     replays its log, as whenever the collection is opened.
 
     Raises:
@@ -50,7 +50,7 @@ def examine_collection(root: Path, name: str) -> list[str]:
             problems.append(str(error))
         else:
             check_schema(folder, info)
-        documents = _examine_records(folder, name, problems)
+        documents = _check_documents(folder, name, problems)
         try:
             shard = load_shard(folder / SHARD, f"The collection '{name}' in {root}")
         except StoreFull:  # no fault of the collection
@@ -59,18 +59,18 @@ def examine_collection(root: Path, name: str) -> list[str]:
             return [*problems, str(error)]
         opened.callback(shard.close)
         try:
-            counts = _examine_passages(shard, None if info is None else info.dimension, problems)
+            counts = _check_passages(shard, None if info is None else info.dimension, problems)
         except StoreError as error:
             return [*problems, str(error)]
     if documents is not None:
-        problems += spelt_out(disagreements(documents, counts))
+        problems += abridged(inconsistencies(documents, counts))
     return problems
 
 
-def _examine_records(folder: Path, name: str, problems: list[str]) -> list[Document] | None:
-    """All records, or None if they cannot be read; what is wrong with them goes to ``problems``."""
+def _check_documents(folder: Path, name: str, problems: list[str]) -> list[Document] | None:
+    """Return all records, or None if they cannot be read; problems are appended to ``problems``."""
     try:
-        records = connect_records(folder, CollectionInfo(name, "", 0, 0), read_only=True)
+        records = connect_documents(folder, CollectionInfo(name, "", 0, 0), read_only=True)
     except (StoreDamaged, StoreConflict) as error:
         problems.append(str(error))
         return None
@@ -84,8 +84,8 @@ def _examine_records(folder: Path, name: str, problems: list[str]) -> list[Docum
         records.close()
 
 
-def _examine_passages(shard: PassageShard, dimension: int | None, problems: list[str]) -> Counter[str]:
-    """Passages of each source, counted one by one; what is wrong with one goes to ``problems``."""
+def _check_passages(shard: PassageShard, dimension: int | None, problems: list[str]) -> Counter[str]:
+    """Return the number of passages of each source; problems are appended to ``problems``."""
     counts: Counter[str] = Counter()
     found: list[str] = []
     total = 0
@@ -95,14 +95,14 @@ def _examine_passages(shard: PassageShard, dimension: int | None, problems: list
             counts[passage_of(point.id, point.payload).source] += 1
         except (KeyError, TypeError, ValueError):
             found.append(f"Passage {point.id} was not written by sift-rag, or its content is damaged.")
-        found += _examine_vector(point, dimension)
+        found += _check_vector(point, dimension)
     if total != shard.count():
         problems.append(f"The engine counts {shard.count()} passages, but hands out {total}.")
-    problems += spelt_out(found)
+    problems += abridged(found)
     return counts
 
 
-def _examine_vector(point: StoredPoint, dimension: int | None) -> Iterator[str]:
+def _check_vector(point: StoredPoint, dimension: int | None) -> Iterator[str]:
     vector = np.asarray(point.vector, dtype=np.float64)
     if dimension is not None and len(vector) != dimension:
         yield f"The vector of passage {point.id} has {len(vector)} dimensions, but the manifest says {dimension}."

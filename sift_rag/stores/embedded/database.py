@@ -2,63 +2,121 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-from pathlib import Path
+from contextlib import ExitStack, closing, suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from sift_rag.protocols import PassageStore, Records
+from sift_rag.errors import StoreDamaged
 from sift_rag.stores.embedded import folders
-from sift_rag.types import CollectionInfo
+from sift_rag.stores.embedded.locking import exclusive, queued
+from sift_rag.stores.embedded.manifest import read_manifest, write_manifest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sift_rag.stores.embedded.documents import SqliteDocuments
+    from sift_rag.stores.embedded.store import EmbeddedStore
+    from sift_rag.types import CollectionInfo
 
 
 class FolderDatabase:
-    """See ``Database``. The engine is loaded by what needs it."""
+    """Implement ``Database`` for the collections under ``root``. The search engine is loaded by what needs it."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
+    @property
+    def location(self) -> str:
+        """The folder, resolved."""
+        return str(self._root.resolve())
+
     def collections(self) -> list[CollectionInfo]:
-        """See ``Database``; none for a folder that does not exist."""
+        """Implement ``Database.collections``; none for a folder that does not exist.
+
+        Collections of a newer schema are listed. Those whose manifest cannot be read are not: opening one by its name
+        tells what is wrong with it.
+        """
         return folders.list_collections(self._root)
 
-    def open(self, name: str) -> PassageStore:
-        """See ``Database``."""
+    def open(self, name: str) -> EmbeddedStore:
+        """Implement ``Database.open``; raises as ``open_collection`` does."""
         from sift_rag.stores.embedded.store import open_collection
 
         return open_collection(self._root, name)
 
-    def create(self, info: CollectionInfo) -> PassageStore:
-        """See ``Database``."""
+    def open_index(self, name: str) -> EmbeddedStore:
+        """Implement ``Database.open_index``: a store for one process alone, as from ``open``."""
+        return self.open(name)
+
+    def create(self, info: CollectionInfo) -> EmbeddedStore:
+        """Implement ``Database.create``; raises as ``create_collection`` does."""
         from sift_rag.stores.embedded.store import create_collection
 
         return create_collection(self._root, info)
 
-    def records(self, name: str) -> Records:
-        """See ``Database``; also while another process writes."""
-        from sift_rag.stores.embedded.documents import open_records
+    def documents(self, name: str) -> SqliteDocuments:
+        """Implement ``Database.documents``; also while another process writes."""
+        from sift_rag.stores.embedded.documents import open_documents
 
-        return open_records(self._root, name)
+        return open_documents(self._root, name)
 
     def drop(self, name: str) -> None:
-        """See ``Database``."""
-        folders.drop_collection(self._root, name)
+        """Implement ``Database.drop``; a damaged collection can be dropped too.
+
+        Raises:
+            CollectionNotFound: there is none of that name.
+            StoreInUse: a process has it open.
+            StoreConflict: the folder is not a collection; it is left alone.
+        """
+        root = self._root
+        folders.collection_folder(root, name)  # a root without it is left untouched
+        with queued(root):
+            folders.settle(root, name)
+            folder = folders.collection_folder(root, name)
+            with suppress(StoreDamaged):
+                read_manifest(folder)
+            with exclusive(folder):
+                folders.discard(folder)
+            folders.sweep(root)
 
     def building_name(self, name: str) -> str:
-        """See ``Database``."""
-        return folders.reindex_name(name)
+        """Implement ``Database.building_name``."""
+        return folders.building_name(name)
 
     def replace(self, name: str, replacement: str) -> None:
-        """See ``Database``."""
-        folders.replace_collection(self._root, name, replacement)
+        """Implement ``Database.replace``.
+
+        Interrupted at any point, ``name`` opens as the old collection or as the new one, never as neither; until the
+        old one gives way, the new one stays under its own name.
+
+        Raises:
+            CollectionNotFound: there is no ``replacement``.
+            StoreInUse: a process has one of them open.
+        """
+        root = self._root
+        folders.check_name(name)
+        folders.check_name(replacement)
+        if name == replacement:
+            raise ValueError(f"A collection cannot take its own place: {name!r}.")
+        folders.collection_folder(root, replacement)
+        with queued(root), ExitStack() as held:
+            folders.settle(root, name)
+            successor = folders.collection_folder(root, replacement)
+            info = read_manifest(successor).info
+            for folder in (successor, root / name):
+                if folder.is_dir():
+                    held.enter_context(exclusive(folder))
+            write_manifest(successor, replace(info, name=name), replaces=name)  # from here on, it is the collection
+            folders.settle(root, name)
+            folders.sweep(root)
 
     def optimize(self, name: str) -> bool:
-        """See ``Database``."""
-        from sift_rag.stores.embedded.store import open_collection
-
-        with closing(open_collection(self._root, name)) as opened:
+        """Implement ``Database.optimize``."""
+        with closing(self.open(name)) as opened:
             return opened.optimize()
 
-    def examine(self, name: str) -> list[str]:
-        """See ``Database``."""
-        from sift_rag.stores.embedded.check import examine_collection
+    def check(self, name: str) -> list[str]:
+        """Implement ``Database.check``; raises as ``check_collection`` does."""
+        from sift_rag.stores.embedded.check import check_collection
 
-        return examine_collection(self._root, name)
+        return check_collection(self._root, name)

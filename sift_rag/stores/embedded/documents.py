@@ -1,7 +1,7 @@
-"""The records of a collection's documents: one row a document in ``documents.sqlite``, written in transactions.
+"""The records of a collection's documents: one row per document in ``documents.sqlite``, written in transactions.
 
 The file is in write-ahead mode with full synchronisation, so what a call wrote survives the machine, and it can be
-read while another process writes: ``open_records`` needs neither the lock nor the search engine.
+read while another process writes: ``open_documents`` needs neither the lock nor the search engine.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from itertools import takewhile
 from threading import RLock
 from typing import TYPE_CHECKING
 
-from sift_rag.errors import StoreConflict, StoreDamaged, StoreError, StoreFull
+from sift_rag.errors import Remedy, StoreConflict, StoreDamaged, StoreError, StoreFull
 from sift_rag.protocols import Totals
 from sift_rag.stores.embedded.folders import collection_folder
-from sift_rag.stores.embedded.manifest import RECORDS, check_schema, read_manifest
+from sift_rag.stores.embedded.manifest import DOCUMENTS, check_schema, read_manifest
 from sift_rag.stores.validation import check_documents, is_text
 from sift_rag.types import CollectionInfo, Document
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 _APPLICATION_ID = 0x53494654  # "SIFT": tells our file from any other SQLite file
 _TABLE_VERSION = 1
-"""Of the table below; the folder around it may be of another schema version."""
+"""Version of the table below; the folder around it may be of another schema version."""
 _PAGE = 500
 _LOCK_SECONDS = 10.0
-"""How long a reader waits for a writer's checkpoint, or the other way round."""
+"""Seconds that a reader waits for a writer's checkpoint, or the other way round."""
 
 _COLUMNS = tuple(field.name for field in fields(Document))
 _SCHEMA = f"""
@@ -57,8 +57,8 @@ _FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 _BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
-class DocumentRecords:
-    """The records of one collection. Safe to use from several threads."""
+class SqliteDocuments:
+    """The ``DocumentRecords`` of one collection, and writes to them. Safe to use from several threads."""
 
     def __init__(self, info: CollectionInfo, folder: Path, connection: sqlite3.Connection) -> None:
         self._info = info
@@ -68,11 +68,11 @@ class DocumentRecords:
 
     @property
     def info(self) -> CollectionInfo:
-        """What the collection says of itself."""
+        """Description of the collection."""
         return self._info
 
     def document(self, source: str) -> Document | None:
-        """The record of one document."""
+        """Implement ``DocumentRecords.document``."""
         if not is_text(source):
             return None
         with self._session() as connection:
@@ -80,15 +80,12 @@ class DocumentRecords:
         return None if row is None else Document(*row)
 
     def documents(self, prefix: str = "") -> Iterator[Document]:
-        """Records whose source starts with ``prefix``, by source ascending.
-
-        Read a page at a time: what is written meanwhile, further on in the order, is seen.
-        """
+        """Implement ``DocumentRecords.documents``. Records written meanwhile, further on, are seen."""
         with self._session():  # a closed store is refused at the call, not at the first record
             return self._pages(prefix) if is_text(prefix) else iter(())
 
     def sources(self, prefix: str = "") -> list[str]:
-        """Those that start with ``prefix``, ascending; about 1 µs each."""
+        """Return the sources that start with ``prefix``, ascending; about 1 µs each."""
         if not is_text(prefix):
             return []
         with self._session() as connection:
@@ -96,7 +93,7 @@ class DocumentRecords:
             return list(takewhile(lambda source: source.startswith(prefix), (source for (source,) in rows)))
 
     def totals(self) -> Totals:
-        """Counts by state, and sums."""
+        """Implement ``DocumentRecords.totals``."""
         with self._session() as connection:
             states = dict(connection.execute("SELECT state, count(*) FROM documents GROUP BY state"))
             sums = connection.execute("SELECT total(passages), total(size) FROM documents").fetchone()
@@ -116,7 +113,7 @@ class DocumentRecords:
             connection.executemany("DELETE FROM documents WHERE source = ?", [(s,) for s in sources if is_text(s)])
 
     def problems(self) -> list[str]:
-        """What SQLite finds wrong with the file, in its words; reads all of it."""
+        """Return SQLite's findings on the file's integrity, in its words; reads all of it."""
         with self._session() as connection:
             findings = [row[0] for row in connection.execute("PRAGMA integrity_check(20)")]
         return [] if findings == ["ok"] else findings
@@ -151,8 +148,8 @@ class DocumentRecords:
             yield self._connection
 
 
-def open_records(root: Path, name: str) -> DocumentRecords:
-    """The records of a collection for reading, also while another process ingests into it.
+def open_documents(root: Path, name: str) -> SqliteDocuments:
+    """Open the records of a collection to read, also while another process ingests into it.
 
     Raises:
         CollectionNotFound, StoreConflict, StoreDamaged: as when the collection is opened.
@@ -160,13 +157,13 @@ def open_records(root: Path, name: str) -> DocumentRecords:
     folder = collection_folder(root, name)
     info = replace(read_manifest(folder).info, name=name)
     check_schema(folder, info)
-    return connect_records(folder, info, read_only=True)
+    return connect_documents(folder, info, read_only=True)
 
 
-def create_records(folder: Path) -> None:
+def create_documents(folder: Path) -> None:
     """Write an empty ``documents.sqlite`` into the folder."""
     with _sqlite_errors(folder):
-        connection = sqlite3.connect(folder / RECORDS, isolation_level=None)
+        connection = sqlite3.connect(folder / DOCUMENTS, isolation_level=None)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.executescript(_SCHEMA)
@@ -174,17 +171,18 @@ def create_records(folder: Path) -> None:
             connection.close()
 
 
-def connect_records(folder: Path, info: CollectionInfo, *, read_only: bool = False) -> DocumentRecords:
+def connect_documents(folder: Path, info: CollectionInfo, *, read_only: bool = False) -> SqliteDocuments:
     """Open ``documents.sqlite`` in a collection's folder; for writing, the caller holds the collection's lock."""
-    path = folder / RECORDS
+    path = folder / DOCUMENTS
     if not path.is_file():
         raise StoreDamaged(
-            f"The collection '{info.name}' in {folder.parent} has lost its {RECORDS}. Ingest again with --reindex, or "
-            "bring the file back from a backup."
+            f"The collection '{info.name}' in {folder.parent} has lost its {DOCUMENTS}. Restore that from a backup, or "
+            "index the collection anew.",
+            remedy=Remedy("reindex"),
         )
     mode = "ro" if read_only else "rw"
-    if read_only and not os.access(folder, os.W_OK) and not path.with_name(f"{RECORDS}-wal").exists():
-        mode = "ro&immutable=1"  # a backup, perhaps: even to read, SQLite would make files beside it
+    if read_only and not os.access(folder, os.W_OK) and not path.with_name(f"{DOCUMENTS}-wal").exists():
+        mode = "ro&immutable=1"  # a backup, perhaps: even to read, SQLite would create files beside it
     with _sqlite_errors(folder):
         connection = sqlite3.connect(
             f"{path.resolve().as_uri()}?mode={mode}",
@@ -200,7 +198,7 @@ def connect_records(folder: Path, info: CollectionInfo, *, read_only: bool = Fal
         except BaseException:
             connection.close()
             raise
-    return DocumentRecords(info, folder, connection)
+    return SqliteDocuments(info, folder, connection)
 
 
 def _check_ours(connection: sqlite3.Connection, path: Path) -> None:
@@ -209,7 +207,7 @@ def _check_ours(connection: sqlite3.Connection, path: Path) -> None:
     if (application_id, version) != (_APPLICATION_ID, _TABLE_VERSION):
         raise StoreConflict(
             f"{path} is not the table of documents that this sift-rag reads (application {application_id:#x}, version "
-            f"{version}; expected {_APPLICATION_ID:#x}, {_TABLE_VERSION}). Use the sift-rag that wrote it."
+            f"{version}; expected {_APPLICATION_ID:#x}, {_TABLE_VERSION}). Use the version that wrote it."
         )
     connection.execute(f"{_SELECT} LIMIT 1").fetchone()
 
@@ -222,9 +220,7 @@ def _sqlite_errors(folder: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in _FULL:
-            raise StoreFull(f"{where} could not be written ({error}). Free some space and run it again.") from error
+            raise StoreFull(f"{where} could not be written ({error}). Free some space and try again.") from error
         if code in _BROKEN or "no such" in str(error):
-            raise StoreDamaged(
-                f"{where} are damaged ({error}). Run sift-rag doctor, or ingest with --reindex."
-            ) from error
+            raise StoreDamaged(f"{where} are damaged ({error}).", remedy=Remedy("check-or-reindex")) from error
         raise StoreError(f"{where} could not be used: {error}.") from error

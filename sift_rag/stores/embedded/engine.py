@@ -1,8 +1,8 @@
-"""Qdrant Edge as this library uses it: the one module that imports it, and that turns its exceptions into ours.
+"""Qdrant Edge, wrapped: the one module that imports it and turns its exceptions into ours.
 
-It raises bare ``Exception`` and panics that are no ``Exception`` at all, so they are told apart by their messages. It
+It raises bare ``Exception``, and panics that are not even ``Exception``, so they are told apart by their messages. It
 holds the interpreter lock during each call: other threads wait. It does not sync by itself: each write here ends with
-``flush``. It checks next to nothing: callers hand over what ``validation.py`` let through.
+``flush``. It checks next to nothing: callers pass what ``validation.py`` let through.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from qdrant_edge import (
     UpdateOperation,
 )
 
-from sift_rag.errors import StoreDamaged, StoreError, StoreFull, StoreInUse
+from sift_rag.errors import Remedy, StoreDamaged, StoreError, StoreFull, StoreInUse
 from sift_rag.stores.payloads import KEYWORD_FIELDS, REVISION, SOURCE
 
 if TYPE_CHECKING:
@@ -49,44 +49,44 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 LOADING_BYTES = 64 * 2**20
-"""That the disk must have free: with 16 MiB loading was seen to kill the process (SIGBUS), with 24 it went well."""
+"""Free disk space needed to load: 16 MiB were seen to kill the process (SIGBUS), 24 were enough."""
 _WRITE_BATCH = 256
 _READ_BATCH = 256
-_EQUALS = 32
-"""Points asked for beyond the limit, to see whether the one at the limit has equals: costs next to nothing."""
+_TIES = 32
+"""Points requested beyond the limit, to see whether the last one has ties: costs next to nothing."""
 _MATCH_BATCH = 512
 _SCROLL_PAGE = 2048
-_REBUILD = "Run sift-rag doctor, or ingest again with --reindex."
+_REBUILD = Remedy("check-or-reindex")
 
 
 class StoredPoint(NamedTuple):
-    """A point as it is stored."""
+    """A stored point."""
 
     id: str
     payload: dict[str, Any]
     vector: list[float]
-    """Empty if there is none."""
+    """The vector; empty if there is none."""
 
 
 class PassageShard:
     """The passages of one collection, in its folder."""
 
-    def __init__(self, shard: EdgeShard, where: str) -> None:
+    def __init__(self, shard: EdgeShard, label: str) -> None:
         self._shard = shard
-        self._where = where
+        self._label = label
 
     def count(self) -> int:
-        """All points."""
+        """Return the number of points."""
         with self._errors():
             return self._shard.count(CountRequest(exact=True))
 
     def count_of(self, source: str, *, except_revision: str | None = None) -> int:
-        """Points of one document."""
+        """Return the number of points of one document."""
         with self._errors():
             return self._shard.count(CountRequest(exact=True, filter=_of(source, except_revision)))
 
     def count_by_source(self) -> Counter[str]:
-        """Points of each document, in one pass over their index."""
+        """Return the number of points of each document, in one pass over the index."""
         with self._errors():
             most = self._shard.count(CountRequest(exact=True)) + 1
             facet = self._shard.facet(FacetRequest(SOURCE, limit=most, exact=True))
@@ -95,13 +95,13 @@ class PassageShard:
     def rankings(
         self, rows: Embedding, end: int, conditions: Sequence[Condition] = ()
     ) -> list[list[tuple[str, float]]]:
-        """For each row its ``end`` nearest points that meet all conditions, exactly: id and cosine.
+        """Return for each row the ids and cosines of its ``end`` nearest points that meet all conditions, exactly.
 
-        By cosine descending, then by id. Of equals on both sides of the limit the engine keeps any. So a few more are
-        asked for, and more again for as long as the last one equals the one at the limit.
+        By cosine descending, then by id. Of ties across the limit the engine keeps any of them. So a few more are
+        requested, and more again as long as the last one ties with the one at the limit.
         """
         with self._errors():
-            asked, wanted = end + _EQUALS, _all_of(conditions)
+            asked, wanted = end + _TIES, _all_of(conditions)
             found = self._shard.query_batch(QueryBatchRequest([_nearest(row, asked, wanted) for row in rows]))
             rankings = []
             for row, first in zip(rows, found, strict=True):
@@ -114,23 +114,23 @@ class PassageShard:
             return rankings
 
     def scan(self, field: str, values: Sequence[str], *, read: str) -> Iterator[tuple[str, Any]]:
-        """Id, and payload field ``read``, of each point whose indexed ``field`` has one of the values."""
+        """Iterate over id and payload field ``read`` of the points whose indexed ``field`` has one of the values."""
         for batch in _batches(values, _MATCH_BATCH):
             for point in self._scroll(_all_of([(field, batch)]), payload=[read], vector=False):
                 yield point.id, point.payload.get(read)
 
     def points(self) -> Iterator[StoredPoint]:
-        """All points, by id."""
+        """Iterate over all points, by id."""
         return self._scroll(None, payload=True, vector=True)
 
     def vectors(self, page: int, conditions: Sequence[Condition] = ()) -> Iterator[list[StoredPoint]]:
-        """Points that meet all conditions, without payload, by id, in lists of at most ``page``; no list is empty."""
+        """Iterate by id over points that meet all conditions, without payloads, in lists of 1 to ``page``."""
         points = self._scroll(_all_of(conditions), payload=False, vector=True, page=page)
         while block := list(islice(points, page)):
             yield block
 
     def read(self, ids: Sequence[str], *, payload: bool = True) -> Iterator[StoredPoint]:
-        """Those of the points that exist, in any order."""
+        """Iterate over the points with these ids that exist, in any order."""
         for batch in _batches(ids, _READ_BATCH):
             with self._errors():
                 records = self._shard.retrieve(list(batch), payload, True)
@@ -153,7 +153,7 @@ class PassageShard:
             self._shard.flush()
 
     def optimize(self) -> bool:
-        """Merge and compact segments; False if there was nothing to do."""
+        """Merge and compact segments; return False if there was nothing to do."""
         with self._errors():
             changed = self._shard.optimize()
             self._shard.flush()
@@ -179,20 +179,20 @@ class PassageShard:
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        with _engine_errors(self._where):
+        with _engine_errors(self._label):
             yield
 
 
-def create_shard(folder: Path, dimension: int, where: str) -> None:
-    """Make an empty shard of cosine vectors in a folder that does not exist yet, its payload indexes included.
+def create_shard(folder: Path, dimension: int, label: str) -> None:
+    """Create an empty shard of cosine vectors, with its payload indexes.
 
     Args:
-        folder: To make. It must not be renamed while a shard is open in it: ``flush`` would fail.
-        dimension: Of the vectors.
-        where: Names the collection in messages.
+        folder: must not exist yet, and must not be renamed while a shard is open in it: ``flush`` would fail.
+        dimension: dimension of the vectors.
+        label: the collection, for messages.
     """
     folder.mkdir()
-    with _engine_errors(where):
+    with _engine_errors(label):
         vectors = EdgeVectorParams(size=dimension, distance=Distance.Cosine)
         shard = EdgeShard.create(str(folder), EdgeConfig(vectors=vectors))
         for field in KEYWORD_FIELDS:
@@ -201,31 +201,31 @@ def create_shard(folder: Path, dimension: int, where: str) -> None:
         shard.close()
 
 
-def load_shard(folder: Path, where: str) -> PassageShard:
+def load_shard(folder: Path, label: str) -> PassageShard:
     """Open a shard, replaying its log.
 
     Raises:
-        StoreFull: too little space is left on the disk to load it: the engine writes then, and dies of a full disk.
+        StoreFull: too little disk space is left: the engine writes while it loads, and dies of a full disk.
         StoreDamaged: it cannot be loaded; or its segments are gone, which the engine would replace by an empty one.
         StoreInUse: another program has it open.
     """
     segments = folder / "segments"
     if not segments.is_dir() or not any(segments.iterdir()):
-        raise StoreDamaged(f"{where} has lost its passages: {segments} is missing or empty. {_REBUILD}")
+        raise StoreDamaged(f"{label} has lost its passages: {segments} is missing or empty.", remedy=_REBUILD)
     free = shutil.disk_usage(folder).free
     if free < LOADING_BYTES:
         raise StoreFull(
-            f"{where} cannot be opened: its disk has {free / 2**20:.0f} MiB left, and the engine needs "
-            f"{LOADING_BYTES / 2**20:.0f} to begin. Free some space; what is stored is safe."
+            f"{label} cannot be opened: its disk has {free / 2**20:.0f} MiB left, and the engine needs "
+            f"{LOADING_BYTES / 2**20:.0f} to start. Free some space; what is stored is safe."
         )
-    with _engine_errors(where):
-        return PassageShard(EdgeShard.load(str(folder)), where)
+    with _engine_errors(label):
+        return PassageShard(EdgeShard.load(str(folder)), label)
 
 
 def float32_rows(vectors: Sequence[Sequence[float]], dimension: int) -> Embedding:
-    """The vectors as a contiguous float32 array ``(n, dimension)``.
+    """Return the vectors as a contiguous float32 array ``(n, dimension)``.
 
-    The engine hands out lists of Python floats; packing them takes a third of the time of numpy's own conversion.
+    The engine returns lists of Python floats; packing them takes a third of the time of numpy's own conversion.
 
     Raises:
         struct.error: a vector is of another dimension.
@@ -272,7 +272,7 @@ def _batches(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
 
 
 @contextmanager
-def _engine_errors(where: str) -> Iterator[None]:
+def _engine_errors(label: str) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
@@ -281,11 +281,11 @@ def _engine_errors(where: str) -> Iterator[None]:
             raise
         reason = str(error).removeprefix("Service runtime error: ")
         if "WouldBlock" in reason:
-            raise StoreInUse(f"{where} is open in another program. Wait until that ends.") from error
+            raise StoreInUse(f"{label} is open in another program. Wait until it ends.") from error
         if "No space left" in reason:
-            raise StoreFull(f"{where} could not be written: {reason}. Free some space and run it again.") from error
+            raise StoreFull(f"{label} could not be written: {reason}. Free some space and try again.") from error
         if "not initialized" in reason:
-            raise StoreError(f"{where} was closed by another thread. Open it again to use it.") from error
+            raise StoreError(f"{label} was closed by another thread. Open it again to use it.") from error
         if panic or any(sign in reason for sign in ("load", "WAL", "IO Error", "parse", "deserialize", "orrupt")):
-            raise StoreDamaged(f"{where} is damaged: {reason}. {_REBUILD}") from error
-        raise StoreError(f"{where} could not be used: {reason}.") from error
+            raise StoreDamaged(f"{label} is damaged: {reason}.", remedy=_REBUILD) from error
+        raise StoreError(f"{label} could not be used: {reason}.") from error

@@ -1,7 +1,7 @@
-"""One process at a time: an exclusive lock on ``<collection>/lock``, whose content says who holds it.
+"""One process at a time: an exclusive lock on ``<collection>/lock``, whose content names its holder.
 
-The kernel drops the lock with the process that held it, however that one ended, so a lock file left behind means
-nothing. The lock belongs to the file, not to its name: it travels with the folder when that is renamed.
+The kernel drops the lock with the process that held it, however that ended, so a lock file left behind means nothing.
+The lock belongs to the file, not to its name: it moves with the folder when that is renamed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LONGEST_COMMAND = 80
 
 
 class FolderLock:
-    """Held from the moment it is made until ``release``."""
+    """A lock held from its creation until ``release``."""
 
     def __init__(self, folder: Path) -> None:
         """Lock ``folder``, which must exist.
@@ -42,7 +42,7 @@ class FolderLock:
                 os.close(descriptor)
                 raise StoreInUse(
                     f"The collection '{folder.name}' in {folder.parent} is in use by {holder}. Wait until it ends, or "
-                    "name another collection."
+                    "use another collection."
                 ) from error
             except BaseException:
                 os.close(descriptor)
@@ -52,7 +52,7 @@ class FolderLock:
             os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "command": _this_command()}).encode(), 0)
 
     def release(self) -> None:
-        """Let others in; releasing twice is allowed."""
+        """Release the lock; releasing twice is allowed."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)
@@ -60,7 +60,7 @@ class FolderLock:
 
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock; see ``FolderLock``."""
+    """Hold the folder's lock within; raises ``StoreInUse`` if another holder has it."""
     lock = FolderLock(folder)
     try:
         yield
@@ -70,7 +70,7 @@ def exclusive(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def queued(root: Path) -> Iterator[None]:
-    """Hold the lock of a whole root, ``<root>/.lock``, after waiting for it: for changes that take no time."""
+    """Block until the root's lock, ``<root>/.lock``, is free, then hold it. For short critical sections."""
     with os_errors(root):
         descriptor = os.open(root / f".{LOCK}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:

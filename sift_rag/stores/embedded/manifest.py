@@ -1,10 +1,10 @@
-"""``manifest.json``: what a collection's folder says of itself. It makes a folder a collection; nothing else does.
+"""``manifest.json``, the description of a collection. A folder with one is a collection; no other folder is.
 
     {"format": "sift-rag collection", "schema_version": 2, "name": "news", "embedder": "all-MiniLM-L6-v2",
      "dimension": 384}
 
-``name`` is for people: a collection is called as its folder is, so a copied folder is a collection of its own.
-``replaces``, where present, names the collection whose place this one is about to take (see ``folders.py``).
+``name`` is for people: the folder's name is the collection's, so a copied folder is a collection of its own.
+``replaces``, where present, names the collection that this one is about to replace (see ``folders.py``).
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SCHEMA_VERSION = 2
-"""Of the folder's layout and the payload. Rises with each change that older code would read or write wrongly."""
+"""Version of the folder's layout and the payload. Rises with each change that older code would misread or miswrite."""
 
 MANIFEST = "manifest.json"
-RECORDS = "documents.sqlite"
+DOCUMENTS = "documents.sqlite"
 SHARD = "shard"
 LOCK = "lock"
 
@@ -43,7 +43,7 @@ class Manifest:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """What the folder says of itself, of whatever schema version; see ``check_schema``.
+    """Return the manifest of a folder, of any schema version; ``check_schema`` tells if it can be used.
 
     Raises:
         StoreConflict: the folder is not one of ours.
@@ -53,20 +53,20 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         content = json.loads(path.read_bytes())
     except FileNotFoundError as error:
-        if (folder / SHARD).exists() or (folder / RECORDS).exists():
+        if (folder / SHARD).exists() or (folder / DOCUMENTS).exists():
             raise StoreDamaged(
-                f"The collection in {folder} has lost its {MANIFEST}. Bring that file back from a backup, or remove "
+                f"The collection in {folder} has lost its {MANIFEST}. Restore that file from a backup, or remove "
                 "the folder and ingest again."
             ) from error
         raise StoreConflict(
-            f"{folder} is not a collection of sift-rag: it has no {MANIFEST}. Name another collection or another store."
+            f"{folder} is not a collection of sift-rag: it has no {MANIFEST}. Choose another collection or store."
         ) from error
     except (OSError, ValueError, RecursionError) as error:  # lists nested thousands deep
         raise StoreDamaged(
-            f"{path} cannot be read ({error}). Bring it back from a backup, or remove the folder and ingest again."
+            f"{path} cannot be read ({error}). Restore it from a backup, or remove the folder and ingest again."
         ) from error
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
-        raise StoreConflict(f"{path} was not written by sift-rag. Name another collection or another store.")
+        raise StoreConflict(f"{path} was not written by sift-rag. Choose another collection or store.")
     match content:
         case {"schema_version": int(version), "embedder": str(embedder), "dimension": int(dimension)} if dimension > 0:
             replaces = content.get("replaces")
@@ -76,23 +76,23 @@ def read_manifest(folder: Path) -> Manifest:
             )
         case _:
             raise StoreDamaged(
-                f"{path} lacks the schema version, the embedder or the dimension. Bring it back from a backup, or "
+                f"{path} lacks the schema version, the embedder or the dimension. Restore it from a backup, or "
                 "remove the folder and ingest again."
             )
 
 
 def check_schema(folder: Path, info: CollectionInfo) -> None:
-    """Raise ``StoreConflict`` unless this version of sift-rag understands the collection."""
+    """Raise ``StoreConflict`` unless this version of sift-rag can use the collection."""
     if not 1 <= info.schema_version <= SCHEMA_VERSION:
         raise StoreConflict(
             f"The collection '{info.name}' in {folder.parent} has the schema version {info.schema_version}, but this "
-            f"sift-rag reads versions 1 to {SCHEMA_VERSION}. Use the sift-rag that wrote it, or ingest again into "
+            f"sift-rag reads versions 1 to {SCHEMA_VERSION}. Use the version that wrote it, or ingest again into "
             "another collection."
         )
 
 
 def write_manifest(folder: Path, info: CollectionInfo, *, replaces: str | None = None) -> None:
-    """Write or replace the manifest in one step: after a crash it is the old one or the new one."""
+    """Write or replace the manifest in one step: after a crash it is the old or the new one."""
     content: dict[str, object] = {"format": _FORMAT, **asdict(info)}
     if replaces is not None:
         content["replaces"] = replaces
@@ -107,7 +107,7 @@ def write_manifest(folder: Path, info: CollectionInfo, *, replaces: str | None =
 
 
 def sync_folder(folder: Path) -> None:
-    """Make durable which names the folder holds: a file's own fsync does not."""
+    """Make the folder's entries durable, which the fsync of a file in it does not."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -117,13 +117,11 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def os_errors(path: Path) -> Iterator[None]:
-    """Turn what the operating system refuses at ``path`` into a ``StoreError``."""
+    """Turn an ``OSError`` about ``path`` into a ``StoreError``."""
     try:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
         if error.errno in {ENOSPC, EDQUOT}:
-            raise StoreFull(
-                f"{path} could not be written: {reason}. Free some space and run the command again."
-            ) from error
+            raise StoreFull(f"{path} could not be written: {reason}. Free some space and try again.") from error
         raise StoreError(f"{path} cannot be used as a store: {reason}. Check the path and its permissions.") from error

@@ -1,12 +1,12 @@
 """A collection on disk, searched in process by Qdrant Edge: one folder (``folders.py``), one process at a time.
 
 What the engine leaves to its caller is done here. It accepts NaN and applies half of a refused batch: everything is
-checked first. A full disk kills the process: free space is looked at before each write. It cuts off a damaged log in
-silence: the counts are compared with the records at opening. It hangs in a forked child: that is refused.
+checked first. A full disk kills the process: free space is checked before each write. It truncates a damaged log
+silently: the counts are compared with the records at opening. It hangs in a forked child: that is refused.
 
-Search is exact and its order definite: similarity descending, ties by id, across the limit too. It costs O(m n d); many
-equals across the limit cost one more search. A filter on sources first reads the names of
-the documents that begin as its globs do.
+Search is exact and its order deterministic: similarity descending, ties by id, across the limit too. It costs O(m n d);
+many ties across the limit cost one more search. A filter on sources first reads the names of the documents that start
+as its globs do.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sift_rag.errors import StoreDamaged, StoreError, StoreFull
-from sift_rag.stores.embedded.documents import connect_records, create_records
+from sift_rag.errors import Remedy, StoreDamaged, StoreError, StoreFull
+from sift_rag.stores.embedded.documents import connect_documents, create_documents
 from sift_rag.stores.embedded.engine import create_shard, float32_rows, load_shard
 from sift_rag.stores.embedded.folders import lock_collection, new_collection
 from sift_rag.stores.embedded.manifest import SCHEMA_VERSION, SHARD, check_schema, read_manifest, write_manifest
@@ -40,21 +40,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sift_rag.filters import Filter
-    from sift_rag.stores.embedded.documents import DocumentRecords
+    from sift_rag.stores.embedded.documents import SqliteDocuments
     from sift_rag.stores.embedded.engine import PassageShard, StoredPoint
     from sift_rag.stores.embedded.locking import FolderLock
     from sift_rag.stores.filters import Condition
     from sift_rag.types import CollectionInfo, Document, Embedding, Passage
 
 FREE_BYTES = 256 * 2**20
-"""Kept free on the disk: the engine's log takes up to 128 MiB before it is cut, its files grow by 32 MiB at a time."""
+"""Disk space kept free: the engine's log takes up to 128 MiB before it is cut, its files grow by 32 MiB at a time."""
 _BYTES_PER_BYTE = 4
-"""Disk that a byte of a batch may take: in the log, in the segment, in an index, and in the block it rounds to."""
+"""Disk space per byte of a batch: in the log, in the segment, in an index, and rounded up to a block."""
 _PAGE = 256
 
 
 class EmbeddedStore:
-    """A durable ``PassageStore``; made by ``create_collection`` and ``open_collection``.
+    """A durable ``PassageStore``, made by ``create_collection`` and ``open_collection``.
 
     May be used from several threads, which take turns, but not in a forked child.
     """
@@ -64,7 +64,7 @@ class EmbeddedStore:
         folder: Path,
         info: CollectionInfo,
         lock: FolderLock,
-        records: DocumentRecords,
+        records: SqliteDocuments,
         shard: PassageShard,
         *,
         free_bytes: int,
@@ -72,23 +72,23 @@ class EmbeddedStore:
         self._folder = folder
         self._info = info
         self._lock = lock
-        self._parts: tuple[PassageShard, DocumentRecords] | None = (shard, records)
+        self._parts: tuple[PassageShard, SqliteDocuments] | None = (shard, records)
         self._free_bytes = free_bytes
         self._pid = os.getpid()
 
     @property
     def info(self) -> CollectionInfo:
-        """See ``PassageStore``; readable after ``close`` too."""
+        """Description of the collection; readable after ``close`` too."""
         return self._info
 
     def count(self) -> int:
-        """See ``PassageStore``."""
+        """Implement ``PassageIndex.count``."""
         return self._shard.count()
 
     def search(
         self, targets: Embedding, limit: int, *, offset: int = 0, where: Filter | None = None
     ) -> list[list[Candidate]]:
-        """See ``PassageStore``. A passage that several targets find is read once."""
+        """Implement ``PassageIndex.search``. A passage found by several targets is read once."""
         shard = self._shard
         check_page(limit, offset)
         rows = unit_rows(targets, self._info.dimension, what="The targets")
@@ -104,26 +104,26 @@ class EmbeddedStore:
         ]
 
     def fetch(self, ids: Sequence[str]) -> list[Candidate]:
-        """See ``PassageStore``; an id asked twice is answered twice."""
+        """Implement ``PassageIndex.fetch``; an id asked twice is answered twice."""
         found = self._read(self._shard, [identifier for identifier in dict.fromkeys(ids) if is_passage_id(identifier)])
         return [found[identifier] for identifier in ids if identifier in found]
 
     def passages(self, source: str) -> Iterator[Candidate]:
-        """See ``PassageStore``. Read a page at a time: what is deleted meanwhile may be missing."""
+        """Implement ``PassageIndex.passages``. Passages deleted during iteration may be missing."""
         entries = self._shard.scan(SOURCE, [source], read=START) if is_text(source) else iter(())
         in_order = [identifier for _, identifier in sorted((start, identifier) for identifier, start in entries)]
         pages = (in_order[start : start + _PAGE] for start in range(0, len(in_order), _PAGE))
         return (candidate for page in pages for candidate in self.fetch(page))
 
     def scan(self, limit: int, *, where: Filter | None = None) -> Iterator[tuple[list[str], Embedding]]:
-        """See ``Scannable``. Takes about 50 µs a passage."""
+        """Implement ``Scannable.scan``. Takes about 50 µs per passage."""
         shard = self._shard
         check_page(limit, 0)
         pages = shard.vectors(limit, self._conditions(where))
         return (([point.id for point in page], self._rows(page)) for page in pages)
 
     def embeddings(self, texts: Sequence[str]) -> Mapping[str, Embedding]:
-        """See ``PassageStore``. Found by a hash of 128 bits; the number of a text's copies makes no difference."""
+        """Implement ``PassageStore.embeddings``. Texts are looked up by a hash of 128 bits."""
         shard = self._shard
         text_of_key = {embedding_text_key(text): text for text in texts}
         holder_of_key = {
@@ -134,7 +134,7 @@ class EmbeddedStore:
         return {text_of_holder[point.id]: row for point, row in zip(points, self._rows(points), strict=True)}
 
     def upsert(self, passages: Sequence[Passage], embeddings: Embedding) -> None:
-        """See ``PassageStore``; of two passages with one id the last one stays.
+        """Implement ``PassageStore.upsert``; of two passages with one id the last one stays.
 
         Raises:
             StoreFull: too little space is left on the disk. Nothing was written then.
@@ -149,7 +149,7 @@ class EmbeddedStore:
             shard.write([(passage.id, row, payload_of(passage)) for passage, row in zip(passages, rows, strict=True)])
 
     def delete_passages(self, source: str, *, except_revision: str | None = None) -> int:
-        """See ``PassageStore``."""
+        """Implement ``PassageStore.delete_passages``."""
         shard = self._shard
         if not is_text(source):
             return 0
@@ -162,30 +162,29 @@ class EmbeddedStore:
         return count
 
     def document(self, source: str) -> Document | None:
-        """See ``PassageStore``."""
+        """Implement ``PassageStore.document``."""
         return self._records.document(source)
 
     def documents(self, prefix: str = "") -> Iterator[Document]:
-        """See ``PassageStore``. Read a page at a time: what is put meanwhile, further on in the order, is seen."""
+        """Implement ``PassageIndex.documents``. Records written during iteration, further on in the order, are seen."""
         return self._records.documents(prefix)
 
     def put_documents(self, documents: Sequence[Document]) -> None:
-        """See ``PassageStore``."""
+        """Implement ``PassageStore.put_documents``."""
         records = self._records
         self._check_space(0)
         records.put(documents)
 
     def drop_documents(self, sources: Sequence[str]) -> None:
-        """See ``PassageStore``."""
+        """Implement ``PassageStore.drop_documents``."""
         records = self._records
         self._check_space(0)
         records.drop(sources)
 
     def optimize(self) -> bool:
-        """Merge and compact what many writes have left behind; False if there was nothing to do.
+        """Merge and compact what many writes have left behind; return False if there was nothing to do.
 
-        Takes about 0.5 ms a passage and stops every other thread meanwhile, so it is never done unasked. Search stays
-        exact.
+        Takes about 0.5 ms per passage and blocks all other threads, so it is only done on request. Search stays exact.
         """
         shard = self._shard
         files = (file.stat() for file in self._folder.rglob("*") if file.is_file())
@@ -193,7 +192,7 @@ class EmbeddedStore:
         return shard.optimize()
 
     def close(self) -> None:
-        """See ``PassageStore``. In a forked child it does nothing: the store is its parent's to close."""
+        """Implement ``PassageIndex.close``. In a forked child it does nothing: closing is up to the parent."""
         if os.getpid() != self._pid:
             return
         parts, self._parts = self._parts, None
@@ -209,10 +208,10 @@ class EmbeddedStore:
         return self._usable()[0]
 
     @property
-    def _records(self) -> DocumentRecords:
+    def _records(self) -> SqliteDocuments:
         return self._usable()[1]
 
-    def _usable(self) -> tuple[PassageShard, DocumentRecords]:
+    def _usable(self) -> tuple[PassageShard, SqliteDocuments]:
         if os.getpid() != self._pid:
             raise StoreError(
                 f"The collection '{self._info.name}' was opened by process {self._pid} and cannot be used in its "
@@ -228,7 +227,7 @@ class EmbeddedStore:
         if free < needed:
             raise StoreFull(
                 f"The disk of {self._folder} has {free / 2**20:.0f} MiB left; writing safely needs "
-                f"{needed / 2**20:.0f} MiB. Free some space and run it again: what was stored before is safe."
+                f"{needed / 2**20:.0f} MiB. Free some space and try again: what was stored before is safe."
             )
 
     def _conditions(self, where: Filter | None) -> list[Condition]:
@@ -250,17 +249,18 @@ class EmbeddedStore:
         except (KeyError, TypeError, ValueError) as error:
             raise StoreDamaged(
                 f"Passage {point.id} of the collection '{self._info.name}' in {self._folder.parent} was not written by "
-                "sift-rag. Run sift-rag doctor, or ingest again with --reindex."
+                "sift-rag.",
+                remedy=Remedy("check-or-reindex"),
             ) from error
 
 
 def create_collection(root: Path, info: CollectionInfo, *, free_bytes: int = FREE_BYTES) -> EmbeddedStore:
-    """Make an empty collection, durably and in one step, and open it.
+    """Create an empty collection, durably and in one step, and open it.
 
     Args:
-        root: Folder of the collections; made if missing.
-        info: Name (or ``reindex_name(name)``), embedder, dimension; of this library's schema version.
-        free_bytes: See ``open_collection``.
+        root: folder of the collections; created if missing.
+        info: name (or ``building_name(name)``), embedder, dimension; of this library's schema version.
+        free_bytes: number of bytes that each write leaves free on the disk, or else raises ``StoreFull``.
 
     Raises:
         StoreConflict: the name is taken.
@@ -275,8 +275,8 @@ def create_collection(root: Path, info: CollectionInfo, *, free_bytes: int = FRE
             raise StoreFull(
                 f"The disk of {root} has less than {free_bytes / 2**20:.0f} MiB left. Free some space first."
             )
-        create_records(folder)
-        create_shard(folder / SHARD, info.dimension, _where(root, info.name))
+        create_documents(folder)
+        create_shard(folder / SHARD, info.dimension, _label(root, info.name))
         write_manifest(folder, info)
     return open_collection(root, info.name, free_bytes=free_bytes)
 
@@ -285,9 +285,9 @@ def open_collection(root: Path, name: str, *, free_bytes: int = FREE_BYTES) -> E
     """Open a collection for this process alone, after finishing what an interrupted replacement left.
 
     Args:
-        root: Folder of the collections.
-        name: Of the collection.
-        free_bytes: Bytes that each write leaves free on the disk, or else raises ``StoreFull``.
+        root: folder of the collections.
+        name: name of the collection.
+        free_bytes: number of bytes that each write leaves free on the disk, or else raises ``StoreFull``.
 
     Raises:
         CollectionNotFound: there is none of that name.
@@ -300,19 +300,19 @@ def open_collection(root: Path, name: str, *, free_bytes: int = FREE_BYTES) -> E
         opened.callback(lock.release)
         info = read_manifest(folder).info
         check_schema(folder, info)
-        records = connect_records(folder, info)
+        records = connect_documents(folder, info)
         opened.callback(records.close)
-        shard = load_shard(folder / SHARD, _where(root, name))
+        shard = load_shard(folder / SHARD, _label(root, name))
         opened.callback(shard.close)
-        _check_counts(shard, records, _where(root, name))
-        opened.pop_all()  # from here on it is the store that closes them
+        _check_counts(shard, records, _label(root, name))
+        opened.pop_all()  # from here on the store closes them
         return EmbeddedStore(folder, info, lock, records, shard, free_bytes=free_bytes)
 
 
-def _check_counts(shard: PassageShard, records: DocumentRecords, where: str) -> None:
+def _check_counts(shard: PassageShard, records: SqliteDocuments, label: str) -> None:
     """Raise ``StoreDamaged`` if a finished document has more or fewer passages than its record says.
 
-    While any document is under way nothing is compared; passages whose document has no record are left to ``doctor``.
+    Nothing is compared while any document is pending; passages whose document has no record are left to ``check``.
     """
     totals = records.totals()
     if totals.pending or totals.passages == shard.count():
@@ -321,10 +321,11 @@ def _check_counts(shard: PassageShard, records: DocumentRecords, where: str) -> 
     for document in records.documents():
         if counts[document.source] != document.passages:
             raise StoreDamaged(
-                f"{where} holds {counts[document.source]} passages of '{document.source}', but its record says "
-                f"{document.passages}. Run sift-rag doctor, or ingest again with --reindex."
+                f"{label} holds {counts[document.source]} passages of '{document.source}', but its record says "
+                f"{document.passages}.",
+                remedy=Remedy("check-or-reindex"),
             )
 
 
-def _where(root: Path, name: str) -> str:
+def _label(root: Path, name: str) -> str:
     return f"The collection '{name}' in {root}"

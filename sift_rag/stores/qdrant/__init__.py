@@ -1,16 +1,17 @@
 """Collections on a Qdrant server or cluster; decided in ``docs/decisions/0006-qdrant-server.md``.
 
-    place.py        the server as a ``Database``: list, open, create, drop, replace
-    address.py      how a server is named
-    options.py      what is chosen when a collection is made
-    connection.py   one client: its protocol, its retries, its errors (``faults.py``)
-    collections.py  what a collection is called there and says of itself
-    transport.py         points to and from arrays; over gRPC (``grpc_transport.py``) or REST (``rest_transport.py``)
-    reader.py       points as candidates, searched as ``search.py`` does
+    database.py     the server as a ``Database``: list, open, create, drop, replace
+    address.py      the URL of a server
+    options.py      options of a new collection
+    connection.py   one client: its protocol, its retries, its errors (``errors.py``)
+    collections.py  names and metadata of collections; create, replace, drop
+    transport.py    the interface to points, over gRPC (``grpc_transport.py``) or REST (``rest_transport.py``)
+    transports.py   the choice between the two; scroll and count
+    search.py       points as candidates: search, fetch, scan
     store.py        a collection of ours
-    records.py      its documents' records
-    check.py        what is wrong with it
-    foreign.py      a collection of another tool, read as ``layout.py`` finds out
+    documents.py    its documents' records
+    check.py        its problems, in words
+    foreign.py      a collection of another tool (``foreign_documents.py``, ``foreign_filters.py``, ``layout.py``)
 
 Only this folder imports qdrant-client. Nothing is imported here.
 """

@@ -1,7 +1,7 @@
-"""How a server is named: ``http://localhost:6333``, ``https://qdrant.example.org``, ``grpc://localhost:6334``.
+"""Addresses of servers: ``http://localhost:6333``, ``https://qdrant.example.org``, ``grpc://localhost:6334``.
 
-``?grpc_port=7334`` says where gRPC is, if not one port above REST; ``?timeout=120`` how many seconds a request may
-take; ``?key=none`` that no API key is sent.
+``?grpc_port=7334`` sets the gRPC port, by default one above REST's; ``?timeout=120`` the seconds per request;
+``?key=none`` withholds the API key.
 """
 
 from __future__ import annotations
@@ -10,46 +10,47 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
-from sift_rag.errors import ConfigurationError
+from sift_rag.errors import ConfigurationError, Remedy
 
 REST_PORT = 6333
 GRPC_PORT = 6334
 DEFAULT_TIMEOUT = 60
-"""Seconds. The client's own 5 are too few for a write that waits for a busy server."""
+"""Seconds per request. The client's own 5 are too few for a write that waits for a busy server."""
 
 _SCHEMES = ("http", "https", "grpc", "grpcs")
-_HOW = "Name a server like http://localhost:6333, https://host or grpc://host:6334."
+_HOW = "Expected a URL like http://localhost:6333, https://host or grpc://host:6334."
 
 
 @dataclass(frozen=True, slots=True)
 class ServerAddress:
-    """Where a server is, and with which key it is asked."""
+    """The address of a server, and the key to it."""
 
     scheme: str
-    """``http`` or ``https`` (REST, and gRPC where it can be reached), ``grpc`` or ``grpcs`` (gRPC alone)."""
+    """One of ``http`` or ``https`` (REST, and gRPC where it can be reached), ``grpc`` or ``grpcs`` (gRPC alone)."""
     host: str
     port: int
     grpc_port: int | None
-    """None if gRPC is not to be tried."""
+    """Port of gRPC; None if gRPC is not to be tried."""
     path: str = ""
-    """What stands before ``/collections`` in the server's URLs."""
+    """Prefix of ``/collections`` in the server's URLs."""
     timeout: int = DEFAULT_TIMEOUT
+    """Seconds that a request may take."""
     api_key: str | None = field(default=None, repr=False)
 
     @property
     def secure(self) -> bool:
-        """Whether what is sent is encrypted."""
+        """True if the connection is encrypted."""
         return self.scheme in {"https", "grpcs"}
 
     @property
     def url(self) -> str:
-        """For messages; without the key."""
+        """URL for messages, without the key."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return urlunsplit((self.scheme, f"{host}:{self.port}", self.path, "", ""))
 
     @property
     def loopback(self) -> bool:
-        """Whether it is this machine."""
+        """True if the server is on this machine."""
         if self.host == "localhost":
             return True
         try:
@@ -59,10 +60,10 @@ class ServerAddress:
 
 
 def parse_address(url: str, *, api_key: str | None = None) -> ServerAddress:
-    """The address that a URL names.
+    """Return the address of a URL.
 
     Raises:
-        ConfigurationError: it names no server, or holds a user, a password or an unknown parameter.
+        ConfigurationError: it is not a server's, or holds a user, a password or an unknown parameter.
     """
     try:
         parts = urlsplit(url)
@@ -71,22 +72,24 @@ def parse_address(url: str, *, api_key: str | None = None) -> ServerAddress:
     except ValueError as error:
         raise ConfigurationError(f"The store {_shown(url)!r} is not a valid URL: {error}. {_HOW}") from error
     if parts.scheme not in _SCHEMES or not parts.hostname:
-        raise ConfigurationError(f"The store {_shown(url)!r} names no server. {_HOW}")
+        raise ConfigurationError(f"The store {_shown(url)!r} is not a server. {_HOW}")
     if parts.username is not None or parts.password is not None:
         raise ConfigurationError(
-            "A URL is seen by others: a server's key does not belong in it. Set SIFT_RAG_QDRANT_API_KEY."
+            "The store's URL holds a user or a password. URLs end up in logs and histories, so a server's key does not "
+            "belong there.",
+            remedy=Remedy("qdrant-key"),
         )
     grpc_port, timeout = parameters.pop("grpc_port", None), parameters.pop("timeout", None)
     key = parameters.pop("key", None)
     if parameters or key not in {None, "none"} or parts.fragment:
         raise ConfigurationError(
-            f"The store {_shown(url)!r} has more in its URL than ?grpc_port=N, ?timeout=SECONDS and ?key=none. {_HOW}"
+            f"The store {_shown(url)!r} has parameters other than ?grpc_port=N, ?timeout=SECONDS and ?key=none. {_HOW}"
         )
     only_grpc = parts.scheme in {"grpc", "grpcs"}
     if only_grpc and (grpc_port is not None or parts.path.strip("/")):
         raise ConfigurationError(f"The store {_shown(url)!r}: a gRPC address is a host and a port. {_HOW}")
     if port is None:
-        # https without a port is a proxy's, which seldom passes gRPC on; Qdrant's own ports are written or 6333.
+        # https without a port is mostly a proxy, which seldom forwards gRPC; Qdrant's own port is 6333.
         port = GRPC_PORT if only_grpc else REST_PORT
     path = parts.path.rstrip("/")
     asked = _number(url, "grpc_port", grpc_port)
@@ -110,6 +113,6 @@ def _number(url: str, name: str, value: str | None) -> int | None:
 
 
 def _shown(url: str) -> str:
-    """The URL without what may be a password."""
+    """Return the URL without a possible password."""
     scheme, mark, rest = url.partition("://")
     return f"{scheme}{mark}{rest.rpartition('@')[2]}"

@@ -1,4 +1,4 @@
-"""What is wrong with a collection on a server, in words. Nothing is repaired."""
+"""Check a collection on a server and describe its problems. Nothing is repaired."""
 
 from __future__ import annotations
 
@@ -8,22 +8,23 @@ import numpy as np
 from qdrant_client import models
 
 from sift_rag.errors import CollectionNotFound, StoreDamaged
-from sift_rag.stores.consistency import disagreements, spelt_out
+from sift_rag.stores.consistency import abridged, inconsistencies
 from sift_rag.stores.payloads import KEYWORD_FIELDS, passage_of
 from sift_rag.stores.qdrant import collections
-from sift_rag.stores.qdrant.collections import Found
+from sift_rag.stores.qdrant.collections import CollectionRef
 from sift_rag.stores.qdrant.connection import Connection
 from sift_rag.stores.qdrant.documents import QdrantDocuments
-from sift_rag.stores.qdrant.transport import Target, limits_of, transport_for
+from sift_rag.stores.qdrant.transport import Target, limits_of
+from sift_rag.stores.qdrant.transports import scroll, transport_for
 from sift_rag.types import CollectionInfo, Document
 
 _PAGE = 500
 _NORM_TOLERANCE = 1e-2
-"""float16 keeps 11 bits of a number."""
+"""Allowed deviation of a norm from 1: float16 keeps 11 bits of a number."""
 
 
-def examine(connection: Connection, name: str) -> list[str]:
-    """All that is wrong with a collection, a sentence each; empty if it is healthy. Reads every record and passage.
+def check_collection(connection: Connection, name: str) -> list[str]:
+    """Return a collection's problems, a sentence each; empty if it is healthy. Reads every record and passage.
 
     Raises:
         CollectionNotFound: there is none of that name.
@@ -33,44 +34,44 @@ def examine(connection: Connection, name: str) -> list[str]:
         found, info = collections.find_own(connection, name)
     except StoreDamaged as error:
         return [str(error)]
-    problems = [*_of_the_server(found), *_of_replicas(connection, found)]
+    problems = [*_server_problems(found), *_replica_problems(connection, found)]
     documents: list[Document] | None = None
     try:
         documents = list(QdrantDocuments(connection, found.documents, info, limits_of(found.state.config)).documents())
     except (CollectionNotFound, StoreDamaged) as error:
         problems.append(f"The records of documents cannot be read: {error}")
-    counts, findings = _passages(connection, found, info)
-    problems += spelt_out(findings)
+    counts, findings = _check_passages(connection, found, info)
+    problems += abridged(findings)
     if documents is not None:
-        problems += spelt_out(disagreements(documents, counts))
+        problems += abridged(inconsistencies(documents, counts))
     leftovers = [other for other in collections.generations(connection, name) if other != found.physical]
     return problems + [
-        f"'{other}' is there beside '{found.physical}': a re-index is under way, or was interrupted; the next one uses "
+        f"'{other}' exists beside '{found.physical}': a re-index is under way, or was interrupted; the next one uses "
         "or removes it."
         for other in leftovers
     ]
 
 
-def _of_the_server(found: Found) -> list[str]:
+def _server_problems(found: CollectionRef) -> list[str]:
     problems = []
     match found.state.status:
         case models.CollectionStatus.RED:
-            problems.append("The server says that the collection is broken (status red): its log says why.")
+            problems.append("The server reports the collection as broken (status red): its log tells why.")
         case models.CollectionStatus.GREY:
             problems.append(
-                "The server has not optimised the collection since it started (status grey): it does at the next write."
+                "The server has not optimised the collection since it started (status grey): it will at the next write."
             )
         case _:  # yellow is work in progress
             pass
     if not isinstance(found.state.optimizer_status, models.OptimizersStatusOneOf):
-        problems.append("The server's optimiser is in trouble: its log says why.")
+        problems.append("The server's optimiser reports an error: its log tells why.")
     missing = [field for field in KEYWORD_FIELDS if field not in (found.state.payload_schema or {})]
     if missing:
         problems.append(f"The payload has no index for {', '.join(missing)}: filters are slow.")
     return problems
 
 
-def _of_replicas(connection: Connection, found: Found) -> list[str]:
+def _replica_problems(connection: Connection, found: CollectionRef) -> list[str]:
     info = connection.call(
         lambda: connection.client.collection_cluster_info(found.physical), f"The collection '{found.name}'"
     )
@@ -83,17 +84,17 @@ def _of_replicas(connection: Connection, found: Found) -> list[str]:
     ]
 
 
-def _passages(connection: Connection, found: Found, info: CollectionInfo) -> tuple[Counter[str], list[str]]:
-    """Passages of each source, counted one by one, and what is wrong with some."""
+def _check_passages(
+    connection: Connection, found: CollectionRef, info: CollectionInfo
+) -> tuple[Counter[str], list[str]]:
+    """Return the number of passages of each source, and the problems of some."""
     transport = transport_for(
         connection,
         Target(found.physical, f"The collection '{found.name}'", info.dimension, limits=limits_of(found.state.config)),
     )
     counts: Counter[str] = Counter()
     findings: list[str] = []
-    start = None
-    while True:
-        page, start = transport.scroll(_PAGE, start=start, payload=True, vectors=True)
+    for page in scroll(transport, payload=True, vectors=True, page=_PAGE):
         for identifier, payload in zip(page.ids, page.payloads, strict=True):
             try:
                 counts[passage_of(str(identifier), payload).source] += 1
@@ -101,8 +102,7 @@ def _passages(connection: Connection, found: Found, info: CollectionInfo) -> tup
                 findings.append(f"Passage {identifier} was not written by sift-rag, or its content is damaged.")
         norms = np.linalg.norm(page.vectors.astype(np.float64), axis=1)
         findings += [
-            f"The vector of passage {page.ids[place]} has norm {norms[place]:.3g} instead of 1."
-            for place in np.flatnonzero(~(np.abs(norms - 1) <= _NORM_TOLERANCE))
+            f"The vector of passage {page.ids[index]} has norm {norms[index]:.3g} instead of 1."
+            for index in np.flatnonzero(~(np.abs(norms - 1) <= _NORM_TOLERANCE))
         ]
-        if start is None:
-            return counts, findings
+    return counts, findings

@@ -1,14 +1,14 @@
-"""What a collection is called on a server, what it says of itself, how it is made, replaced and dropped.
+"""Collections on a server: their names and metadata; create, replace and drop them.
 
-    news                   an alias: what people call it; it moves from one generation to the next in one step
-    news@0                 passages with their vectors; ``metadata`` says what they were made with
+    news                   an alias: the name that people use; it moves from one generation to the next atomically
+    news@0                 passages with their vectors; ``metadata`` describes the collection
     news@0.documents       the records of its documents: points without vectors, in one shard
 
-``@`` is in no collection's name, so names cannot meet. A generation without an alias is being built, or was left behind
-by a process that was killed; it is in nobody's list.
+No collection's name contains ``@``, so names cannot collide. A generation without an alias is being built, or was left
+behind by a process that was killed; it is not listed.
 
-The server lets only one of two processes make a collection of one name, and every other step can be repeated. So
-processes that make ``news`` at the same time end with the same one: the first generation always has the same name.
+The server lets only one of two processes create a collection of one name, and every other step can be repeated. So
+processes that create ``news`` at the same time get the same one: the first generation always has the same name.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from typing import Any
 
 from qdrant_client import models
 
-from sift_rag.errors import CollectionNotFound, ConfigurationError, StoreConflict, StoreDamaged
+from sift_rag.errors import CollectionNotFound, ConfigurationError, Remedy, StoreConflict, StoreDamaged
 from sift_rag.stores.embedded.folders import check_name
 from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
 from sift_rag.stores.payloads import KEYWORD_FIELDS
 from sift_rag.stores.qdrant.connection import Connection
 from sift_rag.stores.qdrant.options import ServerOptions
-from sift_rag.stores.qdrant.transport import Target, count
+from sift_rag.stores.qdrant.transport import Target
+from sift_rag.stores.qdrant.transports import count
 from sift_rag.stores.validation import check_info
 from sift_rag.types import CollectionInfo
 
@@ -37,47 +38,48 @@ _DOCUMENTS = ".documents"
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class CollectionRef:
     """A collection on a server."""
 
     name: str
-    """As it was asked for."""
+    """Name as requested."""
     physical: str
-    """What the alias stands for, or the same."""
+    """Name of the collection behind the alias, or the same."""
     state: models.CollectionInfo
+    """Configuration and status, as reported by the server."""
     info: CollectionInfo | None
-    """None if another tool made it."""
+    """Description of the collection; None if another tool made it."""
 
     @property
     def documents(self) -> str:
-        """The collection of its documents' records."""
+        """Name of the collection of its documents' records."""
         return self.physical + _DOCUMENTS
 
 
-def find(connection: Connection, name: str) -> Found:
-    """The collection of that name, whoever made it.
+def find(connection: Connection, name: str) -> CollectionRef:
+    """Return the collection of that name, whichever tool made it.
 
     Raises:
         CollectionNotFound: there is none.
-        StoreDamaged: it is ours, but does not say what it was made with.
+        StoreDamaged: it is ours, but its metadata is incomplete.
     """
     try:
         physical = aliases(connection).get(name, name)
-    except ConfigurationError:  # a key for this one collection alone may not list any
+    except ConfigurationError:  # a key for this one collection may not list any
         physical = name
     try:
         state = _state(connection, physical, name)
     except CollectionNotFound as error:
         names = ", ".join(repr(info.name) for info in list_own(connection)) or "none"
         raise CollectionNotFound(
-            f"There is no collection '{name}' on {connection.where} (there: {names}). Make it with sift-rag ingest, or "
-            "name another."
+            f"There is no collection '{name}' on {connection.where} (there: {names}).",
+            remedy=Remedy("collection-not-found"),
         ) from error
-    return Found(name, physical, state, _info(name, state))
+    return CollectionRef(name, physical, state, _info(name, state))
 
 
-def readable(connection: Connection, found: Found) -> CollectionInfo:
-    """What a collection says of itself, if this version made it.
+def readable(connection: Connection, found: CollectionRef) -> CollectionInfo:
+    """Return the description of a collection that this version made.
 
     Raises:
         StoreConflict: another tool made it, or another version.
@@ -85,25 +87,26 @@ def readable(connection: Connection, found: Found) -> CollectionInfo:
     if found.info is None:
         raise StoreConflict(
             f"The collection '{found.name}' on {connection.where} was made by another tool: it can be searched, but "
-            "not written, replaced or examined. Ingest into a collection of another name."
+            "not written, replaced or checked.",
+            remedy=Remedy("collection-of-another-tool"),
         )
     if found.info.schema_version != SCHEMA_VERSION:
         raise StoreConflict(
             f"The collection '{found.name}' on {connection.where} has the schema version {found.info.schema_version}, "
-            f"but this sift-rag writes and reads version {SCHEMA_VERSION}. Use the sift-rag that wrote it, or ingest "
+            f"but this version of sift-rag writes and reads {SCHEMA_VERSION}. Use the version that wrote it, or ingest "
             "again into another collection."
         )
     return found.info
 
 
-def find_own(connection: Connection, name: str) -> tuple[Found, CollectionInfo]:
-    """The collection of that name, made by this version; raises as ``find`` and ``readable`` do."""
+def find_own(connection: Connection, name: str) -> tuple[CollectionRef, CollectionInfo]:
+    """Return the collection of that name, made by this version; raises as ``find`` and ``readable`` do."""
     found = find(connection, name)
     return found, readable(connection, found)
 
 
 def list_own(connection: Connection) -> list[CollectionInfo]:
-    """The collections that this library made, by name; those being built are not among them."""
+    """Return the collections that this library made, by name, without those being built."""
     infos = []
     for alias, physical in sorted(aliases(connection).items()):
         match = _GENERATION.fullmatch(physical)
@@ -111,7 +114,7 @@ def list_own(connection: Connection) -> list[CollectionInfo]:
             continue
         try:
             info = _info(alias, _state(connection, physical, alias))
-        except (CollectionNotFound, StoreDamaged):  # dropped just now; or told when it is opened by its name
+        except (CollectionNotFound, StoreDamaged):  # dropped just now; or reported when it is opened by its name
             continue
         if info is not None:
             infos.append(info)
@@ -119,15 +122,15 @@ def list_own(connection: Connection) -> list[CollectionInfo]:
 
 
 def aliases(connection: Connection) -> dict[str, str]:
-    """What each alias stands for."""
+    """Return the collection behind each alias."""
     listed = connection.call(connection.client.get_aliases, "The list of aliases")
     return {entry.alias_name: entry.collection_name for entry in listed.aliases}
 
 
 def create(connection: Connection, info: CollectionInfo, options: ServerOptions) -> None:
-    """Make an empty collection, with its indexes, before the first passage comes.
+    """Create an empty collection, with its indexes.
 
-    ``info.name`` may be that of a generation to be built: then nothing else is called so yet.
+    ``info.name`` may be that of a generation to be built, which then gets no alias yet.
 
     Raises:
         StoreConflict: the name is taken.
@@ -141,9 +144,9 @@ def create(connection: Connection, info: CollectionInfo, options: ServerOptions)
     physical = info.name if generation else f"{info.name}@0"
     if generation is None:
         _check_free(connection, info.name)
-    if not _made(connection, physical, _passages(info, options)):
-        _settle_leftover(connection, info, physical, options)
-    _made(connection, physical + _DOCUMENTS, _documents(physical, options))
+    if not _create(connection, physical, _passages(info, options)):
+        _reuse_or_recreate(connection, info, physical, options)
+    _create(connection, physical + _DOCUMENTS, _documents(physical, options))
     for field in KEYWORD_FIELDS:
         _index(connection, physical, field, info.name)
     if generation is None:
@@ -151,14 +154,14 @@ def create(connection: Connection, info: CollectionInfo, options: ServerOptions)
 
 
 def building_name(connection: Connection, name: str) -> str:
-    """The generation that comes next: in nobody's list until it takes the place of the one before."""
+    """Return the name of the next generation, which is not listed until it replaces the current one."""
     check_name(name)
     match = _GENERATION.fullmatch(aliases(connection).get(name, ""))
     return f"{name}@{int(match['number']) + 1 if match else 1}"
 
 
 def replace(connection: Connection, name: str, replacement: str) -> None:
-    """Let a generation that was built take the place of the collection, in one step; then remove what was before.
+    """Let a generation that was built replace the collection atomically, then remove earlier generations.
 
     Raises:
         CollectionNotFound: there is no ``replacement``.
@@ -166,7 +169,7 @@ def replace(connection: Connection, name: str, replacement: str) -> None:
     """
     match = _GENERATION.fullmatch(replacement)
     if match is None or match["name"] != name:
-        raise ValueError(f"{replacement!r} was not built to take the place of {name!r}: see building_name.")
+        raise ValueError(f"{replacement!r} was not built to replace {name!r}: expected a name that building_name gave.")
     find_own(connection, replacement)
     _switch(connection, name, replacement)
     for leftover in generations(connection, name):
@@ -175,7 +178,7 @@ def replace(connection: Connection, name: str, replacement: str) -> None:
 
 
 def drop(connection: Connection, name: str) -> None:
-    """Remove a collection of ours, in one step to whoever looks; and what was being built to replace it.
+    """Remove a collection of ours, atomically for readers, and anything built to replace it.
 
     Raises:
         CollectionNotFound: there is none of that name.
@@ -184,31 +187,31 @@ def drop(connection: Connection, name: str) -> None:
     found = find(connection, name)
     if found.info is None:
         raise StoreConflict(
-            f"The collection '{name}' on {connection.where} was made by another tool: remove it with that."
+            f"The collection '{name}' on {connection.where} was made by another tool, which alone removes it."
         )
     if found.physical == name:  # a generation that was being built
         _remove(connection, name)
         return
     forget = models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=name))
-    connection.call(lambda: connection.client.update_collection_aliases([forget]), _called(name))
+    connection.call(lambda: connection.client.update_collection_aliases([forget]), _label(name))
     for generation in generations(connection, name):
         _remove(connection, generation)
 
 
 def generations(connection: Connection, name: str) -> list[str]:
-    """The physical collections made for this name, whether it stands for one of them or not; oldest first."""
+    """Return all generations of this name, with an alias or without, oldest first."""
     listed = connection.call(connection.client.get_collections, "The list of collections")
     found = [_GENERATION.fullmatch(entry.name) for entry in listed.collections]
     numbers = sorted(int(match["number"]) for match in found if match and match["name"] == name)
     return [f"{name}@{number}" for number in numbers]
 
 
-def _called(name: str) -> str:
+def _label(name: str) -> str:
     return f"The collection '{name}'"
 
 
 def _state(connection: Connection, physical: str, name: str) -> models.CollectionInfo:
-    return connection.call(lambda: connection.client.get_collection(physical), _called(name))
+    return connection.call(lambda: connection.client.get_collection(physical), _label(name))
 
 
 def _info(name: str, state: models.CollectionInfo) -> CollectionInfo | None:
@@ -221,12 +224,13 @@ def _info(name: str, state: models.CollectionInfo) -> CollectionInfo | None:
         case _:
             raise StoreDamaged(
                 f"The metadata of the collection '{name}' lack the schema version, the embedder or the dimension: "
-                "something else has changed them. Ingest again with --reindex."
+                "another program has changed them.",
+                remedy=Remedy("reindex"),
             )
 
 
 def _passages(info: CollectionInfo, options: ServerOptions) -> dict[str, Any]:
-    # The vectors are of norm 1, so their product is the cosine; and as the server does not normalise for this distance,
+    # The vectors have norm 1, so their product is the cosine; and as the server does not normalise for this distance,
     # they come back bit for bit.
     vectors = models.VectorParams(
         size=info.dimension,
@@ -267,12 +271,12 @@ def _replication(options: ServerOptions) -> dict[str, Any]:
     }
 
 
-def _made(connection: Connection, physical: str, config: dict[str, Any]) -> bool:
-    """Make it; False if there is one of that name, made by whomever."""
+def _create(connection: Connection, physical: str, config: dict[str, Any]) -> bool:
+    """Create it; return False if there already is one of that name."""
     try:
         connection.call(
             lambda: connection.client.create_collection(physical, timeout=connection.timeout, **config),
-            _called(physical),
+            _label(physical),
         )
     except StoreConflict:
         return False
@@ -282,49 +286,49 @@ def _made(connection: Connection, physical: str, config: dict[str, Any]) -> bool
 def _index(connection: Connection, physical: str, field: str, name: str) -> None:
     kind = models.PayloadSchemaType.KEYWORD
     connection.call(
-        lambda: connection.client.create_payload_index(physical, field, field_schema=kind, wait=True), _called(name)
+        lambda: connection.client.create_payload_index(physical, field, field_schema=kind, wait=True), _label(name)
     )
 
 
 def _check_free(connection: Connection, name: str) -> None:
-    if name in aliases(connection) or connection.call(lambda: connection.client.collection_exists(name), _called(name)):
+    if name in aliases(connection) or connection.call(lambda: connection.client.collection_exists(name), _label(name)):
         raise StoreConflict(
-            f"There is already a collection '{name}' on {connection.where}. Open it, drop it first, or name another."
+            f"There is already a collection '{name}' on {connection.where}. Open it, drop it, or choose another name."
         )
 
 
-def _settle_leftover(connection: Connection, info: CollectionInfo, physical: str, options: ServerOptions) -> None:
-    """Accept a generation without an alias that another process is making now, too; begin anew what was left behind.
+def _reuse_or_recreate(connection: Connection, info: CollectionInfo, physical: str, options: ServerOptions) -> None:
+    """Accept an empty generation without an alias that another process is creating too; recreate a leftover.
 
-    Whoever makes it gives it its alias before anything is written. So what holds points and has no alias was left by a
-    process that died dropping it.
+    The alias is set before anything is written. So a generation with points and without an alias was left by a process
+    that died dropping it.
     """
     if _GENERATION.fullmatch(info.name):
-        raise StoreConflict(f"{_called(info.name)} on {connection.where} is being built already. Open it.")
+        raise StoreConflict(f"{_label(info.name)} on {connection.where} is being built already. Open it.")
     held = _info(info.name, _state(connection, physical, info.name))
-    empty = count(connection, Target(physical, _called(info.name))) == 0
+    empty = count(connection, Target(physical, _label(info.name))) == 0
     if info.name in aliases(connection):
         raise StoreConflict(
-            f"Another process has just made {_called(info.name).lower()} on {connection.where}. Open it."
+            f"Another process has just created {_label(info.name).lower()} on {connection.where}. Open it."
         )
     if empty and held == info:
         return
     _remove(connection, physical)
-    _made(connection, physical, _passages(info, options))
+    _create(connection, physical, _passages(info, options))
 
 
 def _switch(connection: Connection, name: str, physical: str) -> None:
-    """Let the name stand for this generation: one step, whether it stood for another or for none."""
+    """Point the alias to this generation, atomically, whether it existed or not."""
     operations: list[Any] = []
     if name in aliases(connection):
         operations.append(models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=name)))
     operations.append(
         models.CreateAliasOperation(create_alias=models.CreateAlias(collection_name=physical, alias_name=name))
     )
-    connection.call(lambda: connection.client.update_collection_aliases(operations), _called(name))
+    connection.call(lambda: connection.client.update_collection_aliases(operations), _label(name))
 
 
 def _remove(connection: Connection, physical: str) -> None:
     for collection in (physical, physical + _DOCUMENTS):
         with suppress(CollectionNotFound):  # gone already
-            connection.call(partial(connection.client.delete_collection, collection), _called(collection))
+            connection.call(partial(connection.client.delete_collection, collection), _label(collection))

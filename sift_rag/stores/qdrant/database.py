@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sift_rag.protocols import PassageStore, Records
-from sift_rag.stores.qdrant import check, collections
-from sift_rag.stores.qdrant.connection import Connection
+from sift_rag.protocols import DocumentRecords, PassageIndex
+from sift_rag.stores.qdrant import collections
+from sift_rag.stores.qdrant.address import ServerAddress
+from sift_rag.stores.qdrant.check import check_collection
+from sift_rag.stores.qdrant.connection import Connection, Retrying, connect
 from sift_rag.stores.qdrant.documents import QdrantDocuments
-from sift_rag.stores.qdrant.foreign import ForeignRecords, ForeignStore
+from sift_rag.stores.qdrant.foreign import ForeignIndex
+from sift_rag.stores.qdrant.foreign_documents import ForeignDocuments
 from sift_rag.stores.qdrant.layout import Layout
 from sift_rag.stores.qdrant.options import ServerOptions
 from sift_rag.stores.qdrant.store import QdrantStore
@@ -18,88 +21,97 @@ from sift_rag.types import CollectionInfo
 
 
 class QdrantDatabase:
-    """See ``Database``. Each store has its own connection, which ends with it."""
+    """Implement ``Database`` for a server. Each store has its own connection, which is closed with it."""
 
     def __init__(
         self,
-        connect: Callable[[], Connection],
+        address: ServerAddress,
         options: ServerOptions | None = None,
         layout: Layout | None = None,
         *,
-        only_own: bool = False,
+        retrying: Retrying | None = None,
     ) -> None:
-        """See the class.
+        """Remember the address; nothing is connected yet.
 
         Args:
-            connect: gives an open connection, each time a new one.
-            options: for the collections that are made.
-            layout: how collections of other tools are read.
-            only_own: refuse to open those.
+            address: the server's address.
+            options: options for new collections.
+            layout: fields of collections that other tools made.
+            retrying: retry policy of the connections.
         """
-        self._connect = connect
+        self._address = address
         self._options = options or ServerOptions()
         self._layout = layout or Layout()
-        self._only_own = only_own
+        self._retrying = retrying
+
+    @property
+    def location(self) -> str:
+        """The server's URL, without a key."""
+        return self._address.url
 
     def collections(self) -> list[CollectionInfo]:
-        """See ``Database``."""
+        """Implement ``Database.collections``."""
         with self._connected() as connection:
             return collections.list_own(connection)
 
-    def open(self, name: str) -> PassageStore:
-        """See ``Database``. A collection that another tool made can only be read."""
+    def open(self, name: str) -> QdrantStore:
+        """Implement ``Database.open``."""
         with self._kept() as connection:
-            found = collections.find(connection, name)
-            if found.info is None and not self._only_own:
-                return ForeignStore(connection, found, self._layout)
-            return QdrantStore(connection, found, collections.readable(connection, found))
+            return QdrantStore(connection, *collections.find_own(connection, name))
 
-    def create(self, info: CollectionInfo) -> PassageStore:
-        """See ``Database``."""
-        with self._kept() as connection:
-            collections.create(connection, info, self._options)
-            found, info = collections.find_own(connection, info.name)
-            return QdrantStore(connection, found, info)
-
-    def records(self, name: str) -> Records:
-        """See ``Database``. Those of another tool's collection are made of what its points say."""
+    def open_index(self, name: str) -> PassageIndex:
+        """Implement ``Database.open_index``."""
         with self._kept() as connection:
             found = collections.find(connection, name)
             if found.info is None:
-                return ForeignRecords(connection, found, self._layout)
+                return ForeignIndex(connection, found, self._layout)
+            return QdrantStore(connection, found, collections.readable(connection, found))
+
+    def create(self, info: CollectionInfo) -> QdrantStore:
+        """Implement ``Database.create``."""
+        with self._kept() as connection:
+            collections.create(connection, info, self._options)
+            return QdrantStore(connection, *collections.find_own(connection, info.name))
+
+    def documents(self, name: str) -> DocumentRecords:
+        """Implement ``Database.documents``; for another tool's collection they are made of its points' payloads."""
+        with self._kept() as connection:
+            found = collections.find(connection, name)
+            if found.info is None:
+                return ForeignDocuments(connection, found, self._layout)
             return QdrantDocuments(
                 connection, found.documents, collections.readable(connection, found), limits_of(found.state.config)
             )
 
     def drop(self, name: str) -> None:
-        """See ``Database``."""
+        """Implement ``Database.drop``."""
         with self._connected() as connection:
             collections.drop(connection, name)
 
     def building_name(self, name: str) -> str:
-        """See ``Database``."""
+        """Implement ``Database.building_name``."""
         with self._connected() as connection:
             return collections.building_name(connection, name)
 
     def replace(self, name: str, replacement: str) -> None:
-        """See ``Database``."""
+        """Implement ``Database.replace``."""
         with self._connected() as connection:
             collections.replace(connection, name, replacement)
 
     def optimize(self, name: str) -> bool:
-        """See ``Database``: a server does that by itself, so there is never anything to do."""
+        """Implement ``Database.optimize``: a server does that by itself, so there is never anything to do."""
         with self._connected() as connection:
             collections.find(connection, name)
         return False
 
-    def examine(self, name: str) -> list[str]:
-        """See ``Database``."""
+    def check(self, name: str) -> list[str]:
+        """Implement ``Database.check``."""
         with self._connected() as connection:
-            return check.examine(connection, name)
+            return check_collection(connection, name)
 
     @contextmanager
     def _connected(self) -> Iterator[Connection]:
-        connection = self._connect()
+        connection = connect(self._address, retrying=self._retrying)
         try:
             yield connection
         finally:
@@ -107,8 +119,8 @@ class QdrantDatabase:
 
     @contextmanager
     def _kept(self) -> Iterator[Connection]:
-        """A connection that stays open, unless the block raises."""
-        connection = self._connect()
+        """Yield a connection that stays open unless the block raises."""
+        connection = connect(self._address, retrying=self._retrying)
         try:
             yield connection
         except BaseException:

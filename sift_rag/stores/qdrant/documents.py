@@ -1,4 +1,4 @@
-"""The records of a collection's documents on a server: points without vectors, one a document.
+"""The records of a collection's documents on a server: points without vectors, one per document.
 
 A server has no order of names, so listing reads all records and sorts them here: about half a kilobyte each.
 """
@@ -12,54 +12,54 @@ from uuid import UUID, uuid5
 
 from qdrant_client import models
 
-from sift_rag.errors import StoreDamaged
+from sift_rag.errors import Remedy, StoreDamaged
 from sift_rag.protocols import Totals
 from sift_rag.stores.qdrant.connection import Connection
-from sift_rag.stores.qdrant.transport import Limits, NewPoint, Page, Target, Transport, transport_for
+from sift_rag.stores.qdrant.transport import Limits, NewPoint, Page, Target
+from sift_rag.stores.qdrant.transports import scroll, transport_for
 from sift_rag.stores.validation import check_documents, is_text
 from sift_rag.types import CollectionInfo, Document
 
 _NAMESPACE = UUID("0f5a3c3e-5a3f-4d0e-8f6e-2d1d3a6c9b57")
-_PAGE = 1000
 _MOST_RECORDS = 20_000
-"""In one request, where bytes allow."""
+"""Largest number of records in one request, if their size allows."""
 _FIELDS = tuple(field.name for field in fields(Document))
 
 
 class QdrantDocuments:
-    """The records of one collection. Safe to use from several threads."""
+    """The ``DocumentRecords`` of one collection, and writes to them. Safe to use from several threads."""
 
     def __init__(self, connection: Connection, collection: str, info: CollectionInfo, limits: Limits) -> None:
         self._connection = connection
         self._info = info
         self._target = Target(collection, f"The collection '{info.name}'", limits=limits)
-        self._wire: Transport = transport_for(connection, self._target)
+        self._transport = transport_for(connection, self._target)
 
     @property
     def info(self) -> CollectionInfo:
-        """What the collection says of itself."""
+        """Description of the collection."""
         return self._info
 
     def document(self, source: str) -> Document | None:
-        """The record of one document."""
+        """Implement ``DocumentRecords.document``."""
         if not is_text(source):
             return None
-        page = self._wire.retrieve([_id(source)])
+        page = self._transport.retrieve([_id(source)])
         return self._document(page.payloads[0]) if page.payloads else None
 
     def documents(self, prefix: str = "") -> Iterator[Document]:
-        """Records whose source starts with ``prefix``, by source ascending; as they are at the call."""
+        """Implement ``DocumentRecords.documents``; a snapshot taken at the call."""
         found = [document for document in self._all() if document.source.startswith(prefix)]
         return iter(sorted(found, key=lambda document: document.source))
 
     def sources(self, prefix: str = "") -> list[str]:
-        """Those that start with ``prefix``, ascending."""
+        """Return the sources that start with ``prefix``, ascending."""
         payloads = (payload for page in self._pages(["source"]) for payload in page.payloads)
         sources = (str(payload.get("source")) for payload in payloads)
         return sorted(source for source in sources if source.startswith(prefix))
 
     def totals(self) -> Totals:
-        """Counts by state, and sums."""
+        """Implement ``DocumentRecords.totals``."""
         documents = self._all()
         states = Counter(document.state for document in documents)
         return Totals(
@@ -71,12 +71,12 @@ class QdrantDocuments:
         )
 
     def put(self, documents: Sequence[Document]) -> None:
-        """Insert or replace by source; all or none of as many as 16 MiB hold."""
+        """Insert or replace by source; all or none of those that fit into 16 MiB."""
         check_documents(documents)
         latest = {document.source: document for document in documents}
         if latest:
             points = [NewPoint(_id(source), asdict(document)) for source, document in latest.items()]
-            self._wire.upsert(points, most=_MOST_RECORDS)
+            self._transport.upsert(points, most=_MOST_RECORDS)
 
     def drop(self, sources: Sequence[str]) -> None:
         """Delete by source; unknown ones are ignored."""
@@ -84,7 +84,7 @@ class QdrantDocuments:
         if ids:
             client, target = self._connection.client, self._target
             selector = models.PointIdsList(points=list(ids))
-            self._connection.call(lambda: client.delete(target.collection, selector, wait=True), target.what)
+            self._connection.call(lambda: client.delete(target.collection, selector, wait=True), target.label)
 
     def close(self) -> None:
         """Release the connection; closing twice is allowed."""
@@ -94,20 +94,15 @@ class QdrantDocuments:
         return [self._document(payload) for page in self._pages(True) for payload in page.payloads]
 
     def _pages(self, payload: bool | list[str]) -> Iterator[Page]:
-        start = None
-        while True:
-            page, start = self._wire.scroll(_PAGE, start=start, payload=payload)
-            yield page
-            if start is None:
-                return
+        return scroll(self._transport, payload=payload)
 
     def _document(self, payload: dict[str, object]) -> Document:
         try:
             return Document(**{name: payload[name] for name in _FIELDS})  # type: ignore[arg-type]
         except KeyError as error:
             raise StoreDamaged(
-                f"{self._target.what}: a record of a document lacks {error}: something else has changed it. Run "
-                "sift-rag doctor, or ingest again with --reindex."
+                f"{self._target.label}: a record of a document lacks {error}: another program has changed it.",
+                remedy=Remedy("check-or-reindex"),
             ) from error
 
 

@@ -1,4 +1,4 @@
-"""What went wrong on the way to a server, from either protocol, as one of our errors and whether to try again."""
+"""Turn failed requests, over either protocol, into our errors, and tell whether to retry."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from qdrant_client.http.exceptions import ApiException, ResponseHandlingExceptio
 from sift_rag.errors import (
     CollectionNotFound,
     ConfigurationError,
+    Remedy,
     SiftRagError,
     StoreConflict,
     StoreError,
@@ -21,11 +22,10 @@ from sift_rag.errors import (
     StoreUnreachable,
 )
 
-KEY_VARIABLE = "SIFT_RAG_QDRANT_API_KEY"
-_KEY = f"the API key (from {KEY_VARIABLE}, or else QDRANT_API_KEY)"
+_KEY = Remedy("qdrant-key")
 
 CLIENT_ERRORS = (ApiException, QdrantException, grpc.RpcError, httpx.HTTPError)
-"""What the client raises for what the world causes."""
+"""Exceptions of the client that the outside world causes."""
 
 _LONGEST_REASON = 300
 _STATUS_OF = {
@@ -47,7 +47,7 @@ _STATUS_OF = {
     grpc.StatusCode.DEADLINE_EXCEEDED: 504,
 }
 _TOO_LARGE = ("larger than", "too large")
-"""Of a request: a server refuses it with 400 over REST, and over gRPC with what else means out of range."""
+"""Reasons given for a request that is too large, with status 400 over REST, and over gRPC as if out of range."""
 _TRANSIENT = {408, 429, 500, 502, 503, 504}
 
 
@@ -56,50 +56,52 @@ class RequestFailure:
     """One failed request."""
 
     error: SiftRagError
-    """What to raise if it is not tried again."""
+    """Exception to raise if it is not retried."""
     transient: bool
-    """Whether the same request may succeed later."""
+    """True if the same request may succeed later."""
     retry_after: float | None = None
-    """Seconds that the server asked to wait."""
+    """Seconds that the server asks to wait."""
 
 
-def fault_of(error: Exception, *, where: str, what: str, has_key: bool) -> RequestFailure:
-    """The fault behind an exception of the client.
+def failure_of(error: Exception, *, where: str, label: str, has_key: bool) -> RequestFailure:
+    """Return the failure behind an exception of the client.
 
     Args:
         error: one of ``CLIENT_ERRORS``.
         where: the server, for the message.
-        what: what was asked about, for the message: ``The collection 'news'``.
-        has_key: whether a key was sent.
+        label: subject of the request, for the message: ``The collection 'news'``.
+        has_key: True if a key was sent.
     """
     match error:
         case ResourceExhaustedResponse():
-            return _fault(429, error.message, where, what, has_key, retry_after=float(error.retry_after_s))
+            return _failure(429, error.message, where, label, has_key, retry_after=float(error.retry_after_s))
         case grpc.RpcError():
-            return _of_grpc(error, where, what, has_key)
+            return _of_grpc(error, where, label, has_key)
         case UnexpectedResponse():
             retry_after = _seconds(error.headers.get("retry-after"))
-            return _fault(error.status_code or 0, _reason(error.content), where, what, has_key, retry_after=retry_after)
+            return _failure(
+                error.status_code or 0, _reason(error.content), where, label, has_key, retry_after=retry_after
+            )
         case QdrantException():  # a Retry-After that is no number of seconds
-            return _fault(429, str(error), where, what, has_key)
+            return _failure(429, str(error), where, label, has_key)
         case _:
             return _of_http(error.source if isinstance(error, ResponseHandlingException) else error, where)
 
 
 def _of_http(error: Exception, where: str) -> RequestFailure:
-    """No answer, or one that makes no sense."""
+    """Return the failure of a request without an answer, or with one that makes no sense."""
     if isinstance(error, httpx.TimeoutException):
         return RequestFailure(StoreUnreachable(_no_answer(where, "it took too long")), transient=True)
     if isinstance(error, httpx.HTTPError):
         return RequestFailure(StoreUnreachable(_no_answer(where, str(error) or type(error).__name__)), transient=True)
     broken = StoreError(
-        f"{where} gave an answer that cannot be read ({type(error).__name__}). Is it a Qdrant server, and of a "
+        f"{where} gave an answer that cannot be understood ({type(error).__name__}). Is it a Qdrant server, and of a "
         "version that this qdrant-client knows?"
     )
     return RequestFailure(broken, transient=True)  # cut off on its way, perhaps
 
 
-def _of_grpc(error: Any, where: str, what: str, has_key: bool) -> RequestFailure:
+def _of_grpc(error: Any, where: str, label: str, has_key: bool) -> RequestFailure:
     code = error.code() if callable(getattr(error, "code", None)) else grpc.StatusCode.UNKNOWN
     details = str(error.details() if callable(getattr(error, "details", None)) else error)
     status = _STATUS_OF.get(code, 500)
@@ -109,11 +111,11 @@ def _of_grpc(error: Any, where: str, what: str, has_key: bool) -> RequestFailure
         return RequestFailure(StoreUnreachable(_no_answer(where, _short(details))), transient=True)
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return RequestFailure(StoreUnreachable(_no_answer(where, "it took too long")), transient=True)
-    return _fault(status, details, where, what, has_key, retry_after=_seconds(retry_after))
+    return _failure(status, details, where, label, has_key, retry_after=_seconds(retry_after))
 
 
-def _fault(
-    status: int, reason: str, where: str, what: str, has_key: bool, *, retry_after: float | None = None
+def _failure(
+    status: int, reason: str, where: str, label: str, has_key: bool, *, retry_after: float | None = None
 ) -> RequestFailure:
     reason = _short(reason)
     said = f" It says: {reason}" if reason else ""
@@ -122,34 +124,34 @@ def _fault(
         status = 413
     match status:
         case 401 | 403 if not has_key:
-            error = ConfigurationError(f"{where} asks for an API key, and none is set: put it into {KEY_VARIABLE}.")
+            error = ConfigurationError(f"{where} asks for an API key, and none is set.", remedy=_KEY)
         case 401:
-            error = ConfigurationError(f"{where} does not accept {_KEY}.{said}")
+            error = ConfigurationError(f"{where} does not accept the API key.{said}", remedy=_KEY)
         case 403:
-            error = ConfigurationError(f"{where} does not allow this with {_KEY}.{said}")
+            error = ConfigurationError(f"{where} does not allow this with the API key.{said}", remedy=_KEY)
         case 404:
             error = CollectionNotFound(
-                f"{what} is not (or no longer) on {where}: it was never made, or was deleted or replaced meanwhile. "
-                "`sift-rag collections` lists what is there."
+                f"{label} is not (or no longer) on {where}: never created, or deleted or replaced meanwhile.",
+                remedy=Remedy("list-collections"),
             )
         case 409:
-            error = StoreConflict(f"{what} on {where} is there already.{said}")
+            error = StoreConflict(f"{label} on {where} already exists.{said}")
         case _ if "already exists" in reason:
-            error = StoreConflict(f"{what} on {where} is there already.{said}")
+            error = StoreConflict(f"{label} on {where} already exists.{said}")
         case _ if "No space left" in reason or "out of disk" in reason.lower():
-            error = StoreFull(f"{where} has no space left. Free some there and run it again.{said}")
+            error = StoreFull(f"{where} has no space left. Free some there and try again.{said}")
             return RequestFailure(error, transient=False)
         case 413:
             error = StoreError(
-                f"{where} does not take a request of this size: a single passage, or its metadata, is too long. Split "
-                f"or shorten it.{said}"
+                f"{where} does not accept a request of this size: a passage, or its metadata, is too long. Split or "
+                f"shorten it.{said}"
             )
         case 429:
-            error = StoreUnreachable(f"{where} is asked too often and refuses more. Try again later.{said}")
+            error = StoreUnreachable(f"{where} gets too many requests and refuses more. Try again later.{said}")
         case _ if status in _TRANSIENT:
-            error = StoreUnreachable(f"{where} cannot do it now (status {status}). Try again later.{said}")
+            error = StoreUnreachable(f"{where} cannot answer now (status {status}). Try again later.{said}")
         case _:
-            error = StoreError(f"{what} on {where} could not be used (status {status}).{said}")
+            error = StoreError(f"{label} on {where} could not be used (status {status}).{said}")
     return RequestFailure(error, transient=status in _TRANSIENT, retry_after=retry_after)
 
 

@@ -1,7 +1,7 @@
-"""Points over gRPC: vectors move between messages and arrays as blocks of bytes, never number by number.
+"""Points over gRPC: vectors are copied between messages and arrays as blocks of bytes, never number by number.
 
 A protobuf message of packed floats is a tag, a length and the array's own little-endian bytes. So a row is written by
-putting those two before its bytes, and read by cutting them off, which takes a twentieth of the time of a list.
+prepending those two to its bytes, and read by cutting them off, which takes a twentieth of the time of a list.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _TEXTS, _NUMBERS, _NUMBERS_OR_NULL, _LISTS = (
 
 
 class GrpcTransport:
-    """See ``Transport``."""
+    """The ``Transport`` over gRPC."""
 
     def __init__(self, connection: Connection, target: Target) -> None:
         self._connection = connection
@@ -44,7 +44,7 @@ class GrpcTransport:
         exact: bool = True,
         full: bool = False,
     ) -> list[Page]:
-        """See ``Transport``."""
+        """Implement ``Transport.query``."""
         name = self._target.collection
         wanted = None if where is None else RestToGrpc.convert_filter(where)
         queries = [
@@ -68,7 +68,7 @@ class GrpcTransport:
         ]
 
     def retrieve(self, ids: Sequence[PointId], *, payload: bool = True) -> Page:
-        """See ``Transport``."""
+        """Implement ``Transport.retrieve``."""
         vectors = bool(self._target.dimension)
         request = grpc.GetPoints(
             collection_name=self._target.collection,
@@ -88,7 +88,7 @@ class GrpcTransport:
         payload: bool | list[str] = False,
         vectors: bool = False,
     ) -> tuple[Page, Any]:
-        """See ``Transport``."""
+        """Implement ``Transport.scroll``."""
         request = grpc.ScrollPoints(
             collection_name=self._target.collection,
             filter=None if where is None else RestToGrpc.convert_filter(where),
@@ -102,7 +102,7 @@ class GrpcTransport:
         return self._page(answer.result, full=vectors), following
 
     def upsert(self, points: Sequence[NewPoint], *, most: int = MOST_POINTS) -> None:
-        """See ``Transport``."""
+        """Implement ``Transport.upsert``."""
         structs = [
             grpc.PointStruct(
                 id=_grpc_id(point.id),
@@ -117,7 +117,7 @@ class GrpcTransport:
 
     def _ask(self, method: Callable[..., Any]) -> Any:
         connection = self._connection
-        return connection.call(lambda: method(connection.client.grpc_points, connection.timeout), self._target.what)
+        return connection.call(lambda: method(connection.client.grpc_points, connection.timeout), self._target.label)
 
     def _dense(self, row: Embedding) -> grpc.DenseVector:
         packed: grpc.DenseVector = grpc.DenseVector.FromString(self._head + row.astype(_FLOAT, copy=False).tobytes())
@@ -182,9 +182,9 @@ def _fields(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _passage_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of a passage, three times as fast as by asking each value for its kind.
+    """Return the fields of a passage, three times as fast as by asking each value for its kind.
 
-    A field that is missing comes back empty: a point that is no passage shows in its metadata, which then are no JSON.
+    A missing field comes back empty: a point that is no passage is recognised by its metadata, which then is not JSON.
     """
     found: dict[str, Any] = {name: fields[name].string_value for name in _TEXTS}
     for name in _NUMBERS:

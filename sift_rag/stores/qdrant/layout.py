@@ -1,7 +1,7 @@
-"""How another tool's points are read: which vector, which payload field is the text, which one names the document.
+"""The layout of another tool's points: their vector, the payload fields with the text and the document's name.
 
-What is not named is found out where there is one candidate. LangChain, LlamaIndex, Haystack and the client's own helper
-each have their names for the text; where none of those is there, the only long text of the payload is taken.
+Fields left unset are inferred if there is exactly one candidate. LangChain, LlamaIndex, Haystack and the client's own
+helper each have their names for the text; if none of those exists, the only long text of the payload is taken.
 """
 
 from __future__ import annotations
@@ -12,67 +12,69 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from sift_rag.errors import ConfigurationError
+from sift_rag.errors import ConfigurationError, Remedy
 
 NODE_CONTENT = "_node_content"
-"""Where LlamaIndex keeps a node as JSON text, the node's own text among it."""
+"""Field in which LlamaIndex keeps a node as JSON, its text included."""
 SAMPLE = 64
-"""Points that are looked at."""
+"""Number of points that are looked at."""
 
 _TEXT_KEYS = ("page_content", "text", "content", "document", "chunk", "passage", "body", NODE_CONTENT)
 _SOURCE_NAMES = ("source", "file_path", "file_name", "filename", "path", "url", "document_id", "doc_id", "title")
 _METADATA = ("metadata", "meta")
-"""Objects in a payload that hold what its writer calls metadata."""
+"""Objects in a payload that hold its writer's metadata."""
 _LONG = 80
-"""Characters that the text of a passage has in the middle of the sample, at least."""
+"""Least median number of characters of a field that is taken for the text."""
 
 
 class SeveralVectors(ConfigurationError):
-    """Which vector is meant cannot be told without the embedder's dimension, or not at all."""
+    """Several vectors could be meant; the embedder's dimension may decide."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What a person knows of another tool's collection; None is found out."""
+    """The known fields of another tool's collection; None is inferred."""
 
     vector: str | None = None
     """Name of the vector; empty for the unnamed one."""
     text: str | None = None
-    """Payload field that is the text; a dot leads into an object: ``metadata.body``."""
+    """Payload field with the text; a dot leads into an object: ``metadata.body``."""
     source: str | None = None
-    """Likewise the one that names the document."""
+    """Payload field that names the document, likewise."""
     dimension: int | None = None
-    """Of the embedder: among several vectors, the only one of this dimension is taken."""
+    """Dimension of the embedder: among several vectors, the only one of this dimension is taken."""
 
 
-def choose_vector(dimensions: Mapping[str, int], layout: Layout, where: str) -> str:
-    """The name of the vector that is searched, of those that are there.
+def choose_vector(dimensions: Mapping[str, int], layout: Layout, label: str) -> str:
+    """Return the name of the vector to search.
 
     Raises:
-        ConfigurationError: the one named is not there, or there is none.
-        SeveralVectors: there are several that it might be.
+        ConfigurationError: the one named does not exist, or there is none.
+        SeveralVectors: there are several candidates.
     """
     there = ", ".join(f"{name or '(unnamed)'} of {size}" for name, size in sorted(dimensions.items()))
     if layout.vector is not None:
         if layout.vector in dimensions:
             return layout.vector
         raise ConfigurationError(
-            f"{where} has no vector {layout.vector!r} to search by (there: {there or 'none'}). Name another with "
-            "--vector-name."
+            f"{label} has no vector {layout.vector!r} to search by (there: {there or 'none'}).",
+            remedy=Remedy("vector-name"),
         )
     fitting = [name for name, size in dimensions.items() if layout.dimension in {None, size}] or list(dimensions)
     if len(fitting) == 1:
         return fitting[0]
     if not dimensions:
-        raise ConfigurationError(f"{where} has no dense vectors, one a point: it cannot be searched by meaning.")
-    raise SeveralVectors(f"{where} has several vectors ({there} dimensions). Name one with --vector-name.")
+        raise ConfigurationError(f"{label} has no dense vector per point: it cannot be searched by meaning.")
+    raise SeveralVectors(
+        f"{label} has several vectors ({there} dimensions): expected the name of one.", remedy=Remedy("vector-name")
+    )
 
 
-def choose_text(payloads: Sequence[Mapping[str, Any]], layout: Layout, where: str) -> str:
-    """The path of the text, as far as a sample of payloads tells.
+def choose_text(payloads: Sequence[Mapping[str, Any]], layout: Layout, label: str) -> str:
+    """Return the path of the text, inferred from a sample of payloads.
 
     Raises:
-        ConfigurationError: it tells nothing, or too much; or the field named holds no text.
+        ConfigurationError: there is no candidate, or several; or the field named holds no text.
     """
     texts = [{path: value for path, value in _leaves(payload) if isinstance(value, str)} for payload in payloads]
     everywhere = set.intersection(*map(set, texts)) if texts else set()
@@ -81,25 +83,25 @@ def choose_text(payloads: Sequence[Mapping[str, Any]], layout: Layout, where: st
         if any(value_at(payload, layout.text) is not None for payload in payloads) or not payloads:
             return layout.text
         raise ConfigurationError(
-            f"{where} has no field {layout.text!r} in the payloads looked at (texts there: {there}). Name another with "
-            "--text-key."
+            f"{label} has no field {layout.text!r} in the payloads looked at (texts there: {there}).",
+            remedy=Remedy("text-key"),
         )
     usual = [path for path in _TEXT_KEYS if path in everywhere]
     if not usual:
         usual = [path for path in sorted(everywhere) if median(len(found[path]) for found in texts) >= _LONG]
     if len(usual) == 1 or not payloads:
         return usual[0] if usual else _TEXT_KEYS[0]
-    if set(usual) == {"text", NODE_CONTENT}:  # one node, told twice
+    if set(usual) == {"text", NODE_CONTENT}:  # one node, written twice
         return "text"
     found = f"it might be {' or '.join(usual)}" if usual else f"texts there: {there}"
     raise ConfigurationError(
-        f"{where} was made by another tool, and which field of the payload is the text cannot be told ({found}). Name "
-        "it with --text-key."
+        f"{label} was made by another tool, and it cannot be told which field of the payload is the text ({found}).",
+        remedy=Remedy("text-key"),
     )
 
 
 def choose_source(payloads: Sequence[Mapping[str, Any]], layout: Layout) -> str | None:
-    """The path of what names a point's document; None if nothing does."""
+    """Return the path of the field that names a point's document; None if there is none."""
     if layout.source is not None:
         return layout.source
     paths = {path for payload in payloads for path, value in _leaves(payload) if isinstance(value, str)}
@@ -111,7 +113,7 @@ def choose_source(payloads: Sequence[Mapping[str, Any]], layout: Layout) -> str 
 
 
 def value_at(payload: Mapping[str, Any], path: str) -> Any:
-    """What stands at a path with dots; a key that itself has dots comes first. None for nothing."""
+    """Return the value at a path with dots, or None; a key that itself has dots comes first."""
     if path in payload:
         return payload[path]
     first, dot, rest = path.partition(".")
@@ -120,7 +122,7 @@ def value_at(payload: Mapping[str, Any], path: str) -> Any:
 
 
 def text_at(payload: Mapping[str, Any], path: str) -> str:
-    """The text at a path; empty if there is none."""
+    """Return the text at a path; empty if there is none."""
     value = value_at(payload, path)
     if path == NODE_CONTENT and isinstance(value, str):
         try:
@@ -132,7 +134,7 @@ def text_at(payload: Mapping[str, Any], path: str) -> str:
 
 
 def metadata_of(payload: Mapping[str, Any], text: str) -> dict[str, Any]:
-    """What else a payload says: its own fields, and those of its metadata object, which win."""
+    """Return the other fields of a payload and those of its metadata object, which win."""
     kept = {key: value for key, value in payload.items() if key not in {text, NODE_CONTENT, *_METADATA}}
     for outer in _METADATA:
         inner = payload.get(outer)
@@ -144,7 +146,7 @@ def metadata_of(payload: Mapping[str, Any], text: str) -> dict[str, Any]:
 
 
 def paths_of(key: str) -> list[str]:
-    """Where in a payload the metadata of that key may stand."""
+    """Return the paths at which metadata of that key may be."""
     return [key, *(f"{outer}.{key}" for outer in _METADATA)]
 
 

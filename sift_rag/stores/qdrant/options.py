@@ -1,4 +1,4 @@
-"""What is chosen for a collection when it is made on a server. The server keeps it; nothing else does."""
+"""Options for a collection that is created on a server, which alone remembers them."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """How a server or cluster keeps a new collection; None leaves it to the server."""
+    """How a server or cluster stores a new collection; None leaves the choice to the server."""
 
     shard_number: int | None = None
-    """Parts that a cluster spreads over its nodes, >= 1."""
+    """Number of shards that a cluster spreads over its nodes, >= 1."""
     replication_factor: int | None = None
-    """Copies of each shard, >= 1."""
+    """Number of copies of each shard, >= 1."""
     write_consistency_factor: int | None = None
-    """Replicas that must have a write before it is acknowledged, >= 1."""
+    """Number of replicas that must store a write before it is acknowledged, >= 1."""
     on_disk: bool = False
-    """Vectors stay on disk and are read when needed: less memory, slower."""
+    """True to keep vectors on disk and read them when needed: less memory, slower."""
     float16: bool = False
-    """Vectors of 2 bytes a number in place of 4. What is chosen from are these."""
+    """True to store 2 bytes per number in place of 4. Passages are selected by the rounded vectors."""
     quantize: bool = False
-    """Keep int8 copies of the vectors in memory for the server's approximate searches. Similarities and choices use the
-    true vectors all the same."""
+    """True to keep int8 copies of the vectors in memory for the server's approximate searches. Similarities and
+    selections still use the true vectors."""
 
     def __post_init__(self) -> None:
         for name in ("shard_number", "replication_factor", "write_consistency_factor"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, but is {value}.")
-        needed, there = self.write_consistency_factor or 1, self.replication_factor or 1
-        if needed > there:
+        needed, available = self.write_consistency_factor or 1, self.replication_factor or 1
+        if needed > available:
             raise ValueError(
                 f"A write_consistency_factor of {needed} needs as many replicas, but the replication_factor is "
-                f"{there}: no write could be acknowledged."
+                f"{available}: no write could be acknowledged."
             )

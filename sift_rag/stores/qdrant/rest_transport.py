@@ -1,4 +1,4 @@
-"""Points over REST, by the client's own methods: where gRPC cannot be reached."""
+"""Points over REST, by the client's own methods; for servers whose gRPC port cannot be reached."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from sift_rag.stores.qdrant.transport import MOST_POINTS, NewPoint, Page, PointI
 from sift_rag.types import Embedding
 
 _NUMBER_BYTES = 22
-"""A float32 written in decimal takes at most so many."""
+"""Largest number of characters of a float32 in decimal."""
 
 
 class RestTransport:
-    """See ``Transport``. About seven times slower than gRPC: numbers travel in decimal."""
+    """The ``Transport`` over REST. About seven times slower than gRPC: numbers travel in decimal."""
 
     def __init__(self, connection: Connection, target: Target) -> None:
         self._connection = connection
@@ -36,7 +36,7 @@ class RestTransport:
         exact: bool = True,
         full: bool = False,
     ) -> list[Page]:
-        """See ``Transport``."""
+        """Implement ``Transport.query``."""
         requests = [
             models.QueryRequest(
                 query=row,
@@ -51,11 +51,11 @@ class RestTransport:
             for row in rows.tolist()
         ]
         client, target = self._connection.client, self._target
-        answers = self._connection.call(lambda: client.query_batch_points(target.collection, requests), target.what)
+        answers = self._connection.call(lambda: client.query_batch_points(target.collection, requests), target.label)
         return [self._page(answer.points, full=full, scored=True) for answer in answers]
 
     def retrieve(self, ids: Sequence[PointId], *, payload: bool = True) -> Page:
-        """See ``Transport``."""
+        """Implement ``Transport.retrieve``."""
         client, target = self._connection.client, self._target
         found = self._connection.call(
             lambda: client.retrieve(
@@ -64,7 +64,7 @@ class RestTransport:
                 with_payload=payload and self._fields(),
                 with_vectors=self._vectors(bool(target.dimension)),
             ),
-            target.what,
+            target.label,
         )
         return self._page(found, full=bool(target.dimension))
 
@@ -77,7 +77,7 @@ class RestTransport:
         payload: bool | list[str] = False,
         vectors: bool = False,
     ) -> tuple[Page, Any]:
-        """See ``Transport``."""
+        """Implement ``Transport.scroll``."""
         client, target = self._connection.client, self._target
         found, following = self._connection.call(
             lambda: client.scroll(
@@ -88,12 +88,12 @@ class RestTransport:
                 with_payload=payload,
                 with_vectors=self._vectors(vectors),
             ),
-            target.what,
+            target.label,
         )
         return self._page(found, full=vectors), following
 
     def upsert(self, points: Sequence[NewPoint], *, most: int = MOST_POINTS) -> None:
-        """See ``Transport``."""
+        """Implement ``Transport.upsert``."""
         client, target = self._connection.client, self._target
         sizes = [len(json.dumps(point.payload)) + _NUMBER_BYTES * target.dimension + 256 for point in points]
         for group in grouped(points, sizes, target.limits.upsert or most):
@@ -101,7 +101,7 @@ class RestTransport:
                 models.PointStruct(id=point.id, vector=self._vector(point.vector), payload=point.payload)
                 for point in group
             ]
-            self._connection.call(partial(client.upsert, target.collection, structs, wait=True), target.what)
+            self._connection.call(partial(client.upsert, target.collection, structs, wait=True), target.label)
 
     def _fields(self) -> bool | list[str]:
         return list(PASSAGE_FIELDS) if self._target.own else True

@@ -1,11 +1,11 @@
 """A collection of ours on a Qdrant server.
 
-Search is exact and its order definite, as everywhere: similarity descending, ties by id, across the limit too. A search
-is one request, which brings payloads and vectors with it; only many equals across the limit, and pages further on, take
-a ranking first and the points after it.
+Search is exact and its order deterministic: similarity descending, ties by id, across the limit too. A search is one
+request, which brings payloads and vectors with it; only many ties across the limit, and later pages, take a ranking
+first and the points after it.
 
 Passages are durable when a call returns: each request waits until the server has them in its log. A call that is cut
-off can be repeated, and is.
+off is repeated.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from typing import Any
 
 from qdrant_client import models
 
-from sift_rag.errors import StoreDamaged
+from sift_rag.errors import Remedy, StoreDamaged
 from sift_rag.filters import Filter
 from sift_rag.stores.filters import Condition, conditions_of
 from sift_rag.stores.payloads import EMBEDDING_TEXT, REVISION, SOURCE, START, embedding_text_key, passage_of, payload_of
-from sift_rag.stores.qdrant.collections import Found
+from sift_rag.stores.qdrant.collections import CollectionRef
 from sift_rag.stores.qdrant.connection import Connection
 from sift_rag.stores.qdrant.documents import QdrantDocuments
-from sift_rag.stores.qdrant.reader import Reader, match
-from sift_rag.stores.qdrant.search import Searching
-from sift_rag.stores.qdrant.transport import NewPoint, PointId, Target, count, limits_of, transport_for
+from sift_rag.stores.qdrant.search import PointSearch, match
+from sift_rag.stores.qdrant.transport import NewPoint, PointId, Target, limits_of
+from sift_rag.stores.qdrant.transports import count, transport_for
 from sift_rag.stores.validation import check_page, check_passages, is_passage_id, is_text
 from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Passage
 from sift_rag.vectors import unit_rows
@@ -33,96 +33,95 @@ _MATCH_BATCH = 512
 
 
 class QdrantStore:
-    """A durable ``PassageStore``, for any number of processes; made by ``QdrantDatabase``."""
+    """A durable ``PassageStore`` for any number of processes, made by ``QdrantDatabase``."""
 
-    def __init__(self, connection: Connection, found: Found, info: CollectionInfo) -> None:
+    def __init__(self, connection: Connection, found: CollectionRef, info: CollectionInfo) -> None:
         self._connection = connection
         self._info = info
         limits = limits_of(found.state.config)
         self._target = Target(found.physical, f"The collection '{info.name}'", info.dimension, limits=limits, own=True)
-        self._wire = transport_for(connection, self._target)
-        self._records = QdrantDocuments(connection, found.documents, info, limits)
-        searching = Searching(self._wire, found.state.config, self._target.what)
-        self._reader = Reader(self._wire, searching, self._passage)
+        self._transport = transport_for(connection, self._target)
+        self._documents = QdrantDocuments(connection, found.documents, info, limits)
+        self._points = PointSearch(self._transport, found.state.config, self._target.label, self._passage)
 
     @property
     def info(self) -> CollectionInfo:
-        """See ``PassageStore``; readable after ``close`` too."""
+        """Implement ``PassageIndex.info``; readable after ``close`` too."""
         return self._info
 
     def count(self) -> int:
-        """See ``PassageStore``."""
+        """Implement ``PassageIndex.count``."""
         return self._count(None)
 
     def search(
         self, targets: Embedding, limit: int, *, offset: int = 0, where: Filter | None = None
     ) -> list[list[Candidate]]:
-        """See ``PassageStore``."""
-        self._connection.check_open(self._target.what)
+        """Implement ``PassageIndex.search``."""
+        self._connection.check_open(self._target.label)
         check_page(limit, offset)
         rows = unit_rows(targets, self._info.dimension, what="The targets")
         conditions = self._conditions(where)
         if not all(values for _, values in conditions):
             return [[] for _ in rows]
-        return self._reader.search(rows, limit, offset, _all_of(conditions))
+        return self._points.search(rows, limit, offset, _all_of(conditions))
 
     def fetch(self, ids: Sequence[str]) -> list[Candidate]:
-        """See ``PassageStore``; an id asked twice is answered twice."""
-        self._connection.check_open(self._target.what)
+        """Implement ``PassageIndex.fetch``; an id asked twice is answered twice."""
+        self._connection.check_open(self._target.label)
         wanted = [identifier for identifier in dict.fromkeys(ids) if is_passage_id(identifier)]
-        found = self._reader.fetch(wanted)
+        found = self._points.fetch(wanted)
         return [found[identifier] for identifier in ids if identifier in found]
 
     def passages(self, source: str) -> Iterator[Candidate]:
-        """See ``PassageStore``. Read a page at a time: what is deleted meanwhile may be missing."""
-        self._connection.check_open(self._target.what)
+        """Implement ``PassageIndex.passages``. Passages deleted during iteration may be missing."""
+        self._connection.check_open(self._target.label)
         if not is_text(source):
             return iter(())
         entries = [
             (payload.get(START), str(identifier))
-            for page in self._reader.scroll(match(SOURCE, [source]), payload=[START])
+            for page in self._points.scroll(match(SOURCE, [source]), payload=[START])
             for identifier, payload in zip(page.ids, page.payloads, strict=True)
         ]
-        return self._reader.in_order([identifier for _, identifier in sorted(entries)])
+        return self._points.in_order([identifier for _, identifier in sorted(entries)])
 
     def scan(self, limit: int, *, where: Filter | None = None) -> Iterator[tuple[list[str], Embedding]]:
-        """See ``Scannable``."""
-        self._connection.check_open(self._target.what)
+        """Implement ``Scannable.scan``."""
+        self._connection.check_open(self._target.label)
         check_page(limit, 0)
         conditions = self._conditions(where)
         if not all(values for _, values in conditions):
             return iter(())
-        return self._reader.blocks(limit, _all_of(conditions))
+        return self._points.blocks(limit, _all_of(conditions))
 
     def embeddings(self, texts: Sequence[str]) -> Mapping[str, Embedding]:
-        """See ``PassageStore``. Found by a hash of 128 bits; of a text's copies one vector is read."""
-        self._connection.check_open(self._target.what)
+        """Implement ``PassageStore.embeddings``. Texts are looked up by a hash of 128 bits."""
+        self._connection.check_open(self._target.label)
         text_of_key = {embedding_text_key(text): text for text in texts}
         keys = list(text_of_key)
         holders: dict[str, str] = {}
         for start in range(0, len(keys), _MATCH_BATCH):
-            for page in self._reader.scroll(
+            for page in self._points.scroll(
                 match(EMBEDDING_TEXT, keys[start : start + _MATCH_BATCH]), payload=[EMBEDDING_TEXT]
             ):
                 for identifier, payload in zip(page.ids, page.payloads, strict=True):
                     holders.setdefault(str(payload.get(EMBEDDING_TEXT)), str(identifier))
         text_of_holder = {holder: text_of_key[key] for key, holder in holders.items() if key in text_of_key}
-        rows = self._reader.vectors(list(text_of_holder))
+        rows = self._points.vectors(list(text_of_holder))
         return {text_of_holder[str(holder)]: row for holder, row in rows.items()}
 
     def upsert(self, passages: Sequence[Passage], embeddings: Embedding) -> None:
-        """See ``PassageStore``; of two passages with one id the last one stays."""
-        self._connection.check_open(self._target.what)
+        """Implement ``PassageStore.upsert``; of two passages with one id the last one stays."""
+        self._connection.check_open(self._target.label)
         rows = unit_rows(embeddings, self._info.dimension, what="The embeddings")
         if len(rows) != len(passages):
             raise ValueError(f"There are {len(passages)} passages, but {len(rows)} embeddings: expected one each.")
         check_passages(passages)
         latest = {passage.id: (passage, row) for passage, row in zip(passages, rows, strict=True)}
-        self._wire.upsert([NewPoint(key, payload_of(passage), row) for key, (passage, row) in latest.items()])
+        self._transport.upsert([NewPoint(key, payload_of(passage), row) for key, (passage, row) in latest.items()])
 
     def delete_passages(self, source: str, *, except_revision: str | None = None) -> int:
-        """See ``PassageStore``."""
-        self._connection.check_open(self._target.what)
+        """Implement ``PassageStore.delete_passages``."""
+        self._connection.check_open(self._target.label)
         if not is_text(source):
             return 0
         doomed = match(SOURCE, [source])
@@ -132,39 +131,39 @@ class QdrantStore:
         if deleted:
             client, selector = self._connection.client, models.FilterSelector(filter=doomed)
             self._connection.call(
-                lambda: client.delete(self._target.collection, selector, wait=True), self._target.what
+                lambda: client.delete(self._target.collection, selector, wait=True), self._target.label
             )
         return deleted
 
     def document(self, source: str) -> Document | None:
-        """See ``PassageStore``."""
-        self._connection.check_open(self._target.what)
-        return self._records.document(source)
+        """Implement ``PassageStore.document``."""
+        self._connection.check_open(self._target.label)
+        return self._documents.document(source)
 
     def documents(self, prefix: str = "") -> Iterator[Document]:
-        """See ``PassageStore``; as they are at the call."""
-        self._connection.check_open(self._target.what)
-        return self._records.documents(prefix)
+        """Implement ``PassageIndex.documents``; a snapshot taken at the call."""
+        self._connection.check_open(self._target.label)
+        return self._documents.documents(prefix)
 
     def put_documents(self, documents: Sequence[Document]) -> None:
-        """See ``PassageStore``."""
-        self._connection.check_open(self._target.what)
-        self._records.put(documents)
+        """Implement ``PassageStore.put_documents``."""
+        self._connection.check_open(self._target.label)
+        self._documents.put(documents)
 
     def drop_documents(self, sources: Sequence[str]) -> None:
-        """See ``PassageStore``."""
-        self._connection.check_open(self._target.what)
-        self._records.drop(sources)
+        """Implement ``PassageStore.drop_documents``."""
+        self._connection.check_open(self._target.label)
+        self._documents.drop(sources)
 
     def close(self) -> None:
-        """See ``PassageStore``."""
+        """Implement ``PassageIndex.close``."""
         self._connection.close()
 
     def _conditions(self, where: Filter | None) -> list[Condition]:
-        return conditions_of(where, self._info, self._records.sources)
+        return conditions_of(where, self._info, self._documents.sources)
 
     def _count(self, where: models.Filter | None) -> int:
-        self._connection.check_open(self._target.what)
+        self._connection.check_open(self._target.label)
         return count(self._connection, self._target, where)
 
     def _passage(self, identifier: PointId, payload: Mapping[str, Any]) -> Passage:
@@ -173,7 +172,8 @@ class QdrantStore:
         except (KeyError, TypeError, ValueError) as error:
             raise StoreDamaged(
                 f"Passage {identifier} of the collection '{self._info.name}' on {self._connection.where} was not "
-                "written by sift-rag. Run sift-rag doctor, or ingest again with --reindex."
+                "written by sift-rag.",
+                remedy=Remedy("check-or-reindex"),
             ) from error
 
 

@@ -1,44 +1,41 @@
-"""Points as this library wants them from a server, whichever protocol brings them: ids, scores, payloads, one array."""
+"""The interface to points on a server, the same over gRPC and REST: ids, scores, payloads, and one array of vectors."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from qdrant_client import models
 
-from sift_rag.stores.qdrant.connection import Connection
 from sift_rag.types import Embedding
 
 _T = TypeVar("_T")
 
 MOST_POINTS = 128
-"""Points of one request that writes."""
+"""Largest number of points in a request that writes."""
 MOST_BYTES = 16 * 2**20
-"""Bytes of one request that writes; a server takes 32 MiB."""
-_COUNTED_AT_ONCE = 5000
+"""Largest size of a request that writes; a server accepts 32 MiB."""
 
 PointId = str | int
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Points in the order the server gave them; lists and array have one entry for each."""
+    """Points in the order of the server's answer; lists and array have one entry per point."""
 
     ids: list[PointId]
     payloads: list[dict[str, Any]] = field(default_factory=list)
-    """Empty ones where none were asked for."""
+    """Payloads; empty ones if none were requested."""
     vectors: Embedding = field(default_factory=lambda: np.empty((0, 0), np.float32))
-    """``(n, d)``, as stored; ``(0, 0)`` where none were asked for."""
+    """Vectors ``(n, d)``, as stored; ``(0, 0)`` if none were requested."""
     scores: list[float] = field(default_factory=list)
-    """Of a search: as the server computed them."""
+    """Scores of a search, as the server computed them."""
 
 
 class NewPoint(NamedTuple):
-    """What is to be stored."""
+    """A point to be stored."""
 
     id: PointId
     payload: dict[str, Any]
@@ -47,33 +44,33 @@ class NewPoint(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the collection's strict mode, if it has one, does not let pass; None for no limit."""
+    """Limits set by the collection's strict mode; None means unlimited."""
 
     exact: bool = True
-    """Whether it lets exact searches and counts pass."""
+    """True if exact searches and counts are allowed."""
     answer: int | None = None
-    """Points in an answer."""
+    """Largest number of points in an answer."""
     upsert: int | None = None
-    """Points of a request that writes."""
+    """Largest number of points in a request that writes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The collection, and the vector in it, that a transport reads and writes."""
+    """The collection that a transport reads and writes, and the vector in it."""
 
     collection: str
-    what: str
-    """The collection, for messages."""
+    label: str
+    """The collection, for messages: ``The collection 'news'``."""
     dimension: int = 0
     vector: str = ""
-    """Its name; empty for a collection's only, unnamed one."""
+    """Name of the vector; empty for a collection's only, unnamed one."""
     limits: Limits = Limits()
     own: bool = False
-    """Whether its points are passages that this library wrote: of their payload no more is read than those have."""
+    """True if this library wrote the points: then only its own payload fields are read."""
 
 
 class Transport(Protocol):
-    """Moves points of one collection. Each call is one request, unless it says otherwise, and is repeated on faults."""
+    """Reads and writes points of one collection. A call is one request unless it says otherwise, and is retried."""
 
     def query(
         self,
@@ -85,10 +82,10 @@ class Transport(Protocol):
         exact: bool = True,
         full: bool = False,
     ) -> list[Page]:
-        """For each row the nearest points by score; with ``full`` also payloads and vectors."""
+        """Return for each row the nearest points by score; with ``full`` also payloads and vectors."""
 
     def retrieve(self, ids: Sequence[PointId], *, payload: bool = True) -> Page:
-        """Those of the points that exist, in any order, with vectors."""
+        """Return the points with these ids that exist, in any order, with vectors."""
 
     def scroll(
         self,
@@ -99,14 +96,14 @@ class Transport(Protocol):
         payload: bool | list[str] = False,
         vectors: bool = False,
     ) -> tuple[Page, Any]:
-        """At most ``limit`` points by id, from ``start`` on, and where the next ones start: None at the end."""
+        """Return at most ``limit`` points by id, from ``start`` on, and the next ``start``: None at the end."""
 
     def upsert(self, points: Sequence[NewPoint], *, most: int = MOST_POINTS) -> None:
-        """Insert or replace; a request for every ``most``, or fewer large ones. Returns when the server has them."""
+        """Insert or replace, in requests of up to ``most`` points and ``MOST_BYTES``; return when they are stored."""
 
 
 def limits_of(config: models.CollectionConfig) -> Limits:
-    """Of a collection that says this of itself."""
+    """Return the limits of a collection with this configuration."""
     strict = config.strict_mode_config
     if strict is None or not strict.enabled:
         return Limits()
@@ -114,36 +111,12 @@ def limits_of(config: models.CollectionConfig) -> Limits:
 
 
 def page_size(target: Target, wanted: int) -> int:
-    """Points to ask for, of those wanted."""
+    """Return the number of points to request, of those wanted."""
     return min(wanted, target.limits.answer or wanted)
 
 
-def count(connection: Connection, target: Target, where: models.Filter | None = None) -> int:
-    """Points, exactly; one by one where the collection does not let them be counted."""
-    if target.limits.exact:
-        request = partial(connection.client.count, target.collection, count_filter=where, exact=True)
-        return connection.call(request, target.what).count
-    transport, start, found = transport_for(connection, target), None, 0
-    while True:
-        page, start = transport.scroll(_COUNTED_AT_ONCE, start=start, where=where)
-        found += len(page.ids)
-        if start is None:
-            return found
-
-
-def transport_for(connection: Connection, target: Target) -> Transport:
-    """The one for the connection's protocol."""
-    if connection.over_grpc:
-        from sift_rag.stores.qdrant.grpc_transport import GrpcTransport
-
-        return GrpcTransport(connection, target)
-    from sift_rag.stores.qdrant.rest_transport import RestTransport
-
-    return RestTransport(connection, target)
-
-
 def grouped(items: Sequence[_T], sizes: Sequence[int], most: int) -> Iterator[Sequence[_T]]:
-    """The items in order, in groups of at most ``most`` and ``MOST_BYTES``; one that is larger stands alone."""
+    """Split items, in order, into groups of at most ``most`` items and ``MOST_BYTES``; a larger item stands alone."""
     start = total = 0
     for index, size in enumerate(sizes):
         if index > start and (index - start == most or total + size > MOST_BYTES):
