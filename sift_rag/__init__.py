@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from sift_rag.ingestion import ingest_texts as ingest_texts
     from sift_rag.opening import open_assistant as open_assistant
     from sift_rag.opening import open_embedder as open_embedder
+    from sift_rag.opening import open_index as open_index
     from sift_rag.opening import open_model as open_model
     from sift_rag.opening import open_reranker as open_reranker
     from sift_rag.opening import open_retriever as open_retriever
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from sift_rag.protocols import Embedder as Embedder
     from sift_rag.protocols import LanguageModel as LanguageModel
     from sift_rag.protocols import Message as Message
+    from sift_rag.protocols import PassageIndex as PassageIndex
     from sift_rag.protocols import PassageStore as PassageStore
     from sift_rag.protocols import Selector as Selector
     from sift_rag.retrieval.hit_metadata import hit_metadata as hit_metadata
@@ -85,6 +87,7 @@ if TYPE_CHECKING:
     from sift_rag.selection import select_sift as select_sift
     from sift_rag.selection import select_sift_batch as select_sift_batch
     from sift_rag.selection import selector_from as selector_from
+    from sift_rag.stores.qdrant.layout import Layout as Layout
     from sift_rag.types import Candidate as Candidate
     from sift_rag.types import CollectionInfo as CollectionInfo
     from sift_rag.types import Document as Document
@@ -128,6 +131,7 @@ _HOME = {
     "Hull": "selection",
     "JsonValue": "types",
     "LanguageModel": "protocols",
+    "Layout": "stores.qdrant.layout",
     "Linear": "selection",
     "Message": "protocols",
     "MissingExtra": "errors",
@@ -142,6 +146,7 @@ _HOME = {
     "NothingToIngest": "errors",
     "NothingToLearn": "errors",
     "Passage": "types",
+    "PassageIndex": "protocols",
     "PassageStore": "protocols",
     "PassedOver": "types",
     "Query": "retrieval.queries",
@@ -176,6 +181,7 @@ _HOME = {
     "ingest_texts": "ingestion",
     "open_assistant": "opening",
     "open_embedder": "opening",
+    "open_index": "opening",
     "open_model": "opening",
     "open_reranker": "opening",
     "open_retriever": "opening",

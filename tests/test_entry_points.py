@@ -114,12 +114,13 @@ def arguments(target: Any, method: str) -> set[str]:
 
 
 def exists(module: ModuleType, span: str) -> bool:
-    """Return True if ``Name``, ``Name.method``, ``Name(argument=)`` or ``Name.method(argument=)`` is there."""
-    match = re.fullmatch(r"(\w+)(?:\.(\w+))?(?:\((\w+)=\))?", span)
+    """Return True if ``name``, ``Class.method``, ``module.name``, or one of these with ``(argument=)``, is there."""
+    match = re.fullmatch(r"(?:([a-z_.]+)\.)?(\w+)(?:\.(\w+))?(?:\((\w+)=\))?", span)
     assert match, span
-    name, method, argument = (part or "" for part in match.groups())
-    target = getattr(module, name, None) or importlib.import_module(f"{module.__name__}.{name}")
-    return (not method or hasattr(target, method)) and (not argument or argument in arguments(target, method))
+    within, name, method, argument = (part or "" for part in match.groups())
+    home = importlib.import_module(f"{module.__name__}.{within}") if within else module
+    target = getattr(home, name, None)
+    return hasattr(target, method or "__call__") and (not argument or argument in arguments(target, method))
 
 
 def spelled(column: str) -> Collection[str]:
