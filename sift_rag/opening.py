@@ -151,7 +151,19 @@ def open_index(
     api_key: str | None = None,
     layout: Layout | None = None,
 ) -> PassageIndex:
-    """Open an existing collection to read, whichever tool made it; ``open_retriever`` tells the arguments and errors."""
+    """Open an existing collection to read, whichever tool made it.
+
+    Args:
+        store: folder or URL; None for the user's data folder.
+        collection: name of the collection.
+        api_key: key of a server.
+        layout: known fields of a server's collection that another tool made; the others are inferred.
+
+    Raises:
+        CollectionNotFound: no such collection.
+        ConfigurationError: another tool made it, and its vector or its text cannot be told.
+        StoreInUse: another process holds it.
+    """
     return open_database(store, api_key=api_key, layout=layout).open_index(collection)
 
 

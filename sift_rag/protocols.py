@@ -82,14 +82,14 @@ class PassageIndex(Protocol):
 
 
 class PassageStore(PassageIndex, Protocol):
-    """A collection of passages with their vectors and the records of the documents they were cut from, to read and write.
+    """A collection of passages with their vectors and the records of their documents, to read and write.
 
     A call that returns is durable: what it wrote survives the process and the machine. A call that raises may have been
     applied in part; every write can be repeated without harm.
     """
 
     def embeddings(self, texts: Sequence[str]) -> Mapping[str, Embedding]:
-        """Return the vectors ``(d,)`` already held for any of these *embedding texts*, so that none is embedded twice."""
+        """Return the vectors ``(d,)`` held for any of these *embedding texts*, so that none is embedded twice."""
 
     def upsert(self, passages: Sequence[Passage], embeddings: Embedding) -> None:
         """Insert or replace by id. ``embeddings`` is ``(n, d)``, row i for passage i.

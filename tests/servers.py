@@ -10,8 +10,8 @@ from functools import cache
 import pytest
 
 from sift_rag.errors import CollectionNotFound
-from sift_rag.opening import open_database
 from sift_rag.protocols import PassageStore
+from sift_rag.stores.registry import open_database
 from sift_rag.types import CollectionInfo
 from tests.qdrant_stub.server import QdrantStub
 
@@ -46,10 +46,10 @@ def url_of(kind: str) -> str:
 
 def made_on_server(kind: str, info: CollectionInfo) -> PassageStore:
     """An empty one; what an earlier test or run left of that name is dropped."""
-    place = open_database(url_of(kind))
+    database = open_database(url_of(kind))
     with suppress(CollectionNotFound):
-        place.drop(info.name)
-    return place.create(info)
+        database.drop(info.name)
+    return database.create(info)
 
 
 def opened_on_server(kind: str, name: str) -> PassageStore:

@@ -14,19 +14,10 @@ import pytest
 from sift_rag.corpus.ingest import IngestReport
 from sift_rag.errors import CollectionNotFound, ConfigurationError, ModelUnavailable, StoreConflict, StoreUnreachable
 from sift_rag.ingestion import ingest_paths
-from sift_rag.opening import (
-    examine_collection,
-    list_collections,
-    open_database,
-    open_embedder,
-    open_model,
-    open_records,
-    open_retriever,
-    open_store,
-    optimize_collection,
-)
+from sift_rag.opening import open_embedder, open_model, open_retriever, open_store
 from sift_rag.protocols import Embedder
 from sift_rag.stores.qdrant.options import ServerOptions
+from sift_rag.stores.registry import open_database
 from tests.doubles import HashingEmbedder
 
 ROOT = Path(__file__).parent.parent
@@ -62,7 +53,7 @@ def test_what_is_ingested_is_found_after_reopening(notes: Path) -> None:
     with closing(retriever.store):
         assert retriever.retrieve("owls", k=1).hits[0].passage.source == "notes/owls.md"
     assert ingest(notes).unchanged == 4
-    with closing(open_records(notes.parent / "store")) as records:
+    with closing(open_database(notes.parent / "store").documents("documents")) as records:
         assert [document.source for document in records.documents()] == sorted(
             f"notes/{p.name}" for p in notes.iterdir()
         )
@@ -101,13 +92,13 @@ def test_reindexing_changes_the_embedder_and_keeps_every_document(notes: Path) -
     (notes / "owls.md").write_text("# owls\n\nWhat owls do by day.\n")
     report = ingest(notes, HashingEmbedder("wide", dimension=96), reindex=True)
     assert report.passages_total == 4
-    [info] = list_collections(notes.parent / "store")
+    [info] = open_database(notes.parent / "store").collections()
     assert (info.embedder, info.dimension) == ("wide", 96)
     after = contents(notes.parent / "store")
     assert set(after) == set(before)
     assert "by day" in after["notes/owls.md"][0][1]
     assert [row[:2] for row in after["notes/bees.md"]] == [row[:2] for row in before["notes/bees.md"]]
-    assert examine_collection(notes.parent / "store", "documents") == []
+    assert open_database(notes.parent / "store").check("documents") == []
 
 
 def test_a_reindex_that_fails_keeps_the_old_vectors_and_is_taken_up_again(notes: Path) -> None:
@@ -125,9 +116,9 @@ def test_a_reindex_that_fails_keeps_the_old_vectors_and_is_taken_up_again(notes:
     with pytest.raises(ModelUnavailable, match="power"):
         ingest(notes, failing, reindex=True)
     assert contents(notes.parent / "store") == before
-    assert [info.embedder for info in list_collections(notes.parent / "store")] == ["hashing"]
+    assert [info.embedder for info in open_database(notes.parent / "store").collections()] == ["hashing"]
     ingest(notes, HashingEmbedder("wide", dimension=96), reindex=True)
-    assert [info.embedder for info in list_collections(notes.parent / "store")] == ["wide"]
+    assert [info.embedder for info in open_database(notes.parent / "store").collections()] == ["wide"]
 
 
 def test_a_dry_run_makes_no_store(notes: Path) -> None:
@@ -138,7 +129,7 @@ def test_a_dry_run_makes_no_store(notes: Path) -> None:
 def test_optimizing_changes_no_answer(notes: Path) -> None:
     ingest(notes)
     before = contents(notes.parent / "store")
-    optimize_collection(notes.parent / "store", "documents")
+    open_database(notes.parent / "store").optimize("documents")
     assert contents(notes.parent / "store") == before
 
 
@@ -154,7 +145,7 @@ def test_the_defaults_written_here_are_those_of_the_parts() -> None:
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(CollectionNotFound, match="letters"):
         open_retriever(tmp_path, "letters", HashingEmbedder())
-    assert list_collections(tmp_path / "nowhere") == []
+    assert open_database(tmp_path / "nowhere").collections() == []
     with pytest.raises(ConfigurationError, match="names no server"):
         open_store("ftp://localhost:6333")
     with pytest.raises(StoreUnreachable, match="no answer from Qdrant at http://localhost:9 "):
@@ -213,5 +204,5 @@ def test_killed_at_random_moments_on_one_store_it_ends_like_an_undisturbed_run(t
     ingest_paths([notes], store=tmp_path / "store", embedder=HashingEmbedder(), prune=True)
     ingest_paths([notes], store=tmp_path / "undisturbed", embedder=HashingEmbedder(), prune=True)
     assert contents(tmp_path / "store") == contents(tmp_path / "undisturbed")
-    assert examine_collection(tmp_path / "store", "documents") == []
+    assert open_database(tmp_path / "store").check("documents") == []
     assert kills > 0

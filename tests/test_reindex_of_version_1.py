@@ -10,8 +10,9 @@ import pytest
 
 from sift_rag.errors import StoreConflict
 from sift_rag.ingestion import ingest_paths
-from sift_rag.opening import list_collections, open_retriever
+from sift_rag.opening import open_retriever
 from sift_rag.stores.embedded.folders import reindex_name
+from sift_rag.stores.registry import open_database
 from sift_rag.types import Filter
 from tests.doubles import HashingEmbedder
 
@@ -41,7 +42,7 @@ def test_reindexing_makes_a_version_1_collection_filterable_also_after_an_interr
 
     ingest_paths([docs], store=store, embedder=embedder, reindex=True)
 
-    assert [(info.name, info.schema_version) for info in list_collections(store)] == [("documents", 2)]
+    assert [(info.name, info.schema_version) for info in open_database(store).collections()] == [("documents", 2)]
     retriever = open_retriever(store, embedder=embedder)
     with closing(retriever.store):
         assert [hit.passage.source for hit in retriever.retrieve("owls", where=WHERE).hits] == ["docs/a.md"]

@@ -80,10 +80,10 @@ def default_store() -> Path:
     return user_data_path("sift-rag", appauthor=False)
 
 
-def _folder(path: str, *, api_key: str | None, server: ServerOptions | None, layout: Layout | None) -> Database:
+def _folder(url: str, *, api_key: str | None, server: ServerOptions | None, layout: Layout | None) -> Database:
     """Open a folder; a key and a layout are for other stores."""
     del api_key, layout
-    folder = Path(path).expanduser()
+    folder = Path(url).expanduser()
     if server is not None:
         raise ConfigurationError(
             f"Shards, replicas, float16 and the like are a server's, but the store {str(folder)!r} is a folder.",

@@ -17,10 +17,11 @@ import pytest
 
 from sift_rag.corpus.ingest import ingest
 from sift_rag.ingestion import ingest_paths, open_or_create_store
-from sift_rag.opening import examine_collection, list_collections, open_store
+from sift_rag.opening import open_store
 from sift_rag.protocols import PassageStore, Scannable
 from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
 from sift_rag.stores.memory import MemoryStore
+from sift_rag.stores.registry import open_database
 from sift_rag.types import CollectionInfo, Document, Passage, Span
 from tests.doubles import HashingEmbedder
 from tests.reliability.nursery import Ended, Nursery
@@ -143,20 +144,20 @@ def test_ingests_and_deletions_killed_again_and_again(tmp_path: Path, nursery: N
         kills += ended.killed
         remember(promised, ended)
         doomed -= {fact[1] for fact in ended.said if fact[0] == "in"}
-        if not list_collections(store):
+        if not open_database(store).collections():
             assert not promised
             continue
         with closing(open_store(store)) as opened:
             check_no_phantom(opened, corpus)
             check_what_is_in_is_whole(opened, corpus)
             check_promises(opened, corpus, promised, doomed)
-        assert examine_collection(store, "documents") == []
+        assert open_database(store).check("documents") == []
     assert kills > rounds / 3
     assert not nursery.run("ingest", str(tmp_path / "notes"), store).killed
     with closing(open_store(store)) as opened:
         assert contents(opened) == contents(corpus.undisturbed(HashingEmbedder()))
         check_no_phantom(opened, corpus)
-    assert examine_collection(store, "documents") == []
+    assert open_database(store).check("documents") == []
 
 
 def test_migrations_killed_again_and_again(tmp_path: Path, nursery: Nursery) -> None:
@@ -173,12 +174,12 @@ def test_migrations_killed_again_and_again(tmp_path: Path, nursery: Nursery) -> 
             assert contents(opened) == origin
         promised: dict[str, str] = {}
         remember(promised, ended)
-        if list_collections(target):
+        if open_database(target).collections():
             with closing(open_store(target)) as opened:
                 check_no_phantom(opened, corpus)
                 check_what_is_in_is_whole(opened, corpus)
                 assert {source: origin[source] for source in promised}.items() <= contents(opened).items()
-            assert examine_collection(target, "documents") == []
+            assert open_database(target).check("documents") == []
         corpus.change(0.1)
     assert kills > rounds / 3
     assert not nursery.run("migrate", store, target).killed
@@ -194,16 +195,16 @@ def test_reindexing_killed_again_and_again(tmp_path: Path, nursery: Nursery) -> 
     ingest_paths([tmp_path / "notes"], store=store, embedder=embedders[0])
     rounds, kills = 5 * SOAK, 0
     for _ in range(rounds):
-        [info] = list_collections(store)
+        [info] = open_database(store).collections()
         other = embedders[info.embedder == "narrow"]
         moment = {"lines": 1, "seconds": rng.uniform(0, 0.6)}
         ended = nursery.run("reindex", str(tmp_path / "notes"), store, other.name, other.dimension, **moment)  # type: ignore[arg-type]
         kills += ended.killed
-        [info] = list_collections(store)
+        [info] = open_database(store).collections()
         with closing(open_store(store)) as opened:
             assert opened.info.embedder == info.embedder
             assert contents(opened) == complete[info.embedder]
-        assert examine_collection(store, "documents") == []
+        assert open_database(store).check("documents") == []
     assert kills > 0
     assert not nursery.run("reindex", str(tmp_path / "notes"), store, "wide", 96).killed
     with closing(open_store(store)) as opened:
@@ -231,7 +232,7 @@ def test_optimizing_killed_again_and_again(tmp_path: Path, nursery: Nursery) -> 
         with closing(open_store(store)) as opened:
             assert contents(opened) == expected
             assert opened.count() == 2400
-        assert examine_collection(store, "documents") == []
+        assert open_database(store).check("documents") == []
     assert kills > 0
     assert not nursery.run("optimize", store).killed
     with closing(open_store(store)) as opened:

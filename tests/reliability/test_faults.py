@@ -22,9 +22,11 @@ import pytest
 from sift_rag.corpus import ingest as pipeline
 from sift_rag.errors import StoreConflict, StoreFull, StoreInUse
 from sift_rag.ingestion import ingest_paths
-from sift_rag.opening import drop_collection, examine_collection, list_collections, migrate_collection, open_store
+from sift_rag.opening import open_store
 from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
 from sift_rag.stores.embedded.store import create_collection, open_collection
+from sift_rag.stores.migration import migrate_collection
+from sift_rag.stores.registry import open_database
 from sift_rag.types import CollectionInfo, Document, Passage, Span
 from tests.doubles import HashingEmbedder
 
@@ -94,7 +96,7 @@ FILL_UP = """
     for left in (32 * 2**20, 0):
         with open(root / "of another program", "ab", 0) as file:  # which fills the disk up
             os.posix_fallocate(file.fileno(), 0, free - left - 2**16)
-        for use in (open_collection, examine_collection):
+        for use in (open_collection, check_collection):
             try:
                 use(root, "news")
             except StoreFull as error:
@@ -105,7 +107,7 @@ FILL_UP = """
     pending = [document.source for document in store.documents() if document.state == "pending"]
     assert pending in ([], [f"{batch:04}.md"])
     store.close()
-    assert examine_collection(root, "news") == []
+    assert open_database(root).check("news") == []
     print("batches:", batch)
 """
 
@@ -132,7 +134,7 @@ def test_a_disk_that_fills_up_stops_writing_in_time_and_loses_nothing(tmp_path: 
 
 def test_a_nearly_full_disk_is_told_before_the_engine_dies_of_it(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=63 * 2**20))
-    for use in (open_store, examine_collection):
+    for use in (open_store, check_collection):
         with pytest.raises(StoreFull, match=r"63 MiB left, and the engine needs 64 to begin\. Free some space"):
             use(store, "documents")
     monkeypatch.undo()
@@ -169,17 +171,17 @@ READ_ONLY = """
         pass
     else:
         raise SystemExit("the folder can be written")
-    assert [info.name for info in opening.list_collections(store)] == ["documents"]
-    with closing(opening.open_records(store)) as records:
+    assert [info.name for info in open_database(store).collections()] == ["documents"]
+    with closing(open_database(store).documents("documents")) as records:
         assert len(list(records.documents())) == 5
     embedder = HashingEmbedder()
     for use in (
         lambda: opening.open_retriever(store, embedder=embedder),
         lambda: ingestion.ingest_paths([notes], store=store, embedder=embedder),
         lambda: ingestion.ingest_paths([notes], store=store, collection="other", embedder=embedder),
-        lambda: opening.examine_collection(store, "documents"),
-        lambda: opening.optimize_collection(store, "documents"),
-        lambda: opening.drop_collection(store, "documents"),
+        lambda: open_database(store).check("documents"),
+        lambda: open_database(store).optimize("documents"),
+        lambda: open_database(store).drop("documents"),
         lambda: opening.migrate_collection(store, copy),
         lambda: opening.migrate_collection(copy, store, target_collection="other"),
     ):
@@ -217,14 +219,14 @@ def test_what_other_programs_leave_in_a_store_harms_nothing(store: Path, where: 
     (store / where / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
     (store / where / "._lock").write_bytes(b"")
     before = texts(store)
-    assert examine_collection(store, "documents") == []
+    assert open_database(store).check("documents") == []
     with closing(open_store(store)) as opened:
         opened.put_documents([Document("new.md", "/new.md", "failed")])
     assert texts(store) == before
     assert (store / where / ".DS_Store").exists()
-    assert [info.name for info in list_collections(store)] == ["documents"]
-    drop_collection(store, "documents")
-    assert list_collections(store) == []
+    assert [info.name for info in open_database(store).collections()] == ["documents"]
+    open_database(store).drop("documents")
+    assert open_database(store).collections() == []
 
 
 def test_of_several_that_make_one_collection_at_once_one_does_and_the_others_are_told(tmp_path: Path) -> None:
@@ -237,7 +239,7 @@ def test_of_several_that_make_one_collection_at_once_one_does_and_the_others_are
 
     with ThreadPoolExecutor(6) as pool:
         assert sorted(pool.map(make, range(6))) == ["made", *["told"] * 5]
-    assert examine_collection(tmp_path, "documents") == []
+    assert open_database(tmp_path).check("documents") == []
 
 
 @pytest.mark.parametrize("year", [1971, 2199])

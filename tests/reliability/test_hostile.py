@@ -16,7 +16,8 @@ from typer.testing import CliRunner, Result
 from sift_rag.corpus.documents import read_document
 from sift_rag.errors import ModelUnsuitable, UnreadableDocument
 from sift_rag.ingestion import ingest_paths
-from sift_rag.opening import examine_collection, open_embedder, open_store
+from sift_rag.opening import open_embedder, open_store
+from sift_rag.stores.registry import open_database
 from sift_rag_cli.app import app
 from tests.doubles import HashingEmbedder
 
@@ -77,7 +78,7 @@ def test_files_of_any_name_go_in_are_listed_on_a_line_each_and_come_out_by_name(
         assert (notes / source.removeprefix("notes/")).exists()
     with closing(open_store(store)) as opened:
         assert opened.count() == 0
-    assert examine_collection(store, "documents") == []
+    assert open_database(store).check("documents") == []
     assert list((tmp_path / "here").iterdir()) == []
 
 
@@ -210,7 +211,7 @@ def test_a_pickle_in_a_store_is_not_unpickled(tmp_path: Path) -> None:
     for path in [folder for folder in (collection, *collection.rglob("*")) if folder.is_dir()]:
         for name in ("storage.sqlite", "meta.pkl", "config.pickle"):
             (path / name).write_bytes(pickle.dumps(Harm(tmp_path / "ran")))
-    assert examine_collection(tmp_path / "store", "documents") == []
+    assert open_database(tmp_path / "store").check("documents") == []
     assert not (tmp_path / "ran").exists()
 
 

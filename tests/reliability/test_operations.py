@@ -17,7 +17,7 @@ import pytest
 from qdrant_client import QdrantClient, models
 
 from sift_rag.protocols import PassageStore, Scannable
-from sift_rag.stores.embedded.check import examine_collection
+from sift_rag.stores.embedded.check import check_collection
 from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
 from sift_rag.stores.embedded.store import EmbeddedStore, create_collection, open_collection
 from sift_rag.stores.memory import MemoryStore
@@ -237,4 +237,4 @@ def test_random_operations_do_the_same_to_three_stores(seed: int, tmp_path: Path
     assert set(done) == {"upsert", "change", "delete", "records", "read", "scan", "reopen"}
     trial.oracle.client.close()
     trial.edge.close()
-    assert examine_collection(tmp_path, INFO.name) == []
+    assert check_collection(tmp_path, INFO.name) == []

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from sift_rag.corpus import ingest as pipeline
 from sift_rag.ingestion import ingest_paths, open_or_create_store
-from sift_rag.opening import open_store, optimize_collection
+from sift_rag.opening import open_store
 from sift_rag.protocols import PassageStore
 from sift_rag.stores import migration
+from sift_rag.stores.registry import open_database
 from sift_rag.types import Document
 from tests.doubles import HashingEmbedder
 
@@ -72,7 +73,7 @@ def migrate(store: str, target: str) -> None:
 
 def optimize(store: str) -> None:
     acknowledge("begun")
-    optimize_collection(store, "documents")
+    open_database(store).optimize("documents")
 
 
 def reindex(notes: str, store: str, name: str, dimension: int) -> None:

@@ -30,9 +30,10 @@ from sift_rag.errors import (
     StoreFull,
     StoreInUse,
 )
-from sift_rag.stores.embedded.check import examine_collection
-from sift_rag.stores.embedded.documents import open_records
-from sift_rag.stores.embedded.folders import drop_collection, list_collections, reindex_name, replace_collection
+from sift_rag.stores.embedded.check import check_collection
+from sift_rag.stores.embedded.database import FolderDatabase
+from sift_rag.stores.embedded.documents import open_documents
+from sift_rag.stores.embedded.folders import building_name, list_collections
 from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
 from sift_rag.stores.embedded.store import EmbeddedStore, create_collection, open_collection
 from sift_rag.stores.payloads import payload_of
@@ -40,6 +41,10 @@ from sift_rag.types import CollectionInfo, Document, Embedding, Filter, Passage,
 
 DIMENSION = 8
 INFO = CollectionInfo("news", "an embedder", DIMENSION, SCHEMA_VERSION)
+
+
+def drop_collection(root: Path, name: str) -> None:
+    FolderDatabase(root).drop(name)
 
 
 def unit_vectors(count: int, *, seed: int = 0) -> Embedding:
@@ -92,7 +97,7 @@ class TestCreating:
             "documents.sqlite",
             "shard",
         }
-        assert examine_collection(root, "news") == []
+        assert check_collection(root, "news") == []
 
     def test_a_taken_name_is_refused_and_what_has_it_is_left_alone(self, root: Path) -> None:
         (root / "mine").mkdir()
@@ -111,11 +116,11 @@ class TestCreating:
         calls: list[Callable[[], object]] = [
             lambda: create_collection(tmp_path, replace(INFO, name=name)),
             lambda: open_collection(tmp_path, name),
-            lambda: open_records(tmp_path, name),
+            lambda: open_documents(tmp_path, name),
             lambda: drop_collection(tmp_path, name),
-            lambda: replace_collection(tmp_path, name, "a"),
-            lambda: replace_collection(tmp_path, "a", name),
-            lambda: examine_collection(tmp_path, name),
+            lambda: FolderDatabase(tmp_path).replace(name, "a"),
+            lambda: FolderDatabase(tmp_path).replace("a", name),
+            lambda: check_collection(tmp_path, name),
         ]
         for call in calls:
             with pytest.raises(ValueError, match="cannot be called"):
@@ -147,7 +152,7 @@ class TestListingAndDropping:
         assert list_collections(tmp_path / "nowhere") == []
 
     def test_collections_come_by_name_without_foreign_folders_files_and_those_being_built(self, root: Path) -> None:
-        for name in ("zoo", "Art", reindex_name("news")):
+        for name in ("zoo", "Art", building_name("news")):
             create_collection(root, replace(INFO, name=name, embedder=f"of {name}")).close()
         (root / "foreign").mkdir()
         (root / "file.txt").write_text("mine")
@@ -162,7 +167,7 @@ class TestListingAndDropping:
         assert list_collections(root) == [replace(INFO, schema_version=99)]
 
     def test_a_missing_collection_is_named_together_with_those_there_are(self, root: Path) -> None:
-        for call in (open_collection, open_records, drop_collection, examine_collection):
+        for call in (open_collection, open_documents, drop_collection, check_collection):
             with pytest.raises(CollectionNotFound, match=r"no collection 'nwes' in .*there: 'news'"):
                 call(root, "nwes")
             with pytest.raises(CollectionNotFound, match="there: none"):
@@ -170,7 +175,7 @@ class TestListingAndDropping:
         assert not (root / "nowhere").exists()
 
     def test_looking_for_a_collection_leaves_nothing_in_a_root_that_has_none(self, tmp_path: Path) -> None:
-        for call in (open_collection, open_records, drop_collection, examine_collection):
+        for call in (open_collection, open_documents, drop_collection, check_collection):
             with pytest.raises(CollectionNotFound):
                 call(tmp_path, "news")
         assert list(tmp_path.iterdir()) == []
@@ -209,7 +214,7 @@ class TestListingAndDropping:
 class TestRecords:
     def test_records_are_read_while_the_store_is_open_and_see_what_it_commits(self, root: Path) -> None:
         store = open_collection(root, "news")
-        records = open_records(root, "news")
+        records = open_documents(root, "news")
         assert records.info == INFO
         assert records.document("a.md") == Document("a.md", "/a.md", "ingested", passages=10)
         store.put_documents([Document("b.md", "/b.md", "pending", size=7), Document("c.md", "/c.md", "failed", size=3)])
@@ -221,7 +226,7 @@ class TestRecords:
         records.close()
 
     def test_records_opened_for_reading_cannot_be_written(self, root: Path) -> None:
-        records = open_records(root, "news")
+        records = open_documents(root, "news")
         with pytest.raises(StoreError, match="readonly"):
             records.put([Document("b.md", "/b.md", "ingested")])
         with pytest.raises(StoreError, match="readonly"):
@@ -229,7 +234,7 @@ class TestRecords:
         records.close()
 
     def test_closed_records_refuse_every_call(self, root: Path) -> None:
-        records = open_records(root, "news")
+        records = open_documents(root, "news")
         records.close()
         records.close()
         for call in (records.totals, records.documents, lambda: records.document("a.md")):
@@ -241,9 +246,9 @@ class TestRecords:
             import sys
             from pathlib import Path
             from sift_rag.stores.embedded.folders import list_collections
-            from sift_rag.stores.embedded.documents import open_records
+            from sift_rag.stores.embedded.documents import open_documents
             assert [info.name for info in list_collections(Path(sys.argv[1]))] == ["news"]
-            assert len(list(open_records(Path(sys.argv[1]), "news").documents())) == 1
+            assert len(list(open_documents(Path(sys.argv[1]), "news").documents())) == 1
             print([name for name in ("qdrant_edge", "torch", "transformers") if name in sys.modules])
         """
         assert run_python(script, root) == "[]\n"
@@ -279,10 +284,10 @@ class TestLock:
         with running(HOLD, root, "news") as holder:
             assert holder.stdout is not None
             assert holder.stdout.readline() == "open\n"
-            for call in (open_collection, drop_collection, examine_collection):
+            for call in (open_collection, drop_collection, check_collection):
                 with pytest.raises(StoreInUse, match=rf"'news' in .* is in use by process {holder.pid} \(-c .*news\)"):
                     call(root, "news")
-            records = open_records(root, "news")
+            records = open_documents(root, "news")
             assert records.totals().passages == 10
             records.close()
             assert list_collections(root) == [INFO]
@@ -362,7 +367,7 @@ def test_what_was_acknowledged_before_a_kill_is_there_exactly_once(root: Path) -
         assert len({candidate.passage.id for candidate in everything}) == len(everything) == store.count()
         assert store.count() <= 10 + 20 * len(batches)
         store.close()
-        assert examine_collection(root, "news") == []
+        assert check_collection(root, "news") == []
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
@@ -433,45 +438,45 @@ def test_optimizing_changes_nothing_that_can_be_seen(root: Path) -> None:
     store = open_collection(root, "news")
     assert store.search(unit_vectors(1, seed=3), 100) == before
     store.close()
-    assert examine_collection(root, "news") == []
+    assert check_collection(root, "news") == []
 
 
 class TestReplacing:
     @pytest.fixture
     def rebuilt(self, root: Path) -> Path:
         """Beside 'news' with 10 passages, its replacement with 3 and another embedder."""
-        store = create_collection(root, replace(INFO, name=reindex_name("news"), embedder="a better one"))
+        store = create_collection(root, replace(INFO, name=building_name("news"), embedder="a better one"))
         fill(store, 3)
         store.close()
         return root
 
     def test_the_replacement_takes_the_place_and_the_old_one_is_gone(self, rebuilt: Path) -> None:
-        replace_collection(rebuilt, "news", reindex_name("news"))
+        FolderDatabase(rebuilt).replace("news", building_name("news"))
         assert list_collections(rebuilt) == [replace(INFO, embedder="a better one")]
         store = open_collection(rebuilt, "news")
         assert store.info == replace(INFO, embedder="a better one")
         assert store.count() == 3
         store.close()
-        assert examine_collection(rebuilt, "news") == []
+        assert check_collection(rebuilt, "news") == []
         assert sorted(path.name for path in rebuilt.iterdir()) == [".lock", "news"]
         assert "replaces" not in json.loads((rebuilt / "news" / "manifest.json").read_text())
 
     def test_a_place_that_is_free_can_be_taken(self, root: Path) -> None:
-        replace_collection(root, "archive", "news")
+        FolderDatabase(root).replace("archive", "news")
         assert list_collections(root) == [replace(INFO, name="archive")]
 
     def test_without_a_replacement_the_old_one_stays(self, root: Path) -> None:
         with pytest.raises(CollectionNotFound):
-            replace_collection(root, "news", reindex_name("news"))
+            FolderDatabase(root).replace("news", building_name("news"))
         with pytest.raises(ValueError, match="its own place"):
-            replace_collection(root, "news", "news")
+            FolderDatabase(root).replace("news", "news")
         assert list_collections(root) == [INFO]
 
     @pytest.mark.parametrize("held", ["news", ".reindex-news"])
     def test_neither_may_be_open(self, rebuilt: Path, held: str) -> None:
         store = open_collection(rebuilt, held)
         with pytest.raises(StoreInUse):
-            replace_collection(rebuilt, "news", reindex_name("news"))
+            FolderDatabase(rebuilt).replace("news", building_name("news"))
         store.close()
         store = open_collection(rebuilt, "news")
         assert store.count() == 10
@@ -481,7 +486,7 @@ class TestReplacing:
         script = """
             import os, sys
             from pathlib import Path
-            from sift_rag.stores.embedded.folders import reindex_name, replace_collection
+            from sift_rag.stores.embedded.database import FolderDatabase
             steps = int(sys.argv[2])
             def count(event, arguments):
                 global steps
@@ -491,7 +496,7 @@ class TestReplacing:
                     if steps == 0:
                         os.kill(os.getpid(), 9)
             sys.addaudithook(count)
-            replace_collection(Path(sys.argv[1]), "news", reindex_name("news"))
+            FolderDatabase(Path(sys.argv[1])).replace("news", ".reindex-news")
         """
         work = rebuilt.with_name("work")
         counts = []
@@ -501,7 +506,7 @@ class TestReplacing:
             command = [sys.executable, "-c", textwrap.dedent(script), str(work), str(steps)]
             ended = subprocess.run(command, check=False, timeout=60).returncode
             [info] = list_collections(work)
-            records = open_records(work, "news")
+            records = open_documents(work, "news")
             assert records.info == info
             passages_recorded = records.totals().passages
             records.close()
@@ -558,7 +563,7 @@ class TestDamage:
         DAMAGES[damage](root / "news")
         with pytest.raises(StoreDamaged):
             open_collection(root, "news")
-        assert examine_collection(root, "news")
+        assert check_collection(root, "news")
 
     def test_a_log_cut_short_is_found_by_the_counts(self, root: Path) -> None:
         # The engine's own loss: the ids are read anew from the log, which has been cut, and it says nothing.
@@ -568,7 +573,7 @@ class TestDamage:
         truncate(only(root / "news", "shard/segments/*/mutable_id_tracker.mappings"))
         with pytest.raises(StoreDamaged, match=r"passages of '.\.md', but its record says .*sift-rag doctor"):
             open_collection(root, "news")
-        assert "but its record says" in "\n".join(examine_collection(root, "news"))
+        assert "but its record says" in "\n".join(check_collection(root, "news"))
 
     def test_while_a_document_is_under_way_the_counts_may_differ(self, root: Path) -> None:
         store = open_collection(root, "news")
@@ -577,18 +582,18 @@ class TestDamage:
         store = open_collection(root, "news")
         assert store.count() == 10
         store.close()
-        assert examine_collection(root, "news") == []
+        assert check_collection(root, "news") == []
 
     def test_passages_without_a_record_do_not_hinder_opening(self, root: Path) -> None:
         store = open_collection(root, "news")
         store.upsert(passages(4, source="stray.md", first=100), unit_vectors(4))
         store.close()
         open_collection(root, "news").close()
-        assert examine_collection(root, "news") == ["'stray.md' has 4 passages, but no record."]
+        assert check_collection(root, "news") == ["'stray.md' has 4 passages, but no record."]
 
     def test_a_newer_schema_is_a_conflict(self, root: Path) -> None:
         edit_manifest(root / "news", schema_version=SCHEMA_VERSION + 1)
-        for call in (open_collection, open_records, examine_collection):
+        for call in (open_collection, open_documents, check_collection):
             with pytest.raises(StoreConflict, match=f"schema version {SCHEMA_VERSION + 1}"):
                 call(root, "news")
 
@@ -617,7 +622,7 @@ class TestDamage:
         (root / "other").mkdir()
         (root / "other" / "manifest.json").write_text('{"format": "someone else\'s", "version": 1}')
         for name in ("photos", "other"):
-            for call in (open_collection, open_records, examine_collection):
+            for call in (open_collection, open_documents, check_collection):
                 with pytest.raises(StoreConflict, match="sift-rag"):
                     call(root, name)
         assert [path.name for path in (root / "photos").iterdir()] == ["cat.jpg"]
@@ -641,7 +646,7 @@ def plant(root: Path, points: list[Point]) -> None:
 
 class TestExamination:
     def test_a_healthy_collection_has_no_problems(self, root: Path) -> None:
-        assert examine_collection(root, "news") == []
+        assert check_collection(root, "news") == []
 
     def test_a_document_with_fewer_or_more_passages_than_recorded_is_named(self, root: Path) -> None:
         store = open_collection(root, "news")
@@ -649,7 +654,7 @@ class TestExamination:
         store.put_documents([Document("a.md", "/a.md", "ingested", passages=11)])
         store.put_documents([Document("b.md", "/b.md", "ingested", passages=4)])
         store.close()
-        assert examine_collection(root, "news") == [
+        assert check_collection(root, "news") == [
             "'a.md' has 10 passages, but its record says 11.",
             "'b.md' has 5 passages, but its record says 4.",
         ]
@@ -657,23 +662,23 @@ class TestExamination:
     def test_a_vector_that_is_not_finite_is_named(self, root: Path) -> None:
         point = passages(1)[0]
         plant(root, [Point(point.id, np.full(DIMENSION, np.nan), payload_of(point))])  # type: ignore[arg-type]
-        assert examine_collection(root, "news") == [f"The vector of passage {point.id} is not finite."]
+        assert check_collection(root, "news") == [f"The vector of passage {point.id} is not finite."]
 
     def test_a_vector_without_direction_is_named(self, root: Path) -> None:
         point = passages(1)[0]
         plant(root, [Point(point.id, np.zeros(DIMENSION), payload_of(point))])  # type: ignore[arg-type]
-        assert examine_collection(root, "news") == [f"The vector of passage {point.id} has norm 0 instead of 1."]
+        assert check_collection(root, "news") == [f"The vector of passage {point.id} has norm 0 instead of 1."]
 
     def test_vectors_of_another_dimension_are_named(self, root: Path) -> None:
         edit_manifest(root / "news", dimension=DIMENSION + 1)
-        problems = examine_collection(root, "news")
+        problems = check_collection(root, "news")
         assert len(problems) == 10
         assert "has 8 dimensions, but the manifest says 9" in problems[0]
 
     def test_a_passage_of_foreign_content_is_named(self, root: Path) -> None:
         foreign = str(UUID(int=500))
         plant(root, [Point(foreign, unit_vectors(1)[0], {"source": "x.md"})])  # type: ignore[arg-type]
-        assert examine_collection(root, "news") == [
+        assert check_collection(root, "news") == [
             f"Passage {foreign} was not written by sift-rag, or its content is damaged."
         ]
 
@@ -681,7 +686,7 @@ class TestExamination:
         store = open_collection(root, "news")
         store.put_documents([Document(f"d{n:03}.md", "/", "ingested", passages=1) for n in range(100)])
         store.close()
-        problems = examine_collection(root, "news")
+        problems = check_collection(root, "news")
         assert len(problems) == 21
         assert problems[-1] == "... and 80 more of the same kinds."
 
@@ -689,7 +694,7 @@ class TestExamination:
         store = open_collection(root, "news")
         found = store.search(unit_vectors(1), 20)
         store.close()
-        examine_collection(root, "news")
+        check_collection(root, "news")
         store = open_collection(root, "news")
         assert store.search(unit_vectors(1), 20) == found
         store.close()

@@ -14,7 +14,7 @@ from qdrant_client import QdrantClient, models
 
 from sift_rag.errors import ConfigurationError, StoreConflict, StoreError
 from sift_rag.ingestion import ingest_paths
-from sift_rag.opening import open_database, open_records, open_retriever, open_store
+from sift_rag.opening import open_retriever, open_store
 from sift_rag.protocols import PassageStore, Scannable
 from sift_rag.stores.qdrant.layout import (
     Layout,
@@ -26,6 +26,7 @@ from sift_rag.stores.qdrant.layout import (
     text_at,
     value_at,
 )
+from sift_rag.stores.registry import open_database
 from sift_rag.types import Document, Embedding, Filter
 from tests.doubles import HashingEmbedder
 from tests.qdrant_stub.server import QdrantStub
@@ -145,7 +146,7 @@ def test_documents_are_what_the_points_say(url: str, client: QdrantClient) -> No
         assert list(store.documents("docs/1")) == expected[1:]
         assert store.document("docs/1.md") == expected[1]
         assert store.document("docs/1") is None
-    with closing(open_records(url, "theirs")) as records:
+    with closing(open_database(url).documents("theirs")) as records:
         assert records.totals() == (2, 0, 0, 4, 0)
         assert records.info.embedder == ""
 
@@ -273,7 +274,7 @@ class TestReadOnly:
         fill(client)
         place = open_database(url)
         assert place.collections() == []
-        for use in (place.drop, place.examine, lambda name: place.replace(name, f"{name}@1")):
+        for use in (place.drop, place.check, lambda name: place.replace(name, f"{name}@1")):
             with pytest.raises(StoreError):
                 use("theirs")
         assert client.count("theirs").count == 4

@@ -12,7 +12,7 @@ import pytest
 
 from sift_rag.protocols import PassageStore
 from sift_rag.stores import migration as module
-from sift_rag.stores.embedded.check import examine_collection
+from sift_rag.stores.embedded.check import check_collection
 from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
 from sift_rag.stores.embedded.store import create_collection, open_collection
 from sift_rag.stores.memory import MemoryStore
@@ -103,7 +103,7 @@ def test_between_embedded_stores_every_bit_arrives_also_of_rows_that_the_engine_
     assert contents(one) == contents(other)
     one.close()
     other.close()
-    assert examine_collection(tmp_path / "two", "other") == []
+    assert check_collection(tmp_path / "two", "other") == []
 
 
 def test_a_second_run_finds_everything_there_and_writes_nothing(

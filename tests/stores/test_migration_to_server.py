@@ -12,7 +12,9 @@ import pytest
 
 from sift_rag.corpus.shards import Shard
 from sift_rag.ingestion import ingest_paths
-from sift_rag.opening import examine_collection, list_collections, migrate_collection, open_store
+from sift_rag.opening import open_store
+from sift_rag.stores.migration import migrate_collection
+from sift_rag.stores.registry import open_database
 from tests.doubles import HashingEmbedder
 from tests.qdrant_stub.faults import Fault
 from tests.qdrant_stub.server import QdrantStub
@@ -58,8 +60,8 @@ def test_there_and_back_again_every_bit_is_the_same(embedded: Path, url: str, tm
     assert (there.carried, there.deviation, there.differences) == (10, 0.0, ())
     assert back == there
     assert contents(tmp_path / "back") == contents(url, "archive") == contents(embedded)
-    assert [info.name for info in list_collections(url)] == ["archive"]
-    assert examine_collection(tmp_path / "back", "documents") == []
+    assert [info.name for info in open_database(url).collections()] == ["archive"]
+    assert open_database(tmp_path / "back").check("documents") == []
 
 
 def test_faults_on_the_way_are_got_over_and_nothing_is_there_twice(

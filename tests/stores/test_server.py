@@ -11,11 +11,12 @@ import pytest
 from qdrant_client import QdrantClient, models
 
 from sift_rag.errors import CollectionNotFound, StoreConflict, StoreDamaged
-from sift_rag.opening import examine_collection, open_database, open_records, open_store
+from sift_rag.opening import open_store
 from sift_rag.protocols import PassageStore
 from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
 from sift_rag.stores.qdrant.options import ServerOptions
 from sift_rag.stores.qdrant.transport import MOST_BYTES, grouped
+from sift_rag.stores.registry import open_database
 from sift_rag.types import CollectionInfo, Document, Embedding, Filter, Passage, Span
 from tests.qdrant_stub.server import QdrantStub
 
@@ -173,7 +174,7 @@ class TestStrictMode:
 
 class TestDoctor:
     def findings(self, url: str) -> list[str]:
-        return examine_collection(url, "news")
+        return open_database(url).check("news")
 
     def test_a_sound_collection_has_no_findings(self, url: str, store: PassageStore) -> None:
         store.upsert(passages(20), vectors(20))
@@ -228,9 +229,9 @@ class TestPlace:
     def test_what_is_missing_is_named_with_what_is_there(self, url: str, store: PassageStore) -> None:
         for use in (
             open_database(url).open,
-            open_database(url).records,
+            open_database(url).documents,
             open_database(url).drop,
-            open_database(url).examine,
+            open_database(url).check,
         ):
             with pytest.raises(CollectionNotFound, match=r"no collection 'olds' .*there: 'news'"):
                 use("olds")
@@ -273,7 +274,7 @@ class TestPlace:
         store.put_documents(
             [Document("a.md", "/a.md", "ingested", size=7, passages=2), Document("b.md", "/", "failed")]
         )
-        with closing(open_records(url, "news")) as records:
+        with closing(open_database(url).documents("news")) as records:
             assert records.info == INFO
             assert records.totals() == (1, 0, 1, 2, 7)
             assert [document.source for document in records.documents()] == ["a.md", "b.md"]

@@ -27,7 +27,7 @@ from sift_rag.errors import (
 from sift_rag.protocols import PassageStore
 from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
 from sift_rag.stores.qdrant.address import parse_address
-from sift_rag.stores.qdrant.connection import Retrying, connect, warn_of_open_key
+from sift_rag.stores.qdrant.connection import Retrying, warn_of_open_key
 from sift_rag.stores.qdrant.database import QdrantDatabase
 from sift_rag.types import CollectionInfo, Document, Embedding, Passage, Span
 from tests.qdrant_stub.faults import Fault
@@ -60,7 +60,7 @@ class Server:
     ) -> QdrantDatabase:
         address = parse_address(self.url(parameters), api_key=api_key)
         retrying = Retrying(sleep=sleep or self.pauses.append)
-        return QdrantDatabase(lambda: connect(address, retrying=retrying))
+        return QdrantDatabase(address, retrying=retrying)
 
     def written(self) -> list[int]:
         """Points of each request that writes passages, in order."""

@@ -44,7 +44,9 @@ class FolderDatabase:
 
         return open_collection(self._root, name)
 
-    open_index = open
+    def open_index(self, name: str) -> EmbeddedStore:
+        """Implement ``Database.open_index``: a store for one process alone, as from ``open``."""
+        return self.open(name)
 
     def create(self, info: CollectionInfo) -> EmbeddedStore:
         """Implement ``Database.create``; raises as ``create_collection`` does."""

@@ -80,7 +80,7 @@ class SqliteDocuments:
         return None if row is None else Document(*row)
 
     def documents(self, prefix: str = "") -> Iterator[Document]:
-        """Implement ``DocumentRecords.documents``. Records written during iteration, further on in the order, are seen."""
+        """Implement ``DocumentRecords.documents``. Records written meanwhile, further on, are seen."""
         with self._session():  # a closed store is refused at the call, not at the first record
             return self._pages(prefix) if is_text(prefix) else iter(())
 
@@ -176,8 +176,8 @@ def connect_documents(folder: Path, info: CollectionInfo, *, read_only: bool = F
     path = folder / DOCUMENTS
     if not path.is_file():
         raise StoreDamaged(
-            f"The collection '{info.name}' in {folder.parent} has lost its {DOCUMENTS}. Restore the file from a backup, "
-            "or index the collection anew.",
+            f"The collection '{info.name}' in {folder.parent} has lost its {DOCUMENTS}. Restore that from a backup, or "
+            "index the collection anew.",
             remedy=Remedy("reindex"),
         )
     mode = "ro" if read_only else "rw"

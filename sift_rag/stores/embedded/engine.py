@@ -97,7 +97,7 @@ class PassageShard:
     ) -> list[list[tuple[str, float]]]:
         """Return for each row the ids and cosines of its ``end`` nearest points that meet all conditions, exactly.
 
-        By cosine descending, then by id. Of ties across the limit the engine keeps any of them. So a few more points are
+        By cosine descending, then by id. Of ties across the limit the engine keeps any of them. So a few more are
         requested, and more again as long as the last one ties with the one at the limit.
         """
         with self._errors():
@@ -124,7 +124,7 @@ class PassageShard:
         return self._scroll(None, payload=True, vector=True)
 
     def vectors(self, page: int, conditions: Sequence[Condition] = ()) -> Iterator[list[StoredPoint]]:
-        """Iterate, by id, over non-empty lists of at most ``page`` points that meet all conditions, without payloads."""
+        """Iterate by id over points that meet all conditions, without payloads, in lists of 1 to ``page``."""
         points = self._scroll(_all_of(conditions), payload=False, vector=True, page=page)
         while block := list(islice(points, page)):
             yield block

@@ -1,6 +1,7 @@
 """One process at a time: an exclusive lock on ``<collection>/lock``, whose content names its holder.
 
-The kernel drops the lock with the process that held it, however that ended, so a lock file left behind means nothing. The lock belongs to the file, not to its name: it travels with the folder when that is renamed.
+The kernel drops the lock with the process that held it, however that ended, so a lock file left behind means nothing.
+The lock belongs to the file, not to its name: it moves with the folder when that is renamed.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def exclusive(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def queued(root: Path) -> Iterator[None]:
-    """Block until the root's lock, ``<root>/.lock``, is free, then hold it. For short changes of which folders there are."""
+    """Block until the root's lock, ``<root>/.lock``, is free, then hold it. For short critical sections."""
     with os_errors(root):
         descriptor = os.open(root / f".{LOCK}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:

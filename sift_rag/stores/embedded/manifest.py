@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SCHEMA_VERSION = 2
-"""Version of the folder's layout and the payload. Rises with each change that older code would read or write wrongly."""
+"""Version of the folder's layout and the payload. Rises with each change that older code would misread or miswrite."""
 
 MANIFEST = "manifest.json"
 DOCUMENTS = "documents.sqlite"

@@ -1,6 +1,6 @@
 """Addresses of servers: ``http://localhost:6333``, ``https://qdrant.example.org``, ``grpc://localhost:6334``.
 
-``?grpc_port=7334`` sets the gRPC port, by default one above REST's; ``?timeout=120`` the seconds that a request may take;
+``?grpc_port=7334`` sets the gRPC port, by default one above REST's; ``?timeout=120`` the seconds per request;
 ``?key=none`` withholds the API key.
 """
 

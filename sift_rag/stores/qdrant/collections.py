@@ -293,14 +293,14 @@ def _index(connection: Connection, physical: str, field: str, name: str) -> None
 def _check_free(connection: Connection, name: str) -> None:
     if name in aliases(connection) or connection.call(lambda: connection.client.collection_exists(name), _label(name)):
         raise StoreConflict(
-            f"There is already a collection '{name}' on {connection.where}. Open it, drop it first, or choose another name."
+            f"There is already a collection '{name}' on {connection.where}. Open it, drop it, or choose another name."
         )
 
 
 def _reuse_or_recreate(connection: Connection, info: CollectionInfo, physical: str, options: ServerOptions) -> None:
     """Accept an empty generation without an alias that another process is creating too; recreate a leftover.
 
-    The alias is set before anything is written. So a generation that holds points and has no alias was left by a process
+    The alias is set before anything is written. So a generation with points and without an alias was left by a process
     that died dropping it.
     """
     if _GENERATION.fullmatch(info.name):

@@ -49,7 +49,7 @@ class Retrying:
     def pause(self, attempt: int, failure: RequestFailure) -> float:
         """Return the seconds before attempt ``attempt`` + 1 (the first is 1)."""
         pause = min(self.longest_pause, self.first_pause * 2.0 ** (attempt - 1))
-        return max(pause * random.uniform(0.5, 1.0), failure.retry_after or 0.0)  # noqa: S311 - so that not all clients come back at once
+        return max(pause * random.uniform(0.5, 1.0), failure.retry_after or 0.0)  # noqa: S311 - against a thundering herd
 
 
 ONCE = Retrying(attempts=1)
@@ -216,7 +216,7 @@ def _check_version(server: str, where: str) -> None:
     if theirs[0] != ours[0] or theirs < _OLDEST:
         raise StoreConflict(
             f"{where} is Qdrant {server}; expected is {_OLDEST[0]}.{_OLDEST[1]} or newer, of major version {ours[0]}. "
-            "Upgrade the server, one minor version at a time, or install the versions of sift-rag and qdrant-client that fit it."
+            "Upgrade the server, one minor version at a time, or install a sift-rag and qdrant-client that fit it."
         )
     if abs(theirs[1] - ours[1]) > 1:
         _LOG.warning(

@@ -131,7 +131,7 @@ def _failure(
             error = ConfigurationError(f"{where} does not allow this with the API key.{said}", remedy=_KEY)
         case 404:
             error = CollectionNotFound(
-                f"{label} is not (or no longer) on {where}: it was never created, or was deleted or replaced meanwhile.",
+                f"{label} is not (or no longer) on {where}: never created, or deleted or replaced meanwhile.",
                 remedy=Remedy("list-collections"),
             )
         case 409:
@@ -143,8 +143,8 @@ def _failure(
             return RequestFailure(error, transient=False)
         case 413:
             error = StoreError(
-                f"{where} does not accept a request of this size: a single passage, or its metadata, is too long. Split "
-                f"or shorten it.{said}"
+                f"{where} does not accept a request of this size: a passage, or its metadata, is too long. Split or "
+                f"shorten it.{said}"
             )
         case 429:
             error = StoreUnreachable(f"{where} gets too many requests and refuses more. Try again later.{said}")

@@ -129,7 +129,7 @@ def _check_distance(config: models.CollectionConfig, vector: str, sample: Embedd
     if kind.distance is models.Distance.DOT:
         has += f" and vectors of norms {lengths.min():.3g} to {lengths.max():.3g}"
     raise StoreConflict(
-        f"{label} has {has}. Passages are chosen by cosine: expected the distance Cosine, or Dot with vectors of norm 1."
+        f"{label} has {has}. Passages are chosen by cosine: expected the distance Cosine, or Dot with norms of 1."
     )
 
 

@@ -1,4 +1,4 @@
-"""The layout of another tool's points: the vector, the payload field with the text, and the one that names the document.
+"""The layout of another tool's points: their vector, the payload fields with the text and the document's name.
 
 Fields left unset are inferred if there is exactly one candidate. LangChain, LlamaIndex, Haystack and the client's own
 helper each have their names for the text; if none of those exists, the only long text of the payload is taken.

@@ -20,8 +20,8 @@ class ServerOptions:
     float16: bool = False
     """True to store 2 bytes per number in place of 4. Passages are selected by the rounded vectors."""
     quantize: bool = False
-    """True to keep int8 copies of the vectors in memory for the server's approximate searches. Similarities and selections
-    still use the true vectors."""
+    """True to keep int8 copies of the vectors in memory for the server's approximate searches. Similarities and
+    selections still use the true vectors."""
 
     def __post_init__(self) -> None:
         for name in ("shard_number", "replication_factor", "write_consistency_factor"):

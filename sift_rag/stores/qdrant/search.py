@@ -70,7 +70,7 @@ class PointSearch:
         found: dict[PointId, Candidate] = {}
         for page in self._retrieve(ids):
             unscored = replace(page, scores=[float("nan")] * len(page.ids))
-            there = np.flatnonzero(np.isfinite(page.vectors).all(axis=1))
+            there = np.flatnonzero(np.isfinite(page.vectors).all(axis=1)).tolist()
             found |= {page.ids[index]: self._candidate(unscored, index) for index in there}
         return found
 
@@ -94,7 +94,7 @@ class PointSearch:
         return scroll(self._transport, where=where, payload=payload)
 
     def blocks(self, limit: int, where: models.Filter | None) -> Iterator[tuple[list[str], Embedding]]:
-        """Iterate over ids and vectors in blocks of ``limit``, the last one shorter. Points without a vector are skipped."""
+        """Iterate over ids and vectors in blocks of ``limit``, the last one shorter; skip points without a vector."""
         ids: list[str] = []
         rows: list[Embedding] = []
         for page in scroll(self._transport, where=where, vectors=True, page=min(limit, _SCROLL_PAGE)):

@@ -99,7 +99,7 @@ class Transport(Protocol):
         """Return at most ``limit`` points by id, from ``start`` on, and the next ``start``: None at the end."""
 
     def upsert(self, points: Sequence[NewPoint], *, most: int = MOST_POINTS) -> None:
-        """Insert or replace, with a request for every ``most`` points or ``MOST_BYTES``; return once they are stored."""
+        """Insert or replace, in requests of up to ``most`` points and ``MOST_BYTES``; return when they are stored."""
 
 
 def limits_of(config: models.CollectionConfig) -> Limits:
