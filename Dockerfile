@@ -1,4 +1,4 @@
-# sift-rag with its default embedder and its HTTP server; no CUDA. Built by `docker compose --profile serve build`.
+# sift-rag with its default embedder and its HTTP server, without CUDA. Build: `docker compose --profile serve build`.
 
 FROM python:3.12-slim-bookworm AS build
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
@@ -11,7 +11,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY sift_rag sift_rag
 COPY cli cli
 COPY plugins plugins
-RUN pip install --constraint constraints.txt --extra-index-url "$TORCH_INDEX" '.[offline,openai,server]'
+RUN pip install --constraint constraints.txt --extra-index-url "$TORCH_INDEX" '.[code,embedded,finetune,offline,office,openai,pdf,qdrant,server]'
 
 FROM python:3.12-slim-bookworm
 RUN useradd --uid 10001 --create-home sift

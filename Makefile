@@ -1,17 +1,18 @@
-# Every target stands alone on a fresh machine: it needs Python 3.11+ and a package index, and makes .venv itself.
+# Every target works on a fresh machine with Python 3.11 or newer and a package index: it creates .venv by itself.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
+OFFLINE := HF_HUB_OFFLINE=1 NO_MKDOCS_2_WARNING=1
 SOAK ?= 10
 SEED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak check format bench clean
+.PHONY: help demo test test-all soak check format docs bench measure clean
 
-help: ## What can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "sift-rag needs Python 3.11 or newer; try: make PYTHON=python3.12"; exit 1; }
@@ -22,27 +23,40 @@ $(INSTALLED): pyproject.toml constraints.txt
 demo: $(INSTALLED) ## Ingest Python's language reference and ask it a question
 	@$(BIN)/python examples/demo.py
 
-test: $(INSTALLED) ## All tests, offline
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
+test: $(INSTALLED) ## Run the fast tests, offline (under two minutes on two cores)
+	$(OFFLINE) $(BIN)/python -m pytest -m 'not slow'
 
-soak: $(INSTALLED) ## Kills, random operations, faults: SOAK=10 times as long as in the tests, from SEED=0 on
-	HF_HUB_OFFLINE=1 SIFT_RAG_TEST_SOAK=$(SOAK) SIFT_RAG_TEST_SEED=$(SEED) $(BIN)/python -m pytest --durations=0 tests/reliability
+test-all: $(INSTALLED) ## Run every test, offline: real engines, processes, models, the README, the site
+	$(OFFLINE) $(BIN)/python -m pytest
 
-check: $(INSTALLED) ## Format, lint, strict types, import contracts
+soak: $(INSTALLED) ## Kill, fault and randomise SOAK=10 times as long as the tests do, starting at SEED=0
+	$(OFFLINE) SIFT_RAG_TEST_SOAK=$(SOAK) SIFT_RAG_TEST_SEED=$(SEED) $(BIN)/python -m pytest --durations=0 tests/reliability
+
+check: $(INSTALLED) ## Check formatting, lint, strict types and import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: $(INSTALLED) ## Format and fix what can be fixed
+format: $(INSTALLED) ## Format the code and apply lint fixes
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(INSTALLED) ## Speed and quality against peers: see benchmarks/README.md
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,bench]'
-	$(BIN)/python -m benchmarks.selection --batch
-	$(BIN)/python -m benchmarks.speed
-	$(BIN)/python -m benchmarks.stores
+docs: $(INSTALLED) ## Build the documentation into build/site, offline; warnings are errors
+	$(OFFLINE) $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "The site: build/site/index.html"
 
-clean: ## Remove what make made
+bench: $(INSTALLED) ## Compare speed with peers: benchmarks/README.md
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,bench]'
+	$(BIN)/python -m benchmarks.speed.select_vs_peers --batch
+	$(BIN)/python -m benchmarks.speed.cold_start
+	$(BIN)/python -m benchmarks.speed.retrieve_vs_embed
+	$(BIN)/python -m benchmarks.speed.ingest_vs_bare_encode
+	$(BIN)/python -m benchmarks.speed.embedded_store_vs_peers
+	$(BIN)/python -m benchmarks.speed.server_client_vs_qdrant
+
+measure: $(INSTALLED) ## Measure the design: files per feature, options, size, wording
+	$(BIN)/python scripts/measure_design.py
+
+clean: ## Remove everything that make created
 	rm -rf $(VENV) .demo build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

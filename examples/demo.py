@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import closing
 from pathlib import Path
 from pydoc_data.topics import topics
 
@@ -18,24 +17,25 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sift_rag import Retrieval, Retriever, SelectorSettings, SiftRagError, ingest_paths, open_retriever
-from sift_rag.answering.answer import find_citations, stream_answer
-from sift_rag.answering.prompt import build_prompt, locate, render
+from sift_rag import Retrieval, Retriever, SiftRagError, ingest_paths, open_assistant, open_retriever
+from sift_rag.answering.prompt import locate, render
 from sift_rag.corpus.ingest import Progress
 from sift_rag.evaluation import Comparison, Task, summarise
 from sift_rag.evaluation import compare as compare_on
-from sift_rag.opening import open_local_model, open_model
+from sift_rag.opening import open_local_model
+from sift_rag.selection import Nearest
 
 HOME = Path(".demo")
 CORPUS = HOME / "python-reference"
 STORE = HOME / "store"
+COLLECTION = "python"
 PROMPT = HOME / "prompt.txt"
 QUESTION = "How do I define a function with optional arguments, and what happens when it is called?"
 K = 6
 MODEL = Path(__file__).parent.parent / "tests" / "data" / "stdlib-lm"
 HELD_OUT_EVERY = 20  # topics that this model was not trained on
 LENGTH = 1200  # characters of each text that it has to predict
-ARMS = {"context": "in the context", "finetune": "learnt from", "both": "both"}
+ARMS = {"context": "in the context", "finetune": "for fine-tuning", "both": "both"}
 
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
 progress = Console(stderr=True, highlight=False)
@@ -45,7 +45,7 @@ def main() -> None:
     write_corpus()
 
     heading("1. Ingest")
-    report = ingest_paths([CORPUS], store=STORE, collection="python", progress=tell)
+    report = ingest_paths([CORPUS], store=STORE, collection=COLLECTION, progress=show_progress)
     console.print(
         f"{len(topics)} topics of Python's language reference in {CORPUS}: "
         f"{report.new} new, {report.updated} updated, {report.unchanged} unchanged; "
@@ -54,27 +54,92 @@ def main() -> None:
 
     heading("2. Ask")
     console.print(Text(QUESTION, style="bold"))
-    sift = open_retriever(STORE, "python")
-    with closing(sift.store):
-        # what any vector search returns: the nearest, copies and all
-        nearest = Retriever(sift.embedder, sift.store, selector=SelectorSettings("nearest"), keep_copies=True)
+    with open_retriever(STORE, COLLECTION) as sift:
+        # what any vector search returns: the nearest passages, copies and all
+        nearest = Retriever(sift.embedder, sift.store, selector=Nearest(), keep_copies=True)
         by_sift, by_nearest = sift.retrieve(QUESTION, K), nearest.retrieve(QUESTION, K)
 
     heading("3. Nearest neighbour, and SIFT")
-    compare(by_nearest, by_sift)
+    show_side_by_side(by_nearest, by_sift)
 
-    heading("4. What each pick of SIFT added")
-    explain(by_sift)
+    heading("4. What each passage adds")
+    show_gains(by_sift)
 
     heading("5. The answer")
-    answer(by_sift)
+    answer()
 
     heading("6. In the context, or in the weights?")
-    learn()
+    compare_context_with_weights()
 
 
-def learn() -> None:
-    """What the selected passages bring to a small model that has not seen these texts: read, or learnt from."""
+def write_corpus() -> None:
+    """Write one text file for each topic; leave files alone that are up to date."""
+    CORPUS.mkdir(parents=True, exist_ok=True)
+    for name, text in topics.items():
+        path = CORPUS / f"{name}.txt"
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+
+
+def show_progress(done: Progress) -> None:
+    if done.passages_done and progress.is_terminal:
+        progress.print(f"  embedded {done.passages_done} passages ...", end="\r")
+
+
+def show_side_by_side(by_nearest: Retrieval, by_sift: Retrieval) -> None:
+    """Show both choices, and mark what nearest neighbour takes twice: SIFT knows all copies of a passage."""
+    original = {copy.id: hit.passage.id for hit in by_sift for copy in (hit.passage, *hit.copies)}
+    first: dict[str, int] = {}
+    table = new_table("#", "nearest neighbour takes", "SIFT takes", numeric="#")
+    for near, joint in zip(by_nearest, by_sift, strict=True):
+        earlier = first.setdefault(original.get(near.passage.id, near.passage.id), near.rank)
+        cell = label(near.passage.headings, locate(near.passage))
+        if earlier != near.rank:
+            cell = Text.assemble(cell, (f"\nthe same text as #{earlier}", "red"))
+        table.add_row(str(near.rank), cell, label(joint.passage.headings, locate(joint.passage)))
+    console.print(table)
+    told = by_sift.explained(by_sift.hits[-1].posterior_variance)
+    console.print(
+        f"\nNearest neighbour spends {K - len(first)} of {K} places on text that it already has. SIFT's {K} passages "
+        f"tell {told:.0%} of what its {by_sift.candidates} distinct candidates could tell together."
+    )
+
+
+def show_gains(retrieval: Retrieval) -> None:
+    """Show how the uncertainty about the answer falls with each passage."""
+    table = new_table("passage", "similarity", "uncertainty left", "still open", numeric=("passage", "similarity"))
+    table.add_row("-", "", f"{retrieval.prior_variance:.5f}", bar(1.0))
+    for hit in retrieval:
+        still_open = 1.0 - retrieval.explained(hit.posterior_variance)
+        table.add_row(str(hit.rank), f"{hit.similarity:.2f}", f"{hit.posterior_variance:.5f}", bar(still_open))
+    console.print(table)
+
+
+def answer() -> None:
+    """Answer with the model that the environment names; without one, show the prompt and how to get an answer."""
+    name, url = os.environ.get("SIFT_RAG_MODEL"), os.environ.get("SIFT_RAG_BASE_URL")
+    key = os.environ.get("SIFT_RAG_API_KEY")
+    with open_assistant(STORE, COLLECTION, model=name, base_url=url, api_key=key) as assistant:
+        if name is None:
+            text = render(assistant.prepare(QUESTION).prompt.messages)
+            PROMPT.write_text(text, encoding="utf-8")
+            console.print(Text(f"{text[:1400].rstrip()}\n[...]\n{text.splitlines()[-1]}", style="dim"))
+            console.print(f"\nThis is the prompt. All of it ({len(text):,} characters) is in {PROMPT}.")
+            console.print(
+                "For an answer: SIFT_RAG_MODEL=NAME make demo (a Hugging Face name or a folder; for an endpoint, set "
+                "SIFT_RAG_BASE_URL too)."
+            )
+            return
+        with assistant.stream(QUESTION) as stream:
+            for piece in stream:
+                console.print(Text(piece), end="")
+    console.print()
+    for citation in stream.answer.citations:
+        console.print(f"\\[{citation.number}] {locate(citation.passage)}")
+
+
+def compare_context_with_weights() -> None:
+    """Measure what passages bring to a small model that has not seen these texts: in its context, or learnt."""
     held_out = sorted(topics)[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY]
     tasks = [
         Task(f"{name} from {start}", "topics", text)
@@ -83,103 +148,34 @@ def learn() -> None:
         if (text := topics[name][start : start + LENGTH]).strip()
     ]
     comparison = Comparison(arms=("context", "finetune", "both"), selectors=("nearest", "sift"), ks=(5, 20))
-    retriever = open_retriever(STORE, "python")
-    with closing(retriever.store):
+    with open_retriever(STORE, COLLECTION) as retriever:
         model = open_local_model(str(MODEL))
         outcomes = list(
             compare_on(tasks, model=model, embedder=retriever.embedder, store=retriever.store, comparison=comparison)
         )
     summary = summarise(outcomes)
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for name in ("passages are", "chosen by", "k", "% of the bits", "±", "seconds a text"):
-        table.add_column(name, justify="left" if name.endswith(("are", "by")) else "right", no_wrap=True)
-    table.add_row("not there", "", "", "100.0", "", f"{summary.base_seconds_per_task:.2f}", style="dim")
+    names = ("passages are used", "selector", "k", "% of the bits", "±", "seconds per text")
+    table = new_table(*names, numeric=names[2:])
+    table.add_row("not at all", "", "", "100.0", "", f"{summary.base_seconds_per_task:.2f}", style="dim")
     for row in summary.rows:
         figures = (f"{row.percent_of_base:.1f}", f"{row.standard_error:.1f}", f"{row.seconds_per_task:.2f}")
         table.add_row(ARMS[row.arm], row.selector, str(row.k), *figures)
     console.print(
-        f"{len(tasks)} texts from pages that were held out of the training of a model of two million parameters: the "
-        "bits that it needs to predict them, without passages, with them before the text, or after a step of training "
-        "on each. The texts themselves are left out of what it is given.\n"
+        f"A model of two million parameters predicts {len(tasks)} texts from pages that were held out of its training. "
+        "Counted are the bits it needs: without passages, with passages before the text, or after one step of "
+        "fine-tuning on each passage. Passages that contain the text itself are left out.\n"
     )
     console.print(table)
     console.print(f"\n{summary.verdict}")
     console.print("On your own documents and model: sift-rag compare --texts DIR --model NAME --report page.html")
 
 
-def write_corpus() -> None:
-    """One text file a topic; files that are as they should be are not touched."""
-    CORPUS.mkdir(parents=True, exist_ok=True)
-    for name, text in topics.items():
-        path = CORPUS / f"{name}.txt"
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
-            path.write_text(text, encoding="utf-8")
-
-
-def tell(done: Progress) -> None:
-    if done.passages_done and progress.is_terminal:
-        progress.print(f"  embedded {done.passages_done} passages ...", end="\r")
-
-
-def compare(by_nearest: Retrieval, by_sift: Retrieval) -> None:
-    """Side by side. What nearest neighbour takes twice is found by SIFT's merging: it knows all copies of a passage."""
-    group: dict[str, str] = {}
-    for hit in by_sift.hits:
-        group.update(dict.fromkeys((hit.passage.id, *(copy.id for copy in hit.copies)), hit.passage.id))
-    first: dict[str, int] = {}
+def new_table(*names: str, numeric: str | tuple[str, ...] = ()) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    table.add_column("#", justify="right")
-    table.add_column("nearest neighbour takes", overflow="fold")
-    table.add_column("SIFT takes", overflow="fold")
-    for near, joint in zip(by_nearest.hits, by_sift.hits, strict=True):
-        key = group.get(near.passage.id, near.passage.id)
-        earlier = first.setdefault(key, near.rank)
-        cell = label(near.passage.headings, locate(near.passage))
-        if earlier != near.rank:
-            cell = Text.assemble(cell, (f"\nthe same text as #{earlier}", "red"))
-        table.add_row(str(near.rank), cell, label(joint.passage.headings, locate(joint.passage)))
-    console.print(table)
-    repeated = K - len(first)
-    console.print(
-        f"\nNearest neighbour spends {repeated} of {K} places on text that it has already. SIFT's {K} passages tell "
-        f"{by_sift.explained(by_sift.hits[-1].posterior_variance):.0%} of what its {by_sift.candidates} distinct "
-        "candidates could tell together."
-    )
-
-
-def explain(retrieval: Retrieval) -> None:
-    """The posterior variance, falling pick by pick."""
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for name in ("pick", "similarity", "posterior variance", "still untold"):
-        table.add_column(name, justify="left" if name == "still untold" else "right", no_wrap=True)
-    table.add_row("-", "", f"{retrieval.prior_variance:.5f}", bar(1.0))
-    for hit in retrieval.hits:
-        untold = 1.0 - retrieval.explained(hit.posterior_variance)
-        table.add_row(str(hit.rank), f"{hit.similarity:.2f}", f"{hit.posterior_variance:.5f}", bar(untold))
-    console.print(table)
-
-
-def answer(retrieval: Retrieval) -> None:
-    """From the model that the environment names, else the prompt and how to get an answer."""
-    name, url = os.environ.get("SIFT_RAG_MODEL"), os.environ.get("SIFT_RAG_BASE_URL")
-    model = open_model(name, base_url=url, api_key=os.environ.get("SIFT_RAG_API_KEY")) if name else None
-    prompt = build_prompt([QUESTION], [hit.passage for hit in retrieval.hits], model=model)
-    if model is None:
-        text = render(prompt.messages)
-        PROMPT.write_text(text, encoding="utf-8")
-        console.print(Text(f"{text[:1400].rstrip()}\n[...]\n{text.splitlines()[-1]}", style="dim"))
-        console.print(f"\nThat is the prompt; the whole of it ({len(text):,} characters) is in {PROMPT}.")
-        console.print(
-            "For an answer: SIFT_RAG_MODEL=NAME make demo (a name or a folder; SIFT_RAG_BASE_URL for an endpoint)."
-        )
-        return
-    pieces = []
-    for piece in stream_answer(model, prompt):
-        pieces.append(piece)
-        console.print(Text(piece), end="")
-    console.print()
-    for citation in find_citations("".join(pieces), prompt):
-        console.print(f"\\[{citation.number}] {locate(citation.passage)}")
+    for name in names:
+        right = name in ((numeric,) if isinstance(numeric, str) else numeric)
+        table.add_column(name, justify="right" if right else "left", overflow="fold")
+    return table
 
 
 def label(headings: tuple[str, ...], where: str) -> Text:
@@ -200,4 +196,4 @@ if __name__ == "__main__":
     except SiftRagError as error:
         sys.exit(f"Error: {error}")
     except KeyboardInterrupt:
-        sys.exit("Interrupted. What went in so far stays in: run it again to go on.")
+        sys.exit("Interrupted. What has been ingested is kept: run it again to continue.")

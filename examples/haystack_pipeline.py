@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def build(store: str) -> Pipeline:
-    """The retriever stands for any of Haystack's."""
+    """Build the pipeline; any other Haystack retriever could take the place of ours."""
     pipeline = Pipeline()
     pipeline.add_component("retriever", SiftRetriever(store, top_k=5))
     pipeline.add_component("ranker", SiftRanker(top_k=3))

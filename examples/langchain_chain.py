@@ -33,14 +33,14 @@ def main() -> None:
             Path(folder, name).write_text(text, encoding="utf-8")
         ingest_paths([folder], store=Path(folder, "store"))
         retriever = SiftRetriever(store=Path(folder, "store"), k=3)
-        with closing(retriever.retriever.store):
+        with closing(retriever):
             print(in_a_chain(retriever))
             for document in behind_another_retriever(SiftRetriever(store=retriever.retriever.store, k=5)):
                 print(f"{document.metadata['relevance_score']:.3f}  {document.page_content}")
 
 
 def in_a_chain(retriever: SiftRetriever) -> str:
-    """The prompt that a model would answer."""
+    """Return the prompt that a model would answer."""
     prompt = ChatPromptTemplate.from_template("Answer from these passages:\n{context}\n\nQuestion: {question}")
     chain = {"context": retriever | joined, "question": RunnablePassthrough()} | prompt
     return chain.invoke(QUESTION).to_string()
@@ -51,7 +51,7 @@ def joined(documents: list[Document]) -> str:
 
 
 def behind_another_retriever(found_by: SiftRetriever) -> list[Document]:
-    """``found_by`` stands for any retriever of LangChain's."""
+    """Rerank what ``found_by`` finds, in place of any other LangChain retriever."""
     compressing = ContextualCompressionRetriever(base_retriever=found_by, base_compressor=SiftRerank(top_n=2))
     return compressing.invoke(QUESTION)
 

@@ -31,7 +31,7 @@ def main() -> None:
             Path(folder, name).write_text(text, encoding="utf-8")
         ingest_paths([folder], store=Path(folder, "store"))
         retriever = SiftRetriever(Path(folder, "store"), similarity_top_k=5)  # stands for any retriever
-        with closing(retriever.retriever.store):
+        with closing(retriever):
             engine = RetrieverQueryEngine.from_args(retriever, llm=MockLLM(), node_postprocessors=[SiftRerank(top_n=3)])
             response = engine.query(QUESTION)
             print(response)

@@ -1,7 +1,8 @@
 """sift-rag: passages that jointly answer a question.
 
     from sift_rag import open_retriever
-    hits = open_retriever("store").retrieve("How do generators relate to coroutines?", k=5).hits
+    with open_retriever("store") as retriever:
+        hits = retriever.retrieve("How do generators relate to coroutines?", k=5)
 
 Names are imported when they are first used: ``import sift_rag`` loads neither torch nor a store.
 """
@@ -10,36 +11,192 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sift_rag.answering.answer import Answer as Answer
+    from sift_rag.answering.assistant import Assistant as Assistant
+    from sift_rag.answering.settings import AnswerSettings as AnswerSettings
+    from sift_rag.answering.settings import Mode as Mode
+    from sift_rag.answering.stream import AnswerStream as AnswerStream
+    from sift_rag.embedders.functions import FunctionEmbedder as FunctionEmbedder
+    from sift_rag.errors import AdapterNotSaved as AdapterNotSaved
+    from sift_rag.errors import CollectionNotFound as CollectionNotFound
+    from sift_rag.errors import ConfigurationError as ConfigurationError
+    from sift_rag.errors import DocumentNotFound as DocumentNotFound
+    from sift_rag.errors import MissingExtra as MissingExtra
+    from sift_rag.errors import ModelError as ModelError
+    from sift_rag.errors import ModelInUse as ModelInUse
+    from sift_rag.errors import ModelUnavailable as ModelUnavailable
+    from sift_rag.errors import ModelUnsuitable as ModelUnsuitable
+    from sift_rag.errors import NoEvidence as NoEvidence
+    from sift_rag.errors import NothingToIngest as NothingToIngest
+    from sift_rag.errors import NothingToLearn as NothingToLearn
+    from sift_rag.errors import Remedy as Remedy
     from sift_rag.errors import SiftRagError as SiftRagError
+    from sift_rag.errors import StoreConflict as StoreConflict
+    from sift_rag.errors import StoreDamaged as StoreDamaged
+    from sift_rag.errors import StoreError as StoreError
+    from sift_rag.errors import StoreFull as StoreFull
+    from sift_rag.errors import StoreInUse as StoreInUse
+    from sift_rag.errors import StoreUnreachable as StoreUnreachable
+    from sift_rag.errors import TrainingFailed as TrainingFailed
+    from sift_rag.errors import UnreadableDocument as UnreadableDocument
+    from sift_rag.filters import Filter as Filter
+    from sift_rag.finetuning import FineTuning as FineTuning
     from sift_rag.ingestion import ingest_paths as ingest_paths
+    from sift_rag.opening import open_assistant as open_assistant
+    from sift_rag.opening import open_embedder as open_embedder
+    from sift_rag.opening import open_index as open_index
+    from sift_rag.opening import open_model as open_model
     from sift_rag.opening import open_reranker as open_reranker
     from sift_rag.opening import open_retriever as open_retriever
     from sift_rag.opening import open_store as open_store
+    from sift_rag.opening import open_tuner as open_tuner
+    from sift_rag.protocols import Database as Database
+    from sift_rag.protocols import DocumentRecords as DocumentRecords
+    from sift_rag.protocols import Embedder as Embedder
+    from sift_rag.protocols import LanguageModel as LanguageModel
+    from sift_rag.protocols import Message as Message
+    from sift_rag.protocols import PassageIndex as PassageIndex
+    from sift_rag.protocols import PassageStore as PassageStore
+    from sift_rag.protocols import Selector as Selector
+    from sift_rag.retrieval.hit_metadata import hit_metadata as hit_metadata
+    from sift_rag.retrieval.options import SearchOptions as SearchOptions
+    from sift_rag.retrieval.queries import Query as Query
+    from sift_rag.retrieval.reranker import RankedText as RankedText
     from sift_rag.retrieval.reranker import Reranker as Reranker
+    from sift_rag.retrieval.reranker import Reranking as Reranking
     from sift_rag.retrieval.retriever import Retriever as Retriever
+    from sift_rag.retrieval.scores import falling_scores as falling_scores
+    from sift_rag.selection import BatchSelection as BatchSelection
+    from sift_rag.selection import Choice as Choice
+    from sift_rag.selection import Dpp as Dpp
+    from sift_rag.selection import FacilityLocation as FacilityLocation
+    from sift_rag.selection import Features as Features
+    from sift_rag.selection import GaussianProcess as GaussianProcess
     from sift_rag.selection import GreedySelection as GreedySelection
-    from sift_rag.selection import SelectorSettings as SelectorSettings
+    from sift_rag.selection import Hull as Hull
+    from sift_rag.selection import Linear as Linear
+    from sift_rag.selection import Mmr as Mmr
+    from sift_rag.selection import Nearest as Nearest
+    from sift_rag.selection import Random as Random
+    from sift_rag.selection import Rbf as Rbf
+    from sift_rag.selection import Redundancy as Redundancy
+    from sift_rag.selection import Sift as Sift
+    from sift_rag.selection import Stopping as Stopping
+    from sift_rag.selection import Uncertainty as Uncertainty
+    from sift_rag.selection import posterior_variance as posterior_variance
     from sift_rag.selection import select_sift as select_sift
+    from sift_rag.selection import select_sift_batch as select_sift_batch
+    from sift_rag.selection import selector_from as selector_from
+    from sift_rag.stores.qdrant.layout import Layout as Layout
+    from sift_rag.stores.qdrant.options import ServerOptions as ServerOptions
+    from sift_rag.stores.registry import open_database as open_database
+    from sift_rag.stores.registry import register_database as register_database
+    from sift_rag.types import Candidate as Candidate
+    from sift_rag.types import CollectionInfo as CollectionInfo
+    from sift_rag.types import Document as Document
+    from sift_rag.types import ExactReport as ExactReport
     from sift_rag.types import Hit as Hit
+    from sift_rag.types import JsonValue as JsonValue
     from sift_rag.types import Passage as Passage
+    from sift_rag.types import PassedOver as PassedOver
     from sift_rag.types import Retrieval as Retrieval
+    from sift_rag.types import Span as Span
+    from sift_rag.types import Timings as Timings
 
 __version__ = "0.1.0"
 
 _HOME = {
+    "AdapterNotSaved": "errors",
+    "Answer": "answering.answer",
+    "AnswerSettings": "answering.settings",
+    "AnswerStream": "answering.stream",
+    "Assistant": "answering.assistant",
+    "BatchSelection": "selection",
+    "Candidate": "types",
+    "Choice": "selection",
+    "CollectionInfo": "types",
+    "CollectionNotFound": "errors",
+    "ConfigurationError": "errors",
+    "Database": "protocols",
+    "Document": "types",
+    "DocumentNotFound": "errors",
+    "DocumentRecords": "protocols",
+    "Dpp": "selection",
+    "Embedder": "protocols",
+    "ExactReport": "types",
+    "FacilityLocation": "selection",
+    "Features": "selection",
+    "Filter": "filters",
+    "FineTuning": "finetuning",
+    "FunctionEmbedder": "embedders.functions",
+    "GaussianProcess": "selection",
     "GreedySelection": "selection",
     "Hit": "types",
+    "Hull": "selection",
+    "JsonValue": "types",
+    "LanguageModel": "protocols",
+    "Layout": "stores.qdrant.layout",
+    "Linear": "selection",
+    "Message": "protocols",
+    "MissingExtra": "errors",
+    "Mmr": "selection",
+    "Mode": "answering.settings",
+    "ModelError": "errors",
+    "ModelInUse": "errors",
+    "ModelUnavailable": "errors",
+    "ModelUnsuitable": "errors",
+    "Nearest": "selection",
+    "NoEvidence": "errors",
+    "NothingToIngest": "errors",
+    "NothingToLearn": "errors",
     "Passage": "types",
+    "PassageIndex": "protocols",
+    "PassageStore": "protocols",
+    "PassedOver": "types",
+    "Query": "retrieval.queries",
+    "Random": "selection",
+    "RankedText": "retrieval.reranker",
+    "Rbf": "selection",
+    "Redundancy": "selection",
+    "Remedy": "errors",
     "Reranker": "retrieval.reranker",
+    "Reranking": "retrieval.reranker",
     "Retrieval": "types",
     "Retriever": "retrieval.retriever",
-    "SelectorSettings": "selection",
+    "SearchOptions": "retrieval.options",
+    "Selector": "protocols",
+    "ServerOptions": "stores.qdrant.options",
+    "Sift": "selection",
     "SiftRagError": "errors",
+    "Span": "types",
+    "Stopping": "selection",
+    "StoreConflict": "errors",
+    "StoreDamaged": "errors",
+    "StoreError": "errors",
+    "StoreFull": "errors",
+    "StoreInUse": "errors",
+    "StoreUnreachable": "errors",
+    "Timings": "types",
+    "TrainingFailed": "errors",
+    "Uncertainty": "selection",
+    "UnreadableDocument": "errors",
+    "falling_scores": "retrieval.scores",
+    "hit_metadata": "retrieval.hit_metadata",
     "ingest_paths": "ingestion",
+    "open_assistant": "opening",
+    "open_database": "stores.registry",
+    "open_embedder": "opening",
+    "open_index": "opening",
+    "open_model": "opening",
     "open_reranker": "opening",
     "open_retriever": "opening",
     "open_store": "opening",
+    "open_tuner": "opening",
+    "posterior_variance": "selection",
+    "register_database": "stores.registry",
     "select_sift": "selection",
+    "select_sift_batch": "selection",
+    "selector_from": "selection",
 }
 
 __all__ = [*sorted(_HOME), "__version__"]  # noqa: PLE0604 - every element is a string

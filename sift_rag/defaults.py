@@ -19,6 +19,9 @@ NOISE_VARIANCE = 5.0
 CENTRING = 0.5
 """Measured: docs/log.md, "The default for a context window"."""
 
+MMR_RELEVANCE = 0.9
+DPP_QUALITY_SCALE = 12.0
+
 SELECTOR = "sift"
 SELECTORS = {
     "sift": "Sift",
@@ -41,6 +44,10 @@ STEPS = 50
 """The paper's N."""
 MIN_GAIN = 0.3
 """docs/log.md, "When there is nothing to learn"."""
+COMPARED_ARMS = ("context", "finetune")
+"""Modes that a comparison of context and fine-tuning measures."""
+COMPARED_KS = (5, 20, 50)
+COMPARED_SELECTORS = ("nearest", "sift")
 PRESETS = ("gpt2", "gpt2-large", "phi-3", "qwen3-0.6b")
 
 MAX_BYTES = 64 * 2**20

@@ -1,4 +1,4 @@
-"""What the hardware of this machine does well. Imported by whoever loads a model."""
+"""Choose the device and the number format that suit this machine, for everything that loads a model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def default_device() -> str:
-    """The GPU where there is one."""
+    """Return the GPU if there is one, else the processor."""
     import torch
 
     if torch.cuda.is_available():
@@ -18,7 +18,7 @@ def default_device() -> str:
 
 
 def native_dtype(device: str) -> torch.dtype:
-    """bfloat16 on a GPU and on a processor that has it; elsewhere it is emulated, and slower than float32."""
+    """Return bfloat16 for devices that compute with it, else float32: emulated bfloat16 is slower."""
     import torch
 
     if device.partition(":")[0] != "cpu":

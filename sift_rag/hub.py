@@ -1,7 +1,7 @@
-"""Where a model's files lie on this machine, fetched if need be.
+"""Find the files of a model on this machine, or fetch them from the hub.
 
-The one module that talks to ``huggingface_hub``. Loading from the folder that it gives keeps transformers from asking
-the hub for each file that a model may have and has not: with a complete cache and no network that took three minutes of
+The only module that talks to ``huggingface_hub``. Loading from the folder that it returns keeps transformers from
+asking the hub for every file that a model may have: with a complete cache and no network that took three minutes of
 retries, and an unknown name took over one.
 """
 
@@ -10,23 +10,26 @@ from __future__ import annotations
 from pathlib import Path
 
 from sift_rag.errors import ModelUnavailable
+from sift_rag.extras import require
 
 HUB_TIMEOUT_SECONDS = 10.0
 
 _FILES = ["*.json", "*.jinja", "*.safetensors", "*.model", "*.txt"]
 _NOT_FILES = ["onnx/*", "openvino/*", "consolidated*"]
-"""Other formats of the same weights, and a second copy of them."""
+"""Patterns of other formats of the same weights, and of second copies."""
 
 
 def model_folder(name: str) -> Path:
-    """The folder of a model's files: ``name`` itself, a complete copy in the local cache, or fetched now.
+    """Return the folder of a model's files: ``name`` itself, a complete copy in the local cache, or fetched now.
 
     Raises:
-        ModelUnavailable: no such folder, not cached, and not to be fetched now.
+        MissingExtra: ``huggingface_hub`` is not installed.
+        ModelUnavailable: no such folder, not cached, and it cannot be fetched now.
     """
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder
+    require("huggingface_hub", "sentence-transformers")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
@@ -39,18 +42,18 @@ def model_folder(name: str) -> Path:
     _require_known(name)
     try:
         return Path(snapshot_download(name, allow_patterns=_FILES, ignore_patterns=_NOT_FILES))
-    except Exception as error:  # the hub's client lets its HTTP library's errors through, whichever that is
+    except Exception as error:  # the hub's client passes on the errors of its HTTP library
         raise ModelUnavailable(
             f"The model {name!r} could not be fetched ({type(error).__name__}). Check the network and the free space, "
-            "or give a folder that holds the model."
+            "or name a folder that holds the model."
         ) from error
 
 
 def _require_known(name: str) -> None:
-    """Return if ``name`` is known to a hub that answers now.
+    """Return if the hub answers and knows ``name``.
 
     Raises:
-        ModelUnavailable: the message says why, and what to do.
+        ModelUnavailable: it does not; the message says why.
     """
     from huggingface_hub import HfApi, constants
     from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
@@ -60,12 +63,12 @@ def _require_known(name: str) -> None:
     try:
         if constants.HF_HUB_OFFLINE:
             raise ModelUnavailable(
-                f"The model {name!r} is not in the local cache, and HF_HUB_OFFLINE forbids to fetch it. "
-                "Give a folder that holds it, or unset HF_HUB_OFFLINE."
+                f"The model {name!r} is not in the local cache, and HF_HUB_OFFLINE forbids fetching it. "
+                "Name a folder that holds it, or unset HF_HUB_OFFLINE."
             )
         HfApi().model_info(name, timeout=HUB_TIMEOUT_SECONDS)
     except HFValidationError as error:
-        raise ModelUnavailable(f"{name!r} is neither a folder nor a model's name.") from error
+        raise ModelUnavailable(f"{name!r} is neither a folder nor the name of a model.") from error
     except GatedRepoError as error:
         raise ModelUnavailable(
             f"The model {name!r} is gated: accept its terms on the hub and set HF_TOKEN, or choose another."
@@ -76,8 +79,8 @@ def _require_known(name: str) -> None:
         ) from error
     except ModelUnavailable:
         raise
-    except Exception as error:  # the hub's client lets its HTTP library's errors through, whichever it is
+    except Exception as error:  # the hub's client passes on the errors of its HTTP library
         raise ModelUnavailable(
             f"The model {name!r} is not on this machine, and the model hub cannot be reached "
-            f"({type(error).__name__}). Check the network, or give a folder that holds the model."
+            f"({type(error).__name__}). Check the network, or name a folder that holds the model."
         ) from error

@@ -1,18 +1,18 @@
-"""Bringing a collection up to date: files and folders in, a report out."""
+"""Bring a collection up to date: files, folders and texts in, a report out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sift_rag import defaults
+from sift_rag.corpus.options import IngestOptions
 from sift_rag.errors import CollectionNotFound, StoreConflict, StoreDamaged
 from sift_rag.opening import (
-    DEFAULT_COLLECTION,
-    DEFAULT_MAX_BYTES,
     check_embedder,
     collection_info,
     embedder_identity,
@@ -20,10 +20,10 @@ from sift_rag.opening import (
 )
 from sift_rag.protocols import Database, Embedder, PassageStore
 from sift_rag.stores.registry import open_database
+from sift_rag.types import CollectionInfo, JsonValue
 
 if TYPE_CHECKING:
-    from sift_rag.corpus.ingest import IngestReport, Progress
-    from sift_rag.corpus.shards import Shard
+    from sift_rag.corpus.report import IngestReport, Progress
     from sift_rag.stores.qdrant.options import ServerOptions
 
 
@@ -31,75 +31,153 @@ def ingest_paths(
     paths: Sequence[str | Path],
     *,
     store: str | Path | None = None,
-    collection: str = DEFAULT_COLLECTION,
+    collection: str = defaults.COLLECTION,
     embedder: str | Embedder | None = None,
-    include: Sequence[str] = (),
-    exclude: Sequence[str] = (),
-    prune: bool = False,
-    reindex: bool = False,
-    dry_run: bool = False,
-    max_bytes: int = DEFAULT_MAX_BYTES,
-    text_field: str | None = None,
-    share: Shard | None = None,
+    options: IngestOptions | None = None,
     api_key: str | None = None,
     server: ServerOptions | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> IngestReport:
-    """Bring a collection up to date with files and folders, making it if need be: see ``sift_rag.corpus.ingest``.
+    """Bring a collection up to date with files and folders. Unchanged files are not read again.
 
-    With ``reindex`` everything is embedded anew, into a collection that takes the place of the old one only when it is
-    complete: documents under ``paths`` from their files, all others from the passages in the store. That is the work of
-    one: with a ``share`` it is refused. ``api_key`` and ``server`` are a server's key and the options for
-    a collection that is created there.
+    Args:
+        paths: files and folders.
+        store: folder or URL; None for the user's data folder.
+        collection: its name; it is created if it does not exist.
+        embedder: name, folder or object; by default the one that the collection was made with. Loaded at first use.
+        options: which files to take, how to read them, and what to do in the store.
+        api_key: key of the server that keeps the collection.
+        server: how a server keeps a collection that is created.
+        progress: called after each file and each batch of passages.
+
+    Returns:
+        The counts, with a reason for every file that did not go in, even if none did.
+
+    Raises:
+        ModelUnavailable: the embedder cannot be loaded.
+        StoreConflict: the collection was made with another embedder, or a source name is taken by another document.
+        StoreError: the store could not be written. What was acknowledged stays, and a second run completes it.
     """
-    if reindex and share is not None:
-        raise ValueError("A collection is indexed anew by one process: leave out the share, or do not reindex.")
-    from sift_rag.corpus.ingest import ingest, reembed
-    from sift_rag.embedders.lazy import LazyEmbedder
-    from sift_rag.stores.memory import MemoryStore
+    from sift_rag.corpus.ingest import ingest
 
+    options = options or IngestOptions()
+    files = [Path(path) for path in paths]
     database = open_database(store, api_key=api_key, server=server)
-    existing = next((info for info in database.collections() if info.name == collection), None)
-    if isinstance(embedder, str) and existing is not None and not reindex:
-        check_embedder(existing, embedder_identity(embedder), None)  # before its weights are loaded
-    if embedder is None or isinstance(embedder, str):
-        if existing is not None and not reindex:  # a run that finds nothing changed needs no weights
-            embedder = LazyEmbedder(existing.embedder, existing.dimension, partial(open_embedder, existing.embedder))
-        else:
-            embedder = open_embedder(embedder or (existing.embedder if existing else None))
+    existing = _existing(database, collection)
+    part = _embedder_for(existing, embedder)
+    if options.dry_run and existing is None:
+        return ingest(files, _nowhere(collection, part), part, options, progress=progress)
+    with closing(open_or_create_store(database, collection, part)) as opened:
+        return ingest(files, opened, part, options, progress=progress)
 
-    def run(opened: PassageStore) -> IngestReport:
-        return ingest(
-            [Path(path) for path in paths],
-            opened,
-            embedder,
-            include=include,
-            exclude=exclude,
-            prune=prune,
-            dry_run=dry_run,
-            max_bytes=max_bytes,
-            text_field=text_field,
-            share=share,
-            progress=progress,
-        )
 
-    if dry_run and (existing is None or reindex):
-        return run(MemoryStore(collection_info(collection, embedder)))
-    if existing is None or not reindex:
-        with closing(open_or_create_store(database, collection, embedder)) as opened:
-            return run(opened)
+def ingest_texts(
+    texts: Sequence[str],
+    *,
+    store: str | Path | None = None,
+    collection: str = defaults.COLLECTION,
+    embedder: str | Embedder | None = None,
+    sources: Sequence[str] | None = None,
+    metadata: Sequence[Mapping[str, JsonValue]] | None = None,
+    api_key: str | None = None,
+    server: ServerOptions | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> IngestReport:
+    """Bring a collection up to date with texts that are not files. Unchanged texts are not embedded again.
 
+    A text replaces the one that had its source before; all other documents stay.
+
+    Args:
+        texts: any strings. Long ones are split into passages; empty ones are skipped, and reported.
+        store: folder or URL; None for the user's data folder.
+        collection: its name; it is created if it does not exist.
+        embedder: name, folder or object; by default the one that the collection was made with. Loaded at first use.
+        sources: names by which hits cite the texts, all different. By default they are made from the contents.
+        metadata: JSON objects, one for each text, that a filter can ask for.
+        api_key: key of the server that keeps the collection.
+        server: how a server keeps a collection that is created.
+        progress: called after each text and each batch of passages.
+
+    Raises:
+        ModelUnavailable: the embedder cannot be loaded.
+        StoreConflict: the collection was made with another embedder, or a source is the name of a file in it.
+        StoreError: the store could not be written. What was acknowledged stays, and a second run completes it.
+        ValueError: ``texts`` is one string, not one source or one object for each text, sources that are empty or
+            equal, or metadata that are not JSON.
+    """
+    from sift_rag.corpus.incoming import incoming_texts
+    from sift_rag.corpus.ingest import ingest_documents
+
+    incoming = incoming_texts(texts, sources=sources, metadata=metadata)
+    database = open_database(store, api_key=api_key, server=server)
+    part = _embedder_for(_existing(database, collection), embedder)
+    with closing(open_or_create_store(database, collection, part)) as opened:
+        return ingest_documents(incoming, opened, part, progress=progress)
+
+
+def reindex(
+    paths: Sequence[str | Path] = (),
+    *,
+    store: str | Path | None = None,
+    collection: str = defaults.COLLECTION,
+    embedder: str | Embedder | None = None,
+    options: IngestOptions | None = None,
+    api_key: str | None = None,
+    server: ServerOptions | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> IngestReport:
+    """Embed a whole collection again, with another embedder for example.
+
+    Documents under ``paths`` are read from their files, all others from the passages in the store. They fill a new
+    collection that takes the place of the old one only when it is complete. Interrupted and run again, it goes on.
+
+    Args:
+        paths: files and folders to read again.
+        store: folder or URL; None for the user's data folder.
+        collection: its name; it is created if it does not exist.
+        embedder: name, folder or object; by default the one that the collection was made with.
+        options: which files to take and how to read them.
+        api_key: key of the server that keeps the collection.
+        server: how a server keeps the new collection.
+        progress: called after each file and each batch of passages.
+
+    Raises:
+        ModelUnavailable: the embedder cannot be loaded.
+        StoreError: a store could not be written. The old collection is as it was.
+        ValueError: the options ask for a shard: reindexing is the work of one process.
+    """
+    from sift_rag.corpus.ingest import ingest
+    from sift_rag.corpus.writing import reembed
+
+    options = options or IngestOptions()
+    if options.shard is not None:
+        raise ValueError("A collection is reindexed by one process: expected options without a shard.")
+    files = [Path(path) for path in paths]
+    database = open_database(store, api_key=api_key, server=server)
+    existing = _existing(database, collection)
+    if embedder is None and existing is not None:
+        embedder = existing.embedder
+    part = open_embedder(embedder) if embedder is None or isinstance(embedder, str) else embedder
+    if options.dry_run:
+        return ingest(files, _nowhere(collection, part), part, options, progress=progress)
+    if existing is None:
+        with closing(open_or_create_store(database, collection, part)) as opened:
+            return ingest(files, opened, part, options, progress=progress)
     replacement = database.building_name(collection)
-    with closing(database.open(collection)) as old, closing(_resume(database, replacement, embedder)) as new:
-        report = run(new)
-        reembed(old, new, embedder)
+    with closing(database.open(collection)) as old, closing(_resume(database, replacement, part)) as new:
+        report = ingest(files, new, part, options, progress=progress)
+        reembed(old, new, part)
         report = replace(report, collection=collection, passages_total=new.count())
     database.replace(collection, replacement)
     return report
 
 
 def open_or_create_store(database: Database, collection: str, embedder: Embedder) -> PassageStore:
-    """Open the collection to write, after creating it for this embedder if it does not exist yet."""
+    """Open a collection for writing; if it does not exist, create it for this embedder.
+
+    Raises:
+        StoreConflict: another tool made the collection, or it was made with another embedder.
+    """
     try:
         opened = database.open(collection)
     except CollectionNotFound:
@@ -115,8 +193,32 @@ def open_or_create_store(database: Database, collection: str, embedder: Embedder
     return opened
 
 
+def _existing(database: Database, collection: str) -> CollectionInfo | None:
+    return next((info for info in database.collections() if info.name == collection), None)
+
+
+def _embedder_for(existing: CollectionInfo | None, embedder: str | Embedder | None) -> Embedder:
+    """Return the embedder. That of an existing collection is loaded at first use: a run without changes needs none."""
+    from sift_rag.embedders.lazy import LazyEmbedder
+
+    if embedder is not None and not isinstance(embedder, str):
+        return embedder
+    if existing is None:
+        return open_embedder(embedder)
+    if embedder is not None:
+        check_embedder(existing, embedder_identity(embedder), None)  # before its weights are loaded
+    return LazyEmbedder(existing.embedder, existing.dimension, partial(open_embedder, existing.embedder))
+
+
+def _nowhere(collection: str, embedder: Embedder) -> PassageStore:
+    """Return an empty store for a dry run."""
+    from sift_rag.stores.memory import MemoryStore
+
+    return MemoryStore(collection_info(collection, embedder))
+
+
 def _resume(database: Database, replacement: str, embedder: Embedder) -> PassageStore:
-    """Open the collection to fill: one left by a killed reindex, if of this embedder and schema, or an empty one."""
+    """Open the collection that a reindex fills: an interrupted one of this embedder and schema, or an empty one."""
     with suppress(StoreConflict, StoreDamaged):
         opened = open_or_create_store(database, replacement, embedder)
         if opened.info.schema_version == collection_info(replacement, embedder).schema_version:

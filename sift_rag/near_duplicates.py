@@ -23,7 +23,7 @@ Calibrated: docs/log.md, "When is a passage a copy". A cosine alone cannot tell 
 
 
 def merge_copies(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """One candidate for each group of passages that say the same, the others in its ``copies``.
+    """Return one candidate for each group of passages that say the same, the others in its ``copies``.
 
     A group is led by its most similar member (ties: first by source and position), so equal input in any order gives
     equal groups; which passages are copies says ``leaders_of_copies``.
@@ -42,7 +42,7 @@ def merge_copies(candidates: Iterable[Candidate]) -> list[Candidate]:
 
 
 def leaders_of_copies(texts: Sequence[str], rows: Embedding) -> list[int]:
-    """For each text the place of the one that stands for it: the first leader that it is a copy of, or itself.
+    """Return for each text the place of the one that stands for it: the first leader that it is a copy of, or itself.
 
     Two say the same if they are equal but for case, white space, Unicode form and ruled lines, or if their cosine
     is at least ``COPY_SIMILARITY`` and both have the same numbers and as many negations. O(n g d) for g groups.
@@ -65,7 +65,7 @@ def leaders_of_copies(texts: Sequence[str], rows: Embedding) -> list[int]:
 
 
 def says_the_same(first: Candidate, second: Candidate) -> bool:
-    """Whether one is a copy of the other: the rule of ``merge_copies``."""
+    """Return True if one is a copy of the other, by the rule of ``merge_copies``."""
     return _normalised(first.passage.text) == _normalised(second.passage.text) or (
         float(first.embedding @ second.embedding) >= COPY_SIMILARITY
         and _same_facts(first.passage.text, second.passage.text)
@@ -73,12 +73,12 @@ def says_the_same(first: Candidate, second: Candidate) -> bool:
 
 
 def reading_order(candidate: Candidate) -> tuple[float, str, int]:
-    """Sorts by similarity, descending, then by source and position."""
+    """Return a sorting key: similarity, descending, then by source and position."""
     return -candidate.similarity, candidate.passage.source, candidate.passage.span.start
 
 
 def _close_before(rows: Embedding) -> Iterator[list[int]]:
-    """For each row the places, ascending, of those before it whose cosine with it makes it a copy."""
+    """Yield for each row the places, ascending, of those before it whose cosine with it makes it a copy."""
     for first in range(0, len(rows), _BLOCK):
         until = min(first + _BLOCK, len(rows))
         close = rows[first:until] @ rows[:until].T >= COPY_SIMILARITY
@@ -93,7 +93,7 @@ _BLOCK = 256
 
 
 def _same_facts(first: str, second: str) -> bool:
-    """Whether numbers and negations agree: what a cosine does not see, and what a text may turn on."""
+    """Return True if numbers and negations agree: a cosine does not see them, and a text may turn on them."""
     return all(sorted(mark.findall(first.casefold())) == sorted(mark.findall(second.casefold())) for mark in _FACTS)
 
 
@@ -101,7 +101,7 @@ _FACTS = (re.compile(r"\d+"), re.compile(r"\b(?:no|not|never|none|without|cannot
 
 
 def _forms(texts: Sequence[str]) -> list[str | None]:
-    """Each text normalised; None for one that equals no other, which the numbers of some letters tell much faster."""
+    """Return each text normalised; None for one that equals no other, by the counts of some letters, which are fast."""
     lowered = [text.lower() if text.isascii() else _normalised(text) for text in texts]
     signatures = [tuple(map(text.count, _LETTERS)) for text in lowered]
     found = Counter(signatures)
@@ -111,7 +111,7 @@ def _forms(texts: Sequence[str]) -> list[str | None]:
 
 
 _LETTERS = "etaoin"
-"""Of an ASCII text, to normalise changes the number of none."""
+"""Letters whose counts normalisation never changes in ASCII text."""
 
 
 def _normalised(text: str) -> str:

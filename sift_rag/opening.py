@@ -1,4 +1,4 @@
-"""Puts the parts together: the one module that knows every concrete store, embedder and model.
+"""Open parts by name: the one module that knows every concrete embedder and model, and the databases' registry.
 
 A store is named by a string: a folder (the embedded store; None for the user's data folder), or a URL (a server).
 Nothing is imported before it is needed, so that listing a collection costs no second of loading torch.
@@ -6,59 +6,55 @@ Nothing is imported before it is needed, so that listing a collection costs no s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sift_rag.embedders.sentence_transformer import DEFAULT_EMBEDDER, load_sentence_transformer
-from sift_rag.errors import ConfigurationError, StoreConflict
+from sift_rag import defaults
+from sift_rag.embedders.sentence_transformer import load_sentence_transformer
+from sift_rag.errors import ConfigurationError, Remedy, StoreConflict
 from sift_rag.protocols import Embedder, LanguageModel, PassageIndex, PassageStore, Selector
 from sift_rag.stores.registry import open_database
 from sift_rag.types import CollectionInfo
 
 if TYPE_CHECKING:
-    from sift_rag.evaluation import Comparison, Task
-    from sift_rag.evaluation.journal import Journal
+    from sift_rag.answering.assistant import Assistant
+    from sift_rag.answering.settings import AnswerSettings
     from sift_rag.finetuning import FineTuning, Tuner
     from sift_rag.models.local import LocalModel
+    from sift_rag.retrieval.options import SearchOptions
     from sift_rag.retrieval.reranker import Reranker
     from sift_rag.retrieval.retriever import Retriever
     from sift_rag.stores.qdrant.layout import Layout
 
-DEFAULT_COLLECTION = "documents"
-# Equal to those of the modules that use them, which a test holds: importing those would slow down `sift-rag list`.
-DEFAULT_MAX_BYTES = 64 * 2**20
-DEFAULT_CANDIDATE_LIMIT = 100
-
 
 def open_retriever(
     store: str | Path | PassageIndex | None = None,
-    collection: str = DEFAULT_COLLECTION,
+    collection: str = defaults.COLLECTION,
     embedder: str | Embedder | None = None,
     *,
     selector: Selector | None = None,
-    candidate_limit: int = DEFAULT_CANDIDATE_LIMIT,
+    candidate_limit: int = defaults.CANDIDATE_LIMIT,
     keep_copies: bool = False,
     api_key: str | None = None,
     layout: Layout | None = None,
 ) -> Retriever:
-    """A retriever over a collection that exists.
+    """Open a retriever over an existing collection.
 
     Args:
         store: folder or URL, an open store, or None for the user's data folder.
-        collection: its name; not used with an open store.
+        collection: name of the collection; not used with an open store.
         embedder: name, folder or object; by default the one that the collection was made with. Loaded at first use.
-        selector: how to choose; by default SIFT with the setting for context windows.
-        candidate_limit: how many distinct candidates the choice is made from.
-        keep_copies: let passages that say the same be candidates each for themselves; for comparison.
-        api_key: key of a server; the environment is not read.
-        layout: how to read a server's collection that another tool made; what it leaves open is found out.
+        selector: selector of passages; by default SIFT with its defaults for context windows.
+        candidate_limit: number of distinct candidates to select from.
+        keep_copies: keep passages of the same text as separate candidates, for comparisons.
+        api_key: key of the server that keeps the collection; the environment is not read.
+        layout: known fields of a server's collection that another tool made; the others are inferred.
 
     Raises:
         CollectionNotFound: no such collection.
-        ConfigurationError: another tool made the collection, and no embedder is named, or it cannot be told which
-            vector or which field of the payload is meant.
+        ConfigurationError: another tool made the collection, and no embedder is named, or its vector or its text
+            cannot be told.
         StoreConflict: the collection was made with another embedder.
         StoreInUse: another process holds it.
         ModelUnavailable: the embedder cannot be loaded.
@@ -70,11 +66,11 @@ def open_retriever(
 
 
 def open_reranker(embedder: str | Embedder | None = None, *, selector: Selector | None = None) -> Reranker:
-    """Orders given texts: see ``sift_rag.retrieval.reranker.Reranker``.
+    """Open a reranker of texts.
 
     Args:
-        embedder: name, folder or object; the default one by default. Loaded now.
-        selector: how to choose; by default SIFT with the setting for context windows.
+        embedder: name, folder or object; None for the default. Loaded now.
+        selector: selector of passages; by default SIFT with its defaults for context windows.
 
     Raises:
         ModelUnavailable: the embedder cannot be loaded.
@@ -113,11 +109,12 @@ def _open_both(
 
 
 def _embedder_for(info: CollectionInfo, embedder: str | Embedder | None) -> Embedder:
-    """The embedder given, or the collection's own, checked."""
+    """Return the embedder that is named, or the collection's own, after checking that it fits."""
     if embedder is None and not info.embedder:
         raise ConfigurationError(
-            f"Collection {info.name!r} was made by another tool and does not say with which embedder: name it with "
-            f"--embedder. Its vectors have {info.dimension} dimensions."
+            f"Collection {info.name!r} was made by another tool and does not tell its embedder. Its vectors have "
+            f"{info.dimension} dimensions.",
+            remedy=Remedy("embedder-required", dimension=info.dimension),
         )
     if isinstance(embedder, str):
         check_embedder(info, embedder_identity(embedder), None)
@@ -127,7 +124,7 @@ def _embedder_for(info: CollectionInfo, embedder: str | Embedder | None) -> Embe
 
 
 def open_store(
-    store: str | Path | None = None, collection: str = DEFAULT_COLLECTION, *, api_key: str | None = None
+    store: str | Path | None = None, collection: str = defaults.COLLECTION, *, api_key: str | None = None
 ) -> PassageStore:
     """Open an existing collection to read and write.
 
@@ -146,7 +143,7 @@ def open_store(
 
 def open_index(
     store: str | Path | None = None,
-    collection: str = DEFAULT_COLLECTION,
+    collection: str = defaults.COLLECTION,
     *,
     api_key: str | None = None,
     layout: Layout | None = None,
@@ -168,64 +165,111 @@ def open_index(
 
 
 def open_embedder(name: str | None = None) -> Embedder:
-    """A sentence-transformers model, by name or folder."""
-    return load_sentence_transformer(name or DEFAULT_EMBEDDER)
+    """Load a sentence-transformers model, by name or folder."""
+    return load_sentence_transformer(name or defaults.EMBEDDER)
+
+
+def open_assistant(
+    store: str | Path | PassageIndex | None = None,
+    collection: str = defaults.COLLECTION,
+    embedder: str | Embedder | None = None,
+    *,
+    model: str | LanguageModel | None = None,
+    base_url: str | None = None,
+    api_key: str | None = None,
+    store_api_key: str | None = None,
+    layout: Layout | None = None,
+    options: SearchOptions | None = None,
+    settings: AnswerSettings | None = None,
+) -> Assistant:
+    """Open an assistant that answers from a collection that exists.
+
+    Args:
+        store: folder or URL, an open store, or None for the user's data folder.
+        collection: name of the collection; not used with an open store.
+        embedder: name, folder or object; by default the one that the collection was made with.
+        model: language model by name or folder, or an open one; None for prompts without answers.
+        base_url: OpenAI-compatible endpoint of the model; None for a model in this process.
+        api_key: key of the endpoint.
+        store_api_key: key of the server that keeps the collection.
+        layout: how to read a collection on a server that another tool made.
+        options: how to search.
+        settings: how to answer.
+
+    Raises:
+        CollectionNotFound: no such collection.
+        ConfigurationError: an endpoint without the name of a model, or a collection that does not say how to read it.
+        ModelUnavailable: the model cannot be reached.
+        ModelUnsuitable: the model cannot write answers.
+        StoreConflict: the collection was made with another embedder.
+        StoreInUse: another process holds the collection.
+    """
+    from sift_rag.answering.assistant import Assistant
+    from sift_rag.retrieval.options import SearchOptions
+
+    options = options or SearchOptions()
+    retriever = open_retriever(
+        store,
+        collection,
+        embedder,
+        selector=options.make_selector(),
+        candidate_limit=options.candidate_limit,
+        keep_copies=options.keep_copies,
+        api_key=store_api_key,
+        layout=layout,
+    )
+    try:
+        answers = _model_for(model, base_url, api_key)
+    except BaseException:
+        retriever.close()
+        raise
+    return Assistant(retriever, answers, settings, options=options)
+
+
+def _model_for(model: str | LanguageModel | None, base_url: str | None, api_key: str | None) -> LanguageModel | None:
+    """Return the model that is given or named; None if there is neither a model nor an endpoint."""
+    if model is None and base_url is None:
+        return None
+    return open_model(model, base_url=base_url, api_key=api_key) if model is None or isinstance(model, str) else model
 
 
 def open_model(name: str | None, *, base_url: str | None = None, api_key: str | None = None) -> LanguageModel:
-    """A language model: at an OpenAI-compatible endpoint if there is a ``base_url``, else local, by name or folder."""
+    """Open a language model: at an OpenAI-compatible endpoint if there is a ``base_url``, else by name or folder.
+
+    Raises:
+        ConfigurationError: no model is named.
+        ModelUnavailable: the model cannot be reached.
+        ModelUnsuitable: the model cannot write answers.
+    """
+    if name is None:
+        fact = "No language model is named" if base_url is None else "An endpoint needs the name of a model"
+        raise ConfigurationError(f"{fact}.", remedy=Remedy("model-required", base_url=base_url))
     if base_url is not None:
-        if name is None:
-            raise ConfigurationError("An endpoint (base_url) needs the name of a model: give --model.")
         from sift_rag.models.remote import RemoteModel
 
         return RemoteModel(name, base_url=base_url, api_key=api_key)
-    if name is None:
-        raise ConfigurationError("No language model is named: give a name or a folder, or an endpoint.")
     return open_local_model(name)
 
 
 def open_local_model(name: str) -> LocalModel:
-    """A language model in this process, which can be fine-tuned: by name or folder."""
+    """Open a language model in this process, which can be fine-tuned, by name or folder."""
     from sift_rag.models.local import load_local_model
 
     return load_local_model(name)
 
 
-def comparison_journal(tasks: Sequence[Task], comparison: Comparison, *, model: str, store: PassageIndex) -> Journal:
-    """Where the outcomes of this comparison are kept, in the user's state folder: the same file for the same one."""
-    from platformdirs import user_state_path
-
-    from sift_rag.evaluation.journal import Journal, fingerprint, revisions_of
-
-    name = fingerprint(
-        tasks,
-        comparison,
-        model=model,
-        collection=store.info.name,
-        passages=store.count(),
-        revisions=revisions_of(store.documents()),
-    )
-    return Journal(user_state_path("sift-rag", appauthor=False) / "comparisons" / f"{name}.jsonl")
-
-
 def open_tuner(model: LanguageModel, settings: FineTuning | None = None) -> Tuner:
-    """Fine-tuning of an open model, prompt by prompt: see ``sift_rag.finetuning.Tuner``.
+    """Open a tuner, which fine-tunes a model for one prompt after the other.
 
     Raises:
-        ConfigurationError: the model is at an endpoint, which gives answers and not its weights.
-        ModelInUse: it is fine-tuned, or read, now.
-        ModelUnsuitable: it cannot be fine-tuned as asked.
+        ConfigurationError: the model is at an endpoint, which does not give its weights.
+        ModelInUse: the model is being fine-tuned, or read.
+        ModelUnsuitable: the model cannot be fine-tuned as asked.
     """
+    from sift_rag.answering.tuning import require_trainable
     from sift_rag.finetuning import Tuner
-    from sift_rag.models.local import LocalModel
 
-    if not isinstance(model, LocalModel):
-        raise ConfigurationError(
-            f"The model {model.name!r} is at an endpoint, which does not give its weights: to fine-tune, choose a "
-            "model that runs here."
-        )
-    return Tuner(model, settings)
+    return Tuner(require_trainable(model), settings)
 
 
 def collection_info(collection: str, embedder: Embedder) -> CollectionInfo:
@@ -256,10 +300,12 @@ def check_embedder(info: CollectionInfo, name: str, dimension: int | None) -> No
             return
         raise StoreConflict(
             f"Collection {info.name!r} holds vectors of {info.dimension} dimensions, and the embedder {name} gives "
-            f"{dimension}. Name the one that it was made with: --embedder NAME."
+            f"{dimension}: expected the embedder that it was made with.",
+            remedy=Remedy("embedder-required", dimension=info.dimension),
         )
-    given = name if dimension is None else f"{name} ({dimension} dimensions)"
+    used = name if dimension is None else f"{name} ({dimension} dimensions)"
     raise StoreConflict(
         f"Collection {info.name!r} was made with the embedder {info.embedder} ({info.dimension} dimensions), and this "
-        f"is {given}. Ask with --embedder {info.embedder}, or ingest again with --embedder {name} --reindex."
+        f"is {used}.",
+        remedy=Remedy("embedder-mismatch", embedder=info.embedder, other=name),
     )

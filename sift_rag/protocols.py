@@ -1,4 +1,4 @@
-"""The interfaces between parts. Implementations need not inherit: they are checked by shape.
+"""Protocols of the parts that can be replaced. Implementations need not inherit: they are checked by shape.
 
 Every implementation of a protocol passes the same contract tests (``tests/contracts/``).
 """
@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
 
-from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Filter, Passage
+from sift_rag.filters import Filter
+from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Passage
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Embedder(Protocol):
-    """Turns text into unit vectors."""
+    """A model that turns text into unit vectors."""
 
     @property
     def name(self) -> str:
@@ -31,17 +32,17 @@ class Embedder(Protocol):
 
     @property
     def max_tokens(self) -> int:
-        """Tokens that the model reads, special tokens included; what is beyond them is not seen."""
+        """Number of tokens that the model reads, special tokens included; text beyond them is not seen."""
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """Counts a passage's tokens as the model does."""
+        """The model's tokenizer, which counts tokens as the model does."""
 
     def embed_queries(self, texts: Sequence[str]) -> Embedding:
-        """Unit-norm float32 ``(n, d)``, row i for text i; ``(0, d)`` for no texts."""
+        """Return unit-norm float32 ``(n, d)``, row i for text i; ``(0, d)`` for no texts."""
 
     def embed_passages(self, texts: Sequence[str]) -> Embedding:
-        """Unit-norm float32 ``(n, d)``, row i for text i; ``(0, d)`` for no texts."""
+        """Return unit-norm float32 ``(n, d)``, row i for text i; ``(0, d)`` for no texts."""
 
 
 class PassageIndex(Protocol):
@@ -213,7 +214,7 @@ class Database(Protocol):
 
 
 class Selector(Protocol):
-    """Chooses k of n candidates; knows its method's parameters."""
+    """A way to choose k of n candidates, with its parameters."""
 
     @property
     def name(self) -> str:
@@ -225,7 +226,7 @@ class Selector(Protocol):
         candidates: Embedding,
         k: int,
         *,
-        given: Embedding | None = None,
+        known: Embedding | None = None,
         weights: Sequence[float] | None = None,
         stopping: Stopping | None = None,
         token_counts: Sequence[int] | None = None,
@@ -244,21 +245,21 @@ class Message(NamedTuple):
 
 
 class LanguageModel(Protocol):
-    """Continues a chat."""
+    """A model that continues a chat."""
 
     @property
     def name(self) -> str:
-        """As the user named it."""
+        """Name, as the user wrote it."""
 
     @property
     def context_length(self) -> int:
-        """Tokens that prompt and answer may have together."""
+        """Number of tokens that prompt and answer may have together."""
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
-        """Tokens of the prompt that ``stream`` would send, template included. Exact, or an upper estimate."""
+        """Count the tokens of the prompt, template included: exactly, or as an upper estimate."""
 
     def stream(self, messages: Sequence[Message], *, max_new_tokens: int) -> Iterator[str]:
-        """The answer, piece by piece.
+        """Yield the answer, piece by piece.
 
         Raises:
             ModelUnavailable: the endpoint does not answer.
@@ -266,38 +267,38 @@ class LanguageModel(Protocol):
         """
 
 
+@runtime_checkable
 class TrainableModel(Protocol):
     """A causal language model in this process, with its weights at hand."""
 
     @property
     def name(self) -> str:
-        """As the user named it."""
+        """Name, as the user wrote it."""
 
     @property
     def context_length(self) -> int:
-        """Tokens that the model reads at once."""
+        """Number of tokens that the model reads at once."""
 
     @property
     def network(self) -> PreTrainedModel:
-        """The module itself."""
+        """The PyTorch module."""
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
-        """The one that the model was made with."""
+        """The tokenizer that the model was trained with."""
 
     def reading(self) -> AbstractContextManager[None]:
-        """The weights stay as they are within; several may read at once.
+        """Keep the weights as they are within the block; several may read at once.
 
         Raises:
-            ModelInUse: they are changed for another prompt now.
+            ModelInUse: another prompt's fine-tuning is changing them.
         """
 
     def changing(self) -> AbstractContextManager[Callable[[], None]]:
-        """Nobody else reads or changes the weights within.
+        """Keep everybody else from reading or changing the weights within the block.
 
-        Gives a function that ends the answers which were begun within and are not yet read to their end; to be called
-        before the weights change back.
+        It yields a function that aborts unfinished answers; call it before the weights are restored.
 
         Raises:
-            ModelInUse: somebody reads or changes them now.
+            ModelInUse: somebody is reading or changing them.
         """

@@ -1,11 +1,10 @@
-"""The values that travel through sift-rag. All are frozen: a step makes new ones, it changes none."""
+"""The values that travel through sift-rag, and their one JSON shape. All are frozen: a step makes new ones."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -21,7 +20,7 @@ JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, J
 
 
 class Span(NamedTuple):
-    """Where in its document a passage stands."""
+    """The place of a passage in its document."""
 
     start: int
     """First character, counted from 0 in the document's text."""
@@ -44,93 +43,32 @@ class Passage:
     """Name of the document it was cut from, e.g. ``handbook/travel.md``."""
     span: Span
     title: str = ""
+    """Title of its document."""
     headings: tuple[str, ...] = ()
-    """Path of headings above it, outermost first."""
+    """Headings above it, outermost first."""
     metadata: Mapping[str, JsonValue] = field(default_factory=dict)
     revision: str = ""
-    """Which version of its document it was cut from."""
+    """The version of its document that it was cut from."""
 
     @property
     def embedding_text(self) -> str:
-        """What the embedder is given: title and headings, then the text."""
+        """Return the text that the embedder is given: title and headings, then the passage."""
         header = " > ".join(dict.fromkeys(part for part in (self.title, *self.headings) if part))
         return f"{header}\n{self.text}" if header else self.text
 
+    def place(self) -> dict[str, JsonValue]:
+        """Return which passage this is and where it stands, for JSON."""
+        return {"id": self.id, "source": self.source, "line": self.span.line, "page": self.span.page}
 
-LABEL_LENGTH = 256
-"""Characters that key and value of a label may have together: longer values are content, not labels."""
-
-
-def labels_of(metadata: Mapping[str, JsonValue]) -> list[tuple[str, str]]:
-    """What of the metadata a filter can ask for: (key, value) of each scalar, and of each scalar in a list.
-
-    A number, true and false are as JSON writes them. Left out are null, what is nested deeper, keys that are empty or
-    hold a ``=``, and what is longer than ``LABEL_LENGTH``. Each once, in the order of the metadata.
-    """
-    labels: dict[tuple[str, str], None] = {}
-    for key, value in metadata.items():
-        for item in value if isinstance(value, list) else [value]:
-            if isinstance(item, bool | int | float | str) and key and "=" not in key:
-                text = item if isinstance(item, str) else json.dumps(item)
-                if len(key) + len(text) <= LABEL_LENGTH:
-                    labels[key, text] = None
-    return list(labels)
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which passages may be found: those of these documents that bear these labels. An empty one lets all through."""
-
-    sources: tuple[str, ...] = ()
-    """Globs over ``Passage.source``; any of them must match all of it. ``*`` stands for any characters, ``/`` among
-    them, ``?`` for one, ``[ab]`` and ``[!ab]`` for one of a set; a glob that ends in ``/`` means all below. Upper and
-    lower case differ."""
-    labels: tuple[tuple[str, str], ...] = ()
-    """(key, value) as ``labels_of`` gives them: for each key any of its values, and that for all keys."""
-
-    def __post_init__(self) -> None:
-        """Check it.
-
-        Raises:
-            ValueError: a glob or a key is empty, a key holds a ``=``, a label is longer than any can be, or something
-                is not Unicode text.
-        """
-        if not all(self.sources):
-            raise ValueError("A filter's glob for sources is empty: expected one such as 'docs/*'.")
-        for key, value in self.labels:
-            if not key or "=" in key:
-                raise ValueError(f"A filter cannot ask for the metadata key {key!r}: expected a name without '='.")
-            if len(key) + len(value) > LABEL_LENGTH:
-                raise ValueError(
-                    f"A filter asks for a {key!r} of {len(value):,} characters: key and value have at most "
-                    f"{LABEL_LENGTH} together, for longer metadata cannot be filtered by."
-                )
-        for text in (*self.sources, *(text for label in self.labels for text in label)):
-            if any("\ud800" <= character <= "\udfff" for character in text):
-                raise ValueError(f"A filter asks for {text!r}, which is not Unicode text.")
-
-    def __bool__(self) -> bool:
-        """Whether it asks for anything."""
-        return bool(self.sources or self.labels)
-
-    def choices(self) -> dict[str, list[str]]:
-        """For each key of a label, the values that will do."""
-        choices: dict[str, list[str]] = {}
-        for key, value in dict.fromkeys(self.labels):
-            choices.setdefault(key, []).append(value)
-        return choices
-
-    def matches_source(self, source: str) -> bool:
-        """Whether a document's passages may be found, labels aside."""
-        globs = (f"{glob}*" if glob.endswith("/") else glob for glob in self.sources)
-        return not self.sources or any(fnmatchcase(source, glob) for glob in globs)
-
-    def matches(self, passage: Passage) -> bool:
-        """Whether the passage may be found: what every store's ``where`` means."""
-        borne = set(labels_of(passage.metadata)) if self.labels else set()
-        return self.matches_source(passage.source) and all(
-            any((key, value) in borne for value in values) for key, values in self.choices().items()
-        )
+    def to_dict(self) -> dict[str, JsonValue]:
+        """Return the passage as JSON shows it at every entry point."""
+        return {
+            **self.place(),
+            "title": self.title,
+            "headings": list(self.headings),
+            "text": self.text,
+            "metadata": dict(self.metadata),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,20 +127,39 @@ class Hit:
 
     passage: Passage
     rank: int
-    """From 1, in the order chosen."""
+    """Place in the order chosen, from 1."""
     similarity: float
+    """Cosine with the question, in [-1, 1]; with several questions, the largest."""
     posterior_variance: float
     """Variance of the question's answer after this hit and those before it."""
     gain: float
-    """What it told beyond the hits before it: a fall of the posterior variance, >= 0."""
+    """Information beyond the hits before it: a fall of the posterior variance, >= 0."""
     relevance: float
-    """What it would have told had it come first, in the same unit."""
+    """Gain that it would have had as the first hit, in the same unit."""
     copies: tuple[Passage, ...] = ()
+    """Other passages that say the same."""
 
     @property
     def redundancy(self) -> float:
-        """``relevance`` - ``gain``: what of it was known by then. Negative where hits make each other more telling."""
+        """Return ``relevance`` - ``gain``: known by then. Negative where hits make each other more informative."""
         return self.relevance - self.gain
+
+    def to_dict(self) -> dict[str, JsonValue]:
+        """Return the one JSON shape of a hit."""
+        return {
+            "rank": self.rank,
+            **self.passage.to_dict(),
+            "similarity": finite(self.similarity),
+            "gain": finite(self.gain),
+            "relevance": finite(self.relevance),
+            "redundancy": finite(self.redundancy),
+            "posterior_variance": finite(self.posterior_variance),
+            "also_in": [copy.place() for copy in self.copies],
+        }
+
+    def __repr__(self) -> str:
+        line = "" if self.passage.span.line is None else f":{self.passage.span.line}"
+        return f"Hit({self.rank}, {self.passage.source}{line}, similarity={self.similarity:.3f})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,18 +168,32 @@ class PassedOver:
 
     passage: Passage
     similarity: float
+    """Cosine with the question, in [-1, 1]."""
     closest_rank: int
     """Rank of the hit that it resembles most."""
     closest_similarity: float
     """Cosine with that hit."""
     relevance: float
-    """What it would have told had it come first."""
+    """Gain that it would have had as the first hit."""
     gain: float
-    """What it would still tell after all hits."""
+    """Gain that it would still have after all hits."""
     redundant_with: int | None
-    """Rank of the hit that took most from what it would tell; None where none took anything."""
+    """Rank of the hit that took most from its gain; None where none took anything."""
     taken: float
-    """How much that hit took, >= 0."""
+    """Fall of its gain by that hit, >= 0."""
+
+    def to_dict(self) -> dict[str, JsonValue]:
+        """Return its JSON shape."""
+        return {
+            **self.passage.place(),
+            "similarity": finite(self.similarity),
+            "closest_rank": self.closest_rank,
+            "closest_similarity": finite(self.closest_similarity),
+            "relevance": finite(self.relevance),
+            "gain": finite(self.gain),
+            "redundant_with": self.redundant_with,
+            "taken": finite(self.taken),
+        }
 
 
 class Timings(NamedTuple):
@@ -233,33 +204,87 @@ class Timings(NamedTuple):
     select: float
 
 
+class ExactReport(NamedTuple):
+    """The outcome of choosing from a whole collection."""
+
+    proven: bool
+    """True if the hits are proven to be the greedy optimum of the collection."""
+    passages: int
+    """Passages that the choice was made from, copies included."""
+
+
 @dataclass(frozen=True, slots=True)
 class Retrieval:
-    """What one question, or several asked together, retrieved."""
+    """The passages retrieved for one question, or for several asked together. Iterates over its hits."""
 
     questions: tuple[str, ...]
     hits: tuple[Hit, ...]
     prior_variance: float
-    """Variance before any hit (after what was ``given``); summed over the questions."""
+    """Variance before any hit (after what is known); summed over the targets."""
     irreducible_variance: float
-    """Variance that would be left after *all* the candidates: what they cannot tell, however many are taken. NaN where
-    the selector does not say."""
+    """Variance left after *all* the candidates: what they cannot tell, however many are taken. NaN where the selector
+    does not say."""
     passed_over: tuple[PassedOver, ...]
     """The nearest candidates that were not chosen, nearest first."""
     candidates: int
-    """How many distinct candidates the irreducible variance is of, and, unless ``looked_at`` says otherwise, the choice
-    was made from."""
+    """Number of distinct candidates that the choice was made from, unless ``exact``."""
     targets: int
-    """How many vectors stood for the questions: the variances are sums over so many."""
+    """Number of vectors that stood for the questions: the variances are sums over so many."""
     stopped: StopReason
-    """Why there are not more hits."""
+    """Reason why there are not more hits."""
     timings_ms: Timings
-    certified: bool | None = None
-    looked_at: int | None = None
-    """How many passages, copies included, an exhaustive choice was made from; None where none was asked for."""
-    """Whether the hits are proven to be the greedy optimum of the whole collection; None where that was not asked."""
+    exact: ExactReport | None = None
+    """Report of a choice from the whole collection; None where that was not asked."""
+
+    @property
+    def texts(self) -> list[str]:
+        """Return the texts of the hits, in order."""
+        return [hit.passage.text for hit in self.hits]
+
+    @property
+    def predicted_gain(self) -> float:
+        """Return the share, in [0, 1], of the prior variance that the hits explain."""
+        return explained_share(self.prior_variance, self.hits[-1].posterior_variance) if self.hits else 0.0
 
     def explained(self, variance: float) -> float:
-        """Share, in [0, 1], of what all the candidates together can tell that is told once ``variance`` is left."""
+        """Return the share, in [0, 1], of what all candidates could explain that is explained at ``variance``."""
         reducible = self.prior_variance - self.irreducible_variance
         return (self.prior_variance - variance) / reducible if reducible > 0 else 0.0
+
+    def to_dict(self, *, explain: bool = False) -> dict[str, JsonValue]:
+        """Return the one JSON shape of a retrieval; ``explain`` adds the candidates passed over."""
+        result: dict[str, JsonValue] = {
+            "questions": list(self.questions),
+            "hits": [hit.to_dict() for hit in self.hits],
+            "prior_variance": finite(self.prior_variance),
+            "irreducible_variance": finite(self.irreducible_variance),
+            "candidates": self.candidates,
+            "targets": self.targets,
+            "stopped": self.stopped,
+            "exact": None if self.exact is None else {"proven": self.exact.proven, "passages": self.exact.passages},
+            "timings_ms": {step: round(ms, 3) for step, ms in self.timings_ms._asdict().items()},
+        }
+        if explain:
+            result["passed_over"] = [passed.to_dict() for passed in self.passed_over]
+        return result
+
+    def __iter__(self) -> Iterator[Hit]:
+        return iter(self.hits)
+
+    def __len__(self) -> int:
+        return len(self.hits)
+
+    def __repr__(self) -> str:
+        asked = self.questions[0] if len(self.questions) == 1 else f"{len(self.questions)} questions"
+        asked = asked if len(asked) <= 60 else f"{asked[:57]}..."
+        return f"Retrieval({asked!r}, {len(self.hits)} hits of {self.candidates} candidates)"
+
+
+def explained_share(prior_variance: float, left: float) -> float:
+    """Return the share, in [0, 1], of a prior variance that is explained once the variance ``left`` remains."""
+    return 1.0 - left / prior_variance if prior_variance > 0 else 0.0
+
+
+def finite(value: float) -> float | None:
+    """Return the number, or None for what JSON has no number for."""
+    return float(value) if math.isfinite(value) else None

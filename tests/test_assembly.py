@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from sift_rag.corpus.ingest import IngestReport
+from sift_rag.corpus.options import IngestOptions
+from sift_rag.corpus.report import IngestReport
+from sift_rag.corpus.shards import Shard
 from sift_rag.errors import CollectionNotFound, ConfigurationError, ModelUnavailable, StoreConflict, StoreUnreachable
-from sift_rag.ingestion import ingest_paths
+from sift_rag.ingestion import ingest_paths, ingest_texts, reindex
 from sift_rag.opening import open_embedder, open_model, open_retriever, open_store
 from sift_rag.protocols import Embedder
 from sift_rag.stores.qdrant.options import ServerOptions
@@ -32,8 +34,12 @@ def notes(tmp_path: Path) -> Path:
     return folder
 
 
-def ingest(notes: Path, embedder: Embedder | None = None, **options: bool) -> IngestReport:
-    return ingest_paths([notes], store=notes.parent / "store", embedder=embedder or HashingEmbedder(), **options)
+def ingest(notes: Path, embedder: Embedder | None = None, options: IngestOptions | None = None) -> IngestReport:
+    return ingest_paths([notes], store=notes.parent / "store", embedder=embedder or HashingEmbedder(), options=options)
+
+
+def reindexed(notes: Path, embedder: Embedder) -> IngestReport:
+    return reindex([notes], store=notes.parent / "store", embedder=embedder)
 
 
 def contents(store: Path) -> dict[str, list[tuple[str, str, bytes]]]:
@@ -90,7 +96,7 @@ def test_reindexing_changes_the_embedder_and_keeps_every_document(notes: Path) -
     notes.rename(elsewhere)
     notes.mkdir()
     (notes / "owls.md").write_text("# owls\n\nWhat owls do by day.\n")
-    report = ingest(notes, HashingEmbedder("wide", dimension=96), reindex=True)
+    report = reindexed(notes, HashingEmbedder("wide", dimension=96))
     assert report.passages_total == 4
     [info] = open_database(notes.parent / "store").collections()
     assert (info.embedder, info.dimension) == ("wide", 96)
@@ -114,15 +120,15 @@ def test_a_reindex_that_fails_keeps_the_old_vectors_and_is_taken_up_again(notes:
     failing = Failing("wide", dimension=96)
     failing.embedded = ["", ""]
     with pytest.raises(ModelUnavailable, match="power"):
-        ingest(notes, failing, reindex=True)
+        reindexed(notes, failing)
     assert contents(notes.parent / "store") == before
     assert [info.embedder for info in open_database(notes.parent / "store").collections()] == ["hashing"]
-    ingest(notes, HashingEmbedder("wide", dimension=96), reindex=True)
+    reindexed(notes, HashingEmbedder("wide", dimension=96))
     assert [info.embedder for info in open_database(notes.parent / "store").collections()] == ["wide"]
 
 
 def test_a_dry_run_makes_no_store(notes: Path) -> None:
-    assert ingest(notes, dry_run=True).new == 4
+    assert ingest(notes, options=IngestOptions(dry_run=True)).new == 4
     assert not (notes.parent / "store").exists()
 
 
@@ -131,15 +137,6 @@ def test_optimizing_changes_no_answer(notes: Path) -> None:
     before = contents(notes.parent / "store")
     open_database(notes.parent / "store").optimize("documents")
     assert contents(notes.parent / "store") == before
-
-
-def test_the_defaults_written_here_are_those_of_the_parts() -> None:
-    from sift_rag import opening
-    from sift_rag.corpus import documents
-    from sift_rag.retrieval import retriever
-
-    assert opening.DEFAULT_MAX_BYTES == documents.DEFAULT_MAX_BYTES
-    assert opening.DEFAULT_CANDIDATE_LIMIT == retriever.DEFAULT_CANDIDATE_LIMIT
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
@@ -158,7 +155,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
         open_embedder("./nowhere")
     with pytest.raises(ConfigurationError, match="model"):
         open_model(None)
-    with pytest.raises(ConfigurationError, match="--model"):
+    with pytest.raises(ConfigurationError, match="needs the name of a model"):
         open_model(None, base_url="http://localhost:1/v1")
 
 
@@ -175,10 +172,12 @@ def test_the_real_embedder_gives_unit_vectors_and_the_same_ones_for_both_names()
 INGEST = """
 import sys
 from pathlib import Path
+from sift_rag.corpus.options import IngestOptions
 from sift_rag.ingestion import ingest_paths
 from tests.doubles import HashingEmbedder
 print("ready", flush=True)
-ingest_paths([Path(sys.argv[1])], store=Path(sys.argv[2]), embedder=HashingEmbedder(), prune=True)
+ingest_paths([Path(sys.argv[1])], store=Path(sys.argv[2]), embedder=HashingEmbedder(),
+             options=IngestOptions(prune=True))
 """
 
 
@@ -201,8 +200,32 @@ def test_killed_at_random_moments_on_one_store_it_ends_like_an_undisturbed_run(t
             time.sleep(rng.uniform(0.0, 1.0))  # when it dies is left to chance
             process.kill()
             kills += process.wait() != 0
-    ingest_paths([notes], store=tmp_path / "store", embedder=HashingEmbedder(), prune=True)
-    ingest_paths([notes], store=tmp_path / "undisturbed", embedder=HashingEmbedder(), prune=True)
+    ingest_paths([notes], store=tmp_path / "store", embedder=HashingEmbedder(), options=IngestOptions(prune=True))
+    ingest_paths([notes], store=tmp_path / "undisturbed", embedder=HashingEmbedder(), options=IngestOptions(prune=True))
     assert contents(tmp_path / "store") == contents(tmp_path / "undisturbed")
     assert open_database(tmp_path / "store").check("documents") == []
     assert kills > 0
+
+
+def test_texts_go_into_a_collection_and_are_found(tmp_path: Path) -> None:
+    texts, embedder = ["Owls hunt at night.", "Bees dance in spring."], HashingEmbedder()
+    report = ingest_texts(texts, store=tmp_path / "store", embedder=embedder, sources=["owls", "bees"])
+    assert (report.new, report.passages_total) == (2, 2)
+    embedder.embedded.clear()
+    again = ingest_texts(texts[::-1], store=tmp_path / "store", embedder=embedder, sources=["bees", "owls"])
+    assert (again.unchanged, embedder.embedded) == (2, [])
+    with open_retriever(tmp_path / "store", embedder=embedder) as retriever:
+        assert retriever.retrieve("bees in spring", k=1).hits[0].passage.source == "bees"
+
+
+def test_a_reindex_keeps_texts_and_needs_no_paths(tmp_path: Path) -> None:
+    ingest_texts(["Owls hunt at night."], store=tmp_path / "store", embedder=HashingEmbedder(), sources=["owls"])
+    report = reindex(store=tmp_path / "store", embedder=HashingEmbedder("wide", dimension=96))
+    assert report.passages_total == 1
+    assert [info.embedder for info in open_database(tmp_path / "store").collections()] == ["wide"]
+    assert list(contents(tmp_path / "store")) == ["owls"]
+
+
+def test_a_reindex_of_a_shard_is_refused(notes: Path) -> None:
+    with pytest.raises(ValueError, match="without a shard"):
+        reindex([notes], store=notes.parent / "store", options=IngestOptions(shard=Shard(1, 2)))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sift_rag.types import LABEL_LENGTH, Filter, JsonValue, Passage, Span, labels_of
+from sift_rag.filters import LABEL_LENGTH, Filter, labels_of
+from sift_rag.types import JsonValue, Passage, Span
 
 
 def _passage(source: str = "docs/a.md", **metadata: JsonValue) -> Passage:

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from sift_rag.errors import StoreConflict
-from sift_rag.ingestion import ingest_paths
+from sift_rag.filters import Filter
+from sift_rag.ingestion import ingest_paths, reindex
 from sift_rag.opening import open_retriever
 from sift_rag.stores.embedded.folders import reindex_name
 from sift_rag.stores.registry import open_database
-from sift_rag.types import Filter
 from tests.doubles import HashingEmbedder
 
 WHERE = Filter(labels=(("tag", "x"),))
@@ -40,7 +40,7 @@ def test_reindexing_makes_a_version_1_collection_filterable_also_after_an_interr
         opened.search(embedder.embed_queries(["owls"]), 5, where=WHERE)
     (store / "half").rename(store / reindex_name("documents"))  # what an older one, killed while reindexing, left
 
-    ingest_paths([docs], store=store, embedder=embedder, reindex=True)
+    reindex([docs], store=store, embedder=embedder)
 
     assert [(info.name, info.schema_version) for info in open_database(store).collections()] == [("documents", 2)]
     retriever = open_retriever(store, embedder=embedder)

@@ -1,47 +1,92 @@
-"""How an answer is shown: as it comes, with its sources, and as JSON."""
+"""Answers on the screen: the text as it comes, its sources, and what the model was fine-tuned on."""
 
 from __future__ import annotations
 
+import sys
+from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from sift_rag_cli.output import count_of, printable, say, write
-from sift_rag_cli.retrievals import heading_path, locate, place_json
+from sift_rag_cli.hits import heading_path, locate
+from sift_rag_cli.output import console, count_of, human_size, is_terminal, one_line, printable, say, write
 
 if TYPE_CHECKING:
-    from sift_rag.answering.prompt import Prompt
+    from sift_rag.answering.assistant import Answer, AnswerStream, TuningReport
+    from sift_rag.finetuning import TuningStep
+
+HOW_TO_GET_AN_ANSWER = (
+    "For an answer, name a language model: --model NAME|PATH, or --base-url URL --model NAME for an endpoint."
+)
+TRAINING_SOURCES_SHOWN = 5
 
 
-def write_stream(pieces: Iterable[str]) -> str:
-    """Write an answer as it comes; the whole of it, as the model gave it."""
-    taken: list[str] = []
+def write_answer(stream: AnswerStream) -> Answer:
+    """Write an answer as it comes, then its sources."""
+    say_notices(stream)
+    write_pieces(stream)
+    answer = stream.answer
+    if answer.mode != "finetune":
+        write_sources(answer)
+    if answer.tuning is not None and answer.tuning.steps:
+        write_training_sources(answer.tuning)
+    return answer
+
+
+def say_notices(stream: AnswerStream) -> None:
+    """Tell what happened before the first word: passages left out, fine-tuning and its cost."""
+    for notice in stream.notices:
+        say(one_line(notice))
+    if stream.tuning is not None and stream.tuning.steps:
+        _end_steps()
+        say(tuning_summary(stream.tuning))
+
+
+def write_pieces(pieces: Iterable[str]) -> None:
+    """Write an answer as it comes."""
     try:
         for piece in pieces:
             write(printable(piece), end="")
-            taken.append(piece)
     finally:
         write()
-    return "".join(taken)
 
 
-def write_sources(prompt: Prompt, answer: str) -> None:
-    """The passages that an answer cites; where it cites none, those that it was given."""
-    from sift_rag.answering.answer import find_citations
-
-    cited = find_citations(answer, prompt)
-    write("\nSources" if cited else "\nThe answer cites no passage. It was given:")
-    for number, passage in cited or enumerate(prompt.passages, prompt.first_number):
+def write_sources(answer: Answer) -> None:
+    """Write the passages that an answer cites; if it cites none, those that were in the prompt."""
+    write("\nSources" if answer.citations else "\nThe answer cites no passage. These were in the prompt:")
+    prompt = answer.prompt
+    for number, passage in answer.citations or enumerate(prompt.passages, prompt.first_number):
         write(f"[{number}] {locate(passage)}  {heading_path(passage)}".rstrip())
 
 
-def citations_json(prompt: Prompt, answer: str) -> list[dict[str, object]]:
-    """Where each cited passage stands."""
-    from sift_rag.answering.answer import find_citations
+def write_training_sources(report: TuningReport) -> None:
+    """Write the passages that the model was fine-tuned on, those of most steps first."""
+    passages = {passage.id: passage for passage in report.passages}
+    times = Counter(passage.id for passage in report.passages[: report.steps])
+    write("\nFine-tuned on")
+    for identifier, steps in times.most_common(TRAINING_SOURCES_SHOWN):
+        passage = passages[identifier]
+        write(f"{count_of(steps, 'step')}  {locate(passage)}  {heading_path(passage)}".rstrip())
+    if len(times) > TRAINING_SOURCES_SHOWN:
+        write(f"... and {count_of(len(times) - TRAINING_SOURCES_SHOWN, 'more passage')}")
 
-    return [{"number": number, **place_json(passage)} for number, passage in find_citations(answer, prompt)]
+
+def tuning_summary(report: TuningReport) -> str:
+    """Return one line on what fine-tuning did and what it cost."""
+    distinct = len({passage.id for passage in report.passages[: report.steps]})
+    line = (
+        f"Fine-tuned: {count_of(report.steps, 'step')} on {count_of(distinct, 'passage')}, {report.tokens:,} tokens, "
+        f"{report.seconds:.1f} s, {human_size(report.peak_bytes)}; loss {report.losses[0]:.2f} to "
+        f"{report.losses[-1]:.2f}; predicted gain {report.predicted_gain:.0%} of the variance"
+    )
+    return f"{line}; out of time" if report.out_of_time else line
 
 
-def say_dropped(prompt: Prompt) -> None:
-    """Tell when passages did not fit the model's context."""
-    if prompt.dropped:
-        say(f"{count_of(prompt.dropped, 'passage')} did not fit the model's context and went unused.")
+def show_step(step: TuningStep) -> None:
+    """Show a step of fine-tuning while a person watches."""
+    if is_terminal(sys.stderr):
+        console(stderr=True).print(f"  step {step.number} of {step.total}, loss {step.loss:.2f}   ", end="\r")
+
+
+def _end_steps() -> None:
+    if is_terminal(sys.stderr):
+        console(stderr=True).print(" " * 40, end="\r")

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from sift_rag import errors
 from sift_rag_cli.commands import (
@@ -25,12 +24,15 @@ from sift_rag_cli.commands import (
     optimize,
     search,
     serve,
+    settings,
     show,
     status,
 )
 from sift_rag_cli.commands import list as list_command
 from sift_rag_cli.configuration import load_configuration
+from sift_rag_cli.help import Command, Group
 from sift_rag_cli.output import is_terminal, one_line, say, write
+from sift_rag_cli.remedies import message_of
 
 EXIT_CODES: Mapping[type[BaseException], int] = {
     Exception: 1,
@@ -48,16 +50,16 @@ EXIT_CODES: Mapping[type[BaseException], int] = {
     KeyboardInterrupt: 130,
     BrokenPipeError: 141,  # what a shell reports for a writer whose reader went away
 }
-"""An error ends the process with the code of its nearest ancestor here. Usage errors of the parser are 2 as well."""
+"""Exit codes: an error has that of its nearest ancestor in this table. Usage errors of the parser are 2 as well."""
 
 
 def exit_code(error: BaseException) -> int:
-    """The exit code that an error stands for."""
+    """Return the exit code for an error."""
     return next(EXIT_CODES[kind] for kind in type(error).__mro__ if kind in EXIT_CODES)
 
 
-class _Group(TyperGroup):
-    """Turns what a command raises into one line on stderr and an exit code."""
+class _Main(Group):
+    """The command with its subcommands; an error becomes one line on stderr and an exit code."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -80,27 +82,27 @@ def _message(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "\nInterrupted." if is_terminal(sys.stderr) else "Interrupted."  # after the ^C that the terminal shows
     if isinstance(error, errors.SiftRagError | ValueError | OSError):
-        return one_line(f"Error: {error}")
+        return one_line(f"Error: {message_of(error)}")
     return one_line(
-        f"Error: {type(error).__name__}: {error}. This is a defect of sift-rag; `sift-rag --debug ...` shows where."
+        f"Error: {type(error).__name__}: {error}. This is a bug in sift-rag; `sift-rag --debug ...` shows where."
     )
 
 
-class _Remarks(logging.Handler):
-    """What the library warns of, a line on stderr each."""
+class _Warnings(logging.Handler):
+    """The library's warnings, one line on stderr each."""
 
     def emit(self, record: logging.LogRecord) -> None:
         say(one_line(record.getMessage()))
 
 
-def _show_remarks() -> None:
+def _show_warnings() -> None:
     logger = logging.getLogger("sift_rag")
-    if not any(isinstance(handler, _Remarks) for handler in logger.handlers):
-        logger.addHandler(_Remarks(logging.WARNING))
+    if not any(isinstance(handler, _Warnings) for handler in logger.handlers):
+        logger.addHandler(_Warnings(logging.WARNING))
 
 
 def _close_stdout() -> None:
-    """Let the interpreter's last flush go nowhere, quietly."""
+    """Discard what the interpreter flushes at exit."""
     sink = os.open(os.devnull, os.O_WRONLY)
     os.dup2(sink, sys.stdout.fileno())
     os.close(sink)
@@ -115,7 +117,7 @@ def _print_version(wanted: bool) -> None:
 
 
 app = typer.Typer(
-    cls=_Group,
+    cls=_Main,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -126,26 +128,30 @@ app = typer.Typer(
 @app.callback()
 def read_configuration(
     context: typer.Context,
-    debug: Annotated[
-        bool, typer.Option("--debug", envvar="SIFT_RAG_DEBUG", help="Show the traceback of an error.")
-    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", envvar="SIFT_RAG_DEBUG", help="Show tracebacks of errors.")] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Answers from your own documents, with passages that are chosen jointly.
+    """Answer questions from your own documents, with passages that are chosen jointly.
 
-    Options are taken from the command line, then from SIFT_RAG_* in the environment, then from sift-rag.toml in the
-    working directory, then from sift-rag.toml in your configuration folder.
+    An option can also be set in the environment (SIFT_RAG_BASE_URL for --base-url) or in sift-rag.toml, in the working
+    directory or in your configuration folder. The command line wins, then the environment, then the nearer file.
+
+    Examples:
+        sift-rag ingest docs/
+        sift-rag search "How do I book a flight, and who pays?"
+        sift-rag ask "How do I book a flight, and who pays?" -m Qwen/Qwen3-0.6B
+        sift-rag COMMAND --help
     """
-    del debug, version  # read by _Group, handled by its callback
-    _show_remarks()
-    configuration = load_configuration()
+    del debug, version  # _Main reads the one, a callback handles the other
+    _show_warnings()
+    configuration = load_configuration(COMMANDS)
     context.obj = configuration
-    context.default_map = dict(configuration.defaults(_COMMANDS))
+    context.default_map = {command: configuration.values(command) for command in COMMANDS}
 
 
-_COMMANDS: Mapping[str, Callable[..., None]] = {
+COMMANDS: Mapping[str, Callable[..., None]] = {
     "ingest": ingest.ingest,
     "search": search.search,
     "ask": ask.ask,
@@ -160,13 +166,14 @@ _COMMANDS: Mapping[str, Callable[..., None]] = {
     "migrate": migrate.migrate,
     "doctor": doctor.doctor,
     "optimize": optimize.optimize,
+    "settings": settings.settings,
 }
-for _name, _function in _COMMANDS.items():
-    app.command(_name)(_function)
+for _name, _function in COMMANDS.items():
+    app.command(_name, cls=Command)(_function)
 
 
 def main() -> None:
-    """The console script."""
+    """Run the command line: the console script."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     app(prog_name="sift-rag")

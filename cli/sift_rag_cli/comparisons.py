@@ -1,4 +1,4 @@
-"""How a comparison is shown: rows and verdict, as a table, as JSON and as CSV."""
+"""A comparison's rows and verdict as a table, as JSON and as CSV."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _ANSWER_COLUMNS = ("exact", "F1", "found")
 
 
 def write_rows(summary: Summary) -> None:
-    """A line each, best first within a group."""
+    """Write a line for each row, best first within a group."""
     answers = summary.protocol == "questions"
-    rows = sorted(summary.rows, key=lambda row: (_place(summary, row.group), row.percent_of_base))
+    rows = sorted(summary.rows, key=lambda row: (_position(summary, row.group), row.percent_of_base))
     header = _COLUMNS + (_ANSWER_COLUMNS if answers else ())
     write_table(header, [_cells(row, answers=answers) for row in rows], numeric=header[3:])
 
 
 def summary_json(summary: Summary, *, model: str, window: int) -> dict[str, object]:
-    """The object that ``--json`` prints."""
+    """Return the object that ``--json`` prints."""
     return {
         "model": model,
         "context_window": window,
@@ -46,7 +46,7 @@ def summary_json(summary: Summary, *, model: str, window: int) -> dict[str, obje
 
 
 def row_json(row: Row) -> dict[str, object]:
-    """One row, its fields by name."""
+    """Return a row, its fields by name."""
     return {
         "group": row.group,
         "arm": row.arm,
@@ -67,7 +67,7 @@ def row_json(row: Row) -> dict[str, object]:
 
 
 def save_csv(summary: Summary, path: Path) -> None:
-    """The rows, under their names.
+    """Write the rows as CSV, under their names.
 
     Raises:
         ConfigurationError: the file cannot be written.
@@ -82,7 +82,7 @@ def save_csv(summary: Summary, path: Path) -> None:
         raise ConfigurationError(f"The table cannot be written to {str(path)!r}: {error.strerror}.") from error
 
 
-def _place(summary: Summary, group: str) -> int:
+def _position(summary: Summary, group: str) -> int:
     return [row.group for row in summary.rows].index(group)
 
 

@@ -1,131 +1,117 @@
 """``sift-rag.toml``: what a person would otherwise type at every call.
 
-One file in the working directory, one in the user's configuration folder; key by key the nearer one wins. A flag and an
-environment variable win over both.
+There may be one file in the working directory and one in the user's configuration folder; key by key the nearer one
+wins. An option and an environment variable win over both. The keys are those of the commands' options that have an
+environment variable, and those of ``--set``.
 
 A file in the working directory may have come with somebody else's project. It may choose the endpoint or the server
-that is asked, but then no key of the user's is sent there: see :func:`chosen_by_working_directory`.
+that is asked, but then none of the user's keys is sent there: ``chosen_by_working_directory``.
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple, get_args, get_type_hints
 
 import typer
 
 from sift_rag.errors import ConfigurationError
+from sift_rag_cli.kinds import CHOICES, Kind, kind_of, one_of
+from sift_rag_cli.settings import GROUPS, Values, read_settings, unknown_name
 
 FILE_NAME = "sift-rag.toml"
 
-SelectorName = Literal["sift", "nearest", "mmr", "dpp", "facility-location", "hull", "uncertainty", "random"]
-KernelName = Literal["rbf", "linear"]
+Table = dict[str, object]
+Commands = Mapping[str, Callable[..., None]]
+"""The functions of the commands, by name."""
 
-Settings = dict[str, object]
-
-
-class _Kind(NamedTuple):
-    expected: str
-    accepts: Callable[[object], bool]
-
-
-def _one_of(choices: tuple[str, ...]) -> _Kind:
-    return _Kind("one of " + ", ".join(f'"{choice}"' for choice in choices), lambda value: value in choices)
-
-
-_TEXT = _Kind("a text", lambda value: isinstance(value, str))
-_TEXTS = _Kind("a list of texts", lambda value: isinstance(value, list) and all(isinstance(v, str) for v in value))
-_WHOLE = _Kind("a whole number", lambda value: isinstance(value, int) and not isinstance(value, bool))
-_NUMBER = _Kind("a number", lambda value: isinstance(value, int | float) and not isinstance(value, bool))
-_SWITCH = _Kind("true or false", lambda value: isinstance(value, bool))
-
-# The names are those of the commands' parameters, and, in capitals after SIFT_RAG_, of the environment variables.
-_SHARED = {
-    "store": _TEXT,
-    "collection": _TEXT,
-    "embedder": _TEXT,
-    "model": _TEXT,
-    "base_url": _TEXT,
-    "vector_name": _TEXT,
-    "text_key": _TEXT,
-    "source_key": _TEXT,
+SHARED = ("store", "collection", "embedder", "model", "base_url")
+"""Options of several commands, which stand above all tables."""
+TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "": ("ask", ("layout",)),
+    "ingest": ("ingest", ("server",)),
+    "search": ("search", ("search", "selector")),
+    "ask": ("ask", ("search", "selector", "answer")),
+    "finetuning": ("", ("finetuning",)),
+    "serve": ("serve", ()),
 }
-_SELECTION = {
-    "k": _WHOLE,
-    "selector": _one_of(get_args(SelectorName)),
-    "kernel": _one_of(get_args(KernelName)),
-    "lengthscale": _NUMBER,
-    "noise_variance": _NUMBER,
-    "centring": _NUMBER,
-    "candidates": _WHOLE,
-    "stop_explained": _NUMBER,
-    "stop_variance": _NUMBER,
-    "alpha": _NUMBER,
-    "token_budget": _WHOLE,
-    "max_variance": _NUMBER,
-    "exhaustive": _SWITCH,
-}
-_TABLES = {
-    "ingest": {"include": _TEXTS, "exclude": _TEXTS, "text_field": _TEXT, "max_megabytes": _WHOLE},
-    "search": _SELECTION,
-    "ask": {**_SELECTION, "system": _TEXT, "max_new_tokens": _WHOLE, "decompose": _SWITCH},
-}
-# Which tables a command reads, the later one winning; every command reads the shared keys.
-_READS = {"ingest": ("ingest",), "search": ("search",), "ask": ("search", "ask"), "chat": ("search", "ask")}
+"""The command whose options, and the groups whose settings, are the keys of each table. The first has no name."""
+_READS = {"search": ("search",), "ask": ("search", "ask", "finetuning"), "compare": ("finetuning",)}
+_READS |= {"chat": _READS["ask"], "ingest": ("ingest",), "serve": ("serve",)}
+"""The tables that a command reads, the later ones winning. Every command reads the first table."""
 
 
 class Configuration(NamedTuple):
-    """What the files say."""
+    """The contents of both files."""
 
-    shared: Settings
-    tables: dict[str, Settings]
+    tables: dict[str, Table]
     near: frozenset[str]
-    """Shared keys whose value is the working directory's."""
+    """Keys of the first table whose value is from the working directory."""
 
-    def defaults(self, commands: Mapping[str, object]) -> dict[str, Settings]:
-        """By command, the values that stand in for options not given."""
-        return {
-            command: self.shared | {k: v for name in _READS.get(command, ()) for k, v in self.tables[name].items()}
-            for command in commands
-        }
+    def values(self, command: str) -> Table:
+        """Return what the files say to a command: options by parameter, settings by the name that ``--set`` takes."""
+        found = dict(self.tables[""])
+        for name in _READS.get(command, ()):
+            prefix = "".join(GROUPS[group].prefix for group in TABLES[name][1])
+            found |= {f"{prefix}{key}": value for key, value in self.tables[name].items()}
+        return found
 
 
-def load_configuration() -> Configuration:
-    """Both files in one; empty where there is none.
+def load_configuration(commands: Commands) -> Configuration:
+    """Read both files into one configuration, empty if there is none.
 
     Raises:
         ConfigurationError: a file cannot be read, is not TOML, or holds an unknown key or a value of the wrong type.
     """
     from platformdirs import user_config_path
 
-    far = read_configuration(user_config_path("sift-rag") / FILE_NAME)
-    near = read_configuration(Path.cwd() / FILE_NAME)
-    return Configuration(
-        shared=far.shared | near.shared,
-        tables={name: far.tables[name] | near.tables[name] for name in _TABLES},
-        near=frozenset(near.shared),
-    )
+    far = read_configuration(user_config_path("sift-rag") / FILE_NAME, commands)
+    near = read_configuration(Path.cwd() / FILE_NAME, commands)
+    return Configuration({name: far[name] | near[name] for name in TABLES}, frozenset(near[""]))
 
 
-def read_configuration(path: Path) -> Configuration:
-    """One file; a relative ``store`` in it is relative to the file."""
+def read_configuration(path: Path, commands: Commands) -> dict[str, Table]:
+    """Read one file, table by table. A relative ``store`` in it is relative to the file."""
     content = _parse(path)
-    tables: dict[str, Settings] = {}
-    for name, keys in _TABLES.items():
+    tables: dict[str, Table] = {}
+    for name in [name for name in TABLES if name]:
         table = content.pop(name, {})
         if not isinstance(table, dict):
             raise ConfigurationError(f"{path}: '{name}' must be a table: write [{name}] on a line of its own.")
-        tables[name] = _checked(path, table, keys, where=f" in [{name}]")
-    shared = _checked(path, content, _SHARED, where="")
-    store = shared.get("store")
+        tables[name] = table
+    tables[""] = content
+    for name, table in tables.items():
+        _check(path, name, table, commands)
+    store = content.get("store")
     if isinstance(store, str) and "://" not in store:
-        shared["store"] = str(path.parent / Path(store).expanduser())
-    return Configuration(shared, tables, frozenset(shared))
+        content["store"] = str(path.parent / Path(store).expanduser())
+    return tables
 
 
-def _parse(path: Path) -> Settings:
+def chosen_by_working_directory(context: typer.Context, name: str) -> bool:
+    """Return True if a shared option has its value from the working directory's file alone."""
+    configuration = context.find_object(Configuration)
+    source = context.get_parameter_source(name)
+    return (
+        configuration is not None and name in configuration.near and source is not None and source.name == "DEFAULT_MAP"
+    )
+
+
+def settings_for(context: typer.Context, assignments: Sequence[str] | None, *, selector: str | None = None) -> Values:
+    """Return the settings of the command that runs, by group: from ``--set``, the environment and the files.
+
+    Raises:
+        ValueError: an assignment is not ``NAME=VALUE``, its name is unknown, or a value is of the wrong type.
+    """
+    command = context.info_name or ""
+    configuration = context.find_object(Configuration)
+    configured = {} if configuration is None else configuration.values(command)
+    return read_settings(command, assignments or (), configured=configured, selector=selector)
+
+
+def _parse(path: Path) -> Table:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -136,21 +122,36 @@ def _parse(path: Path) -> Settings:
         raise ConfigurationError(f"{path} is not valid TOML: {error}.") from error
 
 
-def _checked(path: Path, values: Settings, kinds: Mapping[str, _Kind], *, where: str) -> Settings:
-    for key, value in values.items():
-        kind = kinds.get(key)
-        if kind is None:
-            known = ", ".join([*sorted(kinds), *(f"[{name}]" for name in _TABLES if kinds is _SHARED)])
-            raise ConfigurationError(f"{path}: unknown key '{key}'{where}; known are {known}.")
-        if not kind.accepts(value):
-            raise ConfigurationError(f"{path}: '{key}'{where} must be {kind.expected}, but is {value!r}.")
-    return dict(values)
+def _check(path: Path, name: str, table: Table, commands: Commands) -> None:
+    within = f" in [{name}]" if name else ""
+    kinds = _options(name, commands)
+    if not table.keys() <= kinds.keys():
+        kinds |= _settings(name)
+    for key, value in table.items():
+        if key not in kinds:
+            known = [*kinds, *(() if name else (f"[{table}]" for table in TABLES if table))]
+            raise ConfigurationError(f"{path}: unknown key '{key}'{within}; {unknown_name(key, known)}")
+        if not kinds[key].accepts(value):
+            raise ConfigurationError(f"{path}: '{key}'{within} must be {kinds[key].words}, but is {value!r}.")
 
 
-def chosen_by_working_directory(context: typer.Context, name: str) -> bool:
-    """Whether the working directory's file gave a shared option its value, and no flag or variable did."""
-    configuration = context.find_object(Configuration)
-    source = context.get_parameter_source(name)
-    return (
-        configuration is not None and name in configuration.near and source is not None and source.name == "DEFAULT_MAP"
-    )
+def _options(table: str, commands: Commands) -> dict[str, Kind]:
+    """Return the options that can stand in a table, with their types: those that have an environment variable."""
+    command = commands.get(TABLES[table][0])
+    hints = get_type_hints(command, include_extras=True) if command is not None else {}
+    found = {}
+    for name, hint in hints.items():
+        kind_and_option = get_args(hint)  # of Annotated[type, option]
+        if (name in SHARED) is (not table) and any(getattr(part, "envvar", None) for part in kind_and_option[1:]):
+            kind = one_of(CHOICES[name]) if name in CHOICES else kind_of(kind_and_option[0])
+            found |= {} if kind is None else {name: kind}
+    return found
+
+
+def _settings(table: str) -> dict[str, Kind]:
+    """Return the settings that can stand in a table, with their types. Loads the library's parts that have them."""
+    return {
+        name.removeprefix(GROUPS[group].prefix): setting.kind
+        for group in TABLES[table][1]
+        for name, setting in GROUPS[group].read().items()
+    }

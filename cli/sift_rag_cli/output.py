@@ -1,7 +1,7 @@
-"""What reaches the two streams: data on stdout, talk on stderr, control characters on neither.
+"""The two streams: data on stdout, remarks on stderr, control characters on neither.
 
-Text that comes from documents, file names, models and stores may hold escape sequences. It passes through
-:func:`printable` or :func:`one_line` before it is shown, and is never read as markup.
+Text from documents, file names, models and stores may hold escape sequences. It passes through :func:`printable` or
+:func:`one_line` before it is shown, and is never read as markup.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _BREAKS = str.maketrans({"\n": "\\n", "\t": "\\t"})
 
 
 def printable(text: str) -> str:
-    """The text with what could steer a terminal written out in hexadecimal; newlines and tabs stay."""
+    """Return the text with everything that could steer a terminal in hexadecimal; newlines and tabs stay."""
     return _UNSAFE.sub(_written_out, text.replace("\r\n", "\n"))
 
 
 def one_line(text: str) -> str:
-    """As :func:`printable`, with newlines and tabs written out as well: for names and cells."""
+    """Return the text as :func:`printable` does, with newlines and tabs escaped as well: for names and cells."""
     return printable(text).translate(_BREAKS)
 
 
@@ -43,45 +43,45 @@ def _written_out(match: re.Match[str]) -> str:
 
 
 def write(text: str = "", *, end: str = "\n") -> None:
-    """Data, as it stands, to stdout."""
+    """Write data to stdout, unchanged."""
     typer.echo(text + end, nl=False)
 
 
 def say(text: str) -> None:
-    """One remark to stderr."""
+    """Write a remark to stderr."""
     typer.echo(text, err=True)
 
 
 def write_json(value: Mapping[str, object]) -> None:
-    """One JSON object to stdout. Exact, and safe to show: what :func:`printable` writes out is escaped here."""
+    """Write a JSON object to stdout: exact, and with everything escaped that could steer a terminal."""
     readable = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
     text = json.dumps(value, ensure_ascii=not readable, allow_nan=False, indent=2)
     write(_UNSAFE.sub(lambda match: match[0] if match[0] < " " else f"\\u{ord(match[0]):04x}", text))
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """Whether a person watches."""
+    """Return True if a person watches."""
     return stream.isatty()
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A rich console on the stream as it is now, that takes text literally."""
+    """Return a rich console on the current stream that takes text literally."""
     from rich.console import Console
 
     return Console(stderr=stderr, markup=False, highlight=False, emoji=False)
 
 
 def show(*renderables: RenderableType) -> None:
-    """Styled data to a terminal."""
+    """Write styled data to a terminal."""
     to = console()
     for renderable in renderables:
         to.print(renderable)
 
 
 def write_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, numeric: Sequence[str] = ()) -> None:
-    """Rows of cells: aligned under a header at a terminal, tab-separated and without one in a pipe.
+    """Write rows of cells: aligned under a header at a terminal, tab-separated and without one in a pipe.
 
-    Cells are made safe here; none is shortened. Columns named in ``numeric`` are aligned on the right.
+    Cells are made safe here, and none is shortened. Columns named in ``numeric`` are aligned on the right.
     """
     if not is_terminal(sys.stdout):
         for row in rows:
@@ -99,14 +99,14 @@ def write_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, numeric
 
 
 def bar(fraction: float, width: int) -> str:
-    """A bar of ``width`` cells filled to ``fraction``, in eighths of a cell."""
+    """Return a bar of ``width`` cells filled to ``fraction``, in eighths of a cell."""
     eighths = round(min(max(fraction, 0.0), 1.0) * width * 8) if math.isfinite(fraction) else 0
     full, rest = divmod(eighths, 8)
     return ("█" * full + (" ▏▎▍▌▋▊▉"[rest] if rest else "")).ljust(width, "·")
 
 
 def human_size(size: int) -> str:
-    """Bytes as a person reads them."""
+    """Return a number of bytes as a person reads it."""
     value = float(size)
     for unit in ("B", "kB", "MB", "GB"):
         if value < 1000:
@@ -116,17 +116,17 @@ def human_size(size: int) -> str:
 
 
 def local_time(moment: str) -> str:
-    """An ISO 8601 moment as a clock here shows it, to the minute; empty for none."""
+    """Return an ISO 8601 time as the local clock shows it, to the minute; empty for none."""
     return datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M") if moment else ""
 
 
 def count_of(number: int, noun: str) -> str:
-    """``1 passage``, ``1,204 passages``."""
+    """Return a number with its noun: ``1 passage``, ``1,204 passages``."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def document_json(document: Document) -> dict[str, object]:
-    """The record of one file."""
+    """Return the record of a file as JSON."""
     return {
         "source": document.source,
         "state": document.state,

@@ -1,4 +1,4 @@
-"""How far a long command is: a bar on stderr while a person watches, nothing otherwise."""
+"""Progress of a long command: a bar on stderr while a person watches, nothing otherwise."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -9,21 +9,21 @@ from sift_rag_cli.output import console, is_terminal
 
 
 class ProgressState(NamedTuple):
-    """What the bar shows."""
+    """Progress as the bar shows it."""
 
     done: int
     of: int
-    """In the same unit; 0 while that is unknown."""
+    """The whole, in the unit of ``done``; 0 while it is unknown."""
     counts: str
-    """In words, beside the bar; the time taken and left follow."""
+    """Words beside the bar; the time taken and the time left follow them."""
 
 
 @contextmanager
 def progress_bar(beginning: str) -> Iterator[Callable[[ProgressState, int], None] | None]:
-    """Gives a function that moves the bar and is told, besides, of how much to show the rate; None without a terminal.
+    """Yield a function that moves the bar, given the state and the number to show a rate of; None without a terminal.
 
     Args:
-        beginning: in place of the counts until the function is called.
+        beginning: words in place of the counts until the function is called.
     """
     if not is_terminal(sys.stderr):
         yield None
@@ -49,9 +49,9 @@ def progress_bar(beginning: str) -> Iterator[Callable[[ProgressState, int], None
     with bar:
         task = bar.add_task("", total=None, counts=beginning)
 
-        def advance(stand: ProgressState, rated: int) -> None:
+        def advance(state: ProgressState, rated: int) -> None:
             elapsed = bar.tasks[0].elapsed or 0.0
             rate = f" {rated / elapsed:,.0f}/s" if elapsed > 0 else ""
-            bar.update(task, total=stand.of or None, completed=stand.done, counts=f"{stand.counts}{rate}")
+            bar.update(task, total=state.of or None, completed=state.done, counts=f"{state.counts}{rate}")
 
         yield advance

@@ -1,14 +1,15 @@
-"""sift-rag in Haystack: a retriever over a collection, and a ranker for any retriever's documents.
+"""sift-rag in Haystack: a retriever, a ranker for any retriever's documents, and a component that answers.
 
-    from sift_rag_haystack import SiftRanker, SiftRetriever
+    from sift_rag_haystack import SiftAssistant, SiftRanker, SiftRetriever
     documents = SiftRetriever("store", top_k=4).run("How do generators relate to coroutines?")["documents"]
 
 A saved pipeline is loaded with ``Pipeline.loads(text, allowed_modules=["sift_rag_haystack.*"])``.
 """
 
-from sift_rag.errors import MissingExtra
+from sift_rag import MissingExtra
 
 try:
+    from sift_rag_haystack.assistant import SiftAssistant
     from sift_rag_haystack.ranker import SiftRanker
     from sift_rag_haystack.retriever import SiftRetriever
 except ModuleNotFoundError as error:
@@ -16,4 +17,4 @@ except ModuleNotFoundError as error:
         raise
     raise MissingExtra("haystack-ai", "haystack") from error
 
-__all__ = ["SiftRanker", "SiftRetriever"]
+__all__ = ["SiftAssistant", "SiftRanker", "SiftRetriever"]

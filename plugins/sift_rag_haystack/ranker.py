@@ -3,46 +3,49 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from threading import Lock
 from typing import Any
 
 from haystack import Document, component, default_from_dict, default_to_dict
 
-from sift_rag.opening import open_reranker
-from sift_rag.retrieval.reranker import Reranker
-from sift_rag.selection import SelectorSettings
-from sift_rag_haystack.settings import check_top_k, selector_loaded, selector_saved
+from sift_rag import Reranker, SearchOptions, Selector, defaults, open_reranker
+from sift_rag_haystack.options import check_top_k
 
 
 @component
 class SiftRanker:
-    """The documents that together tell most about the query, as copies in the order chosen.
+    """The documents that jointly tell most about the query, as copies in the order selected.
 
-    Scores are in (0, 1] and fall strictly. Documents that say the same count once: further ones come after everything
-    else. The embedder is loaded by ``warm_up``, or the first run.
+    Scores are in (0, 1] and strictly decreasing. Documents that say the same count once: repetitions come last. The
+    embedder is loaded by ``warm_up``, or the first run.
     """
 
     def __init__(
         self,
         embedder: str | None = None,
         *,
-        selector: SelectorSettings | None = None,
+        selector: str | Selector = defaults.SELECTOR,
+        settings: Mapping[str, object] | None = None,
         top_k: int | None = None,
+        known_texts: Sequence[str] = (),
         use_embeddings: bool = True,
     ) -> None:
-        """Nothing is loaded yet.
+        """Check the arguments. Nothing is loaded yet.
 
         Args:
             embedder: name or folder of a sentence-transformers model: the one that made the documents' embeddings, if
-                those are used and the query's is not given.
-            selector: how to choose; by default SIFT.
-            top_k: how many documents, >= 1; by default all.
-            use_embeddings: whether a document's own embedding is used, where it has one.
+                those are used and the query's embedding is missing.
+            selector: name of a selector, or the selector itself: ``Mmr(relevance=0.7)``.
+            settings: parameters of a selector that is named: ``{"relevance": 0.7}``.
+            top_k: number of documents to return, >= 1; None for all.
+            known_texts: texts that the reader knows: documents that repeat them tell less.
+            use_embeddings: use the embeddings that documents carry.
         """
         check_top_k(top_k)
         self.embedder = embedder
-        self.selector = selector
+        self.options = SearchOptions.from_dict({"selector": selector, "settings": settings, "known_texts": known_texts})
         self.top_k = top_k
         self.use_embeddings = use_embeddings
         self._reranker: Reranker | None = None
@@ -50,31 +53,41 @@ class SiftRanker:
 
     def warm_up(self) -> None:
         """Load the embedder: raises what ``sift_rag.open_reranker`` does."""
-        self._opened()
+        self._open()
 
     @component.output_types(documents=list[Document])
     def run(
         self,
-        query: str,
+        query: str | list[str],
         documents: list[Document],
         top_k: int | None = None,
         query_embedding: list[float] | None = None,
+        known_texts: list[str] | None = None,
+        weights: list[float] | None = None,
     ) -> dict[str, Any]:
-        """``documents`` in the order chosen, ``top_k`` of them (by default as set); those given stay as they are.
+        """Return ``documents`` in the order selected; the ones that came in are not changed.
 
-        ``query_embedding`` is of the embedder that made the documents' embeddings: where all have one, nothing is
-        embedded. A document without text comes last.
+        Args:
+            query: a question, or several that are answered together.
+            documents: documents to choose from; those without text come last.
+            top_k: number of documents to return.
+            query_embedding: embedding of the query, by the embedder that made the documents' embeddings: if all have
+                one, nothing is embedded.
+            known_texts: texts that the reader knows, in place of the configured ones.
+            weights: importance of each question, >= 0.
         """
         check_top_k(top_k)
-        wanted = self.top_k if top_k is None else top_k
+        wanted = top_k or self.top_k
         if not documents:
             return {"documents": []}
-        ranking = self._opened().rerank(
+        ranking = self._open().rerank(
             query,
             [document.content or "" for document in documents],
             k=wanted,
             embeddings=[document.embedding for document in documents] if self.use_embeddings else None,
             question_embeddings=None if query_embedding is None else [query_embedding],
+            weights=weights,
+            known_texts=self.options.known_texts if known_texts is None else known_texts,
         )
         return {
             "documents": [replace(documents[text.index], score=float(text.score)) for text in ranking.ranked[:wanted]]
@@ -83,36 +96,38 @@ class SiftRanker:
     @component.output_types(documents=list[Document])
     async def run_async(
         self,
-        query: str,
+        query: str | list[str],
         documents: list[Document],
         top_k: int | None = None,
         query_embedding: list[float] | None = None,
+        known_texts: list[str] | None = None,
+        weights: list[float] | None = None,
     ) -> dict[str, Any]:
-        """As ``run``, in a thread of its own."""
-        result: dict[str, Any] = await asyncio.to_thread(self.run, query, documents, top_k, query_embedding)
+        """Return what ``run`` does, from a thread of its own."""
+        result: dict[str, Any] = await asyncio.to_thread(
+            self.run, query, documents, top_k, query_embedding, known_texts, weights
+        )
         return result
 
     def to_dict(self) -> dict[str, Any]:
-        """For a saved pipeline."""
+        """Return the component for a saved pipeline."""
         saved: dict[str, Any] = default_to_dict(
             self,
             embedder=self.embedder,
-            selector=selector_saved(self.selector),
             top_k=self.top_k,
             use_embeddings=self.use_embeddings,
+            **self.options.to_dict(),
         )
         return saved
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> SiftRanker:
-        """The opposite of ``to_dict``."""
-        given = data["init_parameters"]
-        parameters = {**given, "selector": selector_loaded(given.get("selector"))}
-        loaded: SiftRanker = default_from_dict(cls, {**data, "init_parameters": parameters})
+        """Make the component that ``to_dict`` saved."""
+        loaded: SiftRanker = default_from_dict(cls, data)
         return loaded
 
-    def _opened(self) -> Reranker:
+    def _open(self) -> Reranker:
         with self._opening:  # two first runs at once would load it twice
             if self._reranker is None:
-                self._reranker = open_reranker(self.embedder, selector=self.selector)
+                self._reranker = open_reranker(self.embedder, selector=self.options.make_selector())
             return self._reranker

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from langchain_core.embeddings import Embeddings
 
-from sift_rag.embedders.functions import FunctionEmbedder
-from sift_rag.protocols import Embedder
+from sift_rag import Embedder, FunctionEmbedder, PassageIndex, Retriever, open_index, open_retriever
 
 
-def as_embedder(given: str | Embedder | Embeddings | None, *, name: str | None = None) -> str | Embedder | None:
-    """What the library takes: LangChain's object wrapped, under the name of a vector space, anything else as it is."""
-    if isinstance(given, Embeddings):
-        return FunctionEmbedder(given.embed_query, given.embed_documents, name=name or type(given).__name__)
-    return given
+def as_embedder(embedder: str | Embedder | Embeddings | None, *, name: str | None = None) -> str | Embedder | None:
+    """Return LangChain's embeddings wrapped, under the name of a vector space, and anything else unchanged."""
+    if isinstance(embedder, Embeddings):
+        return FunctionEmbedder(embedder.embed_query, embedder.embed_documents, name=name or type(embedder).__name__)
+    return embedder
+
+
+def open_with(
+    store: str | Path | PassageIndex | None, collection: str, embedder: str | Embedder | Embeddings | None
+) -> Retriever:
+    """Open a collection; LangChain's embeddings are taken to be those that it was made with."""
+    if not isinstance(embedder, Embeddings):
+        return open_retriever(store, collection=collection, embedder=embedder)
+    opened = open_index(store, collection) if store is None or isinstance(store, str | Path) else store
+    try:
+        return open_retriever(opened, embedder=as_embedder(embedder, name=opened.info.embedder))
+    except BaseException:
+        if opened is not store:
+            opened.close()
+        raise

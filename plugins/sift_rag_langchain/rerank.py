@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from langchain_core.callbacks import Callbacks
@@ -10,36 +10,39 @@ from langchain_core.documents import BaseDocumentCompressor, Document
 from langchain_core.embeddings import Embeddings
 from pydantic import ConfigDict, Field, PrivateAttr, SkipValidation
 
-from sift_rag.opening import open_reranker
-from sift_rag.protocols import Embedder, Selector
-from sift_rag.retrieval.reranker import Reranker
+from sift_rag import Embedder, Reranker, SearchOptions, Selector, defaults, open_reranker
 from sift_rag_langchain.embedding import as_embedder
 
 SCORE = "relevance_score"
 
 
 class SiftRerank(BaseDocumentCompressor):
-    """The ``top_n`` documents that together tell most about the query, as copies in the order chosen.
+    """The ``top_n`` documents that jointly tell most about the query, as copies in the order selected.
 
-    A copy has all its document's metadata, and ``relevance_score``: in (0, 1], falling strictly. Texts that say the
-    same count once: further ones come after everything else. The embedder is loaded at once.
+    A copy has its document's metadata and a ``relevance_score``: in (0, 1], strictly decreasing. Texts that say the
+    same count once: repetitions come last. The embedder is loaded at once.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
     embedder: SkipValidation[str | Embedder | Embeddings | None] = None
-    """Name or folder of a sentence-transformers model, an embedder, or LangChain's object for one."""
-    selector: SkipValidation[Selector | None] = None
-    """How to choose; by default SIFT."""
+    """Name or folder of a sentence-transformers model, an embedder, or LangChain's embeddings."""
+    selector: SkipValidation[str | Selector] = defaults.SELECTOR
+    """Name of a selector, or the selector itself: ``Mmr(relevance=0.7)``."""
+    settings: SkipValidation[Mapping[str, object]] = Field(default_factory=dict)
+    """Parameters of a selector that is named: ``{"relevance": 0.7}``."""
     top_n: int | None = Field(None, ge=1)
-    """How many documents; by default all."""
+    """Number of documents to return; None for all."""
+    known_texts: tuple[str, ...] = ()
+    """Texts that the reader knows: documents that repeat them tell less."""
 
     _reranker: Reranker = PrivateAttr()
 
     def model_post_init(self, context: Any, /) -> None:
         """Load the embedder: raises what ``sift_rag.open_reranker`` does."""
         super().model_post_init(context)
-        self._reranker = open_reranker(as_embedder(self.embedder), selector=self.selector)
+        selector = SearchOptions.from_dict({"selector": self.selector, "settings": self.settings}).make_selector()
+        self._reranker = open_reranker(as_embedder(self.embedder), selector=selector)
 
     def compress_documents(
         self,
@@ -47,10 +50,11 @@ class SiftRerank(BaseDocumentCompressor):
         query: str,
         callbacks: Callbacks | None = None,  # noqa: ARG002 - LangChain's signature
     ) -> list[Document]:
-        """See the class; no documents give none."""
+        """Return the documents to keep; none for none."""
         if not documents:
             return []
-        ranking = self._reranker.rerank(query, [document.page_content for document in documents], k=self.top_n)
+        texts = [document.page_content for document in documents]
+        ranking = self._reranker.rerank(query, texts, k=self.top_n, known_texts=self.known_texts)
         return [
             documents[text.index].model_copy(update={"metadata": {**documents[text.index].metadata, SCORE: text.score}})
             for text in ranking.ranked[: self.top_n]

@@ -1,12 +1,14 @@
-"""sift-rag in LlamaIndex: a retriever over a collection, and a node postprocessor for any retriever's nodes.
+"""sift-rag in LlamaIndex: a retriever, a node postprocessor for any retriever's nodes, and a query engine that answers.
 
-from sift_rag_llama_index import SiftRerank, SiftRetriever
+from sift_rag_llama_index import SiftQuery, SiftQueryEngine, SiftRerank, SiftRetriever
 nodes = SiftRetriever("store", similarity_top_k=4).retrieve("How do generators relate to coroutines?")
 """
 
-from sift_rag.errors import MissingExtra
+from sift_rag import MissingExtra
 
 try:
+    from sift_rag_llama_index.query import SiftQuery
+    from sift_rag_llama_index.query_engine import SiftQueryEngine
     from sift_rag_llama_index.rerank import SiftRerank
     from sift_rag_llama_index.retriever import SiftRetriever
 except ModuleNotFoundError as error:
@@ -14,4 +16,4 @@ except ModuleNotFoundError as error:
         raise
     raise MissingExtra("llama-index-core", "llama-index") from error
 
-__all__ = ["SiftRerank", "SiftRetriever"]
+__all__ = ["SiftQuery", "SiftQueryEngine", "SiftRerank", "SiftRetriever"]

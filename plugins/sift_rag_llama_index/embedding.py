@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from llama_index.core.base.embeddings.base import BaseEmbedding
 
-from sift_rag.embedders.functions import FunctionEmbedder
-from sift_rag.protocols import Embedder
+from sift_rag import Embedder, FunctionEmbedder, PassageIndex, Retriever, open_index, open_retriever
 
 
-def as_embedder(given: str | Embedder | BaseEmbedding | None, *, name: str | None = None) -> str | Embedder | None:
-    """What the library takes: LlamaIndex's object wrapped, under the name of a vector space, anything else as it is."""
-    if isinstance(given, BaseEmbedding):
+def as_embedder(embedder: str | Embedder | BaseEmbedding | None, *, name: str | None = None) -> str | Embedder | None:
+    """Return LlamaIndex's embedding model wrapped, under the name of a vector space, and anything else unchanged."""
+    if isinstance(embedder, BaseEmbedding):
         return FunctionEmbedder(
-            given.get_query_embedding, given.get_text_embedding_batch, name=name or given.model_name
+            embedder.get_query_embedding, embedder.get_text_embedding_batch, name=name or embedder.model_name
         )
-    return given
+    return embedder
+
+
+def open_with(
+    store: str | Path | PassageIndex | None, collection: str, embedder: str | Embedder | BaseEmbedding | None
+) -> Retriever:
+    """Open a collection; LlamaIndex's embedding model is taken to be the one that it was made with."""
+    if not isinstance(embedder, BaseEmbedding):
+        return open_retriever(store, collection=collection, embedder=embedder)
+    opened = open_index(store, collection) if store is None or isinstance(store, str | Path) else store
+    try:
+        return open_retriever(opened, embedder=as_embedder(embedder, name=opened.info.embedder))
+    except BaseException:
+        if opened is not store:
+            opened.close()
+        raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llama_index.core.base.embeddings.base import BaseEmbedding
@@ -12,29 +13,28 @@ from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
 from llama_index_instrumentation import get_dispatcher
 
-from sift_rag.opening import open_reranker
-from sift_rag.protocols import Embedder, Selector
-from sift_rag.retrieval.reranker import Reranker
+from sift_rag import Embedder, Reranker, SearchOptions, Selector, defaults, open_reranker
 from sift_rag_llama_index.embedding import as_embedder
+from sift_rag_llama_index.query import options_for
 
 MODEL = "sift"
-"""What events name as the model."""
+"""The model's name in events."""
 
 _dispatcher = get_dispatcher(__name__)
 
 
 class SiftRerank(BaseNodePostprocessor):
-    """The ``top_n`` nodes that together tell most about the query, in the order chosen.
+    """The ``top_n`` nodes that jointly tell most about the query, in the order selected.
 
-    The nodes are those given, their scores are new: in (0, 1], falling strictly. Nodes that say the same count once:
-    further ones come after everything else. Several embedding strings of a query are answered together.
+    The nodes stay the same objects; their scores are new: in (0, 1], strictly decreasing. Nodes that say the same count
+    once: repetitions come last. Several embedding strings of a query are answered together; a ``SiftQuery`` may carry
+    ``weights`` and ``known_texts`` of its own.
     """
 
-    top_n: int | None = Field(default=None, ge=1, description="How many nodes; None for all.")
-    use_node_embeddings: bool = Field(
-        default=True, description="Whether a node's own embedding is used, where it has one."
-    )
+    top_n: int | None = Field(default=None, ge=1, description="Number of nodes to return; None for all.")
+    use_node_embeddings: bool = Field(default=True, description="Use the embeddings that nodes carry.")
 
+    _options: Mapping[str, Any] = PrivateAttr()
     _reranker: Reranker = PrivateAttr()
 
     def __init__(
@@ -42,7 +42,9 @@ class SiftRerank(BaseNodePostprocessor):
         top_n: int | None = None,
         *,
         embed_model: str | Embedder | BaseEmbedding | None = None,
-        selector: Selector | None = None,
+        selector: str | Selector = defaults.SELECTOR,
+        settings: Mapping[str, object] | None = None,
+        known_texts: Sequence[str] = (),
         use_node_embeddings: bool = True,
         callback_manager: CallbackManager | None = None,
         **data: Any,
@@ -50,30 +52,34 @@ class SiftRerank(BaseNodePostprocessor):
         """Load the embedder: raises what ``sift_rag.open_reranker`` does.
 
         Args:
-            top_n: how many nodes, >= 1; by default all.
-            embed_model: name or folder of a sentence-transformers model, an embedder, or LlamaIndex's object for one:
+            top_n: number of nodes to return, >= 1; None for all.
+            embed_model: name or folder of a sentence-transformers model, an embedder, or LlamaIndex's embedding model:
                 the one that made the nodes' embeddings, if those are used.
-            selector: how to choose; by default SIFT.
-            use_node_embeddings: where all nodes have one and the query too, nothing is embedded.
+            selector: name of a selector, or the selector itself: ``Mmr(relevance=0.7)``.
+            settings: parameters of a selector that is named: ``{"relevance": 0.7}``.
+            known_texts: texts that the reader knows: nodes that repeat them tell less.
+            use_node_embeddings: use the embeddings that nodes carry; if the query has one too, nothing is embedded.
             callback_manager: LlamaIndex's.
-            data: what the base class takes.
+            data: arguments of the base class.
         """
         data |= {"top_n": top_n, "use_node_embeddings": use_node_embeddings}
         if callback_manager is not None:
             data["callback_manager"] = callback_manager
         super().__init__(**data)
-        self._reranker = open_reranker(as_embedder(embed_model), selector=selector)
+        self._options = {"selector": selector, "settings": settings, "known_texts": known_texts}
+        selecting = SearchOptions.from_dict(self._options).make_selector()
+        self._reranker = open_reranker(as_embedder(embed_model), selector=selecting)
 
     @classmethod
     def class_name(cls) -> str:
-        """By which LlamaIndex tells components apart."""
+        """Return the name under which LlamaIndex knows the component."""
         return "SiftRerank"
 
     def _postprocess_nodes(
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
     ) -> list[NodeWithScore]:
         if query_bundle is None:
-            raise ValueError("A reranking needs the query: give query_str or query_bundle.")
+            raise ValueError("A reranking needs the query: expected query_str or query_bundle.")
         if not nodes:
             return []
         wanted = len(nodes) if self.top_n is None else self.top_n
@@ -91,14 +97,16 @@ class SiftRerank(BaseNodePostprocessor):
         return reordered
 
     def _reorder(self, nodes: list[NodeWithScore], query: QueryBundle) -> list[NodeWithScore]:
-        questions = query.embedding_strs
-        held = [node.node.embedding for node in nodes] if self.use_node_embeddings else None
-        complete = held is not None and len(questions) == 1 and query.embedding and all(row is not None for row in held)
+        questions, options = query.embedding_strs, options_for(query, self._options)
+        carried = [node.node.embedding for node in nodes] if self.use_node_embeddings else None
+        complete = carried is not None and all(row is not None for row in carried)
         ranking = self._reranker.rerank(
             questions,
             [node.node.get_content(metadata_mode=MetadataMode.EMBED) for node in nodes],
             k=self.top_n,
-            embeddings=held,
-            question_embeddings=[query.embedding] if complete and query.embedding else None,
+            embeddings=carried,
+            question_embeddings=[query.embedding] if complete and query.embedding and len(questions) == 1 else None,
+            weights=options.weights,
+            known_texts=options.known_texts,
         )
         return [NodeWithScore(node=nodes[text.index].node, score=text.score) for text in ranking.ranked[: self.top_n]]

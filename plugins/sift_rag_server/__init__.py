@@ -1,4 +1,4 @@
-"""SIFT over HTTP: a reranker that clients of Cohere, Jina, vLLM and TEI can use, and the own collections.
+"""An HTTP server: a reranker for clients of Cohere, Jina, vLLM and TEI, and search and answers from your collections.
 
 from sift_rag_server import RunningServer, ServerSettings
 RunningServer(ServerSettings(port=8600)).run()

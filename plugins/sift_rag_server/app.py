@@ -1,4 +1,4 @@
-"""The application: routes, what stands before them, and what is loaded behind them."""
+"""The ASGI application: routes, middleware, and loading in the background."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from starlette.middleware import Middleware
 
 from sift_rag import SiftRagError, __version__
 from sift_rag_server.ask import ask_routes
-from sift_rag_server.bodies import ErrorReply, ModelsReply, State
 from sift_rag_server.errors import HTTPError
-from sift_rag_server.guard import Guard, exchange_of, fault_response
+from sift_rag_server.guard import Guard
+from sift_rag_server.handlers import context_of, error_response
 from sift_rag_server.metrics import CONTENT_TYPE_LATEST
 from sift_rag_server.openapi import describe
+from sift_rag_server.replies import ErrorReply, ModelsReply, State
 from sift_rag_server.rerank import rerank_routes
 from sift_rag_server.search import search_routes
 from sift_rag_server.service import Service
@@ -29,17 +30,17 @@ if TYPE_CHECKING:
 
 
 def create_app(service: Service, *, on_failure: Callable[[], None] | None = None) -> FastAPI:
-    """The ASGI application. It answers ``/health`` at once, and the rest when the service is loaded.
+    """Return the ASGI application. It answers ``/health`` at once, and other routes once the service is loaded.
 
     Args:
-        service: loaded when the application starts and closed when it ends.
-        on_failure: called, on another thread, if it cannot be loaded.
+        service: loaded when the application starts, closed when it ends.
+        on_failure: called, on another thread, if the service cannot be loaded.
     """
 
     def load() -> None:
         try:
             service.load()
-        except SiftRagError:  # kept in `failure`
+        except SiftRagError:  # `failure` keeps it
             if on_failure is not None:
                 on_failure()
 
@@ -57,7 +58,7 @@ def create_app(service: Service, *, on_failure: Callable[[], None] | None = None
         summary="Passages that jointly answer a question.",
         version=__version__,
         lifespan=running,
-        docs_url=None,  # these pages load scripts from elsewhere
+        docs_url=None,  # these pages load scripts from the internet
         redoc_url=None,
         redirect_slashes=False,
         middleware=[Middleware(Guard, service=service)],
@@ -73,37 +74,38 @@ def create_app(service: Service, *, on_failure: Callable[[], None] | None = None
 def _add_state_routes(app: FastAPI, service: Service) -> None:
     @app.get("/health", tags=["state"])
     async def health() -> State:
-        """Whether the process answers."""
+        """Report that the process is alive."""
         return State(status="ok")
 
     @app.get("/ready", tags=["state"], responses={503: {"model": ErrorReply}}, response_model=State)
     async def ready(request: Request) -> Response:
-        """Whether requests are answered: the embedder is loaded."""
+        """Report that the embedder is loaded, so that requests are answered."""
         try:
-            service.queue  # noqa: B018 - raises what is to be told
-        except HTTPError as fault:
-            return fault_response(fault, exchange_of(request.scope))
+            service.check_ready()
+        except HTTPError as error:
+            return error_response(error, context_of(request.scope))
         return JSONResponse({"status": "ready"})
 
     @app.get("/v1/models", tags=["state"], responses={503: {"model": ErrorReply}}, response_model=ModelsReply)
     async def models(request: Request) -> Response:
-        """Names under which the reranker can be asked for."""
+        """List the names under which the reranker can be asked for."""
         try:
             names = service.model_names
-        except HTTPError as fault:
-            return fault_response(fault, exchange_of(request.scope))
+        except HTTPError as error:
+            return error_response(error, context_of(request.scope))
         entries = [{"id": name, "object": "model", "created": 0, "owned_by": "sift-rag"} for name in names]
         return JSONResponse({"object": "list", "data": entries})
 
     @app.get("/metrics", tags=["state"], response_class=Response)
     async def metrics() -> Response:
-        """For Prometheus."""
+        """Return the metrics in the text format of Prometheus."""
         return Response(service.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
 
 async def _not_routed(request: Request, error: Exception) -> Response:
-    """A path or a method that there is not, in our own shape."""
+    """Report an unknown path or method like any other error."""
     status = HTTPStatus(error.status_code if isinstance(error, HTTPException) else 500)
-    response = fault_response(HTTPError(status, f"{status.phrase}: see /openapi.json."), exchange_of(request.scope))
+    reply = HTTPError(status, f"{status.phrase}: /openapi.json lists the routes.")
+    response = error_response(reply, context_of(request.scope))
     response.headers.update((error.headers or {}) if isinstance(error, HTTPException) else {})
     return response

@@ -1,31 +1,33 @@
-"""``/v1/ask``: an answer with citations from a collection, as it is written or whole."""
+"""``/v1/ask``: an answer with citations from a collection, streamed or whole."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from http import HTTPStatus
-from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
-from sift_rag.answering.answer import find_citations, stream_answer
-from sift_rag.answering.prompt import Prompt, build_prompt
-from sift_rag_server.bodies import AskBody, AskReply
-from sift_rag_server.dialects import questions_of, read_body, read_object
-from sift_rag_server.errors import HTTPError, error_body
-from sift_rag_server.guard import Exchange
-from sift_rag_server.handlers import answered, known_fault
+from sift_rag.answering.assistant import Assistant
+from sift_rag.answering.settings import AnswerSettings
+from sift_rag_server.answer_writer import AnswerWriter
+from sift_rag_server.collection_bodies import AskFields, Parsed, body_model
+from sift_rag_server.embeddings import QueuedEmbedder
+from sift_rag_server.errors import HTTPError
+from sift_rag_server.handlers import RequestContext, client_error, handle
 from sift_rag_server.openapi import operation
-from sift_rag_server.search import retrieval_json, retrieve
+from sift_rag_server.replies import AskReply
+from sift_rag_server.validation import read_object
 
 if TYPE_CHECKING:
+    from sift_rag.answering.stream import AnswerStream
     from sift_rag.protocols import LanguageModel
+    from sift_rag.types import JsonValue
     from sift_rag_server.service import Service
 
 _EVENT_SCHEMA = {
@@ -36,149 +38,100 @@ _EVENT_SCHEMA = {
 
 
 def ask_routes(service: Service) -> APIRouter:
-    """One route."""
+    """Return the route of answers."""
     router = APIRouter(tags=["collections"])
+    limits = service.settings.limits
 
     async def ask(request: Request) -> Response:
         """Answer a question from a collection, with citations.
 
-        With ``stream`` (the default) events: ``passages`` (what the model is given, as ``/v1/search`` replies), then
-        ``text`` with a piece of the answer each, then ``done`` with model and citations; or ``error`` in place of what
-        would follow, as the reply to a failed request. Without, one object of all this.
+        With ``stream`` (the default) the reply is a sequence of server-sent events: ``passages`` (the reply of
+        ``/v1/search``), ``text`` for each piece of the answer, and ``done`` (the whole reply). If something fails, an
+        ``error`` event with the body of an error reply takes the place of the rest. Without ``stream`` the reply is the
+        object of ``done``.
         """
-        return await answered(
-            request,
-            service,
-            lambda content, exchange: _ask(service, content, exchange),
-            seconds=service.settings.limits.answer_seconds,
+        return await handle(
+            request, lambda content, context: _ask(service, content, context), limits, seconds=limits.answer_seconds
         )
 
-    described = operation(AskBody, AskReply)
+    described = operation(body_model(AskFields, "AskBody", "A question to answer from a collection."), AskReply)
     described["responses"][200]["content"] = {"text/event-stream": {"schema": _EVENT_SCHEMA}}
     router.add_api_route("/v1/ask", ask, methods=["POST"], **described)
     return router
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """A question with all that its answer needs."""
+class _Answer:
+    """An answer to write, and how to reply with it."""
 
-    body: AskBody
-    prompt: Prompt
-    passages: dict[str, object]
+    collection: str
+    fields: AskFields
+    stream: AnswerStream
+
+    @property
+    def fine_tuned(self) -> bool:
+        """Return True if the model will be fine-tuned for this answer."""
+        return self.stream.training is not None and self.stream.tuning is None
+
+    def passages(self) -> dict[str, JsonValue]:
+        """Return the retrieval, as ``/v1/search`` replies."""
+        return {"collection": self.collection, **self.stream.retrieval.to_dict(explain=self.fields.explain)}
+
+    def reply(self) -> dict[str, JsonValue]:
+        """Return the whole reply, once the answer is complete."""
+        return {"collection": self.collection, **self.stream.answer.to_dict(explain=self.fields.explain)}
 
 
-async def _ask(service: Service, content: bytes, exchange: Exchange) -> Response:
-    service.queue  # noqa: B018 - not ready is told before anything is opened
+async def _ask(service: Service, content: bytes, context: RequestContext) -> Response:
+    service.check_ready()
     model = service.settings.language_model
     if model is None:
         raise HTTPError(
             HTTPStatus.NOT_IMPLEMENTED,
-            "This server has no language model to answer with: ask /v1/search for the passages, or start it with "
-            "--model, or with --base-url and --model.",
+            "This server has no language model. Ask /v1/search for the passages, or start the server with --model, or "
+            "with --base-url and --model.",
         )
-    asked = await service.in_worker(_prepare, service, model, content)
-    if service.answering >= service.settings.limits.answers:
-        raise HTTPError(
-            HTTPStatus.TOO_MANY_REQUESTS,
-            f"{service.answering} answers are being written, which is as many as are at once: try again.",
-            retry_after=5,
-        )
-    answer = _Answer(service, model, asked)
-    if asked.body.stream:
+    answer = await service.in_worker(_prepare, service, model, content)
+    with ExitStack() as held:
+        held.enter_context(service.answering(fine_tuned=answer.fine_tuned))
+        writer = AnswerWriter(answer.stream, held.pop_all())
+    if answer.fields.stream:
         return StreamingResponse(
-            _events(service, asked, answer, exchange),
+            _events(answer, writer, context, service.settings.limits.answer_seconds),
             media_type="text/event-stream",
             headers={"cache-control": "no-store", "x-accel-buffering": "no"},  # or proxies hold pieces back
         )
-    text = "".join([piece async for piece in answer.pieces()])
-    return JSONResponse(asked.passages | {"answer": text} | _ending(asked, model, text))
+    with closing(writer):
+        async for _ in writer.pieces():
+            pass
+    return JSONResponse(answer.reply())
 
 
-async def _events(service: Service, asked: _Asked, answer: _Answer, exchange: Exchange) -> AsyncIterator[str]:
-    try:
-        yield _event("passages", asked.passages)
-        taken: list[str] = []
-        async with asyncio.timeout(service.settings.limits.answer_seconds):
-            async for piece in answer.pieces():
-                taken.append(piece)
-                yield _event("text", {"text": piece})
-        yield _event("done", _ending(asked, answer.model, "".join(taken)))
-    except Exception as error:  # noqa: BLE001 - the head is sent: an event is all that can still tell
-        yield _event("error", error_body(known_fault(error, exchange), "object", exchange.id))
-
-
-class _Answer:
-    """An answer being written on a thread of its own, from the moment that its pieces are asked for."""
-
-    def __init__(self, service: Service, model: LanguageModel, asked: _Asked) -> None:
-        self.model = model
-        self._service = service
-        self._asked = asked
-
-    async def pieces(self) -> AsyncIterator[str]:
-        """As they come. Left early, the model stops at its next piece.
-
-        Raises:
-            ModelError: the model cannot answer.
-        """
-        loop = asyncio.get_running_loop()
-        arrived: asyncio.Queue[str | Exception | None] = asyncio.Queue()
-        unwanted = Event()
-
-        def on_loop(function: Callable[..., None], *arguments: object) -> None:
-            with suppress(RuntimeError):  # the loop is closed: the server has ended, and nobody waits
-                loop.call_soon_threadsafe(function, *arguments)
-
-        def ended() -> None:
-            self._service.answering -= 1
-
-        def write() -> None:
-            pieces = stream_answer(self.model, self._asked.prompt, max_new_tokens=self._asked.body.max_new_tokens)
-            try:
-                for piece in pieces:
-                    if unwanted.is_set():
-                        break
-                    on_loop(arrived.put_nowait, piece)
-                on_loop(arrived.put_nowait, None)
-            except Exception as error:  # noqa: BLE001 - it is raised where the pieces are awaited
-                on_loop(arrived.put_nowait, error)
-            finally:
-                on_loop(ended)
-
-        self._service.answering += 1
-        Thread(target=write, name="answer", daemon=True).start()
-        try:
-            while (item := await arrived.get()) is not None:
-                if isinstance(item, Exception):
-                    raise item
-                yield item
-        finally:
-            unwanted.set()
-
-
-def _prepare(service: Service, model: LanguageModel, content: bytes) -> _Asked:
-    body = read_body(AskBody, read_object(content))
-    retrieval = retrieve(service, body)
-    prompt = build_prompt(
-        questions_of(body.query),
-        [hit.passage for hit in retrieval.hits],
-        model=model,
-        system=body.system,
-        max_new_tokens=body.max_new_tokens,
+def _prepare(service: Service, model: LanguageModel, content: bytes) -> _Answer:
+    """Parse, retrieve and build the prompt. Waits for the embedder: call it on a worker thread."""
+    parsed = Parsed(read_object(content), AskFields, service.settings.limits)
+    asked = parsed.fields
+    settings = AnswerSettings(
+        system=asked.system, max_new_tokens=asked.max_new_tokens, steps=asked.steps, min_gain=asked.min_gain
     )
-    return _Asked(body, prompt, retrieval_json(retrieval, body.collection or service.settings.collection))
+    collection = asked.collection or service.settings.collection
+    with service.collection(collection) as store:
+        retriever = parsed.options.retriever(QueuedEmbedder(service.collection_queue(store)), store)
+        stream = Assistant(retriever, model, settings).stream(parsed.query, asked.mode)
+    return _Answer(collection, asked, stream)
 
 
-def _ending(asked: _Asked, model: LanguageModel, text: str) -> dict[str, object]:
-    return {
-        "model": model.name,
-        "citations": [
-            {"number": number, "id": passage.id, "source": passage.source}
-            for number, passage in find_citations(text, asked.prompt)
-        ],
-    }
+async def _events(answer: _Answer, writer: AnswerWriter, context: RequestContext, seconds: float) -> AsyncIterator[str]:
+    with closing(writer):
+        try:
+            yield _event("passages", answer.passages())
+            async with asyncio.timeout(seconds):
+                async for piece in writer.pieces():
+                    yield _event("text", {"text": piece})
+            yield _event("done", answer.reply())
+        except Exception as error:  # noqa: BLE001 - the status is sent: only an event can still report it
+            yield _event("error", context.error_body(client_error(error, context), context.id))
 
 
-def _event(name: str, data: dict[str, object]) -> str:
+def _event(name: str, data: Mapping[str, object]) -> str:
     return f"event: {name}\ndata: {json.dumps(data, allow_nan=False)}\n\n"

@@ -1,4 +1,4 @@
-"""Texts of all requests through one embedder: what waits is embedded together, and nothing twice."""
+"""A queue that embeds the texts of concurrent requests in shared batches, each text once."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from sift_rag_server.metrics import Metrics
 
 BATCH = 64
-"""Texts that the embedder is given at once: two of its own batches, so that it can sort them by length."""
+"""Number of texts per call of the embedder: two of its own batches, so that it can sort them by length."""
 
 Role = Literal["query", "passage"]
 
 
 class EmbeddingQueue:
-    """Embeds on a thread of its own, in turns: each waiting request has an even share of a batch.
+    """A queue with a thread of its own that embeds in batches, shared evenly among the waiting requests.
 
-    So a question is not held up by another request's thousand documents. There is no waiting for a batch to fill: while
-    one is embedded, the next one gathers.
+    So a question does not wait for the thousand documents of another request. Batches are not held back to fill up: the
+    next one gathers while one is being embedded.
     """
 
     def __init__(self, embedder: Embedder, cache: EmbeddingCache, metrics: Metrics) -> None:
@@ -44,10 +44,10 @@ class EmbeddingQueue:
         self._thread.start()
 
     def embed(self, texts: Sequence[str], role: Role) -> Future[list[Embedded]]:
-        """One for each text, in order. Cancel it to have what is not embedded yet left out.
+        """Return a future of the embeddings, one for each text in order. Cancelling it skips texts not embedded yet.
 
         Raises (from the future):
-            ModelUnsuitable: the embedder gave what is no vector.
+            ModelUnsuitable: the embedder returned an invalid vector.
         """
         job = _Job(role, list(texts), [cache_key(self.embedder.name, role, text) for text in texts])
         job.found = self._cache.get(job.keys)
@@ -66,7 +66,7 @@ class EmbeddingQueue:
         return job.future
 
     def close(self) -> None:
-        """Cancel what waits and end the thread."""
+        """Cancel waiting texts and end the thread."""
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -85,7 +85,7 @@ class EmbeddingQueue:
                 self._embed(batch)
 
     def _next_batch(self) -> list[tuple[_Job, int]]:
-        """Up to ``BATCH`` texts of one role, an even share of each job that waits; those done with leave the queue."""
+        """Take up to ``BATCH`` texts of one role, an even share of each waiting job; drop jobs with no texts left."""
         batch: list[tuple[_Job, int]] = []
         live = [job for job in self._waiting if not job.future.cancelled()]
         role: Role = "query" if any(job.role == "query" for job in live) else "passage"
@@ -95,31 +95,31 @@ class EmbeddingQueue:
             for job in turn[: BATCH - len(batch)]:
                 batch += [(job, job.lacking.popleft()) for _ in range(min(share, len(job.lacking)))]
             turn = [job for job in turn if job.lacking]
-        # who was served goes behind who was not, in case there were more jobs than places
+        # jobs that were served go to the back, in case there were more jobs than places
         served = {id(job) for job, _ in batch}
         live.sort(key=lambda job: id(job) in served)
         self._waiting = deque(job for job in live if job.lacking)
         return batch
 
     def _embed(self, batch: list[tuple[_Job, int]]) -> None:
-        """Embed each text once and hand out the rows; a failure is every one's that waited for this batch."""
+        """Embed each text once and hand out the rows. A failure goes to every job of the batch."""
         made = {
             job.texts[i]: entry
             for (job, i), entry in zip(batch, self._cache.get([job.keys[i] for job, i in batch]), strict=True)
-            if entry is not None  # made for another request since this one came
+            if entry is not None  # embedded for another request in the meantime
         }
         texts = list(dict.fromkeys(job.texts[i] for job, i in batch if job.texts[i] not in made))
         embed = self.embedder.embed_queries if batch[0][0].role == "query" else self.embedder.embed_passages
         try:
             rows = np.ascontiguousarray(embed(texts), dtype=np.float32)
             lengths = [len(encoding.ids) for encoding in self._tokenizer.encode_batch(texts)]
-        except Exception as error:  # noqa: BLE001 - it is raised where the result is waited for
+        except Exception as error:  # noqa: BLE001 - raised where the result is awaited
             for job in {id(job): job for job, _ in batch}.values():
                 job.lacking.clear()
                 job.fail(error)
             return
         self._metrics.batch.observe(len(texts))
-        # copies: a row that is a view would keep its whole batch alive
+        # copied: a view of a row would keep its whole batch alive
         made |= {text: Embedded(row.copy(), length) for text, row, length in zip(texts, rows, lengths, strict=True)}
         for job, i in batch:
             job.found[i] = made[job.texts[i]]
@@ -138,11 +138,11 @@ class _Job:
     keys: list[bytes]
     found: list[Embedded | None] = field(default_factory=list)
     lacking: deque[int] = field(default_factory=deque)
-    """Places of the texts that no batch has taken yet."""
+    """Indices of the texts that no batch has taken yet."""
     future: Future[list[Embedded]] = field(default_factory=Future)
 
     def settle(self) -> None:
-        """Give the result if it is complete and still wanted."""
+        """Set the result if it is complete and still wanted."""
         rows = [entry for entry in self.found if entry is not None]
         if len(rows) == len(self.texts) and self.future.set_running_or_notify_cancel():
             self.future.set_result(rows)
@@ -153,7 +153,7 @@ class _Job:
 
 
 def _counting(embedder: Embedder) -> Tokenizer:
-    """A copy of the embedder's tokenizer that counts what the embedder reads."""
+    """Copy the embedder's tokenizer, set to count the tokens that the embedder reads."""
     tokenizer = type(embedder.tokenizer).from_str(embedder.tokenizer.to_str())
     tokenizer.no_padding()
     tokenizer.enable_truncation(embedder.max_tokens)

@@ -1,4 +1,4 @@
-"""Embeddings of texts that were seen before, within a bound of memory."""
+"""A cache of embeddings, bounded in memory."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from typing import NamedTuple
 from sift_rag.types import Embedding
 
 _ENTRY_BYTES = 400
-"""Of an entry besides its vector's numbers: the key, two objects, their place in the table. Measured; see the tests."""
+"""Size of an entry besides the numbers of its vector: key, objects, slot in the table. Measured; the tests check it."""
 
 
 class Embedded(NamedTuple):
-    """What the embedder made of a text."""
+    """The embedding of a text."""
 
     row: Embedding
-    """``(d,)``."""
+    """Vector ``(d,)``."""
     tokens: int
-    """That it read, special tokens included."""
+    """Number of tokens that the embedder read, special tokens included."""
 
 
 def cache_key(space: str, role: str, text: str) -> bytes:
-    """Names a text in one embedder's space and role; texts that differ in a character have different keys."""
-    # each part has its length before it, so that no two triples run together to the same bytes
+    """Return the key of a text for one embedder and role. Different texts have different keys."""
+    # length-prefixed, so that no two triples give the same bytes
     parts = [part.encode("utf-8", "surrogatepass") for part in (space, role, text)]
     return blake2b(b"".join(len(part).to_bytes(8, "big") + part for part in parts), digest_size=16).digest()
 
 
 class EmbeddingCache:
-    """The most recently used embeddings of at most ``limit`` bytes together. Safe to share between threads."""
+    """A least-recently-used cache of at most ``limit`` bytes. Safe to share between threads."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.size = 0
-        """Bytes held."""
+        """Number of bytes held."""
         self._entries: OrderedDict[bytes, Embedded] = OrderedDict()
         self._lock = Lock()
 
@@ -43,7 +43,7 @@ class EmbeddingCache:
         return len(self._entries)
 
     def get(self, keys: list[bytes]) -> list[Embedded | None]:
-        """What is held for each key, and None for what is not; what is found is used again."""
+        """Return the entry of each key, or None; entries found count as used."""
         with self._lock:
             found = [self._entries.get(key) for key in keys]
             for key, entry in zip(keys, found, strict=True):
@@ -52,7 +52,7 @@ class EmbeddingCache:
             return found
 
     def put(self, key: bytes, embedded: Embedded) -> None:
-        """Keep one, and let go of those unused for longest that no longer fit."""
+        """Add an entry, and evict the least recently used ones beyond the limit."""
         with self._lock:
             held = self._entries.pop(key, None)
             if held is not None:

@@ -1,4 +1,4 @@
-"""An embedder for one request: what was embedded beforehand, together with other requests' texts, is at hand."""
+"""An embedder for one request, over the queue that all requests share."""
 
 from __future__ import annotations
 
@@ -7,58 +7,43 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sift_rag.protocols import Embedder
 from sift_rag.types import Embedding
 from sift_rag_server.cache import Embedded
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
-
-    from sift_rag_server.batching import EmbeddingQueue
+    from sift_rag_server.batching import EmbeddingQueue, Role
 
 
-class PreparedEmbedder:
-    """See ``sift_rag.protocols.Embedder``. A text that was not prepared waits for the queue like any other."""
+class QueuedEmbedder:
+    """An ``Embedder`` whose texts are embedded together with those of other requests.
 
-    def __init__(self, queue: EmbeddingQueue, queries: Mapping[str, Embedded] | None = None) -> None:
+    Texts embedded beforehand are passed in as ``queries`` and ``passages``; others wait for the queue.
+    """
+
+    def __init__(
+        self,
+        queue: EmbeddingQueue,
+        queries: Mapping[str, Embedded] | None = None,
+        passages: Mapping[str, Embedded] | None = None,
+    ) -> None:
+        embedder = queue.embedder
+        self.name, self.dimension, self.max_tokens = embedder.name, embedder.dimension, embedder.max_tokens
+        self.tokenizer = embedder.tokenizer
         self._queue = queue
-        self._queries = queries or {}
-
-    @property
-    def _embedder(self) -> Embedder:
-        return self._queue.embedder
-
-    @property
-    def name(self) -> str:
-        """See ``Embedder``."""
-        return self._embedder.name
-
-    @property
-    def dimension(self) -> int:
-        """See ``Embedder``."""
-        return self._embedder.dimension
-
-    @property
-    def max_tokens(self) -> int:
-        """See ``Embedder``."""
-        return self._embedder.max_tokens
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        """See ``Embedder``."""
-        return self._embedder.tokenizer
+        self._held: dict[Role, Mapping[str, Embedded]] = {"query": queries or {}, "passage": passages or {}}
 
     def embed_queries(self, texts: Sequence[str]) -> Embedding:
-        """See ``Embedder``."""
-        held = [self._queries.get(text) for text in texts]
-        rows = [entry for entry in held if entry is not None]
-        return self._rows(rows if len(rows) == len(texts) else self._queue.embed(texts, "query").result())
+        """Implement ``Embedder.embed_queries``."""
+        return self._embed(texts, "query")
 
     def embed_passages(self, texts: Sequence[str]) -> Embedding:
-        """See ``Embedder``."""
-        return self._rows(self._queue.embed(texts, "passage").result())
+        """Implement ``Embedder.embed_passages``."""
+        return self._embed(texts, "passage")
 
-    def _rows(self, entries: Sequence[Embedded]) -> Embedding:
-        if not entries:
+    def _embed(self, texts: Sequence[str], role: Role) -> Embedding:
+        if not texts:
             return np.empty((0, self.dimension), dtype=np.float32)
+        held = self._held[role]
+        ready = all(text in held for text in texts)
+        entries = [held[text] for text in texts] if ready else self._queue.embed(texts, role).result()
         return np.stack([entry.row for entry in entries])

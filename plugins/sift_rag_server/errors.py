@@ -1,15 +1,11 @@
-"""What goes wrong, as a status and a body that clients of the asked dialect understand."""
+"""Errors as HTTP statuses, and the JSON object that reports one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Literal, TypeAlias
 
 from sift_rag import errors
-
-Dialect: TypeAlias = Literal["object", "tei"]
-"""``object``: Cohere, Jina, vLLM and our own; ``tei``: text-embeddings-inference."""
 
 _STATUS: Mapping[type[Exception], HTTPStatus] = {
     ValueError: HTTPStatus.BAD_REQUEST,
@@ -26,71 +22,76 @@ _STATUS: Mapping[type[Exception], HTTPStatus] = {
     errors.ModelInUse: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.ModelUnsuitable: HTTPStatus.UNPROCESSABLE_ENTITY,
 }
-"""An error's status is that of its nearest ancestor here."""
+"""HTTP status of each error; a class that is not listed has the status of its nearest ancestor."""
 
-_TOLD: Mapping[type[Exception], str] = {
-    errors.CollectionNotFound: "There is no such collection here.",
-    errors.StoreInUse: "Another process writes to the collection now: try again later.",
-    errors.StoreError: "The collection cannot be read now; the server's log says why.",
-    errors.ModelUnavailable: "The model cannot be reached now; the server's log says why.",
-    errors.StoreConflict: "",
-    errors.DocumentNotFound: "",
+_PUBLIC_MESSAGES: Mapping[type[Exception], str | None] = {
+    errors.CollectionNotFound: "There is no such collection on this server.",
+    errors.StoreInUse: "Another process is writing to the collection. Try again later.",
+    errors.StoreError: "The collection cannot be read at the moment; the server's log has the reason.",
+    errors.ModelUnavailable: "The model cannot be reached at the moment; the server's log has the reason.",
+    errors.StoreConflict: None,
+    errors.DocumentNotFound: None,
 }
-"""In place of messages that name this machine's folders and processes; empty for one that does not."""
+"""Message for clients where the error's own names folders or processes of this machine; None where it does not."""
 
-_TEI_TYPES: Mapping[HTTPStatus, str] = {
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Validation",
-    HTTPStatus.TOO_MANY_REQUESTS: "Overloaded",
-    HTTPStatus.SERVICE_UNAVAILABLE: "Unhealthy",
-    HTTPStatus.GATEWAY_TIMEOUT: "Overloaded",
-    HTTPStatus.INTERNAL_SERVER_ERROR: "Backend",
+_REMEDIES: Mapping[str, tuple[HTTPStatus | None, str]] = {
+    "local-model-required": (
+        HTTPStatus.NOT_IMPLEMENTED,
+        'This server\'s model cannot be fine-tuned. Ask with "mode": "context".',
+    ),
 }
+"""Status (None for the error's own) and advice for each remedy of the library that a client can act on."""
 
 
 class HTTPError(Exception):
-    """A request that is answered with an error. The message says what is, what was expected, and what to do."""
+    """An error reply."""
 
     def __init__(self, status: HTTPStatus, message: str, *, retry_after: int | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.retry_after = retry_after
-        """Seconds; None where trying again does not help."""
+        """Seconds to wait before trying again; None where that does not help."""
 
     @property
     def headers(self) -> dict[str, str]:
-        """What goes along with the status."""
+        """Headers that belong to the status."""
         headers = {} if self.retry_after is None else {"retry-after": str(self.retry_after)}
         if self.status is HTTPStatus.UNAUTHORIZED:
             headers["www-authenticate"] = "Bearer"
         return headers
 
 
-def fault_of(error: Exception) -> HTTPError | None:
-    """What a client is told of an error; None for a defect, of which it is told nothing."""
+def http_error(error: Exception) -> HTTPError | None:
+    """Return the reply for an error; None for a bug, whose message stays on the server."""
     if isinstance(error, HTTPError):
         return error
     if isinstance(error, TimeoutError):
         return HTTPError(
-            HTTPStatus.GATEWAY_TIMEOUT, "The request took longer than this server allows: send less, or try again."
+            HTTPStatus.GATEWAY_TIMEOUT, "The request took longer than this server allows. Send less, or try again."
         )
-    if isinstance(error, UnicodeError):  # a ValueError, but never an argument's fault
+    if isinstance(error, UnicodeError):  # a ValueError, but never the fault of an argument
         return None
     status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), None)
     if status is None:
         return None
-    told = next((_TOLD[kind] for kind in type(error).__mro__ if kind in _TOLD), "")
-    return HTTPError(status, told or str(error), retry_after=1 if status is HTTPStatus.SERVICE_UNAVAILABLE else None)
+    public = next((_PUBLIC_MESSAGES[kind] for kind in type(error).__mro__ if kind in _PUBLIC_MESSAGES), None)
+    message = public or str(error)
+    if isinstance(error, errors.SiftRagError) and error.remedy is not None and error.remedy.key in _REMEDIES:
+        remedy_status, advice = _REMEDIES[error.remedy.key]
+        status, message = remedy_status or status, f"{message} {advice}"
+    return HTTPError(status, message, retry_after=1 if status is HTTPStatus.SERVICE_UNAVAILABLE else None)
 
 
-def error_body(fault: HTTPError, dialect: Dialect, request_id: str) -> dict[str, object]:
-    """One shape that clients of Cohere (``message``), Jina (``detail``) and vLLM (``error``) read; or TEI's."""
-    if dialect == "tei":
-        return {"error": fault.message, "error_type": _TEI_TYPES.get(fault.status, "Validation")}
-    kind = fault.status.phrase.replace(" ", "")
+def error_body(error: HTTPError, request_id: str) -> dict[str, object]:
+    """Return the JSON object for an error, which clients of Cohere, Jina, vLLM and OpenAI all read.
+
+    They look under ``message``, ``detail`` and ``error``.
+    """
+    kind = error.status.phrase.replace(" ", "")
     return {
         "id": request_id,
-        "message": fault.message,
-        "detail": fault.message,
-        "error": {"message": fault.message, "type": kind, "param": None, "code": int(fault.status)},
+        "message": error.message,
+        "detail": error.message,
+        "error": {"message": error.message, "type": kind, "param": None, "code": int(error.status)},
     }

@@ -1,153 +1,137 @@
-"""What stands before every route: who may ask, how many at once, and one line in the log for each request."""
+"""Access control, the limit on concurrent requests, and one log line per request."""
 
 from __future__ import annotations
 
 import hmac
 import logging
-from collections.abc import MutableMapping
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from time import perf_counter
-from typing import Any
 from urllib.parse import urlsplit
-from uuid import uuid4
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sift_rag_server.errors import Dialect, HTTPError, error_body
+from sift_rag_server.errors import HTTPError
+from sift_rag_server.handlers import RequestContext, error_response
 from sift_rag_server.service import Service
 from sift_rag_server.settings import is_loopback
 
 OPEN_PATHS = frozenset({"/health", "/ready"})
-"""Need no key, and no place among the requests: for whoever watches over the process."""
+"""Paths for monitoring: no key is needed, and no limit applies."""
 
 _log = logging.getLogger("sift_rag_server")
 
 
-@dataclass
-class Exchange:
-    """One request and its reply, as far as the log and an error's reply need to know. Holds nothing that was sent."""
-
-    id: str = field(default_factory=lambda: uuid4().hex)
-    dialect: Dialect = "object"
-    status: int = 0
-    received: int = 0
-    """Bytes of the body."""
-    documents: int | None = None
-
-
-def exchange_of(scope: MutableMapping[str, Any]) -> Exchange:
-    """The one that ``Guard`` began."""
-    return scope["state"]["exchange"]  # type: ignore[no-any-return]
-
-
-def fault_response(fault: HTTPError, exchange: Exchange) -> JSONResponse:
-    """The reply to a request that fails."""
-    return JSONResponse(error_body(fault, exchange.dialect, exchange.id), fault.status, headers=fault.headers)
-
-
 class Guard:
-    """ASGI middleware, outermost.
+    """The outermost ASGI middleware.
 
-    Without a key only programs on this machine can connect, but a web page in a browser on it is such a program too:
-    so names of other hosts, which a page can bind to a loopback address, and pages from elsewhere are refused.
+    Without a key only programs on this machine can connect. A web page in a browser on it is such a program, too, so
+    host names other than this machine's (a page can bind its own to a loopback address) and foreign origins are
+    refused.
     """
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
         self._app = app
         self._service = service
-        self._in_flight = 0  # changed on the event loop alone
+        self._in_flight = 0  # changed on the event loop only
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """See ASGI."""
+        """Implement the ASGI interface."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = Exchange()
-        scope.setdefault("state", {})["exchange"] = exchange
+        context = RequestContext()
+        scope.setdefault("state", {})["context"] = context
 
-        async def send_watched(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                exchange.status = message["status"]
+                context.status = message["status"]
                 headers = MutableHeaders(scope=message)
-                headers["x-request-id"] = exchange.id
+                headers["x-request-id"] = context.id
                 headers["x-content-type-options"] = "nosniff"
             await send(message)
 
         started = perf_counter()
-        counted = scope["path"] not in OPEN_PATHS
         try:
-            fault = self._refusal(Headers(scope=scope), scope["path"])
-            if fault is not None:
-                counted = False
-                await fault_response(fault, exchange)(scope, receive, send_watched)
-                return
-            self._count(counted, 1)
-            try:
-                await self._app(scope, receive, send_watched)
-            finally:
-                self._count(counted, -1)
+            refusal = self._refusal(Headers(scope=scope), scope["path"])
+            if refusal is not None:
+                await error_response(refusal, context)(scope, receive, send_with_headers)
+            else:
+                await self._pass_on(scope, receive, send_with_headers)
         finally:
-            self._record(scope, exchange, perf_counter() - started)
+            self._record(scope, context, perf_counter() - started)
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        counted = scope["path"] not in OPEN_PATHS
+        self._count(counted)
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._count(-counted)
 
     def _refusal(self, headers: Headers, path: str) -> HTTPError | None:
-        """Why a request is not let in; None if it is."""
-        key, limits = self._service.settings.api_key, self._service.settings.limits
+        """Return the error to refuse a request with; None to accept it."""
         if path in OPEN_PATHS:
             return None
-        if key is None:
-            origin = headers.get("origin")
-            if not _is_here(f"//{headers.get('host', '')}") or (origin is not None and not _is_here(origin)):
-                return HTTPError(
-                    HTTPStatus.FORBIDDEN,
-                    "This server has no key and answers only to its own machine's names, such as localhost. To reach "
-                    "it by another name, start it with a key.",
-                )
-        else:
-            scheme, _, sent = headers.get("authorization", "").partition(" ")
-            # both sides as bytes: compare_digest refuses texts that are not ASCII
-            right = hmac.compare_digest(sent.strip().encode(), key.encode())
-            if scheme.lower() != "bearer" or not right:
-                return HTTPError(
-                    HTTPStatus.UNAUTHORIZED, "The key is missing or wrong: send it as Authorization: Bearer."
-                )
-        if self._in_flight >= limits.requests:
+        key, limit = self._service.settings.api_key, self._service.settings.limits.requests
+        refusal = _foreign(headers) if key is None else _unauthorized(headers, key)
+        if refusal is None and self._in_flight >= limit:
             return HTTPError(
                 HTTPStatus.TOO_MANY_REQUESTS,
-                f"{limits.requests} requests are being worked on, which is as many as are taken: try again.",
+                f"The server is working on {limit} requests, the most it accepts at once. Try again.",
                 retry_after=1,
             )
-        return None
+        return refusal
 
-    def _count(self, counted: bool, by: int) -> None:
-        if counted:
-            self._in_flight += by
-            self._service.metrics.in_flight.set(self._in_flight)
+    def _count(self, change: int) -> None:
+        self._in_flight += change
+        self._service.metrics.in_flight.set(self._in_flight)
 
-    def _record(self, scope: Scope, exchange: Exchange, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", "other")  # what no route matches is one label, not one for each
+    def _record(self, scope: Scope, context: RequestContext, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "other")  # one label for all unknown paths
         metrics = self._service.metrics
-        metrics.requests.labels(route, exchange.status).inc()
+        metrics.requests.labels(route, context.status).inc()
         metrics.seconds.labels(route).observe(seconds)
-        if exchange.documents is not None:
-            metrics.documents.inc(exchange.documents)
+        if context.documents is not None:
+            metrics.documents.inc(context.documents)
         facts = {
-            "request": exchange.id,
+            "request": context.id,
             "method": scope["method"],
             "route": route,
-            "status": exchange.status,
+            "status": context.status,
             "milliseconds": round(1e3 * seconds, 2),
-            "bytes": exchange.received,
-            "documents": exchange.documents,
+            "bytes": context.received,
+            "documents": context.documents,
         }
         level = logging.DEBUG if scope["path"] in OPEN_PATHS else logging.INFO
         _log.log(level, "request", extra={"facts": facts})
 
 
-def _is_here(url: str) -> bool:
-    """Whether a URL names this machine by one of its own names."""
+def _foreign(headers: Headers) -> HTTPError | None:
+    """Refuse requests under another machine's name, and those of web pages from elsewhere."""
+    origin = headers.get("origin")
+    if _is_this_machine(f"//{headers.get('host', '')}") and (origin is None or _is_this_machine(origin)):
+        return None
+    return HTTPError(
+        HTTPStatus.FORBIDDEN,
+        "This server has no key, so it answers only under its own machine's names, such as localhost. To reach it "
+        "under another name, start it with a key.",
+    )
+
+
+def _unauthorized(headers: Headers, key: str) -> HTTPError | None:
+    scheme, _, sent = headers.get("authorization", "").partition(" ")
+    # compared as bytes: compare_digest refuses strings that are not ASCII
+    matches = hmac.compare_digest(sent.strip().encode(), key.encode())
+    if scheme.lower() == "bearer" and matches:
+        return None
+    return HTTPError(
+        HTTPStatus.UNAUTHORIZED, "The API key is missing or wrong. Send it in the header Authorization: Bearer KEY."
+    )
+
+
+def _is_this_machine(url: str) -> bool:
+    """Return True if a URL names this machine by a loopback name or address."""
     try:
         host = urlsplit(url).hostname
     except ValueError:

@@ -1,4 +1,4 @@
-"""One JSON object a line: facts of a request, never its texts or its key."""
+"""JSON lines for the log: facts about requests, never their texts or keys."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 
 
 class JsonLines(logging.Formatter):
-    """Time, level, logger and event, with the record's ``facts`` beside them."""
+    """A formatter of records as JSON objects: time, level, logger, event and the record's ``facts``."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line. Of an exception its type is told, and not its message: a text of a request could stand there."""
+        """Format a record. An exception is logged by type only: its message could hold a text of a request."""
         line: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -25,7 +25,7 @@ class JsonLines(logging.Formatter):
 
 
 def log_as_json_lines(level: int = logging.INFO) -> None:
-    """Have this server and what it runs on write such lines to stderr."""
+    """Log this server and uvicorn as JSON lines on stderr."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines())
     for name in ("sift_rag_server", "uvicorn"):

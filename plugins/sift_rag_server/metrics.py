@@ -1,4 +1,4 @@
-"""What Prometheus is told. The one module that talks to ``prometheus_client``."""
+"""Metrics for Prometheus. The only module that imports ``prometheus_client``."""
 
 from __future__ import annotations
 
@@ -11,28 +11,30 @@ _TEXTS = (1, 2, 4, 8, 16, 32, 64)
 
 
 class Metrics:
-    """Of one server: two in one process do not add up. Labels are routes and statuses, never what a request says."""
+    """The metrics of one server. Labels are routes and statuses, never contents of requests."""
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
         self.requests = Counter("sift_rag_requests", "Requests answered.", ["route", "status"], registry=registry)
         self.seconds = Histogram(
             "sift_rag_request_seconds",
-            "From a request's head to the end of its reply.",
+            "Time from a request's head to the end of its reply.",
             ["route"],
             buckets=_SECONDS,
             registry=registry,
         )
-        self.in_flight = Gauge("sift_rag_requests_in_flight", "Requests being worked on or waiting.", registry=registry)
+        self.in_flight = Gauge("sift_rag_requests_in_flight", "Requests in progress or waiting.", registry=registry)
         self.documents = Counter("sift_rag_documents", "Documents reranked.", registry=registry)
-        self.cached = Counter("sift_rag_embeddings_cached", "Texts whose embedding was at hand.", registry=registry)
+        self.cached = Counter("sift_rag_embeddings_cached", "Texts whose embedding was cached.", registry=registry)
         self.not_cached = Counter("sift_rag_embeddings_not_cached", "Texts that had to be embedded.", registry=registry)
-        self.cache_bytes = Gauge("sift_rag_embedding_cache_bytes", "Memory of the embeddings kept.", registry=registry)
+        self.cache_bytes = Gauge(
+            "sift_rag_embedding_cache_bytes", "Memory of the cached embeddings.", registry=registry
+        )
         self.batch = Histogram(
             "sift_rag_embedding_batch_texts", "Texts embedded at once.", buckets=_TEXTS, registry=registry
         )
-        self.ready = Gauge("sift_rag_ready", "Whether the embedder is loaded.", registry=registry)
+        self.ready = Gauge("sift_rag_ready", "1 once the embedder is loaded.", registry=registry)
 
     def text(self) -> bytes:
-        """All of them, in Prometheus' text format."""
+        """Return all metrics in the text format of Prometheus."""
         return generate_latest(self._registry)

@@ -1,39 +1,43 @@
-"""The OpenAPI document: bodies are read by hand, off the event loop, so FastAPI is told here what they are."""
+"""The OpenAPI document. Routes parse their bodies themselves, off the event loop, so FastAPI learns the types here."""
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from fastapi import FastAPI
 from pydantic import TypeAdapter
 
-from sift_rag_server.bodies import ErrorReply, TeiErrorReply
+from sift_rag_server.dialects import DIALECTS
+from sift_rag_server.replies import ErrorReply
 from sift_rag_server.settings import ServerSettings
 
 _REFERENCE = "#/components/schemas/{model}"
-_FAULTS = {
-    400: "The request cannot be used as it is.",
-    401: "The key is missing or wrong.",
-    403: "Asked by a name that is not this machine's, without a key.",
-    404: "There is no such model, collection or passage, or nothing in it that could answer.",
-    409: "The collection was made with something else.",
-    413: "More than the server takes.",
-    422: "The request cannot be used as it is.",
-    429: "As many requests as are taken are being worked on.",
-    500: "A defect of the server, or a damaged collection.",
+_ERRORS = {
+    400: "The request is invalid.",
+    401: "The API key is missing or wrong.",
+    403: "The server has no key, and the request came under another machine's name.",
+    404: "There is no such model, collection or passage, or nothing in the collection that could answer.",
+    409: "The collection was made with another embedder, or without what the filter asks for.",
+    413: "The request is larger than the server accepts.",
+    422: "The request is invalid, or does not suit the model.",
+    429: "The server is working on as many requests as it accepts at once.",
+    500: "A bug of the server, or a damaged collection.",
     501: "The server was started without a part that this needs.",
-    503: "Not ready, or not reachable, now.",
-    504: "It took longer than the server allows.",
+    503: "The server, the store or the model is not available at the moment.",
+    504: "The request took longer than the server allows.",
 }
 
 
-def operation(body: Any, reply: Any, *, media_type: str = "application/json") -> dict[str, Any]:
-    """Keywords of a route: its body and its replies."""
+def operation(body: Any, reply: Any) -> dict[str, Any]:
+    """Return the keyword arguments of a route that describe its body and its replies."""
+    error_model = reduce(or_, (dialect.error_model for dialect in DIALECTS), ErrorReply)
     return {
         "response_model": None,
         "responses": {
-            200: {"model": reply} if media_type == "application/json" else {"content": {media_type: {}}},
-            **{code: {"model": ErrorReply | TeiErrorReply, "description": text} for code, text in _FAULTS.items()},
+            200: {"model": reply},
+            **{code: {"model": error_model, "description": text} for code, text in _ERRORS.items()},
         },
         "openapi_extra": {
             "requestBody": {"required": True, "content": {"application/json": {"schema": _schema(body)}}}
@@ -42,7 +46,7 @@ def operation(body: Any, reply: Any, *, media_type: str = "application/json") ->
 
 
 def describe(app: FastAPI, settings: ServerSettings) -> None:
-    """Have the document say what bodies are, and that a key is needed where one is."""
+    """Complete the application's OpenAPI document: the types of bodies, and the API key if there is one."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -63,5 +67,5 @@ def describe(app: FastAPI, settings: ServerSettings) -> None:
 
 
 def _schema(body: Any) -> dict[str, Any]:
-    """With its parts under ``$defs``, but spoken of as where ``describe`` puts them."""
+    """Return a type's JSON schema. Its ``$defs`` are referenced by the place to which ``describe`` moves them."""
     return TypeAdapter(body).json_schema(ref_template=_REFERENCE)

@@ -1,9 +1,12 @@
-"""``/rerank``: texts in the order in which they inform, in the dialect that asked."""
+"""``/rerank``: order documents so that the first ones are the most informative together."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 
 import numpy as np
 from fastapi import APIRouter, Request
@@ -13,105 +16,104 @@ from numpy.typing import ArrayLike
 from sift_rag.retrieval.queries import cut_into_pieces
 from sift_rag.retrieval.reranker import Reranker
 from sift_rag_server.batching import EmbeddingQueue
-from sift_rag_server.bodies import RerankBody, RerankReply, TeiRank, TeiRerankBody
-from sift_rag_server.cache import Embedded
-from sift_rag_server.dialects import RerankRequest, dialect_of, read_object, read_rerank, write_rerank
-from sift_rag_server.embeddings import PreparedEmbedder
-from sift_rag_server.guard import Exchange
-from sift_rag_server.handlers import answered
+from sift_rag_server.dialects import DIALECTS, dialect_of
+from sift_rag_server.dialects.dialect import Dialect, ReplyHead, RerankRequest
+from sift_rag_server.embeddings import QueuedEmbedder
+from sift_rag_server.handlers import RequestContext, handle
 from sift_rag_server.openapi import operation
 from sift_rag_server.service import Service
+from sift_rag_server.validation import read_object
 
 PATHS = ("/rerank", "/v1/rerank", "/v2/rerank")
 
 
 def rerank_routes(service: Service) -> APIRouter:
-    """The same under every path: dialects are told apart by the body."""
+    """Return the rerank routes. All paths are the same; the body tells the dialect."""
     router = APIRouter(tags=["rerank"])
+    limits = service.settings.limits
 
     async def rerank(request: Request) -> Response:
-        """Order documents so that the first ones inform most, together, about the question."""
-        return await answered(
-            request,
-            service,
-            lambda content, exchange: _rerank(service, content, exchange),
-            seconds=service.settings.limits.seconds,
+        """Order documents so that the first ones are the most informative together about the question."""
+        return await handle(
+            request, lambda content, context: _rerank(service, content, context), limits, seconds=limits.seconds
         )
 
+    described = operation(
+        reduce(or_, (dialect.request_model for dialect in DIALECTS)),
+        reduce(or_, (dialect.reply_model for dialect in DIALECTS)),
+    )
     for path in PATHS:
-        router.add_api_route(
-            path,
-            rerank,
-            methods=["POST"],
-            operation_id=path.strip("/").replace("/", "_"),
-            **operation(RerankBody | TeiRerankBody, RerankReply | list[TeiRank]),
-        )
+        operation_id = path.strip("/").replace("/", "_")
+        router.add_api_route(path, rerank, methods=["POST"], operation_id=operation_id, **described)
     return router
 
 
 @dataclass(frozen=True, slots=True)
-class _Read:
-    """A request, and what of it must be embedded."""
+class _Parsed:
+    """A parsed request, and the texts of it to embed."""
 
+    dialect: Dialect
     request: RerankRequest
     queries: list[str]
-    """The questions, in pieces that the embedder reads whole."""
-    passages: list[int]
-    """Places of the texts that came without an embedding; blank ones need none."""
+    """Questions, cut into pieces that the embedder reads whole."""
+    passages: list[str]
+    """Documents without an embedding, and known texts; blank ones need none."""
 
 
-async def _rerank(service: Service, content: bytes, exchange: Exchange) -> Response:
+async def _rerank(service: Service, content: bytes, context: RequestContext) -> Response:
     queue = service.queue
-    read = await service.in_worker(_read, content, service, queue, exchange)
+    parsed = await service.in_worker(_parse, content, service, queue, context)
     queries, passages = await asyncio.gather(
-        asyncio.wrap_future(queue.embed(read.queries, "query")),
-        asyncio.wrap_future(queue.embed([read.request.texts[i] for i in read.passages], "passage")),
+        asyncio.wrap_future(queue.embed(parsed.queries, "query")),
+        asyncio.wrap_future(queue.embed(parsed.passages, "passage")),
     )
-    reply = await service.in_worker(_answer, read, queries, passages, service, queue, exchange)
-    return Response(reply, media_type="application/json")
-
-
-def _read(content: bytes, service: Service, queue: EmbeddingQueue, exchange: Exchange) -> _Read:
-    body = read_object(content)
-    exchange.dialect = dialect_of(body)
-    request = read_rerank(body, service.settings.limits)
-    exchange.documents = len(request.texts)
-    service.check_model(request.model)
-    given = request.embeddings
-    if given is not None and len(given) != len(request.texts):
-        raise ValueError(
-            f"There are {len(given)} embeddings for {len(request.texts)} documents: give one, or null, each."
-        )
-    return _Read(
-        request,
-        [piece for question in request.questions for piece in cut_into_pieces(question, queue.embedder)],
-        [i for i, text in enumerate(request.texts) if (given is None or given[i] is None) and text.strip()],
-    )
-
-
-def _answer(
-    read: _Read,
-    queries: list[Embedded],
-    passages: list[Embedded],
-    service: Service,
-    queue: EmbeddingQueue,
-    exchange: Exchange,
-) -> bytes:
-    request = read.request
-    embeddings: list[ArrayLike | None] = [
-        None if row is None else np.asarray(row, dtype=np.float64)
-        for row in request.embeddings or [None] * len(request.texts)
-    ]
-    for i, entry in zip(read.passages, passages, strict=True):
-        embeddings[i] = entry.row
-    embedder = PreparedEmbedder(queue, dict(zip(read.queries, queries, strict=True)))
-    ranking = Reranker(embedder, selector=request.selector).rerank(
-        request.questions, request.texts, k=request.k, embeddings=embeddings
-    )
-    return write_rerank(
-        request,
-        ranking,
-        request_id=exchange.id,
-        model=service.check_model(request.model),
+    head = ReplyHead(
+        context.id,
+        service.check_model(parsed.request.model),
         tokens=sum(entry.tokens for entry in (*queries, *passages)),
     )
+    embedder = QueuedEmbedder(
+        queue,
+        dict(zip(parsed.queries, queries, strict=True)),
+        dict(zip(parsed.passages, passages, strict=True)),
+    )
+    return Response(await service.in_worker(_answer, parsed, embedder, head), media_type="application/json")
+
+
+def _parse(content: bytes, service: Service, queue: EmbeddingQueue, context: RequestContext) -> _Parsed:
+    body = read_object(content)
+    dialect = dialect_of(body)
+    context.error_body = dialect.error
+    request = dialect.read(body, service.settings.limits)
+    context.documents = len(request.texts)
+    service.check_model(request.model)
+    have = request.embeddings
+    if have is not None and len(have) != len(request.texts):
+        raise ValueError(
+            f"There are {len(have)} embeddings for {len(request.texts)} documents: send one, or null, for each."
+        )
+    unembedded = [text for i, text in enumerate(request.texts) if have is None or have[i] is None]
+    return _Parsed(
+        dialect,
+        request,
+        [piece for question in request.questions for piece in cut_into_pieces(question, queue.embedder)],
+        [text for text in (*unembedded, *request.known_texts) if text.strip()],
+    )
+
+
+def _answer(parsed: _Parsed, embedder: QueuedEmbedder, head: ReplyHead) -> bytes:
+    request = parsed.request
+    ranking = Reranker(embedder, selector=request.selector).rerank(
+        request.questions,
+        request.texts,
+        k=request.k,
+        embeddings=None if request.embeddings is None else [_row(vector) for vector in request.embeddings],
+        weights=request.weights,
+        known_texts=request.known_texts,
+    )
+    reply = parsed.dialect.write(request, ranking, head)
+    return json.dumps(reply, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _row(vector: list[float] | None) -> ArrayLike | None:
+    return None if vector is None else np.asarray(vector, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""The server as a process: listen, serve until told to stop, end what was begun. The module that talks to uvicorn."""
+"""Run the server: listen, serve until stopped, finish requests in progress. The only module that imports uvicorn."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _log = logging.getLogger("sift_rag_server")
 
 
 class RunningServer:
-    """Listens from the moment it is made; answers while ``run`` runs."""
+    """A server that listens from its construction and answers while ``run`` runs."""
 
     def __init__(self, settings: ServerSettings, *, embedder: Embedder | None = None) -> None:
-        """See the class.
+        """Start listening.
 
         Raises:
-            ConfigurationError: the port cannot be listened on.
+            ConfigurationError: the address is not available.
         """
         self.service = Service(settings, embedder=embedder)
         self._socket = _listen(settings.host, settings.port)
@@ -55,14 +55,14 @@ class RunningServer:
             SiftRagError: the embedder cannot be loaded.
         """
         _log.info("listening", extra={"facts": {"url": self.url}})
-        with self._socket, suppress(KeyboardInterrupt):  # raised again by uvicorn once all has ended well
+        with self._socket, suppress(KeyboardInterrupt):  # uvicorn raises it again after a clean shutdown
             self._server.run(sockets=[self._socket])
         _log.info("stopped")
         if self.service.failure is not None:
             raise self.service.failure
 
     def stop(self) -> None:
-        """From any thread."""
+        """Stop the server. Can be called from any thread."""
         self._server.should_exit = True
 
 
@@ -70,12 +70,12 @@ def serve(settings: ServerSettings) -> None:
     """Serve in the foreground, with a log on stderr, until SIGINT or SIGTERM.
 
     Raises:
-        ConfigurationError: the port cannot be listened on.
+        ConfigurationError: the address is not available.
         ModelUnavailable: the embedder cannot be loaded.
     """
     log_as_json_lines()
     server = RunningServer(settings)
-    if current_thread() is main_thread():  # so that being told to stop is no failure, whichever way
+    if current_thread() is main_thread():  # stopping by either signal is a success
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     server.run()
 
@@ -86,9 +86,9 @@ def _listen(host: str, port: int) -> socket.socket:
         listening = socket.create_server((host.strip("[]"), port), family=family, backlog=2048)
     except OSError as error:
         raise ConfigurationError(
-            f"{host} cannot be listened on at port {port}: {error.strerror or error}. Choose another with --port."
+            f"Cannot listen on {host}, port {port}: {error.strerror or error}. Choose another port with --port."
         ) from error
-    # Inherited by its connections; asyncio sets it only on sockets that it makes. Without it the body of a reply waits
-    # until the client has acknowledged the head, which it delays: 40 ms.
+    # Connections inherit it; asyncio sets it only on sockets of its own. Without it the body of a reply waits for the
+    # client's delayed acknowledgement of the head: 40 ms.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening

@@ -1,11 +1,11 @@
-"""What all requests share: the embedder, the threads that select, the collections."""
+"""The state that all requests share: embedders, worker threads, collections, answers being written."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from http import HTTPStatus
 from threading import Lock
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
@@ -22,45 +22,44 @@ if TYPE_CHECKING:
     from sift_rag_server.settings import ServerSettings
 
 RERANKER_NAME = "sift"
-"""What a client may ask for whatever the embedder is."""
+"""Model name that clients can always ask for, whatever the embedder."""
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
 class Service:
-    """Safe to share between threads. ``load`` once, ``close`` at the end."""
+    """Everything behind the routes. Call ``load`` once and ``close`` at the end; safe to share between threads."""
 
     def __init__(self, settings: ServerSettings, *, embedder: Embedder | None = None) -> None:
-        """See the class.
+        """Prepare; load nothing yet.
 
         Args:
-            settings: see there.
-            embedder: an open one, in place of the one that the settings name.
+            settings: the server's settings.
+            embedder: an open embedder to use instead of the one that the settings name.
         """
         self.settings = settings
         self.metrics = Metrics()
         self.failure: Exception | None = None
-        """Why it cannot be loaded; None for no reason yet."""
-        self.answering = 0
-        """How many answers a language model is writing. Counted on the event loop alone."""
-        self._given = embedder
+        """The error that loading ended with; None if there was none so far."""
+        self._embedder = embedder
         self._cache = EmbeddingCache(settings.limits.cache_bytes)
         self._queues: dict[str, EmbeddingQueue] = {}
         self._queue: EmbeddingQueue | None = None
-        self._lending = StorePool(settings.store, settings.release_seconds, api_key=settings.store_api_key)
+        self._stores = StorePool(settings.store, settings.idle_seconds, api_key=settings.store_api_key)
         self._lock = Lock()
         self._workers = ThreadPoolExecutor(settings.workers, thread_name_prefix="select")
+        self._answers = 0
+        self._fine_tuning = False
 
     def load(self) -> None:
-        """Load the embedder, and embed once, so that the first request does not wait for what is set up lazily.
+        """Load the embedder and embed once, so that the first request does not wait for lazy initialisation.
 
         Raises:
-            ModelUnavailable: it cannot be loaded; the reason is kept in ``failure`` too.
+            ModelUnavailable: the embedder cannot be loaded; ``failure`` keeps the error.
         """
         try:
-            embedder = self._given or open_embedder(self.settings.embedder)
-            queue = self._queue_for(embedder)
+            queue = self._queue_for(self._embedder or open_embedder(self.settings.embedder))
             queue.embed(["ready"], "query").result()
         except Exception as error:
             self.failure = error
@@ -68,25 +67,33 @@ class Service:
         self._queue = queue
         self.metrics.ready.set(1)
 
-    @property
-    def queue(self) -> EmbeddingQueue:
-        """The reranker's embedder.
+    def check_ready(self) -> None:
+        """Check that the embedder is loaded.
 
         Raises:
-            HTTPError: it is not loaded yet.
+            HTTPError: it is not loaded yet, or cannot be.
+        """
+        _ = self.queue
+
+    @property
+    def queue(self) -> EmbeddingQueue:
+        """The queue of the reranker's embedder.
+
+        Raises:
+            HTTPError: the embedder is not loaded yet.
         """
         if self._queue is None:
-            why = "is still loading: try again in a moment" if self.failure is None else "cannot be loaded"
-            raise HTTPError(HTTPStatus.SERVICE_UNAVAILABLE, f"The embedder {why}.", retry_after=1)
+            problem = "is still loading. Try again in a moment" if self.failure is None else "cannot be loaded"
+            raise HTTPError(HTTPStatus.SERVICE_UNAVAILABLE, f"The embedder {problem}.", retry_after=1)
         return self._queue
 
     @property
     def model_names(self) -> tuple[str, ...]:
-        """Under which the reranker can be asked for; the first is its own."""
+        """Names under which clients can ask for the reranker, its own first."""
         return tuple(dict.fromkeys((RERANKER_NAME, self.queue.embedder.name, *self.settings.served_names)))
 
     def check_model(self, name: str | None) -> str:
-        """The name to reply with.
+        """Return the model name to reply with.
 
         Raises:
             HTTPError: there is no such model.
@@ -97,21 +104,21 @@ class Service:
             known = ", ".join(map(repr, self.model_names))
             raise HTTPError(
                 HTTPStatus.NOT_FOUND,
-                f"There is no model of this name; known are {known}. Ask for one of them, or start the server with "
-                "--served-name and the name that your client sends.",
+                f"There is no model of this name; the names are {known}. Ask for one of them, or start the server "
+                "with --served-name and the name that your client sends.",
             )
         return name
 
     async def in_worker(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        """Call it on a thread that selects. If nobody waits for it any more when its turn comes, it is left out."""
+        """Call a function on a worker thread; skip it if the request has ended before its turn comes."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._workers, lambda: function(*args, **kwargs))
 
     def collection_queue(self, store: PassageIndex) -> EmbeddingQueue:
-        """The embedder that a collection was made with; loaded when it is first asked for.
+        """Return the queue of the embedder that a collection was ingested with; load it on first use.
 
         Raises:
-            ModelUnavailable: it cannot be loaded.
+            ModelUnavailable: the embedder cannot be loaded.
         """
         name = store.info.embedder
         with self._lock:
@@ -119,13 +126,42 @@ class Service:
         return held or self._queue_for(open_embedder(name))
 
     def collection(self, name: str | None) -> AbstractContextManager[PassageIndex]:
-        """A collection, by default the one that the server was started with: see ``StorePool``."""
-        return self._lending.collection(name or self.settings.collection)
+        """Borrow a collection from the pool; None for the server's default collection."""
+        return self._stores.collection(name or self.settings.collection)
+
+    @property
+    def answers(self) -> int:
+        """Number of answers being written."""
+        return self._answers
+
+    @contextmanager
+    def answering(self, *, fine_tuned: bool = False) -> Iterator[None]:
+        """Count an answer of the language model while it is written. A fine-tuned one needs the model to itself.
+
+        Raises:
+            HTTPError: as many answers as allowed are being written, or the model is, or would have to be, fine-tuned
+                for one of them.
+        """
+        with self._lock:
+            if self._answers >= self.settings.limits.answers:
+                raise _busy(f"The model is writing {self._answers} answers, the most that are allowed at once.")
+            if self._fine_tuning:
+                raise _busy("The model is being fine-tuned for another question.")
+            if fine_tuned and self._answers:
+                raise _busy("The model is writing an answer, and cannot be fine-tuned meanwhile.")
+            self._answers += 1
+            self._fine_tuning = fine_tuned
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._answers -= 1
+                self._fine_tuning = False  # whoever fine-tunes is alone
 
     def close(self) -> None:
-        """Let running work end, drop the rest."""
+        """Wait for running work and drop the rest."""
         self._workers.shutdown(cancel_futures=True)
-        self._lending.close()
+        self._stores.close()
         with self._lock:
             queues, self._queues = list(self._queues.values()), {}
         for queue in queues:
@@ -136,3 +172,7 @@ class Service:
             if embedder.name not in self._queues:
                 self._queues[embedder.name] = EmbeddingQueue(embedder, self._cache, self.metrics)
             return self._queues[embedder.name]
+
+
+def _busy(fact: str) -> HTTPError:
+    return HTTPError(HTTPStatus.TOO_MANY_REQUESTS, f"{fact} Try again.", retry_after=5)

@@ -1,11 +1,11 @@
-"""Collections that requests read, open while they are wanted and a little longer."""
+"""Collections that requests read: opened on demand, closed once idle."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from threading import Lock, Timer
+from threading import Condition, Thread
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -18,79 +18,88 @@ if TYPE_CHECKING:
 
 
 class StorePool:
-    """Opens each collection once for all that read it. Safe to share between threads.
+    """A pool of open collections, each shared by all its readers. Safe to share between threads.
 
-    An embedded collection that is open can be written by nobody else, so one that nobody has read for a while is
-    closed. To open it for each request anew would cost more than the search.
+    While an embedded collection is open, no other process can write to it; so a collection is closed once nobody has
+    read it for a while. Opening it for every request would cost more than the search.
     """
 
-    def __init__(self, store: str | Path | None, release_seconds: float, *, api_key: str | None = None) -> None:
-        """See the class.
+    def __init__(self, store: str | Path | None, idle_seconds: float, *, api_key: str | None = None) -> None:
+        """Open nothing yet.
 
         Args:
-            store: where the collections are, as in ``open_index``.
-            release_seconds: for how long one stays open that nobody reads; 0 closes it at once.
+            store: location of the collections, as in ``open_index``.
+            idle_seconds: time after which a collection that nobody reads is closed; 0 closes it at once.
             api_key: key of the server that keeps the collections.
         """
         self._store = store
         self._api_key = api_key
-        self._release_seconds = release_seconds
-        self._lent: dict[str, _Lent] = {}
-        self._lock = Lock()
-        self._timer: Timer | None = None
+        self._idle_seconds = idle_seconds
+        self._open: dict[str, _OpenStore] = {}
+        self._changed = Condition()
+        self._closer: Thread | None = None
         self._closed = False
 
     @contextmanager
     def collection(self, name: str) -> Iterator[PassageIndex]:
-        """The collection, for reading.
+        """Borrow a collection for reading.
 
         Raises:
             CollectionNotFound: there is none of this name.
-            StoreInUse: another process writes to it now.
+            StoreInUse: another process is writing to it.
         """
-        with self._lock:
-            if name not in self._lent:
-                self._lent[name] = _Lent(open_index(self._store, name, api_key=self._api_key))
-            lent = self._lent[name]
-            lent.readers += 1
+        with self._changed:
+            if name not in self._open:
+                self._open[name] = _OpenStore(open_index(self._store, name, api_key=self._api_key))
+            borrowed = self._open[name]
+            borrowed.readers += 1
         try:
-            yield lent.store
+            yield borrowed.store
         finally:
-            with self._lock:
-                lent.readers -= 1
-                lent.since = monotonic()
-                self._release()
+            with self._changed:
+                borrowed.readers -= 1
+                borrowed.idle_since = monotonic()
+                self._close_idle()
+                self._wake_closer()
 
     def close(self) -> None:
-        """Close all; those that are read now when their readers are done."""
-        with self._lock:
+        """Close all collections; one that is being read is closed by its last reader."""
+        with self._changed:
             self._closed = True
-            self._release()
+            self._close_idle()
+            self._changed.notify()
 
-    def _release(self) -> None:
-        """Close what nobody has read for long enough, and come again when the next may be due."""
-        patience = 0.0 if self._closed else self._release_seconds
+    def _close_idle(self) -> float | None:
+        """Close what has been idle for long enough. Return the seconds until the next is due; None if none is idle."""
+        patience = 0.0 if self._closed else self._idle_seconds
         now = monotonic()
-        for name, lent in list(self._lent.items()):
-            if not lent.readers and now - lent.since >= patience:
-                del self._lent[name]
-                lent.store.close()
-        waiting = any(not lent.readers for lent in self._lent.values())
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = Timer(patience, self._come_again) if waiting else None
-        if self._timer is not None:
-            self._timer.daemon = True
-            self._timer.start()
+        left = None
+        for name, entry in list(self._open.items()):
+            if entry.readers:
+                continue
+            due = entry.idle_since + patience - now
+            if due <= 0:
+                del self._open[name]
+                entry.store.close()
+            else:
+                left = due if left is None else min(left, due)
+        return left
 
-    def _come_again(self) -> None:
-        with self._lock:
-            self._release()
+    def _wake_closer(self) -> None:
+        if self._closer is None and self._open and not self._closed:
+            self._closer = Thread(target=self._close_when_due, name="close idle stores", daemon=True)
+            self._closer.start()
+        self._changed.notify()
+
+    def _close_when_due(self) -> None:
+        with self._changed:
+            while not self._closed:
+                self._changed.wait(self._close_idle())
 
 
 @dataclass(eq=False)
-class _Lent:
+class _OpenStore:
     store: PassageIndex
     readers: int = 0
-    since: float = 0.0
-    """When the last reader gave it back."""
+    idle_since: float = 0.0
+    """Time at which the last reader returned it."""

@@ -1,1 +1,1 @@
-"""From passages to an answer: a prompt that fits the model, the answer as it comes, the passages that it cites."""
+"""From a question to an answer with citations. Start with ``assistant.py``."""

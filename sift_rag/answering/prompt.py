@@ -1,4 +1,4 @@
-"""The prompt: numbered passages, the question, and the rules for answering from the one to the other."""
+"""The prompt: numbered passages, the question, and the rules for answering it from them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
+from sift_rag import defaults
 from sift_rag.errors import ModelUnsuitable
 from sift_rag.protocols import LanguageModel, Message
 from sift_rag.types import Passage
@@ -26,22 +27,24 @@ question."""
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What a model is sent, and what its citations refer to."""
+    """The messages for a model, and the passages that its citations refer to."""
 
     messages: tuple[Message, ...]
+    """Chat to be continued: instructions, earlier turns, and the question with its passages."""
     passages: tuple[Passage, ...]
-    """Those that it quotes for this question, in order; the first one's number is ``first_number``."""
+    """Passages quoted for this question, in order; ``first_number`` is the number of the first one."""
     dropped: int
-    """How many did not fit; they were the last ones given."""
+    """Number of passages that did not fit; they were the last ones."""
     tokens: int | None
-    """As the model counts them; None without a model."""
+    """Length as the model counts it; None without a model."""
     first_number: int = 1
+    """Number of the first of ``passages``."""
     shown: Mapping[int, Passage] = field(default_factory=dict)
-    """What earlier turns quote, by number."""
+    """Passages that earlier turns quote, by number."""
 
     @property
     def numbered(self) -> dict[int, Passage]:
-        """Every passage that the model can cite, by number."""
+        """All passages that the model can cite, by number."""
         return {**self.shown, **dict(enumerate(self.passages, self.first_number))}
 
 
@@ -51,22 +54,22 @@ def build_prompt(
     *,
     model: LanguageModel | None,
     system: str | None = None,
-    max_new_tokens: int = 512,
+    max_new_tokens: int = defaults.MAX_NEW_TOKENS,
     history: Sequence[Message] = (),
     shown: Mapping[int, Passage] | None = None,
 ) -> Prompt:
-    """The passages and the questions as a chat that leaves room for the answer.
+    """Build a chat of passages and questions that leaves room for the answer.
 
-    Where not all passages fit, the last ones are left out: they were chosen as the least needed.
+    If not all passages fit, the last ones are dropped: they were chosen last because they add least.
 
     Args:
         questions: at least one; several are answered together.
-        passages: in the order chosen; None to ask without any, of a model that was fine-tuned on them.
-        model: what must fit; None for a prompt without limit.
-        system: your own instructions; the rules on passages and citations follow them.
+        passages: in the order chosen; None to ask without any, a model that was fine-tuned on them.
+        model: reads the prompt, which must fit its context; None for a prompt without limit.
+        system: instructions of your own; the rules on passages and citations follow them.
         max_new_tokens: room left for the answer.
-        history: earlier turns, user and assistant in turn, oldest first.
-        shown: the passages that ``history`` quotes, by number; numbers go on after the last one.
+        history: earlier turns, user and assistant in alternation, oldest first.
+        shown: passages that ``history`` quotes, by number; new ones are numbered after the last of them.
 
     Raises:
         ModelUnsuitable: the questions, with the first passage if there is one, do not fit the model's context.
@@ -74,9 +77,9 @@ def build_prompt(
     """
     asked = [question.strip() for question in questions if question.strip()]
     if not asked:
-        raise ValueError("There is no question: at least one that is not blank was expected.")
+        raise ValueError("The question is blank: at least one question with text was expected.")
     if max_new_tokens < 1:
-        raise ValueError(f"max_new_tokens is {max_new_tokens}: an answer needs at least 1.")
+        raise ValueError(f"max_new_tokens must be at least 1, but is {max_new_tokens}.")
     shown = dict(shown or {})
     first_number = max(shown, default=0) + 1
     rules = RULES_WITHOUT_PASSAGES if passages is None else RULES
@@ -101,12 +104,12 @@ def build_prompt(
 
 
 def render(messages: Sequence[Message]) -> str:
-    """The chat as text for a person: each message under its role. No model is sent this."""
+    """Return the chat as text for a person to read: each message under its role."""
     return "\n\n".join(f"--- {role} ---\n{content}" for role, content in messages)
 
 
 def locate(passage: Passage) -> str:
-    """Where a passage stands: ``docs/a.md:12``, ``x.pdf, page 3``, ``y.pptx, slide 3``, or its source alone."""
+    """Return a passage's position: ``docs/a.md:12``, ``x.pdf, page 3``, ``y.pptx, slide 3``, or its source alone."""
     if passage.span.line is not None:
         return f"{passage.source}:{passage.span.line}"
     if passage.span.page is not None:
@@ -118,7 +121,7 @@ def locate(passage: Passage) -> str:
 def _fit(
     messages: Callable[[int], tuple[Message, ...]], passages: int, model: LanguageModel, max_new_tokens: int
 ) -> tuple[int, int]:
-    """The largest number of passages with which the chat fits, and its tokens. Counts O(log n) chats."""
+    """Return the largest number of passages that fits, and the chat's tokens then. Counts O(log n) chats."""
     budget = model.context_length - max_new_tokens
     tokens = cache(lambda count: model.count_tokens(messages(count)))
     # bisect_right ends above a count that it has found to fit, or at 0
@@ -135,7 +138,7 @@ def _fit(
 
 
 def _question_with(quoted: Sequence[str], questions: Sequence[str]) -> str:
-    """The passages first: what a model reads last, it heeds most."""
+    """Put the question after the passages: a model heeds most what it reads last."""
     return "\n\n".join(["Passages:", *(quoted or ["(none)"]), _question(questions)])
 
 
@@ -144,7 +147,7 @@ def _question(questions: Sequence[str]) -> str:
 
 
 def _quote(number: int, passage: Passage) -> str:
-    """No line of a document can pass for one of ours: each begins with ``>``, and a heading cannot begin a line."""
+    """Quote a passage so that none of its lines passes for one of ours: each begins with ``>``, and no heading does."""
     headings = " > ".join(passage.headings) or passage.title
     header = " ".join(f"[{number}] {locate(passage)}{f' ({headings})' if headings else ''}".split())
     return "\n".join([header, *(f"> {line}".rstrip() for line in passage.text.strip("\r\n").splitlines())])

@@ -1,4 +1,4 @@
-"""A question with several sides, taken apart by the language model."""
+"""Split a question with several sides into simpler ones, with the help of the language model."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ What does the 2021 model cost to run?
 How safe is the 2023 model?
 How safe is the 2021 model?"""
 
-TOKENS_OF_A_PART = 64
+TOKENS_PER_PART = 64
 LONGEST_PART = 300
-"""Characters; what is longer is not a question but talk."""
+"""Length in characters beyond which a line is taken for prose, not for a question."""
 
 _BOLD = re.compile(r"\*\*(.+?)\*\*")
 _MARKER = re.compile(
@@ -35,10 +35,10 @@ _QUESTION_MARKS = ("?", "\uff1f", "\u061f")  # Latin, full width, Arabic
 
 
 def decompose(question: str, model: LanguageModel, *, limit: int = 4) -> tuple[str, ...]:
-    """The question itself, then at most ``limit`` simpler ones that it is made of, as targets of one selection.
+    """Return the question, then at most ``limit`` simpler ones that it consists of: targets of one selection.
 
-    The original stays the first target, so that what the parts miss or distort is still looked for. It is alone where
-    the model finds no two parts. The model is stopped as soon as it has written enough.
+    The original stays the first target, so that whatever the parts miss or distort is still searched for. It is alone
+    if the model finds fewer than two parts. The model is stopped as soon as it has written enough.
 
     Raises:
         ModelUnavailable: the endpoint does not answer.
@@ -47,19 +47,19 @@ def decompose(question: str, model: LanguageModel, *, limit: int = 4) -> tuple[s
     """
     question = question.strip()
     if not question:
-        raise ValueError("The question is blank: there is nothing to take apart.")
+        raise ValueError("The question is blank: a question with text was expected.")
     if limit < 1:
-        raise ValueError(f"limit is {limit}: at least 1 part was expected.")
+        raise ValueError(f"limit must be at least 1, but is {limit}.")
     messages = (
         Message("system", INSTRUCTIONS.format(limit=limit)),
         Message("user", f"Question: {question}"),
     )
-    max_new_tokens = TOKENS_OF_A_PART * (limit + 1)
+    max_new_tokens = TOKENS_PER_PART * (limit + 1)
     tokens = model.count_tokens(messages)
     if tokens + max_new_tokens > model.context_length:
         raise ModelUnsuitable(
-            f"To take apart this question takes {tokens + max_new_tokens} tokens, and {model.name!r} has "
-            f"{model.context_length}: shorten the question, or give its parts yourself."
+            f"Splitting this question takes {tokens + max_new_tokens} tokens, and {model.name!r} has room for "
+            f"{model.context_length}: shorten the question, or ask its parts yourself."
         )
     parts: dict[str, str] = {}
     for line in _lines(model.stream(messages, max_new_tokens=max_new_tokens)):
@@ -72,7 +72,7 @@ def decompose(question: str, model: LanguageModel, *, limit: int = 4) -> tuple[s
 
 
 def _part(line: str) -> str | None:
-    """The question in a line, without list marks and quotes; None for anything else."""
+    """Return the question in a line, without list marks and quotes; None if the line is no question."""
     text = _BOLD.sub(r"\1", line).strip()
     while marker := _MARKER.match(text):
         text = text[marker.end() :]
@@ -83,12 +83,12 @@ def _part(line: str) -> str | None:
 
 
 def _same(question: str) -> str:
-    """Equal for questions that differ in case, blanks and marks only."""
+    """Return a key that is equal for questions that differ only in case, blanks and punctuation."""
     return " ".join(re.findall(r"\w+", question.casefold()))
 
 
 def _lines(pieces: Iterator[str]) -> Iterator[str]:
-    """Lines as they become complete. Leaving off early drops ``pieces``, which stops the model."""
+    """Yield lines as they become complete. Stopping early drops ``pieces``, which stops the model."""
     rest = ""
     for piece in pieces:
         *lines, rest = (rest + piece).split("\n")

@@ -1,1 +1,1 @@
-"""Files -> documents -> passages: which files, how they become text, where the text is cut."""
+"""Files and texts -> documents -> sections -> passages -> an incremental ingest into a store."""

@@ -1,7 +1,7 @@
-"""HTML, DOCX, PPTX, EPUB and notebooks, as Markdown. The only module that knows markitdown.
+"""Convert HTML, DOCX, PPTX, EPUB and notebooks to Markdown. The only module that knows markitdown.
 
-Its converters are called one by one, on bytes in memory. Its front door is not used: that one fetches addresses,
-guesses formats with a model, and runs what plugins are installed.
+Its converters are called one by one, on bytes in memory. Its main entry point is not used: it fetches addresses,
+guesses formats with a model, and runs installed plugins.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import zipfile
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from sift_rag.corpus.decoding import decode, one_line, universal_newlines, without_surrogates
 from sift_rag.corpus.formats import Convertible
 from sift_rag.corpus.sections import Section
-from sift_rag.corpus.text import decode, one_line, universal_newlines, without_surrogates
 from sift_rag.errors import UnreadableDocument
+from sift_rag.extras import require
 
 if TYPE_CHECKING:
     from markitdown import DocumentConverter
@@ -28,7 +29,7 @@ _MAX_RATIO = 200
 _RATIO_COUNTS_FROM = 32 << 20
 
 _ENCRYPTED_OFFICE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-"""An office file with a password is an OLE container, no longer a zip."""
+"""First bytes of an OLE container, which an office file with a password is instead of a zip."""
 
 _META_CHARSET = re.compile(
     rb"""<(?:meta[^>]{0,200}charset|\?xml[^>]{0,200}encoding)\s*=\s*["']?\s*([\w.:-]+)""", re.IGNORECASE
@@ -38,27 +39,29 @@ _SLIDE = "<!-- Slide number: {} -->"
 
 
 def convert(data: bytes, container: Convertible) -> tuple[str, list[Section]]:
-    """The title that the file states (or nothing), and its text as Markdown: a part a slide for PPTX, else one part.
+    """Return the title that the file states (or ""), and its text as Markdown: a section a slide for PPTX, else one.
 
-    Images leave their descriptions. Nothing outside ``data`` is read.
+    Images become their descriptions. Nothing outside ``data`` is read.
 
     Raises:
-        UnreadableDocument: a password is asked for, the file is broken, or it would unpack to far more than it is.
+        MissingExtra: markitdown, or what it needs for this format, is not installed.
+        UnreadableDocument: the file is broken, needs a password, or would unpack to far more than its size.
     """
+    require("markitdown", "office")
     if container in _ZIPPED:
         _check_archive(data)
     elif container == "html":
         data = _as_utf8(data)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # on how a page is written: no concern of ours
+            warnings.simplefilter("ignore")  # about how a page is written: no concern of ours
             title, text = _run(data, container)
     except Exception as error:  # on a broken file the converters raise whatever their code ran into
         raise UnreadableDocument(f"conversion failed: {_reason(error)}") from error
     text = universal_newlines(without_surrogates(text))
-    parts = _slides(text) if container == "pptx" else [Section(text)]
-    cleaned = [Section(_IMAGE.sub(r"\1", part.text).strip(), page=part.page) for part in parts]
-    return one_line(without_surrogates(title)), [part for part in cleaned if part.text]
+    sections = _slides(text) if container == "pptx" else [Section(text)]
+    cleaned = [Section(_IMAGE.sub(r"\1", section.text).strip(), page=section.page) for section in sections]
+    return one_line(without_surrogates(title)), [section for section in cleaned if section.text]
 
 
 def _run(data: bytes, container: Convertible) -> tuple[str, str]:
@@ -83,7 +86,10 @@ def _converters() -> dict[Convertible, Callable[[], DocumentConverter]]:
 
 
 def _check_archive(data: bytes) -> None:
-    """The sizes an archive declares are those that it is unpacked to at most: reading stops there."""
+    """Refuse archives that are broken, encrypted or would unpack to too much.
+
+    The sizes that an archive declares can be trusted as upper bounds: unpacking stops there.
+    """
     if data.startswith(_ENCRYPTED_OFFICE):
         raise UnreadableDocument("password-protected, or an old binary office file")
     try:
@@ -99,25 +105,25 @@ def _check_archive(data: bytes) -> None:
 
 
 def _as_utf8(data: bytes) -> bytes:
-    """HTML in UTF-8: from the encoding that it declares, if it is not that already."""
+    """Return the HTML in UTF-8, decoded from the encoding that it declares or seems to have."""
     declared = _META_CHARSET.search(data[:2048])
     if declared:
         try:
             return data.decode(declared[1].decode("ascii")).encode()
         except (LookupError, UnicodeError):
-            pass  # declared wrongly: what it is decides
+            pass  # declared wrongly: the bytes decide
     return decode(data).encode()
 
 
 def _slides(text: str) -> list[Section]:
-    """One part a slide, at the markers that markitdown numbers from 1."""
-    parts: list[Section] = []
+    """Split at the slide markers, which markitdown numbers from 1."""
+    slides: list[Section] = []
     number, rest = 1, text.removeprefix(_SLIDE.format(1))
     while rest:
         slide, _, rest = rest.partition(f"{_SLIDE.format(number + 1)}\n")
-        parts.append(Section(slide, page=number))
+        slides.append(Section(slide, page=number))
         number += 1
-    return parts
+    return slides
 
 
 def _reason(error: Exception) -> str:

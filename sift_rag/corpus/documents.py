@@ -1,4 +1,4 @@
-"""How a file becomes text: read once, recognised, and taken apart into the parts that its format has."""
+"""Read a file as text: recognise its format and take it apart into sections."""
 
 from __future__ import annotations
 
@@ -11,21 +11,20 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 
+from sift_rag import defaults
+from sift_rag.corpus.decoding import decode, one_line, valid_name
 from sift_rag.corpus.formats import CONTAINERS, SYNTAXES, UNSUPPORTED, Container, Syntax
 from sift_rag.corpus.front_matter import front_matter
 from sift_rag.corpus.headings import find_headings
-from sift_rag.corpus.rows import Rows
-from sift_rag.corpus.sections import PART_BREAK, Section
-from sift_rag.corpus.text import decode, one_line, valid_name
+from sift_rag.corpus.sections import SECTION_BREAK, Section
+from sift_rag.corpus.tabular import Rows
 from sift_rag.errors import SkippedDocument, UnreadableDocument
 from sift_rag.types import JsonValue
-
-DEFAULT_MAX_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class FileState:
-    """What the file system says of a file: equal states mean that it was not written in between."""
+    """The file system's view of a file. If two states are equal, the file was not written in between."""
 
     size: int
     modified_ns: int
@@ -34,24 +33,24 @@ class FileState:
 
 @dataclass(frozen=True, slots=True)
 class SourceDocument:
-    """A file as text."""
+    """A document as text."""
 
     content_hash: str
     """BLAKE2b of its bytes, 64 hexadecimal digits."""
     state: FileState
     title: str
-    """The one that it states, else its first heading of level 1, else its name without the suffix."""
+    """Stated title, else the first heading of level 1, else the file's name without its suffix."""
     syntax: Syntax
-    parts: Iterable[Section]
-    """At least one, each with text; may be iterated again. For JSON lines and CSV each row is read as it is asked for,
-    and one that cannot be read raises ``UnreadableDocument`` there."""
+    sections: Iterable[Section]
+    """One section or more, each with text; can be iterated again. Rows of JSON lines and CSV are read as they are
+    iterated over, and raise ``UnreadableDocument`` if they cannot be."""
 
 
 def stat_file(path: Path) -> FileState:
-    """The state of a file, links followed.
+    """Return the state of a file, links followed.
 
     Raises:
-        UnreadableDocument: there is none, or it may not be looked at.
+        UnreadableDocument: the file does not exist, or access is denied.
     """
     try:
         return _state(path.stat())
@@ -59,42 +58,43 @@ def stat_file(path: Path) -> FileState:
         raise _unreadable(error) from error
 
 
-def read_document(path: Path, *, max_bytes: int = DEFAULT_MAX_BYTES, text_field: str | None = None) -> SourceDocument:
-    """A file as text, with a state and a hash that belong to that text.
+def read_document(path: Path, *, max_bytes: int = defaults.MAX_BYTES, text_field: str | None = None) -> SourceDocument:
+    """Read a file as text, with the state and the hash that belong to that text.
 
     Memory: the file's bytes and their text, so at most a few times ``max_bytes``.
 
     Args:
         path: a regular file, or a link to one.
         max_bytes: larger files are not opened.
-        text_field: the field or column of JSON lines and CSV that is the text; None: see ``rows.TEXT_FIELDS``.
+        text_field: field of JSON lines, or column of CSV, that holds the text; None: found by ``tabular.TEXT_FIELDS``.
 
     Raises:
-        SkippedDocument: empty, binary, too large, of a format that is not read, or not a regular file.
-        UnreadableDocument: it should be readable and is not; the message says why.
+        MissingExtra: the package that reads this format is not installed.
+        SkippedDocument: the file is empty, binary, too large, of a format that is not read, or not a regular file.
+        UnreadableDocument: the file should be readable and is not; the message says why.
     """
     suffix = path.suffix.lower()
     data, state = _read_unchanged(path, max_bytes, opened=suffix not in UNSUPPORTED)
     if not data.strip():
         raise SkippedDocument("empty")
     container: Container | None = CONTAINERS.get(suffix) or ("pdf" if data.startswith(b"%PDF-") else None)
-    title, syntax, parts = _taken_apart(data, container, SYNTAXES.get(suffix, "plain"), text_field)
-    if next(iter(parts), None) is None:
+    title, syntax, sections = _take_apart(data, container, SYNTAXES.get(suffix, "plain"), text_field)
+    if next(iter(sections), None) is None:
         raise SkippedDocument("no text in it (a scan?)" if container == "pdf" else "empty")
     return SourceDocument(
         content_hash=blake2b(data, digest_size=32).hexdigest(),
         state=state,
-        title=_shortened(title or _first_heading(parts, syntax) or one_line(valid_name(path.stem))),
+        title=_shortened(title or _first_heading(sections, syntax) or one_line(valid_name(path.stem))),
         syntax=syntax,
-        parts=parts,
+        sections=sections,
     )
 
 
 def _read_unchanged(path: Path, max_bytes: int, *, opened: bool) -> tuple[bytes, FileState]:
-    """The bytes of a file, and its state both before and after they were read."""
+    """Return the bytes of a file, and the state that it had before and after they were read."""
     try:
         state = path.stat()
-        if not stat.S_ISREG(state.st_mode):  # before it is opened: to open a pipe or a device is to use it
+        if not stat.S_ISREG(state.st_mode):  # checked before opening: opening a pipe or a device has effects
             raise SkippedDocument(f"{_kind(state.st_mode)}, not a file")
         if not opened:
             raise SkippedDocument(f"unsupported format ({path.suffix.lower()})")
@@ -113,7 +113,7 @@ def _read_unchanged(path: Path, max_bytes: int, *, opened: bool) -> tuple[bytes,
 
 
 def _open_at_once(path: str, flags: int) -> int:
-    """Opens without waiting, should the file have become a pipe since it was looked at."""
+    """Open without blocking, in case the file has become a pipe since it was checked."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
@@ -141,38 +141,38 @@ def _megabytes(size: int) -> str:
     return f"{size / (1 << 20):.3g} MB"
 
 
-def _taken_apart(
+def _take_apart(
     data: bytes, container: Container | None, syntax: Syntax, text_field: str | None
 ) -> tuple[str, Syntax, Iterable[Section]]:
-    """The stated title, the syntax of the text, and its parts. Converters are imported once they are needed."""
+    """Return the stated title, the syntax of the text, and its sections. Converters are imported when needed."""
     match container:
         case None:
             text = decode(data)
             if syntax == "plain" and find_headings(text[: 1 << 16], "rst"):
-                syntax = "rst"  # underlined titles are how plain text has always had them
-            title, parts = _plain(text, syntax)
-            return title, syntax, parts
+                syntax = "rst"  # plain text has always had underlined titles
+            title, sections = _plain(text, syntax)
+            return title, syntax, sections
         case "jsonl" | "csv":
             return "", "plain", Rows(decode(data), container, text_field)
         case "pdf":
             from sift_rag.corpus.pdf import read_pdf
 
             title, pages = read_pdf(data)
-            return title, "plain", _placed(pages)
+            return title, "plain", _with_starts(pages)
         case _:
             from sift_rag.corpus.conversion import convert
 
-            title, parts = convert(data, container)
-            return title, "markdown", _placed(parts)
+            title, sections = convert(data, container)
+            return title, "markdown", _with_starts(sections)
 
 
-def _placed(parts: Iterable[Section]) -> list[Section]:
-    """With each part's start in the document's text."""
+def _with_starts(sections: Iterable[Section]) -> list[Section]:
+    """Set each section's start in the document's text."""
     placed: list[Section] = []
     start = 0
-    for part in parts:
-        placed.append(replace(part, start=start))
-        start += len(part.text) + len(PART_BREAK)
+    for section in sections:
+        placed.append(replace(section, start=start))
+        start += len(section.text) + len(SECTION_BREAK)
     return placed
 
 
@@ -182,7 +182,7 @@ _LATEX_TITLE = re.compile(
 
 
 def _plain(text: str, syntax: Syntax) -> tuple[str, list[Section]]:
-    """The stated title and the one part of a text file; a Markdown file's front matter becomes its metadata."""
+    """Return the stated title and the one section of a text file; Markdown's front matter becomes its metadata."""
     title, line = "", 1
     metadata: Mapping[str, JsonValue] = {}
     if syntax == "markdown" and (front := front_matter(text)):
@@ -193,11 +193,11 @@ def _plain(text: str, syntax: Syntax) -> tuple[str, list[Section]]:
     return title, [Section(text, line=line, metadata=metadata)] if text.strip() else []
 
 
-def _first_heading(parts: Iterable[Section], syntax: Syntax) -> str:
-    """The first heading of level 1 near the beginning, where headings are what titles are."""
+def _first_heading(sections: Iterable[Section], syntax: Syntax) -> str:
+    """Return the first heading of level 1 near the beginning, for syntaxes whose headings serve as titles."""
     if syntax not in {"markdown", "rst"}:
         return ""
-    beginning = next(iter(parts)).text[: 1 << 16]
+    beginning = next(iter(sections)).text[: 1 << 16]
     return next((heading.title for heading in find_headings(beginning, syntax) if heading.level == 1), "")
 
 

@@ -1,4 +1,4 @@
-"""Which files a folder holds for us, one at a time and always in the same order."""
+"""Find the files to ingest under a folder, one at a time and always in the same order."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sift_rag.corpus.ignore import IgnoreRules, gitignore_rules, pattern_rules
-from sift_rag.corpus.text import valid_name
+from sift_rag.corpus.decoding import valid_name
+from sift_rag.corpus.gitignore import IgnoreRules, gitignore_rules, pattern_rules
 from sift_rag.errors import NothingToIngest
 
 NEVER_ENTERED = frozenset({".git", ".hg", ".svn", ".bzr", ".jj", "CVS", "node_modules", "__pycache__", ".venv"})
-"""Folders of version control, of installed packages and of byte code, which are nobody's documents."""
+"""Folders of version control, installed packages and byte code, which hold nobody's documents."""
 
 _VIRTUAL_ENVIRONMENT = "pyvenv.cfg"
-"""Whatever its name, a folder that holds this file is a Python environment."""
+"""File that marks a Python environment, whatever the folder's name."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
-    """A file to ingest, whatever its format: a file that cannot be read says so when it is read."""
+    """A file to ingest, whatever its format. Files that cannot be read raise when they are read."""
 
     source: str
-    """``<name of the ingested folder>/<path in it>``: the same on every machine, and always valid Unicode."""
+    """Name ``<ingested folder>/<path in it>``: the same on every machine, and always valid Unicode."""
     path: Path
 
 
 @dataclass(frozen=True, slots=True)
 class Unlistable:
-    """A folder whose files are unknown: none of them counts as gone."""
+    """A folder that cannot be listed. None of its files counts as gone."""
 
     source: str
     reason: str
@@ -37,11 +37,11 @@ class Unlistable:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """What one name in a folder stands for, links followed."""
+    """One name in a folder, links followed."""
 
     path: Path
     relative: str
-    """To the ingested root; ``/`` between, none at the end."""
+    """Path from the ingested root, with ``/`` between names and none at the end."""
     is_folder: bool
     is_link: bool = False
 
@@ -52,9 +52,9 @@ class _Gitignore:
 
     rules: IgnoreRules
     skip: int = 0
-    """How many characters of a path relative to the root lead to the file's folder, if that is under the root."""
+    """Length of the path from the root to the file's folder, if that is under the root."""
     way_down: str = ""
-    """Leads from the file's folder to the root, if that is above the root."""
+    """Path from the file's folder to the root, if that folder is above the root."""
 
     def decide(self, relative: str, *, folder: bool) -> bool | None:
         return self.rules.decide(self.way_down + relative[self.skip :], folder=folder)
@@ -62,37 +62,37 @@ class _Gitignore:
 
 @dataclass(frozen=True, slots=True)
 class _Folder:
-    """A folder on the way from the root to where the walk stands."""
+    """A folder on the path from the root to the walk's current folder."""
 
     real_path: str
     gitignores: tuple[_Gitignore, ...]
-    """Outermost first."""
+    """Files in force, outermost first."""
     entries: Iterator[_Entry]
 
 
 def find_files(
     root: Path, *, include: Sequence[str] = (), exclude: Sequence[str] = ()
 ) -> Iterator[FoundFile | Unlistable]:
-    """The files under ``root``, by source ascending; ``root`` itself if it is a file.
+    """Yield the files under ``root``, by source ascending; ``root`` itself if it is a file.
 
-    - ``.gitignore`` files count as they do for git: at every level, and above ``root`` up to the repository's top.
-    - Hidden files and folders are passed over, unless a pattern of ``include`` names a hidden one (``.github/**``); the
-      folders in ``NEVER_ENTERED``, and Python environments, always are.
-    - A link is followed, but each folder that links lead to is walked once, and a link to what ``root`` holds anyway is
-      passed over: that file is found under its own name.
+    - ``.gitignore`` files count as they do for git: at every level, and above ``root`` up to the top of the repository.
+    - Hidden files and folders are passed over, unless a pattern of ``include`` names a hidden one (``.github/**``).
+      Folders in ``NEVER_ENTERED`` and Python environments always are.
+    - Links are followed, but each folder that links lead to is walked once, and a link to something under ``root`` is
+      passed over: it is found under its own name.
     - Pipes, sockets and devices are found like files, and refused when they are read.
-    - A file given as ``root`` is found whatever the patterns say.
+    - If ``root`` is a file, it is found whatever the patterns say.
 
-    Memory is that of the folders between ``root`` and the current file, so a caller may stop, or go on, at any point.
+    Memory: the folders between ``root`` and the current file. A caller may stop at any point.
 
     Args:
         root: a folder or a file.
-        include: gitignore-style patterns relative to ``root``; with any, only files that match are found.
+        include: gitignore-style patterns relative to ``root``; if there are any, only files that match are found.
         exclude: likewise; files and folders that match are not found.
 
     Raises:
-        NothingToIngest: there is nothing at ``root``.
-        ConfigurationError: a pattern means nothing.
+        NothingToIngest: ``root`` does not exist.
+        ConfigurationError: a pattern cannot match anything.
     """
     walk = _Walk(
         root=Path(os.path.abspath(root)),  # noqa: PTH100 - resolve() would replace a link's name by its target's
@@ -101,9 +101,7 @@ def find_files(
         exclude=pattern_rules(exclude),
     )
     if not os.path.lexists(walk.root):
-        raise NothingToIngest(
-            f"There is no file or folder {str(root)!r}. Check the path; it is relative to {Path.cwd()}."
-        )
+        raise NothingToIngest(f"There is no file or folder {str(root)!r}; relative paths start at {Path.cwd()}.")
     return walk.files()
 
 
@@ -112,10 +110,10 @@ class _Walk:
     root: Path
     include: IgnoreRules
     include_hidden: IgnoreRules
-    """Those patterns of ``include`` that name a hidden file or folder."""
+    """Patterns of ``include`` that name a hidden file or folder."""
     exclude: IgnoreRules
     reached_by_link: set[Path] = field(default_factory=set)
-    """The folders outside the root that links led to, by their real paths."""
+    """Real paths of the folders outside the root that links have led to."""
 
     def files(self) -> Iterator[FoundFile | Unlistable]:
         if not self.root.is_dir():
@@ -145,7 +143,7 @@ class _Walk:
                     opened = self._open(entry, real_path, path[-1].gitignores)
 
     def _open(self, folder: _Entry, real_path: str, above: tuple[_Gitignore, ...]) -> _Folder | Unlistable | None:
-        """Lists a folder; None for a Python environment."""
+        """List a folder; None for a Python environment."""
         try:
             with os.scandir(folder.path) as listing:
                 names = {entry.name: entry for entry in listing}
@@ -161,18 +159,18 @@ class _Walk:
         return _Folder(real_path, gitignores, iter(wanted))
 
     def _entry(self, folder: _Entry, listed: os.DirEntry[str], gitignores: tuple[_Gitignore, ...]) -> _Entry | None:
-        """What a name stands for, if it is wanted."""
+        """Return the entry of a name, or None if it is not wanted."""
         if listed.name in NEVER_ENTERED or (listed.name.startswith(".") and not self.include_hidden):
             return None
         try:
             is_link, is_folder = listed.is_symlink(), listed.is_dir()
-        except OSError:  # a link that leads round in a circle: reading it says so
+        except OSError:  # a circle of links: reading it will raise
             is_link, is_folder = True, False
         relative = f"{folder.relative}/{listed.name}" if folder.relative else listed.name
         entry = _Entry(folder.path / listed.name, relative, is_folder, is_link)
         if self.exclude.decide(relative, folder=is_folder) or not (is_folder or self._included(relative)):
             return None
-        # To git a link is a file, also where it leads to a folder.
+        # To git a link is a file, even if it leads to a folder.
         if _ignored(relative, gitignores, folder=is_folder and not is_link):
             return None
         return entry if not is_link or self._worth_following(entry) else None
@@ -186,7 +184,7 @@ class _Walk:
         target = Path(os.path.realpath(link.path))
         real_root = os.path.realpath(self.root)
         if target.is_relative_to(real_root):
-            # What is hidden there would not be met under its own name (Kubernetes mounts files as links into ..data/).
+            # A hidden target would not be found under its own name (Kubernetes mounts files as links into ..data/).
             return any(part.startswith(".") for part in target.relative_to(real_root).parts)
         if link.is_folder:
             if target in self.reached_by_link:
@@ -199,13 +197,13 @@ class _Walk:
 
 
 def _ignored(relative: str, gitignores: tuple[_Gitignore, ...], *, folder: bool) -> bool:
-    """Whether git ignores an entry: the innermost file with an opinion decides."""
+    """Return True if git ignores an entry: the innermost file with an opinion decides."""
     decisions = (gitignore.decide(relative, folder=folder) for gitignore in reversed(gitignores))
     return next((decision for decision in decisions if decision is not None), False)
 
 
 def _gitignores_above(folder: Path) -> tuple[_Gitignore, ...]:
-    """From the top of the repository that holds ``folder`` down to its parent; none outside a repository."""
+    """Return the files from the top of the repository that holds ``folder`` down to its parent."""
     found: list[_Gitignore] = []
     for parent in (folder, *folder.parents):
         if parent != folder and (rules := _gitignore(parent / ".gitignore")):
@@ -219,7 +217,7 @@ def _gitignore(path: Path) -> IgnoreRules | None:
     try:
         return gitignore_rules(path.read_bytes()) or None
     except OSError:
-        return None  # as for git: a .gitignore that is a folder, or not ours to read, ignores nothing
+        return None  # as for git: a .gitignore that is a folder, or unreadable, ignores nothing
 
 
 def _names_hidden(pattern: str) -> bool:

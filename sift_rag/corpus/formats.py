@@ -1,4 +1,4 @@
-"""Which suffix stands for which format."""
+"""The formats of files, by suffix. To add a file type, start here."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ Syntax: TypeAlias = Literal[
     "tsx",
     "typescript",
 ]
-"""What a text is written in: decides where it may be cut, and what its headings are."""
+"""Language of a text: decides where it may be cut and what its headings are."""
 
 Convertible: TypeAlias = Literal["html", "docx", "pptx", "epub", "ipynb"]
-"""What becomes Markdown."""
+"""Formats that are converted to Markdown."""
 
 Container: TypeAlias = Literal["pdf", "jsonl", "csv"] | Convertible
-"""A format whose text must be got out first."""
+"""Formats whose text must be extracted first."""
 
 SYNTAXES: dict[str, Syntax] = {
     **dict.fromkeys((".md", ".markdown", ".mdown", ".mdx", ".mkd", ".qmd", ".rmd"), "markdown"),
@@ -41,7 +41,7 @@ SYNTAXES: dict[str, Syntax] = {
     ".tsx": "tsx",
     **dict.fromkeys((".cts", ".mts", ".ts"), "typescript"),
 }
-"""Any other suffix: plain text, if the bytes are text."""
+"""Syntax by suffix; a file with any other suffix is plain text, if its bytes are text."""
 
 CONTAINERS: dict[str, Container] = {
     ".pdf": "pdf",
@@ -67,4 +67,4 @@ UNSUPPORTED = frozenset(
     )
 )
 # fmt: on
-"""Known not to be text, or only in name: not even opened."""
+"""Suffixes of formats that are not read: such files are not even opened."""

@@ -1,6 +1,6 @@
-"""What a Markdown file says of itself above its text, between two lines of ``---``. The only module that knows PyYAML.
+"""Read the front matter of Markdown files: YAML between two lines of ``---``. The only module that knows PyYAML.
 
-Only its events are read: nothing is constructed, no alias is followed, no depth is recursed into.
+Only its events are read: no object is constructed, no alias followed, no recursion entered.
 """
 
 from __future__ import annotations
@@ -8,17 +8,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import yaml
+from sift_rag.corpus.decoding import one_line, without_surrogates
+from sift_rag.extras import require
+from sift_rag.filters import LABEL_LENGTH
+from sift_rag.types import JsonValue
 
-from sift_rag.corpus.text import one_line, without_surrogates
-from sift_rag.types import LABEL_LENGTH, JsonValue
+if TYPE_CHECKING:
+    import yaml
 
 MAX_CHARACTERS = 1 << 14
-"""Longer front matter gives no metadata: each passage of the document would carry it."""
+"""Length above which front matter gives no metadata, since each passage of the document would carry it."""
 
 _DEEPEST = 32
-"""Levels of YAML that are looked into: what PyYAML takes for n open brackets grows with n²."""
+"""Levels of YAML that are read: PyYAML's time for n open brackets grows with n²."""
 
 _BEGINS = re.compile(r"---[ \t]*\n(?:[ \t]*\n|#[^\n]*\n)*[\w-]+[ \t]*:")
 _ENDS = re.compile(r"^(?:---|\.\.\.)[ \t]*$\n?", re.MULTILINE)
@@ -31,15 +35,15 @@ class FrontMatter:
     """The front matter of one file."""
 
     text: str
-    """All of it, with the lines that begin and end it."""
+    """The whole front matter, with its first and last line."""
     title: str
-    """The one that it states, or nothing."""
+    """The title that it states, or ""."""
     metadata: dict[str, JsonValue]
-    """See ``read_metadata``; nothing where it is not YAML, or longer than ``MAX_CHARACTERS``."""
+    """Fields as ``read_metadata`` gives them; empty if it is not YAML, or longer than ``MAX_CHARACTERS``."""
 
 
 def front_matter(text: str) -> FrontMatter | None:
-    """What stands above a Markdown text, if anything does."""
+    """Return the front matter of a Markdown text, or None."""
     if not _BEGINS.match(text) or (end := _ENDS.search(text, 4)) is None:
         return None
     front = text[: end.end()]
@@ -53,12 +57,18 @@ def front_matter(text: str) -> FrontMatter | None:
 
 
 def read_metadata(content: str) -> dict[str, JsonValue]:
-    """The fields of a YAML mapping that hold a text or a list of texts, as they are written; {} for anything else.
+    """Return the fields of a YAML mapping that hold a text or a list of texts, as written; {} for anything else.
 
-    Left out are what is nested deeper, what is empty or null, and what is longer than a label can be: a description is
-    content. Dates, numbers and words such as ``no`` stay the texts that they are, for they will be asked for as
-    written. Of a key that stands twice the last one counts.
+    Left out are values that are nested deeper, empty, null, or longer than a label can be: a description is content.
+    Dates, numbers and words such as ``no`` stay texts, since a filter asks for them as written. The last of equal keys
+    counts.
+
+    Raises:
+        MissingExtra: PyYAML is not installed.
     """
+    require("yaml", "ingest")
+    import yaml
+
     try:
         return dict(_fields(yaml.parse(content, Loader=yaml.BaseLoader)))
     except (yaml.YAMLError, ValueError):  # a ValueError: an escape beyond Unicode, or nested too deep
@@ -66,8 +76,11 @@ def read_metadata(content: str) -> dict[str, JsonValue]:
 
 
 def _fields(events: Iterator[yaml.Event]) -> Iterator[tuple[str, JsonValue]]:
-    """Of the mapping that the first document is."""
-    if not isinstance(next(event for event in events if not isinstance(event, _PREAMBLE)), yaml.MappingStartEvent):
+    """Yield the fields of the mapping that is the first document."""
+    import yaml
+
+    preamble = (yaml.StreamStartEvent, yaml.DocumentStartEvent)
+    if not isinstance(next(event for event in events if not isinstance(event, preamble)), yaml.MappingStartEvent):
         return
     while not isinstance(event := next(events), yaml.MappingEndEvent):
         key = _node(event, events)
@@ -77,7 +90,9 @@ def _fields(events: Iterator[yaml.Event]) -> Iterator[tuple[str, JsonValue]]:
 
 
 def _node(event: yaml.Event, events: Iterator[yaml.Event]) -> str | list[JsonValue] | None:
-    """The text or the texts that begin with this event; None for what is neither. Reads to its end."""
+    """Read the node that begins with this event to its end: a text, a list of texts, or None for anything else."""
+    import yaml
+
     if isinstance(event, yaml.ScalarEvent):
         return _text(event)
     if not isinstance(event, yaml.CollectionStartEvent):
@@ -98,6 +113,3 @@ def _text(event: yaml.ScalarEvent) -> str | None:
     value = without_surrogates(event.value)
     is_null = event.style is None and value in _NULL
     return None if is_null or not value or len(value) > LABEL_LENGTH else value
-
-
-_PREAMBLE = (yaml.StreamStartEvent, yaml.DocumentStartEvent)

@@ -1,4 +1,4 @@
-"""Where the headings of a text stand, by what it is written in."""
+"""Find the headings of a text, by its syntax."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from functools import cache
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
+from sift_rag.corpus.decoding import one_line
 from sift_rag.corpus.formats import Syntax
-from sift_rag.corpus.text import one_line
+from sift_rag.extras import require
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -19,32 +20,37 @@ if TYPE_CHECKING:
 
 
 class Heading(NamedTuple):
-    """Holds from ``start`` until the next heading of its level or of one further out."""
+    """A heading, in force from ``start`` until the next heading of its level or of an outer one."""
 
     start: int
-    """Character that its first line begins at."""
+    """First character of its first line."""
     end: int
-    """One past its last line."""
+    """One past the last character of its last line."""
     level: int
-    """1 is the outermost."""
+    """Level, 1 for the outermost."""
     title: str
-    """Empty where a section ends and no other begins (code after a function)."""
+    """Words of the heading; "" where one ends and no other begins (code after a function)."""
 
 
 def find_headings(text: str, syntax: Syntax) -> list[Heading]:
-    """In the order of the text; none for a syntax whose headings are not known. ``O(len(text))``."""
+    """Return the headings in the order of the text; none for a syntax without headings. ``O(len(text))``.
+
+    Raises:
+        MissingExtra: the text is Markdown, and ``markdown-it-py`` is not installed.
+    """
     finder = _FINDERS.get(syntax)
     return list(finder(text)) if finder else []
 
 
 _SEGMENT = 1 << 20
-"""Characters of Markdown parsed at once: a parsed document takes some thirty times the memory of its text."""
+"""Characters of Markdown that are parsed at once: a parsed document takes about thirty times the memory of its text."""
 
 _FENCE = re.compile(r"^ {0,3}(?:```|~~~)", re.MULTILINE)
 _TOP_LEVEL_BREAK = re.compile(r"\n\n(?=# )")
 
 
 def _markdown(text: str) -> Iterator[Heading]:
+    require("markdown_it", "ingest")
     start = 0
     while start < len(text):
         end = _segment_end(text, start)
@@ -59,7 +65,7 @@ def _markdown(text: str) -> Iterator[Heading]:
 
 
 def _segment_end(text: str, start: int) -> int:
-    """The end of the text if it is near, else a top-level heading outside fenced code."""
+    """Return the end of the text if it is near, else the next top-level heading outside fenced code."""
     if len(text) - start <= _SEGMENT:
         return len(text)
     fences, counted = 0, start
@@ -86,14 +92,14 @@ def _inline_parser() -> MarkdownIt:
 
 
 def _rendered(heading: Token) -> str:
-    """The words of a heading, without the marks of emphasis, links and code."""
+    """Return the words of a heading, without the marks of emphasis, links and code."""
     parsed = _inline_parser().parseInline(heading.content)
     children = [child for token in parsed for child in token.children or ()]
     return one_line("".join(" " if child.type == "softbreak" else child.content for child in children))
 
 
 _RST_LINE = re.compile(r"([!-/:-@\[-`{-~])\1{1,}")
-"""Punctuation, repeated."""
+"""A line of one punctuation mark, repeated."""
 
 
 def _rst(text: str) -> Iterator[Heading]:
@@ -105,8 +111,8 @@ def _rst(text: str) -> Iterator[Heading]:
         if not title or not _RST_LINE.fullmatch(under) or _RST_LINE.fullmatch(title):
             continue
         over = number >= 2 and lines[number - 2].rstrip() == under
-        # A title that is not overlined stands at the margin, and its line is as long as it is (a wide character may
-        # count twice: the shorter count is asked for).
+        # A title without an overline stands at the margin and is underlined to its full length (a wide character may
+        # count twice: the shorter count is enough).
         if len(under) < len(title) or (not over and lines[number - 1][0].isspace()):
             continue
         if not over and number >= 2 and lines[number - 2].strip():
@@ -130,10 +136,10 @@ def _latex(text: str) -> Iterator[Heading]:
 
 
 def _python(text: str) -> Iterator[Heading]:
-    """Classes and functions, by name."""
+    """Yield classes and functions, by name."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an odd escape sequence in a document is no concern of ours
+            warnings.simplefilter("ignore")  # about odd escape sequences in a document: no concern of ours
             tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return
@@ -147,7 +153,7 @@ def _python(text: str) -> Iterator[Heading]:
                 continue
             if isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
                 first = min([child.lineno, *(decorator.lineno for decorator in child.decorator_list)])
-                body = max(child.body[0].lineno, child.lineno + 1)  # "def f(): pass" has none of its own
+                body = max(child.body[0].lineno, child.lineno + 1)  # "def f(): pass" has no line of its own for it
                 found.append(Heading(starts[first - 1], starts[body - 1], level, child.name))
                 end = child.end_lineno or child.lineno
                 if end < len(starts):
@@ -155,7 +161,7 @@ def _python(text: str) -> Iterator[Heading]:
                 nodes.append((child, level + 1))
             else:
                 nodes.append((child, level))
-    # Where several ends and a beginning meet: ends first, the innermost of them before the others.
+    # Where several ends and a beginning meet: ends first, the innermost before the others.
     yield from sorted(found, key=lambda heading: (heading.start, heading.title != "", -heading.level))
 
 

@@ -1,4 +1,4 @@
-"""Documents -> passages: text that the embedder sees whole, with its place and what stands above it."""
+"""Split documents into passages that the embedder reads whole, with their position and the headings above them."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from uuid import UUID, uuid5
 from sift_rag.corpus.documents import SourceDocument
 from sift_rag.corpus.headings import Heading, find_headings
 from sift_rag.corpus.sections import Section
-from sift_rag.corpus.splitting import Stretch, split, without_limits
+from sift_rag.corpus.splitting import Stretch, split
+from sift_rag.tokens import without_limits
 from sift_rag.types import Passage, Span
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 CAPACITY = 200
-"""Tokens of a passage's text. With title and headings it fits the 256 that small embedders read."""
+"""Tokens of a passage's text. With title and headings, a passage fits the 256 that small embedders read."""
 
 OVERLAP = 20
 """Tokens that a passage may share with the one before it in a long paragraph."""
 
 RECIPE = f"2/{CAPACITY}/{OVERLAP}"
-"""Changes whenever the same document may give other passages: then it is split, and where needed embedded, again."""
+"""Version of the splitting. It changes whenever a document may give other passages, and is then split again."""
 
 _MAX_HEADER = 64
-"""Tokens of title and headings, however much the embedder reads: beyond them they drown the text."""
+"""Tokens of title and headings, however much the embedder reads: more would drown the text."""
 
 _LEAST_ROOM = 16
 
@@ -45,40 +46,41 @@ def split_document(
     capacity: int = CAPACITY,
     overlap: int = OVERLAP,
 ) -> Iterator[Passage]:
-    """The passages of a document in reading order, one part in memory at a time.
+    """Yield the passages of a document in reading order, with one section in memory at a time.
 
-    Every character that is not white space stands in a passage. The embedding text of each has at most ``max_tokens``
-    tokens, special ones included: where title and headings are too long, the outer headings go first, then the
-    innermost, then the end of the title. Ids depend on source and embedding text alone, so a passage keeps its id when
-    the rest of the document changes; of those with equal embedding texts, the first keeps it.
+    Every character that is not white space is in a passage. The embedding text of each passage has at most
+    ``max_tokens`` tokens, special ones included: if title and headings are too long, the outer headings are dropped
+    first, then the innermost, then the end of the title. Ids depend on source and embedding text alone, so a passage
+    keeps its id when the rest of the document changes; among equal embedding texts, the first keeps it.
 
-    Cost: about 1 ms a passage of 200 tokens, most of it tokenising; memory for the ids of the document's passages.
+    Cost: about 1 ms a passage of 200 tokens, mostly for tokenising; memory for the ids of the document's passages.
 
     Args:
-        document: what ``read_document`` gave.
-        source: its name.
+        document: from ``read_document`` or ``text_document``.
+        source: name of the document.
         tokenizer: the embedder's.
-        max_tokens: what the embedder reads.
-        revision: given to each passage.
-        capacity: tokens of a passage's text; fewer where ``max_tokens`` asks for it, some more where a heading that
-            would stand alone is joined to what it is the heading of.
+        max_tokens: tokens that the embedder reads.
+        revision: revision to put on each passage.
+        capacity: tokens of a passage's text; fewer if ``max_tokens`` requires it, a few more where a heading that
+            would stand alone is joined to the text below it.
         overlap: tokens that a passage may share with the one before.
 
     Raises:
+        MissingExtra: ``semantic-text-splitter`` or the grammar of the document's syntax is not installed.
+        UnreadableDocument: a section cannot be read.
         ValueError: ``max_tokens`` leaves no room for a text.
-        UnreadableDocument: from ``document.parts``.
     """
     special = tokenizer.num_special_tokens_to_add(is_pair=False)
     room = max_tokens - special
     if room < _LEAST_ROOM:
-        raise ValueError(f"max_tokens is {max_tokens}, {special} of them special: at least {_LEAST_ROOM} must be left")
+        raise ValueError(f"max_tokens is {max_tokens}, {special} of them special: at least {_LEAST_ROOM} must be left.")
     tokenizer = without_limits(tokenizer)
     count = _counter(tokenizer)
     capacity = min(capacity, room - room // 5)
     longest = room - room // 10
     copies: dict[UUID, int] = {}
-    for part in document.parts:
-        text = part.text
+    for section in document.sections:
+        text = section.text
         headings = find_headings(text, document.syntax)
         stretches = split(
             text,
@@ -89,7 +91,7 @@ def split_document(
             breaks=[heading.start for heading in headings],
         )
         stretches = _joined_to_headings(text, stretches, headings, lambda joined: count(joined) <= longest)
-        for stretch, line, above in _placed(part, stretches, headings):
+        for stretch, line, above in _with_headings(section, stretches, headings):
             for start, end in _cut_to(longest, text, stretch, tokenizer, count, capacity):
                 piece = text[start:end]
                 if not piece.strip():
@@ -100,24 +102,24 @@ def split_document(
                     id="",
                     text=piece,
                     source=source,
-                    span=Span(part.start + start, part.start + end, line, part.page),
+                    span=Span(section.start + start, section.start + end, line, section.page),
                     title=title,
                     headings=kept,
-                    metadata=part.metadata,
+                    metadata=section.metadata,
                     revision=revision,
                 )
-                first = _identity(passage, copy=0)
+                first = passage_id(passage, copy=0)
                 copy = copies[first] = copies.get(first, -1) + 1
-                yield replace(passage, id=str(_identity(passage, copy) if copy else first))
+                yield replace(passage, id=str(passage_id(passage, copy) if copy else first))
 
 
-def _identity(passage: Passage, copy: int) -> UUID:
-    """Of the ``copy``-th passage of this source with this embedding text, from 0."""
+def passage_id(passage: Passage, copy: int) -> UUID:
+    """Return the id of the ``copy``-th passage, from 0, of this source with this embedding text."""
     return uuid5(_NAMESPACE, f"{passage.source}\0{copy}\0{passage.embedding_text}")
 
 
 def _counter(tokenizer: Tokenizer) -> Callable[[str], int]:
-    """Counts tokens, without special ones; remembers, for the same headings stand above many passages."""
+    """Return a function that counts tokens without special ones, cached: many passages have the same headings."""
 
     @lru_cache(maxsize=256)
     def count(text: str) -> int:
@@ -129,9 +131,9 @@ def _counter(tokenizer: Tokenizer) -> Callable[[str], int]:
 def _joined_to_headings(
     text: str, stretches: Iterator[Stretch], headings: Sequence[Heading], fits: Callable[[str], bool]
 ) -> Iterator[Stretch]:
-    """With headings that would stand alone joined to what follows.
+    """Join headings that would stand alone to the text below them.
 
-    Alone they would be the best match for a question in their own words, and hold no answer.
+    Alone, a heading would be the best match for a question in its own words, and hold no answer.
     """
     alone: Stretch | None = None
     for stretch in stretches:
@@ -148,15 +150,15 @@ def _joined_to_headings(
         yield alone
 
 
-def _placed(
-    part: Section, stretches: Iterator[Stretch], headings: Sequence[Heading]
+def _with_headings(
+    section: Section, stretches: Iterator[Stretch], headings: Sequence[Heading]
 ) -> Iterator[tuple[Stretch, int | None, tuple[str, ...]]]:
-    """With the line that each begins on, and the headings above its first content that the one before has not."""
-    text = part.text
+    """Yield each stretch with the line it begins on and the headings above its first content that is new in it."""
+    text = section.text
     upcoming = iter(headings)
     heading = next(upcoming, None)
     path: list[Heading] = []
-    line, counted, covered = part.line, 0, 0
+    line, counted, covered = section.line, 0, 0
     for stretch in stretches:
         new = Stretch(max(stretch.start, covered), stretch.end)
         content = min(_first_content(text, new, headings), stretch.end - 1)
@@ -165,14 +167,14 @@ def _placed(
             if heading.title:
                 path.append(heading)
             heading = next(upcoming, None)
-        if line is not None and part.keeps_lines:
+        if line is not None and section.keeps_lines:
             line += text.count("\n", counted, stretch.start)
         counted, covered = stretch.start, max(covered, stretch.end)
-        yield stretch, line, (*part.headings, *(outer.title for outer in path))
+        yield stretch, line, (*section.headings, *(outer.title for outer in path))
 
 
 def _first_content(text: str, stretch: Stretch, headings: Sequence[Heading]) -> int:
-    """The first character that is neither white space nor part of a heading; without any, the end of the stretch."""
+    """Return the first character that is neither white space nor in a heading, or the end of the stretch."""
     position = _first_character(text, stretch.start, stretch.end)
     number = max(0, bisect_right(headings, position, key=lambda heading: heading.start) - 1)
     while number < len(headings) and headings[number].start <= position:
@@ -182,16 +184,16 @@ def _first_content(text: str, stretch: Stretch, headings: Sequence[Heading]) -> 
 
 
 def _first_character(text: str, start: int, end: int) -> int:
-    """The first that is not white space."""
+    """Return the first character that is not white space, or ``end``."""
     return next((position for position in range(start, end) if not text[position].isspace()), end)
 
 
 def _cut_to(
     tokens: int, text: str, stretch: Stretch, tokenizer: Tokenizer, count: Callable[[str], int], capacity: int
 ) -> Iterator[Stretch]:
-    """The stretch itself if it has at most so many tokens, else pieces of it that have.
+    """Yield the stretch if it has at most ``tokens`` tokens, else pieces of it that do.
 
-    Needed where a word had to be cut: its halves may have more tokens than it had.
+    Needed where a word was cut: its halves may have more tokens than the word.
     """
     piece = text[stretch.start : stretch.end]
     if len(piece) <= 1 or count(piece) <= tokens:
@@ -209,7 +211,7 @@ def _cut_to(
 def _fit_header(
     title: str, headings: tuple[str, ...], tokens: int, tokenizer: Tokenizer, count: Callable[[str], int]
 ) -> tuple[str, tuple[str, ...]]:
-    """Title and headings, as much of them as has at most so many tokens."""
+    """Return as much of title and headings as fits into ``tokens`` tokens."""
     for kept in (*(headings[first:] for first in range(len(headings))), ()):
         if count(_header(title, kept)) <= tokens:
             return title, kept
@@ -218,5 +220,5 @@ def _fit_header(
 
 
 def _header(title: str, headings: tuple[str, ...]) -> str:
-    """What the embedder is given before the text."""
+    """Return what precedes the text in an embedding text."""
     return Passage("", "", "", Span(0, 0), title=title, headings=headings).embedding_text

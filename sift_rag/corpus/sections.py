@@ -1,4 +1,4 @@
-"""A document in the pieces that its format gives."""
+"""The sections of a document: the pieces that its format gives."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from sift_rag.types import JsonValue
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A stretch of a document that no passage reaches beyond: a page, a slide, a row, or all of it."""
+    """A stretch of a document that no passage reaches beyond: a page, a slide, a row, or the whole document."""
 
     text: str
-    """Valid Unicode, lines ended by ``\\n``."""
+    """Valid Unicode, with lines ended by ``\\n``."""
     start: int = 0
-    """Where it begins in the document's text: that of all parts, ``PART_BREAK`` between them."""
+    """First character in the document's text, which is all sections joined by ``SECTION_BREAK``."""
     line: int | None = None
-    """Line of the file that it begins on, from 1; None where the file's lines mean nothing to a reader."""
+    """Line of the file on which the section begins, from 1; None where line numbers mean nothing to a reader."""
     keeps_lines: bool = True
-    """Whether each of its lines is one of the file; otherwise ``line`` holds for all of it."""
+    """True if each line of the section is a line of the file; otherwise ``line`` holds for all of it."""
     page: int | None = None
     """Page or slide, from 1."""
     headings: tuple[str, ...] = ()
-    """What stands above it, outermost first."""
+    """Headings above the section, outermost first."""
     metadata: Mapping[str, JsonValue] = field(default_factory=dict)
 
 
-PART_BREAK = "\n\n"
+SECTION_BREAK = "\n\n"

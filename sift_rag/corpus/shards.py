@@ -1,4 +1,4 @@
-"""Which of several ingests takes which document: they agree without talking to each other."""
+"""Split the documents among several ingests that do not talk to each other."""
 
 from __future__ import annotations
 
@@ -8,21 +8,24 @@ from hashlib import blake2b
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One of ``of`` parts of all documents: each document is in exactly one of them, on every machine in the same."""
+    """Shard ``number`` of ``of``. Every document belongs to exactly one shard, the same on every machine."""
 
     number: int
-    """From 1."""
+    """Number of this shard, from 1."""
     of: int
+    """Number of shards."""
 
     def __post_init__(self) -> None:
-        """Refuse a share that does not exist."""
+        """Check the numbers.
+
+        Raises:
+            ValueError: there is no such shard.
+        """
         if not 1 <= self.number <= self.of:
-            raise ValueError(
-                f"There is no share {self.number} of {self.of}: expected one of 1 of {max(1, self.of)} to "
-                f"{max(1, self.of)} of {max(1, self.of)}."
-            )
+            last = max(1, self.of)
+            raise ValueError(f"There is no shard {self.number} of {self.of}: expected 1 of {last} to {last} of {last}.")
 
     def holds(self, source: str) -> bool:
-        """Whether the document of this name belongs to it: by a hash of the name, so about the same number to each."""
+        """Return True if the document of this name belongs to the shard: by a hash, so shards are about equal."""
         digest = blake2b(source.encode("utf-8", "surrogatepass"), digest_size=8).digest()
         return int.from_bytes(digest) % self.of == self.number - 1

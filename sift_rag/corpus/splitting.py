@@ -1,9 +1,9 @@
-"""Where a text is cut. The only module that knows semantic-text-splitter and the grammars of tree-sitter.
+"""Cut a text into pieces. The only module that knows semantic-text-splitter and tree-sitter's grammars.
 
-The splitter asks some six times a passage how many tokens a stretch has, often of stretches far longer than a passage.
-To tokenise anew at each question takes seven times as long as what is done here: each block of text is tokenised once,
-and a question is answered by counting the tokens that overlap the stretch. That count is exact at the bounds of words
-and may be off by a few within one, so a caller who must keep to a limit checks the pieces.
+The splitter asks about six times a passage for the number of tokens in a stretch, often one far longer than a passage.
+Tokenising at each question would take seven times as long as this module does: it tokenises each block of text once,
+and answers by counting the tokens that overlap the stretch. That count is exact between words and may be off by a few
+within one, so a caller with a hard limit checks the pieces.
 """
 
 from __future__ import annotations
@@ -11,25 +11,24 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache, lru_cache
+from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
 from sift_rag.corpus.formats import Syntax
+from sift_rag.extras import require
+from sift_rag.tokens import CHARACTERS_PER_TOKEN
 
 if TYPE_CHECKING:
     from semantic_text_splitter import CodeSplitter, MarkdownSplitter, TextSplitter
     from tokenizers import Tokenizer
 
-CHARACTERS_A_TOKEN = 16
-"""A token counts for at least a sixteenth of its characters. Prose has four or five characters a token; but a tokeniser
-may make one unknown token of any unbroken run of characters, and a passage of a megabyte is of no use to anyone."""
-
 _BLOCK = 1 << 16
-"""Characters split at once: bounds the memory for tokens, whatever the size of the document."""
+"""Characters that are split at once: bounds the memory for tokens, whatever the size of the document."""
 
 _LONG_LINE = 1 << 12
-"""Longer lines are cut beforehand. Finding the words of scripts that leave no spaces takes time that is quadratic in
-the line: at 100,000 characters of Chinese 50 passages a second, at 4,000 over 700."""
+"""Length above which a line is cut beforehand. Finding words in scripts without spaces takes time quadratic in the
+line: for Chinese, 50 passages a second at 100,000 characters, over 700 at 4,000."""
 
 
 class Stretch(NamedTuple):
@@ -39,29 +38,21 @@ class Stretch(NamedTuple):
     end: int
 
 
-@lru_cache(maxsize=4)
-def without_limits(tokenizer: Tokenizer) -> Tokenizer:
-    """A copy that neither truncates nor pads. Kept for a few tokenisers: a copy takes about 30 ms."""
-    from tokenizers import Tokenizer
-
-    copy = Tokenizer.from_str(tokenizer.to_str())
-    copy.no_truncation()
-    copy.no_padding()
-    return copy
-
-
 def split(
     text: str, syntax: Syntax, tokenizer: Tokenizer, *, capacity: int, overlap: int, breaks: Sequence[int] = ()
 ) -> Iterator[Stretch]:
-    """The text in pieces of about ``capacity`` tokens or fewer, in order, white space around them left out.
+    """Yield pieces of about ``capacity`` tokens or fewer, in order, without the white space around them.
 
     Args:
         text: any text.
-        syntax: decides which bounds are preferred: headings and blocks, functions, sentences, words.
-        tokenizer: counts; must not truncate.
-        capacity: the tokens of a piece, special tokens not counted; exceeded only by pieces cut within a word.
-        overlap: the tokens that a piece may share with the one before.
-        breaks: ascending; where a text too long to be split at once is preferably divided.
+        syntax: decides which boundaries are preferred: headings and blocks, functions, sentences, words.
+        tokenizer: counts tokens; must not truncate.
+        capacity: tokens of a piece, without special tokens; exceeded only by pieces cut within a word.
+        overlap: tokens that a piece may share with the one before.
+        breaks: preferred places, ascending, to divide a text that is too long to be split at once.
+
+    Raises:
+        MissingExtra: ``semantic-text-splitter`` or the grammar of this syntax is not installed.
     """
     for block in _blocks(text, breaks):
         stretch = text[block.start : block.end]
@@ -71,10 +62,10 @@ def split(
 
 
 def _token_counter(block: str, tokenizer: Tokenizer) -> Callable[[str], int]:
-    """Counts the tokens of a stretch of ``block``.
+    """Return a function that counts the tokens of a stretch of ``block``.
 
-    The stretch comes without its place. The first one found from shortly before the last place serves: stretches of
-    equal text have equal tokens.
+    It gets the stretch's text, not its position. The first occurrence from shortly before the last one will do, since
+    stretches of equal text have equal tokens.
     """
     offsets = tokenizer.encode(block, add_special_tokens=False).offsets
     starts = [start for start, _ in offsets]
@@ -88,7 +79,7 @@ def _token_counter(block: str, tokenizer: Tokenizer) -> Callable[[str], int]:
             start = block.find(stretch)
         last = max(0, start - _LONG_LINE)
         tokens = bisect_left(starts, start + len(stretch)) - bisect_right(ends, start)
-        return max(tokens, -(-len(stretch) // CHARACTERS_A_TOKEN))
+        return max(tokens, -(-len(stretch) // CHARACTERS_PER_TOKEN))
 
     return count
 
@@ -96,58 +87,48 @@ def _token_counter(block: str, tokenizer: Tokenizer) -> Callable[[str], int]:
 def _splitter(
     syntax: Syntax, count: Callable[[str], int], capacity: int, overlap: int
 ) -> TextSplitter | MarkdownSplitter | CodeSplitter:
+    require("semantic_text_splitter", "ingest")
     import semantic_text_splitter
 
     if syntax == "markdown":
         return semantic_text_splitter.MarkdownSplitter.from_callback(count, capacity, overlap)
-    language = _grammar(syntax)
+    language = grammar(syntax)
     if language is not None:
         return semantic_text_splitter.CodeSplitter.from_callback(language, count, capacity, overlap)
     return semantic_text_splitter.TextSplitter.from_callback(count, capacity, overlap)
 
 
+_GRAMMARS: dict[Syntax, tuple[str, str]] = {
+    "c": ("tree_sitter_c", "language"),
+    "cpp": ("tree_sitter_cpp", "language"),
+    "go": ("tree_sitter_go", "language"),
+    "java": ("tree_sitter_java", "language"),
+    "javascript": ("tree_sitter_javascript", "language"),
+    "python": ("tree_sitter_python", "language"),
+    "rust": ("tree_sitter_rust", "language"),
+    "tsx": ("tree_sitter_typescript", "language_tsx"),
+    "typescript": ("tree_sitter_typescript", "language_typescript"),
+}
+"""Package and function of each programming language's grammar."""
+
+
 @cache
-def _grammar(syntax: Syntax) -> object | None:  # noqa: PLR0911 - a table of imports
-    """The tree-sitter language of a programming language; None for prose."""
-    match syntax:
-        case "c":
-            import tree_sitter_c
+def grammar(syntax: Syntax) -> object | None:
+    """Return the tree-sitter language of a programming language; None for prose.
 
-            return tree_sitter_c.language()
-        case "cpp":
-            import tree_sitter_cpp
-
-            return tree_sitter_cpp.language()
-        case "go":
-            import tree_sitter_go
-
-            return tree_sitter_go.language()
-        case "java":
-            import tree_sitter_java
-
-            return tree_sitter_java.language()
-        case "javascript":
-            import tree_sitter_javascript
-
-            return tree_sitter_javascript.language()
-        case "python":
-            import tree_sitter_python
-
-            return tree_sitter_python.language()
-        case "rust":
-            import tree_sitter_rust
-
-            return tree_sitter_rust.language()
-        case "tsx" | "typescript":
-            import tree_sitter_typescript as grammars
-
-            return grammars.language_tsx() if syntax == "tsx" else grammars.language_typescript()
-        case _:
-            return None
+    Raises:
+        MissingExtra: its package is not installed.
+    """
+    if syntax not in _GRAMMARS:
+        return None
+    module, function = _GRAMMARS[syntax]
+    require(module, "code")
+    language: Callable[[], object] = getattr(import_module(module), function)
+    return language()
 
 
 def _blocks(text: str, breaks: Sequence[int]) -> Iterator[Stretch]:
-    """The text in blocks that can be split at once, lines too long for that in pieces."""
+    """Divide the text into blocks that can be split at once, and lines that are too long into pieces."""
     start = 0
     for long_line in _long_lines(text):
         yield from _divided(text, Stretch(start, long_line.start), breaks)
@@ -161,7 +142,7 @@ def _long_lines(text: str) -> Iterator[Stretch]:
 
 
 def _line_pieces(text: str, line: Stretch) -> Iterator[Stretch]:
-    """After a sentence if one ends in the second half of a piece, else at a space, else anywhere."""
+    """Cut after a sentence if one ends in the second half of a piece, else at a space, else anywhere."""
     start = line.start
     while line.end - start > _LONG_LINE:
         middle, limit = start + _LONG_LINE // 2, start + _LONG_LINE
@@ -176,7 +157,7 @@ _SENTENCE_END = re.compile(r"[.!?…](?=\s)|[\u3002\uff01\uff1f]")
 
 
 def _divided(text: str, stretch: Stretch, breaks: Sequence[int]) -> Iterator[Stretch]:
-    """At the last of ``breaks`` that fits into a block, else after an empty line, else after a line."""
+    """Cut at the last of ``breaks`` that fits into a block, else after an empty line, else after a line."""
     start = stretch.start
     while stretch.end - start > _BLOCK:
         limit = start + _BLOCK

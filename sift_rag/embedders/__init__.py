@@ -1,1 +1,1 @@
-"""Text to unit vectors. ``sentence_transformer.py`` loads any sentence-transformers model by name or folder."""
+"""Embedders turn text into unit vectors. ``sentence_transformer.py`` loads any such model by name or folder."""

@@ -1,26 +1,30 @@
-"""An embedder made of two functions: for whoever has an embedding model in another library's object."""
+"""An embedder made of two functions, for embedding models that are objects of another library."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache, cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
-from tokenizers import Tokenizer, models, pre_tokenizers
 
 from sift_rag.errors import ModelUnsuitable
+from sift_rag.extras import require
 from sift_rag.types import Embedding
-from sift_rag.vectors import given_rows
+from sift_rag.vectors import as_unit_rows
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 UNBOUNDED = 2**31
-"""Tokens that the functions read, for all that is known: no question is cut for them."""
+"""Number of tokens that the functions are taken to read: no question is cut for them."""
 
 
 class FunctionEmbedder:
-    """Embeds with ``embed_query`` (a text to its vector) and ``embed_passages`` (texts to theirs).
+    """An ``Embedder`` of ``embed_query`` (a text to its vector) and ``embed_passages`` (texts to their vectors).
 
-    Vectors may be lists and of any norm but 0. What the functions raise is not caught: they are the caller's.
+    Vectors may be lists, of any norm but 0. Exceptions of the functions are not caught: they belong to the caller.
     """
 
     max_tokens = UNBOUNDED
@@ -30,48 +34,55 @@ class FunctionEmbedder:
         embed_query: Callable[[str], ArrayLike],
         embed_passages: Callable[[list[str]], Sequence[ArrayLike]],
         *,
-        name: str = "given functions",
+        name: str = "functions",
     ) -> None:
-        """See the class; ``name`` is that of the vector space, which a collection is checked against."""
+        """Keep the functions. ``name`` identifies the vector space, and collections are checked against it."""
         self.name = name
         self._embed_query = embed_query
         self._embed_passages = embed_passages
 
     @cached_property
     def dimension(self) -> int:
-        """See ``Embedder``; embeds a word to find out."""
+        """Implement ``Embedder.dimension``; embeds a word to find out."""
         return int(self.embed_queries(["dimension"]).shape[1])
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """Counts words and punctuation marks: how the functions cut a text is not known."""
+        """Implement ``Embedder.tokenizer``: it counts words and punctuation marks, since the real one is unknown.
+
+        Raises:
+            MissingExtra: ``tokenizers`` is not installed.
+        """
         return _words()
 
     def embed_queries(self, texts: Sequence[str]) -> Embedding:
-        """See ``Embedder``.
+        """Implement ``Embedder.embed_queries``.
 
         Raises:
-            ModelUnsuitable: what a function gave cannot be compared.
+            ModelUnsuitable: a function returned vectors that cannot be compared.
         """
         return self._rows([self._embed_query(text) for text in texts], len(texts))
 
     def embed_passages(self, texts: Sequence[str]) -> Embedding:
-        """See ``Embedder``; raises as ``embed_queries`` does."""
+        """Implement ``Embedder.embed_passages``; raises as ``embed_queries`` does."""
         return self._rows(self._embed_passages(list(texts)), len(texts)) if texts else self._rows([], 0)
 
     def _rows(self, vectors: Sequence[ArrayLike], expected: int) -> Embedding:
         if len(vectors) != expected:
-            raise ModelUnsuitable(f"The embedder {self.name!r} gave {len(vectors)} vectors for {expected} texts.")
+            raise ModelUnsuitable(f"The embedder {self.name!r} returned {len(vectors)} vectors for {expected} texts.")
         if not expected:
             return np.empty((0, self.dimension), dtype=np.float32)
         try:
-            return given_rows(vectors, what=f"The vectors of the embedder {self.name!r}")
+            return as_unit_rows(vectors, what=f"The vectors of the embedder {self.name!r}")
         except ValueError as error:
             raise ModelUnsuitable(str(error)) from error
 
 
 @cache
 def _words() -> Tokenizer:
+    require("tokenizers", "ingest")
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
     tokenizer = Tokenizer(models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))  # noqa: S106 - a token of text
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     return tokenizer

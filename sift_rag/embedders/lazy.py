@@ -1,4 +1,4 @@
-"""An embedder that is loaded when it is first needed: a run that finds nothing changed never pays for it."""
+"""An embedder that is loaded at first use: a run that finds nothing changed never pays for it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from sift_rag.errors import StoreConflict
+from sift_rag.errors import Remedy, StoreConflict
 from sift_rag.protocols import Embedder
 from sift_rag.types import Embedding
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class LazyEmbedder:
-    """Stands for the embedder that ``load`` gives; name and dimension are known beforehand, from the collection."""
+    """A stand-in for the embedder that ``load`` returns. Its collection tells its name and dimension beforehand."""
 
     def __init__(self, name: str, dimension: int, load: Callable[[], Embedder]) -> None:
         self.name = name
@@ -28,24 +28,25 @@ class LazyEmbedder:
         if embedder.dimension != self.dimension:
             raise StoreConflict(
                 f"The collection holds vectors of {self.dimension} dimensions made by {self.name}, which now gives "
-                f"{embedder.dimension}: ingest again with --reindex."
+                f"{embedder.dimension}.",
+                remedy=Remedy("reindex", embedder=self.name),
             )
         return embedder
 
     @property
     def max_tokens(self) -> int:
-        """See ``Embedder``; loads it."""
+        """Implement ``Embedder.max_tokens``; loads the embedder."""
         return self._loaded.max_tokens
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """See ``Embedder``; loads it."""
+        """Implement ``Embedder.tokenizer``; loads the embedder."""
         return self._loaded.tokenizer
 
     def embed_queries(self, texts: Sequence[str]) -> Embedding:
-        """See ``Embedder``; loads it."""
+        """Implement ``Embedder.embed_queries``; loads the embedder."""
         return self._loaded.embed_queries(texts)
 
     def embed_passages(self, texts: Sequence[str]) -> Embedding:
-        """See ``Embedder``; loads it."""
+        """Implement ``Embedder.embed_passages``; loads the embedder."""
         return self._loaded.embed_passages(texts)

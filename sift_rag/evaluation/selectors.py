@@ -1,57 +1,43 @@
-"""What each selector puts into the context, and what it trains on, from one pool of candidates."""
+"""The selectors of a comparison: passages for a context and steps of a training, from the same candidates."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal, TypeAlias
 
-from sift_rag.selection import GreedySelection, SelectorSettings
-from sift_rag.selection.settings import REPEATING
-from sift_rag.types import Embedding
+from sift_rag.protocols import Selector
+from sift_rag.selection import Hull, Mmr, Nearest, Sift, Uncertainty
 
-ComparedSelector: TypeAlias = Literal["nearest", "repeated-nearest", "uncertainty", "mmr", "sift", "hull"]
 
-COMPARED_SELECTORS: Mapping[str, str] = MappingProxyType(
+@dataclass(frozen=True, slots=True)
+class ComparedSelector:
+    """A selector as it takes part in a comparison. ``fine_tuning_selector`` makes the one for training."""
+
+    description: str
+    """One line for a list of selectors."""
+    for_context: Selector | None
+    """Selector of different passages, as for an answer; None for one that makes no sense in a context."""
+    nested: bool = True
+    """True if the choice of k is the beginning of the choice of any larger k."""
+
+
+COMPARED_SELECTORS: Mapping[str, ComparedSelector] = MappingProxyType(
     {
-        "nearest": "the k nearest",
-        "repeated-nearest": "the nearest one, k times (NN-F); fine-tuning only",
-        "uncertainty": "the k that are least known, whatever the text is",
-        "mmr": "maximal marginal relevance",
-        "sift": "SIFT",
-        "hull": "Frank-Wolfe hull (arXiv 2605.30337)",
+        "nearest": ComparedSelector("the k nearest", Nearest()),
+        "repeated-nearest": ComparedSelector("the nearest one, k times (NN-F); fine-tuning only", None),
+        "uncertainty": ComparedSelector("the k least known, whatever the text is", Uncertainty()),
+        "mmr": ComparedSelector("maximal marginal relevance", Mmr()),
+        "sift": ComparedSelector("SIFT", Sift()),
+        "hull": ComparedSelector(  # its choice of k is a mixture in k parts
+            "Frank-Wolfe hull (arXiv 2605.30337)", Hull(), nested=False
+        ),
     }
 )
-"""By name, with what each does."""
+"""Every selector that can be compared, by name."""
 
 
-def order_for_context(name: ComparedSelector, targets: Embedding, rows: Embedding, k: int) -> GreedySelection | None:
-    """Up to k different rows in order, as ``sift-rag ask`` would choose them; None where that makes no sense."""
-    if name == "repeated-nearest":
-        return None
-    return SelectorSettings(name).select(targets, rows, k).selection
-
-
-def order_for_weights(
-    name: ComparedSelector, targets: Embedding, rows: Embedding, k: int, settings: SelectorSettings
-) -> GreedySelection:
-    """The k steps of training, as rows in order: ``sift`` and ``hull`` repeat rows, as their papers do.
-
-    Each is measured by the surrogate of ``settings``. Fewer than k where a method that repeats nothing runs out of
-    rows.
-    """
-    if name == "repeated-nearest":
-        chosen = replace(settings, name="nearest", with_repeats=True)
-    else:
-        chosen = replace(settings, name=name, with_repeats=name in REPEATING)
-    return chosen.select(targets, rows, k).selection
-
-
-def sweeps(name: ComparedSelector, ks: Sequence[int]) -> list[tuple[int, ...]]:
-    """The ks, ascending, in parts that one training serves: that for the largest passes through the others.
-
-    The hull's choice for k is a mixture in k parts, and no beginning of the one for a larger k: it is trained for each.
-    """
+def sweeps(selector: ComparedSelector, ks: Sequence[int]) -> list[tuple[int, ...]]:
+    """Return the ks, ascending, in groups that share a training: that for the largest passes through the others."""
     ascending = tuple(sorted(set(ks)))
-    return [(k,) for k in ascending] if name == "hull" else [ascending]
+    return [ascending] if selector.nested else [(k,) for k in ascending]

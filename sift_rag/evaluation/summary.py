@@ -1,4 +1,4 @@
-"""From outcomes to rows, and from rows to a sentence that a person can act on."""
+"""Turn outcomes into rows, and rows into a sentence to act on."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from sift_rag.evaluation.comparison import Measurement, Outcome
 from sift_rag.evaluation.metrics import Interval, bootstrap, rank_correlation, standard_error
+from sift_rag.evaluation.outcomes import Measurement, Outcome
 
 ALL = "all"
-"""The group of every task."""
+"""Name of the group that all tasks belong to."""
 
 FEWEST = 10
-"""Tasks below which a verdict says that they are few."""
+"""Number of tasks below which a verdict warns that they are few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,65 +21,83 @@ class Row:
     """One arm with one selection, over the tasks of one group."""
 
     group: str
+    """Name of the group."""
     arm: str
+    """Name of the arm."""
     selector: str
+    """Name of the selector."""
     k: int
+    """Number of passages in the context, or of training steps."""
     tasks: int
+    """Number of tasks."""
     percent_of_base: float
     """Mean over the tasks of bits per byte, each in per cent of what the model needs as it is. Lower is better."""
     standard_error: float
-    """Of that mean."""
+    """Standard error of ``percent_of_base``."""
     difference: Interval
-    """From 100, in points, with its 95 % bootstrap interval over the tasks."""
+    """Difference of ``percent_of_base`` from 100, in points, with its 95 % bootstrap interval over the tasks."""
     seconds_per_task: float
+    """Mean time to learn and to score."""
     tokens_per_task: float
+    """Mean number of tokens put into the context and trained on."""
     passages_per_task: float
-    """That were in the context."""
+    """Mean number of passages in the context."""
     exact_match: float | None
-    """Share of the questions, as are the next two; None for texts."""
+    """Share of the questions that are answered exactly; None for texts."""
     f1: float | None
+    """Mean F1 score of the answers; None for texts."""
     in_passages: float | None
+    """Share of the questions whose reference stands in a selected passage; None for texts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """How well the explained variance told the gain beforehand, over the tasks."""
+    """The quality of the explained variance as a prediction of the gain, over the tasks."""
 
     arm: str
+    """Name of the arm."""
     selector: str
+    """Name of the selector."""
     k: int
+    """Largest k that was measured."""
     rank_correlation: float | None
-    """Spearman's, of the share of variance that is explained and the share of bits that is saved."""
+    """Spearman's rank correlation of the share of variance explained and the share of bits saved; None if undefined."""
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Of a whole comparison."""
+    """The result of a comparison."""
 
     protocol: str
-    """``texts`` or ``questions``."""
+    """Kind of the tasks: ``texts`` or ``questions``."""
     tasks: int
+    """Number of tasks."""
     base_bits_per_byte: float
-    """All bits over all bytes."""
+    """All bits over all bytes, for the model as it is."""
     base_exact_match: float | None
+    """Share of the questions that the model answers exactly as it is; None for texts."""
     base_f1: float | None
+    """Mean F1 score of the model as it is; None for texts."""
     base_seconds_per_task: float
+    """Mean time to score the model as it is."""
     rows: tuple[Row, ...]
-    """Of all tasks first, then by group; each by arm, selector and k."""
+    """Rows of all tasks first, then by group; each by arm, selector and k."""
     predictions: tuple[Prediction, ...]
+    """Predictions by arm and selector."""
     left_out: int
-    """Candidates that were the text itself, over all tasks."""
+    """Number of candidates that were left out as the text itself, over all tasks."""
     verdict: str
+    """Sentence that says which arm is ahead, by how much, and at what cost."""
 
 
 def summarise(outcomes: Sequence[Outcome]) -> Summary:
-    """Rows and verdict.
+    """Return rows and verdict.
 
     Raises:
-        ValueError: no outcomes.
+        ValueError: there are no outcomes.
     """
     if not outcomes:
-        raise ValueError("There are no outcomes to summarise: compare on one task at least.")
+        raise ValueError("There are no outcomes to summarise: at least one was expected.")
     groups = list(dict.fromkeys(outcome.task.group for outcome in outcomes))
     everything, rows = _rows(ALL, outcomes), []
     if len(groups) > 1:
@@ -104,7 +122,7 @@ def summarise(outcomes: Sequence[Outcome]) -> Summary:
 
 
 def percents_of_base(outcomes: Iterable[Outcome], arm: str, selector: str, k: int) -> list[float]:
-    """For each task that was measured so: bits per byte in per cent of the base's."""
+    """Return, for each task measured so, the bits per byte in per cent of the base's."""
     return [
         100 * measured.bits_per_byte / outcome.base.bits_per_byte
         for outcome in outcomes
@@ -159,7 +177,7 @@ def _predictions(outcomes: Sequence[Outcome]) -> list[Prediction]:
 
 
 def _verdict(outcomes: Sequence[Outcome], rows: Sequence[Row]) -> str:
-    """The best row of each arm against the other's, in words."""
+    """Compare the best row of each arm with the other's, in words."""
     best = {
         arm: min((row for row in rows if row.arm == arm), key=lambda row: row.percent_of_base)
         for arm in ("context", "finetune")

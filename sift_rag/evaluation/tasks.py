@@ -1,8 +1,7 @@
-"""What a comparison is made on: texts to predict, or questions with reference answers."""
+"""The tasks of a comparison: texts to predict, or questions with reference answers."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from sift_rag.corpus.documents import read_document
 from sift_rag.corpus.files import FoundFile, find_files
-from sift_rag.corpus.text import without_surrogates
+from sift_rag.corpus.json_lines import read_json_lines
 from sift_rag.errors import ConfigurationError, UnreadableDocument
 
 ROWS = ".jsonl"
@@ -18,35 +17,36 @@ ROWS = ".jsonl"
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One prompt of a comparison."""
+    """One text to predict, or one question to answer."""
 
     id: str
-    """Different for each of a run."""
+    """Identifier, unique within a comparison."""
     group: str
-    """A domain, a folder, a file type: each has rows of its own in the result."""
+    """Domain, folder or file type; each group has rows of its own in the result."""
     text: str
-    """What the model has to predict: a text, or the reference answer to ``question``. Not blank."""
+    """Text that the model has to predict: a text, or the reference answer to ``question``. Not blank."""
     question: str | None = None
+    """Question to answer; None for a text."""
 
 
 def read_texts(path: Path) -> list[Task]:
-    """Each file of a folder is a text; so is each line of a JSONL file, its field ``text``.
+    """Read texts: each file of a folder, or the field ``text`` of each line of a JSONL file.
 
-    A file's group is the folder that it stands in, below ``path``; for files in ``path`` itself their suffix. A line
-    may name its ``group`` and its ``id``.
+    The group of a file is its folder below ``path``; for files in ``path`` itself, their suffix. A line may state its
+    ``group`` and its ``id``.
 
     Raises:
-        ConfigurationError: there is none, or a line is no object with a text.
-        UnreadableDocument: ``path`` is a file that cannot become text. Such files in a folder are passed over.
+        ConfigurationError: there is no text, or a line is not an object with one.
+        UnreadableDocument: ``path`` is a file that cannot become text. Such files in a folder are skipped.
     """
     return _unique([Task(id=name, group=group, text=text) for name, group, text in _texts(path)], path)
 
 
 def read_questions(path: Path) -> list[Task]:
-    """Each line of a JSONL file: an object with ``question`` and ``answer``, maybe ``group`` and ``id``.
+    """Read questions: each line of a JSONL file, an object with ``question`` and ``answer``, maybe ``group``, ``id``.
 
     Raises:
-        ConfigurationError: there is none, or a line is no such object.
+        ConfigurationError: there is no question, or a line is not such an object.
     """
     return _unique(
         [
@@ -69,7 +69,7 @@ def _texts(path: Path) -> Iterator[tuple[str, str, str]]:
             yield str(row.get("id") or f"{path.name}:{number}"), str(row.get("group") or path.stem), text
         return
     if not path.exists():
-        raise ConfigurationError(f"There is no {str(path)!r}: give a file of texts or a folder of them.")
+        raise ConfigurationError(f"There is no {str(path)!r}: a file of texts, or a folder of them, was expected.")
     if path.is_file():
         yield path.name, path.suffix or path.name, _text(path)
         return
@@ -81,33 +81,24 @@ def _texts(path: Path) -> Iterator[tuple[str, str, str]]:
         except UnreadableDocument:
             continue
         if text.strip():
-            name = found.source.partition("/")[2]  # without the folder's own
+            name = found.source.partition("/")[2]  # without that of the folder
             folder, below, _ = name.partition("/")
             yield name, folder if below else found.path.suffix or "texts", text
 
 
 def _text(file: Path) -> str:
-    return "\n".join(part.text for part in read_document(file).parts)
+    return "\n".join(section.text for section in read_document(file).sections)
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")  # splitlines() would split at U+2028, too
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{str(path)!r} cannot be read as lines of JSON: {error}.") from error
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:  # the latter of lists nested thousands deep
-            raise ConfigurationError(f"{path}:{number} is not JSON: {error}.") from error
-        if not isinstance(row, dict):
-            raise ConfigurationError(f"{path}:{number} is {type(row).__name__}: a JSON object was expected.")
-        yield (
-            number,
-            {name: without_surrogates(value) if isinstance(value, str) else value for name, value in row.items()},
-        )
+    try:
+        yield from read_json_lines(text, prefix=f"{path}:")
+    except UnreadableDocument as error:
+        raise ConfigurationError(f"{error}.") from error
 
 
 def _field(row: dict[str, Any], name: str, path: Path, number: int) -> str:
@@ -119,10 +110,12 @@ def _field(row: dict[str, Any], name: str, path: Path, number: int) -> str:
 
 def _unique(tasks: Sequence[Task], path: Path) -> list[Task]:
     if not tasks:
-        raise ConfigurationError(f"{str(path)!r} holds nothing to compare on: a text or a question was expected.")
+        raise ConfigurationError(
+            f"{str(path)!r} holds nothing to compare on: at least one text or question was expected."
+        )
     seen: set[str] = set()
     for task in tasks:
         if task.id in seen:
-            raise ConfigurationError(f"{str(path)!r} has the id {task.id!r} twice: give each line its own.")
+            raise ConfigurationError(f"{str(path)!r} has the id {task.id!r} twice: ids must be unique.")
         seen.add(task.id)
     return list(tasks)

@@ -1,4 +1,4 @@
-"""How much an embedding that nobody has seen could tell: bounds that prove a greedy step the best of a collection.
+"""Bounds on the gain of embeddings that nobody has seen: they prove a greedy step the best of a collection.
 
 Searching a collection with a direction u gives its nearest rows and a *cap* τ: u·x <= τ for every row x that was not
 found. From caps follow bounds on the gain
@@ -42,20 +42,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sift_rag.selection.kernels import KernelName, kernel_diagonal, kernel_matrix, squared_norms
+from sift_rag.selection.arrays import squared_norms
+from sift_rag.selection.kernels import PreparedKernel, Rbf
 
 CAP_MARGIN = 1e-5
-"""Added to every cap: by how much a store's float32 cosine may be off, and more."""
+"""Added to every cap: more than the error of a store's float32 cosine."""
 
 GAIN_MARGIN = 1e-5
-"""By which share a gain must exceed a bound, so that no rounding certifies anything."""
+"""Share by which a gain must exceed a bound, so that no rounding certifies anything."""
 
 
 class Conditioned(NamedTuple):
-    """The process after its observations, by definition: what the recurrence keeps for all candidates, for none."""
+    """The process after its observations, by definition."""
 
     coefficients: np.ndarray
-    """a ``(m, t)``: how much each observation stands for of each target."""
+    """a ``(m, t)``: the weight of each observation in each target's mean."""
     inverse: np.ndarray
     """A ``(t, t)``."""
     variances: np.ndarray
@@ -63,22 +64,20 @@ class Conditioned(NamedTuple):
 
 
 class Bound(NamedTuple):
-    """On the gain of anything unseen."""
+    """A bound on the gain of anything unseen."""
 
     gain: float
     shares: np.ndarray
-    """``(m + t,)``, or ``(m,)`` for the linear kernel: how much of it is due to the cap of each target, then of each
+    """``(m + t,)``, or ``(m,)`` for the linear kernel: the part due to the cap of each target, then of each
     observation. Only their order means anything: where to search on."""
 
 
-def condition(
-    targets: np.ndarray, points: np.ndarray, kernel: KernelName, lengthscale: float, noise_variance: float
-) -> Conditioned:
-    """The process for targets ``(m, d)`` after observing ``points`` ``(t, d)``: O(t² (t + d))."""
-    cross = kernel_matrix(targets, points, kernel, lengthscale)
-    inverse = np.linalg.inv(kernel_matrix(points, points, kernel, lengthscale) + noise_variance * np.eye(len(points)))
+def condition(targets: np.ndarray, points: np.ndarray, kernel: PreparedKernel, noise_variance: float) -> Conditioned:
+    """Return the process for targets ``(m, d)`` after observing ``points`` ``(t, d)``: O(t² (t + d))."""
+    cross = np.asarray(kernel.matrix(targets, points))
+    inverse = np.linalg.inv(np.asarray(kernel.matrix(points, points)) + noise_variance * np.eye(len(points)))
     coefficients = cross @ inverse
-    prior = kernel_diagonal(targets, squared_norms(targets), kernel)
+    prior = np.asarray(kernel.diagonal(targets, squared_norms(targets)))
     return Conditioned(coefficients, inverse, np.maximum(prior - (coefficients * cross).sum(axis=1), 0.0))
 
 
@@ -90,19 +89,19 @@ def gain_of(
     noise_variance: float,
     weights: np.ndarray,
 ) -> float:
-    """What a point would tell, from its kernel values ``(m,)``, ``(t,)`` and with itself."""
+    """Return the gain of a point, from its kernel values ``(m,)``, ``(t,)`` and with itself."""
     covariances = to_targets - state.coefficients @ to_points
     variance = max(prior - float(to_points @ state.inverse @ to_points), 0.0)
     return float(weights @ covariances**2) / (variance + noise_variance)
 
 
 def proves(gain: float, bound: float) -> bool:
-    """Whether nothing unseen can gain as much, rounding included."""
+    """Return True if nothing unseen can gain as much, rounding included."""
     return gain > bound * (1.0 + GAIN_MARGIN)
 
 
 def linear_bound(state: Conditioned, largest: np.ndarray, noise_variance: float, weights: np.ndarray) -> Bound:
-    """From C ``(m,)``: caps on |q_i·x|, the covariances with the deflated queries."""
+    """Return the bound from C ``(m,)``: caps on |q_i·x|, the covariances with the deflated queries."""
     gains = _largest_gains(largest, state.variances, 0.0, noise_variance, weights)
     return Bound(float(gains.sum()), gains)
 
@@ -111,12 +110,12 @@ def rbf_bound(
     state: Conditioned,
     cap_on_targets: np.ndarray,
     cap_on_points: np.ndarray,
-    lengthscale: float,
+    kernel: Rbf,
     noise_variance: float,
     weights: np.ndarray,
 ) -> Bound:
-    """From caps on the cosines with targets ``(m,)`` and with observations ``(t,)``, as the kernel sees them."""
-    of_targets, of_points = (np.exp((caps - 1.0) / lengthscale**2) for caps in (cap_on_targets, cap_on_points))
+    """Return the bound from caps on the kernel's cosines with targets ``(m,)`` and with observations ``(t,)``."""
+    of_targets, of_points = (np.asarray(kernel.of_products(caps)) for caps in (cap_on_targets, cap_on_points))
     taken = np.maximum(state.coefficients, 0.0) * of_points
     added = np.maximum(-state.coefficients, 0.0) * of_points
     above, below = of_targets + added.sum(axis=1), taken.sum(axis=1)
@@ -134,14 +133,14 @@ def rbf_bound(
 def cap_on_cosine(
     cap: float, direction_on_centre: float, pull: float, squared_centre: float, distances: tuple[float, float]
 ) -> float:
-    """The cap on u·y(x) from one on w·x, w = u + γc: see this module's docstring.
+    """Return the cap on u·y(x) from one on w·x, w = u + γc: see this module's docstring.
 
     Args:
         cap: T.
         direction_on_centre: u·c.
         pull: γ.
         squared_centre: |c|².
-        distances: between which |x - c| is.
+        distances: bounds of |x - c|.
     """
     rest = cap - direction_on_centre - pull * (1.0 + squared_centre) / 2.0
     return min(1.0, max(rest / distance + pull * distance / 2.0 for distance in distances))

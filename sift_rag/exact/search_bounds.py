@@ -1,6 +1,6 @@
 """The greedy optimum of a whole collection from a store that only answers searches, proven step by step.
 
-The choice is made among what was found. Before a step counts, ``selection/certificate.py`` bounds what anything not yet
+The choice is made among what was found. Before a step counts, ``certificate.py`` bounds what anything not yet
 found could gain; where the step does not beat that, the searches that the bound owes most to are carried on, and the
 choice is made again. Two or three steps of doubling prove most choices: docs/log.md, "Beyond the pool".
 """
@@ -23,24 +23,26 @@ from sift_rag.exact.certificate import (
     proves,
     rbf_bound,
 )
+from sift_rag.filters import Filter
 from sift_rag.protocols import PassageIndex
-from sift_rag.selection import Surrogate
-from sift_rag.selection.kernels import kernel_matrix
-from sift_rag.types import Candidate, Embedding, Filter
+from sift_rag.selection.kernels import PreparedKernel, Rbf, prepared
+from sift_rag.selection.problem import View
+from sift_rag.selection.process import GaussianProcess
+from sift_rag.types import Candidate, Embedding
 
 FIRST_PAGE = 100
 """Rows asked for when a direction is searched first; later pages double what was read."""
 
 
-class Frontier:
-    """What the searches of one retrieval have found, and how near to a direction anything else can be."""
+class SearchBounds:
+    """The passages that the searches of one retrieval have found, and bounds on the cosines of all others."""
 
     def __init__(
         self, store: PassageIndex, found: Sequence[Candidate], row_limit: int, where: Filter | None = None
     ) -> None:
         self.found = {candidate.passage.id: candidate for candidate in found}
         self.whole = False
-        """Whether nothing is left to be found."""
+        """True once nothing is left to be found."""
         self._store = store
         self._where = where
         self._left = row_limit
@@ -48,7 +50,7 @@ class Frontier:
         self._cosines: dict[bytes, float] = {}
 
     def cap(self, direction: np.ndarray) -> float:
-        """The largest product of ``direction`` ``(d,)`` with a row not found; its norm before it was searched."""
+        """Return the largest product of ``direction`` ``(d,)`` with a row not found: its norm, before any search."""
         return float(np.linalg.norm(direction)) * self._cosines.get(direction.tobytes(), 1.0)
 
     def search_on(self, directions: Sequence[np.ndarray]) -> bool:
@@ -73,46 +75,48 @@ class Frontier:
         return True
 
     def add(self, candidates: Sequence[Candidate]) -> None:
-        """Take in what was found in passing."""
+        """Add candidates that were found in passing."""
         for candidate in candidates:
             self.found.setdefault(candidate.passage.id, candidate)
 
 
 def choose_by_search(
-    frontier: Frontier,
-    surrogate: Surrogate,
+    searched: SearchBounds,
+    process: GaussianProcess,
+    view: View,
     targets: Embedding,
     pool: Embedding,
-    given: Embedding,
+    known: Embedding,
     order: Callable[[], list[Candidate]],
     steps: Callable[[list[Candidate]], int],
 ) -> tuple[list[Candidate], bool]:
-    """The picks, and whether they are proven to be the optimum of the collection.
+    """Return the picks, and True if they are proven to be the optimum of the collection.
 
     Args:
-        frontier: with the pool.
-        surrogate: what is minimised.
+        searched: holds the pool.
+        process: whose variance is minimised.
+        view: its centre and weights.
         targets: ``(m, d)``, as embedded.
         pool: ``(n, d)``, as embedded: from what typical cosines are read.
-        given: ``(g, d)``, as embedded.
+        known: ``(g, d)``, as embedded.
         order: makes the choice among what was found; it may add to it.
         steps: how many of the picks must be proven; more than there are where more were wanted.
     """
 
     def settled() -> list[Candidate]:
         while True:
-            found = len(frontier.found)
+            found = len(searched.found)
             picks = order()
-            if len(frontier.found) == found:
+            if len(searched.found) == found:
                 return picks
 
-    bounds = _Bounds(frontier, surrogate, targets, pool, given)
+    bounds = _Bounds(searched, process, view, targets, pool, known)
     wanted = bounds.first()
     picks: list[Candidate] = []
     proven = 0
-    while frontier.search_on(wanted):
+    while searched.search_on(wanted):
         previous, picks = picks, settled()
-        if frontier.whole:
+        if searched.whole:
             return picks, True
         # what is proven stays chosen, but that rounding may turn a tie
         changed = (place for place, (old, new) in enumerate(zip(previous, picks, strict=False)) if old != new)
@@ -127,37 +131,41 @@ def choose_by_search(
 
 
 class _Bounds:
-    """Which directions must be searched on before a step is proven. All rows are float64, as the kernel sees them."""
+    """The directions to search on before a step is proven. All rows are float64, as the kernel sees them."""
 
     def __init__(
         self,
-        frontier: Frontier,
-        surrogate: Surrogate,
+        searched: SearchBounds,
+        process: GaussianProcess,
+        view: View,
         targets: Embedding,
         pool: Embedding,
-        given: Embedding,
+        known: Embedding,
     ) -> None:
-        self._frontier = frontier
-        self._surrogate = surrogate
+        self._searched = searched
+        self._kernel: PreparedKernel = prepared(process.kernel)
+        self._noise_variance = process.noise_variance
+        self._view = view
         self._targets = self._seen(targets)
-        self._given = self._seen(given)
+        self._known = self._seen(known)
         self._pool = self._seen(pool)
         nowhere, each = np.zeros(targets.shape[1]), np.ones(len(targets))
-        self._weights = np.asarray(each if surrogate.weights is None else surrogate.weights, dtype=np.float64)
-        self._centre = np.asarray(nowhere if surrogate.centre is None else surrogate.centre, dtype=np.float64)
+        self._weights = np.asarray(each if view.weights is None else view.weights, dtype=np.float64)
+        self._centre = np.asarray(nowhere if view.centre is None else view.centre, dtype=np.float64)
         self._squared_centre = float(self._centre @ self._centre)
 
     def first(self) -> list[np.ndarray]:
-        """Directions to search before anything is asked: along the centre, for distances from it."""
+        """Return the directions to search before anything is asked: along the centre, for distances from it."""
         return [self._centre, -self._centre] if self._squared_centre else []
 
     def doubts(self, before: Sequence[Candidate], pick: Candidate | None) -> list[np.ndarray]:
-        """Directions to search further before ``pick`` is proven the next one after ``before``; none if it is."""
-        model = self._surrogate
-        observed = [self._given, *(self._seen(candidate.embedding[None]) for candidate in before)]
+        """Return the directions to search before ``pick`` is proven the next after ``before``; none if it is."""
+        observed = [self._known, *(self._seen(candidate.embedding[None]) for candidate in before)]
         points = np.concatenate(observed)
-        state = condition(self._targets, points, model.kernel, model.lengthscale, model.noise_variance)
-        bound, directions = (self._linear if model.kernel == "linear" else self._rbf)(state, points)
+        state = condition(self._targets, points, self._kernel, self._noise_variance)
+        bound, directions = (
+            self._rbf(state, points, self._kernel) if isinstance(self._kernel, Rbf) else self._linear(state, points)
+        )
         if pick is not None and proves(self._gain(state, points, self._seen(pick.embedding[None])), bound.gain):
             return []
         enough = 0.5 * bound.shares.max()
@@ -166,47 +174,46 @@ class _Bounds:
     def _linear(self, state: Conditioned, points: np.ndarray) -> tuple[Bound, list[np.ndarray]]:
         deflated = self._targets - state.coefficients @ points
         directions = [*deflated, *-deflated]
-        caps = np.maximum([self._frontier.cap(direction) for direction in directions], 0.0).reshape(2, -1)
+        caps = np.maximum([self._searched.cap(direction) for direction in directions], 0.0).reshape(2, -1)
         largest = caps.max(axis=0)
-        bound = linear_bound(state, largest, self._surrogate.noise_variance, self._weights)
+        bound = linear_bound(state, largest, self._noise_variance, self._weights)
         shares = np.divide(caps, largest, out=np.zeros_like(caps), where=largest > 0.0) ** 2 * bound.shares
         return Bound(bound.gain, shares.ravel()), directions
 
-    def _rbf(self, state: Conditioned, points: np.ndarray) -> tuple[Bound, list[np.ndarray]]:
+    def _rbf(self, state: Conditioned, points: np.ndarray, kernel: Rbf) -> tuple[Bound, list[np.ndarray]]:
         distances = self._distances()
         caps, directions = [], []
         for row in (*self._targets, *points):
             pull = max(0.0, float(np.median(self._pool @ row))) if self._squared_centre else 0.0
             direction = row + pull * self._centre
-            cap = self._frontier.cap(direction)
+            cap = self._searched.cap(direction)
             caps.append(cap_on_cosine(cap, float(row @ self._centre), pull, self._squared_centre, distances))
             directions.append(direction)
-        model, targets = self._surrogate, len(self._targets)
+        targets = len(self._targets)
         bound = rbf_bound(
             state,
             np.array(caps[:targets]),
             np.array(caps[targets:]),
-            model.lengthscale,
-            model.noise_variance,
+            kernel,
+            self._noise_variance,
             self._weights,
         )
         return bound, directions
 
     def _distances(self) -> tuple[float, float]:
-        """Between which the distance of anything unseen from the centre is."""
+        """Return the bounds of the distance of anything unseen from the centre."""
         if not self._squared_centre:
             return 1.0, 1.0
         around, norm = 1.0 + self._squared_centre, self._squared_centre**0.5
-        nearest = around - 2.0 * self._frontier.cap(self._centre)
-        farthest = around + 2.0 * self._frontier.cap(-self._centre)
+        nearest = around - 2.0 * self._searched.cap(self._centre)
+        farthest = around + 2.0 * self._searched.cap(-self._centre)
         return max(nearest, (1.0 - norm) ** 2) ** 0.5, min(farthest, (1.0 + norm) ** 2) ** 0.5
 
     def _gain(self, state: Conditioned, points: np.ndarray, row: np.ndarray) -> float:
-        model = self._surrogate
         to_targets, to_points, prior = (
-            kernel_matrix(row, rows, model.kernel, model.lengthscale)[0] for rows in (self._targets, points, row)
+            np.asarray(self._kernel.matrix(row, rows))[0] for rows in (self._targets, points, row)
         )
-        return gain_of(state, to_targets, to_points, float(prior[0]), model.noise_variance, self._weights)
+        return gain_of(state, to_targets, to_points, float(prior[0]), self._noise_variance, self._weights)
 
     def _seen(self, rows: Embedding) -> np.ndarray:
-        return np.asarray(self._surrogate.seen(rows.astype(np.float64)))
+        return np.asarray(self._view.seen(rows.astype(np.float64)))

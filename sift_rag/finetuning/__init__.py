@@ -1,10 +1,10 @@
-"""Fine-tuning for one prompt: learn from the selected passages, answer, and be the old model again.
+"""Fine-tuning for one prompt: learn from the selected passages, answer, and restore the model.
 
     with fine_tuned(model, [hit.passage.text for hit in hits]) as tuning:
         answer = "".join(model.stream(messages, max_new_tokens=200))
 
-``model`` is what ``load_local_model`` gives, or ``LocalModel(name, model, tokenizer)`` around what transformers loaded.
-Read ``tuner.py`` first: it is the whole way. Nothing here loads torch before it is called.
+``model`` comes from ``load_local_model``, or is ``LocalModel(name, model, tokenizer)`` around what transformers loaded.
+Read ``tuner.py`` first: it is the whole process. Nothing here loads torch before it is called.
 """
 
 from sift_rag.finetuning.result import TuningResult, TuningStep

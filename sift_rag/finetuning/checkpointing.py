@@ -1,4 +1,4 @@
-"""Activations computed twice instead of kept, for as long as it is needed."""
+"""Gradient checkpointing for a limited time: activations are computed twice instead of kept."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _NAMES = (_FLAG, "_gradient_checkpointing_func", "training")
 
 
 def can_checkpoint(network: Module) -> bool:
-    """Whether transformers knows where this architecture's layers begin and end."""
+    """Return True if transformers knows the layer boundaries of this architecture."""
     return bool(getattr(network, "supports_gradient_checkpointing", False))
 
 
 @contextmanager
 def checkpointed(network: Module) -> Iterator[None]:
-    """Each layer keeps only its input, and is run again in the backward pass. No hooks, and none left.
+    """Let each layer keep only its input within the block, and run again in the backward pass. No hooks are used.
 
-    transformers checkpoints layers in training mode only. They alone are put into it, and not what they consist of:
+    transformers checkpoints only layers in training mode. The layers alone are put into it, not their submodules, so
     dropout stays off.
     """
     from functools import partial

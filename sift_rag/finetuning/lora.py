@@ -1,6 +1,6 @@
 """A low-rank addition to a network's linear layers: allocated once, put in and taken out, reset for every prompt.
 
-The one module that talks to PEFT.
+The only module that talks to PEFT.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from sift_rag.errors import AdapterNotSaved, ModelUnsuitable
+from sift_rag.extras import require
 from sift_rag.finetuning.restore import seeded, to_the_end, unchanged
 from sift_rag.finetuning.settings import FineTuning, is_small
 
@@ -26,23 +27,25 @@ if TYPE_CHECKING:
 
 _ADAPTER = "default"
 _PREFIX = "base_model."
-"""What PEFT's own wrapper puts before the names of an adapter's tensors in a file."""
+"""Prefix of PEFT's own wrapper before the names of an adapter's tensors in a file."""
 
 
 def allocate_adapter(network: PreTrainedModel, settings: FineTuning, *, name: str) -> Adapter:
-    """The addition, not yet put in: the network is as it was.
+    """Return the addition, not yet put in: the network is unchanged.
 
     Raises:
-        ModelUnsuitable: it has an adapter already, or PEFT knows no addition to such layers (as for some
+        MissingExtra: ``peft`` is not installed.
+        ModelUnsuitable: the network has an adapter already, or PEFT has no addition for such layers (as for some
             quantisations).
-        ValueError: no layer is named as ``target_modules`` say.
+        ValueError: ``target_modules`` names no layer.
     """
+    require("peft", "finetune")
     from peft import LoraConfig, LoraModel
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     if any(isinstance(module, BaseTunerLayer) for module in network.modules()):
         raise ModelUnsuitable(f"{name!r} carries an adapter already: merge it into the weights first.")
-    targets = settings.target_modules or _all_that_count(network)
+    targets = settings.target_modules or _default_targets(network)
     config = LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha,
@@ -50,12 +53,12 @@ def allocate_adapter(network: PreTrainedModel, settings: FineTuning, *, name: st
         target_modules=targets if isinstance(targets, str) else list(targets),
         bias="none",
         task_type="CAUSAL_LM",
-        fan_in_fan_out=any(type(module).__name__ == "Conv1D" for module in network.modules()),  # GPT-2's own layout
+        fan_in_fan_out=any(type(module).__name__ == "Conv1D" for module in network.modules()),  # GPT-2's layout
         base_model_name_or_path=name,
     )
     with unchanged(network, None), seeded(network, settings.seed), warnings.catch_warnings():
-        # PEFT draws weights, which are replaced below. It warns that an addition to an output that is tied to the input
-        # cannot be merged, which is never done here, and that layers of two layouts are mixed, which it then handles.
+        # PEFT draws weights, which are replaced below. It warns that an addition to an output tied to the input cannot
+        # be merged, which never happens here, and that layers of two layouts are mixed, which it then handles.
         for what in ("Model has `tie_word_embeddings=True`", "fan_in_fan_out is set to"):
             warnings.filterwarnings("ignore", what)
         try:
@@ -72,7 +75,7 @@ def allocate_adapter(network: PreTrainedModel, settings: FineTuning, *, name: st
 
 
 class Adapter:
-    """See ``allocate_adapter``, which makes it while its layers are in the network."""
+    """The addition to one network. ``allocate_adapter`` creates it."""
 
     def __init__(self, lora: LoraModel, seed: int) -> None:
         import torch
@@ -89,16 +92,16 @@ class Adapter:
         self._downward = [layer.lora_A[_ADAPTER].weight for layer in self._layers]
         self._upward = [layer.lora_B[_ADAPTER].weight for layer in self._layers]
         for weight in (*self._downward, *self._upward):
-            weight.data = weight.data.float()  # steps are smaller than what bfloat16 can tell apart
+            weight.data = weight.data.float()  # steps are smaller than the spacing of bfloat16
         self._start = _first_weights(self._downward, torch.Generator().manual_seed(seed))
 
     @property
     def parameters(self) -> list[torch.nn.Parameter]:
-        """All that is trained, in float32."""
+        """Trained parameters, in float32."""
         return [*self._downward, *self._upward]
 
     def reset(self) -> None:
-        """The state of before any training, the same for every prompt: it adds nothing."""
+        """Restore the state before any training, the same for every prompt: it adds nothing."""
         import torch
 
         with torch.no_grad():
@@ -109,7 +112,7 @@ class Adapter:
 
     @contextmanager
     def attached(self) -> Iterator[None]:
-        """Within, its layers stand in the network where those stand that they add to."""
+        """Put its layers into the network within the block, in the place of those that they add to."""
 
         def detach() -> None:
             for parent, name, layer in self._places:
@@ -125,7 +128,7 @@ class Adapter:
 
     @contextmanager
     def dropping(self) -> Iterator[None]:
-        """Its own dropout is at work within, and nothing else's."""
+        """Turn on its own dropout within the block, and no other."""
         drops = [layer.lora_dropout for layer in self._layers]
         try:
             for drop in drops:
@@ -136,10 +139,10 @@ class Adapter:
                 drop.eval()
 
     def save(self, folder: Path) -> None:
-        """Write it in PEFT's format. The folder appears complete or not at all.
+        """Write the addition in PEFT's format. The folder appears complete or not at all.
 
         Raises:
-            AdapterNotSaved: the folder holds something, is read-only, or its disk is full.
+            AdapterNotSaved: the folder is not empty or read-only, or its disk is full.
         """
         from peft import get_peft_model_state_dict
         from safetensors import SafetensorError
@@ -169,8 +172,8 @@ class Adapter:
             rmtree(unfinished, ignore_errors=True)
 
 
-def _all_that_count(network: PreTrainedModel) -> str | tuple[str, ...]:
-    """Where the addition goes by default: see ``FineTuning.target_modules``."""
+def _default_targets(network: PreTrainedModel) -> str | tuple[str, ...]:
+    """Return the default of ``FineTuning.target_modules`` for this network."""
     import torch
     from transformers.pytorch_utils import Conv1D
 
@@ -181,7 +184,7 @@ def _all_that_count(network: PreTrainedModel) -> str | tuple[str, ...]:
 
 
 def _first_weights(like: list[torch.nn.Parameter], generator: torch.Generator) -> list[torch.Tensor]:
-    """As PEFT draws them, but on the processor and from their own generator: the same on every device."""
+    """Draw first weights as PEFT does, but on the processor and from a generator of their own: equal on all devices."""
     import torch
 
     drawn = []

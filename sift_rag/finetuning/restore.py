@@ -1,4 +1,4 @@
-"""Giving a model back as it was: weights, buffers, flags, gradients, module tree and random numbers."""
+"""Restore a model as it was: weights, buffers, flags, gradients, module tree and random numbers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class WeightStore:
-    """Room for a copy of a network's parameters, allocated once and used for every prompt."""
+    """Memory for a copy of a network's parameters, allocated once and used for every prompt."""
 
     def __init__(self, network: Module) -> None:
         import torch
@@ -20,14 +20,14 @@ class WeightStore:
         self._copies = [torch.empty_like(parameter, requires_grad=False) for parameter in network.parameters()]
 
     def keep(self, network: Module) -> None:
-        """Copy the parameters of now."""
+        """Copy the current parameters."""
         import torch
 
         with torch.no_grad():
             torch._foreach_copy_(self._copies, list(network.parameters()))
 
     def put_back(self, network: Module) -> None:
-        """Make the parameters what they were at ``keep``, in place."""
+        """Restore the parameters of the last ``keep``, in place."""
         import torch
 
         with torch.no_grad():
@@ -36,18 +36,18 @@ class WeightStore:
 
 @contextmanager
 def unchanged(network: Module, weights: WeightStore | None) -> Iterator[None]:
-    """On leaving, however that happens, the network is bit for bit what it was on entering.
+    """Restore the network bit for bit on leaving the block, however that happens.
 
     Args:
-        network: its parameters and buffers must stay on their devices within.
-        weights: where to keep the parameters' values; None where nothing within writes to them.
+        network: its parameters and buffers must stay on their devices within the block.
+        weights: memory for the parameters' values; None if nothing within the block writes to them.
     """
     import torch
 
     modules = list(network.modules())
     training = [module.training for module in modules]
     children = [dict(module._modules) for module in modules]  # noqa: SLF001 - the tree, names and order
-    buffers = [dict(module._buffers) for module in modules]  # noqa: SLF001 - also those that are replaced as a whole
+    buffers = [dict(module._buffers) for module in modules]  # noqa: SLF001 - including those replaced as a whole
     values = {id(tensor): tensor.clone() for held in buffers for tensor in held.values() if tensor is not None}
     parameters = [(parameter, parameter.requires_grad, parameter.grad) for parameter in network.parameters()]
     attributes = set(vars(network))
@@ -82,7 +82,7 @@ def unchanged(network: Module, weights: WeightStore | None) -> Iterator[None]:
 
 @contextmanager
 def seeded(network: Module, seed: int) -> Iterator[None]:
-    """Random numbers from ``seed`` within; afterwards those that would have come without it."""
+    """Seed the random numbers within the block; afterwards they go on as if nothing had been drawn."""
     import torch
 
     devices = sorted({parameter.device for parameter in network.parameters()}, key=str)
@@ -111,7 +111,7 @@ def seeded(network: Module, seed: int) -> Iterator[None]:
 
 
 def to_the_end(restore: Callable[[], None]) -> None:
-    """Call it, and once more from its beginning if Ctrl-C falls into it: half a restoration is none."""
+    """Call ``restore``, and again from its beginning if Ctrl-C interrupts it: half a restoration is none."""
     try:
         restore()
     except KeyboardInterrupt:

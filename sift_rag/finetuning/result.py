@@ -1,4 +1,4 @@
-"""What a fine-tuning did and what it cost."""
+"""The outcome of a fine-tuning, and its steps."""
 
 from __future__ import annotations
 
@@ -9,61 +9,61 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class TuningStep:
-    """One optimiser step, told as it happens. The model has the weights of after the step."""
+    """One optimiser step, reported as it happens. The model has the weights after the step."""
 
     number: int
-    """From 1."""
+    """Number of the step, from 1."""
 
     total: int
-    """Steps that will have been made if nothing stops them."""
+    """Number of steps in all, unless something stops them."""
 
     loss: float
-    """Mean nats a token of the passage, before the step."""
+    """Mean loss in nats a token of the passage, before the step."""
 
     tokens: int
-    """Tokens learnt from, this step's included."""
+    """Number of tokens learnt from so far, this step's included."""
 
     seconds: float
-    """Since the first step began, without the time that was spent in callbacks."""
+    """Seconds since the first step began, without the time spent in callbacks."""
 
 
 @dataclass(frozen=True)
 class TuningResult:
-    """Of one prompt. ``save_adapter`` works within the context only; the figures stay."""
+    """The outcome of fine-tuning for one prompt. ``save_adapter`` works only within the block; the figures stay."""
 
     losses: tuple[float, ...]
-    """Mean nats a token of each step's passage, before its step. A step that reuses a gradient repeats its loss."""
+    """Mean loss in nats a token of each step's passage, before the step. A reused gradient repeats its loss."""
 
     steps: int
     tokens: int
-    """Predicted, repeats counted; a reused gradient counts none."""
+    """Number of tokens predicted, repeats counted; a reused gradient counts none."""
 
     skipped: int
-    """Passages with nothing to predict: empty ones and those of one token."""
+    """Number of passages with nothing to predict: empty ones and those of one token."""
 
     seconds: float
-    """Of the steps: without tokenising, setting up and callbacks."""
+    """Duration of the steps, without tokenising, set-up and callbacks."""
 
     peak_bytes: int
-    """On a GPU, the most that was allocated there; else the most that the process has had resident in its life."""
+    """Peak memory: on a GPU, allocated there during the fine-tuning; else resident since the process began."""
 
     learning_rate: float
     stopped: bool
-    """Whether the time budget ended it before the last passage."""
+    """True if the time budget ended it before the last passage."""
 
     measures: tuple[str, ...]
-    """What was done to fit the memory, in words; empty where nothing was needed."""
+    """Measures taken to fit the memory, in words; empty if none was needed."""
 
     _save: Callable[[Path], None] = field(repr=False, compare=False)
 
     def save_adapter(self, folder: str | Path) -> None:
-        """Write what was learnt as a PEFT adapter, which any runtime for those loads onto the same model.
+        """Write the adapter in PEFT's format, for any runtime that loads such adapters onto the same model.
 
         Args:
-            folder: a new one, or an empty one. It appears complete or not at all.
+            folder: a new or an empty folder. It appears complete or not at all.
 
         Raises:
-            AdapterNotSaved: the folder holds something, is read-only, or its disk is full.
-            ValueError: full fine-tuning, which has no adapter; or the fine-tuning has ended.
+            AdapterNotSaved: the folder is not empty or read-only, or its disk is full.
+            ValueError: full fine-tuning has no adapter, or the fine-tuning has ended.
         """
         self._save(Path(folder))

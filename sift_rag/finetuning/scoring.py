@@ -1,4 +1,4 @@
-"""Bits per byte: what a text costs under a model, in a unit that does not depend on the tokenizer."""
+"""Bits per byte: the cost of a text under a model, in a unit that does not depend on the tokenizer."""
 
 from __future__ import annotations
 
@@ -18,61 +18,60 @@ if TYPE_CHECKING:
     from torch.nn import Module
 
 _ROWS_AT_ONCE = 256
-"""Positions whose logits are widened to float32 together: with 150,000 tokens in the vocabulary, 150 MB."""
+"""Number of positions whose logits are widened to float32 together: 150 MB for a vocabulary of 150,000 tokens."""
 
 
 @dataclass(frozen=True)
 class TextScore:
-    """What one text costs."""
+    """The cost of one text."""
 
     bits: float
-    """Minus log2 of the probability that the model gives the text, all its tokens."""
+    """Negative log2 of the probability that the model gives to all tokens of the text."""
 
     bytes: int
-    """Of the text in UTF-8."""
+    """Length of the text in UTF-8."""
 
     tokens: int
     windows: int
-    """How many times the model was run: one, unless text and context are longer than it reads at once."""
+    """Number of runs of the model: one, unless text and context are longer than it reads at once."""
 
     @property
     def bits_per_byte(self) -> float:
-        """Lower is better; 8 is what no model at all needs."""
+        """Bits a byte: lower is better, and 8 is the cost without any model."""
         return self.bits / self.bytes
 
 
 def bits_per_byte(
     model: TrainableModel, text: str, *, context: str | Sequence[int] = "", stride: int | None = None
 ) -> float:
-    """``score_text(...).bits_per_byte``."""
+    """Return ``score_text(...).bits_per_byte``."""
     return score_text(model, text, context=context, stride=stride).bits_per_byte
 
 
 def score_text(
     model: TrainableModel, text: str, *, context: str | Sequence[int] = "", stride: int | None = None
 ) -> TextScore:
-    """What a text costs, each token given all before it, every token counted once.
+    """Return the cost of a text: of each token after all before it, every token counted once.
 
-    The text's tokens are the same with any context, so scores with and without one can be compared. Before everything
-    stands the tokenizer's begin or, failing that, end token. Where there is neither, the very first token cannot be
-    predicted and costs what it does without a model: log2 of the vocabulary's size.
+    The text's tokens are the same with any context, so scores with and without one can be compared. The sequence
+    begins with the tokenizer's begin token or, failing that, end token. If there is neither, the very first token
+    cannot be predicted and costs log2 of the vocabulary's size.
 
     A text that is longer than the room in the model's window is read in overlapping windows, each ``stride`` tokens
-    further, each with the context in front; a token is counted in the first window that holds it.
+    further and with the context in front. A token is counted in the first window that holds it.
 
     Args:
         model: tuned or not.
         text: not empty.
-        context: what stands in the prompt before the text, separators included; read and not counted. Or its tokens,
-            of a whole chat for example: then they begin the sequence, and no other token stands before them.
-        stride: from 1 to the room that the context leaves; by default half of it. What a text costs falls a little
-            with it, and the time for long texts grows.
+        context: text of the prompt before the text, separators included; read, not counted. Or its tokens, of a whole
+            chat for example: then they begin the sequence, without a begin token.
+        stride: from 1 to the room that the context leaves; by default half of it. With a smaller stride, long texts
+            cost a little less and take more time.
 
     Raises:
         ModelInUse: the model is fine-tuned for another prompt now.
-        ModelUnsuitable: a token costs infinitely much, or no finite number: the weights are broken.
-        ValueError: no text; a context that leaves less than half of the window to the text and would need more; a
-            stride out of range.
+        ModelUnsuitable: the cost is not finite: the weights are broken.
+        ValueError: no text, a context that leaves too little of the window to the text, or a stride out of range.
     """
     import torch
 
@@ -80,7 +79,7 @@ def score_text(
         raise ValueError("The text is empty: there are no bytes to score.")
     tokens, before = encode_texts(model.tokenizer, [text, context if isinstance(context, str) else ""])
     prefix = [*start_tokens(model), *before] if isinstance(context, str) else list(context)
-    room = model.context_length + 1 - len(prefix)  # the last token of a window is predicted and not read
+    room = model.context_length + 1 - len(prefix)  # the last token of a window is predicted, not read
     half = model.context_length // 2
     if room < min(len(tokens), half):
         own = len(before) if isinstance(context, str) else len(prefix)
@@ -100,12 +99,12 @@ def score_text(
             runs += 1
             nats += _cost(model, [*prefix, *window], min(counted, len(prefix) + len(window) - 1))
     if not math.isfinite(nats):
-        raise ModelUnsuitable(f"{model.name!r} gives the text {nats} nats, which is no cost: check its weights.")
+        raise ModelUnsuitable(f"{model.name!r} gives the text a cost of {nats} nats: check its weights.")
     return TextScore(nats / math.log(2), len(text.encode("utf-8", "surrogatepass")), len(tokens), runs)
 
 
 def _windows(tokens: Sequence[int], room: int, stride: int) -> Iterator[tuple[Sequence[int], int]]:
-    """Stretches of up to ``room`` tokens, and how many at the end of each are in none before."""
+    """Yield stretches of up to ``room`` tokens, and the number at the end of each that are in none before."""
     end = min(room, len(tokens))
     yield tokens[:end], end
     while end < len(tokens):
@@ -114,7 +113,7 @@ def _windows(tokens: Sequence[int], room: int, stride: int) -> Iterator[tuple[Se
 
 
 def _cost(model: TrainableModel, tokens: Sequence[int], counted: int) -> float:
-    """Nats of the last ``counted`` tokens."""
+    """Return the cost in nats of the last ``counted`` tokens."""
     import torch
     from torch.nn import functional
 
@@ -136,7 +135,7 @@ def _cost(model: TrainableModel, tokens: Sequence[int], counted: int) -> float:
 
 @contextmanager
 def _answering(network: Module) -> Iterator[None]:
-    """No dropout within, also for a network that was left in training mode."""
+    """Turn off dropout within the block, also for a network that was left in training mode."""
     training = [module for module in network.modules() if module.training]
     try:
         for module in training:
@@ -148,7 +147,7 @@ def _answering(network: Module) -> Iterator[None]:
 
 
 def start_tokens(model: TrainableModel) -> list[int]:
-    """What stands before everything: the tokenizer's begin or, failing that, end token; nothing if it has neither."""
+    """Return the token that begins every sequence: begin or, failing that, end; nothing if there is neither."""
     tokenizer = model.tokenizer
     start = cast("int | None", tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id)
     return [] if start is None else [start]

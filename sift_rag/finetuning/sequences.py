@@ -1,4 +1,4 @@
-"""Passages as the token sequences that a model is trained on."""
+"""Encode passages as the token sequences that a model is trained on."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 Windows = tuple[tuple[int, ...], ...]
-"""One passage: each at least two tokens, all but the last of full length. Each begins with the last of the one before,
-which is read there and not predicted again."""
+"""Windows of one passage: at least two tokens each, all but the last of full length. Each begins with the last token of
+the one before, which is read there and not predicted again."""
 
 
 @dataclass(frozen=True)
 class TrainingSequences:
-    """In the order of the passages."""
+    """Training sequences, in the order of the passages."""
 
     passages: tuple[Windows, ...]
     skipped: int
-    """Passages with nothing to predict: empty ones and those of one token."""
+    """Number of passages with nothing to predict: empty ones and those of one token."""
 
 
 def training_sequences(
     tokenizer: PreTrainedTokenizerBase, passages: Sequence[str], *, window: int, end_token: bool, name: str
 ) -> TrainingSequences:
-    """Token ids of the passages, cut into windows: every token after a passage's first is predicted exactly once.
+    """Return the passages' token ids in windows: every token after a passage's first is predicted exactly once.
 
-    A passage begins as the model's texts do: with the token that its tokenizer puts there by itself, or with none.
-    Control tokens within a passage (a document that says ``<|endoftext|>``) are read as text.
+    A passage begins with the token that the tokenizer puts before every text by itself, if it does so. Control tokens
+    within a passage (a document that says ``<|endoftext|>``) are read as text.
 
     Args:
         tokenizer: the model's.
         passages: repeats are kept.
-        window: tokens at once, at least 2.
-        end_token: close each passage with the end of text.
+        window: tokens that are read at once, at least 2.
+        end_token: end each passage with the end-of-text token.
         name: the model's, for errors.
 
     Raises:
-        ModelUnsuitable: an end token is asked for, and the tokenizer has none.
+        ModelUnsuitable: ``end_token`` is True, and the tokenizer has no such token.
         TypeError: ``passages`` is one string.
     """
     if isinstance(passages, str):
@@ -60,12 +60,12 @@ def training_sequences(
 
 
 def can_teach(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[bool]:
-    """Whether a token of each text can be predicted from those before it: ``training_sequences`` skips the others."""
+    """Return, for each text, True if it has a token to predict: ``training_sequences`` skips the others."""
     return [len(tokens) > 1 for tokens in encode_texts(tokenizer, texts)]
 
 
 def encode_texts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
-    """Token ids of each text, without special tokens: neither added ones nor any that the text seems to name."""
+    """Return the token ids of each text, without special tokens: neither added ones nor any that the text names."""
     if not texts:
         return []
     encoded = tokenizer(list(texts), add_special_tokens=False, split_special_tokens=True, verbose=False)
@@ -73,7 +73,7 @@ def encode_texts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> li
 
 
 def first_tokens(tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """What the tokenizer puts before every text by itself: its begin token, or nothing."""
+    """Return the begin token if the tokenizer puts it before every text by itself, else nothing."""
     begin = cast("int | None", tokenizer.bos_token_id)
     with_special = cast("list[int]", tokenizer("a")["input_ids"])
     return [begin] if begin is not None and with_special[:1] == [begin] else []

@@ -1,4 +1,4 @@
-"""The steps themselves: one a passage, in order, with an Adam of their own."""
+"""The optimiser steps: one a passage, in order, with an Adam of their own."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 _EPSILON = 1e-8
-"""Adam's, as in arXiv 2410.08020."""
+"""Epsilon of Adam, as in arXiv 2410.08020."""
 
 
 @dataclass(frozen=True)
 class Training:
-    """What was done. See ``TuningResult`` for the fields."""
+    """The outcome of the steps, with the fields of ``TuningResult``."""
 
     losses: tuple[float, ...]
     tokens: int
@@ -47,10 +47,10 @@ def train(
 ) -> Training:
     """Take one step a passage. Nothing is restored here.
 
-    On a GPU nothing waits for it within the loop, unless each step is asked for (``on_step``) or timed (``seconds``).
+    On a GPU the loop does not wait for it, unless each step is reported (``on_step``) or timed (``seconds``).
 
     Raises:
-        TrainingFailed: a loss or a weight is no finite number any more, or a passage does not fit the memory.
+        TrainingFailed: a loss or a weight is not finite any more, or a passage does not fit the memory.
     """
     import torch
 
@@ -92,13 +92,13 @@ def train(
         _require_finite(figures, len(passages), learning_rate)
         if not all(bool(norm.isfinite()) for norm in torch._foreach_norm(list(parameters))):  # noqa: SLF001
             raise TrainingFailed(
-                f"A weight is no finite number after step {len(figures)}: lower the learning rate, now {learning_rate}."
+                f"A weight is not finite after step {len(figures)}: lower the learning rate, now {learning_rate}."
             )
     return Training(tuple(figures), tokens, seconds, stopped, tuple(memory.measures))
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether it says so, in any of the ways that torch's devices have."""
+    """Return True for an error of any of torch's devices about too little memory."""
     import torch
 
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
@@ -108,7 +108,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 class _Optimiser:
-    """A fresh Adam; on float32 copies of weights in fewer bits, whose neighbours lie further apart than a step goes."""
+    """A fresh Adam. Weights in fewer bits, spaced more coarsely than a step, are updated through float32 copies."""
 
     def __init__(self, parameters: Sequence[Parameter], learning_rate: float, weight_decay: float) -> None:
         import torch
@@ -138,7 +138,7 @@ class _Optimiser:
 
 
 class _Memory:
-    """Computes gradients, with ever less memory when there is too little."""
+    """Gradients in ever less memory, when there is too little."""
 
     def __init__(self, network: PreTrainedModel, settings: FineTuning, stack: ExitStack) -> None:
         self.measures: list[str] = []
@@ -150,7 +150,7 @@ class _Memory:
             self._checkpoint()
 
     def gradients(self, windows: Sequence[torch.Tensor], optimiser: _Optimiser, *, name: str) -> torch.Tensor:
-        """Add the gradients of the mean loss over all predicted tokens; that loss, on the device."""
+        """Add the gradients of the mean loss over all predicted tokens, and return that loss, on the device."""
         while True:
             try:
                 return self._accumulate(windows)
@@ -160,7 +160,7 @@ class _Memory:
                 measure = self._economise(len(windows))
                 if measure is None:
                     raise TrainingFailed(_too_large(name)) from error
-            self.measures.append(measure)  # here nothing holds what the failed attempt had allocated
+            self.measures.append(measure)  # here nothing refers to the failed attempt's memory any more
             optimiser.forget_gradients()
 
     def _accumulate(self, windows: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -175,7 +175,7 @@ class _Memory:
         return total
 
     def _economise(self, windows: int) -> str | None:
-        """The next measure, taken; None if there is none left."""
+        """Take the next measure and name it; None if there is none left."""
         if not self._checkpointed and can_checkpoint(self._network):
             self._checkpoint()
             return "checkpointing"
@@ -191,7 +191,7 @@ class _Memory:
 
 
 def _summed_loss(network: PreTrainedModel, rows: torch.Tensor) -> torch.Tensor:
-    """Nats of all tokens of ``(b, t)`` rows but the first of each."""
+    """Return the loss in nats of all tokens of ``(b, t)`` rows but the first of each."""
     from torch.nn import functional
 
     logits = network(input_ids=rows, use_cache=False).logits[:, :-1]
@@ -199,7 +199,7 @@ def _summed_loss(network: PreTrainedModel, rows: torch.Tensor) -> torch.Tensor:
 
 
 def _micro_batches(windows: Sequence[torch.Tensor], size: int) -> list[torch.Tensor]:
-    """``(b, t)`` rows, b up to ``size``: windows of one length together, so that nothing is padded."""
+    """Return ``(b, t)`` rows, b up to ``size``: windows of one length together, so that nothing is padded."""
     import torch
 
     batches: list[list[torch.Tensor]] = []
@@ -212,17 +212,17 @@ def _micro_batches(windows: Sequence[torch.Tensor], size: int) -> list[torch.Ten
 
 
 def _on_device(passages: Sequence[Windows], device: torch.device) -> dict[Windows, list[torch.Tensor]]:
-    """Each distinct passage's windows, sent there together and before the first step."""
+    """Send the windows of each distinct passage to the device, together and before the first step."""
     import torch
 
     distinct = list(dict.fromkeys(passages))
     flat = torch.tensor([token for windows in distinct for window in windows for token in window]).to(device)
-    parts = iter(torch.split(flat, [len(window) for windows in distinct for window in windows]))
-    return {windows: [next(parts) for _ in windows] for windows in distinct}
+    pieces = iter(torch.split(flat, [len(window) for windows in distinct for window in windows]))
+    return {windows: [next(pieces) for _ in windows] for windows in distinct}
 
 
 def _row(passages: Sequence[Windows], index: int) -> int:
-    """How many times in a row this passage stood before ``index``."""
+    """Return how many times in a row this passage came before ``index``."""
     start = index
     while start and passages[start - 1] == passages[index]:
         start -= 1
@@ -237,7 +237,7 @@ def _require_finite(losses: Sequence[float], total: int, learning_rate: float, *
     for number, loss in enumerate(losses, first):
         if not math.isfinite(loss):
             remedy = (
-                "the model itself gives no numbers for it: check its weights."
+                "the model itself has no finite loss for it: check its weights."
                 if number == 1
                 else f"lower the learning rate, now {learning_rate}."
             )

@@ -1,4 +1,4 @@
-"""A model that is another one for the length of a ``with`` block."""
+"""Fine-tune a model for the length of a ``with`` block."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sift_rag.architectures import is_causal_class
 from sift_rag.errors import ModelUnsuitable, NothingToLearn
+from sift_rag.extras import require
 from sift_rag.finetuning.lora import Adapter, allocate_adapter
 from sift_rag.finetuning.restore import WeightStore, seeded, unchanged
 from sift_rag.finetuning.result import TuningResult, TuningStep
@@ -29,26 +31,29 @@ def fine_tuned(
     settings: FineTuning | None = None,
     on_step: Callable[[TuningStep], None] | None = None,
 ) -> AbstractContextManager[TuningResult]:
-    """``Tuner(model, settings).tuned(passages, on_step=on_step)``, for one prompt. For many keep the tuner."""
+    """Return ``Tuner(model, settings).tuned(passages, on_step=on_step)``: for one prompt. For many, keep the tuner."""
     return Tuner(model, settings).tuned(passages, on_step=on_step)
 
 
 class Tuner:
-    """Fine-tunes one model for one prompt after the other.
+    """Fine-tuning of one model, for one prompt after the other.
 
-    What it needs beside the model is allocated here, once: the low-rank addition, or for full fine-tuning room for a
-    copy of all weights. Between prompts the model is untouched; a tuner that is dropped leaves nothing in it.
+    A tuner allocates its own memory once: the low-rank addition or, for full fine-tuning, a copy of all weights.
+    Between prompts the model is untouched; a tuner that is dropped leaves nothing in it.
     """
 
     def __init__(self, model: TrainableModel, settings: FineTuning | None = None) -> None:
-        """Allocate for a model.
+        """Allocate memory for fine-tuning a model.
 
         Raises:
-            ModelInUse: it is fine-tuned, or read, now.
-            ModelUnsuitable: it cannot be fine-tuned so: not causal, no weights, quantised, carrying an adapter, or
-                without room for what is allocated.
-            ValueError: ``target_modules`` names no layer of it.
+            MissingExtra: ``torch``, ``transformers`` or ``peft`` is not installed.
+            ModelInUse: the model is being fine-tuned or read.
+            ModelUnsuitable: the model cannot be fine-tuned like this: it is not causal, has no weights in memory, is
+                quantised, carries an adapter, or leaves no memory.
+            ValueError: ``target_modules`` names no layer of the model.
         """
+        for package in ("torch", "transformers"):
+            require(package, "finetune")
         import torch
 
         self._model = model
@@ -76,21 +81,21 @@ class Tuner:
     def tuned(
         self, passages: Sequence[str], *, on_step: Callable[[TuningStep], None] | None = None
     ) -> Iterator[TuningResult]:
-        """Train on the passages, one step each; within, the model answers and scores with what it has learnt.
+        """Train on the passages, one step each. Within the block, the model answers and scores with what it learnt.
 
-        On leaving, however that happens, the model is bit for bit what it was. Equal passages give equal weights,
+        On leaving, however that happens, the model is restored bit for bit. Equal passages give equal weights,
         whatever the tuner did before.
 
         Args:
-            passages: in the order of selection; a passage given twice counts twice.
-            on_step: called after each step, when the model can be scored as it is then: one pass gives the figures
-                for every number of passages.
+            passages: in the order of selection; a passage that comes twice counts twice.
+            on_step: called after each step. The model can be scored in it, so that one pass gives the figures for
+                every number of passages.
 
         Raises:
-            ModelInUse: the model is fine-tuned for another prompt, or read, now.
-            ModelUnsuitable: an end token is asked for, and the tokenizer has none.
+            ModelInUse: the model is being fine-tuned for another prompt, or read.
+            ModelUnsuitable: ``end_token`` is True, and the tokenizer has no such token.
             NothingToLearn: no passage has two tokens.
-            TrainingFailed: the loss is no number, or memory ran out.
+            TrainingFailed: the loss is not finite, or memory ran out.
         """
         model, settings = self._model, self._settings
         sequences = training_sequences(
@@ -102,13 +107,13 @@ class Tuner:
                 "ask without fine-tuning."
             )
         with ExitStack() as stack:
-            end_streams = stack.enter_context(model.changing())
+            abort_answers = stack.enter_context(model.changing())
             stack.enter_context(unchanged(model.network, self._weights))
             if self._adapter is not None:
                 stack.enter_context(self._adapter.attached())
             saver = _Saver(self._adapter)
             stack.callback(saver.close)
-            stack.callback(end_streams)
+            stack.callback(abort_answers)
             _reset_peak(model.network.device)
             with self._training_mode() as parameters:
                 done = train(
@@ -135,10 +140,10 @@ class Tuner:
 
     @contextmanager
     def _training_mode(self) -> Iterator[list[torch.nn.Parameter]]:
-        """What is trained, ready to be; afterwards the network's flags and gradients are as for answering."""
+        """Yield the parameters, ready to be trained; afterwards flags and gradients are as for answering."""
         network = self._model.network
         with ExitStack() as stack:
-            stack.enter_context(unchanged(network, None))  # its flags, for the answers within
+            stack.enter_context(unchanged(network, None))  # restores its flags, for the answers within the block
             stack.enter_context(seeded(network, self._settings.seed))
             for module in network.modules():
                 module.training = False
@@ -157,7 +162,7 @@ class Tuner:
 
 
 class _Saver:
-    """Saves an adapter for as long as it holds what was learnt."""
+    """A function that saves the adapter, for as long as it holds what was learnt."""
 
     def __init__(self, adapter: Adapter | None) -> None:
         self._adapter = adapter
@@ -175,10 +180,7 @@ class _Saver:
 
 
 def _require_tunable(network: PreTrainedModel, settings: FineTuning, name: str) -> None:
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL
-
-    known = {cls for classes in CAUSAL.values() for cls in ((classes,) if isinstance(classes, str) else classes)}
-    if known.isdisjoint(cls.__name__ for cls in type(network).__mro__):
+    if not is_causal_class(cls.__name__ for cls in type(network).__mro__):
         raise ModelUnsuitable(
             f"{name!r} is a {type(network).__name__}, which does not predict the next token: give a causal language "
             "model."

@@ -1,4 +1,4 @@
-"""A chat as the tokens that a local model reads: by its own template, or as plain text."""
+"""Encode a chat as the tokens that a local model reads: by its own template, or as plain text."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ if TYPE_CHECKING:
 _PLAIN_NAMES = {"user": "User:", "assistant": "Assistant:"}
 
 PLAIN_STOPS = tuple(f"\n{name}" for name in _PLAIN_NAMES.values())
-"""A model without a template goes on to write both sides of the chat: its answer ends where the next turn begins."""
+"""Texts that end an answer: a model without a template would go on to write both sides of the chat."""
 
 
 def encode_chat(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], *, name: str) -> list[int]:
-    """Token ids of the chat, up to where the assistant's answer begins.
+    """Return the token ids of the chat, up to where the assistant's answer begins.
 
-    Control tokens within a message (a document that says ``<|im_end|>``) become text: no message can end its own turn.
+    Control tokens within a message (a document that says ``<|im_end|>``) become text, so no message can end its own
+    turn.
 
     Args:
         tokenizer: the model's.
@@ -50,13 +51,13 @@ def encode_chat(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message],
 
 
 def plain_prompt(messages: Sequence[Message]) -> str:
-    """The chat for models that know no template: each turn under its speaker's name, instructions under none."""
+    """Return the chat as text for models without a template: turns under speakers' names, instructions under none."""
     turns = [f"{_PLAIN_NAMES.get(role, '')} {content}".strip() for role, content in messages]
     return "\n\n".join([*turns, _PLAIN_NAMES["assistant"]])
 
 
 def without_system_role(messages: Sequence[Message]) -> list[Message]:
-    """Instructions moved to the top of the first turn, for templates that know only user and assistant."""
+    """Move instructions to the top of the first turn, for templates that know only user and assistant."""
     instructions = [message.content for message in messages if message.role == "system"]
     turns = [message for message in messages if message.role != "system"] or [Message("user", "")]
     first = "\n\n".join(part for part in (*instructions, turns[0].content) if part)
@@ -68,7 +69,7 @@ def _apply_template(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Messa
         [message._asdict() for message in messages],
         add_generation_prompt=True,
         return_dict=True,
-        enable_thinking=False,  # for templates that know it: thoughts would use up the tokens of the answer
+        enable_thinking=False,  # for templates that know it: thinking would use up the tokens of the answer
     )
     return list(cast("dict[str, list[int]]", encoded)["input_ids"])
 

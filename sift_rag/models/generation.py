@@ -1,4 +1,4 @@
-"""Greedy decoding as an iterator: tokens as the model makes them, text as its characters become complete."""
+"""Decode greedily, as an iterator: tokens as the model makes them, text as its characters become complete."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def stop_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """Ends of text as the model and as the tokenizer name them: for many chat models they differ, and both count."""
+    """Return the ends of text of both the model and the tokenizer: for many chat models they differ."""
     stated = getattr(model.generation_config, "eos_token_id", None)
     tokens = stated if isinstance(stated, list) else [stated]
     return sorted({token for token in (*tokens, tokenizer.eos_token_id) if isinstance(token, int)})
@@ -24,10 +24,11 @@ def stop_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> l
 def generate_tokens(
     model: PreTrainedModel, prompt: Sequence[int], stops: Sequence[int], max_new_tokens: int
 ) -> Generator[int]:
-    """At most ``max_new_tokens`` ids, up to the first of ``stops``, which is left out.
+    """Yield at most ``max_new_tokens`` ids, up to the first of ``stops``, which is left out.
 
     transformers can only push tokens, so the model runs in a thread. It starts with the first ``next`` and ends with
-    the iterator: by the last token, an error, which is raised here, or ``close``, which waits for the token in hand.
+    the iterator: after the last token, by an error, which is raised here, or by ``close``, which waits for the token
+    in progress.
 
     Raises:
         ModelUnsuitable: the device's memory is too small for this prompt.
@@ -37,7 +38,7 @@ def generate_tokens(
 
     ids = torch.tensor([list(prompt)], device=model.device)
     relay = _Relay()
-    make_settings: Any = GenerationConfig  # transformers leaves both unannotated
+    make_settings: Any = GenerationConfig  # both are unannotated in transformers
     generate: Any = model.generate
     settings = make_settings(
         max_new_tokens=max_new_tokens, do_sample=False, eos_token_id=list(stops) or None, pad_token_id=[*stops, 0][0]
@@ -46,7 +47,7 @@ def generate_tokens(
     def work() -> None:
         try:
             generate(input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=settings, streamer=relay)
-        except BaseException as error:  # noqa: BLE001 - carried to the thread that reads, and raised there
+        except BaseException as error:  # noqa: BLE001 - raised in the reading thread
             relay.finish(error)
         else:
             relay.finish(None)
@@ -68,9 +69,9 @@ def generate_tokens(
 
 
 def decode_stream(tokenizer: PreTrainedTokenizerBase, tokens: Iterator[int]) -> Iterator[str]:
-    """Pieces of whole characters, together exactly the decoding of all tokens.
+    """Yield pieces of whole characters, which together are exactly the decoding of all tokens.
 
-    O(n^2) in the number of tokens, and still nothing beside the model that makes them.
+    O(n^2) in the number of tokens, but negligible beside the model.
     """
     ids: list[int] = []
     text = ""
@@ -86,7 +87,7 @@ def decode_stream(tokenizer: PreTrainedTokenizerBase, tokens: Iterator[int]) -> 
 
 
 def until_stop(stops: Collection[str], pieces: Iterator[str]) -> Iterator[str]:
-    """The pieces up to the first of ``stops``, which is left out; holds back what may yet become one."""
+    """Yield the pieces up to the first of ``stops``, which is left out. Text that may become a stop is held back."""
     held = ""
     for piece in pieces:
         held += piece
@@ -104,11 +105,11 @@ def until_stop(stops: Collection[str], pieces: Iterator[str]) -> Iterator[str]:
 
 
 class _Cancelled(Exception):
-    """Ends generation from within: nobody reads the tokens any more."""
+    """Raised within generation to end it: nobody reads the tokens any more."""
 
 
 class _Relay:
-    """Carries tokens from the thread that generates to the one that reads; transformers' streamer protocol."""
+    """A queue of tokens from the generating thread to the reading one, under transformers' streamer protocol."""
 
     def __init__(self) -> None:
         self._queue: SimpleQueue[int | BaseException | None] = SimpleQueue()
@@ -116,7 +117,7 @@ class _Relay:
         self._prompt_is_next = True
 
     def put(self, value: torch.Tensor) -> None:
-        """Called with the prompt, then with each new token."""
+        """Take the prompt, then each new token."""
         if self._cancelled.is_set():
             raise _Cancelled
         if self._prompt_is_next:
@@ -126,7 +127,7 @@ class _Relay:
             self._queue.put(token)
 
     def end(self) -> None:
-        """Nothing: the end is told by ``finish``, which is reached by errors too."""
+        """Do nothing: ``finish`` marks the end, also after errors."""
 
     def finish(self, error: BaseException | None) -> None:
         self._queue.put(error)

@@ -1,7 +1,7 @@
-"""Language model in this process: any causal model that transformers can load, from safetensors and without its code.
+"""A language model in this process: any causal model that transformers loads from safetensors, without its code.
 
-``weights.py`` gets and judges the files, ``chat.py`` makes a chat's tokens, ``generation.py`` decodes, ``occupancy.py``
-keeps answers and fine-tuning from each other's weights.
+``weights.py`` checks the files, ``chat.py`` encodes chats, ``generation.py`` decodes, and ``weight_lock.py`` keeps
+answers and fine-tuning apart.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sift_rag.devices import default_device, native_dtype
 from sift_rag.errors import ModelError, ModelUnsuitable
+from sift_rag.extras import require
 from sift_rag.hub import model_folder
 from sift_rag.models.chat import PLAIN_STOPS, encode_chat
 from sift_rag.models.generation import decode_stream, generate_tokens, stop_tokens, until_stop
-from sift_rag.models.weight_lock import occupancy_of
+from sift_rag.models.weight_lock import weight_lock_of
 from sift_rag.models.weights import context_length, require_causal, require_safetensors
 from sift_rag.protocols import Message
 
@@ -27,16 +28,19 @@ if TYPE_CHECKING:
 def load_local_model(name_or_path: str, *, device: str | None = None) -> LocalModel:
     """Load a model for greedy decoding: equal prompts give equal answers.
 
-    A model in the local cache is used as it is there: the hub is asked only for a model that is missing.
+    A model in the local cache is used as it is: the hub is asked only if it is missing.
 
     Args:
         name_or_path: a folder, or a name on the hub.
-        device: ``cpu``, ``cuda``, ``mps``, ...; by default the GPU where there is one.
+        device: ``cpu``, ``cuda``, ``mps``, ...; by default the GPU if there is one.
 
     Raises:
-        ModelUnavailable: no such folder, or a model that is neither cached nor to be fetched now.
+        MissingExtra: ``torch`` or ``transformers`` is not installed.
+        ModelUnavailable: no such folder, or a model that is not cached and cannot be fetched now.
         ModelUnsuitable: not a causal language model, no safetensors, code of its own, or too large for the device.
     """
+    for package in ("torch", "transformers"):
+        require(package, "finetune")
     folder = model_folder(name_or_path)
     device = device or default_device()
     with _quiet_transformers():
@@ -45,9 +49,9 @@ def load_local_model(name_or_path: str, *, device: str | None = None) -> LocalMo
 
 
 class LocalModel:
-    """See ``sift_rag.protocols``: a ``LanguageModel`` and a ``TrainableModel``. ``count_tokens`` is exact.
+    """A ``LanguageModel`` and a ``TrainableModel`` over a loaded network. ``count_tokens`` is exact.
 
-    Streams only read the weights and may run at the same time.
+    Streams only read the weights and can run at the same time.
     """
 
     def __init__(self, name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -58,18 +62,18 @@ class LocalModel:
         self._stop_tokens = stop_tokens(model, tokenizer)
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
-        """Tokens of exactly what ``stream`` reads."""
+        """Implement ``LanguageModel.count_tokens``: the number of tokens that ``stream`` reads."""
         return len(self.encode(messages))
 
     def stream(self, messages: Sequence[Message], *, max_new_tokens: int) -> Iterator[str]:
-        """The answer, piece by piece. Closing the iterator stops the model.
+        """Implement ``LanguageModel.stream``. Closing the iterator stops the model.
 
-        Fewer than ``max_new_tokens`` come where the context ends first.
+        The answer has fewer than ``max_new_tokens`` tokens if the context ends first.
 
         Raises:
             ModelInUse: the weights are fine-tuned for another prompt, or were when this answer began.
             ModelUnsuitable: the device's memory is too small for this prompt, or the chat template refuses it.
-            ValueError: no messages, no new tokens asked for, or a prompt that fills the context.
+            ValueError: no messages, ``max_new_tokens`` below 1, or a prompt that fills the context.
         """
         if max_new_tokens < 1:
             raise ValueError(f"max_new_tokens is {max_new_tokens}: an answer needs at least 1.")
@@ -81,20 +85,20 @@ class LocalModel:
                 "shorten the prompt."
             )
         tokens = generate_tokens(self.network, prompt, self._stop_tokens, min(max_new_tokens, room))
-        guarded = occupancy_of(self.network).guard(self.name, tokens)
-        pieces = decode_stream(self.tokenizer, guarded)
+        locked = weight_lock_of(self.network).read_tokens(self.name, tokens)
+        pieces = decode_stream(self.tokenizer, locked)
         return pieces if self.tokenizer.chat_template else until_stop(PLAIN_STOPS, pieces)
 
     def reading(self) -> AbstractContextManager[None]:
-        """See ``sift_rag.protocols.TrainableModel``."""
-        return occupancy_of(self.network).reading(self.name)
+        """Implement ``TrainableModel.reading``."""
+        return weight_lock_of(self.network).read(self.name)
 
     def changing(self) -> AbstractContextManager[Callable[[], None]]:
-        """See ``sift_rag.protocols.TrainableModel``."""
-        return occupancy_of(self.network).changing(self.name)
+        """Implement ``TrainableModel.changing``."""
+        return weight_lock_of(self.network).write(self.name)
 
     def encode(self, messages: Sequence[Message]) -> list[int]:
-        """Exactly the tokens that ``stream`` reads."""
+        """Return exactly the tokens that ``stream`` reads."""
         return encode_chat(self.tokenizer, messages, name=self.name)
 
 
@@ -111,9 +115,8 @@ def _load(folder: Path, name: str, device: str) -> tuple[PreTrainedModel, PreTra
         part = "tokenizer"
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, **local)
         part = "weights"
-        load: Any = (
-            AutoModelForCausalLM.from_pretrained
-        )  # with output_loading_info it gives a pair; its types know none
+        # With output_loading_info it returns a pair, which its annotations do not know.
+        load: Any = AutoModelForCausalLM.from_pretrained
         model, loaded = load(
             folder, config=config, dtype=native_dtype(device), use_safetensors=True, output_loading_info=True, **local
         )
@@ -124,7 +127,7 @@ def _load(folder: Path, name: str, device: str) -> tuple[PreTrainedModel, PreTra
         ) from error
     except ModelError:
         raise
-    except Exception as error:  # files can be broken in every way, and each library in the stack has errors of its own
+    except Exception as error:  # files break in many ways, and each library in the stack has its own errors
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise ModelUnsuitable(f"The {part} of {name!r} cannot be loaded: {reason}") from error
     absent = loaded["missing_keys"] or loaded["mismatched_keys"]
@@ -138,10 +141,10 @@ def _load(folder: Path, name: str, device: str) -> tuple[PreTrainedModel, PreTra
 
 @contextmanager
 def _quiet_transformers() -> Iterator[None]:
-    """No progress bar and no load report on stderr: what matters of them becomes an error."""
+    """Silence progress bars and the load report on stderr; failures become errors."""
     from transformers.utils import logging as transformers_logging
 
-    logging: Any = transformers_logging  # it is not annotated
+    logging: Any = transformers_logging  # unannotated
     bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
     logging.set_verbosity_error()

@@ -1,6 +1,6 @@
-"""Language model behind an OpenAI-compatible endpoint: OpenAI itself, vLLM, llama.cpp, Ollama, LM Studio, ...
+"""A language model behind an OpenAI-compatible endpoint: OpenAI itself, vLLM, llama.cpp, Ollama, LM Studio, ...
 
-The one module that talks to ``openai`` (extra ``openai``).
+The only module that talks to ``openai`` (extra ``openai``).
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from sift_rag.errors import MissingExtra, ModelError, ModelUnavailable, ModelUnsuitable
+from sift_rag.errors import ModelError, ModelUnavailable, ModelUnsuitable, Remedy
+from sift_rag.extras import require
 from sift_rag.protocols import Message
 
 if TYPE_CHECKING:
@@ -19,17 +20,17 @@ OPENAI_URL = "https://api.openai.com/v1"
 DEFAULT_CONTEXT_LENGTH = 8192
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 300.0
-"""Between two pieces of an answer; a laptop that reads a long prompt is silent for minutes before the first."""
+"""Seconds between two pieces of an answer; a laptop that reads a long prompt is silent for minutes before the first."""
 
 _TOKENS_OF_A_CHAT = 32
 _TOKENS_OF_A_MESSAGE = 16
 
 
 class RemoteModel:
-    """See ``sift_rag.protocols.LanguageModel``. ``count_tokens`` is an upper estimate, made without the endpoint.
+    """A ``LanguageModel`` at an endpoint. ``count_tokens`` is an upper estimate, made without the endpoint.
 
-    Nothing is sent before the first ``stream``, and then to ``base_url`` only: no variable of the environment changes
-    where, with which key or on whose account.
+    Nothing is sent before the first ``stream``, and then to ``base_url`` only: no environment variable changes the
+    address, the key or the account.
     """
 
     def __init__(
@@ -39,22 +40,21 @@ class RemoteModel:
         api_key: str | None = None,
         context_length: int = DEFAULT_CONTEXT_LENGTH,
         *,
-        key_variable: str = "OPENAI_API_KEY",
         max_retries: int = 2,
     ) -> None:
-        """Make the client; nothing is asked of the endpoint yet.
+        """Create the client; the endpoint is not contacted yet.
 
         Args:
-            name: as the endpoint lists it.
-            base_url: up to and including ``/v1``; OpenAI's own by default.
-            api_key: None for an endpoint that asks for none.
-            context_length: what the endpoint allows. It cannot be asked for: raise it for models that read more.
-            key_variable: where the user keeps the key, for the message about a key that is refused.
-            max_retries: after an overloaded endpoint's answers 429 and 5xx, with growing pauses.
+            name: the model's name at the endpoint.
+            base_url: address up to and including ``/v1``; OpenAI's own by default.
+            api_key: None for an endpoint without keys.
+            context_length: tokens that the endpoint allows. They cannot be queried: raise this for models that read
+                more.
+            max_retries: number of retries, with growing pauses, while the endpoint answers 429 or 5xx.
 
         Raises:
             MissingExtra: ``openai`` is not installed.
-            ValueError: ``context_length`` is not positive, or ``base_url`` is no http address.
+            ValueError: ``context_length`` is not positive, or ``base_url`` is not an http address.
         """
         if context_length < 1:
             raise ValueError(f"context_length is {context_length}: a number of tokens above 0 was expected.")
@@ -63,25 +63,25 @@ class RemoteModel:
         self.name = name
         self.context_length = context_length
         self._url = base_url or OPENAI_URL
-        self._key_variable = key_variable
         self._client = _client(self._url, api_key, max_retries)
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
-        """At least what common tokenizers count: half the UTF-8 bytes, but a whole token for an ASCII digit or mark.
+        """Implement ``LanguageModel.count_tokens``: half the UTF-8 bytes, but a token for each ASCII digit or mark.
 
-        Prose takes about a quarter of a token a byte, so it is counted about twice; digits and punctuation, of which
-        many tokenizers make a token each, are not undercounted. What a chat template adds comes on top.
+        Common tokenizers count no more. Prose takes about a quarter of a token a byte, so it is counted about twice;
+        digits and punctuation, which are a token each in many tokenizers, are not undercounted. An allowance for the
+        chat template is added.
         """
         return _TOKENS_OF_A_CHAT + sum(_TOKENS_OF_A_MESSAGE + _tokens_at_most(message.content) for message in messages)
 
     def stream(self, messages: Sequence[Message], *, max_new_tokens: int) -> Iterator[str]:
-        """The answer, piece by piece. Closing the iterator closes the connection.
+        """Implement ``LanguageModel.stream``. Closing the iterator closes the connection.
 
         Raises:
-            ModelUnavailable: no connection, no right to use it, no such model, an overloaded endpoint, or an answer
-                that breaks off.
-            ModelUnsuitable: the endpoint refuses the request, for one because the prompt is too long for the model.
-            ValueError: no messages, or no new tokens asked for.
+            ModelUnavailable: no connection, a refused key, no such model, an overloaded endpoint, or an answer that
+                breaks off.
+            ModelUnsuitable: the endpoint refuses the request, for example because the prompt is too long.
+            ValueError: no messages, or ``max_new_tokens`` below 1.
         """
         if max_new_tokens < 1:
             raise ValueError(f"max_new_tokens is {max_new_tokens}: an answer needs at least 1.")
@@ -95,7 +95,7 @@ class RemoteModel:
         create: Any = self._client.chat.completions.create
         finished = False
         with (
-            _errors_mapped(self.name, self._url, self._key_variable),
+            _map_errors(self.name, self._url),
             create(model=self.name, messages=messages, stream=True, **{limit: max_new_tokens}) as chunks,
         ):
             for chunk in chunks:
@@ -111,15 +111,12 @@ class RemoteModel:
 
 
 def _client(url: str, api_key: str | None, max_retries: int) -> OpenAI:
-    try:
-        from openai import OpenAI, Timeout, omit
-    except ModuleNotFoundError as error:
-        if error.name != "openai":
-            raise
-        raise MissingExtra("openai", "openai") from error
-    headers: Any = {"OpenAI-Organization": omit, "OpenAI-Project": omit}  # it would take them from the environment
+    require("openai", "openai")
+    from openai import OpenAI, Timeout, omit
+
+    headers: Any = {"OpenAI-Organization": omit, "OpenAI-Project": omit}  # else taken from the environment
     return OpenAI(
-        api_key=api_key or "none",  # without one it would take the environment's, which is not meant for this address
+        api_key=api_key or "none",  # else taken from the environment, where it is meant for another address
         base_url=url,
         default_headers=headers,
         timeout=Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
@@ -134,7 +131,8 @@ def _tokens_at_most(text: str) -> int:
 
 
 @contextmanager
-def _errors_mapped(model: str, url: str, key_variable: str) -> Iterator[None]:
+def _map_errors(model: str, url: str) -> Iterator[None]:
+    """Raise the errors of ``openai`` as our own."""
     from openai import APIConnectionError, APIError, APIStatusError, APITimeoutError
 
     try:
@@ -149,21 +147,22 @@ def _errors_mapped(model: str, url: str, key_variable: str) -> Iterator[None]:
             "check the address, and that it runs."
         ) from error
     except APIStatusError as error:
-        raise _status_error(error, model, url, key_variable) from error
+        raise _status_error(error, model, url) from error
     except (APIError, ValueError) as error:
         raise ModelUnavailable(
-            f"The endpoint {url} sent what is no answer ({_reason(error)}): "
+            f"The endpoint {url} sent something that is not an answer ({_reason(error)}): "
             "check that it is the address of an OpenAI-compatible endpoint."
         ) from error
 
 
-def _status_error(error: APIStatusError, model: str, url: str, key_variable: str) -> ModelError:
-    """Never quotes the key: the endpoint's own words are left out where they may."""
+def _status_error(error: APIStatusError, model: str, url: str) -> ModelError:
+    """Return the error for a status. It never quotes the key: the endpoint's words are left out where they may."""
     status = error.status_code
     match status:
         case 401 | 403:
             return ModelUnavailable(
-                f"The endpoint {url} refuses the API key ({status}): set {key_variable} to one that may use {model!r}."
+                f"The endpoint {url} refuses the API key ({status}): one that may use {model!r} was expected.",
+                remedy=Remedy("endpoint-api-key", base_url=url, model=model),
             )
         case 404:
             return ModelUnavailable(
@@ -186,7 +185,7 @@ def _status_error(error: APIStatusError, model: str, url: str, key_variable: str
 
 
 def _reason(error: Exception) -> str:
-    """In one line; a connection error says it in its cause."""
+    """Return the reason in one line; that of a connection error is in its cause."""
     cause = error.__cause__
     text = str(cause if cause is not None and str(cause) else error)
     body = getattr(error, "body", None)

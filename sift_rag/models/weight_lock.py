@@ -1,6 +1,7 @@
-"""Who uses a model's weights: any number of readers, or one holder that changes them and reads them too.
+"""A reader-writer lock for a model's weights: many readers, or one writer, which may read too.
 
-Nothing waits: what cannot be had now is refused, so that no answer is ever read from the weights of another prompt.
+Nothing waits: a claim that cannot be met now is refused, so that no answer is ever read from weights that were
+fine-tuned for another prompt.
 """
 
 from __future__ import annotations
@@ -19,39 +20,21 @@ if TYPE_CHECKING:
 
     from torch.nn import Module
 
-_held_here: ContextVar[tuple[object, ...]] = ContextVar("held_here", default=())
-"""What this thread or task holds: it alone may read weights that it has changed."""
-
-
-def occupancy_of(network: Module) -> WeightLock:
-    """The one of these weights, whoever asks and through whichever wrapper."""
-    with _registry_lock:
-        return _registry.setdefault(network, WeightLock())
-
-
-class Reader:
-    """One that reads the weights, a token at a time or for as long as it is within ``lock``."""
-
-    def __init__(self) -> None:
-        self.lock = threading.RLock()
-        self.revoked = False
-        """The weights have changed since: what it would read next belongs to another prompt."""
-
 
 class WeightLock:
-    """See the module; made by ``occupancy_of``."""
+    """The lock of one network; ``weight_lock_of`` returns it. ``name`` is the model's, for messages."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._holder: object | None = None
-        self._readers: dict[Reader, Generator[int] | None] = {}
+        self._writer: object | None = None
+        self._readers: dict[_Reader, Generator[int] | None] = {}
 
     @contextmanager
-    def reading(self, name: str) -> Iterator[None]:
-        """The weights stay as they are within.
+    def read(self, name: str) -> Iterator[None]:
+        """Keep the weights as they are within the block.
 
         Raises:
-            ModelInUse: they are changed for another prompt now.
+            ModelInUse: another prompt's fine-tuning is changing them.
         """
         reader = self._enter(name, None)
         try:
@@ -60,11 +43,12 @@ class WeightLock:
         finally:
             self._readers.pop(reader, None)
 
-    def guard(self, name: str, tokens: Generator[int]) -> Iterator[int]:
-        """The tokens, for as long as the weights that they are made with last. Reading begins with the first ``next``.
+    def read_tokens(self, name: str, tokens: Generator[int]) -> Iterator[int]:
+        """Yield the tokens that the weights generate, as a reader from the first ``next`` to the end.
 
         Raises:
-            ModelInUse: the weights are changed for another prompt, or the change that they were made with has ended.
+            ModelInUse: another prompt's fine-tuning is changing the weights, or the fine-tuning in which this answer
+                began has ended.
         """
         reader = self._enter(name, tokens)
         try:
@@ -84,18 +68,19 @@ class WeightLock:
             tokens.close()
 
     @contextmanager
-    def changing(self, name: str) -> Iterator[Callable[[], None]]:
-        """Nobody else reads or changes the weights within.
+    def write(self, name: str) -> Iterator[Callable[[], None]]:
+        """Keep everybody else from reading or changing the weights within the block.
 
-        Gives ``end_streams``: stops what was begun within and still reads, after the token in hand; whoever goes on
-        reading there gets ``ModelInUse``. Call it before the weights change back.
+        Yields:
+            A function that aborts the unfinished answers which were begun within, after the token in progress. Their
+            readers get ``ModelInUse``. Call it before the weights are restored.
 
         Raises:
-            ModelInUse: somebody reads them, or changes them, now.
+            ModelInUse: somebody is reading or changing them.
         """
-        holder = object()
+        writer = object()
         with self._lock:
-            if self._holder is not None:
+            if self._writer is not None:
                 raise ModelInUse(
                     f"{name!r} is being fine-tuned for another prompt: wait for its end, or load the model a second "
                     "time."
@@ -104,31 +89,49 @@ class WeightLock:
                 raise ModelInUse(
                     f"{name!r} is still writing an answer or scoring a text: read or close that first, then fine-tune."
                 )
-            self._holder = holder
-        _held_here.set((*_held_here.get(), holder))
+            self._writer = writer
+        _writing_here.set((*_writing_here.get(), writer))
         try:
-            yield self._end_streams
+            yield self._abort_answers
         finally:
-            self._end_streams()
-            _held_here.set(tuple(held for held in _held_here.get() if held is not holder))
+            self._abort_answers()
+            _writing_here.set(tuple(other for other in _writing_here.get() if other is not writer))
             with self._lock:
-                self._holder = None
+                self._writer = None
 
-    def _end_streams(self) -> None:
+    def _abort_answers(self) -> None:
         for reader, tokens in list(self._readers.items()):
             with reader.lock:
                 reader.revoked = True
                 if tokens is not None:
                     tokens.close()
 
-    def _enter(self, name: str, tokens: Generator[int] | None) -> Reader:
+    def _enter(self, name: str, tokens: Generator[int] | None) -> _Reader:
         with self._lock:
-            if self._holder is not None and self._holder not in _held_here.get():
+            if self._writer is not None and self._writer not in _writing_here.get():
                 raise ModelInUse(f"{name!r} is being fine-tuned for another prompt: ask again when that has ended.")
-            reader = Reader()
+            reader = _Reader()
             self._readers[reader] = tokens
             return reader
 
 
-_registry: WeakKeyDictionary[Module, WeightLock] = WeakKeyDictionary()
-_registry_lock = threading.Lock()
+class _Reader:
+    """A reader of the weights, at work while ``lock`` is held."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.revoked = False
+        """True once the weights it began with are about to change."""
+
+
+_writing_here: ContextVar[tuple[object, ...]] = ContextVar("writing_here", default=())
+"""Writers of this thread or task, which alone may read the weights that they have changed."""
+
+_locks: WeakKeyDictionary[Module, WeightLock] = WeakKeyDictionary()
+_locks_lock = threading.Lock()
+
+
+def weight_lock_of(network: Module) -> WeightLock:
+    """Return the lock of this network, shared by all its wrappers."""
+    with _locks_lock:
+        return _locks.setdefault(network, WeightLock())

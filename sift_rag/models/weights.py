@@ -1,17 +1,18 @@
-"""A model's files: whether they are what is needed, and how much context they were made for."""
+"""Check a model's files and configuration before its weights are loaded."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sift_rag.architectures import is_causal_class, is_causal_type
 from sift_rag.errors import ModelUnsuitable
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
 CONTEXT_LENGTH_IF_UNKNOWN = 2048
-"""For models that state none (state-space models, ALiBi): nearly every causal model was trained on at least this."""
+"""Context length of models that state none (state-space models, ALiBi): nearly all were trained on at least this."""
 
 _CONTEXT_LENGTH_NAMES = (
     "max_position_embeddings",
@@ -24,19 +25,16 @@ _CONTEXT_LENGTH_NAMES = (
 
 
 def require_causal(config: PretrainedConfig, name: str) -> None:
-    """Return for the configuration of a causal language model.
+    """Return if this is the configuration of a causal language model.
 
-    What was saved counts, not what could be made of it: transformers would also load an encoder as a causal model, and
-    fill what it lacks with noise.
+    The saved architecture counts, not what could be made of it: transformers would also load an encoder as a causal
+    model, with noise in place of the weights that it lacks.
 
     Raises:
         ModelUnsuitable: it is another kind of model.
     """
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL
-
     stated = config.architectures or []
-    known = {cls for classes in CAUSAL.values() for cls in ((classes,) if isinstance(classes, str) else classes)}
-    if known.isdisjoint(stated) if stated else config.model_type not in CAUSAL:
+    if not (is_causal_class(stated) if stated else is_causal_type(config.model_type)):
         raise ModelUnsuitable(
             f"{name!r} is not a causal language model but {', '.join(stated) or config.model_type}: "
             "choose a model for text generation."
@@ -44,10 +42,10 @@ def require_causal(config: PretrainedConfig, name: str) -> None:
 
 
 def require_safetensors(folder: Path, name: str) -> None:
-    """Return for a folder that holds weights as safetensors.
+    """Return if a folder holds weights as safetensors.
 
     Raises:
-        ModelUnsuitable: it holds none, or pickles, which can run code when they are read.
+        ModelUnsuitable: it holds no weights, or pickles, which can run code when they are read.
     """
     if any(folder.glob("*.safetensors")):
         return
@@ -63,7 +61,7 @@ def require_safetensors(folder: Path, name: str) -> None:
 
 
 def context_length(config: PretrainedConfig) -> int:
-    """Tokens that prompt and answer may have together, under whichever name the configuration holds them."""
+    """Return the number of tokens that prompt and answer may have together, under any of its usual names."""
     text = config.get_text_config()
     lengths = (getattr(text, name, None) for name in _CONTEXT_LENGTH_NAMES)
     return next((length for length in lengths if isinstance(length, int) and length > 0), CONTEXT_LENGTH_IF_UNKNOWN)

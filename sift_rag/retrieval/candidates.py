@@ -11,9 +11,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from sift_rag.filters import Filter
 from sift_rag.near_duplicates import merge_copies, reading_order
 from sift_rag.protocols import PassageIndex
-from sift_rag.types import Candidate, Embedding, Filter
+from sift_rag.types import Candidate, Embedding
 
 
 def distinct_candidates(
@@ -24,14 +25,14 @@ def distinct_candidates(
     known: Sequence[Candidate] = (),
     where: Filter | None = None,
 ) -> list[Candidate]:
-    """The nearest candidates of each target, in one list without copies.
+    """Return the nearest candidates of each target, in one list without copies.
 
     Further pages are fetched until each target has ``limit`` distinct ones or the collection is exhausted. Each is as
     large as the copies met so far make needful, up to eight times what was found: with c copies of everything that is
     about c times ``limit`` rows, in one or two more pages.
 
     Args:
-        store: where from.
+        store: the collection.
         targets: ``(m, d)``.
         limit: distinct candidates a target, >= 1.
         known: passages that the reader has already: they and their copies are left out.
@@ -64,7 +65,7 @@ def all_candidates(
     known: Sequence[Candidate] = (),
     where: Filter | None = None,
 ) -> list[Candidate]:
-    """The ``limit`` nearest of each target as the store gives them, copies included; arguments as above."""
+    """Return the ``limit`` nearest of each target as the store gives them, copies included; arguments as above."""
     known_ids = {candidate.passage.id for candidate in known}
     nearest: dict[str, Candidate] = {}
     for found in store.search(targets, limit + len(known_ids), where=where):
@@ -81,7 +82,7 @@ def _keep_nearest(nearest: dict[str, Candidate], found: Iterable[Candidate]) -> 
 
 
 def _distinct(found: Iterable[Candidate], known: Sequence[Candidate]) -> list[Candidate]:
-    """What is neither known nor a copy of something known, copies merged."""
+    """Return the passages that are neither known nor copies of known ones, copies merged."""
     known_ids = {candidate.passage.id for candidate in known}
     leading = [replace(candidate, similarity=np.inf) for candidate in known]
     fresh = [candidate for candidate in found if candidate.passage.id not in known_ids]

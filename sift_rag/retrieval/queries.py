@@ -1,31 +1,79 @@
-"""A question, or any text, as pieces that an embedder reads whole: each becomes a target of the selection."""
+"""A query: questions and the conditions of the choice; and its embedding, one target for each piece of a question."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from numpy.typing import ArrayLike
 
+from sift_rag import defaults
+from sift_rag.filters import Filter
 from sift_rag.protocols import Embedder
+from sift_rag.selection import Stopping
+from sift_rag.tokens import CHARACTERS_PER_TOKEN, without_limits
 from sift_rag.types import Embedding
-from sift_rag.vectors import given_rows
-
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+from sift_rag.vectors import as_unit_rows
 
 MAX_PIECES = 16
-"""What is longer than so many times the embedder's length is no question."""
+"""Largest number of the embedder's lengths that a question may have: what is longer is no question."""
 
-CHARACTERS_A_TOKEN = 16
-"""A tokenizer may make one unknown token of any unbroken run: so many characters count for a token at least."""
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One search: questions that are answered together, and the conditions of the choice.
+
+    Raises:
+        ValueError: no question or an empty one, not one weight for each, or a number out of range.
+    """
+
+    questions: tuple[str, ...]
+    """One or several questions (sub-questions, rewordings): each is a target of one selection. A plain text will do."""
+    k: int = defaults.K
+    """Number of passages, >= 1. Fewer come back when the collection holds fewer that differ."""
+    where: Filter | None = None
+    """The passages that may be chosen; the rest of the collection is as if it were not there."""
+    known: tuple[str, ...] = ()
+    """Ids of passages, or sources of documents, that the reader has already. The choice adds what they do not say, and
+    they do not come back. They need not match ``where``."""
+    known_texts: tuple[str, ...] = ()
+    """Texts that the reader has already."""
+    weights: tuple[float, ...] | None = None
+    """Each question's share of the doubt, >= 0; by default the selector balances them."""
+    stopping: Stopping | None = None
+    """Rules that may end the choice before k. A budget counts tokens as the embedder does; ``fill`` spends it best."""
+    exact: bool = False
+    """Choose from the whole collection, not from the nearest candidates, and prove it: see ``sift_rag.exact``. For the
+    selectors ``sift`` and ``nearest``, without a budget of tokens."""
+    max_variance: float | None = None
+    """Refuse to answer if all candidates together would leave more variance than this, per target."""
+
+    def __post_init__(self) -> None:
+        def put(name: str, value: object) -> None:
+            object.__setattr__(self, name, value)
+
+        for name in ("questions", "known", "known_texts"):
+            value = getattr(self, name)
+            put(name, (value,) if isinstance(value, str) else tuple(value))
+        if not self.questions or not all(text.strip() for text in self.questions):
+            raise ValueError("The question is empty.")
+        if self.weights is not None:
+            put("weights", tuple(float(weight) for weight in self.weights))
+            if len(self.weights) != len(self.questions):
+                raise ValueError(
+                    f"Expected one weight for each of {len(self.questions)} questions, but got {len(self.weights)}."
+                )
+        if self.k < 1:
+            raise ValueError(f"k must be >= 1, but got {self.k}.")
+        if self.max_variance is not None and not self.max_variance >= 0:
+            raise ValueError(f"max_variance must be >= 0, but got {self.max_variance}.")
 
 
 class Targets(NamedTuple):
-    """What one selection answers."""
+    """The questions as vectors: what one selection answers."""
 
-    questions: tuple[str, ...]
     rows: Embedding
     """``(m, d)``, one for each piece of a question."""
     weights: list[float] | None
@@ -33,38 +81,32 @@ class Targets(NamedTuple):
 
 
 def embed_questions(
-    question: str | Sequence[str],
+    questions: Sequence[str],
     embedder: Embedder,
     weights: Sequence[float] | None = None,
     *,
-    given: Sequence[ArrayLike] | Embedding | None = None,
+    vectors: Sequence[ArrayLike] | Embedding | None = None,
 ) -> Targets:
-    """One question, or several that are answered together, as targets; ``given`` are their vectors, if they have some.
+    """Return the targets of questions; ``vectors`` are their embeddings, if the caller has some.
 
     Raises:
-        ValueError: no question, an empty one, one of more than ``MAX_PIECES`` times the embedder's length, or not one
-            weight, or vector, for each; or a vector that is not finite or has norm 0.
+        ValueError: a question of more than ``MAX_PIECES`` times the embedder's length, or not one vector for each; or a
+            vector that is not finite or has norm 0.
     """
-    questions = (question,) if isinstance(question, str) else tuple(question)
-    if not questions or not all(text.strip() for text in questions):
-        raise ValueError("The question is empty.")
-    if weights is not None and len(weights) != len(questions):
-        raise ValueError(f"Expected one weight for each of {len(questions)} questions, but got {len(weights)}.")
-    if given is not None:
-        if len(given) != len(questions):
-            raise ValueError(f"Expected one embedding for each of {len(questions)} questions, but got {len(given)}.")
-        rows = given_rows(given, what="The embeddings of the questions")
-        return Targets(questions, rows, None if weights is None else list(weights))
+    if vectors is not None:
+        if len(vectors) != len(questions):
+            raise ValueError(f"Expected one embedding for each of {len(questions)} questions, but got {len(vectors)}.")
+        rows = as_unit_rows(vectors, what="The embeddings of the questions")
+        return Targets(rows, None if weights is None else list(weights))
     pieces = [cut_into_pieces(text, embedder) for text in questions]
     rows = embedder.embed_queries([piece for cut in pieces for piece in cut])
     if weights is None:
-        return Targets(questions, rows, None)
-    shares = [weight / len(cut) for weight, cut in zip(weights, pieces, strict=True) for _ in cut]
-    return Targets(questions, rows, shares)
+        return Targets(rows, None)
+    return Targets(rows, [weight / len(cut) for weight, cut in zip(weights, pieces, strict=True) for _ in cut])
 
 
 def cut_into_pieces(text: str, embedder: Embedder, *, limit: int = MAX_PIECES) -> list[str]:
-    """The text, cut into pieces of equally many tokens where the embedder would stop reading.
+    """Return the text in pieces of equally many tokens, cut where the embedder would stop reading.
 
     Raises:
         ValueError: there would be more than ``limit``.
@@ -72,9 +114,9 @@ def cut_into_pieces(text: str, embedder: Embedder, *, limit: int = MAX_PIECES) -
     length = embedder.max_tokens - embedder.tokenizer.num_special_tokens_to_add(False)
     if len(text.encode()) <= length:  # a token is at least a byte
         return [text]
-    if len(text) > CHARACTERS_A_TOKEN * length * limit:  # whatever its tokens
+    if len(text) > CHARACTERS_PER_TOKEN * length * limit:  # whatever its tokens
         raise ValueError(f"The question is too long: {len(text):,} characters. Ingest it and ask about it.")
-    encoding = untruncated(embedder.tokenizer).encode(text, add_special_tokens=False)
+    encoding = without_limits(embedder.tokenizer).encode(text, add_special_tokens=False)
     offsets: list[tuple[int, int]] = list(encoding.offsets)
     if len(offsets) > length * limit:
         raise ValueError(
@@ -88,11 +130,3 @@ def cut_into_pieces(text: str, embedder: Embedder, *, limit: int = MAX_PIECES) -
         text[offsets[first][0] : offsets[min(first + size, len(offsets)) - 1][1]]
         for first in range(0, len(offsets), size)
     ]
-
-
-def untruncated(tokenizer: Tokenizer) -> Tokenizer:
-    """A copy that neither cuts nor pads."""
-    copy = type(tokenizer).from_str(tokenizer.to_str())
-    copy.no_truncation()
-    copy.no_padding()
-    return copy

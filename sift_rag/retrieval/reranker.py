@@ -1,4 +1,4 @@
-"""Given texts in the order in which they inform: for whoever has a retriever already, and wants its results reordered.
+"""Texts in the order in which they inform: for results of another retriever.
 
 question ──embedder──▶ targets (m, d) ─┐
 texts ──copies counted once──▶ (n, d) ─┴─selector──▶ picks, then the rest by what they would still tell, then copies
@@ -13,43 +13,43 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
+from sift_rag import defaults
 from sift_rag.near_duplicates import leaders_of_copies
 from sift_rag.protocols import Embedder, Selector
-from sift_rag.retrieval.queries import embed_questions
+from sift_rag.retrieval.queries import Query, embed_questions
 from sift_rag.retrieval.scores import falling_scores
-from sift_rag.selection import Choice, SelectorSettings
-from sift_rag.selection.centring import common_share
-from sift_rag.selection.settings import DEFAULT_CENTRING
+from sift_rag.selection import Choice, Features, GaussianProcess, Sift
+from sift_rag.selection.features import common_share
 from sift_rag.types import Embedding
-from sift_rag.vectors import given_rows
+from sift_rag.vectors import as_unit_rows
 
 NOTHING = 1e-12
-"""What tells less than this share of what the first one tells tells nothing: it is below the rounding of float32."""
+"""Gains below this fraction of the first gain count as zero (float32 rounding)."""
 
 
 @dataclass(frozen=True, slots=True)
 class RankedText:
-    """What became of one of the given texts."""
+    """The place of one text in the ranking, and why."""
 
     index: int
-    """Its place among the texts given, from 0."""
+    """Place among the texts that came in, from 0."""
     selected: bool
-    """Whether it was picked; if not, it comes after all that were."""
+    """True if it was picked; the others come after all picks."""
     similarity: float
     """Cosine with the question, in [-1, 1]; with several questions, the largest. NaN for a blank text."""
     gain: float
-    """What it told beyond the picks before it, a fall of the posterior variance; if it was not picked, what it would
-    still tell after all picks. 0 for a copy and for a blank text."""
+    """Information beyond the picks before it, a fall of the posterior variance; if it was not picked, the gain that it
+    would still have after all picks. 0 for a copy and for a blank text."""
     relevance: float
-    """What it would have told had it come first, in the same unit. 0 for a copy and for a blank text."""
+    """Gain that it would have had as the first pick, in the same unit. 0 for a copy and for a blank text."""
     score: float = math.nan
-    """In (0, 1], falling strictly from one to the next: see ``falling_scores``."""
+    """Score in (0, 1], falling strictly from one to the next: see ``falling_scores``."""
     posterior_variance: float | None = None
     """Variance of the question's answer after this pick and those before it; None if it was not picked."""
     redundant_with: int | None = None
-    """Index of the pick that took most from what it would tell, or of what it is a copy of; None where none did."""
+    """Index of the pick that took most from its gain, or of the text that it copies; None where none did."""
     copy_of: int | None = None
-    """Index of the text that says the same and was ranked for both; None for a text that speaks for itself."""
+    """Index of the text that says the same and was ranked for both; None for a text of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,30 +59,30 @@ class Reranking:
     questions: tuple[str, ...]
     ranked: tuple[RankedText, ...]
     prior_variance: float
-    """Variance of the question's answer before any text; summed over the targets."""
+    """Variance of the question's answer before any text (after what is known); summed over the targets."""
     irreducible_variance: float
-    """What all the texts together leave of it. NaN where the selector does not say."""
+    """Variance that all the texts together leave. NaN where the selector does not say."""
 
 
 class Reranker:
-    """Orders given texts: SIFT's picks first, in the order of selection, then the rest by what they would still tell.
+    """Orders texts: SIFT's picks first, in the order of selection, then the rest by what they would still tell.
 
     Texts that say the same count once: the copies come last. Holds no state between calls; safe to share between
     threads if the embedder is.
     """
 
     def __init__(self, embedder: Embedder, *, selector: Selector | None = None) -> None:
-        """See the class.
+        """Take the parts.
 
         Args:
-            embedder: of the question, and of the texts whose vectors are not given.
+            embedder: of the question, and of the texts that come without a vector.
             selector: how to choose; by default SIFT with the setting for context windows, centred by as much as the
                 texts have in common (docs/decisions/0008).
 
         Raises:
             ValueError: the selector repeats its choices.
         """
-        if isinstance(selector, SelectorSettings) and selector.with_repeats:
+        if getattr(selector, "with_repeats", False):
             raise ValueError("A reranking has every text once: give a selector without repeats.")
         self.embedder = embedder
         self.selector = selector
@@ -96,29 +96,35 @@ class Reranker:
         embeddings: Sequence[ArrayLike | None] | Embedding | None = None,
         question_embeddings: Sequence[ArrayLike] | Embedding | None = None,
         weights: Sequence[float] | None = None,
+        known_texts: Sequence[str] = (),
     ) -> Reranking:
-        """Every text once, most informative first: O(k n (d + k)) and, once, O(n² (n + d)).
+        """Return every text once, most informative first: O(k n (d + k)) and, once, O(n² (n + d)).
 
         Args:
             question: one, or several that are answered together.
             texts: in any order; none gives an empty ranking. Blank ones come last.
-            k: how many are picked, >= 1; by default all that tell something. The order of the first is the same.
+            k: number of picks, >= 1; by default all that tell something. The order of the first is the same.
             embeddings: ``(n, d)``, or one ``(d,)`` or None for each text, in the embedder's space; of any norm but 0.
                 Texts without one are embedded.
             question_embeddings: ``(m, d)``, one for each question, likewise; then the embedder is not asked for them.
-            weights: what share of the doubt each question is, >= 0; by default the selector balances them.
+            weights: each question's share of the doubt, >= 0; by default the selector balances them.
+            known_texts: what the reader has already: the order is by what the texts add.
 
         Raises:
-            ValueError: k < 1, what ``embed_questions`` refuses, not one embedding for each text, or one that is
-                not finite, has norm 0 or is of another dimension than the question's.
+            ValueError: k < 1, what ``Query`` and ``embed_questions`` refuse, not one embedding for each text, or one
+                that is not finite, has norm 0 or is of another dimension than the question's.
         """
-        if k is not None and k < 1:
-            raise ValueError(f"k must be >= 1, but got {k}.")
+        asked = Query(
+            question,  # type: ignore[arg-type]
+            k=1 if k is None else k,
+            known_texts=tuple(known_texts),
+            weights=None if weights is None else tuple(weights),
+        )
         if embeddings is not None and len(embeddings) != len(texts):
             raise ValueError(
                 f"Expected one embedding (or None) for each of {len(texts)} texts, but got {len(embeddings)}."
             )
-        questions, targets, shares = embed_questions(question, self.embedder, weights, given=question_embeddings)
+        targets, shares = embed_questions(asked.questions, self.embedder, asked.weights, vectors=question_embeddings)
         spoken = [index for index, text in enumerate(texts) if text.strip()]
         rows = self._rows(
             [texts[index] for index in spoken],
@@ -129,7 +135,11 @@ class Reranker:
         similarities[spoken] = (rows @ targets.T).max(axis=1)
         pool = _Pool.of(texts, spoken, rows, similarities)
         choice = self._selector_for(pool.rows).select(
-            targets, pool.rows, len(pool.indices) if k is None else min(k, len(pool.indices)), weights=shares
+            targets,
+            pool.rows,
+            len(pool.indices) if k is None else min(k, len(pool.indices)),
+            known=self.embedder.embed_passages(asked.known_texts) if asked.known_texts else None,
+            weights=shares,
         )
         picks = list(pool.picks(choice))
         ranked = [
@@ -141,28 +151,28 @@ class Reranker:
         scores = falling_scores([text.gain for text in ranked], ranked[0].similarity) if ranked else []
         left = choice.selection.irreducible_variance
         return Reranking(
-            questions=questions,
+            questions=asked.questions,
             ranked=tuple(map(_scored, ranked, scores)),
             prior_variance=choice.selection.prior_variance,
             irreducible_variance=math.nan if left is None else left,
         )
 
-    def _rows(self, texts: Sequence[str], given: Sequence[ArrayLike | None], targets: Embedding) -> Embedding:
-        """``(n, d)`` of unit norm: the vectors given, and those of the texts without one."""
+    def _rows(self, texts: Sequence[str], vectors: Sequence[ArrayLike | None], targets: Embedding) -> Embedding:
+        """``(n, d)`` of unit norm: the vectors that came with the texts, and those of the texts without one."""
         rows = np.empty((len(texts), targets.shape[1]), dtype=np.float32)
-        have = [index for index, row in enumerate(given) if row is not None]
-        lack = [index for index, row in enumerate(given) if row is None]
+        have = [index for index, row in enumerate(vectors) if row is not None]
+        lack = [index for index, row in enumerate(vectors) if row is None]
         if have:
-            rows[have] = given_rows([given[index] for index in have], targets.shape[1], what="The embeddings")
+            rows[have] = as_unit_rows([vectors[index] for index in have], targets.shape[1], what="The embeddings")
         if lack:
             embedded = self.embedder.embed_passages([texts[index] for index in lack])
-            rows[lack] = given_rows(embedded, targets.shape[1], what="The embedder's vectors")
+            rows[lack] = as_unit_rows(embedded, targets.shape[1], what="The embedder's vectors")
         return rows
 
     def _selector_for(self, rows: Embedding) -> Selector:
         if self.selector is not None:
             return self.selector
-        return SelectorSettings(centring=DEFAULT_CENTRING * common_share(rows))
+        return Sift(GaussianProcess(features=Features(defaults.CENTRING * common_share(rows))))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,25 +6,46 @@ questions ──embedder──▶ targets (m, d) ──store──▶ candidates
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from time import perf_counter
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from sift_rag import defaults
 from sift_rag.errors import DocumentNotFound, NoEvidence
-from sift_rag.exact.selection import check_exhaustive, choose_from_all
+from sift_rag.exact import check_exact, choose_from_all
+from sift_rag.filters import Filter
 from sift_rag.protocols import Embedder, PassageIndex, Selector
 from sift_rag.retrieval.candidates import all_candidates, distinct_candidates
-from sift_rag.retrieval.queries import embed_questions, untruncated
-from sift_rag.selection import Choice, GreedySelection, SelectorSettings, Stopping
-from sift_rag.types import Candidate, Embedding, Filter, Hit, Passage, PassedOver, Retrieval, Span, Timings
+from sift_rag.retrieval.queries import Query, Targets, embed_questions
+from sift_rag.selection import Choice, GreedySelection, Sift
+from sift_rag.tokens import without_limits
+from sift_rag.types import (
+    Candidate,
+    Embedding,
+    ExactReport,
+    Hit,
+    JsonValue,
+    Passage,
+    PassedOver,
+    Retrieval,
+    Span,
+    Timings,
+)
 
-DEFAULT_K = 5
-DEFAULT_CANDIDATE_LIMIT = 100
+if TYPE_CHECKING:
+    from types import TracebackType
 
 
 class Retriever:
-    """Retrieves from one collection. Holds no state between calls; safe to share between threads if its parts are."""
+    """Retrieves from one collection. Holds no state between calls; safe to share between threads if its parts are.
+
+    with open_retriever("store") as retriever:
+        for hit in retriever.retrieve("Who may book a flight?"):
+            print(hit.rank, hit.passage.source)
+    """
 
     def __init__(
         self,
@@ -32,138 +53,182 @@ class Retriever:
         store: PassageIndex,
         *,
         selector: Selector | None = None,
-        candidate_limit: int = DEFAULT_CANDIDATE_LIMIT,
+        candidate_limit: int = defaults.CANDIDATE_LIMIT,
         keep_copies: bool = False,
     ) -> None:
-        """See the class.
+        """Take the parts.
 
         Args:
             embedder: the one that the collection was made with.
-            store: the collection.
+            store: the collection; closed by ``close``.
             selector: how to choose; by default SIFT with the setting for context windows.
-            candidate_limit: how many distinct candidates the choice is made from (for each target), >= 1.
-            keep_copies: let passages that say the same be candidates each for themselves, as a plain vector search
-                does; for comparison.
+            candidate_limit: number of distinct candidates that the choice is made from (for each target), >= 1.
+            keep_copies: let passages that say the same be candidates each for itself, as a plain vector search does;
+                for comparison.
         """
         if candidate_limit < 1:
             raise ValueError(f"candidate_limit must be >= 1, but got {candidate_limit}.")
         self.embedder = embedder
         self.store = store
-        self.selector: Selector = selector if selector is not None else SelectorSettings()
+        self.selector: Selector = selector if selector is not None else Sift()
         self.candidate_limit = candidate_limit
         self.keep_copies = keep_copies
 
-    def retrieve(
-        self,
-        question: str | Sequence[str],
-        k: int = DEFAULT_K,
+    @classmethod
+    def from_texts(
+        cls,
+        texts: Sequence[str],
+        embedder: Embedder | str | None = None,
         *,
-        given: Sequence[str] = (),
-        given_texts: Sequence[str] = (),
-        weights: Sequence[float] | None = None,
-        stopping: Stopping | None = None,
-        exhaustive: bool = False,
-        where: Filter | None = None,
-    ) -> Retrieval:
-        """The k passages that together leave the least doubt about the answer.
+        sources: Sequence[str] | None = None,
+        metadata: Sequence[Mapping[str, JsonValue]] | None = None,
+        selector: Selector | None = None,
+        candidate_limit: int = defaults.CANDIDATE_LIMIT,
+        keep_copies: bool = False,
+    ) -> Retriever:
+        """Return a retriever over texts held in memory, each one a passage.
 
         Args:
-            question: one, or several that are answered together (sub-questions, a question and its rewordings): each is
-                a target of one selection.
-            k: how many passages, >= 1. Fewer come back when the collection holds fewer that differ.
-            given: what the reader has already: ids of passages, or sources of documents, of this collection. The choice
-                adds what they do not say, and they do not come back.
-            given_texts: likewise, as texts.
-            weights: what share of the doubt each question is, >= 0; by default the selector balances them.
-            stopping: rules that may end the choice before k. A budget counts tokens as the embedder does; ``fill`` is
-                the better way to spend it.
-            exhaustive: choose from the whole collection, not from the nearest candidates: see ``choose_from_all``. For
-                the selectors ``sift`` and ``nearest``, without a budget of tokens.
-            where: which passages may be chosen; the rest of the collection is as if it were not there. What is
-                ``given`` may be of the rest.
+            texts: passages, in order.
+            embedder: an embedder, or the name or folder of one; the default embedder by default.
+            sources: one name for each text, by default ``text-0``, ``text-1``, ...
+            metadata: one mapping for each text, to filter by.
+            selector: see the class.
+            candidate_limit: see the class.
+            keep_copies: see the class.
 
         Raises:
-            ValueError: k < 1, not one weight for each question, no question, an empty question or one of more than
-                ``MAX_PIECES`` times the embedder's length.
-            NoEvidence: the collection is empty, or holds nothing beyond what was given, or nothing that ``where`` lets
-                through.
-            DocumentNotFound: a ``given`` is neither a passage nor a document of the collection.
+            ValueError: not one source or mapping for each text, or a text is empty.
+        """
+        from sift_rag.embedders.sentence_transformer import load_sentence_transformer
+        from sift_rag.retrieval.in_memory import memory_store
+
+        if embedder is None or isinstance(embedder, str):
+            embedder = load_sentence_transformer(embedder or defaults.EMBEDDER)
+        store = memory_store(texts, embedder, sources=sources, metadata=metadata)
+        return cls(embedder, store, selector=selector, candidate_limit=candidate_limit, keep_copies=keep_copies)
+
+    def retrieve(self, query: Query | str | Sequence[str], k: int | None = None) -> Retrieval:
+        """Return the passages that together leave the least doubt about the answer.
+
+        Args:
+            query: a question, several that are answered together, or a ``Query`` with all that can be asked.
+            k: number of passages, in place of the query's.
+
+        Raises:
+            ValueError: see ``Query``; or a question of more than ``MAX_PIECES`` times the embedder's length, or a
+                choice that cannot be exact.
+            NoEvidence: the collection is empty, or holds nothing beyond what is known, or nothing that ``where`` lets
+                through, or its candidates would leave more than ``max_variance``.
+            DocumentNotFound: a ``known`` is neither a passage nor a document of the collection.
             StoreConflict: ``where`` asks for metadata, and the collection was made before they could be filtered by.
         """
-        if k < 1:
-            raise ValueError(f"k must be >= 1, but got {k}.")
-        if exhaustive:
-            check_exhaustive(self.selector, stopping)
+        asked = query if isinstance(query, Query) else Query(query, k=defaults.K if k is None else k)  # type: ignore[arg-type]
+        asked = asked if k is None else replace(asked, k=k)
+        if asked.exact:
+            check_exact(self.selector, asked.stopping)
 
         started = perf_counter()
-        questions, targets, shares = embed_questions(question, self.embedder, weights)
-        texts = [
-            Candidate(Passage(id=f"given {i}", text=text, source="given", span=Span(0, len(text))), math.nan, row)
-            for i, (text, row) in enumerate(zip(given_texts, self.embedder.embed_passages(given_texts), strict=True))
-        ]
+        targets = embed_questions(asked.questions, self.embedder, asked.weights)
+        known_texts = self._embedded(asked.known_texts)
         embedded = perf_counter()
-        known = [*self._known(given), *texts]
-        gather = all_candidates if self.keep_copies else distinct_candidates
-        candidates = gather(self.store, targets, max(self.candidate_limit, k), known=known, where=where)
-        if not candidates:
-            raise NoEvidence(self._why_nothing(targets, where))
+        known = [*self._known(asked.known), *known_texts]
+        candidates = self._candidates(asked, targets, known)
         searched = perf_counter()
-        looked_at, certified = None, None
-        if exhaustive:
-            candidates, choice, looked_at, certified = choose_from_all(
-                self.store,
-                self.selector,
-                targets,
-                k,
-                candidates,
-                known=known,
-                weights=shares,
-                stopping=stopping,
-                keep_copies=self.keep_copies,
-                where=where,
-            )
-        else:
-            choice = self.selector.select(
-                targets,
-                _rows(candidates),
-                k,
-                given=_rows(known) if known else None,
-                weights=shares,
-                stopping=stopping,
-                token_counts=self._token_counts(candidates) if stopping and stopping.tokens is not None else None,
-            )
+        candidates, choice, exact = self._choose(asked, targets, candidates, known)
         selected = perf_counter()
         selection, left = choice.selection, choice.selection.irreducible_variance
-        return Retrieval(
-            questions=questions,
+        retrieval = Retrieval(
+            questions=asked.questions,
             hits=_hits(candidates, selection),
             prior_variance=selection.prior_variance,
             irreducible_variance=math.nan if left is None else left,
             passed_over=_passed_over(candidates, _rows(candidates), choice),
             candidates=len(candidates),
-            targets=len(targets),
+            targets=len(targets.rows),
             stopped=selection.stopped,
             timings_ms=Timings(
                 embed=1e3 * (embedded - started),
                 search=1e3 * (searched - embedded),
                 select=1e3 * (selected - searched),
             ),
-            certified=certified,
-            looked_at=looked_at,
+            exact=exact,
         )
+        _check_variance(retrieval, asked.max_variance)
+        return retrieval
+
+    def close(self) -> None:
+        """Close the store. Closing twice is allowed."""
+        self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        info = self.store.info
+        return f"Retriever({info.name!r}, {info.embedder}, {self.selector.name})"
+
+    def _embedded(self, texts: Sequence[str]) -> list[Candidate]:
+        rows = self.embedder.embed_passages(texts)
+        return [
+            Candidate(Passage(id=f"known {i}", text=text, source="known", span=Span(0, len(text))), math.nan, row)
+            for i, (text, row) in enumerate(zip(texts, rows, strict=True))
+        ]
+
+    def _candidates(self, asked: Query, targets: Targets, known: Sequence[Candidate]) -> list[Candidate]:
+        gather = all_candidates if self.keep_copies else distinct_candidates
+        candidates = gather(
+            self.store, targets.rows, max(self.candidate_limit, asked.k), known=known, where=asked.where
+        )
+        if not candidates:
+            raise NoEvidence(self._why_nothing(targets.rows, asked.where))
+        return candidates
+
+    def _choose(
+        self, asked: Query, targets: Targets, candidates: list[Candidate], known: Sequence[Candidate]
+    ) -> tuple[list[Candidate], Choice, ExactReport | None]:
+        if asked.exact:
+            return choose_from_all(
+                self.store,
+                self.selector,
+                targets.rows,
+                asked.k,
+                candidates,
+                known=known,
+                weights=targets.weights,
+                stopping=asked.stopping,
+                keep_copies=self.keep_copies,
+                where=asked.where,
+            )
+        budget = asked.stopping is not None and asked.stopping.tokens is not None
+        choice = self.selector.select(
+            targets.rows,
+            _rows(candidates),
+            asked.k,
+            known=_rows(known) if known else None,
+            weights=targets.weights,
+            stopping=asked.stopping,
+            token_counts=self._token_counts(candidates) if budget else None,
+        )
+        return candidates, choice, None
 
     def _why_nothing(self, targets: Embedding, where: Filter | None) -> str:
-        """Why there is no candidate."""
+        """Return why there is no candidate."""
         collection = f"Collection {self.store.info.name!r}"
         if not self.store.count():
             return f"{collection} is empty: ingest something first."
         if where and not self.store.search(targets[:1], 1, where=where)[0]:
             return f"{collection} holds nothing that the filter lets through: {self._what_matches(where)}"
         of_these = " that the filter lets through" if where else ""
-        return f"{collection} holds nothing{of_these} beyond what was given."
+        return f"{collection} holds nothing{of_these} beyond what is known."
 
     def _what_matches(self, where: Filter) -> str:
-        """How far a filter that lets nothing through gets."""
+        """Return how far a filter that lets nothing through gets."""
         documents = [document.source for document in self.store.documents()]
         matching = sum(map(where.matches_source, documents))
         named = " or ".join(where.sources)
@@ -175,16 +240,16 @@ class Retriever:
         return f"no passage {of_these} has {asked}."
 
     def _token_counts(self, candidates: Sequence[Candidate]) -> list[int]:
-        """Tokens of each candidate's text, at least 1."""
-        tokenizer = untruncated(self.embedder.tokenizer)
+        """Return the tokens of each candidate's text, at least 1."""
+        tokenizer = without_limits(self.embedder.tokenizer)
         encodings = tokenizer.encode_batch(
             [candidate.passage.text for candidate in candidates], add_special_tokens=False
         )
         return [max(1, len(encoding.ids)) for encoding in encodings]
 
-    def _known(self, given: Sequence[str]) -> list[Candidate]:
-        found = {candidate.passage.id: candidate for candidate in self.store.fetch([i for i in given if _is_id(i)])}
-        for name in given:
+    def _known(self, names: Sequence[str]) -> list[Candidate]:
+        found = {candidate.passage.id: candidate for candidate in self.store.fetch([i for i in names if _is_id(i)])}
+        for name in names:
             if name in found:
                 continue
             passages = list(self.store.passages(name))
@@ -194,6 +259,16 @@ class Retriever:
                 )
             found.update((candidate.passage.id, candidate) for candidate in passages)
         return list(found.values())
+
+
+def _check_variance(retrieval: Retrieval, most: float | None) -> None:
+    """Raise ``NoEvidence`` if the candidates leave more variance than ``most`` for a target."""
+    left = retrieval.irreducible_variance / retrieval.targets
+    if most is not None and left > most:
+        raise NoEvidence(
+            f"The collection cannot tell: all {retrieval.candidates} candidates together would leave a variance of "
+            f"{left:.4f} for the question, more than the {most:g} allowed."
+        )
 
 
 def _rows(candidates: Sequence[Candidate]) -> Embedding:
@@ -219,7 +294,7 @@ def _hits(candidates: Sequence[Candidate], selection: GreedySelection) -> tuple[
 
 
 def _passed_over(candidates: Sequence[Candidate], rows: Embedding, choice: Choice) -> tuple[PassedOver, ...]:
-    """The nearest candidates that were not chosen, as many as were."""
+    """Return the nearest candidates that were not chosen, as many as were."""
     chosen, redundancy = choice.selection.indices.tolist(), choice.redundancy
     if not chosen:
         return ()

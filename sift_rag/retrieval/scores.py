@@ -1,4 +1,4 @@
-"""What a choice told, as numbers that other software can work with: to sort by, to cut off below a threshold."""
+"""Scores of a choice that other software can work with: to sort by, to cut off below a threshold."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import math
 from collections.abc import Sequence
 
 LOWEST_SIMILARITY = 1e-3
-"""What the first score is at least: where everything points away from the question, the scores keep their distances."""
+"""Lower bound of the first score, so that score ratios survive when all cosines are negative."""
 
 LOWEST_SCORE = 1e-6
-"""Of what tells nothing."""
+"""Score of a text that tells nothing."""
 
 STEP = 2.0**-20
-"""By what share neighbours differ at least: eight units in the last place of a float32."""
+"""Smallest relative difference of neighbours: eight units in the last place of a float32."""
 
 
 def falling_scores(gains: Sequence[float], similarity: float) -> list[float]:
-    """A score in (0, 1] for each of the gains, in order, falling strictly, also as float32.
+    """Return a score in (0, 1] for each of the gains, in order, falling strictly, also as float32.
 
     The first is the cosine that the first choice has with the question, ``similarity``: it is the same whatever else
     there was to choose from. Any other is this times the root of its gain's ratio to the first gain: how much of a

@@ -3,45 +3,52 @@
 Read ``posterior.py`` for the definition, ``sift.py`` for the same choice made fast, ``conditioning.py`` for how.
 """
 
-from sift_rag.selection.baselines import (
-    select_dpp,
-    select_facility_location,
-    select_in_sequence,
-    select_mmr,
-    select_nearest,
-    select_random,
-    select_uncertain,
-)
+from sift_rag.selection.arrays import Array
 from sift_rag.selection.batch import BatchSelection, select_sift_batch
-from sift_rag.selection.hull import select_hull
+from sift_rag.selection.features import Features
+from sift_rag.selection.kernels import Kernel, Linear, Rbf
 from sift_rag.selection.posterior import posterior_variance
-from sift_rag.selection.redundancy import Redundancy, redundancy_by_pick
-from sift_rag.selection.result import GreedySelection
-from sift_rag.selection.settings import SELECTORS, SelectorName, SelectorSettings
-from sift_rag.selection.sift import select_sift
+from sift_rag.selection.process import GaussianProcess
+from sift_rag.selection.redundancy import Redundancy
+from sift_rag.selection.result import Choice, GreedySelection, StopReason
+from sift_rag.selection.selectors import Dpp, FacilityLocation, Hull, Mmr, Nearest, Random, Uncertainty
+from sift_rag.selection.settings import (
+    Setting,
+    fine_tuning_selector,
+    selector_from,
+    selector_settings,
+    settings_of,
+)
+from sift_rag.selection.sift import Sift, select_sift
 from sift_rag.selection.stopping import Stopping
-from sift_rag.selection.surrogate import Choice, Surrogate
 
 __all__ = [
-    "SELECTORS",
+    "Array",
     "BatchSelection",
     "Choice",
+    "Dpp",
+    "FacilityLocation",
+    "Features",
+    "GaussianProcess",
     "GreedySelection",
+    "Hull",
+    "Kernel",
+    "Linear",
+    "Mmr",
+    "Nearest",
+    "Random",
+    "Rbf",
     "Redundancy",
-    "SelectorName",
-    "SelectorSettings",
+    "Setting",
+    "Sift",
+    "StopReason",
     "Stopping",
-    "Surrogate",
+    "Uncertainty",
+    "fine_tuning_selector",
     "posterior_variance",
-    "redundancy_by_pick",
-    "select_dpp",
-    "select_facility_location",
-    "select_hull",
-    "select_in_sequence",
-    "select_mmr",
-    "select_nearest",
-    "select_random",
     "select_sift",
     "select_sift_batch",
-    "select_uncertain",
+    "selector_from",
+    "selector_settings",
+    "settings_of",
 ]

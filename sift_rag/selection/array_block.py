@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sift_rag.selection.arrays import Problem
-from sift_rag.selection.greedy import TIE, WIDEST_TIE, rounding_of_kernel
-from sift_rag.selection.kernels import kernel_of_products
+from sift_rag.selection.greedy import TIE, WIDEST_TIE
+from sift_rag.selection.problem import Problem
 
 COLUMNS_FOR_GRAM = 4
 """A Gram matrix of n rows costs what n / 4 columns cost one by one: half of it is computed, at twice the speed."""
@@ -35,7 +34,7 @@ class BlockChoice(NamedTuple):
     explained: Any
     """``(b, steps)`` float64: by how much each observation lowered σ²."""
     prior: Any
-    """``(b,)`` float64, after what is given."""
+    """``(b,)`` float64, after what is known."""
     doubtful: Any
     """``(b,)`` bool: where two gains differed by so little that other rounding may tie them, or part them. None on
     tensors: to know would be to wait for the device."""
@@ -47,15 +46,15 @@ def needs_gram(width: int, columns: int) -> bool:
 
 
 def select_on_arrays(
-    problem: Problem, batch: int, closed: Any, given: int, steps: int, roots: Any, *, with_repeats: bool
+    problem: Problem, batch: int, closed: Any, known: int, steps: int, roots: Any, *, with_repeats: bool
 ) -> BlockChoice:
     """Choose ``steps`` times for each of ``batch`` queries.
 
     The points of ``problem`` are those of all queries one after another, or, if there are only as many as ``closed``
-    ``(b, n)`` has columns, shared. The last ``given`` columns are observed first; ``closed`` ones are never chosen.
-    ``roots`` ``(m,)`` are the roots of the targets' weights.
+    ``(b, n)`` has columns, shared. The last ``known`` columns are observed first; ``closed`` ones are never chosen.
+    ``roots`` ``(b, m)`` are the roots of the targets' weights.
     """
-    block = _Block(problem, batch, closed.shape[1], given + steps, roots)
+    block = _Block(problem, batch, closed.shape[1], known + steps, roots)
     rows = block.rows
     barred = np.where(closed, -np.inf, 0.0).astype(problem.points.dtype)
     scores = np.empty_like(barred)
@@ -66,7 +65,7 @@ def select_on_arrays(
     everyone = np.ones(batch, dtype=bool)
     doubtful = np.zeros(batch, dtype=bool)
     surely_equal = np.empty_like(block.flags)
-    for column in range(closed.shape[1] - given, closed.shape[1]):
+    for column in range(closed.shape[1] - known, closed.shape[1]):
         prior = (prior - block.observe(rows + column, everyone)).clip(0.0)
     at_first = block.gains().copy()
     for step in range(steps):
@@ -105,13 +104,14 @@ class _Block:
         points, dtype = problem.points, problem.points.dtype
         shared = len(points) == width and batch > 1
         own = points if shared else points.reshape(batch, width, points.shape[1])
-        targets = problem.targets.reshape(batch, len(roots), points.shape[1])
+        targets = problem.targets.reshape(batch, -1, points.shape[1])
         self.rows = width * np.arange(batch)
-        self.prior = self._first_prior = (problem.prior.reshape(batch, len(roots)) * roots**2).sum(axis=1)
+        self.prior = self._first_prior = (problem.prior.reshape(batch, -1) * roots**2).sum(axis=1)
         self.flags = np.empty((batch, width), dtype=bool)
         self._problem, self._points, self._shared = problem, points, shared
         self._own = own
-        self._covariance = self._kernel(np.matmul(targets, own.swapaxes(-1, -2))) * roots[:, None].astype(dtype)
+        products = np.matmul(targets, own.swapaxes(-1, -2))
+        self._covariance = problem.kernel.of_products(products) * roots[:, :, None].astype(dtype)
         self._noisy = np.empty((batch, width), dtype=dtype)
         self._noisy[:] = problem.diagonal.reshape(1 if shared else batch, width) + dtype.type(problem.noise_variance)
         self._noisy_at_first = self._noisy.copy()
@@ -122,7 +122,7 @@ class _Block:
         self._observed = 0
         self._gains, self._column, self._scratch = np.empty((3, batch, width), dtype=dtype)
         self._product = np.empty_like(self._covariance)
-        self._ulp = TIE * rounding_of_kernel(problem) * float(np.finfo(dtype).eps)
+        self._ulp = TIE * problem.kernel.rounding * float(np.finfo(dtype).eps)
 
     def gains(self) -> Any:
         """``(b, n)``, valid until the next call."""
@@ -137,7 +137,7 @@ class _Block:
         """``(b,)``: how far below ``gain``, at ``place``, an equal one may lie; see ``greedy.rounding_of_gains``."""
         noisy_once = self._noisy_at_first.take(place)
         once = np.maximum(largest, gain)
-        if self._problem.kernel == "linear":
+        if self._problem.kernel.of_norms:
             once = np.maximum(once, self._first_prior * (1.0 - self._problem.noise_variance / noisy_once))
         lost = noisy_once / self._noisy.take(place)
         return np.minimum(self._ulp * lost * np.sqrt(once * gain), gain * WIDEST_TIE)
@@ -173,14 +173,4 @@ class _Block:
             np.matmul(self._points.take(row, axis=0), self._points.T, out=column)
         else:
             np.matmul(self._own, self._points.take(place, axis=0)[:, :, None], out=column[:, :, None])
-        self._kernel(column, out=column)
-
-    def _kernel(self, products: Any, out: Any = None) -> Any:
-        kernel: Any = self._problem.kernel
-        if out is None:
-            return kernel_of_products(products, kernel, self._problem.lengthscale)
-        if kernel == "rbf":
-            np.subtract(out, 1.0, out)
-            np.multiply(out, 1.0 / self._problem.lengthscale**2, out)
-            np.exp(out, out)
-        return out
+        self._problem.kernel.of_products(column, out=column)

@@ -7,21 +7,27 @@ for query b alone. Arrays go block by block, so that what a step touches stays i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from sift_rag import defaults
 from sift_rag.selection.array_block import needs_gram, select_on_arrays
-from sift_rag.selection.arrays import check_k, check_weights, import_torch, read_problem
-from sift_rag.selection.kernels import DEFAULT_LENGTHSCALE, DEFAULT_NOISE_VARIANCE, KernelName
+from sift_rag.selection.arrays import Array, ArrayLike, beside, check_k, check_weights, float64_copy, import_torch
+from sift_rag.selection.features import Features, balanced, centred
+from sift_rag.selection.greedy import Rules
+from sift_rag.selection.kernels import Kernel, Rbf, kernel_named, prepared
+from sift_rag.selection.problem import Problem, read_problem
+from sift_rag.selection.process import GaussianProcess
 from sift_rag.selection.result import GreedySelection
-from sift_rag.selection.sift import select_sift
+from sift_rag.selection.sift import select_with
 from sift_rag.selection.tensor_block import select_on_tensors
 
 FIELDS = ("indices", "posterior_variances", "prior_variances", "gains", "relevance")
-"""Of a ``BatchSelection``."""
+"""Fields of a ``BatchSelection``."""
 
 BLOCK_BYTES = 8 << 20
 """What the steps of one block of queries read, on a CPU: in a larger one more queries share a call, and a smaller one
@@ -36,15 +42,15 @@ from memory at every step."""
 class BatchSelection:
     """The choices for B queries; ``batch[b]`` is the one for query b. Arrays are of the kind given."""
 
-    indices: Any
+    indices: Array
     """``(B, k)`` int64, rows of that query's candidates in the order chosen; -1 once none is left."""
-    posterior_variances: Any
+    posterior_variances: Array
     """``(B, k)`` float64, after each choice, summed over that query's targets."""
-    prior_variances: Any
+    prior_variances: Array
     """``(B,)`` float64."""
-    gains: Any
+    gains: Array
     """``(B, k)`` float64; 0 once no candidate is left."""
-    relevance: Any
+    relevance: Array
     """``(B, k)`` float64; 0 once no candidate is left."""
 
     def __len__(self) -> int:
@@ -63,20 +69,21 @@ class BatchSelection:
 
 
 def select_sift_batch(
-    queries: Any,
-    candidates: Any,
+    queries: ArrayLike,
+    candidates: ArrayLike,
     k: int,
     *,
-    kernel: KernelName = "rbf",
-    lengthscale: float = DEFAULT_LENGTHSCALE,
-    noise_variance: float = DEFAULT_NOISE_VARIANCE,
+    kernel: str | Kernel = defaults.KERNEL,
+    lengthscale: float = defaults.LENGTHSCALE,
+    noise_variance: float = defaults.NOISE_VARIANCE,
+    centring: float = defaults.CENTRING,
     with_repeats: bool = False,
-    given: Any = None,
-    weights: Any = None,
-    mask: Any = None,
+    known: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
+    mask: ArrayLike | None = None,
     threads: int = 1,
 ) -> BatchSelection:
-    """``select_sift`` for B queries, the same choice for each: O(B k n (d + k + m)) time, O(B n k) memory on a device.
+    """Return ``select_sift``'s choice for each of B queries: O(B k n (d + k + m)) time, O(B n k) memory on a device.
 
     On a CPU, a query of which two gains nearly tie is answered by ``select_sift`` itself. On a device one of many
     thousand choices may fall on the other of such two; give float64 candidates where that matters. Objectives, stopping
@@ -85,16 +92,18 @@ def select_sift_batch(
     Args:
         queries: ``(B, d)``, or m targets each, ``(B, m, d)``. numpy or torch.
         candidates: ``(B, n, d)``, each query's own, or ``(n, d)``, the same for all.
-        k: how many for each, >= 0.
+        k: number of choices for each, >= 0.
         kernel: ``rbf`` or ``linear``.
         lengthscale: see ``select_sift``.
         noise_variance: see ``select_sift``.
-        with_repeats: whether a candidate may be chosen again.
-        given: ``(g, d)``, what all readers know already, or ``(B, g, d)``, what each does.
-        weights: ``(m,)``, each target's share of the sum, the same for all queries; 1 each by default.
+        centring: see ``select_sift``; each query's candidates have their own mean.
+        with_repeats: choose a candidate again where that brings more.
+        known: ``(g, d)``, what all readers know already, or ``(B, g, d)``, what each does.
+        weights: ``(m,)``, each target's share of the sum, the same for all queries; by default balanced under ``rbf``.
         mask: ``(B, n)`` bool, False where a row is padding or must not be chosen; what stands there does not matter.
-        threads: how many blocks of queries are worked on at once, >= 1; of no account on a device. Only where BLAS
-            itself runs on one thread (``OMP_NUM_THREADS=1``) are several a gain. The choice is the same for any number.
+            With candidates that all share, each query then gets its own copy of them under ``rbf`` with centring.
+        threads: number of blocks of queries worked on at once, >= 1; of no account on a device. Only where BLAS itself
+            runs on one thread (``OMP_NUM_THREADS=1``) are several a gain. The choice is the same for any number.
 
     Returns:
         The choices, in arrays of k columns, padded where a query has fewer candidates than k.
@@ -105,65 +114,88 @@ def select_sift_batch(
     check_k(k)
     if threads < 1:
         raise ValueError(f"threads must be >= 1, but got {threads}.")
-    if kernel not in {"rbf", "linear"}:
+    chosen = kernel_named(kernel, lengthscale)
+    if callable(chosen):
         raise ValueError(
-            f"A batch takes kernel='rbf' or 'linear', but got {kernel!r}: call select_sift for each query."
+            f"A batch takes the kernels rbf and linear, but got {kernel!r}: call select_sift for each query."
         )
-    if not hasattr(candidates, "detach"):
-        candidates, queries = np.asarray(candidates), np.asarray(queries)
-    if queries.ndim == 2:
-        queries = queries[:, None]
-    batch, width = len(queries), candidates.shape[-2] if candidates.ndim > 1 else 0
-    shapes = f"queries {tuple(queries.shape)}, candidates {tuple(candidates.shape)}"
-    if queries.ndim != 3 or candidates.ndim not in {2, 3} or (candidates.ndim == 3 and len(candidates) != batch):
+    process = GaussianProcess(chosen, noise_variance, Features(centring))
+    rows: Any = candidates if hasattr(candidates, "detach") else np.asarray(candidates)
+    targets: Any = queries if hasattr(candidates, "detach") else np.asarray(queries)
+    if targets.ndim == 2:
+        targets = targets[:, None]
+    batch, width = len(targets), rows.shape[-2] if rows.ndim > 1 else 0
+    shapes = f"queries {tuple(targets.shape)}, candidates {tuple(rows.shape)}"
+    if targets.ndim != 3 or rows.ndim not in {2, 3} or (rows.ndim == 3 and len(rows) != batch):
         raise ValueError(f"Expected queries (B, d) or (B, m, d) and candidates (B, n, d) or (n, d), but got {shapes}.")
-    if mask is not None and tuple(mask.shape) != (batch, width):
-        raise ValueError(f"Expected a mask of shape {(batch, width)}, but got {tuple(mask.shape)}: {shapes}.")
+    allowed: Any = mask
+    if allowed is not None and tuple(allowed.shape) != (batch, width):
+        raise ValueError(f"Expected a mask of shape {(batch, width)}, but got {tuple(allowed.shape)}: {shapes}.")
+    given: Any = known if known is None or hasattr(known, "detach") else np.asarray(known)
     if given is not None:
-        given = given if hasattr(given, "detach") else np.asarray(given)
-        shape, dimension = tuple(given.shape), candidates.shape[-1]
+        shape, dimension = tuple(given.shape), rows.shape[-1]
         if len(shape) not in {2, 3} or shape[-1] != dimension or (len(shape) == 3 and shape[0] != batch):
             raise ValueError(
-                f"Expected given (g, {dimension}) or ({batch}, g, {dimension}), but got {shape}: {shapes}."
+                f"Expected known (g, {dimension}) or ({batch}, g, {dimension}), but got {shape}: {shapes}."
             )
     if batch == 0:
-        empty = _array(candidates, np.zeros((0, k)))
-        return BatchSelection(
-            _array(candidates, np.zeros((0, k), dtype=np.int64)), empty, _array(candidates, np.zeros(0)), empty, empty
-        )
-    on_device = hasattr(candidates, "detach") and candidates.device.type != "cpu"
-    size = batch if on_device else _block_size(batch, candidates, k, threads)
-    select_block = _select_alone if size == 1 and not on_device else _select_block
-
-    def block_from(first: int) -> BatchSelection:
-        block = slice(first, first + size)
-        return select_block(
-            queries[block],
-            candidates if candidates.ndim == 2 else candidates[block],
-            k,
-            mask=None if mask is None else mask[block],
-            given=given if given is None or given.ndim == 2 else given[block],
-            weights=weights,
-            with_repeats=with_repeats,
-            kernel=kernel,
-            lengthscale=lengthscale,
-            noise_variance=noise_variance,
-        )
+        empty = beside(rows, np.zeros((0, k)))
+        none = beside(rows, np.zeros((0, k), dtype=np.int64))
+        return BatchSelection(none, empty, beside(rows, np.zeros(0)), empty, empty)
+    block = _Block(process, targets, rows, k, given, allowed, weights, with_repeats)
+    on_device = hasattr(rows, "detach") and rows.device.type != "cpu"
+    size = batch if on_device else _block_size(batch, rows, k, threads)
+    select: Callable[[_Block], BatchSelection] = _select_alone if size == 1 and not on_device else _select_block
 
     firsts = range(0, batch, size)
     if threads == 1 or len(firsts) == 1:
-        blocks = [block_from(first) for first in firsts]
+        blocks = [select(block[first : first + size]) for first in firsts]
     else:
         with ThreadPoolExecutor(min(threads, len(firsts))) as pool:
-            blocks = list(pool.map(block_from, firsts))
+            blocks = list(pool.map(lambda first: select(block[first : first + size]), firsts))
     if len(blocks) == 1:
         return blocks[0]
-    concatenate = np.concatenate if isinstance(blocks[0].indices, np.ndarray) else import_torch().cat
+    concatenate: Any = np.concatenate if isinstance(blocks[0].indices, np.ndarray) else import_torch().cat
     return BatchSelection(*(concatenate([getattr(block, field) for block in blocks]) for field in FIELDS))
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class _Block:
+    """Some queries of a batch, and the parameters that all share. A slice of it is a smaller one."""
+
+    process: GaussianProcess
+    queries: Any
+    """``(b, m, d)``."""
+    candidates: Any
+    """``(b, n, d)`` or ``(n, d)``."""
+    k: int
+    known: Any
+    """``(b, g, d)``, ``(g, d)`` or None."""
+    mask: Any
+    """``(b, n)`` or None."""
+    weights: Any
+    with_repeats: bool
+
+    def __getitem__(self, part: slice) -> _Block:
+        return replace(
+            self,
+            queries=self.queries[part],
+            candidates=self.candidates if self.candidates.ndim == 2 else self.candidates[part],
+            known=self.known if self.known is None or self.known.ndim == 2 else self.known[part],
+            mask=None if self.mask is None else self.mask[part],
+        )
+
+    def first(self) -> tuple[Any, Any, Any]:
+        """Return candidates ``(n, d)``, known rows and mask of the first query alone."""
+        return (
+            self.candidates if self.candidates.ndim == 2 else self.candidates[0],
+            self.known if self.known is None or self.known.ndim == 2 else self.known[0],
+            None if self.mask is None else np.flatnonzero(np.asarray(self.mask[0])),
+        )
+
+
 def _block_size(batch: int, candidates: Any, k: int, threads: int) -> int:
-    """How many queries share a block on a CPU."""
+    """Return how many queries share a block on a CPU."""
     (rows, dimension), columns = candidates.shape[-2:], min(k, candidates.shape[-2])
     values = rows * columns
     if candidates.ndim == 3:
@@ -174,110 +206,134 @@ def _block_size(batch: int, candidates: Any, k: int, threads: int) -> int:
     return max(1, min(BLOCK_BYTES // max(1, 4 * int(values)), -(-batch // threads)))
 
 
-def _select_alone(queries: Any, candidates: Any, k: int, *, mask: Any, given: Any, **arguments: Any) -> BatchSelection:
-    """One query ``(1, m, d)`` by ``select_sift``."""
-    points = candidates if candidates.ndim == 2 else candidates[0]
-    known = given if given is None or given.ndim == 2 else given[0]
-    allowed = None if mask is None else np.flatnonzero(np.asarray(mask[0]))
-    single = select_sift(queries[0], points if allowed is None else points[allowed], k, given=known, **arguments)
-    picks = single.indices if allowed is None else _array(single.indices, allowed)[single.indices]
-    prior = _array(single.gains, np.full(1, single.prior_variance))
-    variances = _padded(single.posterior_variances[None], k, 0.0)
+def _select_alone(block: _Block) -> BatchSelection:
+    """Answer one query ``(1, m, d)`` by ``select_sift``."""
+    points, known, allowed = block.first()
+    rows = points if allowed is None else points[allowed]
+    rules = Rules(with_repeats=block.with_repeats)
+    single = select_with(block.process, block.queries[0], rows, block.k, rules, known=known, weights=block.weights)
+    picks: Any = single.indices if allowed is None else beside(single.indices, allowed)[single.indices]
+    prior = beside(single.gains, np.full(1, single.prior_variance))
+    variances = _padded(single.posterior_variances[None], block.k, 0.0)
     variances[0, len(single) :] = float(variances[0, len(single) - 1]) if len(single) else single.prior_variance
-    gains, relevance = (_padded(values[None], k, 0.0) for values in (single.gains, single.relevance))
-    return BatchSelection(_padded(picks[None], k, -1), variances, prior, gains, relevance)
+    gains, relevance = (_padded(values[None], block.k, 0.0) for values in (single.gains, single.relevance))
+    return BatchSelection(_padded(picks[None], block.k, -1), variances, prior, gains, relevance)
 
 
-def _select_block(
-    queries: Any,
-    candidates: Any,
-    k: int,
-    *,
-    mask: Any,
-    given: Any,
-    weights: Any,
-    with_repeats: bool,
-    tensors: bool = False,
-    **surrogate: Any,
-) -> BatchSelection:
-    """All queries ``(b, m, d)`` of one block, step by step together; ``tensors``: see ``read_problem``."""
-    batch, targets, dimension = queries.shape
-    width, own = candidates.shape[-2], candidates
+def _select_block(block: _Block, *, tensors: bool = False) -> BatchSelection:
+    """Answer all queries of a block step by step together; ``tensors``: see ``read_problem``."""
+    k, mask = block.k, block.mask
+    batch, targets, dimension = block.queries.shape
+    width, candidates = block.candidates.shape[-2], block.candidates
     if mask is not None and candidates.ndim == 3:
         candidates = _without_padding(candidates, mask)
-    if given is not None:
-        candidates = _followed_by(candidates, given)
+    if block.known is not None:
+        candidates = _followed_by(candidates, block.known)
     problem = read_problem(
-        queries.reshape(-1, dimension), candidates.reshape(-1, candidates.shape[-1]), tensors=tensors, **surrogate
+        block.queries.reshape(-1, dimension),
+        candidates.reshape(-1, candidates.shape[-1]),
+        prepared(block.process.kernel),
+        block.process.noise_variance,
+        tensors=tensors,
     )
-    points, known = problem.points, candidates.shape[-2] - width
-    closed = _array(points, np.ones((batch, width + known), dtype=bool))
-    closed[:, :width] = False if mask is None else ~_array(points, mask)
-    shares = check_weights(weights, targets)
-    roots = np.sqrt(np.ones(targets) if shares is None else shares)
-    steps = k if with_repeats and width else min(k, width)
-    select: Any = select_on_arrays if isinstance(points, np.ndarray) else select_on_tensors
-    choice = select(problem, batch, closed, known, steps, roots, with_repeats=with_repeats)
+    known = candidates.shape[-2] - width
+    closed: Any = beside(problem.points, np.ones((batch, width + known), dtype=bool))
+    closed[:, :width] = False if mask is None else ~beside(problem.points, mask)
+    shares = check_weights(block.weights, targets)
+    problem, weights = _as_seen(problem, block.process, batch, tuple(candidates.shape[:-1]), width, closed, shares)
+    steps = k if block.with_repeats and width else min(k, width)
+    select: Any = select_on_arrays if isinstance(problem.points, np.ndarray) else select_on_tensors
+    choice = select(problem, batch, closed, known, steps, np.sqrt(weights), with_repeats=block.with_repeats)
 
     picks, gains, relevance, explained = (
         _padded(values, k, filling) for values, filling in zip(choice[:4], (-1, 0.0, 0.0, 0.0), strict=True)
     )
     variances = (choice.prior[:, None] - explained.cumsum(1)).clip(0.0)
     arrays = (picks, variances, choice.prior, gains, relevance)
-    if not isinstance(points, np.ndarray):
+    if not isinstance(problem.points, np.ndarray):
         return BatchSelection(*arrays)
     selection = BatchSelection(*map(problem.as_given, arrays))
     for query in np.flatnonzero(choice.doubtful).tolist():
-        this = slice(query, query + 1)
-        alone = _select_alone(
-            queries[this],
-            own if own.ndim == 2 else own[this],
-            k,
-            mask=None if mask is None else mask[this],
-            given=given if given is None or given.ndim == 2 else given[this],
-            weights=weights,
-            with_repeats=with_repeats,
-            **surrogate,
-        )
+        alone = _select_alone(block[query : query + 1])
         for field in FIELDS:
             getattr(selection, field)[query] = getattr(alone, field)[0]
     return selection
 
 
+def _as_seen(
+    problem: Problem,
+    process: GaussianProcess,
+    batch: int,
+    shape: tuple[int, ...],
+    width: int,
+    closed: Any,
+    shares: np.ndarray | None,
+) -> tuple[Problem, np.ndarray]:
+    """Apply the process's features to each query of a block by itself: ``read_problem``'s for one.
+
+    Returns:
+        The problem as the kernel sees it, and the weights ``(b, m)``.
+    """
+    targets = problem.targets.reshape(batch, -1, problem.targets.shape[-1])
+    weights = np.ones(targets.shape[:2]) if shares is None else np.tile(shares, (batch, 1))
+    kernel = process.kernel
+    if not isinstance(kernel, Rbf):
+        return problem, weights
+    points = problem.points.reshape(*shape, problem.points.shape[-1])
+    barred = closed[:, :width]
+    if process.features.centring and width:
+        if points.ndim == 2 and not bool(barred.any()):
+            centre = process.features.centre_of(points[:width])
+        else:
+            own = points[..., :width, :]
+            own = own if own.ndim == 3 else own[None]
+            left = (~barred)[:, :, None]
+            kept = left.sum(1).clip(1) if isinstance(left, np.ndarray) else left.sum(1).clamp(min=1)
+            centre = (process.features.centring * ((own * left).sum(1) / kept))[:, None]
+        targets, points = centred(targets, centre), centred(points, centre)
+    if shares is None and targets.shape[1] > 1 and width:
+        products = targets @ points[..., :width, :].swapaxes(-1, -2)
+        cosines = np.where(np.asarray(float64_copy(barred), dtype=bool)[:, None], -np.inf, float64_copy(products))
+        nearest = cosines.max(axis=-1)
+        some = np.isfinite(nearest).all(axis=-1)
+        weights[some] = balanced(nearest[some], kernel)
+    diagonal = problem.diagonal
+    if points.ndim == 3 and len(shape) == 1:  # a mask gave each query a centre, and so rows, of its own
+        diagonal = np.tile(diagonal, batch) if isinstance(diagonal, np.ndarray) else diagonal.repeat(batch)
+    flat = points.reshape(-1, points.shape[-1])
+    return problem._replace(targets=targets.reshape(-1, targets.shape[-1]), points=flat, diagonal=diagonal), weights
+
+
 def _padded(values: Any, k: int, filling: float) -> Any:
-    """``(b, k)`` from the first of its columns."""
-    wide = _array(values, np.full((len(values), k), filling))
+    """Return ``(b, k)`` from the first of its columns."""
+    wide: Any = beside(values, np.full((len(values), k), filling))
     wide = wide.astype(values.dtype) if isinstance(wide, np.ndarray) else wide.to(values.dtype)
     wide[:, : values.shape[1]] = values
     return wide
 
 
 def _without_padding(candidates: Any, mask: Any) -> Any:
-    """A copy ``(b, n, d)`` with a unit vector, which passes every check, wherever ``mask`` is False."""
-    unit = np.zeros(candidates.shape[-1], dtype=np.float32)
+    """Return a copy ``(b, n, d)`` with a unit vector, which passes every check, wherever ``mask`` is False."""
+    unit: Any = np.zeros(candidates.shape[-1], dtype=np.float32)
     unit[:1] = 1.0
     if isinstance(candidates, np.ndarray):
         return np.where(np.asarray(mask)[:, :, None], candidates, unit)
-    mask, unit = _array(candidates, mask), _array(candidates, unit).to(candidates.dtype)
-    return import_torch().where(mask[:, :, None], candidates, unit)
+    allowed: Any = beside(candidates, mask)
+    unit = import_torch().as_tensor(unit).to(candidates)
+    return import_torch().where(allowed[:, :, None], candidates, unit)
 
 
-def _followed_by(candidates: Any, given: Any) -> Any:
-    """The candidates ``(b, n, d)`` or ``(n, d)``, then what is given, as float32 or float64 as the candidates are."""
+def _followed_by(candidates: Any, known: Any) -> Any:
+    """Return the candidates ``(b, n, d)`` or ``(n, d)``, then what is known, in the candidates' precision."""
+    rows: Any
+    others: Any
     if isinstance(candidates, np.ndarray):
         dtype: Any = np.float64 if candidates.dtype == np.float64 else np.float32
-        rows, known = candidates.astype(dtype, copy=False), np.asarray(given, dtype=dtype)
+        rows, others = candidates.astype(dtype, copy=False), np.asarray(known, dtype=dtype)
     else:
         torch = import_torch()
         dtype = torch.float64 if candidates.dtype == torch.float64 else torch.float32
-        rows, known = candidates.to(dtype), torch.as_tensor(given, dtype=dtype, device=candidates.device)
+        rows, others = candidates.to(dtype), torch.as_tensor(known, dtype=dtype, device=candidates.device)
     xp: Any = np if isinstance(rows, np.ndarray) else import_torch()
-    queries = (rows if rows.ndim == 3 else known).shape[: max(rows.ndim, known.ndim) - 2]
-    return xp.concatenate([xp.broadcast_to(array, (*queries, *array.shape[-2:])) for array in (rows, known)], -2)
-
-
-def _array(points: Any, values: Any) -> Any:
-    """A copy of ``values`` beside ``points``: numpy, or a tensor on the same device."""
-    if isinstance(points, np.ndarray):
-        return np.array(np.asarray(values))
-    return import_torch().as_tensor(values).to(points.device, copy=True)
+    queries = (rows if rows.ndim == 3 else others).shape[: max(rows.ndim, others.ndim) - 2]
+    return xp.concatenate([xp.broadcast_to(array, (*queries, *array.shape[-2:])) for array in (rows, others)], -2)

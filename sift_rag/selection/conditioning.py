@@ -17,9 +17,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy import divide, multiply, subtract
 
-from sift_rag.selection.arrays import Problem
-from sift_rag.selection.kernels import kernel_matrix
-from sift_rag.selection.prefetch import Column, next_picks, prefetched_columns, worthwhile
+from sift_rag.selection.prefetch import next_picks, prefetched_columns, worthwhile
+from sift_rag.selection.problem import Problem
 
 
 class Posterior(Protocol):
@@ -61,7 +60,7 @@ class ArrayPosterior:
 
     def __init__(self, problem: Problem, observations: int, *, greedily: bool = False) -> None:
         points, noise = problem.points, problem.noise_variance
-        covariance = kernel_matrix(problem.targets, points, problem.kernel, problem.lengthscale)
+        covariance: Any = problem.kernel.matrix(problem.targets, points)
         self.prior_variance = _weighted_prior(problem)
         if problem.weights is not None:
             covariance *= np.sqrt(problem.weights)[:, None].astype(points.dtype)
@@ -73,7 +72,7 @@ class ArrayPosterior:
         rounding = 64.0 * observations * float(np.finfo(points.dtype).eps) * (problem.largest + noise)
         self._must_clip = noise < rounding
         ahead = greedily and worthwhile(problem)
-        self._column_of = prefetched_columns(problem, self._guess) if ahead else _array_columns(problem)
+        self._column_of = prefetched_columns(problem, self._guess) if ahead else problem.kernel.columns(points)
         self._problem = problem
         self._factor = np.empty((observations, len(points)), dtype=points.dtype)
         self._scratch = np.empty(len(points), dtype=points.dtype)
@@ -142,7 +141,7 @@ class TensorPosterior:
     def __init__(self, problem: Problem, observations: int) -> None:
         self._problem = problem
         points = problem.points
-        covariance = kernel_matrix(problem.targets, points, problem.kernel, problem.lengthscale)
+        covariance: Any = problem.kernel.matrix(problem.targets, points)
         self.prior_variance = _weighted_prior(problem)
         if problem.weights is not None:
             covariance = covariance * covariance.new_tensor(problem.weights).sqrt()[:, None]
@@ -160,7 +159,7 @@ class TensorPosterior:
     def observe(self, row: int, noise_variance: float | None = None) -> float:
         """See ``Posterior``."""
         problem, factor = self._problem, self._factor[: self._observed]
-        column = kernel_matrix(problem.points, problem.points[row : row + 1], problem.kernel, problem.lengthscale)[:, 0]
+        column = problem.kernel.matrix(problem.points, problem.points[row : row + 1])[:, 0]
         column = column - factor[:, row] @ factor
         noisy = float(self._noisy[row])
         if noise_variance is not None:
@@ -178,22 +177,3 @@ class TensorPosterior:
 def _weighted_prior(problem: Problem) -> float:
     prior = np.asarray(problem.prior.tolist())
     return float(prior.sum() if problem.weights is None else problem.weights @ prior)
-
-
-def _array_columns(problem: Problem) -> Column:
-    """Columns one by one; for rbf the lengthscale is put on the one row, not on the column."""
-    points, kernel = problem.points, problem.kernel
-    sharpness = np.asarray(1.0 / problem.lengthscale**2, dtype=points.dtype)
-    scaled = np.empty(points.shape[1], dtype=points.dtype)
-
-    def linear(row: int, out: Any) -> Any:
-        return points.dot(points[row], out)
-
-    def rbf(row: int, out: Any) -> Any:
-        points.dot(multiply(points[row], sharpness, scaled), out)
-        return np.exp(subtract(out, sharpness, out), out)
-
-    def function(row: int, _out: Any) -> Any:
-        return kernel_matrix(points, points[row : row + 1], kernel, problem.lengthscale)[:, 0]
-
-    return function if callable(kernel) else rbf if kernel == "rbf" else linear

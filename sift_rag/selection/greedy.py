@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
-from sift_rag.selection.arrays import Problem, check_token_counts
+from sift_rag.selection.arrays import Array
 from sift_rag.selection.conditioning import Posterior
 from sift_rag.selection.posterior import irreducible_variance
+from sift_rag.selection.problem import Problem, check_token_counts
+from sift_rag.selection.redundancy import RedundancyWatch
 from sift_rag.selection.result import GreedySelection, StopReason
 from sift_rag.selection.stopping import Stopping
 
@@ -22,15 +25,16 @@ WIDEST_TIE = 2.0**-7
 
 
 def steps(problem: Problem, k: int, *, with_repeats: bool = False) -> int:
-    """How many choices can be made at most."""
+    """Return the largest number of choices that can be made."""
     return k if with_repeats and problem.size else min(k, problem.size)
 
 
-def first_largest(scores: Any, rounding: Callable[[int, float], float] | None = None) -> int:
-    """Index of the largest of ``(n,)`` scores, n > 0; of those that equal it to rounding, the first.
+def first_largest(values: Array, rounding: Callable[[int, float], float] | None = None) -> int:
+    """Return the index of the largest of ``(n,)`` scores, n > 0; of those that equal it to rounding, the first.
 
     ``rounding`` tells, of the largest score and its index, how much a unit in the last place of 1 makes there.
     """
+    scores: Any = values
     on_arrays = isinstance(scores, np.ndarray)
     index = int(scores.argmax())
     best = float(scores[index])
@@ -49,23 +53,18 @@ def first_largest(scores: Any, rounding: Callable[[int, float], float] | None = 
     return int(equal.argmax() if on_arrays else equal.nonzero()[0, 0])
 
 
-def rounding_of_kernel(problem: Problem) -> float:
-    """By how much a kernel magnifies the rounding of an inner product: the exponent of rbf by 1/ℓ²."""
-    return 1.0 + problem.lengthscale**-2 if problem.kernel == "rbf" else 1.0
-
-
 def rounding_of_gains(posterior: Posterior, problem: Problem) -> Callable[[int, float], float]:
-    """How uncertain a gain c² / (v + λ) is, in units in its last place: made from the state before any observation.
+    """Return the uncertainty of a gain c² / (v + λ), in units in its last place; made before any observation.
 
     What was subtracted from c and from v has left its rounding there: a gain is the less certain the larger gains once
     were, and the more of v + λ is gone. An inner product is uncertain by a share of both norms, however small it is
     itself; for the linear kernel the gain that they allow stands for the largest. A gain in nats is the difference of
     two logarithms, each uncertain by the share by which its argument is.
     """
-    magnified, divisors, in_nats = rounding_of_kernel(problem), posterior.divisors, posterior.in_nats
+    magnified, divisors, in_nats = problem.kernel.rounding, posterior.divisors, posterior.in_nats
     noisy_at_first = posterior.noisy_variances * 1.0
     largest = float(posterior.gains().max())
-    allowed = posterior.prior_variance if problem.kernel == "linear" else 0.0
+    allowed = posterior.prior_variance if problem.kernel.of_norms else 0.0
 
     def rounding(index: int, gain: float) -> float:
         noisy_once = float(noisy_at_first[index])
@@ -78,69 +77,85 @@ def rounding_of_gains(posterior: Posterior, problem: Problem) -> Callable[[int, 
     return rounding
 
 
+class Accept(Protocol):
+    """A look at each pick, which decides whether it stands: for rows whose texts are not at hand."""
+
+    def __call__(self, row: int, /) -> Sequence[int]:
+        """Return the rows to close: copies of ``row``, or ``row`` itself to refuse it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The rules of one selection, whichever rows it takes."""
+
+    with_repeats: bool = False
+    stopping: Stopping | None = None
+    token_counts: Any = None
+    """``(n,)``, > 0; None for no budget."""
+    accept: Accept | None = None
+    irreducible: bool = False
+    """Compute what all the candidates together would leave."""
+
+
 def select_greedily(
     posterior: Posterior,
     problem: Problem,
     k: int,
+    rules: Rules,
     *,
-    score: Callable[[], Any] | None = None,
-    chosen: Callable[[int], object] | None = None,
-    with_repeats: bool = False,
-    stopping: Stopping | None = None,
-    token_counts: Any = None,
-    irreducible: bool = False,
+    order: Sequence[int] | None = None,
+    watch: RedundancyWatch | None = None,
 ) -> GreedySelection:
-    """Observe what is given, then take the largest score up to k times.
+    """Observe what is known, then take the largest gain up to k times, or the rows of ``order`` as they come.
 
-    ``posterior``, fresh, measures every choice; it also scores them, unless ``score`` gives an ``(n,)`` array of its
-    own, which may be written to. ``chosen`` is told every choice. The rest: see ``select_sift``.
+    ``posterior``, fresh, both scores and measures: one is built per choice. ``watch`` is shown the gains before the
+    first pick and after each. See ``select_sift`` for the rules.
     """
-    ruled, stopping = stopping is not None, stopping or Stopping()
-    tokens = check_token_counts(token_counts, problem, required=stopping.tokens is not None)
-    left = irreducible_variance(problem) if irreducible or stopping.explained is not None else None
-    per_token = tokens is not None and not stopping.fill
-    rounding = rounding_of_gains(posterior, problem) if score is None and not per_token and problem.size else None
+    stopping = rules.stopping or Stopping()
+    tokens = check_token_counts(rules.token_counts, problem, required=stopping.tokens is not None)
+    left = irreducible_variance(problem) if rules.irreducible or stopping.explained is not None else None
+    scorer = _Scorer(posterior, problem, rules, tokens, order)
     prior_variance = posterior.prior_variance
-    for row in range(problem.size, len(problem.points)):
+    for row in problem.known:
         prior_variance = max(prior_variance - posterior.observe(row), 0.0)
 
-    wanted = steps(problem, k, with_repeats=with_repeats)
+    wanted = min(k, len(order)) if order is not None else steps(problem, k, with_repeats=rules.with_repeats)
     stopped: StopReason = "k" if wanted == k else "exhausted"
-    taken = np.empty(wanted, dtype=np.int64)
     at_first = posterior.gains() * 1.0  # a copy
+    if watch is not None:
+        watch.see(at_first)
+    taken: list[int] = []
     gains: list[float] = []
     variances: list[float] = []
     variance, spent = prior_variance, 0.0
-    gains_now, observe = posterior.gains, posterior.observe
     for step in range(wanted):
-        if ruled and (reason := stopping.enough(variance, prior_variance, left)) is not None:
+        told = posterior.gains()
+        if watch is not None and step:
+            watch.see(told)
+        if rules.stopping is not None and (reason := stopping.enough(variance, prior_variance, left)) is not None:
             stopped = reason
             break
-        told = gains_now()
-        scores = told if score is None else score()
-        if per_token:
-            scores = scores / tokens
-        if stopping.fill:
-            scores[tokens > float(stopping.tokens or 0) - spent] = -np.inf
-        if step and not with_repeats:
-            scores[taken[:step]] = -np.inf
-        pick = first_largest(scores, rounding)
+        pick = scorer.next(told, spent)
+        if pick is None:
+            stopped = "tokens" if stopping.fill else "exhausted"
+            break
         if tokens is not None:
             spent += float(tokens[pick])
-            if not stopping.affords(spent) or float(scores[pick]) == -np.inf:
+            if not stopping.affords(spent):
                 stopped = "tokens"
                 break
         gain = float(told[pick])  # before observing it: the array is the posterior's buffer
-        variance = max(variance - observe(pick), 0.0)
-        if ruled and not stopping.justifies(step + 1, variance):
+        variance = max(variance - posterior.observe(pick), 0.0)
+        if rules.stopping is not None and not stopping.justifies(step + 1, variance):
             stopped = "alpha"
             break
-        if chosen is not None:
-            chosen(pick)
-        taken[step] = pick
+        taken.append(pick)
         gains.append(gain)
         variances.append(variance)
-    indices = taken[: len(gains)]
+    else:
+        if watch is not None and taken:
+            watch.see(posterior.gains())
+    indices = np.array(taken, dtype=np.int64)
     return GreedySelection(
         indices=problem.as_given(indices),
         posterior_variances=problem.as_given(np.array(variances)),
@@ -150,3 +165,44 @@ def select_greedily(
         stopped=stopped,
         irreducible_variance=left,
     )
+
+
+class _Scorer:
+    """Takes the next row: the largest gain among those still in the running, or the next of an order."""
+
+    def __init__(
+        self, posterior: Posterior, problem: Problem, rules: Rules, tokens: Any, order: Sequence[int] | None
+    ) -> None:
+        stopping = rules.stopping
+        self._fill = stopping is not None and stopping.fill
+        self._budget = float(stopping.tokens or 0) if stopping is not None else 0.0
+        self._tokens = tokens
+        self._per_token = tokens is not None and not self._fill
+        self._order: Iterator[int] | None = None if order is None else iter(order)
+        self._accept = rules.accept
+        self._repeats = rules.with_repeats
+        greedy = order is None and not self._per_token and problem.size
+        self._rounding = rounding_of_gains(posterior, problem) if greedy else None
+        self._closed: list[int] = []
+
+    def next(self, told: Any, spent: float) -> int | None:
+        """Return the row to take, given the gains ``(n,)``, which may be written to; None if none is left."""
+        if self._order is not None:
+            return next((row for row in self._order if not self._fill or self._fits(row, spent)), None)
+        scores = told / self._tokens if self._per_token else told
+        if self._fill:
+            scores[self._tokens > self._budget - spent] = -np.inf
+        while True:
+            if self._closed:
+                scores[self._closed] = -np.inf
+            pick = first_largest(scores, self._rounding)
+            if float(scores[pick]) == -np.inf:
+                return None
+            refused = () if self._accept is None else self._accept(pick)
+            if refused or not self._repeats:
+                self._closed += [*(() if self._repeats else (pick,)), *refused]
+            if pick not in refused:
+                return pick
+
+    def _fits(self, row: int, spent: float) -> bool:
+        return bool(float(self._tokens[row]) <= self._budget - spent)

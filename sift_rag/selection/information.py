@@ -1,4 +1,4 @@
-"""Which point tells most about several targets at once: information instead of a sum of variances.
+"""ITL: the point that tells most about several targets at once, by information instead of a sum of variances.
 
 ITL (arXiv 2402.15898) takes the point whose noisy observation y(x) tells most about the targets' values f(A):
 
@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from sift_rag.selection.arrays import Problem, joined
+from sift_rag.selection.arrays import joined
 from sift_rag.selection.conditioning import start
+from sift_rag.selection.problem import Problem
 
 TARGET_JITTER = 1e-6
 """Noise variance of the targets' own values, relative to their largest prior variance. They are noise-free in the

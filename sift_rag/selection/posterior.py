@@ -13,44 +13,38 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sift_rag.selection.arrays import Problem
-from sift_rag.selection.kernels import (
-    DEFAULT_LENGTHSCALE,
-    DEFAULT_NOISE_VARIANCE,
-    Kernel,
-    check_kernel,
-    is_finite,
-    kernel_matrix,
-    on_sphere,
-    squared_norms,
-)
+from sift_rag import defaults
+from sift_rag.selection.arrays import is_finite, squared_norms
+from sift_rag.selection.kernels import Custom, Kernel, Linear, PreparedKernel, kernel_named, on_sphere, prepared
+from sift_rag.selection.problem import Problem
 
 
 def posterior_variance(
     query: ArrayLike,
     selected: ArrayLike,
     *,
-    kernel: Kernel = "rbf",
-    lengthscale: float = DEFAULT_LENGTHSCALE,
-    noise_variance: float = DEFAULT_NOISE_VARIANCE,
+    kernel: str | Kernel = defaults.KERNEL,
+    lengthscale: float = defaults.LENGTHSCALE,
+    noise_variance: float = defaults.NOISE_VARIANCE,
     weights: ArrayLike | None = None,
 ) -> float:
-    """σ²_X(x*) in float64, summed over the targets. Costs O(n² d + n³), or O(n d² + d³) for the linear kernel.
+    """Return σ²_X(x*) in float64, summed over the targets. Costs O(n² d + n³), or O(n d² + d³) for the linear kernel.
 
-    Observing *all* candidates leaves the irreducible variance: what they cannot tell, however many are taken.
+    Rows are taken as they are: no centring, no balancing of targets. Observing *all* candidates leaves the irreducible
+    variance: what they cannot tell, however many are taken.
 
     Args:
         query: ``(d,)``, or several targets ``(m, d)``.
         selected: ``(n, d)``, in any order, repeats allowed; n = 0 gives the prior variance.
-        kernel: see ``sift_rag.selection.kernels``.
-        lengthscale: ℓ of the rbf kernel, > 0.
+        kernel: ``rbf``, ``linear`` or a kernel: see ``sift_rag.selection.kernels``.
+        lengthscale: ℓ of ``rbf``, > 0.
         noise_variance: λ > 0.
         weights: ``(m,)``, each target's share of the sum; 1 each by default.
 
     Raises:
         ValueError: shapes disagree, a value is not finite, a parameter is out of range, or rbf rows are not unit-norm.
     """
-    check_kernel(kernel, lengthscale)
+    chosen = prepared(kernel_named(kernel, lengthscale))
     targets = np.atleast_2d(np.asarray(query, dtype=np.float64))
     points = np.atleast_2d(np.asarray(selected, dtype=np.float64))
     points = points if points.size else np.empty((0, targets.shape[1]))
@@ -61,36 +55,44 @@ def posterior_variance(
         )
     if not (is_finite(targets) and is_finite(points)):
         raise ValueError("Query and selected rows must be finite, but a NaN or an infinity is among them.")
-    if kernel == "rbf":
-        targets = on_sphere(targets, squared_norms(targets), "queries")
-        points = on_sphere(points, squared_norms(points), "selected rows")
-    if kernel == "linear" and len(points) > points.shape[1]:
+    return _variance(targets, points, chosen, noise_variance, weights)
+
+
+def irreducible_variance(problem: Problem) -> float:
+    """Return what observing every point once leaves of the targets' variance: ``posterior_variance`` of all."""
+    kernel, like = problem.kernel, problem.points
+    targets, points = (
+        np.asarray(rows if isinstance(rows, np.ndarray) else rows.cpu(), dtype=np.float64)
+        for rows in (problem.targets, problem.points)
+    )
+    if isinstance(kernel, Custom) and not isinstance(like, np.ndarray):
+        function = kernel.function
+
+        def on_arrays(rows: Any, points: Any) -> np.ndarray:
+            values: Any = function(like.new_tensor(rows), like.new_tensor(points))
+            return np.asarray(values.double().cpu())
+
+        kernel = Custom(on_arrays)
+    return _variance(targets, points, kernel, problem.noise_variance, problem.weights)
+
+
+def _variance(
+    targets: np.ndarray,
+    points: np.ndarray,
+    kernel: PreparedKernel,
+    noise_variance: float,
+    weights: ArrayLike | None,
+) -> float:
+    if kernel.on_sphere:
+        targets = np.asarray(on_sphere(targets, squared_norms(targets), "queries"))
+        points = np.asarray(on_sphere(points, squared_norms(points), "selected rows"))
+    if isinstance(kernel, Linear) and len(points) > points.shape[1]:
         # the same value by the Woodbury identity: x*ᵀ (I + XᵀX / λ)⁻¹ x*, a system of d unknowns instead of n
         precision = np.eye(points.shape[1]) + points.T @ points / noise_variance
         variances = np.einsum("md,dm->m", targets, np.linalg.solve(precision, targets.T))
     else:
-        cross = kernel_matrix(targets, points, kernel, lengthscale)
-        noisy = kernel_matrix(points, points, kernel, lengthscale) + noise_variance * np.eye(len(points))
-        prior = np.diag(kernel_matrix(targets, targets, kernel, lengthscale))
+        cross = np.asarray(kernel.matrix(targets, points))
+        noisy = np.asarray(kernel.matrix(points, points)) + noise_variance * np.eye(len(points))
+        prior = np.diag(np.asarray(kernel.matrix(targets, targets)))
         variances = prior - np.einsum("mn,nm->m", cross, np.linalg.solve(noisy, cross.T))
     return float(variances.sum() if weights is None else np.asarray(weights, dtype=np.float64) @ variances)
-
-
-def irreducible_variance(problem: Problem) -> float:
-    """What observing every point once leaves of the targets' variance: ``posterior_variance`` of all."""
-    kernel = problem.kernel
-    tensors = not isinstance(problem.points, np.ndarray)
-
-    def on_arrays(rows: np.ndarray, points: np.ndarray) -> Any:
-        function: Any = problem.kernel
-        like = problem.points.new_tensor
-        return np.asarray(function(like(rows), like(points)).double().cpu())
-
-    return posterior_variance(
-        problem.targets.cpu().numpy() if tensors else problem.targets,
-        problem.points.cpu().numpy() if tensors else problem.points,
-        kernel=on_arrays if tensors and callable(kernel) else kernel,
-        lengthscale=problem.lengthscale,
-        noise_variance=problem.noise_variance,
-        weights=problem.weights,
-    )

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from sift_rag.selection.arrays import Problem
-from sift_rag.selection.kernels import kernel_matrix
+from sift_rag.selection.kernels import Column
+from sift_rag.selection.problem import Problem
 
 WORTHWHILE_BYTES = 12 << 20
 """Size of the candidates from which on reading them dominates: 10,000 rows of 384 dimensions gained, 4,000 lost."""
@@ -28,14 +28,10 @@ SHORTLIST = 128
 Guess = Callable[[int, int], list[int]]
 """From a row about to be observed and a number: the rows likely to be observed after it, at most so many."""
 
-Column = Callable[[int, Any], Any]
-"""From a row and a buffer ``(n,)`` that may be written to: k(·, x_row), in that buffer or elsewhere; not to be
-written to."""
-
 
 def worthwhile(problem: Problem) -> bool:
     """Whether there is something to be won."""
-    return not callable(problem.kernel) and problem.points.nbytes >= WORTHWHILE_BYTES
+    return problem.kernel.from_products and problem.points.nbytes >= WORTHWHILE_BYTES
 
 
 def prefetched_columns(problem: Problem, guess: Guess) -> Column:
@@ -55,9 +51,7 @@ def prefetched_columns(problem: Problem, guess: Guess) -> Column:
             elif 2 * used < len(ready):
                 ahead = max(ahead // 2, 1)
             rows = [row, *guess(row, ahead - 1)] if ahead > 1 else [row]
-            ready = dict(
-                zip(rows, kernel_matrix(points[rows], points, problem.kernel, problem.lengthscale), strict=True)
-            )
+            ready = dict(zip(rows, problem.kernel.matrix(points[rows], points), strict=True))
             used = 0
         used += 1
         return ready[row]
@@ -77,7 +71,7 @@ def next_picks(
     few = np.argpartition(gains, -size)[-size:]
     few = np.append(few[few != row], row)
     points, known = problem.points[few], factor[:, few]
-    among = kernel_matrix(points, points, problem.kernel, problem.lengthscale) - known.T @ known
+    among = problem.kernel.matrix(points, points) - known.T @ known
     covariance, noisy = covariance[:, few], noisy[few]
     closed = np.isneginf(gains[few])
     picks: list[int] = []

@@ -2,72 +2,53 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from sift_rag.selection.arrays import read_problem
-from sift_rag.selection.conditioning import start
-from sift_rag.selection.kernels import DEFAULT_LENGTHSCALE, DEFAULT_NOISE_VARIANCE, Kernel
+from sift_rag.selection.arrays import Array, float64_copy
+from sift_rag.selection.problem import Problem
 
 
 class Redundancy(NamedTuple):
     """For each of n candidates, the pick that took most from its gain. Arrays of the kind given."""
 
-    picks: Any
+    picks: Array
     """``(n,)`` int64: place in the order chosen, from 0; -1 for a chosen candidate and for one that lost nothing."""
-    taken: Any
-    """``(n,)`` float64: by how much that one observation lowered the candidate's gain, >= 0."""
-    gains: Any
-    """``(n,)`` float64: what it would still tell after all picks; 0 for a chosen one."""
-    relevance: Any
-    """``(n,)`` float64: what it would have told had it come first (after ``given``)."""
+    taken: Array
+    """``(n,)`` float64: fall of the candidate's gain by that one observation, >= 0."""
+    gains: Array
+    """``(n,)`` float64: gain that each would still have after all picks; 0 for a chosen one."""
+    relevance: Array
+    """``(n,)`` float64: gain that each would have had as the first pick (after what is known)."""
 
 
-def redundancy_by_pick(
-    query: Any,
-    candidates: Any,
-    indices: Any,
-    *,
-    kernel: Kernel = "rbf",
-    lengthscale: float = DEFAULT_LENGTHSCALE,
-    noise_variance: float = DEFAULT_NOISE_VARIANCE,
-    given: Any = None,
-    weights: Any = None,
-) -> Redundancy:
-    """Observe the choice ``indices`` ``(k,)`` again, in order, and watch the gains of all others: O(k n (d + k + m)).
+class RedundancyWatch:
+    """The gains of all candidates, watched while picks are observed: O(n) a pick."""
 
-    Gains are falls of the posterior variance. The other arguments and errors: those of ``select_sift``; equally near
-    picks give the earliest.
-    """
-    problem = read_problem(
-        query,
-        candidates,
-        kernel=kernel,
-        lengthscale=lengthscale,
-        noise_variance=noise_variance,
-        given=given,
-        weights=weights,
-    )
-    chosen = [int(index) for index in indices]
-    if any(not 0 <= index < problem.size for index in chosen):
-        raise ValueError(f"Indices must be in [0, {problem.size}), but got {chosen}.")
-    posterior = start(problem, len(chosen) + len(problem.points) - problem.size)
-    for row in range(problem.size, len(problem.points)):
-        posterior.observe(row)
-    picks, taken = np.full(problem.size, -1, dtype=np.int64), np.zeros(problem.size)
-    relevance = _float64(posterior.gains())
-    gains = relevance.copy()
-    for place, index in enumerate(chosen):
-        posterior.observe(index)
-        left = _float64(posterior.gains())
-        more = gains - left > taken
-        picks[more], taken[more] = place, (gains - left)[more]
-        gains = left
-    picks[chosen], taken[chosen], gains[chosen] = -1, 0.0, 0.0
-    return Redundancy(*map(problem.as_given, (picks, taken, gains, relevance)))
+    def __init__(self) -> None:
+        self._seen = -1
+        self._gains = self._relevance = self._taken = np.zeros(0)
+        self._picks = np.zeros(0, dtype=np.int64)
 
+    def see(self, gains: Array) -> None:
+        """Note the gains ``(n,)``: before the first pick, then after each."""
+        left = float64_copy(gains)
+        if self._seen < 0:
+            self._relevance = left
+            self._picks = np.full(len(left), -1, dtype=np.int64)
+            self._taken = np.zeros(len(left))
+        else:
+            fell = self._gains - left
+            more = fell > self._taken
+            self._picks[more] = self._seen
+            self._taken[more] = fell[more]
+        self._gains = left
+        self._seen += 1
 
-def _float64(array: Any) -> np.ndarray:
-    """A copy on the CPU."""
-    return np.array(array if isinstance(array, np.ndarray) else array.cpu(), dtype=np.float64)
+    def redundancy(self, chosen: Sequence[int], problem: Problem) -> Redundancy:
+        """Return the outcome for these picks; of equally near ones the earliest counts."""
+        rows, gains = list(chosen), self._gains.copy()
+        self._picks[rows], self._taken[rows], gains[rows] = -1, 0.0, 0.0
+        return Redundancy(*map(problem.as_given, (self._picks, self._taken, gains, self._relevance)))

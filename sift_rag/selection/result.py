@@ -1,40 +1,52 @@
-"""What a selection returns: the choice, in order, and what each pick told."""
+"""The result of a selection: the choice, in order, and the gain of each pick."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+
+from sift_rag.selection.arrays import Array
+
+if TYPE_CHECKING:
+    from sift_rag.selection.redundancy import Redundancy
 
 StopReason: TypeAlias = Literal["k", "exhausted", "variance", "explained", "alpha", "tokens"]
-"""Why a selection ended: k were chosen, no candidate was left, or a rule of ``Stopping`` held."""
+"""The reason why a selection ended: k were chosen, no candidate was left, or a rule of ``Stopping`` held."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class GreedySelection:
-    """What was chosen, in order, and how much doubt each choice left.
+    """The rows chosen, in order, and the variance that each left.
 
     Arrays are of the kind given (numpy, or torch on the same device). A selection of k' < k is its first k' entries.
     """
 
-    indices: Any
+    indices: Array
     """``(k,)`` int64, rows of the candidates in the order chosen."""
-    posterior_variances: Any
+    posterior_variances: Array
     """``(k,)`` float64, after each choice, summed over the targets. Never rises."""
     prior_variance: float
-    """Before the first choice (after ``given``), summed over the targets."""
-    gains: Any
-    """``(k,)`` float64: what each choice told beyond those before it, >= 0. A fall of the posterior variance, or, for
+    """Before the first choice (after what is known), summed over the targets."""
+    gains: Array
+    """``(k,)`` float64: the information of each beyond those before it, >= 0: a fall of the posterior variance, or, for
     ``objective="information"``, nats."""
-    relevance: Any
-    """``(k,)`` float64: what each would have told had it come first (after ``given``), in the same unit."""
+    relevance: Array
+    """``(k,)`` float64: the gain of each had it come first (after what is known), in the same unit."""
     stopped: StopReason
     irreducible_variance: float | None = None
-    """What would be left after *all* the candidates, each observed once; None unless it was asked for."""
+    """Variance left after *all* the candidates, each observed once; None unless it was asked for."""
 
     @property
-    def redundancy(self) -> Any:
-        """``(k,)``: ``relevance`` - ``gains``, what of each was known by then; negative where picks help each other."""
+    def redundancy(self) -> Array:
+        """Return ``relevance`` - ``gains`` ``(k,)``: known by then; negative where picks help each other."""
         return self.relevance - self.gains
 
     def __len__(self) -> int:
         return len(self.indices)
+
+
+class Choice(NamedTuple):
+    """A selection, and why the rest was not chosen."""
+
+    selection: GreedySelection
+    redundancy: Redundancy

@@ -1,153 +1,171 @@
-"""A selection method with its parameters bound: a value that a retriever can hold and a report can show."""
+"""Selectors by name, with flat settings: the spelling that the command line, files, HTTP and adapters share.
+
+The settings of a selector are its own fields and those of its process. Names, types, defaults and descriptions are read
+off the values that have them, so a new field is a setting at every entry point.
+"""
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from contextlib import suppress
+from dataclasses import MISSING, Field, dataclass, fields
+from difflib import get_close_matches
+from functools import cache
+from typing import Any, TypeAlias
 
-import numpy as np
+from sift_rag import defaults
+from sift_rag.selection import selectors, sift
+from sift_rag.selection.features import Features
+from sift_rag.selection.kernels import Linear, Rbf, kernel_named
+from sift_rag.selection.process import GaussianProcess
+from sift_rag.selection.selectors import Baseline
+from sift_rag.selection.sift import TRAINING_PROCESS, Sift
 
-from sift_rag.selection.baselines import (
-    SelectFunction,
-    select_dpp,
-    select_facility_location,
-    select_mmr,
-    select_nearest,
-    select_random,
-    select_uncertain,
-    to_numpy,
-)
-from sift_rag.selection.centring import centre_of, centred
-from sift_rag.selection.hull import select_hull
-from sift_rag.selection.kernels import (
-    DEFAULT_LENGTHSCALE,
-    DEFAULT_NOISE_VARIANCE,
-    KernelName,
-    check_kernel,
-)
-from sift_rag.selection.sift import select_sift
-from sift_rag.selection.stopping import Stopping
-from sift_rag.selection.surrogate import Choice, Surrogate
-
-SelectorName: TypeAlias = Literal["sift", "nearest", "mmr", "dpp", "facility-location", "hull", "uncertainty", "random"]
-
-SELECTORS: Mapping[str, SelectFunction] = {
-    "sift": select_sift,
-    "nearest": select_nearest,
-    "mmr": select_mmr,
-    "dpp": select_dpp,
-    "facility-location": select_facility_location,
-    "hull": select_hull,
-    "uncertainty": select_uncertain,
-    "random": select_random,
-}
-"""Every method by name."""
-
-REPEATING: tuple[SelectorName, ...] = ("sift", "hull")
-"""Methods that choose a candidate again where that brings more than another."""
-
-DEFAULT_CENTRING = 0.5
-"""Measured: docs/log.md, "The default for a context window"."""
+SettingValue: TypeAlias = "bool | int | float | str"
+NamedSelector: TypeAlias = Sift | Baseline
 
 
 @dataclass(frozen=True, slots=True)
-class SelectorSettings:
-    """A method, and the surrogate model that it minimises (sift) or is measured by (the others).
+class Setting:
+    """One setting of a selector."""
 
-    With the rbf kernel embeddings are centred, and several targets balanced; with the linear kernel both are taken as
-    they are, as in the paper. The baselines choose by the embeddings as they are: the surrogate only measures them.
+    name: str
+    type: type
+    """``bool``, ``int``, ``float`` or ``str``."""
+    default: SettingValue
+    description: str
+    """One sentence or more, as the field documents itself."""
+
+
+def selector_class(name: str) -> type[NamedSelector]:
+    """Return the class of this name.
+
+    Raises:
+        ValueError: there is none.
     """
-
-    name: SelectorName = "sift"
-    kernel: KernelName = "rbf"
-    lengthscale: float = DEFAULT_LENGTHSCALE
-    noise_variance: float = DEFAULT_NOISE_VARIANCE
-    centring: float = DEFAULT_CENTRING
-    """Share, in [0, 1), of the candidates' mean that is taken off every embedding before the rbf kernel."""
-    with_repeats: bool = False
-    """Whether a candidate may be chosen again, as the papers of sift and hull have it for fine-tuning, where a repeat
-    is another step. ``nearest`` then repeats the nearest one."""
-
-    def __post_init__(self) -> None:
-        if self.name not in SELECTORS:
-            raise ValueError(f"Unknown selector {self.name!r}: expected one of {', '.join(SELECTORS)}.")
-        check_kernel(self.kernel, self.lengthscale)
-        if not self.noise_variance > 0:
-            raise ValueError(f"noise_variance must be > 0, but got {self.noise_variance}.")
-        if not 0.0 <= self.centring < 1.0:
-            raise ValueError(f"centring must be in [0, 1), but got {self.centring}.")
-        if self.with_repeats and self.name not in (*REPEATING, "nearest"):
-            raise ValueError(
-                f"{self.name!r} cannot repeat a candidate: with_repeats is for {', '.join((*REPEATING, 'nearest'))}."
-            )
-
-    @classmethod
-    def for_fine_tuning(cls, name: SelectorName = "sift") -> SelectorSettings:
-        """To choose what to train on: the paper's linear kernel, for which an embedding stands in for a gradient.
-
-        Repeats are steps of their own for methods that know them. The noise variance is measured: docs/log.md, "What to
-        train on".
-        """
-        return cls(name, kernel="linear", noise_variance=1.0, with_repeats=name in REPEATING)
-
-    def select(
-        self,
-        targets: Any,
-        candidates: Any,
-        k: int,
-        *,
-        given: Any = None,
-        weights: Any = None,
-        stopping: Stopping | None = None,
-        token_counts: Any = None,
-    ) -> Choice:
-        """Choose k of ``candidates`` ``(n, d)`` for ``targets`` ``(m, d)``, knowing ``given`` ``(g, d)``.
-
-        ``weights`` ``(m,)`` are the targets' shares; by default those of ``balanced_weights``. ``stopping`` and
-        ``token_counts``: see ``select_sift``; a baseline ends by the same rules, its order unchanged by the counts.
-        """
-        order = None
-        if self.name != "sift":
-            model: dict[str, Any] = {
-                "kernel": self.kernel,
-                "lengthscale": self.lengthscale,
-                "noise_variance": self.noise_variance,
-            }
-            if self.with_repeats and self.name == "hull":
-                model["with_repeats"] = True
-            order = SELECTORS[self.name](targets, candidates, k, **model, given=given, weights=weights).indices
-            if self.with_repeats and self.name == "nearest":
-                order = order[:1].repeat(k)
-        return self.surrogate(targets, candidates, weights=weights).choose(
-            targets,
-            candidates,
-            k,
-            order=order,
-            with_repeats=self.with_repeats,
-            given=given,
-            stopping=stopping,
-            token_counts=token_counts,
+    if name not in defaults.SELECTORS:
+        raise ValueError(
+            f"Unknown selector {name!r}: expected one of {', '.join(defaults.SELECTORS)}."
+            f"{suggestion(name, defaults.SELECTORS)}"
         )
-
-    def surrogate(self, targets: Any, pool: Any, *, weights: Any = None) -> Surrogate:
-        """The model for these targets ``(m, d)``: its centre, and the weights unless given, are read off ``pool``."""
-        centre = None
-        if self.kernel == "rbf":
-            centre = centre_of(pool, self.centring)
-            if weights is None and len(targets) > 1:
-                weights = balanced_weights(centred(targets, centre), centred(pool, centre), self.lengthscale)
-        return Surrogate(self.kernel, self.lengthscale, self.noise_variance, centre, weights)
+    class_name = defaults.SELECTORS[name]
+    found: type[NamedSelector] = getattr(sift, class_name, None) or getattr(selectors, class_name)
+    return found
 
 
-def balanced_weights(targets: Any, candidates: Any, lengthscale: float) -> np.ndarray:
-    """``(m,)`` weights of mean 1 for targets ``(m, d)``: the inverse of each one's largest rbf kernel value.
+@cache
+def selector_settings(name: str) -> Mapping[str, Setting]:
+    """Return the settings of the selector of this name, those of its process first.
 
-    Without them a sum of squared covariances is the affair of whichever target happens to have the nearest candidates,
-    and the others get their first one late. Measured: docs/log.md, "Several targets".
+    Raises:
+        ValueError: there is no such selector.
     """
-    if not len(candidates):
-        return np.ones(len(targets))
-    nearest = (to_numpy(targets) @ to_numpy(candidates).T).max(axis=1).astype(np.float64)
-    weights = np.exp((nearest.min() - nearest) / lengthscale**2)
-    return np.asarray(weights / weights.mean())
+    kernel = Setting("kernel", str, defaults.KERNEL, f"How similarity is measured: {' or '.join(defaults.KERNELS)}.")
+    own = [setting for part in (Rbf, GaussianProcess, Features, selector_class(name)) for setting in settings_in(part)]
+    return {setting.name: setting for setting in (kernel, *own)}
+
+
+def selector_from(name: str = defaults.SELECTOR, settings: Mapping[str, object] | None = None) -> NamedSelector:
+    """Return the selector of this name with these settings; the others keep their defaults.
+
+    Raises:
+        ValueError: no such selector or setting, or a value of another type or out of range.
+    """
+    known = selector_settings(name)
+    values = {key: setting.default for key, setting in known.items()}
+    for key, value in (settings or {}).items():
+        if key not in known:
+            raise ValueError(
+                f"The selector {name!r} has no setting {key!r}: expected one of {', '.join(known)}."
+                f"{suggestion(key, known)}"
+            )
+        values[key] = _converted(known[key], value)
+    process = GaussianProcess(
+        kernel_named(str(values.pop("kernel")), float(values.pop("lengthscale"))),
+        float(values.pop("noise_variance")),
+        Features(float(values.pop("centring"))),
+    )
+    own: dict[str, Any] = dict(values)
+    return selector_class(name)(process, **own)
+
+
+def settings_of(selector: object) -> dict[str, SettingValue]:
+    """Return the flat settings that make this selector, its name left out; nothing for one that is not ours."""
+    if not isinstance(selector, Sift | Baseline):
+        return {}
+    process = selector.process
+    settings: dict[str, SettingValue] = {"noise_variance": process.noise_variance}
+    if isinstance(process.kernel, Rbf):
+        settings |= {"kernel": "rbf", "lengthscale": process.kernel.lengthscale, "centring": process.features.centring}
+    else:
+        settings["kernel"] = "linear" if isinstance(process.kernel, Linear) else repr(process.kernel)
+    return settings | {part.name: getattr(selector, part.name) for part in fields(selector) if part.name != "process"}
+
+
+def fine_tuning_selector(name: str = defaults.SELECTOR, process: GaussianProcess = TRAINING_PROCESS) -> NamedSelector:
+    """Return the selector of this name to choose training passages with, repeating them if its method does.
+
+    ``repeated-nearest`` is the nearest candidate, k times.
+    """
+    made = selector_class("nearest" if name == "repeated-nearest" else name)
+    options: dict[str, Any] = {"with_repeats": True} if name in {"sift", "hull", "repeated-nearest"} else {}
+    return made(process, **options)
+
+
+def suggestion(name: str, known: Mapping[str, object] | tuple[str, ...]) -> str:
+    """Return " Did you mean ...?" where one of the known names is close, else nothing."""
+    close = get_close_matches(name, list(known), n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def settings_in(owner: type) -> list[Setting]:
+    """Return the fields of a frozen value that are settings: those with a plain default."""
+    described = descriptions(owner)
+    return [
+        Setting(part.name, type(default), default, described.get(part.name, ""))
+        for part in fields(owner)
+        if isinstance(default := _default(part), bool | int | float | str)
+    ]
+
+
+def _default(part: Field[Any]) -> object:
+    return part.default if part.default is not MISSING else None
+
+
+def descriptions(owner: type) -> dict[str, str]:
+    """Return the text beside each field, read off the source of the class and those it inherits from."""
+    found: dict[str, str] = {}
+    for ancestor in reversed(owner.__mro__[:-1]):
+        with suppress(OSError):  # no source at hand
+            for name, text in _DOCUMENTED.findall(inspect.getsource(ancestor)):
+                found[name] = " ".join(text.split()).replace("``", "")
+    return found
+
+
+_DOCUMENTED = re.compile(r'^    (\w+): [^\n]*\n    """(.*?)"""', re.MULTILINE | re.DOTALL)
+
+
+def _converted(setting: Setting, value: object) -> SettingValue:
+    """Return the value as the setting's type: text is read, whole numbers serve as fractions."""
+    wanted = setting.type
+    if isinstance(value, str) and wanted is not str:
+        value = _read(value, wanted)
+    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, bool | int | float | str) and type(value) is wanted:
+        return value
+    raise ValueError(f"{setting.name} must be {_IN_WORDS[wanted]}, but got {value!r}.")
+
+
+def _read(text: str, wanted: type) -> object:
+    if wanted is bool:
+        return {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}.get(text.lower(), text)
+    try:
+        return wanted(text)
+    except ValueError:
+        return text
+
+
+_IN_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}

@@ -10,55 +10,106 @@ needs only the posterior covariance c_i(x) of every candidate with each target a
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal, TypeAlias
 
-from sift_rag.selection.arrays import check_k, read_problem
+from sift_rag import defaults
+from sift_rag.selection.arrays import ArrayLike, check_k
 from sift_rag.selection.conditioning import start
-from sift_rag.selection.greedy import select_greedily, steps
+from sift_rag.selection.features import Features
+from sift_rag.selection.greedy import Accept, Rules, select_greedily, steps
 from sift_rag.selection.information import InformationPosterior
-from sift_rag.selection.kernels import DEFAULT_LENGTHSCALE, DEFAULT_NOISE_VARIANCE, Kernel
-from sift_rag.selection.result import GreedySelection
+from sift_rag.selection.kernels import Kernel, Linear, kernel_named, prepared
+from sift_rag.selection.problem import View, read_problem
+from sift_rag.selection.process import GaussianProcess, choose
+from sift_rag.selection.result import Choice, GreedySelection
 from sift_rag.selection.stopping import Stopping
 
 Objective: TypeAlias = Literal["variance", "information"]
 
 
+@dataclass(frozen=True, slots=True)
+class Sift:
+    """SIFT as a selector: greedy minimisation of the targets' posterior variance."""
+
+    name: ClassVar[str] = "sift"
+    process: GaussianProcess = field(default_factory=GaussianProcess)
+    """The process whose posterior variance is minimised."""
+    with_repeats: bool = False
+    """Choose a candidate again where that brings more than another: another training step, as in the paper."""
+
+    @classmethod
+    def for_fine_tuning(cls) -> Sift:
+        """Return the selector of training passages: under the linear kernel an embedding stands for a gradient.
+
+        The noise variance is measured: docs/log.md, "What to train on".
+        """
+        return cls(TRAINING_PROCESS, with_repeats=True)
+
+    def select(
+        self,
+        targets: ArrayLike,
+        candidates: ArrayLike,
+        k: int,
+        *,
+        known: ArrayLike | None = None,
+        weights: ArrayLike | None = None,
+        stopping: Stopping | None = None,
+        token_counts: ArrayLike | None = None,
+    ) -> Choice:
+        """Implement ``Selector.select``."""
+        problem = self.process.problem(targets, candidates, known=known, weights=weights)
+        return choose(problem, k, Rules(self.with_repeats, stopping, token_counts))
+
+
+TRAINING_PROCESS = GaussianProcess(Linear(), noise_variance=1.0)
+"""The process by which training passages are chosen and measured."""
+
+
 def select_sift(
-    query: Any,
-    candidates: Any,
+    query: ArrayLike,
+    candidates: ArrayLike,
     k: int,
     *,
-    kernel: Kernel = "rbf",
-    lengthscale: float = DEFAULT_LENGTHSCALE,
-    noise_variance: float = DEFAULT_NOISE_VARIANCE,
+    kernel: str | Kernel = defaults.KERNEL,
+    lengthscale: float = defaults.LENGTHSCALE,
+    noise_variance: float = defaults.NOISE_VARIANCE,
+    centring: float = defaults.CENTRING,
     with_repeats: bool = False,
-    given: Any = None,
-    weights: Any = None,
+    known: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
     objective: Objective = "variance",
     stopping: Stopping | None = None,
-    token_counts: Any = None,
+    token_counts: ArrayLike | None = None,
     irreducible: bool = False,
+    accept: Accept | None = None,
 ) -> GreedySelection:
     """Choose k candidates that together tell most about the query, in O(k n (d + k + m)).
+
+    By default it chooses what ``Retriever.retrieve`` would choose among these candidates. The paper's selection is
+    ``kernel="linear"``, which takes embeddings as they are; under ``rbf``, ``centring=0`` does.
 
     Args:
         query: one target ``(d,)``, or m of them ``(m, d)`` whose posterior variances are summed. numpy or torch.
         candidates: ``(n, d)``, of the same kind. The arithmetic is float32, or float64 where the candidates are and
             where the noise or the lengthscale is too small for float32.
-        k: how many, >= 0. Without repeats at most n are chosen.
+        k: number of choices, >= 0. Without repeats at most n are made.
         kernel: ``rbf`` for a context window (needs unit-norm rows), ``linear`` for the paper's fine-tuning, or a
-            function ``(rows (n, d), points (p, d)) -> (n, p)``, given arrays of the caller's kind.
+            kernel of ``sift_rag.selection.kernels``; a function is given arrays of the caller's kind.
         lengthscale: ℓ of the rbf kernel, > 0.
         noise_variance: λ > 0. Towards infinity the order is that of the squared kernel value with the query (relevance
             alone); towards 0 what is known already is worth nothing.
-        with_repeats: whether a candidate may be chosen again, as in the paper (a repeat counts as another step).
-        given: ``(g, d)``, what the reader knows already: observed before the first choice.
-        weights: ``(m,)``, each target's share of the sum, >= 0; 1 each by default.
+        centring: share, in [0, 1), of the candidates' mean that is taken off every embedding; ``rbf`` only.
+        with_repeats: choose a candidate again where that brings more, as in the paper (a repeat is another step).
+        known: ``(g, d)``, what the reader has already: observed before the first choice.
+        weights: ``(m,)``, each target's share of the sum, >= 0; by default balanced under ``rbf`` (see
+            ``balanced_weights``), 1 each under other kernels.
         objective: ``variance`` lowers the sum of the targets' variances (VTL); ``information`` the determinant of their
             covariance (ITL), which turns to the most uncertain target first. They agree on one target.
         stopping: rules that end the selection before k; what is kept is a prefix of what it would have been.
         token_counts: ``(n,)``, > 0. With them each step takes the largest gain *per token*.
-        irreducible: whether to report what all the candidates together would leave: O(n² (n + d)) more.
+        irreducible: compute what all the candidates together would leave: O(n² (n + d)) more.
+        accept: a look at each pick, which may refuse it and close others: see ``Accept``.
 
     Returns:
         The choice. Ties, to a few units in the last place, go to the lowest index; k = 0 or n = 0 give an empty one.
@@ -66,29 +117,43 @@ def select_sift(
     Raises:
         ValueError: shapes disagree, a value is not finite, a parameter is out of range, or rbf rows are not unit-norm.
     """
-    check_k(k)
     if objective not in {"variance", "information"}:
         raise ValueError(f"Unknown objective {objective!r}: expected 'variance' or 'information'.")
-    if objective == "information" and weights is not None:
+    informative = objective == "information"
+    if informative and weights is not None:
         raise ValueError("Weights mean nothing for objective='information': scaling a target changes no determinant.")
+    process = GaussianProcess(kernel_named(kernel, lengthscale), noise_variance, Features(centring))
+    rules = Rules(with_repeats, stopping, token_counts, accept, irreducible)
+    return select_with(process, query, candidates, k, rules, known=known, weights=weights, informative=informative)
+
+
+def select_with(
+    process: GaussianProcess,
+    query: ArrayLike,
+    candidates: ArrayLike,
+    k: int,
+    rules: Rules,
+    *,
+    known: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
+    view: View | None = None,
+    informative: bool = False,
+) -> GreedySelection:
+    """Return SIFT's choice under a process: ``select_sift`` with its parameters as values."""
+    check_k(k)
     problem = read_problem(
         query,
         candidates,
-        kernel=kernel,
-        lengthscale=lengthscale,
-        noise_variance=noise_variance,
-        given=given,
+        prepared(process.kernel),
+        process.noise_variance,
+        known=known,
         weights=weights,
-        double=objective == "information",
+        features=process.features,
+        view=view,
+        double=informative,
     )
-    observations = steps(problem, k, with_repeats=with_repeats) + len(problem.points) - problem.size
-    informative = objective == "information"
-    return select_greedily(
-        InformationPosterior(problem, observations) if informative else start(problem, observations, greedily=True),
-        problem,
-        k,
-        with_repeats=with_repeats,
-        stopping=stopping,
-        token_counts=token_counts,
-        irreducible=irreducible,
-    )
+    observations = steps(problem, k, with_repeats=rules.with_repeats) + len(problem.known)
+    if informative:
+        problem = problem._replace(view=problem.view._replace(weights=None))
+        return select_greedily(InformationPosterior(problem, observations), problem, k, rules)
+    return select_greedily(start(problem, observations, greedily=True), problem, k, rules)

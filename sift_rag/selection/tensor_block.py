@@ -5,21 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from sift_rag.selection.array_block import BlockChoice
-from sift_rag.selection.arrays import Problem, import_torch
-from sift_rag.selection.greedy import TIE, WIDEST_TIE, rounding_of_kernel
-from sift_rag.selection.kernels import kernel_of_products
+from sift_rag.selection.arrays import import_torch
+from sift_rag.selection.greedy import TIE, WIDEST_TIE
+from sift_rag.selection.problem import Problem
 
 
 def select_on_tensors(
-    problem: Problem, batch: int, closed: Any, given: int, steps: int, roots: Any, *, with_repeats: bool
+    problem: Problem, batch: int, closed: Any, known: int, steps: int, roots: Any, *, with_repeats: bool
 ) -> BlockChoice:
     """``select_on_arrays`` for tensors of any device."""
     torch, width = import_torch(), closed.shape[1]
-    block = _Block(problem, batch, width, given + steps, roots)
+    block = _Block(problem, batch, width, known + steps, roots)
     rows, none, prior = block.rows, block.prior * 0.0, block.prior
     everyone = none == 0.0
     largest = torch.where(closed, 0.0, block.gains()).amax(1) if width else none
-    for column in range(width - given, width):
+    for column in range(width - known, width):
         prior = (prior - block.observe(rows * 0 + column, everyone)).clip(0.0)
     chosen: list[tuple[Any, Any, Any, Any]] = []
     at_first = block.gains()
@@ -61,14 +61,14 @@ class _Block:
         self._points = points if shared else points.reshape(batch, width, points.shape[1])
         self.rows = torch.arange(batch, device=points.device)
         weighing = torch.as_tensor(roots, device=points.device)
-        products = torch.matmul(problem.targets.reshape(batch, len(roots), points.shape[1]), self._points.mT)
-        self._covariance = self._kernel(products) * weighing[:, None].to(points.dtype)
+        products = torch.matmul(problem.targets.reshape(batch, -1, points.shape[1]), self._points.mT)
+        self._covariance = problem.kernel.of_products(products) * weighing[:, :, None].to(points.dtype)
         self._noisy = self._covariance[:, 0] * 0.0 + problem.diagonal.reshape(1 if shared else batch, width)
         self._noisy += problem.noise_variance
         self._noisy_at_first = self._noisy
         self._factor = points.new_empty((batch, observations, width))
         self._observed = 0
-        self.prior = self._first_prior = (problem.prior.reshape(batch, len(roots)) * weighing**2).sum(1)
+        self.prior = self._first_prior = (problem.prior.reshape(batch, -1) * weighing**2).sum(1)
 
     def gains(self) -> Any:
         """``(b, n)``."""
@@ -76,10 +76,10 @@ class _Block:
 
     def rounding(self, index: Any, gain: Any, largest: Any) -> Any:
         """``(b,)``: how far below ``gain``, at ``index``, an equal one may lie; see ``greedy.rounding_of_gains``."""
-        unit = TIE * rounding_of_kernel(self._problem) * (2.0**-23 if self._noisy.itemsize == 4 else 2.0**-52)
+        unit = TIE * self._problem.kernel.rounding * (2.0**-23 if self._noisy.itemsize == 4 else 2.0**-52)
         noisy_once = self._noisy_at_first[self.rows, index]
         once = largest.maximum(gain)
-        if self._problem.kernel == "linear":
+        if self._problem.kernel.of_norms:
             once = once.maximum((self._first_prior * (1.0 - self._problem.noise_variance / noisy_once)).to(once))
         lost = noisy_once / self._noisy[self.rows, index]
         return (unit * lost * (once * gain) ** 0.5).minimum(gain * WIDEST_TIE)
@@ -89,9 +89,9 @@ class _Block:
         torch, rows, points, observed = import_torch(), self.rows, self._points, self._observed
         precision = torch.where(which, self._noisy[rows, pick] ** -0.5, 0.0)[:, None]
         if self._shared:
-            column = self._kernel(points[pick] @ points.T)
+            column = self._problem.kernel.of_products(points[pick] @ points.T)
         else:
-            column = self._kernel((points @ points[rows, pick][:, :, None])[:, :, 0])
+            column = self._problem.kernel.of_products((points @ points[rows, pick][:, :, None])[:, :, 0])
         if observed:
             known = self._factor[:, :observed]
             column = column - (self._factor[rows, :observed, pick][:, None] @ known)[:, 0]
@@ -102,7 +102,3 @@ class _Block:
         self._factor[:, observed] = latest
         self._observed = observed + 1
         return (with_targets.double() ** 2).sum(1)
-
-    def _kernel(self, products: Any) -> Any:
-        kernel: Any = self._problem.kernel
-        return kernel_of_products(products, kernel, self._problem.lengthscale)

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
 from sift_rag.errors import Remedy, StoreConflict
+from sift_rag.filters import Filter
 from sift_rag.stores.payloads import LABELS, SOURCE, label_keyword
-from sift_rag.types import CollectionInfo, Filter
+from sift_rag.types import CollectionInfo
 
 Condition: TypeAlias = tuple[str, Sequence[str]]
 """(field, accepted values) of an indexed payload field. An empty list of values matches no point."""

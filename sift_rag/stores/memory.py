@@ -12,8 +12,9 @@ from dataclasses import replace
 import numpy as np
 
 from sift_rag.errors import StoreError
+from sift_rag.filters import Filter
 from sift_rag.stores.validation import check_documents, check_info, check_page, check_passages
-from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Filter, Passage
+from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Passage
 from sift_rag.vectors import unit_rows
 
 

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any, Literal
 
-from sift_rag.types import Passage, Span, labels_of
+from sift_rag.filters import labels_of
+from sift_rag.types import Passage, Span
 
 SOURCE = "source"
 START = "start"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sift_rag.answering.answer import find_citations
+from sift_rag.answering.citations import find_citations
 from sift_rag.answering.conversation import Conversation
 from sift_rag.answering.prompt import build_prompt
 from sift_rag.models.local import LocalModel
@@ -23,14 +23,14 @@ def asked(conversation: Conversation, question: str, *passages: Passage, answer:
 
 def test_a_new_conversation_is_empty() -> None:
     new = Conversation()
-    assert (new.history, new.shown, new.given) == ((), {}, ())
+    assert (new.history, new.shown, new.known) == ((), {}, ())
 
 
 def test_a_turn_adds_question_answer_and_passages_and_leaves_the_old_value_as_it_was() -> None:
     first = asked(Conversation(), "One?", A, B)
     second = asked(first, "Two?", C, answer="Both [1][3].")
-    assert first.given == (A.id, B.id)
-    assert second.given == (A.id, B.id, C.id)
+    assert first.known == (A.id, B.id)
+    assert second.known == (A.id, B.id, C.id)
     assert [message.role for message in second.history] == ["user", "assistant"] * 2
     assert second.history[:2] == first.history
     assert second.history[3] == Message("assistant", "Both [1][3].")
@@ -48,15 +48,15 @@ def test_what_was_shown_in_an_earlier_turn_can_be_cited_in_a_later_one() -> None
     assert [(n, p.id) for n, p in find_citations("As before [2], and [3].", prompt)] == [(2, B.id), (3, C.id)]
 
 
-def test_a_passage_shown_twice_is_given_once() -> None:
-    assert asked(asked(Conversation(), "One?", A), "Two?", A, B).given == (A.id, B.id)
+def test_a_passage_shown_twice_is_known_once() -> None:
+    assert asked(asked(Conversation(), "One?", A), "Two?", A, B).known == (A.id, B.id)
 
 
 def test_passages_that_did_not_fit_were_not_shown(language_model: LocalModel) -> None:
     long = [passage(f"Number {n}. " + "It goes on. " * 100) for n in range(10)]
     prompt = build_prompt(["Which?"], long, model=language_model)
     assert prompt.dropped > 0
-    assert Conversation().with_turn(prompt, "So.").given == tuple(p.id for p in long[: len(prompt.passages)])
+    assert Conversation().with_turn(prompt, "So.").known == tuple(p.id for p in long[: len(prompt.passages)])
 
 
 def test_the_oldest_turn_is_forgotten_first_with_what_it_showed(language_model: LocalModel) -> None:
@@ -64,7 +64,7 @@ def test_the_oldest_turn_is_forgotten_first_with_what_it_showed(language_model: 
     budget = language_model.count_tokens(conversation.history) - 1
     trimmed = conversation.trimmed(language_model, max_tokens=budget)
     assert trimmed.turns == conversation.turns[1:]
-    assert trimmed.given == (B.id, C.id)
+    assert trimmed.known == (B.id, C.id)
     assert trimmed.shown == {2: B, 3: C}
     assert asked(trimmed, "Four?", A).shown == {2: B, 3: C, 4: A}
 

@@ -86,12 +86,12 @@ def test_without_passages_the_model_is_told_that_there_are_none(language_model: 
 
 @pytest.mark.parametrize("questions", [[], [""], [" \n", "\t"]])
 def test_a_prompt_without_question_is_refused(questions: list[str]) -> None:
-    with pytest.raises(ValueError, match="no question"):
+    with pytest.raises(ValueError, match="question is blank"):
         build_prompt(questions, THREE, model=None)
 
 
 def test_room_for_no_answer_is_refused() -> None:
-    with pytest.raises(ValueError, match="max_new_tokens is 0"):
+    with pytest.raises(ValueError, match="max_new_tokens must be at least 1, but is 0"):
         build_prompt(["How?"], THREE, model=None, max_new_tokens=0)
 
 

@@ -111,5 +111,5 @@ def test_a_question_longer_than_the_context_says_what_to_do(language_model: Loca
 def test_a_blank_question_and_a_limit_of_none_are_refused(told: RemoteModel) -> None:
     with pytest.raises(ValueError, match="blank"):
         decompose(" \n", told)
-    with pytest.raises(ValueError, match="limit is 0"):
+    with pytest.raises(ValueError, match="limit must be at least 1, but is 0"):
         decompose(QUESTION, told, limit=0)

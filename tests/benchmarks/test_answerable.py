@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.answerable import (
+from benchmarks.common.datasets import RetrievalTask
+from research.answerable import (
     GOLD_REMOVED,
     OWN,
     corpora_of,
@@ -13,8 +14,7 @@ from benchmarks.answerable import (
     score_all,
     scores,
 )
-from benchmarks.datasets import RetrievalTask
-from sift_rag.selection import SelectorSettings
+from sift_rag.selection import GaussianProcess, Rbf, Sift
 
 
 def on_the_sphere(rows: int, dimension: int, seed: int) -> np.ndarray:
@@ -24,10 +24,10 @@ def on_the_sphere(rows: int, dimension: int, seed: int) -> np.ndarray:
 
 def test_what_all_candidates_explain_is_what_the_product_reports() -> None:
     targets, candidates = on_the_sphere(1, 6, seed=1), on_the_sphere(40, 6, seed=2)
-    settings = SelectorSettings(lengthscale=0.7, noise_variance=0.5)
-    selection = settings.select(targets, candidates, 5).selection
+    process = GaussianProcess(Rbf(0.7), noise_variance=0.5)
+    selection = Sift(process).select(targets, candidates, 5).selection
     assert selection.irreducible_variance is not None
-    explained = explained_by_all(targets, candidates, lengthscale=0.7, noise_variance=0.5, centring=settings.centring)
+    explained = explained_by_all(targets, candidates, process=process)
     assert explained == pytest.approx(1 - selection.irreducible_variance / selection.prior_variance, rel=1e-6)
 
 
@@ -68,12 +68,5 @@ def test_gold_is_asked_for_in_its_own_corpus_and_missing_where_it_was_removed() 
 
 def test_what_the_chosen_explain_is_less_than_what_all_do() -> None:
     targets, candidates = on_the_sphere(1, 6, seed=1), on_the_sphere(40, 6, seed=2)
-    default = SelectorSettings()
-    by_all = explained_by_all(
-        targets,
-        candidates,
-        lengthscale=default.lengthscale,
-        noise_variance=default.noise_variance,
-        centring=default.centring,
-    )
+    by_all = explained_by_all(targets, candidates, process=GaussianProcess())
     assert 0 < explained_by_chosen(targets, candidates) < by_all

@@ -1,4 +1,4 @@
-"""What the client is timed with is the same on both protocols, and what sift-rag would have stored."""
+"""The canned replies are the same on both protocols, and hold what sift-rag stores."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from qdrant_client import grpc
 from qdrant_client.conversions.conversion import GrpcToRest
 from qdrant_client.http.models import InlineResponse20022
 
-from benchmarks.canned_replies import grpc_replies, points, rest_replies
+from benchmarks.speed.canned_replies import grpc_replies, points, rest_replies
 from sift_rag.stores.payloads import passage_of
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.datasets import (
+from benchmarks.common.datasets import (
     Article,
     Hop,
     HotpotQuestion,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.domains import (
+from benchmarks.common.domains import (
     CAPACITY,
     CHOOSING,
     LEAST,
@@ -20,7 +20,7 @@ from benchmarks.domains import (
 from tests.doubles import word_tokenizer
 
 COLLECTIONS = ("mathematics", "documentation", "latex", "wikipedia", "cranfield", "hotpotqa")
-"""What is made below; the other domains are installed packages."""
+"""The domains made below; the others are installed packages."""
 
 LICENCE = "Permission is hereby granted, free of charge, to any person obtaining a copy, to deal in it without limit."
 

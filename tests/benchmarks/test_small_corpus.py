@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from benchmarks.small_corpus import reference_page, without_overlap, word_runs
+from benchmarks.common.small_corpus import reference_page, without_overlap, word_runs
 
 EVALUATED = "One two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen."
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from benchmarks.small_corpus import Corpus, Document
-from benchmarks.small_model import (
+from benchmarks.common.small_corpus import Corpus, Document
+from benchmarks.common.small_model import (
     CONTEXT,
     END_OF_TEXT_ID,
     PEAK,
@@ -32,7 +32,7 @@ from benchmarks.small_model import (
 )
 
 STEPS = 10
-"""Of which the last two are at a falling rate."""
+"""The number of steps; the last two are at a falling rate."""
 
 
 def tiny_model(vocabulary: int = 16) -> LlamaForCausalLM:

@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from sift_rag import opening
+from sift_rag.models import local
 from sift_rag_cli.app import app
 from tests.cli.documents import write_library
 
 Run = Callable[..., Result]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def models_loaded_once() -> Iterator[None]:
+    """Load each embedder and each language model once, as one process of the command does.
+
+    Sharing them is safe: both hold no state between calls, and fine-tuning restores the weights.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(opening, "load_sentence_transformer", cache(opening.load_sentence_transformer))
+        patch.setattr(local, "load_local_model", cache(local.load_local_model))
+        yield
 
 
 @pytest.fixture
@@ -26,7 +41,7 @@ def run(elsewhere: Path) -> Run:
     """``run("search", "why?", stdin=..., env=...)``; streams are not a terminal."""
 
     def invoke(*arguments: str, stdin: str | None = None, env: Mapping[str, str] | None = None) -> Result:
-        return CliRunner().invoke(app, arguments, input=stdin, env=env)
+        return CliRunner().invoke(app, arguments, input=stdin, env=env, prog_name="sift-rag")
 
     return invoke
 
@@ -38,7 +53,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def store(library: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What ``library`` becomes; the tests only read it."""
+    """The store that ``library`` becomes; tests only read it."""
     path = tmp_path_factory.mktemp("store")
     with pytest.MonkeyPatch.context() as patch:
         _go_elsewhere(tmp_path_factory.mktemp("elsewhere"), patch)

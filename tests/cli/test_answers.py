@@ -21,7 +21,7 @@ def numbers_and_sources(text: str) -> dict[int, str]:
 
 
 def test_ask_streams_an_answer_from_a_local_model_and_lists_its_sources(ask_store: Run) -> None:
-    result = ask_store("ask", QUESTION, "-k", "3", "--model", str(MODEL), "--max-new-tokens", "16")
+    result = ask_store("ask", QUESTION, "-k", "3", "--model", str(MODEL), "--set", "max_new_tokens=16")
     assert result.exit_code == 0, result.stderr
     assert result.stderr == ""
     sources = numbers_and_sources(result.stdout)
@@ -58,7 +58,7 @@ def test_parts_written_by_the_model_are_shown_and_are_targets_beside_the_questio
         result = ask_store("ask", QUESTION, "--decompose", "--base-url", endpoint.url, "--model", "stub", "--json")
     assert result.stderr == "part: Who repairs laptops?\npart: Where is the help desk?\n"
     answer = json.loads(result.stdout)
-    assert (answer["question"], answer["also"]) == (QUESTION, ["Who repairs laptops?", "Where is the help desk?"])
+    assert answer["questions"] == [QUESTION, "Who repairs laptops?", "Where is the help desk?"]
 
 
 def test_the_shown_prompt_is_the_one_that_would_be_sent_and_nothing_is_asked(ask_store: Run) -> None:

@@ -3,20 +3,20 @@
 import json
 import re
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
+from sift_rag import defaults
 from sift_rag.finetuning import PRESETS
 from sift_rag.models.local import load_local_model
-from sift_rag_cli.options import PresetName
-from sift_rag_cli.tuning import model_for
+from sift_rag_cli.fine_tuning import model_of
 from tests.cli.conftest import Run
 from tests.cli.endpoint import serving
 
 MODEL = Path(__file__).parent.parent / "data" / "stdlib-lm"
 QUESTION = "Where do I bring a broken laptop?"
-QUICK = ("--model", str(MODEL), "--max-new-tokens", "8", "--steps", "3")
+QUICK = ("--model", str(MODEL), "--set", "max_new_tokens=8", "--steps", "3")
+PRESET = ("--set", "finetuning.preset=gpt2")
 FIGURES = (
     r"Fine-tuned: (\d+) steps? on (\d+) passages?, ([\d,]+) tokens, [\d.]+ s, [\d.]+ [kMG]?B; loss [\d.]+ to [\d.]+; "
     r"predicted gain \d+% of the variance"
@@ -30,7 +30,7 @@ def test_finetune_answers_without_citations_and_names_what_was_learnt_from(ask_s
     figures = re.fullmatch(FIGURES, line)
     assert figures is not None, line
     assert figures[1] == "3"
-    answer, learnt = result.stdout.split("\nLearnt from\n")
+    answer, learnt = result.stdout.split("\nFine-tuned on\n")
     assert answer.strip()
     assert "Sources" not in answer
     steps = [int(number) for number in re.findall(r"^(\d+) steps?  library/\S+:\d+", learnt, re.MULTILINE)]
@@ -43,18 +43,20 @@ def test_both_cites_the_passages_of_the_prompt_and_names_what_was_learnt_from(as
     result = ask_store("ask", QUESTION, *QUICK, "--mode", "both", "-k", "2")
     assert result.exit_code == 0, result.stderr
     assert re.fullmatch(FIGURES, result.stderr.strip())
-    assert result.stdout.index("\n[1] library/") < result.stdout.index("\nLearnt from\n")
-    assert "step" in result.stdout.rpartition("\nLearnt from\n")[2]
+    assert result.stdout.index("\n[1] library/") < result.stdout.index("\nFine-tuned on\n")
+    assert "step" in result.stdout.rpartition("\nFine-tuned on\n")[2]
 
 
 def test_the_json_says_what_was_learnt_and_what_it_cost(ask_store: Run) -> None:
     values = {}
     for mode in ("context", "finetune", "both"):
-        result = ask_store("ask", QUESTION, *QUICK, "--learning-rate", "0.01", "-k", "2", "--mode", mode, "--json")
+        result = ask_store(
+            "ask", QUESTION, *QUICK, "--set", "finetuning.learning_rate=0.01", "-k", "2", "--mode", mode, "--json"
+        )
         assert result.exit_code == 0, result.stderr
         values[mode] = json.loads(result.stdout)
         assert values[mode]["mode"] == mode
-    assert "tuning" not in values["context"]
+    assert values["context"]["tuning"] is None
     tuning = values["finetune"]["tuning"]
     assert tuning["steps"] == len(tuning["losses"]) == len(tuning["passages"]) == 3
     assert 0 < tuning["predicted_gain"] < 1
@@ -86,7 +88,9 @@ def test_a_saved_adapter_is_loaded_by_plain_peft_and_changes_the_model(ask_store
     from peft import PeftModel
 
     folder = tmp_path / "adapter"
-    result = ask_store("ask", QUESTION, *QUICK, "--rank", "4", "--mode", "finetune", "--save-adapter", str(folder))
+    result = ask_store(
+        "ask", QUESTION, *QUICK, "--set", "finetuning.rank=4", "--mode", "finetune", "--save-adapter", str(folder)
+    )
     assert result.exit_code == 0, result.stderr
     assert result.stderr.splitlines()[1] == f"Saved the adapter to {folder}."
     config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
@@ -103,35 +107,33 @@ def test_a_saved_adapter_is_loaded_by_plain_peft_and_changes_the_model(ask_store
 
 @pytest.mark.parametrize("mode", ["finetune", "both"])
 def test_passages_that_explain_too_little_are_not_learnt(ask_store: Run, tmp_path: Path, mode: str) -> None:
-    options = ("--mode", mode, "--min-gain", "1", "--save-adapter", str(tmp_path / "adapter"))
+    options = ("--mode", mode, "--set", "min_gain=1", "--save-adapter", str(tmp_path / "adapter"))
     result = ask_store("ask", QUESTION, *QUICK, *options)
     assert result.exit_code == 0, result.stderr
     assert re.fullmatch(
-        r"Not fine-tuned: the 3 chosen passages would explain [\d.]+% of the variance, and --min-gain asks for 100.0%.",
+        r"Not fine-tuned: the 3 chosen passages would explain [\d.]+% of the variance, and at least 100.0% is "
+        r"required\.",
         result.stderr.strip(),
     )
     assert result.stdout.strip()
-    assert "Learnt from" not in result.stdout
+    assert "Fine-tuned on" not in result.stdout
     assert not (tmp_path / "adapter").exists()
     value = json.loads(ask_store("ask", QUESTION, *QUICK, *options, "--json").stdout)
     assert value["tuning"]["steps"] == 0
-    assert "losses" not in value["tuning"]
+    assert value["tuning"]["losses"] == []
     if mode == "both":
         context = json.loads(ask_store("ask", QUESTION, *QUICK, "--json").stdout)
         assert value["answer"] == context["answer"]
 
 
 @pytest.mark.parametrize(
-    ("rule", "stopped"),
-    [(("--alpha", "1"), "slow"), (("--stop-variance", "0.9"), "variance")],
-    ids=["alpha", "variance"],
+    "rule",
+    ["alpha=1", "stop_variance=0.9"],
 )
-def test_the_rules_that_end_a_selection_shorten_the_training(
-    ask_store: Run, rule: tuple[str, str], stopped: str
-) -> None:
-    options = ("--mode", "finetune", "--steps", "12", "--min-gain", "0", "--json")
+def test_the_rules_that_end_a_selection_shorten_the_training(ask_store: Run, rule: str) -> None:
+    options = ("--mode", "finetune", "--steps", "12", "--set", "min_gain=0", "--json")
     usual = json.loads(ask_store("ask", QUESTION, *QUICK, *options).stdout)["tuning"]
-    result = ask_store("ask", QUESTION, *QUICK, *options, *rule)
+    result = ask_store("ask", QUESTION, *QUICK, *options, "--set", rule)
     assert result.exit_code == 0, result.stderr
     tuning = json.loads(result.stdout)["tuning"]
     assert usual["steps"] == 12
@@ -141,7 +143,7 @@ def test_the_rules_that_end_a_selection_shorten_the_training(
 
 
 def test_a_time_budget_ends_it_after_the_step_that_exceeds_it(ask_store: Run) -> None:
-    result = ask_store("ask", QUESTION, *QUICK, "--mode", "finetune", "--time-budget", "1e-9")
+    result = ask_store("ask", QUESTION, *QUICK, "--mode", "finetune", "--set", "finetuning.seconds=1e-9")
     assert result.exit_code == 0, result.stderr
     assert result.stderr.startswith("Fine-tuned: 1 step on 1 passage, ")
     assert result.stderr.endswith("; out of time\n")
@@ -161,21 +163,21 @@ def test_fine_tuning_needs_a_model_that_runs_here(ask_store: Run, mode: str) -> 
         for options in ((), ("--base-url", endpoint.url, "--model", "stub")):
             result = ask_store("ask", QUESTION, "--mode", mode, *options)
             assert (result.exit_code, result.stdout) == (2, "")
-            assert f"--mode {mode} needs a model that runs here" in result.stderr
+            assert "--model" in result.stderr
         assert endpoint.chats == []
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--save-adapter", "x"), "--save-adapter needs --mode finetune or both"),
-        (("--mode", "finetune", "--full", "--save-adapter", "x"), "--save-adapter goes without --full"),
-        (("--mode", "finetune", "--preset", "gpt2", "--save-adapter", "x"), "--save-adapter goes without --full"),
+        (("--save-adapter", "x"), "--mode finetune"),
+        (("--mode", "finetune", "--set", "finetuning.method=full", "--save-adapter", "x"), "full"),
+        (("--mode", "finetune", "--set", "finetuning.preset=gpt2", "--save-adapter", "x"), "full"),
         (("--mode", "magic"), "--mode"),
-        (("--mode", "finetune", "--preset", "gpt5"), "--preset"),
+        (("--mode", "finetune", "--set", "finetuning.preset=gpt5"), "finetuning.preset must be one of gpt2"),
         (("--mode", "finetune", "--steps", "0"), "--steps"),
-        (("--mode", "finetune", "--learning-rate", "0"), "learning_rate is 0.0: a positive number"),
-        (("--mode", "finetune", "--time-budget", "-1"), "seconds is -1.0: a positive number"),
+        (("--mode", "finetune", "--set", "finetuning.learning_rate=0"), "learning_rate"),
+        (("--mode", "finetune", "--set", "finetuning.seconds=-1"), "seconds"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(ask_store: Run, options: tuple[str, ...], message: str) -> None:
@@ -189,21 +191,22 @@ def test_a_preset_sets_what_the_other_options_do_not(ask_store: Run) -> None:
         json.loads(ask_store("ask", QUESTION, *QUICK, "--mode", "finetune", *options, "--json").stdout)["tuning"][
             "learning_rate"
         ]
-        for options in (("--preset", "gpt2"), ("--preset", "gpt2", "--learning-rate", "0.001"))
+        for options in (PRESET, (*PRESET, "--set", "finetuning.learning_rate=0.001"))
     ]
     assert rates == [5e-5, 1e-3]
 
 
 def test_every_preset_can_be_named() -> None:
-    assert set(get_args(PresetName)) == set(PRESETS)
+    assert set(defaults.PRESETS) == set(PRESETS)
 
 
 def test_a_preset_names_its_model() -> None:
-    assert model_for("gpt2", None) == "openai-community/gpt2"
-    assert model_for("gpt2", "a-folder") == "a-folder"
+    values = {"finetuning": {"preset": "gpt2"}}
+    assert model_of(values, None) == "openai-community/gpt2"
+    assert model_of(values, "a-folder") == "a-folder"
 
 
 def test_all_weights_can_be_trained(ask_store: Run) -> None:
-    result = ask_store("ask", QUESTION, *QUICK, "--mode", "finetune", "--full", "--json")
+    result = ask_store("ask", QUESTION, *QUICK, "--mode", "finetune", "--set", "finetuning.method=full", "--json")
     assert result.exit_code == 0, result.stderr
     assert json.loads(result.stdout)["tuning"]["learning_rate"] == 5e-4  # that of full fine-tuning of a small model

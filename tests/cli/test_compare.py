@@ -134,7 +134,7 @@ def test_what_stands_in_the_collection_itself_is_left_out_and_counted(
     options = ("--model", str(MODEL), "-k", "1", "--arms", "context", "--selectors", "nearest")
     result = ask_store("compare", "--texts", str(library / "laptops.md"), *options)
     assert result.exit_code == 0, result.stderr
-    assert "1 candidate left out: the text itself, or a part of it." in result.stderr
+    assert "1 candidate left out: the text itself or a part of it." in result.stderr
 
 
 def test_a_run_that_was_killed_goes_on_and_gives_the_same(ask_store: Run, texts: Path, journals: Path) -> None:
@@ -183,7 +183,7 @@ def test_a_damaged_journal_says_how_to_go_on(ask_store: Run, texts: Path, journa
     result = ask_store(*command, "--resume")
     assert (result.exit_code, result.stdout) == (2, "")
     assert "is damaged" in result.stderr
-    assert "Run again without --resume." in result.stderr
+    assert "without --resume" in result.stderr
     assert ask_store(*command).exit_code == 0
 
 
@@ -192,7 +192,7 @@ def test_a_damaged_journal_says_how_to_go_on(ask_store: Run, texts: Path, journa
     [
         (("--model", "m"), 2, "either --texts PATH or --questions FILE"),
         (("--texts", "texts.jsonl", "--questions", "texts.jsonl", "--model", "m"), 2, "either --texts PATH or"),
-        (("--texts", "texts.jsonl"), 2, "needs a model in this process: --model NAME"),
+        (("--texts", "texts.jsonl"), 2, "needs a model on this machine: --model NAME"),
         (("--texts", "nowhere", "--model", "m"), 2, "There is no 'nowhere'"),
         (("--questions", "texts.jsonl", "--model", "m"), 2, "texts.jsonl:1 has no 'answer'"),
         (("--texts", "texts.jsonl", "--model", "m", "--arms", "context,base"), 2, "arms is base: give some of context"),
@@ -201,7 +201,7 @@ def test_a_damaged_journal_says_how_to_go_on(ask_store: Run, texts: Path, journa
         (("--texts", "texts.jsonl", "--model", "m", "-k", "5,x"), 2, "-k is '5,x': whole numbers"),
         (("--texts", "texts.jsonl", "--model", "m", "-k", "0,5"), 2, "each at least 1"),
         (("--texts", "texts.jsonl", "--model", "m", "-k", ""), 2, "at least one number"),
-        (("--texts", "texts.jsonl", "--model", "m", "--learning-rate", "-1"), 2, "learning_rate is -1.0"),
+        (("--texts", "texts.jsonl", "--model", "m", "--set", "finetuning.learning_rate=-1"), 2, "learning_rate"),
         (("--texts", "texts.jsonl", "--model", "m", "--limit", "0"), 2, "--limit"),
         (
             ("--texts", "texts.jsonl", "--model", "m", "--report", "no/r.html"),

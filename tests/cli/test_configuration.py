@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from sift_rag.errors import ConfigurationError
+from sift_rag_cli.app import COMMANDS
 from sift_rag_cli.configuration import FILE_NAME, load_configuration
 from tests.cli.conftest import Run
 
@@ -23,14 +24,20 @@ def user_folder(here: Path) -> Path:
     [
         (
             "colection = 'news'",
-            "unknown key 'colection'; known are base_url, collection, embedder, model, source_key, store, text_key, ",
+            "unknown key 'colection'; did you mean 'collection'?",
         ),
-        ("[serch]\nk = 3", "unknown key 'serch'"),
+        ("[serch]\nk = 3", "unknown key 'serch'; did you mean '[search]'?"),
+        (
+            "zzz = 3",
+            "known are [ask], [finetuning], [ingest], [search], [serve], base_url, collection, embedder, model,",
+        ),
+        ("[search]\nlenghtscale = 1", "unknown key 'lenghtscale' in [search]; did you mean 'lengthscale'?"),
+        ("[finetuning]\nrank = 'x'", "'rank' in [finetuning] must be a whole number"),
         ("[search]\nmodel = 'x'", r"unknown key 'model' in [search]"),
         ("[search]\nk = '3'", r"'k' in [search] must be a whole number, but is '3'"),
         ("[search]\nk = true", r"'k' in [search] must be a whole number, but is True"),
         ("[search]\nlengthscale = 'wide'", r"'lengthscale' in [search] must be a number"),
-        ("[search]\nselector = 'best'", 'must be one of "sift", "nearest", "mmr", "dpp", "facility-location"'),
+        ("[search]\nselector = 'best'", "must be one of sift, nearest, mmr, dpp, facility-location"),
         ("[ask]\ndecompose = 'yes'", r"'decompose' in [ask] must be true or false"),
         ("[ingest]\ninclude = '*.md'", r"'include' in [ingest] must be a list of texts"),
         ("store = 3", "'store' must be a text, but is 3"),
@@ -57,33 +64,39 @@ def test_a_file_that_is_not_utf8_is_a_usage_error(run: Run, elsewhere: Path) -> 
 
 
 def test_without_files_nothing_is_set(elsewhere: Path) -> None:
-    configuration = load_configuration()
-    assert configuration.shared == {}
+    configuration = load_configuration(COMMANDS)
     assert not any(configuration.tables.values())
 
 
 def test_the_nearer_file_wins_key_by_key(elsewhere: Path) -> None:
-    write(user_folder(elsewhere), "collection = 'far'\nembedder = 'far'\n[search]\nk = 7\ncandidates = 70\n")
+    write(user_folder(elsewhere), "collection = 'far'\nembedder = 'far'\n[search]\nk = 7\ncandidate_limit = 70\n")
     write(elsewhere, "collection = 'near'\n[search]\nk = 3\n")
-    configuration = load_configuration()
-    assert configuration.shared == {"collection": "near", "embedder": "far"}
-    assert configuration.tables["search"] == {"k": 3, "candidates": 70}
+    configuration = load_configuration(COMMANDS)
+    assert configuration.tables[""] == {"collection": "near", "embedder": "far"}
+    assert configuration.tables["search"] == {"k": 3, "candidate_limit": 70}
     assert configuration.near == {"collection"}
 
 
 def test_a_relative_store_is_relative_to_its_file_and_a_url_is_left_alone(elsewhere: Path) -> None:
     far = write(user_folder(elsewhere), "store = 'index'\n")
-    assert load_configuration().shared["store"] == str(far.parent / "index")
+    assert load_configuration(COMMANDS).tables[""]["store"] == str(far.parent / "index")
     write(elsewhere, "store = 'https://example.org'\n")
-    assert load_configuration().shared["store"] == "https://example.org"
+    assert load_configuration(COMMANDS).tables[""]["store"] == "https://example.org"
 
 
 def test_ask_reads_the_search_table_and_its_own_wins(elsewhere: Path) -> None:
     write(elsewhere, "[search]\nk = 3\nkernel = 'linear'\n[ask]\nk = 9\n")
-    defaults = load_configuration().defaults(("search", "ask", "chat", "list"))
-    assert defaults["search"] == {"k": 3, "kernel": "linear"}
-    assert defaults["ask"] == defaults["chat"] == {"k": 9, "kernel": "linear"}
-    assert defaults["list"] == {}
+    configuration = load_configuration(COMMANDS)
+    assert configuration.values("search") == {"k": 3, "kernel": "linear"}
+    assert configuration.values("ask") == configuration.values("chat") == {"k": 9, "kernel": "linear"}
+    assert configuration.values("list") == {}
+
+
+def test_ask_and_compare_read_the_table_of_fine_tuning(elsewhere: Path) -> None:
+    write(elsewhere, "[finetuning]\nrank = 4\n")
+    configuration = load_configuration(COMMANDS)
+    assert configuration.values("ask") == configuration.values("compare") == {"finetuning.rank": 4}
+    assert configuration.values("search") == {}
 
 
 @pytest.mark.parametrize(
@@ -107,4 +120,4 @@ def test_a_flag_wins_over_the_environment_and_the_environment_over_a_file(
 def test_a_broken_file_is_reported_by_its_own_reader(tmp_path: Path, elsewhere: Path) -> None:
     (elsewhere / FILE_NAME).mkdir()
     with pytest.raises(ConfigurationError, match="cannot be read"):
-        load_configuration()
+        load_configuration(COMMANDS)

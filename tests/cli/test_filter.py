@@ -49,7 +49,7 @@ def test_only_what_the_filters_let_through_is_found(
     labelled: Callable[..., Result], filters: list[str], expected: set[str]
 ) -> None:
     options = [word for one in filters for word in ("--filter", one)]
-    for more in ([], ["--exhaustive"], ["--keep-copies"]):
+    for more in ([], ["--exact"], ["--set", "keep_copies=true"]):
         found = _found(labelled("search", QUESTION, "--json", *options, *more))
         assert {text.strip() for text in found} == {text.strip() for text in expected}
 
@@ -58,9 +58,9 @@ def test_the_json_says_which_filter_it_was(labelled: Callable[..., Result]) -> N
     options = ("--filter", "source=handbook/*", "--filter", "tags=a=b", "--filter", "tags=travel")
     for command in (("search", QUESTION), ("ask", QUESTION)):
         answer = json.loads(labelled(*command, "--json", *options).stdout)
-        assert answer["filter"] == {"sources": ["handbook/*"], "metadata": {"tags": ["a=b", "travel"]}}
+        assert answer["where"] == {"sources": ["handbook/*"], "metadata": {"tags": ["a=b", "travel"]}}
         assert {hit["source"] for hit in answer["hits"]} == {"handbook/travel.md", "handbook/old/travel.md"}
-    assert json.loads(labelled("search", QUESTION, "--json").stdout)["filter"] is None
+    assert json.loads(labelled("search", QUESTION, "--json").stdout)["where"] is None
 
 
 @pytest.mark.parametrize("wrong", ["", "tag", "=x", "source=", "source"])

@@ -50,13 +50,13 @@ def test_every_command_of_a_folder_works_on_a_server(
     assert json.loads(filled("status", "--json").stdout)["store"] == url
     assert filled("collections").stdout.split("\t")[0] == "documents"
     assert filled("doctor").exit_code == 0
-    assert "on a server, which optimizes by itself" in filled("optimize").stderr
+    assert "on a server, which optimizes it by itself" in filled("optimize").stderr
     assert filled("ask", "Who pays for taxis?").exit_code == 0
     filtered = json.loads(filled("search", "laptop", "--filter", "source=*/laptops.md", "--json").stdout)
     assert {hit["source"] for hit in filtered["hits"]} == {"library/laptops.md"}
     assert filled("ingest", str(library)).stderr.splitlines()[-1].startswith("0 new, 0 updated, 5 unchanged")
     assert filled("ingest", str(library), "--reindex").exit_code == 0
-    assert "1 file and 1 passage deleted" in filled("delete", "library/laptops.md").stderr
+    assert "Deleted 1 file and 1 passage" in filled("delete", "library/laptops.md").stderr
     assert filled("show", "library/laptops.md").exit_code == 5
     assert filled("collections", "--drop", "documents").exit_code == 0
     assert filled("collections").stdout == ""
@@ -64,13 +64,14 @@ def test_every_command_of_a_folder_works_on_a_server(
 
 
 def test_options_of_a_new_collection_are_the_servers(run: Run, at: Run, library: Path, tmp_path: Path) -> None:
-    options = ("--shard-number", "2", "--replication-factor", "2", "--write-consistency-factor", "2", "--quantize")
+    names = ("shard_number=2", "replication_factor=2", "write_consistency_factor=2", "quantize=true")
+    options = [word for name in names for word in ("--set", name)]
     assert at("ingest", str(library), *options).exit_code == 0
     refused = run("ingest", str(library), *options, "--store", str(tmp_path / "folder"))
     assert (refused.exit_code, refused.stdout) == (2, "")
     assert "are a server's; the store" in refused.stderr
     assert not (tmp_path / "folder").exists()
-    impossible = at("ingest", str(library), "--write-consistency-factor", "3")
+    impossible = at("ingest", str(library), "--set", "write_consistency_factor=3")
     assert (impossible.exit_code, impossible.stderr.count("\n")) == (2, 1)
 
 
@@ -139,15 +140,15 @@ class TestOtherTools:
     def test_what_cannot_be_found_out_is_asked_for_and_taken(self, at: Run, theirs: None) -> None:
         asked = ["search", "How are flights booked?", "--collection", "theirs", "--json"]
         for missing, option in (
-            ("--vector-name", ("--vector-name", "one")),
-            ("--text-key", ("--text-key", "text")),
+            ("vector_name", ("--set", "vector_name=one")),
+            ("text_key", ("--set", "text_key=text")),
             ("--embedder", ("--embedder", "all-MiniLM-L6-v2")),
         ):
             result = at(*asked)
             assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
             assert missing in result.stderr
             asked += option
-        hit = json.loads(at(*asked, "--source-key", "file").stdout)["hits"][0]
+        hit = json.loads(at(*asked, "--set", "source_key=file").stdout)["hits"][0]
         assert (hit["text"], hit["source"]) == (self.TEXTS[0], "0.md")
         assert json.loads(at(*asked, env={"SIFT_RAG_SOURCE_KEY": "file"}).stdout)["hits"][0]["source"] == "0.md"
 
@@ -159,5 +160,5 @@ class TestOtherTools:
         ):
             command = at(*arguments, *(() if "--drop" in arguments else ("--collection", "theirs")))
             assert command.exit_code == 6, command.stderr
-        assert "not known: another tool made it" in at("status", "--collection", "theirs").stdout
+        assert "unknown, made by another tool" in at("status", "--collection", "theirs").stdout
         assert "theirs" not in at("collections").stdout

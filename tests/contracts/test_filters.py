@@ -12,11 +12,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sift_rag.filters import Filter
 from sift_rag.protocols import PassageStore, Scannable
 from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
 from sift_rag.stores.embedded.store import create_collection
 from sift_rag.stores.memory import MemoryStore
-from sift_rag.types import CollectionInfo, Document, Embedding, Filter, JsonValue, Passage, Span
+from sift_rag.types import CollectionInfo, Document, Embedding, JsonValue, Passage, Span
 from tests.servers import SERVERS, made_on_server, stub_ends  # noqa: F401 - a fixture
 
 DIMENSION = 8

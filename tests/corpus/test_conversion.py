@@ -78,7 +78,7 @@ def _paragraph(text: str, style: str = "") -> str:
 def test_a_pdf_gives_a_part_a_page_and_leaves_out_empty_ones(tmp_path: Path) -> None:
     document = _read(tmp_path, "a.pdf", _pdf(["First page.\nSecond line.", "", "Third page."], title="On  pages"))
 
-    assert [(part.page, part.start, part.line, part.text) for part in document.parts] == [
+    assert [(section.page, section.start, section.line, section.text) for section in document.sections] == [
         (1, 0, None, "First page.\nSecond line."),
         (3, 26, None, "Third page."),
     ]
@@ -88,11 +88,11 @@ def test_a_pdf_gives_a_part_a_page_and_leaves_out_empty_ones(tmp_path: Path) -> 
 def test_a_word_divided_between_lines_of_a_pdf_is_whole_again(tmp_path: Path) -> None:
     document = _read(tmp_path, "a.pdf", _pdf(["some infor-\nmation here"]))
 
-    assert [part.text for part in document.parts] == ["some information here"]
+    assert [section.text for section in document.sections] == ["some information here"]
 
 
 def test_a_pdf_is_known_by_its_first_bytes_too(tmp_path: Path) -> None:
-    assert [part.page for part in _read(tmp_path, "download", _pdf(["Page."])).parts] == [1]
+    assert [section.page for section in _read(tmp_path, "download", _pdf(["Page."])).sections] == [1]
 
 
 def test_a_pdf_without_text_is_skipped(tmp_path: Path) -> None:
@@ -121,20 +121,20 @@ def test_html_becomes_markdown_with_its_title(tmp_path: Path) -> None:
       <img src="http://example.invalid/a.png" alt="a chart"><script>run()</script></body></html>"""
     document = _read(tmp_path, "a.html", page.encode())
 
-    [part] = document.parts
+    [section] = document.sections
     assert document.title == "A page"
     assert document.syntax == "markdown"
-    assert part.line is None
-    assert part.text.startswith("# Head\n\nText with **weight**.")
-    assert "a chart" in part.text
-    assert "run()" not in part.text
-    assert "example.invalid" not in part.text
+    assert section.line is None
+    assert section.text.startswith("# Head\n\nText with **weight**.")
+    assert "a chart" in section.text
+    assert "run()" not in section.text
+    assert "example.invalid" not in section.text
 
 
 def test_html_in_the_encoding_that_it_declares_is_read(tmp_path: Path) -> None:
     page = '<html><head><meta charset="iso-8859-1"></head><body><p>Café</p></body></html>'
 
-    assert [part.text for part in _read(tmp_path, "a.htm", page.encode("latin-1")).parts] == ["Café"]
+    assert [section.text for section in _read(tmp_path, "a.htm", page.encode("latin-1")).sections] == ["Café"]
 
 
 def test_html_that_declares_nothing_and_is_not_utf8_fails(tmp_path: Path) -> None:
@@ -145,13 +145,13 @@ def test_html_that_declares_nothing_and_is_not_utf8_fails(tmp_path: Path) -> Non
 def test_html_nested_too_deeply_for_markdown_gives_its_text(tmp_path: Path) -> None:
     document = _read(tmp_path, "a.html", b"<div>" * 3000 + b"deep down" + b"</div>" * 3000)
 
-    assert [part.text for part in document.parts] == ["deep down"]
+    assert [section.text for section in document.sections] == ["deep down"]
 
 
 def test_a_docx_becomes_markdown(tmp_path: Path) -> None:
     document = _read(tmp_path, "a.docx", _docx(_paragraph("Plan", "Heading1") + _paragraph("Do &amp; check.")))
 
-    assert [part.text for part in document.parts] == ["# Plan\n\nDo & check."]
+    assert [section.text for section in document.sections] == ["# Plan\n\nDo & check."]
     assert document.title == "Plan"
 
 
@@ -173,7 +173,7 @@ def test_an_image_that_a_docx_only_links_to_is_not_read(tmp_path: Path) -> None:
     )
 
     try:
-        text = "".join(part.text for part in _read(tmp_path, "a.docx", _zip(members)).parts)
+        text = "".join(section.text for section in _read(tmp_path, "a.docx", _zip(members)).sections)
     except UnreadableDocument as error:
         text = str(error)
     assert "c2VjcmV0" not in text  # "secret", as an image written into the text would have it
@@ -191,8 +191,11 @@ def test_a_pptx_gives_a_part_a_slide(tmp_path: Path) -> None:
 
     document = read_document(tmp_path / "a.pptx")
 
-    assert [(part.page, part.text.split("\n")[0]) for part in document.parts] == [(1, "# One"), (2, "# Two")]
-    first, second = document.parts
+    assert [(section.page, section.text.split("\n")[0]) for section in document.sections] == [
+        (1, "# One"),
+        (2, "# Two"),
+    ]
+    first, second = document.sections
     assert first.text == "# One\nFirst text"
     assert "Second text" in second.text
     assert "Say it slowly." in second.text
@@ -218,9 +221,9 @@ def test_an_epub_is_read_in_the_order_of_its_spine(tmp_path: Path) -> None:
     )
     document = _read(tmp_path, "a.epub", book)
 
-    [part] = document.parts
+    [section] = document.sections
     assert document.title == "A Book"
-    assert part.text.index("# First") < part.text.index("Text of First.") < part.text.index("# Second")
+    assert section.text.index("# First") < section.text.index("Text of First.") < section.text.index("# Second")
 
 
 def test_a_notebook_gives_its_cells_and_not_its_outputs(tmp_path: Path) -> None:
@@ -231,7 +234,7 @@ def test_a_notebook_gives_its_cells_and_not_its_outputs(tmp_path: Path) -> None:
     notebook = json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells})
     document = _read(tmp_path, "a.ipynb", notebook.encode())
 
-    assert [part.text for part in document.parts] == ["# Study\nHalf \ufffd.\n\n```python\nx = 1\n```"]
+    assert [section.text for section in document.sections] == ["# Study\nHalf \ufffd.\n\n```python\nx = 1\n```"]
     assert document.title == "Study"
 
 

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sift_rag.corpus.decoding import decode
 from sift_rag.corpus.documents import FileState, SourceDocument, read_document, stat_file
-from sift_rag.corpus.sections import PART_BREAK, Section
-from sift_rag.corpus.text import decode
+from sift_rag.corpus.sections import SECTION_BREAK, Section
 from sift_rag.errors import SkippedDocument, UnreadableDocument
 
 
@@ -26,13 +26,13 @@ def _read(folder: Path, name: str, content: str | bytes, **options: Any) -> Sour
 
 
 def _text(document: SourceDocument) -> str:
-    return PART_BREAK.join(part.text for part in document.parts)
+    return SECTION_BREAK.join(section.text for section in document.sections)
 
 
-def test_a_text_file_is_one_part(tmp_path: Path) -> None:
+def test_a_text_file_is_one_section(tmp_path: Path) -> None:
     document = _read(tmp_path, "notes.txt", "One.\nTwo.\n")
 
-    assert list(document.parts) == [Section("One.\nTwo.\n", start=0, line=1)]
+    assert list(document.sections) == [Section("One.\nTwo.\n", start=0, line=1)]
     assert document.title == "notes"
     assert document.syntax == "plain"
 
@@ -190,7 +190,7 @@ def test_the_title_is_stated_or_a_heading_or_the_name(tmp_path: Path, name: str,
 def test_front_matter_is_metadata_and_no_text_and_lines_go_on_after_it(tmp_path: Path) -> None:
     document = _read(tmp_path, "a.md", "---\ntitle: T\ntags: [a]\n---\n\nText\n")
 
-    assert list(document.parts) == [Section("\nText\n", line=5, metadata={"title": "T", "tags": ["a"]})]
+    assert list(document.sections) == [Section("\nText\n", line=5, metadata={"title": "T", "tags": ["a"]})]
 
 
 @pytest.mark.parametrize("content", ["---\n\nA rule, then text.\n\n---\n", "---\ntitle: never closed\n"])
@@ -206,19 +206,19 @@ def test_json_lines_give_a_part_a_row(tmp_path: Path) -> None:
     ]
     document = _read(tmp_path, "a.jsonl", "\n".join(json.dumps(row) for row in rows))
 
-    assert list(document.parts) == [
+    assert list(document.sections) == [
         Section(
             "One.\nTwo.", line=1, keeps_lines=False, headings=("On rows",), metadata={"id": 7, "title": "On  rows"}
         ),
         Section("Three.", start=11, line=3, keeps_lines=False, metadata={"nested": {"a": [1, None]}}),
     ]
-    assert list(document.parts) == list(document.parts)
+    assert list(document.sections) == list(document.sections)
 
 
 def test_the_text_field_can_be_named(tmp_path: Path) -> None:
     document = _read(tmp_path, "a.jsonl", '{"text": "no", "answer": "yes"}\n{"text": "no"}\n', text_field="answer")
 
-    assert [(part.text, part.metadata) for part in document.parts] == [("yes", {"text": "no"})]
+    assert [(section.text, section.metadata) for section in document.sections] == [("yes", {"text": "no"})]
 
 
 def test_a_text_field_that_no_row_has_fails_with_those_there_are(tmp_path: Path) -> None:
@@ -229,13 +229,13 @@ def test_a_text_field_that_no_row_has_fails_with_those_there_are(tmp_path: Path)
 def test_a_row_without_a_known_text_field_is_written_out(tmp_path: Path) -> None:
     document = _read(tmp_path, "a.csv", "name;price\nNut;3\nBolt;\n")
 
-    assert [part.text for part in document.parts] == ["name: Nut\nprice: 3", "name: Bolt"]
+    assert [section.text for section in document.sections] == ["name: Nut\nprice: 3", "name: Bolt"]
 
 
 def test_csv_rows_know_their_line_also_after_a_field_of_several_lines(tmp_path: Path) -> None:
     document = _read(tmp_path, "a.csv", '\ufeffid,text\r\n1,"one\r\n""two"""\r\n\r\n2,three,spare\r\n')
 
-    assert list(document.parts) == [
+    assert list(document.sections) == [
         Section('one\n"two"', line=2, keeps_lines=False, metadata={"id": "1"}),
         Section("three", start=11, line=5, keeps_lines=False, metadata={"id": "2", "column 3": "spare"}),
     ]
@@ -251,7 +251,7 @@ def test_tab_separated_values_may_hold_a_field_of_any_length(tmp_path: Path) -> 
     ("line", "reason"),
     [
         ('{"text": ', "line 2 is not JSON: Expecting value at column 10"),
-        ("[1]", "line 2 is not a JSON object, but list"),
+        ("[1]", "line 2 is list: a JSON object was expected"),
         ('{"text": ' + "[" * 100_000, "line 2 cannot be read as JSON: "),
         ('{"text": ' + "1" * 5000 + "}", "line 2 cannot be read as JSON: "),
     ],
@@ -260,7 +260,7 @@ def test_a_broken_row_fails_with_its_line_when_it_is_reached(tmp_path: Path, lin
     document = _read(tmp_path, "a.jsonl", '{"text": "fine"}\n' + line)
 
     with pytest.raises(UnreadableDocument) as raised:
-        list(document.parts)
+        list(document.sections)
     assert str(raised.value).startswith(reason)
 
 
@@ -268,6 +268,6 @@ def test_metadata_holds_only_what_a_store_can_hold(tmp_path: Path) -> None:
     row = r'{"text": "half \ud800", "a": NaN, "b": 1e999, "c": 123456789012345678901, "d": ["\udc00"], "e": true}'
     document = _read(tmp_path, "a.jsonl", row)
 
-    [part] = document.parts
-    assert part.text == "half \ufffd"
-    assert part.metadata == {"a": None, "b": None, "c": "123456789012345678901", "d": ["\ufffd"], "e": True}
+    [section] = document.sections
+    assert section.text == "half \ufffd"
+    assert section.metadata == {"a": None, "b": None, "c": "123456789012345678901", "d": ["\ufffd"], "e": True}

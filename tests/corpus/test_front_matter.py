@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sift_rag.corpus.front_matter import MAX_CHARACTERS, front_matter, read_metadata
+from sift_rag.filters import LABEL_LENGTH
 from sift_rag.stores.validation import check_passages
-from sift_rag.types import LABEL_LENGTH, Passage, Span
+from sift_rag.types import Passage, Span
 
 
 def test_texts_and_lists_of_texts_stay_as_they_are_written() -> None:

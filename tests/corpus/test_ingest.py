@@ -9,8 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sift_rag.corpus import ingest as module
-from sift_rag.corpus.ingest import IngestReport, Progress, ingest, reembed, remove_documents
+from sift_rag.corpus import incoming, planning, writing
+from sift_rag.corpus import ingest as pipeline
+from sift_rag.corpus.files import Unlistable
+from sift_rag.corpus.ingest import ingest
+from sift_rag.corpus.options import IngestOptions
+from sift_rag.corpus.report import IngestReport, Progress
+from sift_rag.corpus.writing import reembed, remove_documents
 from sift_rag.errors import StoreConflict
 from sift_rag.stores.memory import MemoryStore
 from sift_rag.types import CollectionInfo, Embedding, Passage
@@ -64,7 +69,7 @@ def state(store: MemoryStore) -> dict[str, list[tuple[str, str, bytes]]]:
 
 def old_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let ctime not count: a test cannot set it, and files just written would be hashed again for safety."""
-    monkeypatch.setattr(module, "RACE_NS", -(10**18))
+    monkeypatch.setattr(planning, "RACE_NS", -(10**18))
 
 
 def test_a_first_ingest_takes_everything(store: MemoryStore, embedder: HashingEmbedder, notes: Path) -> None:
@@ -84,7 +89,7 @@ def test_a_second_ingest_reads_nothing_and_embeds_nothing(
     ingest([notes], store, embedder)
     embedder.embedded.clear()
     old_clock(monkeypatch)
-    monkeypatch.setattr(module, "read_document", lambda *_, **__: pytest.fail("an unchanged file was read"))
+    monkeypatch.setattr(incoming, "read_document", lambda *_, **__: pytest.fail("an unchanged file was read"))
     assert files(ingest([notes], store, embedder)) == (0, 0, 3, 0, 0, 0)
     assert embedder.embedded == []
 
@@ -98,7 +103,7 @@ def test_a_file_that_was_only_touched_is_read_once_and_not_embedded(
     assert files(ingest([notes], store, embedder)) == (0, 0, 3, 0, 0, 0)
     assert embedder.embedded == []
     old_clock(monkeypatch)
-    monkeypatch.setattr(module, "read_document", lambda *_, **__: pytest.fail("it was read a second time"))
+    monkeypatch.setattr(incoming, "read_document", lambda *_, **__: pytest.fail("it was read a second time"))
     ingest([notes], store, embedder)
 
 
@@ -158,7 +163,7 @@ def test_prune_drops_what_is_gone_and_only_when_asked(
     (notes / "bees.md").unlink()
     assert files(ingest([notes], store, embedder)) == (0, 0, 2, 0, 0, 0)
     assert store.document("notes/bees.md") is not None
-    report = ingest([notes], store, embedder, prune=True)
+    report = ingest([notes], store, embedder, IngestOptions(prune=True))
     assert files(report) == (0, 0, 2, 1, 0, 0)
     assert report.passages_deleted == 1
     assert store.document("notes/bees.md") is None
@@ -170,17 +175,17 @@ def test_prune_leaves_other_folders_filtered_files_and_unlistable_folders_alone(
 ) -> None:
     write(tmp_path / "other" / "a.md", "Another folder.")
     ingest([notes, tmp_path / "other"], store, embedder)
-    report = ingest([notes], store, embedder, prune=True, include=["*.md"])
+    report = ingest([notes], store, embedder, IngestOptions(prune=True, include=["*.md"]))
     assert report.removed == 0
     (notes / "deep" / "rain.txt").unlink()
-    real = module.find_files
+    real = pipeline.find_files
 
     def without_deep(root: Path, **options: Sequence[str]) -> Iterator[object]:
         yield from (item for item in real(root, **options) if "deep" not in item.source)
-        yield module.Unlistable("notes/deep", "permission denied")
+        yield Unlistable("notes/deep", "permission denied")
 
-    monkeypatch.setattr(module, "find_files", without_deep)
-    report = ingest([notes], store, embedder, prune=True)
+    monkeypatch.setattr(pipeline, "find_files", without_deep)
+    report = ingest([notes], store, embedder, IngestOptions(prune=True))
     assert report.removed == 0
     assert report.failed == 1
     assert store.document("notes/deep/rain.txt") is not None
@@ -191,7 +196,7 @@ def test_an_empty_root_prunes_nothing(store: MemoryStore, embedder: HashingEmbed
     ingest([notes], store, embedder)
     for path in sorted(notes.rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
-    report = ingest([notes], store, embedder, prune=True)
+    report = ingest([notes], store, embedder, IngestOptions(prune=True))
     assert report.removed == 0
     assert "nothing to ingest" in report.problems[0].reason
     assert store.count() == 3
@@ -230,7 +235,7 @@ def test_a_file_that_fails_keeps_what_it_held_and_one_that_is_emptied_does_not(
 
 
 def test_a_dry_run_writes_and_embeds_nothing(store: MemoryStore, embedder: HashingEmbedder, notes: Path) -> None:
-    report = ingest([notes], store, embedder, dry_run=True)
+    report = ingest([notes], store, embedder, IngestOptions(dry_run=True))
     assert files(report) == (3, 0, 0, 0, 0, 0)
     assert report.passages_added == 3
     assert store.count() == 0
@@ -270,7 +275,14 @@ def test_a_folder_that_moved_is_the_same_folder(
     before = state(store)
     (tmp_path / "attic").mkdir()
     notes.rename(tmp_path / "attic" / "notes")
-    assert files(ingest([tmp_path / "attic" / "notes"], store, embedder, prune=True)) == (0, 0, 3, 0, 0, 0)
+    assert files(ingest([tmp_path / "attic" / "notes"], store, embedder, IngestOptions(prune=True))) == (
+        0,
+        0,
+        3,
+        0,
+        0,
+        0,
+    )
     assert embedder.embedded == []
     assert state(store) == before
 
@@ -289,7 +301,7 @@ def test_ids_are_the_same_on_every_machine(embedder: HashingEmbedder, notes: Pat
 def test_killed_after_any_write_and_run_again_it_ends_like_an_undisturbed_run(
     embedder: HashingEmbedder, notes: Path, prune: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "WINDOW", 2)
+    monkeypatch.setattr(writing, "WINDOW", 2)
     write(notes / "long.md", "\n\n".join(f"## H{i}\n\n" + f"word{i} " * 40 for i in range(7)))
 
     def change() -> None:
@@ -305,14 +317,14 @@ def test_killed_after_any_write_and_run_again_it_ends_like_an_undisturbed_run(
     for store in [undisturbed, *stores]:
         ingest([notes], store, embedder)
     change()
-    ingest([notes], undisturbed, embedder, prune=prune)
+    ingest([notes], undisturbed, embedder, IngestOptions(prune=prune))
     deaths = 0
     for writes, store in enumerate(stores):
         try:
-            ingest([notes], Fragile(store, writes), embedder, prune=prune)
+            ingest([notes], Fragile(store, writes), embedder, IngestOptions(prune=prune))
         except Killed:
             deaths += 1
-            ingest([notes], store, embedder, prune=prune)
+            ingest([notes], store, embedder, IngestOptions(prune=prune))
         assert state(store) == state(undisturbed)
         assert all(document.state == "ingested" for document in store.documents())
         assert store.count() == undisturbed.count()
@@ -322,13 +334,13 @@ def test_killed_after_any_write_and_run_again_it_ends_like_an_undisturbed_run(
 def test_killed_in_the_middle_of_a_file_that_then_vanishes_prune_leaves_no_phantom(
     embedder: HashingEmbedder, store: MemoryStore, notes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "WINDOW", 2)
+    monkeypatch.setattr(writing, "WINDOW", 2)
     write(notes / "long.md", "\n\n".join(f"## H{i}\n\n" + f"word{i} " * 40 for i in range(7)))
     with pytest.raises(Killed):
         ingest([notes / "long.md"], Fragile(store, 4), embedder)
     assert store.count() > 0
     (notes / "long.md").unlink()
-    ingest([notes], store, embedder, prune=True)
+    ingest([notes], store, embedder, IngestOptions(prune=True))
     assert list(store.passages("notes/long.md")) == []
     assert store.document("notes/long.md") is None
 
@@ -336,7 +348,7 @@ def test_killed_in_the_middle_of_a_file_that_then_vanishes_prune_leaves_no_phant
 def test_windows_bound_what_waits(
     embedder: HashingEmbedder, store: MemoryStore, notes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "WINDOW", 4)
+    monkeypatch.setattr(writing, "WINDOW", 4)
     write(notes / "long.md", "\n\n".join(f"## H{i}\n\n" + f"word{i} " * 40 for i in range(21)))
     sizes: list[int] = []
     upsert = store.upsert

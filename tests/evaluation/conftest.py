@@ -10,7 +10,7 @@ import torch
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
 from sift_rag.evaluation import Outcome, Task
-from sift_rag.evaluation.comparison import AnswerScore, Arm, Example, Measurement
+from sift_rag.evaluation.outcomes import AnswerScore, Arm, Example, Measurement
 from sift_rag.models.local import LocalModel
 from sift_rag.stores.memory import MemoryStore
 from tests.doubles import HashingEmbedder

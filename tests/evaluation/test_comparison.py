@@ -12,14 +12,15 @@ import pytest
 
 from sift_rag.errors import ModelUnsuitable, TrainingFailed
 from sift_rag.evaluation import Comparison, Outcome, Task, compare
-from sift_rag.evaluation.comparison import Measurement, _holds
+from sift_rag.evaluation.comparison import _holds
 from sift_rag.evaluation.contexts import ANSWER_TOKENS, ContextBuilder
 from sift_rag.evaluation.metrics import exact_match, token_f1
-from sift_rag.evaluation.selectors import order_for_context, order_for_weights
+from sift_rag.evaluation.outcomes import Measurement
+from sift_rag.evaluation.selectors import COMPARED_SELECTORS
 from sift_rag.finetuning import FineTuning, Tuner, score_text
 from sift_rag.models.local import LocalModel
 from sift_rag.retrieval.candidates import distinct_candidates
-from sift_rag.selection import SelectorSettings
+from sift_rag.selection import fine_tuning_selector
 from sift_rag.stores.memory import MemoryStore
 from sift_rag.types import Candidate, Passage, Span
 from tests.doubles import HashingEmbedder
@@ -49,14 +50,14 @@ def figures(measurements: Iterable[Measurement]) -> dict[tuple[str, str, int], M
     return found
 
 
-def chosen(selector: Any, asked: str, store: MemoryStore, embedder: HashingEmbedder, k: int) -> tuple[list[str], ...]:
+def chosen(name: str, asked: str, store: MemoryStore, embedder: HashingEmbedder, k: int) -> tuple[list[str], ...]:
     """What goes into the context, and what is trained on."""
     targets = embedder.embed_queries([asked])
     candidates = distinct_candidates(store, targets, COMPARISON.candidate_limit)
     rows = embedder.embed_passages([one.passage.embedding_text for one in candidates])
-    training = SelectorSettings.for_fine_tuning()
-    orders = (order_for_context(selector, targets, rows, k), order_for_weights(selector, targets, rows, k, training))
-    return tuple([candidates[i].passage.text for i in order.indices] if order is not None else [] for order in orders)
+    selectors = (COMPARED_SELECTORS[name].for_context, fine_tuning_selector(name))
+    orders = [() if one is None else one.select(targets, rows, k).selection.indices for one in selectors]
+    return tuple([candidates[i].passage.text for i in order] for order in orders)
 
 
 def bits(model: LocalModel, passages: Sequence[str], task: Task = TASK) -> float:
@@ -327,9 +328,9 @@ def test_a_question_without_room_is_named(tokenizer: Any, store: MemoryStore, em
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"arms": ("context", "magic")}, "arms is magic: give some of context, finetune, both"),
+        ({"arms": ("context", "magic")}, "arms is magic: some of context, finetune, both were expected"),
         ({"arms": ()}, "arms is empty"),
-        ({"selectors": ("random",)}, "selectors is random: give some of nearest"),
+        ({"selectors": ("random",)}, "selectors is random: some of nearest, "),
         ({"selectors": ()}, "selectors is empty"),
         ({"ks": ()}, "at least one number"),
         ({"ks": (5, 0)}, "each at least 1"),

@@ -11,7 +11,7 @@ from sift_rag.errors import ConfigurationError
 from sift_rag.evaluation import Comparison, Task
 from sift_rag.evaluation.journal import Journal, fingerprint
 from sift_rag.finetuning import FineTuning
-from sift_rag.selection import SelectorSettings
+from sift_rag.selection import GaussianProcess, Linear
 from tests.evaluation.conftest import answered, measured, outcome
 
 OUTCOMES = [
@@ -68,8 +68,10 @@ def test_a_line_that_was_cut_off_anywhere_is_not_there(journal: Journal) -> None
 )
 def test_a_damaged_line_is_named_with_the_way_out(journal: Journal, line: bytes) -> None:
     journal.path.write_bytes(line + b"\n" + journal.path.read_bytes())
-    with pytest.raises(ConfigurationError, match=r"abc.jsonl' is damaged: .*Run again without --resume"):
+    with pytest.raises(ConfigurationError, match=r"abc.jsonl' is damaged: ") as error:
         journal.read()
+    assert error.value.remedy is not None
+    assert error.value.remedy.key == "journal-damaged"
 
 
 TASKS = (Task("a", "g", "Owls hunt."), Task("b", "g", "Bees dance."))
@@ -96,7 +98,8 @@ def test_equal_comparisons_have_one_fingerprint_and_different_ones_have_two() ->
         replace(usual, selectors=("sift",)),
         replace(usual, candidate_limit=100),
         replace(usual, tuning=FineTuning(rank=8)),
-        replace(usual, training=SelectorSettings("sift")),
+        replace(usual, training=GaussianProcess()),
+        replace(usual, training=GaussianProcess(Linear(), noise_variance=0.1)),
     )
     others += [fingerprint(TASKS, one, model="m", collection="c", passages=10) for one in comparisons]
     assert len({base, *others}) == 1 + len(others)

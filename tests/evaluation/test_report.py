@@ -13,7 +13,7 @@ import pytest
 
 from sift_rag.errors import MissingExtra
 from sift_rag.evaluation import Comparison, Outcome, Task, summarise
-from sift_rag.evaluation.comparison import Example
+from sift_rag.evaluation.outcomes import Example
 from sift_rag.evaluation.plots import require_matplotlib
 from sift_rag.evaluation.report import render_report
 from sift_rag.finetuning import FineTuning

@@ -17,8 +17,8 @@ from sift_rag.exact.certificate import (
     rbf_bound,
 )
 from sift_rag.selection import posterior_variance
-from sift_rag.selection.centring import centred
-from sift_rag.selection.kernels import KernelName, kernel_matrix
+from sift_rag.selection.features import centred
+from sift_rag.selection.kernels import Linear, PreparedKernel, Rbf
 from tests.oracles import unit_rows
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -30,8 +30,7 @@ def gains(
     targets: np.ndarray,
     points: np.ndarray,
     rows: np.ndarray,
-    kernel: KernelName,
-    lengthscale: float,
+    kernel: PreparedKernel,
     noise: float,
     weights: np.ndarray,
 ) -> np.ndarray:
@@ -39,9 +38,9 @@ def gains(
         [
             gain_of(
                 state,
-                kernel_matrix(targets, row[None], kernel, lengthscale)[:, 0],
-                kernel_matrix(points, row[None], kernel, lengthscale)[:, 0],
-                float(kernel_matrix(row[None], row[None], kernel, lengthscale)[0, 0]),
+                np.asarray(kernel.matrix(targets, row[None]))[:, 0],
+                np.asarray(kernel.matrix(points, row[None]))[:, 0],
+                float(kernel.matrix(row[None], row[None])[0, 0]),
                 noise,
                 weights,
             )
@@ -50,20 +49,20 @@ def gains(
     )
 
 
-@pytest.mark.parametrize("kernel", ["linear", "rbf"])
-def test_the_conditioned_process_has_the_variances_and_gains_of_the_definition(kernel: KernelName) -> None:
+@pytest.mark.parametrize("kernel", [Linear(), Rbf(0.6)])
+def test_the_conditioned_process_has_the_variances_and_gains_of_the_definition(kernel: Linear | Rbf) -> None:
     rng = np.random.default_rng(0)
     targets, points, rows = (unit_rows(rng, n, 6, dtype=np.float64) for n in (2, 4, 3))
     weights = np.array([0.5, 2.0])
-    state = condition(targets, points, kernel, 0.6, 0.2)
-    for row, gain in zip(rows, gains(state, targets, points, rows, kernel, 0.6, 0.2, weights), strict=True):
+    state = condition(targets, points, kernel, 0.2)
+    for row, gain in zip(rows, gains(state, targets, points, rows, kernel, 0.2, weights), strict=True):
         before, after = (
-            posterior_variance(targets, known, kernel=kernel, lengthscale=0.6, noise_variance=0.2, weights=weights)
+            posterior_variance(targets, known, kernel=kernel, noise_variance=0.2, weights=weights)
             for known in (points, np.concatenate([points, row[None]]))
         )
         assert gain == pytest.approx(before - after, rel=1e-9)
     for target, variance in zip(targets, state.variances, strict=True):
-        wanted = posterior_variance(target, points, kernel=kernel, lengthscale=0.6, noise_variance=0.2)
+        wanted = posterior_variance(target, points, kernel=kernel, noise_variance=0.2)
         assert variance == pytest.approx(wanted, rel=1e-9)
 
 
@@ -73,10 +72,10 @@ def test_nothing_unseen_gains_more_than_the_linear_bound(seed: int, observed: in
     rng = np.random.default_rng(seed)
     targets, points, unseen = (unit_rows(rng, n, 5, spread=spread, dtype=np.float64) for n in (2, observed, 40))
     weights = rng.uniform(0.1, 2.0, 2)
-    state = condition(targets, points, "linear", 1.0, noise)
+    state = condition(targets, points, Linear(), noise)
     deflated = targets - state.coefficients @ points
     bound = linear_bound(state, np.abs(deflated @ unseen.T).max(axis=1), noise, weights)
-    largest = gains(state, targets, points, unseen, "linear", 1.0, noise, weights).max()
+    largest = gains(state, targets, points, unseen, Linear(), noise, weights).max()
     assert largest <= bound.gain * (1 + 1e-9)
 
 
@@ -94,10 +93,10 @@ def test_nothing_unseen_gains_more_than_the_rbf_bound(
     rng = np.random.default_rng(seed)
     targets, points, unseen = (unit_rows(rng, n, 5, spread=spread, dtype=np.float64) for n in (2, observed, 40))
     weights = rng.uniform(0.1, 2.0, 2)
-    state = condition(targets, points, "rbf", lengthscale, noise)
+    state = condition(targets, points, Rbf(lengthscale), noise)
     caps = (targets @ unseen.T).max(axis=1), (points @ unseen.T).max(axis=1)
-    bound = rbf_bound(state, *caps, lengthscale, noise, weights)
-    largest = gains(state, targets, points, unseen, "rbf", lengthscale, noise, weights).max()
+    bound = rbf_bound(state, *caps, Rbf(lengthscale), noise, weights)
+    largest = gains(state, targets, points, unseen, Rbf(lengthscale), noise, weights).max()
     assert largest <= bound.gain * (1 + 1e-9)
 
 
@@ -110,24 +109,24 @@ def test_the_rbf_bound_holds_for_every_lone_point_of_a_circle(noise: float) -> N
     for first in range(0, 13, 2):
         for second in range(1, 13, 2):
             points = circle[[first, second]]
-            state = condition(target, points, "rbf", 0.6, noise)
-            told = gains(state, target, points, circle, "rbf", 0.6, noise, one)
+            state = condition(target, points, Rbf(0.6), noise)
+            told = gains(state, target, points, circle, Rbf(0.6), noise, one)
             for row, gain in zip(circle, told, strict=True):
-                assert gain <= rbf_bound(state, target @ row, points @ row, 0.6, noise, one).gain * (1 + 1e-9)
+                assert gain <= rbf_bound(state, target @ row, points @ row, Rbf(0.6), noise, one).gain * (1 + 1e-9)
 
 
 def test_a_bound_before_any_observation_is_reached_by_what_lies_at_the_cap() -> None:
     rng = np.random.default_rng(3)
     target, unseen, none = unit_rows(rng, 1, 5, dtype=np.float64), unit_rows(rng, 30, 5, dtype=np.float64), np.ones(1)
-    state = condition(target, unseen[:0], "rbf", 0.5, 0.3)
-    bound = rbf_bound(state, (target @ unseen.T).max(axis=1), np.empty(0), 0.5, 0.3, none)
-    assert bound.gain == pytest.approx(gains(state, target, unseen[:0], unseen, "rbf", 0.5, 0.3, none).max())
+    state = condition(target, unseen[:0], Rbf(0.5), 0.3)
+    bound = rbf_bound(state, (target @ unseen.T).max(axis=1), np.empty(0), Rbf(0.5), 0.3, none)
+    assert bound.gain == pytest.approx(gains(state, target, unseen[:0], unseen, Rbf(0.5), 0.3, none).max())
 
 
 def test_the_cauchy_schwarz_bound_is_reached_in_the_direction_of_the_deflated_query() -> None:
     rng = np.random.default_rng(4)
     target, points = unit_rows(rng, 1, 5, dtype=np.float64), unit_rows(rng, 1, 5, dtype=np.float64)
-    state = condition(target, points, "linear", 1.0, 1e-9)  # knows one direction exactly
+    state = condition(target, points, Linear(), 1e-9)  # knows one direction exactly
     deflated = target - state.coefficients @ points
     row = deflated / np.linalg.norm(deflated)
     bound = linear_bound(state, np.abs(deflated @ row.T)[:, 0], 0.5, np.ones(1))
@@ -171,9 +170,9 @@ def test_with_a_pull_about_the_cap_a_cosine_is_capped_more_tightly() -> None:
 
 def test_the_shares_tell_which_search_to_carry_on() -> None:
     target, points = np.eye(3)[:1], np.array([[0.8, 0.6, 0.0], [0.6, 0.0, 0.8]])
-    state = condition(target, points, "rbf", 0.5, 0.5)
-    loose_target = rbf_bound(state, np.array([0.9]), np.array([0.0, 0.0]), 0.5, 0.5, np.ones(1)).shares
-    loose_point = rbf_bound(state, np.array([-0.5]), np.array([0.0, 1.0]), 0.5, 0.5, np.ones(1)).shares
+    state = condition(target, points, Rbf(0.5), 0.5)
+    loose_target = rbf_bound(state, np.array([0.9]), np.array([0.0, 0.0]), Rbf(0.5), 0.5, np.ones(1)).shares
+    loose_point = rbf_bound(state, np.array([-0.5]), np.array([0.0, 1.0]), Rbf(0.5), 0.5, np.ones(1)).shares
     assert loose_target.argmax() == 0
     assert loose_point.argmax() == 2
 

@@ -10,16 +10,22 @@ from uuid import NAMESPACE_URL, uuid5
 import numpy as np
 import pytest
 
-from sift_rag.exact import search_bounds as frontier
-from sift_rag.exact import selection as exhaustive
-from sift_rag.exact.selection import WholeChoice, check_exhaustive, choose_from_all
+from sift_rag.defaults import SELECTORS
+from sift_rag.exact import search_bounds
+from sift_rag.exact import selection as exact_selection
+from sift_rag.exact.selection import WholeChoice, check_exact, choose_from_all
+from sift_rag.filters import Filter
 from sift_rag.retrieval.candidates import all_candidates, distinct_candidates
+from sift_rag.retrieval.queries import Query
 from sift_rag.retrieval.retriever import Retriever
-from sift_rag.selection import SELECTORS, SelectorSettings, Stopping
+from sift_rag.selection import Stopping
+from sift_rag.selection.greedy import Rules
+from sift_rag.selection.process import choose
 from sift_rag.stores.memory import MemoryStore
-from sift_rag.types import Candidate, CollectionInfo, Embedding, Filter, Passage, Span
+from sift_rag.types import Candidate, CollectionInfo, Embedding, ExactReport, Passage, Span
 from tests.doubles import HashingEmbedder
 from tests.oracles import greedy_by_definition
+from tests.oracles import selector as make_selector
 from tests.retrieval.test_candidates import filled
 
 NO_ROWS = 0
@@ -80,18 +86,18 @@ def both_ways(store: MemoryStore, *arguments: Any, **options: Any) -> list[Whole
 @pytest.fixture(autouse=True)
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a small collection is not read whole by the first search."""
-    monkeypatch.setattr(frontier, "FIRST_PAGE", 4)
-    monkeypatch.setattr(exhaustive, "COPIES_PAGE", 2)
+    monkeypatch.setattr(search_bounds, "FIRST_PAGE", 4)
+    monkeypatch.setattr(exact_selection, "COPIES_PAGE", 2)
 
 
 SETTINGS = {
-    "centred": SelectorSettings(noise_variance=0.3),
-    "mild": SelectorSettings(),
-    "far centre": SelectorSettings(noise_variance=0.3, centring=0.95),
-    "as embedded": SelectorSettings(noise_variance=0.1, lengthscale=0.7, centring=0.0),
-    "wide": SelectorSettings(noise_variance=0.05, lengthscale=2.0),
-    "linear": SelectorSettings(kernel="linear", noise_variance=0.1),
-    "linear, noisy": SelectorSettings(kernel="linear", noise_variance=3.0),
+    "centred": make_selector(noise_variance=0.3),
+    "mild": make_selector(),
+    "far centre": make_selector(noise_variance=0.3, centring=0.95),
+    "as embedded": make_selector(noise_variance=0.1, lengthscale=0.7, centring=0.0),
+    "wide": make_selector(noise_variance=0.05, lengthscale=2.0),
+    "linear": make_selector(kernel="linear", noise_variance=0.1),
+    "linear, noisy": make_selector(kernel="linear", noise_variance=3.0),
 }
 
 
@@ -106,20 +112,20 @@ def test_both_ways_are_the_optimum_by_definition(name: str, seed: int) -> None:
     pool = distinct_candidates(store, targets, 6)
     weights = [0.5, 2.0, 1.0][: len(targets)] if seed == 2 else None
     given = [Candidate(Passage("given", "other", "given", Span(0, 1)), 0.0, row) for row in known]
-    surrogate = selector.surrogate(targets, np.stack([c.embedding for c in pool]), weights=weights)
+    view = selector.process.view(targets, np.stack([c.embedding for c in pool]), weights=weights)
     expected, variances = greedy_by_definition(
-        surrogate.seen(targets.astype(np.float64)),
-        surrogate.seen(rows.astype(np.float64)),
+        view.seen(targets.astype(np.float64)),
+        view.seen(rows.astype(np.float64)),
         5,
-        kernel=selector.kernel,
-        lengthscale=selector.lengthscale,
-        noise_variance=selector.noise_variance,
-        given=surrogate.seen(known.astype(np.float64)) if len(known) else None,
-        weights=surrogate.weights,
+        kernel=selector.process.kernel,
+        lengthscale=1.0,
+        noise_variance=selector.process.noise_variance,
+        known=view.seen(known.astype(np.float64)) if len(known) else None,
+        weights=view.weights,
     )
     for found in both_ways(store, selector, targets, 5, pool, known=given, weights=weights):
         assert places(found) == expected
-        assert found.certified
+        assert found.report.proven
         assert found.choice.selection.posterior_variances == pytest.approx(variances, rel=1e-4)
 
 
@@ -137,8 +143,9 @@ def test_with_copies_both_ways_are_the_plain_choice_from_a_pool_of_everything(na
     targets, selector = clustered(rng, 2), SETTINGS[name]
     gather = all_candidates if keep else distinct_candidates
     pool, everything = gather(store, targets, 6), gather(store, targets, len(rows))
-    surrogate = selector.surrogate(targets, np.stack([c.embedding for c in pool]))
-    order = surrogate.choose(targets, np.stack([c.embedding for c in everything]), 9).selection.indices
+    view = selector.process.view(targets, np.stack([c.embedding for c in pool]))
+    problem = selector.process.problem(targets, np.stack([c.embedding for c in everything]), view=view)
+    order = choose(problem, 9, Rules()).selection.indices
     expected = [everything[index] for index in order]
     for found in both_ways(store, selector, targets, 9, pool, keep_copies=keep):
         hits = [found.candidates[index] for index in found.choice.selection.indices]
@@ -147,7 +154,7 @@ def test_with_copies_both_ways_are_the_plain_choice_from_a_pool_of_everything(na
         else:
             assert [hit.passage.id for hit in hits] == [candidate.passage.id for candidate in expected]
         assert [{c.id for c in hit.copies} for hit in hits] == [{c.id for c in other.copies} for other in expected]
-        assert found.certified
+        assert found.report.proven
     assert keep or any(candidate.copies for candidate in expected)
 
 
@@ -155,13 +162,13 @@ def test_what_lies_beyond_the_pool_is_found() -> None:
     near = np.array([[0.9, 0.3, 0.3], [0.9, 0.31, 0.29], [0.9, 0.29, 0.31], [0.7, -0.7, 0.14]], dtype=np.float32)
     rows = near / np.linalg.norm(near, axis=1, keepdims=True)
     store, target = stored(rows), np.eye(3, dtype=np.float32)[:1]
-    selector = SelectorSettings(noise_variance=0.01, lengthscale=1.0, centring=0.0)
+    selector = make_selector(noise_variance=0.01, lengthscale=1.0, centring=0.0)
     pool = distinct_candidates(store, target, 3)
     plain = selector.select(target, np.stack([c.embedding for c in pool]), 2)
     for found in both_ways(store, selector, target, 2, pool):
         assert 3 in places(found)
         assert found.choice.selection.posterior_variances[-1] < plain.selection.posterior_variances[-1]
-        assert found.looked_at == 4
+        assert found.report.passages == 4
 
 
 @pytest.mark.parametrize("kernel", ["rbf", "linear"])
@@ -173,7 +180,7 @@ def test_what_is_given_makes_the_farther_passage_the_better_one(kernel: Any) -> 
     store, target = stored(rows), np.eye(3, dtype=np.float32)[:1]
     known = [Candidate(Passage("given", "other", "given", Span(0, 1)), 0.0, row) for row in rows[:3]]
     pool = distinct_candidates(store, target, 4)
-    selector = SelectorSettings(kernel=kernel, noise_variance=0.01, lengthscale=1.5, centring=0.0)
+    selector = make_selector(kernel=kernel, noise_variance=0.01, lengthscale=1.5, centring=0.0)
     for found in both_ways(store, selector, target, 1, pool, known=known):
         assert places(found) == [40]
 
@@ -184,7 +191,7 @@ def test_passages_of_one_text_are_not_both_chosen_however_their_vectors_differ()
     store = stored(rows, [f"text {row % 10}" for row in range(40)])
     pool = distinct_candidates(store, target, 3)
     assert any(candidate.copies for candidate in pool)
-    searched, scanned = both_ways(store, SelectorSettings(noise_variance=0.1), target, 40, pool)
+    searched, scanned = both_ways(store, make_selector(noise_variance=0.1), target, 40, pool)
     assert places(searched) == places(scanned)
     assert sorted(place % 10 for place in places(searched)) == list(range(10))
     merged = {copy.id for candidate in pool for copy in candidate.copies}
@@ -197,7 +204,7 @@ def test_a_passage_that_points_away_counts_for_the_linear_kernel_and_is_found() 
     rows = np.concatenate([clustered(rng, 60), -target])
     store = stored(rows)
     pool = distinct_candidates(store, target, 5)
-    for found in both_ways(store, SelectorSettings(kernel="linear", noise_variance=0.5), target, 1, pool):
+    for found in both_ways(store, make_selector(kernel="linear", noise_variance=0.5), target, 1, pool):
         assert places(found) == [60]
 
 
@@ -209,12 +216,12 @@ def test_a_proof_reads_a_part_of_the_collection_and_without_rows_there_is_none(n
     target, selector = rows[:1], SETTINGS[name]
     pool = distinct_candidates(store, target, 20)
     proven = choose_from_all(SearchOnly(store), selector, target, 2, pool)  # type: ignore[arg-type]
-    assert proven.certified
-    assert proven.looked_at < 300
+    assert proven.report.proven
+    assert proven.report.passages < 300
     for limit in (NO_ROWS, 8):
         server = SearchOnly(store)
         tried = choose_from_all(server, selector, target, 2, pool, keep_copies=True, row_limit=limit)  # type: ignore[arg-type]
-        assert not tried.certified
+        assert not tried.report.proven
         assert server.rows_given <= limit
         assert len(places(tried)) == 2
 
@@ -236,7 +243,7 @@ def test_pages_of_a_direction_join_and_what_is_left_is_below_the_cap() -> None:
     rng = np.random.default_rng(6)
     rows = clustered(rng, 120)
     directions = [row.astype(np.float64) * 3.0 for row in clustered(rng, 3)]
-    seen = frontier.Frontier(stored(rows), [], 1000)
+    seen = search_bounds.SearchBounds(stored(rows), [], 1000)
     assert seen.cap(directions[0]) == pytest.approx(3.0)
     for _ in range(4):
         assert seen.search_on([*directions, directions[0].copy()])
@@ -252,9 +259,9 @@ def test_pages_of_a_direction_join_and_what_is_left_is_below_the_cap() -> None:
 def test_the_choice_is_made_again_when_making_it_found_something() -> None:
     rng = np.random.default_rng(6)
     rows = clustered(rng, 40)
-    store, selector = stored(rows), SelectorSettings(centring=0.0)
+    store, selector = stored(rows), make_selector(centring=0.0)
     everything = store.search(rows[:1], 40)[0]
-    seen = frontier.Frontier(store, everything[:4], 1000)
+    seen = search_bounds.SearchBounds(store, everything[:4], 1000)
     asked = 0
 
     def order() -> list[Candidate]:
@@ -263,8 +270,8 @@ def test_the_choice_is_made_again_when_making_it_found_something() -> None:
         seen.add(everything[: 4 + asked])
         return everything[:1]
 
-    surrogate = selector.surrogate(rows[:1], rows)
-    frontier.choose_by_search(seen, surrogate, rows[:1], rows[:4], rows[:0], order, lambda picks: 0)
+    view = selector.process.view(rows[:1], rows)
+    search_bounds.choose_by_search(seen, selector.process, view, rows[:1], rows[:4], rows[:0], order, lambda picks: 0)
     assert asked > len(seen.found) - 4 > 30
 
 
@@ -276,10 +283,10 @@ def test_a_scannable_store_is_scanned_only_where_searches_would_read_too_much() 
         choose_from_all(store, SETTINGS[name], rows[:1], k, distinct_candidates(store, rows[:1], 20))
         for name, k in (("mild", 1), ("wide", 20))
     )
-    assert searched.looked_at < 300
-    assert scanned.looked_at == 600
-    assert searched.certified
-    assert scanned.certified
+    assert searched.report.passages < 300
+    assert scanned.report.passages == 600
+    assert searched.report.proven
+    assert scanned.report.proven
 
 
 def test_more_hits_than_the_collection_holds_are_all_there_is() -> None:
@@ -287,11 +294,11 @@ def test_more_hits_than_the_collection_holds_are_all_there_is() -> None:
     rows, target = clustered(rng, 30), clustered(rng, 1)
     store = stored(rows)
     known = store.fetch([store.search(target, 1)[0][0].passage.id])
-    for found in both_ways(store, SelectorSettings(), target, 50, distinct_candidates(store, target, 5), known=known):
+    for found in both_ways(store, make_selector(), target, 50, distinct_candidates(store, target, 5), known=known):
         assert len(places(found)) == 29
         assert known[0].passage.span.start not in places(found)
         assert found.choice.selection.stopped == "exhausted"
-        assert found.certified
+        assert found.report.proven
 
 
 @pytest.mark.parametrize(
@@ -302,7 +309,7 @@ def test_more_hits_than_the_collection_holds_are_all_there_is() -> None:
 def test_rules_end_the_choice_early_and_the_same_both_ways(rule: dict[str, Any], kept: int | None) -> None:
     rng = np.random.default_rng(3)
     rows, target = clustered(rng, 100), clustered(rng, 1)
-    store, selector = stored(rows), SelectorSettings(noise_variance=0.5)
+    store, selector = stored(rows), make_selector(noise_variance=0.5)
     pool = distinct_candidates(store, target, 10)
     free = both_ways(store, selector, target, 8, pool)[0]
     if rule.get("variance") == "after 3":
@@ -311,7 +318,7 @@ def test_rules_end_the_choice_early_and_the_same_both_ways(rule: dict[str, Any],
     assert places(searched) == places(scanned) == places(free)[: len(places(searched))]
     assert searched.choice.selection.stopped == scanned.choice.selection.stopped
     assert len(places(searched)) == kept or (kept is None and 1 < len(places(searched)) < 8)
-    assert searched.certified
+    assert searched.report.proven
 
 
 def test_only_the_steps_that_are_kept_must_be_proven() -> None:
@@ -323,34 +330,33 @@ def test_only_the_steps_that_are_kept_must_be_proven() -> None:
     rule = Stopping(variance=0.999)
     found = choose_from_all(server, SETTINGS["mild"], target, 20, pool, stopping=rule, row_limit=100)  # type: ignore[arg-type]
     assert len(places(found)) == 1
-    assert found.certified
+    assert found.report.proven
     without = choose_from_all(server, SETTINGS["mild"], target, 20, pool, row_limit=100)  # type: ignore[arg-type]
-    assert not without.certified
+    assert not without.report.proven
 
 
 @pytest.mark.parametrize("name", sorted(set(SELECTORS) - {"sift", "nearest"}))
 def test_other_selectors_and_budgets_of_tokens_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match=f"not '{name}'"):
-        check_exhaustive(SelectorSettings(name=name), None)  # type: ignore[arg-type]
+        check_exact(make_selector(name), None)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="budget of tokens"):
-        check_exhaustive(SelectorSettings(), Stopping(tokens=100))
+        check_exact(make_selector(), Stopping(tokens=100))
 
 
 TEXTS = {f"{row}.md": f"owls and {word} number {row}" for row, word in enumerate(["mice", "bees", "rain"] * 5)}
 
 
 class TestRetriever:
-    def retriever(self, selector: SelectorSettings | None = None, limit: int = 3) -> Retriever:
+    def retriever(self, chooser: Any = None, limit: int = 3) -> Retriever:
         embedder = HashingEmbedder()
-        return Retriever(embedder, filled(TEXTS, embedder), selector=selector, candidate_limit=limit)
+        return Retriever(embedder, filled(TEXTS, embedder), selector=chooser, candidate_limit=limit)
 
-    def test_an_exhaustive_choice_looks_beyond_the_limit_and_says_that_it_is_certified(self) -> None:
+    def test_an_exact_choice_looks_beyond_the_limit_and_says_that_it_is_certified(self) -> None:
         plain = self.retriever().retrieve("owls", k=3)
-        whole = self.retriever().retrieve("owls", k=3, exhaustive=True)
-        assert plain.certified is None
-        assert whole.certified is True
-        assert (plain.candidates, plain.looked_at) == (3, None)
-        assert whole.looked_at == 15
+        whole = self.retriever().retrieve(Query("owls", k=3, exact=True))
+        assert plain.exact is None
+        assert whole.exact == ExactReport(proven=True, passages=15)
+        assert plain.candidates == 3
         assert whole.candidates < 15
         assert whole.hits[-1].posterior_variance <= plain.hits[-1].posterior_variance
         assert whole.prior_variance == plain.prior_variance
@@ -359,27 +365,28 @@ class TestRetriever:
 
     def test_a_limit_that_holds_everything_makes_no_difference(self) -> None:
         plain, whole = (
-            self.retriever(limit=15).retrieve(["owls", "bees"], k=5, weights=[1.0, 2.0], exhaustive=exhaustive)
-            for exhaustive in (False, True)
+            self.retriever(limit=15).retrieve(Query(["owls", "bees"], k=5, weights=(1.0, 2.0), exact=exact))
+            for exact in (False, True)
         )
-        assert plain == replace(whole, certified=None, looked_at=None, timings_ms=plain.timings_ms)
+        assert plain == replace(whole, exact=None, timings_ms=plain.timings_ms)
 
     def test_the_nearest_are_certified_without_looking_further(self) -> None:
-        nearest = SelectorSettings("nearest")
+        nearest = make_selector("nearest")
         plain, whole = (
-            self.retriever(nearest).retrieve("owls rain", k=3, exhaustive=exhaustive) for exhaustive in (False, True)
+            self.retriever(nearest).retrieve(Query("owls rain", k=3, exact=exact)) for exact in (False, True)
         )
-        assert plain == replace(whole, certified=None, looked_at=None, timings_ms=plain.timings_ms)
-        assert whole.certified is True
+        assert plain == replace(whole, exact=None, timings_ms=plain.timings_ms)
+        assert whole.exact is not None
+        assert whole.exact.proven
 
     def test_what_was_given_and_its_copies_stay_out(self) -> None:
         retriever = self.retriever()
-        first = retriever.retrieve("owls", k=1, exhaustive=True).hits[0].passage
-        for given in ({"given": [first.id]}, {"given_texts": [first.text.upper()]}):
-            got = retriever.retrieve("owls", k=15, exhaustive=True, **given)  # type: ignore[arg-type]
+        first = retriever.retrieve(Query("owls", k=1, exact=True)).hits[0].passage
+        for known in ({"known": first.id}, {"known_texts": first.text.upper()}):
+            got = retriever.retrieve(Query("owls", k=15, exact=True, **known))  # type: ignore[arg-type]
             assert first.id not in {hit.passage.id for hit in got.hits}
             assert len(got.hits) == 14
 
     def test_what_cannot_be_is_refused_before_anything_is_embedded(self) -> None:
         with pytest.raises(ValueError, match="Only 'sift'"):
-            self.retriever(SelectorSettings("mmr")).retrieve("owls", exhaustive=True)
+            self.retriever(make_selector("mmr")).retrieve(Query("owls", exact=True))

@@ -33,5 +33,5 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def served(store: Path) -> Iterator[Served]:
     """A server without a key and without a language model."""
-    with serving(store=store, release_seconds=0) as running:
+    with serving(store=store, idle_seconds=0) as running:
         yield running

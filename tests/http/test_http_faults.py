@@ -68,8 +68,13 @@ def test_a_body_that_is_no_request_is_a_400(served: Served, path: str, body: byt
         ({"embeddings": [["a"] * 64, None]}, "'embeddings'"),
         ({"embeddings": [[], None]}, "(0,)"),
         ({"sift": {"k": 0}}, "'sift'"),
-        ({"sift": {"noise_variance": -1.0}}, "'sift'"),
-        ({"sift": {"centring": 1.0}}, "'sift'"),
+        ({"sift": {"settings": {"noise_variance": -1.0}}}, "noise_variance"),
+        ({"sift": {"settings": {"centring": 1.0}}}, "centring"),
+        ({"sift": {"settings": {"lenghtscale": 1.0}}}, "Did you mean 'lengthscale'?"),
+        ({"sift": {"selector": "mrr"}}, "Did you mean 'mmr'?"),
+        ({"sift": {"noise_variance": 0.1}}, "Unknown field 'noise_variance'"),
+        ({"sift": {"weights": [1.0, 1.0]}}, "1 questions"),
+        ({"sift": {"settings": {"with_repeats": True}}}, "repeats"),
         ({"query": "long " * 2000}, "too long"),
     ],
 )
@@ -110,7 +115,7 @@ def test_tei_errors_have_teis_shape(served: Served, body: dict[str, object], sta
 
 
 def test_ten_thousand_documents_are_a_413(served: Served) -> None:
-    check_error(served.rerank("q", ["a"] * 10_000), 413, "10,000 documents, and at most 1,000")
+    check_error(served.rerank("q", ["a"] * 10_000), 413, "10,000 documents; at most 1,000")
 
 
 def test_a_body_of_ten_megabytes_is_a_413_declared_or_not(served: Served) -> None:

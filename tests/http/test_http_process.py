@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 COMMAND = [sys.executable, "-c", "from sift_rag_cli.app import main; main()", "serve", "--port", "0"]
+pytestmark = pytest.mark.slow
 SECRET = "a-key-that-nobody-may-read"
 
 

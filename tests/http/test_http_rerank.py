@@ -7,7 +7,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from sift_rag import Reranker, SelectorSettings
+from sift_rag import Reranker
+from sift_rag.retrieval.reranker import Reranking
+from sift_rag.selection import Mmr, selector_from
+from sift_rag_server import dialects
+from sift_rag_server.dialects.dialect import Dialect, ReplyHead, RerankRequest
 from tests.doubles import HashingEmbedder
 from tests.http.serving import Served
 
@@ -118,14 +122,57 @@ def test_given_embeddings_are_used_and_missing_ones_made(served: Served) -> None
     assert results[0]["index"] == 0
 
 
-def test_own_options_reach_the_selector(served: Served) -> None:
-    options = {"noise_variance": 0.01, "lengthscale": 0.7, "centring": 0.0}
-    expected = Reranker(HashingEmbedder(), selector=SelectorSettings(**options)).rerank(QUESTION, DOCUMENTS, k=2)
-    results = served.rerank(QUESTION, DOCUMENTS, sift={**options, "k": 2}).json()["results"]
+def test_own_settings_reach_the_selector(served: Served) -> None:
+    settings = {"noise_variance": 0.01, "lengthscale": 0.7, "centring": 0.0}
+    expected = Reranker(HashingEmbedder(), selector=selector_from("sift", settings)).rerank(QUESTION, DOCUMENTS, k=2)
+    results = served.rerank(QUESTION, DOCUMENTS, sift={"settings": settings, "k": 2}).json()["results"]
     assert [(result["index"], result["sift"]["selected"]) for result in results] == [
         (text.index, text.selected) for text in expected.ranked
     ]
     assert sum(result["sift"]["selected"] for result in results) == 2
+
+
+def test_another_selector_with_a_setting_of_its_own_can_be_asked_for(served: Served) -> None:
+    expected = Reranker(HashingEmbedder(), selector=Mmr(relevance=0.2)).rerank(QUESTION, DOCUMENTS)
+    asked = {"selector": "mmr", "settings": {"relevance": 0.2}}
+    results = served.rerank(QUESTION, DOCUMENTS, sift=asked).json()["results"]
+    assert [result["index"] for result in results] == [text.index for text in expected.ranked]
+
+
+def test_documents_add_to_what_the_reader_knows(served: Served) -> None:
+    known = [DOCUMENTS[1], "Foxes hunt at dusk."]
+    expected = Reranker(HashingEmbedder()).rerank(QUESTION, DOCUMENTS, known_texts=known)
+    results = served.rerank(QUESTION, DOCUMENTS, sift={"known_texts": known}).json()["results"]
+    assert [(result["index"], result["relevance_score"]) for result in results] == [
+        (text.index, text.score) for text in expected.ranked
+    ]
+    assert results != served.rerank(QUESTION, DOCUMENTS).json()["results"]
+
+
+def test_questions_can_be_weighted(served: Served) -> None:
+    questions = [QUESTION, "Who sings?"]
+    expected = Reranker(HashingEmbedder()).rerank(questions, DOCUMENTS, weights=[0.0, 1.0])
+    results = served.rerank(questions, DOCUMENTS, sift={"weights": [0.0, 1.0]}).json()["results"]
+    assert [result["index"] for result in results] == [text.index for text in expected.ranked]
+
+
+def test_a_dialect_is_one_value_in_the_registry(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(request: RerankRequest, ranking: Reranking, head: ReplyHead) -> object:
+        return {"order": [text.index for text in ranking.ranked], "tokens": head.tokens}
+
+    lines = Dialect(
+        matches=lambda body: "lines" in body,
+        read=lambda body, _: RerankRequest(questions=(body["ask"],), texts=tuple(body["lines"]), top_n=2),
+        write=write,
+        error=lambda error, _: {"problem": error.message},
+        request_model=dict,
+        reply_model=dict,
+        error_model=dict,
+    )
+    monkeypatch.setattr(dialects, "DIALECTS", (lines, *dialects.DIALECTS))
+    reply = served.client.post("/rerank", json={"ask": "one two", "lines": ["three", "one two four"]})
+    assert reply.json() == {"order": [1, 0], "tokens": 6}
+    assert "problem" in served.client.post("/rerank", json={"ask": " ", "lines": ["a"]}).json()
 
 
 def test_fields_that_it_does_not_know_are_ignored(served: Served) -> None:

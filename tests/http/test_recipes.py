@@ -22,7 +22,7 @@ QUESTION = "What does the red fox eat?"
 TEXTS = ["The blue whale sings.", "The red fox eats mice.", "A fox eats berries in autumn.", "Rust is red."]
 
 # these packages warn of themselves while they are imported and used
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 
 def package(name: str) -> Any:

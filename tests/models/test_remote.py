@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import builtins
 import json
 import socket
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -77,8 +77,8 @@ TOO_LONG = {"message": "This model's maximum context length is 10 tokens", "code
     [
         (400, TOO_LONG, ModelUnsuitable, "too long for 'small'"),
         (400, {"message": "temperature must be 1"}, ModelUnsuitable, "temperature must be 1"),
-        (401, {"message": "Incorrect API key provided: my-k*y"}, ModelUnavailable, "set OPENAI_API_KEY"),
-        (403, {"message": "no access"}, ModelUnavailable, "set OPENAI_API_KEY"),
+        (401, {"message": "Incorrect API key provided: my-k*y"}, ModelUnavailable, "refuses the API key"),
+        (403, {"message": "no access"}, ModelUnavailable, "refuses the API key"),
         (404, {"message": "unknown"}, ModelUnavailable, "no model 'small'"),
         (422, {"message": "bad field"}, ModelUnsuitable, "bad field"),
         (429, {"message": "slow down"}, ModelUnavailable, "slow down"),
@@ -100,11 +100,13 @@ def test_a_refusal_becomes_one_line_that_says_what_to_do(
     assert caught.value.__cause__ is not None
 
 
-def test_the_variable_that_holds_the_key_can_be_named(endpoint: StubEndpoint) -> None:
+def test_a_refused_key_comes_with_its_remedy(endpoint: StubEndpoint) -> None:
     endpoint.status = 401
-    model = RemoteModel("small", base_url=endpoint.url, key_variable="MY_KEY", max_retries=0)
-    with pytest.raises(ModelUnavailable, match="set MY_KEY"):
+    model = RemoteModel("small", base_url=endpoint.url, max_retries=0)
+    with pytest.raises(ModelUnavailable, match="one that may use 'small' was expected") as caught:
         list(model.stream(CHAT, max_new_tokens=7))
+    assert caught.value.remedy is not None
+    assert caught.value.remedy.key == "endpoint-api-key"
 
 
 def test_an_overloaded_endpoint_is_asked_again(endpoint: StubEndpoint) -> None:
@@ -148,14 +150,7 @@ def test_closing_early_closes_the_connection(endpoint: StubEndpoint) -> None:
 
 
 def test_without_the_package_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def without_openai(name: str, *rest: object) -> object:
-        if name.partition(".")[0] == "openai":
-            raise ModuleNotFoundError("No module named 'openai'", name="openai")
-        return real(name, *rest)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(builtins, "__import__", without_openai)
+    monkeypatch.setitem(sys.modules, "openai", None)
     with pytest.raises(MissingExtra, match=r"pip install 'sift-rag\[openai\]'"):
         RemoteModel("small")
 

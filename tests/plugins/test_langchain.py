@@ -9,12 +9,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from sift_rag.errors import StoreConflict
-from sift_rag.protocols import PassageStore
-from sift_rag.retrieval.retriever import Retriever
-from sift_rag.types import Embedding, Filter
+from sift_rag import Filter, Mmr, PassageStore, Retriever, StoreConflict, ingest_paths
+from sift_rag.types import Embedding
 from tests.doubles import HashingEmbedder
-from tests.plugins.conftest import TEXTS
+from tests.plugins.conftest import OPTIONS, QUESTION, QUESTIONS, TEXTS, expected
 from tests.retrieval.test_candidates import filled
 
 pytest.importorskip("langchain_core", reason="LangChain is not installed: pip install 'sift-rag[langchain]'")
@@ -26,7 +24,6 @@ from langchain_tests.integration_tests import RetrieversIntegrationTests
 
 from sift_rag_langchain import SiftRerank, SiftRetriever
 
-QUESTION = "how do owls hunt mice"
 DOCUMENTS = [Document(text, id=name, metadata={"name": name, "tags": ["a"]}) for name, text in TEXTS.items()]
 
 
@@ -83,9 +80,37 @@ def test_where_says_what_may_be_found(store: PassageStore, embedder: HashingEmbe
     assert [document.metadata["source"] for document in bees] == ["bees.md"]
 
 
-def test_a_collection_is_opened_by_folder_and_name(tmp_path: Any) -> None:
-    from sift_rag import ingest_paths
+@pytest.mark.parametrize("name", OPTIONS)
+def test_every_search_option_is_a_field_and_overrides_it_in_a_call(
+    name: str, store: PassageStore, embedder: HashingEmbedder
+) -> None:
+    option = {name: OPTIONS[name]}
+    hits = [hit.passage.id for hit in expected(embedder, store, QUESTION, **option).hits]
+    configured = SiftRetriever(store=store, embedder=embedder, **option)
+    assert [document.id for document in configured.invoke(QUESTION)] == hits
+    plain = SiftRetriever(store=store, embedder=embedder)
+    assert [document.id for document in plain.invoke(QUESTION, **option)] == hits
+    assert [document.id for document in asyncio.run(plain.ainvoke(QUESTION, **option))] == hits
 
+
+def test_more_questions_are_asked_together_with_the_query(store: PassageStore, embedder: HashingEmbedder) -> None:
+    hits = expected(embedder, store, QUESTIONS, k=2, weights=(1.0, 3.0)).hits
+    got = SiftRetriever(store=store, embedder=embedder, k=2).invoke(
+        QUESTIONS[0], questions=QUESTIONS[1:], weights=(1.0, 3.0)
+    )
+    assert [document.id for document in got] == [hit.passage.id for hit in hits]
+
+
+def test_a_filter_of_langchain_s_is_refused_before_anything_is_opened(store: PassageStore) -> None:
+    for filters in ({"source": "owls.md"}, [("source", "owls.md")], lambda document: True):
+        with pytest.raises(ValidationError, match=r"filter|where"):
+            SiftRetriever(store="/nowhere", where=filters)
+        with pytest.raises(ValueError, match=r"filter|where"):
+            SiftRetriever(store=store, embedder=HashingEmbedder()).invoke(QUESTION, where=filters)
+
+
+@pytest.mark.slow
+def test_a_collection_is_opened_by_folder_and_name(tmp_path: Any) -> None:
     for name, text in TEXTS.items():
         (tmp_path / name).write_text(text)
     embedder = HashingEmbedder()
@@ -94,7 +119,7 @@ def test_a_collection_is_opened_by_folder_and_name(tmp_path: Any) -> None:
     try:
         assert len(retriever.invoke(QUESTION)) == 2
     finally:
-        retriever.retriever.store.close()
+        retriever.close()
 
 
 def test_langchain_s_embeddings_serve_a_retriever_and_a_reranker(store: PassageStore) -> None:
@@ -151,10 +176,10 @@ def test_reranked_documents_are_copies_with_a_falling_score(embedder: HashingEmb
 
 
 def test_the_number_of_documents_is_what_was_asked_for(embedder: HashingEmbedder) -> None:
-    for top_n, expected in ((1, 1), (4, 4), (99, 6), (None, 6)):
+    for top_n, count in ((1, 1), (4, 4), (99, 6), (None, 6)):
         copies = [*DOCUMENTS, DOCUMENTS[0].model_copy(update={"id": "copy"})]
         got = SiftRerank(embedder=embedder, top_n=top_n).compress_documents(copies, QUESTION)
-        assert len(got) == expected
+        assert len(got) == count
     assert got[-1].id in {"copy", "owls.md"}
     assert SiftRerank(embedder=embedder).compress_documents([], QUESTION) == []
 
@@ -168,3 +193,17 @@ def test_arguments_out_of_range_are_refused(store: PassageStore, embedder: Hashi
         SiftRetriever(store=store, embedder=embedder, top_k=3)  # type: ignore[call-arg]
     with pytest.raises(ValidationError):
         SiftRerank(embedder=embedder, top_n=0)
+
+
+def test_a_reranking_takes_a_selector_by_name_or_as_a_value(embedder: HashingEmbedder) -> None:
+    by_name = SiftRerank(embedder=embedder, selector="mmr", settings={"relevance": 0.1})
+    by_value = SiftRerank(embedder=embedder, selector=Mmr(relevance=0.1))
+    got = [[document.id for document in r.compress_documents(DOCUMENTS, QUESTION)] for r in (by_name, by_value)]
+    assert got[0] == got[1] != [d.id for d in SiftRerank(embedder=embedder).compress_documents(DOCUMENTS, QUESTION)]
+
+
+def test_documents_that_repeat_known_texts_come_later(embedder: HashingEmbedder) -> None:
+    settings = {"noise_variance": 0.01}
+    plain = SiftRerank(embedder=embedder, settings=settings).compress_documents(DOCUMENTS, QUESTION)
+    known = SiftRerank(embedder=embedder, settings=settings, known_texts=(plain[0].page_content,))
+    assert known.compress_documents(DOCUMENTS, QUESTION)[0].id != plain[0].id

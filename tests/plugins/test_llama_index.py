@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from sift_rag.protocols import PassageStore
-from sift_rag.retrieval.retriever import Retriever
+from sift_rag import Mmr, PassageStore, Retriever
 from sift_rag.types import Embedding
 from tests.doubles import HashingEmbedder
-from tests.plugins.conftest import TEXTS
+from tests.plugins.conftest import OPTIONS, QUESTION, TEXTS, expected
 
 pytest.importorskip("llama_index.core", reason="LlamaIndex is not installed: pip install 'sift-rag[llama-index]'")
 
@@ -23,10 +22,9 @@ from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle, TextNode
+from llama_index.core.vector_stores import MetadataFilter, MetadataFilters
 
-from sift_rag_llama_index import SiftRerank, SiftRetriever
-
-QUESTION = "how do owls hunt mice"
+from sift_rag_llama_index import SiftQuery, SiftRerank, SiftRetriever
 
 
 class HashingModel(BaseEmbedding):
@@ -78,6 +76,28 @@ def test_several_strings_of_a_query_are_answered_together(store: PassageStore, e
     reranked = SiftRerank(2, embed_model=embedder).postprocess_nodes(nodes(), bundle)
     assert set(ids(reranked)) & {"rain.md", "bees.md"}
     assert set(ids(reranked)) & {"owls.md", "owls2.md", "mice.md"}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_every_search_option_is_an_argument_and_a_query_may_carry_it(
+    name: str, store: PassageStore, embedder: HashingEmbedder
+) -> None:
+    value = OPTIONS[name]
+    hits = [hit.passage.id for hit in expected(embedder, store, QUESTION, **{name: value}).hits]
+    argument = {"similarity_top_k" if name == "k" else name: value}
+    assert ids(SiftRetriever(store, embed_model=embedder, **argument).retrieve(QUESTION)) == hits
+    query = SiftQuery(QUESTION, options={name: value})
+    assert ids(SiftRetriever(store, embed_model=embedder).retrieve(query)) == hits
+
+
+def test_filters_of_llama_index_s_are_refused_before_anything_is_opened(store: PassageStore) -> None:
+    filters = MetadataFilters(filters=[MetadataFilter(key="source", value="owls.md")])
+    with pytest.raises(ValueError, match="where must be"):
+        SiftRetriever("/nowhere", where=filters)
+    with pytest.raises(ValueError, match="Unknown option 'filters'"):
+        SiftRetriever("/nowhere", filters=filters)
+    with pytest.raises(ValueError, match="where must be"):
+        SiftRetriever(store, embed_model=HashingEmbedder()).retrieve(SiftQuery(QUESTION, options={"where": filters}))
 
 
 def test_llama_index_s_embedding_model_serves_a_retriever_and_a_reranker(store: PassageStore) -> None:
@@ -172,8 +192,28 @@ def test_what_a_reranking_needs_is_asked_for(store: PassageStore, embedder: Hash
         rerank.postprocess_nodes(nodes())
     with pytest.raises(ValidationError):
         SiftRerank(0, embed_model=embedder)
-    with pytest.raises(ValueError, match="similarity_top_k must be >= 1"):
+    with pytest.raises(ValueError, match="k must be"):
         SiftRetriever(store, embed_model=embedder, similarity_top_k=0)
     assert isinstance(rerank, BaseNodePostprocessor)
     assert rerank.class_name() == "SiftRerank"
     assert rerank.to_dict()["top_n"] is None
+
+
+def test_a_reranking_takes_a_selector_and_texts_that_are_known(embedder: HashingEmbedder) -> None:
+    by_name = SiftRerank(embed_model=embedder, selector="mmr", settings={"relevance": 0.1})
+    by_value = SiftRerank(embed_model=embedder, selector=Mmr(relevance=0.1))
+    plain = SiftRerank(embed_model=embedder)
+    got = [ids(rerank.postprocess_nodes(nodes(), query_str=QUESTION)) for rerank in (by_name, by_value, plain)]
+    assert got[0] == got[1] != got[2]
+
+
+def test_nodes_that_repeat_known_texts_come_later(embedder: HashingEmbedder) -> None:
+    settings = {"noise_variance": 0.01}
+    plain = SiftRerank(embed_model=embedder, settings=settings)
+    first = plain.postprocess_nodes(nodes(), query_str=QUESTION)[0].node
+    texts = (first.get_content(metadata_mode=MetadataMode.EMBED),)
+    known = SiftRerank(embed_model=embedder, settings=settings, known_texts=texts)
+    carried = SiftQuery(QUESTION, options={"known_texts": texts})
+    got = [ids(known.postprocess_nodes(nodes(), query_str=QUESTION)), ids(plain.postprocess_nodes(nodes(), carried))]
+    assert got[0] == got[1]
+    assert got[0][0] != first.node_id

@@ -18,6 +18,7 @@ except MissingExtra as error:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("plugin", "module", "extra"),
     [

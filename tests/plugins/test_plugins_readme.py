@@ -1,4 +1,4 @@
-"""What the adapters' README says is so."""
+"""The adapters' README: its code runs and its links lead somewhere."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL))
 def test_the_snippets_run(code: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(home)

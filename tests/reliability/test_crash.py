@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from sift_rag.corpus.ingest import ingest
+from sift_rag.corpus.options import IngestOptions
 from sift_rag.ingestion import ingest_paths, open_or_create_store
 from sift_rag.opening import open_store
 from sift_rag.protocols import PassageStore, Scannable
@@ -165,7 +166,7 @@ def test_migrations_killed_again_and_again(tmp_path: Path, nursery: Nursery) -> 
     corpus, store, target = Corpus(tmp_path / "notes", rng), str(tmp_path / "store"), str(tmp_path / "target")
     rounds, kills = 6 * SOAK, 0
     for _ in range(rounds):
-        ingest_paths([tmp_path / "notes"], store=store, embedder=HashingEmbedder(), prune=True)
+        ingest_paths([tmp_path / "notes"], store=store, embedder=HashingEmbedder(), options=IngestOptions(prune=True))
         with closing(open_store(store)) as opened:
             origin = contents(opened)
         ended = nursery.run("migrate", store, target, lines=rng.randrange(FILES), seconds=rng.uniform(0, 0.02))
@@ -217,7 +218,7 @@ def test_optimizing_killed_again_and_again(tmp_path: Path, nursery: Nursery) -> 
     rounds, kills = 4 * SOAK, 0
     expected: Contents = {}
     for number in range(rounds):
-        with closing(open_or_create_store(store, "documents", embedder)) as opened:
+        with closing(open_or_create_store(open_database(store), "documents", embedder)) as opened:
             for source in ("a.md", "b.md")[number % 2 :]:  # enough that there is something to compact
                 ids = [f"{rng.getrandbits(128):032x}" for _ in range(1200)]
                 spelt = [f"{i[:8]}-{i[8:12]}-{i[12:16]}-{i[16:20]}-{i[20:]}" for i in ids]

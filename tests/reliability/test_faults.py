@@ -19,7 +19,7 @@ from uuid import UUID
 import numpy as np
 import pytest
 
-from sift_rag.corpus import ingest as pipeline
+from sift_rag.corpus import writing
 from sift_rag.errors import StoreConflict, StoreFull, StoreInUse
 from sift_rag.ingestion import ingest_paths
 from sift_rag.opening import open_store
@@ -71,7 +71,7 @@ FILL_UP = """
     import numpy as np
     from sift_rag.errors import StoreFull
     from sift_rag.stores.embedded.store import create_collection, open_collection
-    from sift_rag.stores.embedded.check import examine_collection
+    from sift_rag.stores.embedded.check import check_collection
     from sift_rag.types import CollectionInfo, Document, Passage, Span
     root = Path(sys.argv[1])
     store = create_collection(root, CollectionInfo("news", "e", 384, int(sys.argv[2])))
@@ -134,7 +134,7 @@ def test_a_disk_that_fills_up_stops_writing_in_time_and_loses_nothing(tmp_path: 
 
 def test_a_nearly_full_disk_is_told_before_the_engine_dies_of_it(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=63 * 2**20))
-    for use in (open_store, check_collection):
+    for use in (open_store, lambda root, name: open_database(root).check(name)):
         with pytest.raises(StoreFull, match=r"63 MiB left, and the engine needs 64 to begin\. Free some space"):
             use(store, "documents")
     monkeypatch.undo()
@@ -247,7 +247,7 @@ def test_a_change_is_seen_whatever_the_clock_said_at_the_ingest(
     notes: Path, store: Path, year: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (notes / "0.md").write_text("# Note 0\n\nAnother text.\n")
-    monkeypatch.setattr(pipeline, "_now", lambda: datetime(year, 1, 1, tzinfo=UTC).isoformat(timespec="microseconds"))
+    monkeypatch.setattr(writing, "now", lambda: datetime(year, 1, 1, tzinfo=UTC).isoformat(timespec="microseconds"))
     assert ingest_paths([notes], store=store, embedder=HashingEmbedder()).updated == 1
     monkeypatch.undo()
     status = (notes / "1.md").stat()

@@ -169,7 +169,7 @@ def test_an_archive_or_page_reaches_nothing_outside_itself(
     before = sorted(tmp_path.rglob("*"))
     try:
         document = read_document(inner / name)
-        text = "\n".join(part.text for part in document.parts)
+        text = "\n".join(section.text for section in document.sections)
     except UnreadableDocument as error:
         assert name in {"entity.docx", "climbing.epub", "climbing.zip"}
         text = str(error)

@@ -16,12 +16,13 @@ import numpy as np
 import pytest
 from qdrant_client import QdrantClient, models
 
+from sift_rag.filters import Filter, labels_of
 from sift_rag.protocols import PassageStore, Scannable
 from sift_rag.stores.embedded.check import check_collection
 from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
 from sift_rag.stores.embedded.store import EmbeddedStore, create_collection, open_collection
 from sift_rag.stores.memory import MemoryStore
-from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Filter, Passage, Span, labels_of
+from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Passage, Span
 from tests.reliability.sizes import SEED, SOAK
 
 DIMENSION = 6

@@ -9,7 +9,10 @@ from contextlib import closing
 from pathlib import Path
 
 from sift_rag.corpus import ingest as pipeline
-from sift_rag.ingestion import ingest_paths, open_or_create_store
+from sift_rag.corpus import writing
+from sift_rag.corpus.options import IngestOptions
+from sift_rag.ingestion import open_or_create_store
+from sift_rag.ingestion import reindex as reindex_paths
 from sift_rag.opening import open_store
 from sift_rag.protocols import PassageStore
 from sift_rag.stores import migration
@@ -17,7 +20,7 @@ from sift_rag.stores.registry import open_database
 from sift_rag.types import Document
 from tests.doubles import HashingEmbedder
 
-pipeline.WINDOW = migration.WINDOW = 8  # many writes in little time
+writing.WINDOW = migration.WINDOW = 8  # many writes in little time
 
 
 def acknowledge(*fact: object) -> None:
@@ -48,9 +51,9 @@ class Acknowledging:
 
 def ingest(notes: str, store: str) -> None:
     embedder = HashingEmbedder()
-    with closing(open_or_create_store(store, "documents", embedder)) as opened:
+    with closing(open_or_create_store(open_database(store), "documents", embedder)) as opened:
         acknowledge("begun")
-        pipeline.ingest([Path(notes)], Acknowledging(opened), embedder, prune=True)  # type: ignore[arg-type]
+        pipeline.ingest([Path(notes)], Acknowledging(opened), embedder, IngestOptions(prune=True))  # type: ignore[arg-type]
 
 
 def delete(store: str, sources: list[str]) -> None:
@@ -59,13 +62,13 @@ def delete(store: str, sources: list[str]) -> None:
         for source in sources:
             document = opened.document(source)
             if document is not None:
-                pipeline.remove_documents(Acknowledging(opened), [document])  # type: ignore[arg-type]
+                writing.remove_documents(Acknowledging(opened), [document])  # type: ignore[arg-type]
 
 
 def migrate(store: str, target: str) -> None:
     with (
         closing(open_store(store)) as old,
-        closing(open_or_create_store(target, "documents", HashingEmbedder())) as new,
+        closing(open_or_create_store(open_database(target), "documents", HashingEmbedder())) as new,
     ):
         acknowledge("begun")
         migration.migrate(old, Acknowledging(new))  # type: ignore[arg-type]
@@ -78,4 +81,4 @@ def optimize(store: str) -> None:
 
 def reindex(notes: str, store: str, name: str, dimension: int) -> None:
     acknowledge("begun")
-    ingest_paths([notes], store=store, embedder=HashingEmbedder(name, dimension), reindex=True, prune=True)
+    reindex_paths([notes], store=store, embedder=HashingEmbedder(name, dimension), options=IngestOptions(prune=True))

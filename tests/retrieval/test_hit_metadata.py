@@ -1,4 +1,4 @@
-"""What other software is told of a hit."""
+"""A hit's metadata for other software."""
 
 from __future__ import annotations
 
@@ -36,11 +36,18 @@ def test_metadata_place_and_reasons_stand_together() -> None:
         "line": 2,
         "sift": {
             "rank": 2,
+            "id": "1",
+            "source": "owls.md",
+            "line": 2,
+            "page": None,
+            "title": "",
+            "headings": ["Birds", "Owls"],
             "similarity": 0.5,
             "gain": 0.1,
             "relevance": 0.2,
+            "redundancy": 0.1,
             "posterior_variance": 0.9,
-            "also_in": ["copy.md"],
+            "also_in": [{"id": "1", "source": "copy.md", "line": 2, "page": None}],
         },
     }
 

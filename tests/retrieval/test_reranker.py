@@ -12,9 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sift_rag import open_reranker
+from sift_rag.defaults import SELECTORS
 from sift_rag.retrieval.reranker import Reranker, Reranking
-from sift_rag.selection import SELECTORS, SelectorSettings
+from sift_rag.selection import Sift
 from tests.doubles import HashingEmbedder
+from tests.oracles import selector as make_selector
 from tests.oracles import unit_rows
 
 QUESTION = "how do owls hunt mice at night"
@@ -25,7 +27,7 @@ TEXTS = [
     "bees dance to show where flowers grow",
     "mice eat grain and hide from owls",
 ]
-STRICT = SelectorSettings(lengthscale=1.0, noise_variance=0.1)
+STRICT = make_selector(lengthscale=1.0, noise_variance=0.1)
 
 
 def scores(reranking: Reranking) -> list[float]:
@@ -67,7 +69,7 @@ def test_every_text_comes_back_once_and_what_was_picked_comes_first(reranker: Re
 
 def test_a_paraphrase_of_the_first_pick_gives_way_and_says_to_which_pick() -> None:
     got = Reranker(HashingEmbedder(), selector=STRICT).rerank(QUESTION, TEXTS, k=2)
-    nearest = Reranker(HashingEmbedder(), selector=SelectorSettings("nearest")).rerank(QUESTION, TEXTS, k=2)
+    nearest = Reranker(HashingEmbedder(), selector=make_selector("nearest")).rerank(QUESTION, TEXTS, k=2)
     assert set(order(nearest)[:2]) == {1, 2}
     assert len({1, 2} & set(order(got)[:2])) == 1
     paraphrase = next(text for text in got.ranked[2:] if text.index in {1, 2})
@@ -85,7 +87,7 @@ def test_scores_fall_strictly_within_zero_and_one_whatever_the_selector(
     rows, questions = unit_rows(rng, n, 4, spread=rng.choice([0.05, 1.0])), unit_rows(rng, targets, 4)
     embedder = PlacedEmbedder(questions[0], rows)
     embedder.places |= {f"?{i}": row for i, row in enumerate(questions)}
-    reranker = Reranker(embedder, selector=SelectorSettings(name) if seed % 2 else None)
+    reranker = Reranker(embedder, selector=make_selector(name) if seed % 2 else None)
     texts = [text for text in embedder.texts if not text.startswith("?")]
     got = reranker.rerank([f"?{i}" for i in range(targets)], texts, k=k if seed % 3 else None)
     assert sorted(order(got)) == list(range(n))
@@ -139,7 +141,7 @@ def test_all_that_tells_something_is_picked_where_no_number_is_given_in_the_orde
 def test_what_tells_nothing_is_not_picked_unless_a_number_is_asked_for() -> None:
     question, rows = np.array([1.0, 0.0]), np.array([[0.0, 1.0], [1.0, 0.0]])
     embedder = PlacedEmbedder(question, rows)
-    reranker = Reranker(embedder, selector=SelectorSettings(kernel="linear"))
+    reranker = Reranker(embedder, selector=make_selector(kernel="linear"))
     for k, selected in ((None, [True, False]), (2, [True, True])):
         got = reranker.rerank("?", embedder.texts, k=k)
         assert order(got) == [1, 0]
@@ -233,7 +235,7 @@ def test_arguments_out_of_range_are_refused(reranker: Reranker) -> None:
     with pytest.raises(ValueError, match="one weight for each of 1 questions"):
         reranker.rerank(QUESTION, TEXTS, weights=[1.0, 2.0])
     with pytest.raises(ValueError, match="without repeats"):
-        Reranker(HashingEmbedder(), selector=SelectorSettings.for_fine_tuning())
+        Reranker(HashingEmbedder(), selector=Sift.for_fine_tuning())
 
 
 def test_several_questions_are_answered_together(reranker: Reranker) -> None:
@@ -257,7 +259,7 @@ def test_two_texts_are_not_seen_from_their_own_mean() -> None:
     rows = np.array([[0.8, 0.6, 0.0], [0.5, -0.5, 0.7]])  # they have nothing in common but the question
     embedder = PlacedEmbedder(question, rows)
     alone = Reranker(embedder).rerank("?", embedder.texts[:1])
-    plain = Reranker(embedder, selector=SelectorSettings(centring=0.0)).rerank("?", embedder.texts[:1])
+    plain = Reranker(embedder, selector=make_selector(centring=0.0)).rerank("?", embedder.texts[:1])
     assert alone.ranked[0].gain == plain.ranked[0].gain
 
 
@@ -266,3 +268,11 @@ def test_a_reranker_is_opened_by_the_name_of_an_embedder_or_with_one() -> None:
     opened = open_reranker(embedder, selector=STRICT)
     assert (opened.embedder, opened.selector) == (embedder, STRICT)
     assert open_reranker("all-MiniLM-L6-v2").embedder.name == open_reranker().embedder.name == "all-MiniLM-L6-v2"
+
+
+def test_texts_that_the_reader_knows_already_come_later() -> None:
+    reranker = Reranker(HashingEmbedder(), selector=STRICT)
+    first = reranker.rerank(QUESTION, TEXTS).ranked[0].index
+    known = reranker.rerank(QUESTION, TEXTS, known_texts=[TEXTS[first]])
+    assert known.ranked[0].index != first
+    assert known.prior_variance < 1.0

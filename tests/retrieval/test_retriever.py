@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from sift_rag.errors import DocumentNotFound, NoEvidence
-from sift_rag.retrieval.queries import MAX_PIECES
+from sift_rag.errors import DocumentNotFound, NoEvidence, StoreError
+from sift_rag.filters import Filter
+from sift_rag.retrieval.queries import MAX_PIECES, Query
 from sift_rag.retrieval.retriever import Retriever
-from sift_rag.selection import SelectorSettings, Stopping
-from sift_rag.types import Document, Filter, Retrieval
+from sift_rag.selection import Stopping
+from sift_rag.types import Document, Retrieval
 from tests.doubles import HashingEmbedder
+from tests.oracles import selector
 from tests.retrieval.test_candidates import filled
 
 TEXTS = {
@@ -24,7 +28,7 @@ TEXTS = {
 @pytest.fixture
 def retriever() -> Retriever:
     embedder = HashingEmbedder()
-    return Retriever(embedder, filled(TEXTS, embedder), selector=SelectorSettings(lengthscale=1.0, noise_variance=0.1))
+    return Retriever(embedder, filled(TEXTS, embedder), selector=selector(lengthscale=1.0, noise_variance=0.1))
 
 
 def test_hits_come_in_the_order_chosen_with_falling_variance(retriever: Retriever) -> None:
@@ -42,9 +46,7 @@ def test_hits_come_in_the_order_chosen_with_falling_variance(retriever: Retrieve
 def test_joint_selection_passes_over_the_paraphrase_that_nearest_neighbour_takes(retriever: Retriever) -> None:
     question = "how do owls hunt mice at night"
     sift = retriever.retrieve(question, k=2)
-    nearest = Retriever(retriever.embedder, retriever.store, selector=SelectorSettings("nearest")).retrieve(
-        question, k=2
-    )
+    nearest = Retriever(retriever.embedder, retriever.store, selector=selector("nearest")).retrieve(question, k=2)
     assert {hit.passage.source for hit in nearest.hits} == {"owls.md", "owls2.md"}
     assert len({hit.passage.source for hit in sift.hits} & {"owls.md", "owls2.md"}) == 1
     passed = sift.passed_over[0]
@@ -70,10 +72,10 @@ def test_a_budget_of_tokens_is_counted_in_the_embedder_s_tokens(retriever: Retri
         texts = [hit.passage.text for hit in got.hits]
         return [len(encoding.ids) for encoding in retriever.embedder.tokenizer.encode_batch(texts, False)]
 
-    whole = retriever.retrieve("how do owls hunt mice", k=5, stopping=Stopping(tokens=10_000))
+    whole = retriever.retrieve(Query("how do owls hunt mice", k=5, stopping=Stopping(tokens=10_000)))
     assert (len(whole.hits), whole.stopped) == (5, "k")
     for budget in (sum(tokens(whole)[:2]), sum(tokens(whole)[:3]) - 1):
-        got = retriever.retrieve("how do owls hunt mice", k=5, stopping=Stopping(tokens=budget))
+        got = retriever.retrieve(Query("how do owls hunt mice", k=5, stopping=Stopping(tokens=budget)))
         assert (len(got.hits), got.stopped) == (2, "tokens")
         assert sum(tokens(got)) <= budget
 
@@ -81,18 +83,18 @@ def test_a_budget_of_tokens_is_counted_in_the_embedder_s_tokens(retriever: Retri
 def test_the_heavier_question_is_answered_first(retriever: Retriever) -> None:
     questions = ("owls hunt mice at night", "bees dance where flowers grow")
     for weights, first in (((1.0, 0.01), "owls"), ((0.01, 1.0), "bees")):
-        got = retriever.retrieve(questions, k=1, weights=weights)
+        got = retriever.retrieve(Query(questions, k=1, weights=weights))
         assert got.hits[0].passage.source.startswith(first)
     assert got.targets == 2
     with pytest.raises(ValueError, match="one weight for each of 2 questions, but got 1"):
-        retriever.retrieve(questions, k=1, weights=[1.0])
+        Query(questions, k=1, weights=(1.0,))
 
 
 def test_copies_are_kept_when_asked_as_a_plain_vector_search_does() -> None:
     embedder = HashingEmbedder()
     store = filled(TEXTS | {"copy.md": TEXTS["owls.md"]}, embedder)
-    kept = Retriever(embedder, store, selector=SelectorSettings("nearest"), keep_copies=True).retrieve("owls hunt", k=6)
-    merged = Retriever(embedder, store, selector=SelectorSettings("nearest")).retrieve("owls hunt", k=6)
+    kept = Retriever(embedder, store, selector=selector("nearest"), keep_copies=True).retrieve("owls hunt", k=6)
+    merged = Retriever(embedder, store, selector=selector("nearest")).retrieve("owls hunt", k=6)
     assert len(kept.hits) == 6
     assert all(hit.copies == () for hit in kept.hits)
     assert len(merged.hits) == 5
@@ -108,11 +110,11 @@ def test_several_questions_are_answered_together(retriever: Retriever) -> None:
 def test_what_is_given_by_id_source_or_text_is_not_said_again(retriever: Retriever) -> None:
     question = "owls hunt mice at night"
     first = retriever.retrieve(question, k=1).hits[0]
-    for given in ([first.passage.id], [first.passage.source]):
-        got = retriever.retrieve(question, k=4, given=given)
+    for known in (first.passage.id, first.passage.source):
+        got = retriever.retrieve(Query(question, k=4, known=known))
         assert first.passage.id not in {hit.passage.id for hit in got.hits}
         assert got.prior_variance < 1.0
-    told = retriever.retrieve(question, k=4, given_texts=[first.passage.text])
+    told = retriever.retrieve(Query(question, k=4, known_texts=first.passage.text))
     assert first.passage.id not in {hit.passage.id for hit in told.hits}
     assert told.prior_variance < 1.0
 
@@ -148,10 +150,10 @@ def test_no_evidence_is_said_and_an_unknown_given_is_named(retriever: Retriever)
     empty = Retriever(retriever.embedder, filled({}, HashingEmbedder()))
     with pytest.raises(NoEvidence, match="empty"):
         empty.retrieve("owls")
-    with pytest.raises(NoEvidence, match="beyond what was given"):
-        retriever.retrieve("owls", given=list(TEXTS))
+    with pytest.raises(NoEvidence, match="beyond what is known"):
+        retriever.retrieve(Query("owls", known=tuple(TEXTS)))
     with pytest.raises(DocumentNotFound, match=r"nowhere\.md"):
-        retriever.retrieve("owls", given=["nowhere.md"])
+        retriever.retrieve(Query("owls", known="nowhere.md"))
 
 
 def test_equal_questions_give_equal_answers_in_any_order(retriever: Retriever) -> None:
@@ -164,19 +166,19 @@ def test_equal_questions_give_equal_answers_in_any_order(retriever: Retriever) -
 def test_a_filter_leaves_the_choice_that_a_collection_of_the_rest_would_give(retriever: Retriever) -> None:
     left = {name: text for name, text in TEXTS.items() if name.startswith(("owls", "mice"))}
     alone = Retriever(retriever.embedder, filled(left, retriever.embedder), selector=retriever.selector)
-    for exhaustive in (False, True):
+    for exact in (False, True):
         got, expected = (
-            one.retrieve("how do owls hunt mice", k=3, exhaustive=exhaustive, where=where)
+            one.retrieve(Query("how do owls hunt mice", k=3, exact=exact, where=where))
             for one, where in ((retriever, Filter(sources=("owls*", "mice*"))), (alone, None))
         )
         assert got.hits == expected.hits
         assert got.candidates == expected.candidates == 3
-        assert (got.looked_at, got.certified) == (expected.looked_at, expected.certified)
+        assert got.exact == expected.exact
 
 
 def test_what_is_given_may_be_of_what_the_filter_leaves_out(retriever: Retriever) -> None:
-    got = retriever.retrieve("how do owls hunt mice", k=1, given=["owls.md"], where=Filter(sources=("owls2.md",)))
-    without = retriever.retrieve("how do owls hunt mice", k=1, where=Filter(sources=("owls2.md",)))
+    got = retriever.retrieve(Query("how do owls hunt mice", k=1, known="owls.md", where=Filter(sources=("owls2.md",))))
+    without = retriever.retrieve(Query("how do owls hunt mice", k=1, where=Filter(sources=("owls2.md",))))
     assert [hit.passage.source for hit in got.hits] == ["owls2.md"]
     assert got.prior_variance < without.prior_variance
 
@@ -189,6 +191,53 @@ def test_that_a_filter_left_nothing_is_said_with_how_far_it_came(retriever: Retr
         (Filter(("owls*",), (("tag", "x"),)), "no passage of 2 documents that match owls\\* has tag=x"),
     ):
         with pytest.raises(NoEvidence, match=message):
-            retriever.retrieve("how do owls hunt mice", where=where)
-    with pytest.raises(NoEvidence, match="nothing that the filter lets through beyond what was given"):
-        retriever.retrieve("how do owls hunt mice", given=["bees.md"], where=Filter(sources=("bees.md",)))
+            retriever.retrieve(Query("how do owls hunt mice", where=where))
+    with pytest.raises(NoEvidence, match="nothing that the filter lets through beyond what is known"):
+        retriever.retrieve(Query("how do owls hunt mice", known="bees.md", where=Filter(sources=("bees.md",))))
+
+
+class TestAsAValue:
+    def test_texts_in_memory_are_retrieved_from_and_closed_at_the_end(self) -> None:
+        embedder = HashingEmbedder()
+        texts = [*TEXTS.values(), TEXTS["owls.md"]]
+        metadata = [{"place": number} for number in range(len(texts))]
+        with Retriever.from_texts(texts, embedder, metadata=metadata) as retriever:
+            got = retriever.retrieve("how do owls hunt mice", k=2)
+            assert got.texts[0] in TEXTS.values()
+            assert [hit.passage.text for hit in got] == got.texts
+            assert len(got) == 2
+            some = retriever.retrieve(Query("how do owls hunt mice", where=Filter(labels=(("place", "1"),))))
+            assert [hit.passage.source for hit in some] == ["text-1"]
+            assert "texts" in repr(retriever)
+        with pytest.raises(StoreError):
+            retriever.retrieve("owls")
+
+    def test_texts_without_a_source_each_or_empty_ones_are_refused(self) -> None:
+        with pytest.raises(ValueError, match="one source for each of 2 texts"):
+            Retriever.from_texts(["a", "b"], HashingEmbedder(), sources=["a"])
+        with pytest.raises(ValueError, match="empty"):
+            Retriever.from_texts(["a", " "], HashingEmbedder())
+
+    def test_it_is_short_to_look_at(self, retriever: Retriever) -> None:
+        got = retriever.retrieve("how do owls hunt mice " * 10, k=3)
+        assert len(repr(got)) < 120
+        assert len(repr(got.hits[0])) < 80
+
+    def test_a_query_that_no_candidates_can_answer_is_refused(self, retriever: Retriever) -> None:
+        left = retriever.retrieve("how do owls hunt mice").irreducible_variance
+        assert retriever.retrieve(Query("how do owls hunt mice", max_variance=left + 1e-6)).hits
+        with pytest.raises(NoEvidence, match="more than the"):
+            retriever.retrieve(Query("how do owls hunt mice", max_variance=left - 1e-6))
+
+    def test_its_json_is_one_shape(self, retriever: Retriever) -> None:
+        got = retriever.retrieve("how do owls hunt mice", k=2)
+        value = json.loads(json.dumps(got.to_dict(explain=True), allow_nan=False))
+        assert set(value) == {
+            "questions", "hits", "prior_variance", "irreducible_variance", "candidates", "targets", "stopped", "exact",
+            "timings_ms", "passed_over",
+        }  # fmt: skip
+        assert set(value["hits"][0]) == {
+            "rank", "id", "source", "line", "page", "title", "headings", "text", "metadata", "similarity", "gain",
+            "relevance", "redundancy", "posterior_variance", "also_in",
+        }  # fmt: skip
+        assert "passed_over" not in got.to_dict()

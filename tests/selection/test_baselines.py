@@ -6,19 +6,25 @@ import numpy as np
 import pytest
 
 from sift_rag.selection import (
+    Dpp,
+    FacilityLocation,
+    Hull,
+    Mmr,
+    Nearest,
+    Random,
+    Uncertainty,
     posterior_variance,
-    select_dpp,
-    select_facility_location,
-    select_hull,
-    select_mmr,
-    select_nearest,
-    select_random,
-    select_sift,
-    select_uncertain,
 )
-from sift_rag.selection.baselines import DPP_JITTER
 from sift_rag.selection.hull import hull_weights, whole_multiplicities
-from tests.oracles import greedy_argmax, unit_rows
+from sift_rag.selection.selectors import DPP_JITTER, Baseline
+from tests.oracles import greedy_argmax, raw_measure, raw_process, raw_sift, unit_rows
+
+
+def order(
+    selector: Baseline, query: np.ndarray, candidates: np.ndarray, k: int, known: np.ndarray | None = None
+) -> list[int]:
+    """The rows that a baseline chooses."""
+    return list(selector.select(query, candidates, k, known=known).selection.indices)
 
 
 @pytest.fixture
@@ -29,14 +35,14 @@ def rows() -> tuple[np.ndarray, np.ndarray]:
 
 def test_nearest_is_the_order_of_cosine(rows: tuple[np.ndarray, np.ndarray]) -> None:
     query, candidates = rows
-    assert select_nearest(query, candidates, 6).indices.tolist() == np.argsort(-(candidates @ query))[:6].tolist()
+    assert order(Nearest(), query, candidates, 6) == np.argsort(-(candidates @ query))[:6].tolist()
 
 
 def test_nearest_to_several_targets_is_the_order_of_the_largest_cosine() -> None:
     rng = np.random.default_rng(1)
     targets, candidates = unit_rows(rng, 3, 8), unit_rows(rng, 20, 8)
     wanted = np.argsort(-(candidates @ targets.T).max(axis=1))[:6].tolist()
-    assert select_nearest(targets, candidates, 6).indices.tolist() == wanted
+    assert order(Nearest(), targets, candidates, 6) == wanted
 
 
 @pytest.mark.parametrize("relevance", [0.3, 0.7, 0.9])
@@ -50,16 +56,15 @@ def test_mmr_is_its_definition(rows: tuple[np.ndarray, np.ndarray], relevance: f
         redundancy = float((others @ candidates[i]).max()) if len(others) else 0.0
         return float(relevance * (query @ candidates[i]) - (1 - relevance) * redundancy)
 
-    got = select_mmr(query, candidates, 10, relevance=relevance, given=given)
-    assert got.indices.tolist() == greedy_argmax(30, 10, score)
+    assert order(Mmr(relevance=relevance), query, candidates, 10, given) == greedy_argmax(30, 10, score)
 
 
 def test_mmr_with_relevance_one_is_nearest(rows: tuple[np.ndarray, np.ndarray]) -> None:
     query, candidates = rows
-    wanted = select_nearest(query, candidates, 10).indices.tolist()
-    assert select_mmr(query, candidates, 10, relevance=1.0).indices.tolist() == wanted
+    wanted = order(Nearest(), query, candidates, 10)
+    assert order(Mmr(relevance=1.0), query, candidates, 10) == wanted
     with pytest.raises(ValueError, match="relevance"):
-        select_mmr(query, candidates, 10, relevance=1.1)
+        Mmr(relevance=1.1)
 
 
 @pytest.mark.parametrize("quality_scale", [0.0, 2.0, 12.0])
@@ -73,8 +78,7 @@ def test_dpp_is_the_greedy_largest_determinant(rows: tuple[np.ndarray, np.ndarra
         among = [*chosen, i]
         return float(np.linalg.slogdet(likelihood[np.ix_(among, among)])[1])
 
-    got = select_dpp(query, candidates, 8, quality_scale=quality_scale)
-    assert got.indices.tolist() == greedy_argmax(30, 8, score)
+    assert order(Dpp(quality_scale=quality_scale), query, candidates, 8) == greedy_argmax(30, 8, score)
 
 
 @pytest.mark.parametrize("known", [0, 3])
@@ -86,7 +90,7 @@ def test_facility_location_is_its_definition(rows: tuple[np.ndarray, np.ndarray]
         facilities = [*given, *candidates[[*chosen, i]]]
         return sum(max(query @ x, 0) * max(max(x @ y, 0) for y in facilities) for x in candidates)
 
-    assert select_facility_location(query, candidates, 8, given=given).indices.tolist() == greedy_argmax(30, 8, covered)
+    assert order(FacilityLocation(), query, candidates, 8, given) == greedy_argmax(30, 8, covered)
 
 
 @pytest.mark.parametrize("kernel", ["rbf", "linear"])
@@ -101,24 +105,22 @@ def test_uncertainty_sampling_takes_what_is_least_known_of_itself(
         return posterior_variance(candidates[i], candidates[chosen], kernel=kernel, noise_variance=noise_variance)
 
     wanted = greedy_argmax(30, 8, lambda chosen, i: round(own_variance(chosen, i), 9))
-    got = select_uncertain(query, candidates.astype(np.float32), 8, kernel=kernel, noise_variance=noise_variance)
+    rows32 = candidates.astype(np.float32)
+    got = order(Uncertainty(raw_process(kernel, noise_variance=noise_variance)), query, rows32, 8)
     if noise_variance < 1e6:  # there every difference is below what the oracle resolves
-        assert got.indices.tolist() == wanted
-    assert select_uncertain(-query, candidates.astype(np.float32), 8, kernel=kernel).indices.tolist() == (
-        select_uncertain(query, candidates.astype(np.float32), 8, kernel=kernel).indices.tolist()
-    )
+        assert got == wanted
+    selector = Uncertainty(raw_process(kernel))
+    assert order(selector, -query, rows32, 8) == order(selector, query, rows32, 8)
 
 
 def test_random_is_the_same_for_a_seed_and_takes_every_candidate_equally_often(
     rows: tuple[np.ndarray, np.ndarray],
 ) -> None:
     query, candidates = rows
-    assert select_random(query, candidates, 5, seed=3).indices.tolist() == (
-        select_random(query, candidates, 5, seed=3).indices.tolist()
-    )
+    assert order(Random(seed=3), query, candidates, 5) == order(Random(seed=3), query, candidates, 5)
     taken = np.zeros(30)
     for seed in range(600):
-        taken[select_random(query, candidates, 5, seed=seed).indices] += 1
+        taken[order(Random(seed=seed), query, candidates, 5)] += 1
     assert taken.min() > 60  # 100 expected, standard deviation 9
     assert taken.max() < 140
 
@@ -177,27 +179,27 @@ class TestHull:
     ) -> None:
         query, candidates = rows
         weights = hull_weights(query, candidates)
-        repeated = select_hull(query, candidates, 20, with_repeats=True)
-        counts = np.bincount(repeated.indices, minlength=30)
+        repeated = order(Hull(with_repeats=True), query, candidates, 20)
+        counts = np.bincount(repeated, minlength=30)
         assert counts.tolist() == whole_multiplicities(query, candidates, weights, 20).tolist()
         assert counts.max() > 1
-        once = select_hull(query, candidates, 30)
+        once = order(Hull(), query, candidates, 30)
         support = int((weights > 0).sum())
-        assert (np.diff(weights[once.indices]) <= 0).all()
-        assert (np.diff((candidates @ query)[once.indices[support:]]) <= 0).all()
+        assert (np.diff(weights[once]) <= 0).all()
+        assert (np.diff((candidates @ query)[once[support:]]) <= 0).all()
 
     def test_a_copy_of_a_corner_gets_no_weight(self) -> None:
         corners = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
         assert hull_weights(np.array([0.4, 0.6]), corners)[1] == 0
 
     def test_no_candidates_give_no_choice(self) -> None:
-        assert len(select_hull(np.ones(3) / 3**0.5, np.zeros((0, 3)), 4, with_repeats=True)) == 0
+        assert order(Hull(with_repeats=True), np.ones(3) / 3**0.5, np.zeros((0, 3)), 4) == []
 
 
 def test_sift_leaves_no_more_variance_than_any_baseline_after_one_choice_and_less_among_copies() -> None:
     rng = np.random.default_rng(6)
     query, candidates = unit_rows(rng, 1, 8), np.repeat(unit_rows(rng, 6, 8), 4, axis=0)
-    sift = select_sift(query, candidates, 4, noise_variance=0.1)
-    nearest = select_nearest(query, candidates, 4, noise_variance=0.1)
+    sift = raw_sift(query, candidates, 4, noise_variance=0.1)
+    nearest = raw_measure(query, candidates, order(Nearest(), query, candidates, 4), noise_variance=0.1).selection
     assert sift.posterior_variances[0] == pytest.approx(nearest.posterior_variances[0])
     assert sift.posterior_variances[-1] < nearest.posterior_variances[-1]

@@ -10,21 +10,21 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sift_rag.selection import SELECTORS, posterior_variance, redundancy_by_pick, select_sift
-from tests.oracles import unit_rows
+from sift_rag.defaults import SELECTORS
+from sift_rag.selection import Redundancy, posterior_variance, selector_from
+from tests.oracles import raw_measure, raw_sift, unit_rows
 
 
 @pytest.mark.parametrize("name", SELECTORS)
 def test_gains_are_the_steps_of_the_variance_and_relevance_what_each_tells_alone(name: Any) -> None:
     rng = np.random.default_rng(2)
     targets, candidates, known = (unit_rows(rng, n, 8, dtype=np.float64) for n in (2, 20, 2))
-    surrogate: Any = {"lengthscale": 0.6, "noise_variance": 0.3}
-    got = SELECTORS[name](targets, candidates, 6, given=known, **surrogate)
+    model: Any = {"lengthscale": 0.6, "noise_variance": 0.3}
+    selector = selector_from(name, model | {"centring": 0.0})
+    got = selector.select(targets, candidates, 6, known=known, weights=[1.0, 1.0]).selection
     steps = -np.diff([got.prior_variance, *got.posterior_variances])
     np.testing.assert_allclose(got.gains, steps, rtol=1e-8)
-    alone = [
-        got.prior_variance - posterior_variance(targets, [*known, candidates[i]], **surrogate) for i in got.indices
-    ]
+    alone = [got.prior_variance - posterior_variance(targets, [*known, candidates[i]], **model) for i in got.indices]
     np.testing.assert_allclose(got.relevance, alone, rtol=1e-8)
     np.testing.assert_allclose(got.redundancy, got.relevance - got.gains)
     assert got.redundancy[0] == 0
@@ -32,7 +32,7 @@ def test_gains_are_the_steps_of_the_variance_and_relevance_what_each_tells_alone
 
 def test_a_copy_is_redundant_by_what_the_original_told_of_it() -> None:
     query = np.array([1.0, 0.0])
-    got = select_sift(query, np.array([[1.0, 0.0]] * 2), 2, kernel="linear", noise_variance=1.0)
+    got = raw_sift(query, np.array([[1.0, 0.0]] * 2), 2, kernel="linear", noise_variance=1.0)
     # variances 1, 1/2, 1/3: alone a copy tells 1/2, after the original 1/6
     np.testing.assert_allclose(got.gains, [1 / 2, 1 / 6])
     np.testing.assert_allclose(got.relevance, [1 / 2, 1 / 2])
@@ -42,7 +42,7 @@ def test_a_copy_is_redundant_by_what_the_original_told_of_it() -> None:
 def test_picks_that_help_each_other_have_negative_redundancy() -> None:
     # The second reads off the noise that the first shares with it.
     query = np.array([1.0, 0.0])
-    got = select_sift(query, np.array([[1.0, 1.0], [0.0, 1.0]]), 2, kernel="linear", noise_variance=0.1)
+    got = raw_sift(query, np.array([[1.0, 1.0], [0.0, 1.0]]), 2, kernel="linear", noise_variance=0.1)
     assert got.indices.tolist() == [0, 1]
     assert got.relevance[1] == 0
     assert got.redundancy[1] < 0
@@ -54,10 +54,14 @@ def test_the_irreducible_variance_is_what_all_candidates_leave(kernel: Any, n: i
     # 60 rows of 12 dimensions take the linear kernel's other way to the same value
     rng = np.random.default_rng(n)
     targets, candidates, known = (unit_rows(rng, rows, 12, dtype=np.float64) for rows in (2, n, 3))
-    arguments: Any = {"kernel": kernel, "noise_variance": 0.2, "given": known, "weights": [1.0, 2.0]}
-    got = select_sift(targets, candidates, n, irreducible=True, **arguments)
+    arguments: Any = {"kernel": kernel, "noise_variance": 0.2, "known": known, "weights": [1.0, 2.0]}
+    got = raw_sift(targets, candidates, n, irreducible=True, **arguments)
     assert got.irreducible_variance == pytest.approx(got.posterior_variances[-1], rel=1e-9)
-    assert select_sift(targets, candidates, n, **arguments).irreducible_variance is None
+    assert raw_sift(targets, candidates, n, **arguments).irreducible_variance is None
+
+
+def redundancy(query: Any, candidates: Any, order: Any, **options: Any) -> Redundancy:
+    return raw_measure(query, candidates, order, **options).redundancy
 
 
 class TestWhichPick:
@@ -66,8 +70,8 @@ class TestWhichPick:
         distinct = unit_rows(rng, 5, 16, spread=2)
         candidates = np.concatenate([distinct, distinct[::-1]])
         query = distinct.mean(0) / np.linalg.norm(distinct.mean(0))
-        chosen = select_sift(query, candidates, 5, noise_variance=0.01)
-        got = redundancy_by_pick(query, candidates, chosen.indices, noise_variance=0.01)
+        chosen = raw_sift(query, candidates, 5, noise_variance=0.01)
+        got = redundancy(query, candidates, chosen.indices, noise_variance=0.01)
         place = {int(index): rank for rank, index in enumerate(chosen.indices)}
         for index in range(10):
             copy = 9 - index
@@ -79,8 +83,8 @@ class TestWhichPick:
         rng = np.random.default_rng(seed)
         query, candidates, known = (unit_rows(rng, n, 6, dtype=np.float64) for n in (targets, 12, 1))
         arguments: Any = {"kernel": kernel, "lengthscale": 0.7, "noise_variance": 0.3}
-        chosen = select_sift(query, candidates, 4, given=known, **arguments).indices
-        got = redundancy_by_pick(query, candidates, chosen, given=known, **arguments)
+        chosen = raw_sift(query, candidates, 4, known=known, **arguments).indices
+        got = redundancy(query, candidates, chosen, known=known, **arguments)
 
         def gain(index: int, picks: Any) -> float:
             before = np.concatenate([known, candidates[picks]])
@@ -100,15 +104,15 @@ class TestWhichPick:
 
     def test_nothing_chosen_makes_nothing_redundant(self) -> None:
         rows = unit_rows(np.random.default_rng(0), 4, 4)
-        assert redundancy_by_pick(rows[0], rows, []).picks.tolist() == [-1] * 4
+        assert redundancy(rows[0], rows, []).picks.tolist() == [-1] * 4
 
     def test_tensors_give_tensors(self) -> None:
         rows = torch.from_numpy(unit_rows(np.random.default_rng(0), 6, 4))
-        got = redundancy_by_pick(rows[0], rows, torch.tensor([2, 3]))
+        got = redundancy(rows[0], rows, torch.tensor([2, 3]))
         assert isinstance(got.picks, torch.Tensor)
-        assert got.picks.tolist() == redundancy_by_pick(rows[0].numpy(), rows.numpy(), [2, 3]).picks.tolist()
+        assert got.picks.tolist() == redundancy(rows[0].numpy(), rows.numpy(), [2, 3]).picks.tolist()
 
     def test_an_index_that_is_no_candidate_is_refused(self) -> None:
         rows = unit_rows(np.random.default_rng(0), 4, 4)
         with pytest.raises(ValueError, match="Indices"):
-            redundancy_by_pick(rows[0], rows, [4])
+            redundancy(rows[0], rows, [4])

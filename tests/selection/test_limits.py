@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from sift_rag.selection import SELECTORS, SelectorSettings, batch, posterior_variance, select_sift, select_sift_batch
-from tests.oracles import greedy_by_definition, unit_rows
+from sift_rag.defaults import SELECTORS
+from sift_rag.selection import posterior_variance, selector_from
+from tests.oracles import greedy_by_definition, raw_batch, raw_block, raw_sift, unit_rows
 
 KERNELS = ["rbf", "linear"]
 
@@ -24,8 +25,8 @@ def test_from_hardly_any_noise_to_nothing_but_noise_the_choice_is_that_of_the_de
     query, candidates = unit_rows(rng, 2, 12, dtype=np.float64), unit_rows(rng, 25, 12, spread=2, dtype=np.float64)
     settings: Any = {"kernel": kernel, "lengthscale": 0.5, "noise_variance": noise_variance}
     wanted, _ = greedy_by_definition(query, candidates, 6, **settings)
-    assert select_sift(query, candidates, 6, **settings).indices.tolist() == wanted
-    assert select_sift_batch(query[None], candidates[None], 6, **settings).indices[0].tolist() == wanted
+    assert raw_sift(query, candidates, 6, **settings).indices.tolist() == wanted
+    assert raw_batch(query[None], candidates[None], 6, **settings).indices[0].tolist() == wanted
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
@@ -33,7 +34,7 @@ def test_from_hardly_any_noise_to_nothing_but_noise_the_choice_is_that_of_the_de
 def test_hundreds_of_choices_leave_the_variance_of_the_definition(kernel: Any, noise_variance: float) -> None:
     rng = np.random.default_rng(2)
     query, candidates = unit_rows(rng, 1, 12), unit_rows(rng, 400, 12, spread=2)
-    got = select_sift(query, candidates, 400, kernel=kernel, noise_variance=noise_variance)
+    got = raw_sift(query, candidates, 400, kernel=kernel, noise_variance=noise_variance)
     assert sorted(got.indices.tolist()) == list(range(400))
     wanted = posterior_variance(query, candidates, kernel=kernel, noise_variance=noise_variance)
     assert got.posterior_variances[-1] == pytest.approx(wanted, rel=1e-3, abs=1e-5)
@@ -50,10 +51,10 @@ def test_copies_are_chosen_in_order_however_little_they_tell(
         rng = np.random.default_rng(seed)
         query, row = unit_rows(rng, 1 + 2 * (seed % 2), 256, spread=2), unit_rows(rng, 1, 256, spread=2)
         candidates = np.repeat(row, 50 + 17 * seed, axis=0)
-        got = select_sift(query, candidates, 8, kernel=kernel, objective=objective, noise_variance=noise_variance)
+        got = raw_sift(query, candidates, 8, kernel=kernel, objective=objective, noise_variance=noise_variance)
         assert got.indices.tolist() == list(range(8))
         if objective == "variance":
-            several = select_sift_batch(query[None], candidates[None], 8, kernel=kernel, noise_variance=noise_variance)
+            several = raw_batch(query[None], candidates[None], 8, kernel=kernel, noise_variance=noise_variance)
             assert several.indices[0].tolist() == list(range(8))
 
 
@@ -62,7 +63,7 @@ def test_what_is_at_right_angles_tells_nothing_and_never_less(objective: Any) ->
     rng = np.random.default_rng(8)
     rotation = np.linalg.qr(rng.normal(size=(16, 16)))[0]
     query, candidates = rng.normal(size=(2, 8)) @ rotation[:8], rng.normal(size=(40, 8)) @ rotation[8:]
-    got = select_sift(query, candidates, 40, kernel="linear", objective=objective, noise_variance=0.1)
+    got = raw_sift(query, candidates, 40, kernel="linear", objective=objective, noise_variance=0.1)
     assert (got.gains >= 0).all()
     assert got.gains.max() < 1e-12
 
@@ -74,13 +75,13 @@ def test_a_batch_of_copies_is_chosen_from_as_each_query_alone(kernel: Any) -> No
     candidates = np.repeat(distinct, 250, axis=0)
     own = np.stack([candidates] * 3)[:, :150]
     for noise_variance in (1e-6, 0.1):
-        shared = select_sift_batch(queries, candidates, 8, kernel=kernel, noise_variance=noise_variance)
-        apart = select_sift_batch(queries, own, 40, kernel=kernel, noise_variance=noise_variance)
+        shared = raw_batch(queries, candidates, 8, kernel=kernel, noise_variance=noise_variance)
+        apart = raw_batch(queries, own, 40, kernel=kernel, noise_variance=noise_variance)
         for row, query in enumerate(queries):
-            alone = select_sift(query, candidates, 8, kernel=kernel, noise_variance=noise_variance)
+            alone = raw_sift(query, candidates, 8, kernel=kernel, noise_variance=noise_variance)
             assert shared.indices[row].tolist() == alone.indices.tolist()
             assert apart.indices[row].tolist() == list(range(40))
-            same = select_sift(query, own[row], 40, kernel=kernel, noise_variance=noise_variance)
+            same = raw_sift(query, own[row], 40, kernel=kernel, noise_variance=noise_variance)
             assert same.indices.tolist() == list(range(40))
 
 
@@ -90,7 +91,7 @@ def test_the_arithmetic_for_a_device_takes_copies_in_order(kernel: Any) -> None:
     queries = torch.from_numpy(unit_rows(rng, 8, 64, spread=2))[:, None]
     candidates = torch.from_numpy(unit_rows(rng, 8, 64, spread=2))[:, None].repeat(1, 151, 1)
     options: Any = {"kernel": kernel, "lengthscale": 0.5, "noise_variance": 0.1, "with_repeats": False}
-    got = batch._select_block(queries, candidates, 10, mask=None, given=None, weights=None, tensors=True, **options)
+    got = raw_block(queries, candidates, 10, **options)
     assert got.indices.tolist() == [list(range(10))] * 8
 
 
@@ -98,7 +99,7 @@ def test_the_arithmetic_for_a_device_takes_copies_in_order(kernel: Any) -> None:
 @pytest.mark.parametrize(("n", "k"), [(0, 0), (0, 3), (4, 0), (1, 5)])
 def test_every_selector_takes_what_there_is(name: Any, n: int, k: int) -> None:
     rng = np.random.default_rng(4)
-    got = SelectorSettings(name=name).select(unit_rows(rng, 2, 8), unit_rows(rng, n, 8), k).selection
+    got = selector_from(name).select(unit_rows(rng, 2, 8), unit_rows(rng, n, 8), k).selection
     assert got.indices.tolist() == list(range(min(n, k)))
     assert got.indices.dtype == np.int64
     assert got.prior_variance == pytest.approx(2.0)
@@ -110,7 +111,7 @@ def test_every_selector_takes_what_there_is(name: Any, n: int, k: int) -> None:
 @pytest.mark.parametrize(("n", "k"), [(0, 0), (0, 3), (4, 0), (1, 5)])
 def test_a_batch_takes_what_there_is(kernel: Any, with_repeats: bool, n: int, k: int) -> None:
     rng = np.random.default_rng(5)
-    got = select_sift_batch(
+    got = raw_batch(
         unit_rows(rng, 3, 8), unit_rows(rng, 3 * n, 8).reshape(3, n, 8), k, kernel=kernel, with_repeats=with_repeats
     )
     assert got.indices.shape == (3, k)
@@ -122,7 +123,7 @@ def test_a_batch_takes_what_there_is(kernel: Any, with_repeats: bool, n: int, k:
 def test_zero_vectors_in_a_batch_tell_nothing_and_come_last() -> None:
     candidates = np.array([[0, 0], [0.5, 0], [0, 0], [1, 1]], dtype=np.float32)
     queries = np.array([[1, 0], [0, 0]], dtype=np.float32)
-    got = select_sift_batch(queries, candidates, 4, kernel="linear")
+    got = raw_batch(queries, candidates, 4, kernel="linear")
     assert got.indices.tolist() == [[3, 1, 0, 2], [0, 1, 2, 3]]
     assert got.gains[0, 2:].tolist() == [0, 0]
     assert got.prior_variances.tolist() == [1, 0]
@@ -134,7 +135,7 @@ def test_from_two_threads_come_the_answers_of_one(kernel: Any) -> None:
     queries, candidates = unit_rows(rng, 16, 48), unit_rows(rng, 300, 48)
 
     def choose(query: np.ndarray) -> tuple[list[int], list[float]]:
-        got = select_sift(query, candidates, 20, kernel=kernel)
+        got = raw_sift(query, candidates, 20, kernel=kernel)
         return got.indices.tolist(), got.posterior_variances.tolist()
 
     wanted = [choose(query) for query in queries]

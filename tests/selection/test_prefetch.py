@@ -9,10 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sift_rag.selection import prefetch, select_sift
-from sift_rag.selection.arrays import read_problem
-from sift_rag.selection.kernels import kernel_matrix
-from tests.oracles import unit_rows
+from sift_rag.selection import prefetch
+from tests.oracles import kernel_values, raw_problem, raw_sift, unit_rows
 
 
 @given(
@@ -31,12 +29,12 @@ def test_the_choice_is_the_one_without_guessing(
     rng = np.random.default_rng(seed)
     query, candidates, given_rows = (unit_rows(rng, rows, 16).astype(float) for rows in (targets, n, known))
     arguments: Any = {"kernel": kernel, "noise_variance": noise_variance, "with_repeats": with_repeats}
-    arguments["given"] = given_rows
-    plain = select_sift(query, candidates, 25, **arguments)
+    arguments["known"] = given_rows
+    plain = raw_sift(query, candidates, 25, **arguments)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(prefetch, "WORTHWHILE_BYTES", 0)
         patch.setattr(prefetch, "SHORTLIST", 12)  # so that guesses fail too
-        guessed = select_sift(query, candidates, 25, **arguments)
+        guessed = raw_sift(query, candidates, 25, **arguments)
     assert guessed.indices.tolist() == plain.indices.tolist()
     np.testing.assert_allclose(guessed.posterior_variances, plain.posterior_variances, rtol=1e-9)
 
@@ -45,9 +43,9 @@ def test_small_problems_and_kernel_functions_are_not_guessed() -> None:
     rows = np.eye(4, dtype=np.float32)
     arguments: Any = {"lengthscale": 1.0, "noise_variance": 1.0}
     large = np.broadcast_to(rows[:1], (prefetch.WORTHWHILE_BYTES // 16, 4))
-    assert not prefetch.worthwhile(read_problem(rows, rows, kernel="rbf", **arguments))
-    assert prefetch.worthwhile(read_problem(rows, large, kernel="rbf", **arguments))
-    by_function = read_problem(rows, large[:64], kernel=lambda a, b: a @ b.T, **arguments)
+    assert not prefetch.worthwhile(raw_problem(rows, rows, kernel="rbf", **arguments))
+    assert prefetch.worthwhile(raw_problem(rows, large, kernel="rbf", **arguments))
+    by_function = raw_problem(rows, large[:64], kernel=lambda a, b: a @ b.T, **arguments)
     assert not prefetch.worthwhile(by_function._replace(points=large))
 
 
@@ -55,9 +53,9 @@ def test_small_problems_and_kernel_functions_are_not_guessed() -> None:
 def test_guesses_among_all_candidates_are_the_greedy_picks(kernel: Any) -> None:
     rng = np.random.default_rng(3)
     query, candidates = unit_rows(rng, 2, 16).astype(float), unit_rows(rng, 60, 16).astype(float)
-    problem = read_problem(query, candidates, kernel=kernel, lengthscale=0.5, noise_variance=0.3)
-    wanted = select_sift(query, candidates, 9, kernel=kernel, lengthscale=0.5, noise_variance=0.3).indices.tolist()
-    covariance = kernel_matrix(query, candidates, kernel, 0.5)
+    problem = raw_problem(query, candidates, kernel=kernel, lengthscale=0.5, noise_variance=0.3)
+    wanted = raw_sift(query, candidates, 9, kernel=kernel, lengthscale=0.5, noise_variance=0.3).indices.tolist()
+    covariance = kernel_values(query, candidates, kernel, 0.5)
     noisy = problem.diagonal + 0.3
     gains = (covariance**2).sum(0) / noisy
     assert prefetch.next_picks(problem, wanted[0], 8, gains, covariance, noisy, np.empty((0, 60))) == wanted[1:]
@@ -66,7 +64,7 @@ def test_guesses_among_all_candidates_are_the_greedy_picks(kernel: Any) -> None:
 def test_columns_are_those_of_the_kernel_whatever_was_guessed() -> None:
     rng = np.random.default_rng(4)
     candidates = unit_rows(rng, 30, 8)
-    problem = read_problem(candidates[0], candidates, kernel="rbf", lengthscale=0.5, noise_variance=1.0)
+    problem = raw_problem(candidates[0], candidates, kernel="rbf", lengthscale=0.5, noise_variance=1.0)
     asked: list[int] = []
 
     def guess(row: int, count: int) -> list[int]:
@@ -75,7 +73,7 @@ def test_columns_are_those_of_the_kernel_whatever_was_guessed() -> None:
 
     column_of = prefetch.prefetched_columns(problem, guess)
     out = np.empty(30, dtype=np.float32)
-    whole = kernel_matrix(candidates, candidates, "rbf", 0.5)
+    whole = kernel_values(candidates, candidates, "rbf", 0.5)
     for row in [*range(30), *range(30, 0, -7), 3, 3]:
         np.testing.assert_allclose(column_of(row % 30, out), whole[row % 30], rtol=1e-5)
     assert max(asked) == prefetch.MOST_COLUMNS - 1

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from sift_rag.selection import select_sift, select_sift_batch
-from tests.oracles import pool_with_copies
+from tests.oracles import pool_with_copies, raw_batch, raw_sift
 
 STORED: Any = json.loads((Path(__file__).parents[1] / "data" / "activeft" / "picks.json").read_text(encoding="utf-8"))
 
@@ -25,10 +24,10 @@ def test_the_choice_is_that_of_the_reference_implementation_up_to_exact_copies(s
     k = len(stored["picks"])
     arguments: Any = {"kernel": "linear", "noise_variance": STORED["noise_variance"], "with_repeats": True}
     wanted = candidates[stored["picks"]]
-    assert np.array_equal(candidates[select_sift(targets, candidates, k, **arguments).indices], wanted)
-    batch = select_sift_batch(targets[None], candidates[None], k, **arguments)
+    assert np.array_equal(candidates[raw_sift(targets, candidates, k, **arguments).indices], wanted)
+    batch = raw_batch(targets[None], candidates[None], k, **arguments)
     assert np.array_equal(candidates[batch.indices[0]], wanted)
-    tensors = select_sift(
+    tensors = raw_sift(
         torch.from_numpy(targets), torch.from_numpy(candidates), k, **{**arguments, "kernel": lambda a, b: a @ b.T}
     )
     assert np.array_equal(candidates[tensors.indices], wanted)

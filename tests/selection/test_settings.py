@@ -8,8 +8,18 @@ import numpy as np
 import pytest
 import torch
 
-from sift_rag.selection import SELECTORS, SelectorSettings, Stopping, posterior_variance, select_sift
-from tests.oracles import unit_rows
+from sift_rag.defaults import SELECTORS
+from sift_rag.selection import (
+    Mmr,
+    Stopping,
+    posterior_variance,
+    select_sift,
+    select_sift_batch,
+    selector_from,
+    selector_settings,
+    settings_of,
+)
+from tests.oracles import raw_block, raw_sift, selector, unit_rows
 
 
 def as_seen(rows: np.ndarray, candidates: np.ndarray, share: float) -> np.ndarray:
@@ -28,21 +38,21 @@ def problem(seed: int, *, targets: int = 2) -> tuple[np.ndarray, np.ndarray, np.
 
 def test_sift_chooses_by_what_the_candidates_do_not_have_in_common() -> None:
     asked, candidates, given = problem(0, targets=1)
-    settings = SelectorSettings(lengthscale=0.5, noise_variance=0.2, centring=0.6)
-    got = settings.select(asked, candidates, 6, given=given).selection
+    settings = selector(lengthscale=0.5, noise_variance=0.2, centring=0.6)
+    got = settings.select(asked, candidates, 6, known=given).selection
     seen = [as_seen(rows, candidates, 0.6) for rows in (asked, candidates, given)]
-    wanted = select_sift(seen[0], seen[1], 6, given=seen[2], lengthscale=0.5, noise_variance=0.2)
+    wanted = raw_sift(seen[0], seen[1], 6, known=seen[2], lengthscale=0.5, noise_variance=0.2)
     assert got.indices.tolist() == wanted.indices.tolist()
-    plain = select_sift(asked, candidates, 6, given=given, lengthscale=0.5, noise_variance=0.2)
+    plain = raw_sift(asked, candidates, 6, known=given, lengthscale=0.5, noise_variance=0.2)
     assert got.indices.tolist() != plain.indices.tolist()
-    uncentred = SelectorSettings(lengthscale=0.5, noise_variance=0.2, centring=0.0)
-    assert uncentred.select(asked, candidates, 6, given=given).selection.indices.tolist() == plain.indices.tolist()
+    uncentred = selector(lengthscale=0.5, noise_variance=0.2, centring=0.0)
+    assert uncentred.select(asked, candidates, 6, known=given).selection.indices.tolist() == plain.indices.tolist()
 
 
 def test_the_linear_kernel_is_the_paper_without_centring_or_balance() -> None:
     asked, candidates, given = problem(1)
-    got = SelectorSettings(kernel="linear", noise_variance=0.3).select(asked, candidates, 6, given=given).selection
-    wanted = select_sift(asked, candidates, 6, given=given, kernel="linear", noise_variance=0.3)
+    got = selector(kernel="linear", noise_variance=0.3).select(asked, candidates, 6, known=given).selection
+    wanted = select_sift(asked, candidates, 6, known=given, kernel="linear", noise_variance=0.3)
     assert got.indices.tolist() == wanted.indices.tolist()
     assert got.prior_variance == wanted.prior_variance
 
@@ -51,8 +61,8 @@ def test_the_linear_kernel_is_the_paper_without_centring_or_balance() -> None:
 def test_every_method_is_measured_on_one_scale(name: Any) -> None:
     asked, candidates, given = problem(2)
     weights = [0.5, 1.5]
-    settings = SelectorSettings(name, lengthscale=0.6, noise_variance=0.3, centring=0.4)
-    choice = settings.select(asked, candidates, 5, given=given, weights=weights)
+    settings = selector(name, lengthscale=0.6, noise_variance=0.3, centring=0.4)
+    choice = settings.select(asked, candidates, 5, known=given, weights=weights)
     got = choice.selection
     seen = [as_seen(rows, candidates, 0.4) for rows in (asked, candidates, given)]
 
@@ -74,18 +84,15 @@ def test_every_method_is_measured_on_one_scale(name: Any) -> None:
 @pytest.mark.parametrize("name", [name for name in SELECTORS if name != "sift"])
 def test_a_baseline_chooses_by_its_own_definition(name: Any) -> None:
     asked, candidates, _ = problem(3)
-    got = SelectorSettings(name).select(asked, candidates, 6).selection
-    settings: Any = SelectorSettings()
-    wanted = SELECTORS[name](
-        asked, candidates, 6, lengthscale=settings.lengthscale, noise_variance=settings.noise_variance
-    )
-    assert got.indices.tolist() == wanted.indices.tolist()
+    got = selector(name).select(asked, candidates, 6).selection
+    wanted = selector(name).order(asked, candidates, 6, candidates[:0], None)
+    assert got.indices.tolist() == list(wanted)
 
 
 @pytest.mark.parametrize("name", SELECTORS)
 def test_rules_end_any_method_at_a_prefix_of_its_choice(name: Any) -> None:
     asked, candidates, _ = problem(4, targets=1)
-    settings = SelectorSettings(name, noise_variance=0.5)
+    settings = selector(name, noise_variance=0.5)
     whole = settings.select(asked, candidates, 10).selection
     variance, left = whole.posterior_variances[4], whole.irreducible_variance
     assert left is not None
@@ -104,7 +111,7 @@ def test_rules_end_any_method_at_a_prefix_of_its_choice(name: Any) -> None:
 def test_no_method_chooses_a_candidate_twice_or_fails_on_copies(name: Any) -> None:
     rng = np.random.default_rng(4)
     candidates = np.repeat(unit_rows(rng, 4, 8), 5, axis=0)
-    got = SelectorSettings(name).select(unit_rows(rng, 1, 8), candidates, 20).selection
+    got = selector(name).select(unit_rows(rng, 1, 8), candidates, 20).selection
     assert sorted(got.indices.tolist()) == list(range(20))
     assert np.isfinite(got.posterior_variances).all()
 
@@ -116,7 +123,7 @@ def test_a_question_whose_passages_are_far_gets_one_before_the_other_gets_its_se
 
     asked = at(0, 180)
     candidates = at(2, -25, 130)  # two near the first question, the nearest to the second at 50 degrees
-    settings = SelectorSettings(noise_variance=1.0, centring=0.0)
+    settings = selector(noise_variance=1.0, centring=0.0)
     assert settings.select(asked, candidates, 2).selection.indices.tolist() == [0, 2]
     alike = settings.select(asked, candidates, 2, weights=[1.0, 1.0]).selection
     assert alike.indices.tolist() == [0, 1]
@@ -126,30 +133,30 @@ def test_a_question_whose_passages_are_far_gets_one_before_the_other_gets_its_se
 
 def test_tensors_are_centred_like_arrays() -> None:
     asked, candidates, given = problem(5)
-    wanted = SelectorSettings().select(asked, candidates, 6, given=given).selection
-    got = SelectorSettings().select(*map(torch.from_numpy, (asked, candidates)), 6, given=torch.from_numpy(given))
+    wanted = selector().select(asked, candidates, 6, known=given).selection
+    got = selector().select(*map(torch.from_numpy, (asked, candidates)), 6, known=torch.from_numpy(given))
     assert got.selection.indices.tolist() == wanted.indices.tolist()
     np.testing.assert_allclose(got.selection.posterior_variances, wanted.posterior_variances)
 
 
 def test_repeats_are_steps_of_their_own_where_a_method_knows_them() -> None:
     asked, candidates, _ = problem(6, targets=1)
-    paper = SelectorSettings(kernel="linear", noise_variance=1.0, with_repeats=True)
+    paper = selector(kernel="linear", noise_variance=1.0, with_repeats=True)
     got = paper.select(asked, candidates, 30).selection
     wanted = select_sift(asked, candidates, 30, kernel="linear", noise_variance=1.0, with_repeats=True)
     assert got.indices.tolist() == wanted.indices.tolist()
     assert len(set(got.indices.tolist())) < len(got) == 30
-    again = SelectorSettings("nearest", with_repeats=True).select(asked, candidates, 5).selection
+    again = selector("nearest", with_repeats=True).select(asked, candidates, 5).selection
     assert again.indices.tolist() == [int((candidates @ asked[0]).argmax())] * 5
     assert (np.diff(again.posterior_variances) < 0).all()
-    hull = SelectorSettings("hull", with_repeats=True).select(asked, candidates, 30).selection
+    hull = selector("hull", with_repeats=True).select(asked, candidates, 30).selection
     assert len(hull) == 30
-    with pytest.raises(ValueError, match="'mmr' cannot repeat a candidate: with_repeats is for sift, hull, nearest"):
-        SelectorSettings("mmr", with_repeats=True)
+    with pytest.raises(ValueError, match="The selector 'mmr' has no setting 'with_repeats'"):
+        selector("mmr", with_repeats=True)
 
 
 def test_no_candidates_leave_everything_open() -> None:
-    choice = SelectorSettings().select(np.eye(2, dtype=np.float32), np.zeros((0, 2), np.float32), 3)
+    choice = selector().select(np.eye(2, dtype=np.float32), np.zeros((0, 2), np.float32), 3)
     assert (len(choice.selection), choice.selection.prior_variance) == (0, 2)
 
 
@@ -158,9 +165,76 @@ def test_no_candidates_leave_everything_open() -> None:
 )
 def test_settings_out_of_range_are_refused_when_made(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(change))):
-        SelectorSettings(**change)
+        selector(**change)
 
 
 def test_an_unknown_method_is_refused_when_made() -> None:
     with pytest.raises(ValueError, match=r"Unknown selector 'best': expected one of sift, "):
-        SelectorSettings("best")  # type: ignore[arg-type]
+        selector("best")
+
+
+class TestByName:
+    @pytest.mark.parametrize("name", SELECTORS)
+    def test_its_settings_make_a_selector_again(self, name: str) -> None:
+        settings = {key: setting.default for key, setting in selector_settings(name).items()}
+        settings |= {"lengthscale": 0.25, "noise_variance": 2.0, "centring": 0.0}
+        made = selector_from(name, settings)
+        assert made.name == name
+        assert settings_of(made) == settings
+        assert selector_from(name, settings_of(made)) == made
+
+    def test_a_selectors_own_parameter_is_a_setting(self) -> None:
+        assert selector_from("mmr", {"relevance": 0.7}) == Mmr(relevance=0.7)
+        assert selector_from("mmr", {"relevance": "0.7"}) == Mmr(relevance=0.7)
+
+    @pytest.mark.parametrize("name", SELECTORS)
+    def test_every_setting_is_described(self, name: str) -> None:
+        for setting in selector_settings(name).values():
+            assert setting.description.endswith("."), setting
+
+    @pytest.mark.parametrize(
+        ("name", "settings", "message"),
+        [
+            ("mrr", {}, "Did you mean 'mmr'"),
+            ("mmr", {"relevence": 0.7}, "Did you mean 'relevance'"),
+            ("mmr", {"relevance": "much"}, "relevance must be a number, but got 'much'"),
+            ("hull", {"iterations": 1.5}, "iterations must be a whole number"),
+            ("sift", {"with_repeats": 1}, "with_repeats must be true or false"),
+            ("mmr", {"relevance": 2}, "relevance must be in"),
+            ("sift", {"kernel": "cubic"}, "Unknown kernel 'cubic'"),
+        ],
+    )
+    def test_what_cannot_be_is_refused_with_a_suggestion(self, name: str, settings: Any, message: str) -> None:
+        with pytest.raises(ValueError, match=message):
+            selector_from(name, settings)
+
+
+@pytest.mark.parametrize("targets", [1, 3])
+@pytest.mark.parametrize("kernel", ["rbf", "linear"])
+def test_arrays_alone_are_chosen_from_as_a_retriever_chooses(targets: int, kernel: str) -> None:
+    asked, candidates, given = problem(6, targets=targets)
+    wanted = selector(kernel=kernel).select(asked, candidates, 6, known=given).selection
+    got = select_sift(asked, candidates, 6, known=given, kernel=kernel)
+    assert got.indices.tolist() == wanted.indices.tolist()
+    np.testing.assert_array_equal(got.posterior_variances, wanted.posterior_variances)
+    several = select_sift_batch(asked[None], candidates, 6, known=given, kernel=kernel)
+    own = select_sift_batch(np.stack([asked] * 3), np.stack([candidates] * 3), 6, known=given, kernel=kernel)
+    for batch in (several, own):
+        assert batch.indices[0].tolist() == wanted.indices.tolist()
+        np.testing.assert_allclose(batch.posterior_variances[0], wanted.posterior_variances)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_masked_batch_is_centred_on_what_each_query_may_choose(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    asked, candidates, _ = problem(7, targets=2)
+    mask = rng.random((3, 20)) < 0.7
+    queries = np.stack([np.roll(asked, turn, axis=1) for turn in range(3)])
+    got = select_sift_batch(queries, candidates, 5, mask=mask)
+    tensors = raw_block(torch.from_numpy(queries), torch.from_numpy(candidates), 5, mask=mask, centring=0.5)
+    for row in range(3):
+        allowed = np.flatnonzero(mask[row])
+        wanted = select_sift(queries[row], candidates[allowed], 5)
+        assert got.indices[row].tolist() == allowed[wanted.indices].tolist()
+        alike = select_sift(queries[row], candidates[allowed], 5, weights=[1.0, 1.0])
+        assert tensors.indices[row].tolist() == allowed[alike.indices].tolist()

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sift_rag.selection import Stopping, posterior_variance, select_in_sequence, select_sift
-from tests.oracles import greedy_argmax, unit_rows
+from sift_rag.selection import Stopping, posterior_variance
+from tests.oracles import greedy_argmax, raw_measure, raw_sift, unit_rows
 
 
 def rows_of(seed: int, targets: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -42,8 +42,8 @@ def test_what_is_kept_is_a_prefix_of_the_unstopped_selection(
     arguments: Any = {"objective": objective, "with_repeats": with_repeats, "noise_variance": 0.2}
     if rule.tokens is not None:
         arguments["token_counts"] = counts
-    whole = select_sift(query, candidates, 15, **arguments)
-    kept = select_sift(query, candidates, 15, stopping=rule, **arguments)
+    whole = raw_sift(query, candidates, 15, **arguments)
+    kept = raw_sift(query, candidates, 15, stopping=rule, **arguments)
     assert whole.stopped == "k"
     for field in ("indices", "posterior_variances", "gains", "relevance"):
         assert getattr(kept, field).tolist() == getattr(whole, field)[: len(kept)].tolist()
@@ -53,23 +53,23 @@ def test_what_is_kept_is_a_prefix_of_the_unstopped_selection(
 class TestReasons:
     def test_k_and_no_more_candidates(self) -> None:
         query, candidates, _ = rows_of(0)
-        assert select_sift(query, candidates, 20).stopped == "k"
-        assert select_sift(query, candidates, 21).stopped == "exhausted"
-        assert select_sift(query, candidates[:0], 1).stopped == "exhausted"
-        assert select_sift(query, candidates[:0], 0).stopped == "k"
+        assert raw_sift(query, candidates, 20).stopped == "k"
+        assert raw_sift(query, candidates, 21).stopped == "exhausted"
+        assert raw_sift(query, candidates[:0], 1).stopped == "exhausted"
+        assert raw_sift(query, candidates[:0], 0).stopped == "k"
 
     def test_variance_stops_at_the_first_step_that_reaches_it(self) -> None:
         query, candidates, _ = rows_of(1)
-        whole = select_sift(query, candidates, 10).posterior_variances
+        whole = raw_sift(query, candidates, 10).posterior_variances
         for threshold in (whole[3], (whole[2] + whole[3]) / 2):
-            got = select_sift(query, candidates, 10, stopping=Stopping(variance=float(threshold)))
+            got = raw_sift(query, candidates, 10, stopping=Stopping(variance=float(threshold)))
             assert (len(got), got.stopped) == (4, "variance")
-        assert len(select_sift(query, candidates, 10, stopping=Stopping(variance=1.0))) == 0
+        assert len(raw_sift(query, candidates, 10, stopping=Stopping(variance=1.0))) == 0
 
     @pytest.mark.parametrize("share", [0.3, 0.8, 0.95])
     def test_explained_stops_once_that_share_of_what_can_be_told_is_told(self, share: float) -> None:
         query, candidates, _ = rows_of(2)
-        got = select_sift(query, candidates, 20, stopping=Stopping(explained=share), given=candidates[:1])
+        got = raw_sift(query, candidates, 20, stopping=Stopping(explained=share), known=candidates[:1])
         least = posterior_variance(query, np.concatenate([candidates, candidates[:1]]))
         assert got.irreducible_variance == pytest.approx(least, rel=1e-5)
         steps = np.array([got.prior_variance, *got.posterior_variances])
@@ -79,11 +79,11 @@ class TestReasons:
 
     def test_the_irreducible_variance_alone_stops_nothing(self) -> None:
         query, candidates, _ = rows_of(2)
-        got = select_sift(query, candidates, 20, irreducible=True, stopping=Stopping(variance=0.0))
+        got = raw_sift(query, candidates, 20, irreducible=True, stopping=Stopping(variance=0.0))
         assert (len(got), got.stopped) == (20, "k")
 
     def test_nothing_is_chosen_where_nothing_can_be_told(self) -> None:
-        got = select_sift(
+        got = raw_sift(
             np.array([1.0, 0.0]), np.array([[0.0, 1.0]]), 1, kernel="linear", stopping=Stopping(explained=0.5)
         )
         assert (len(got), got.stopped) == (0, "explained")
@@ -93,10 +93,10 @@ class TestReasons:
         self, alpha: float
     ) -> None:
         query, candidates, _ = rows_of(3)
-        whole = select_sift(query, candidates, 15, noise_variance=0.01)
+        whole = raw_sift(query, candidates, 15, noise_variance=0.01)
         deviations = np.sqrt(whole.posterior_variances)
         fails = [n for n in range(1, 16) if deviations[n - 1] > 1 / (alpha * n)]
-        got = select_sift(query, candidates, 15, noise_variance=0.01, stopping=Stopping(alpha=alpha))
+        got = raw_sift(query, candidates, 15, noise_variance=0.01, stopping=Stopping(alpha=alpha))
         assert len(got) == (fails[0] - 1 if fails else 15)
         assert got.stopped == ("alpha" if fails else "k")
 
@@ -115,15 +115,15 @@ class TestTokens:
             before, after = (posterior_variance(query, candidates[rows]) for rows in (chosen, [*chosen, i]))
             return (before - after) / counts[i]
 
-        got = select_sift(query.astype(float), candidates.astype(float), 8, token_counts=counts)
+        got = raw_sift(query.astype(float), candidates.astype(float), 8, token_counts=counts)
         assert got.indices.tolist() == greedy_argmax(20, 8, gain_per_token)
 
     def test_the_first_choice_beyond_the_budget_ends_it(self) -> None:
         query, candidates, counts = rows_of(5)
-        order = select_sift(query, candidates, 20, token_counts=counts).indices
+        order = raw_sift(query, candidates, 20, token_counts=counts).indices
         spent = np.cumsum(counts[order])
         for budget in (0, int(spent[0]) - 1, int(spent[4]), int(spent[4]) + 1, int(spent[-1])):
-            got = select_sift(query, candidates, 20, token_counts=counts, stopping=Stopping(tokens=budget))
+            got = raw_sift(query, candidates, 20, token_counts=counts, stopping=Stopping(tokens=budget))
             assert len(got) == (spent <= budget).sum()
             assert got.stopped == ("k" if budget == spent[-1] else "tokens")
 
@@ -137,7 +137,7 @@ class TestTokens:
 
         for budget in (0, int(counts.min()), 150, 400, int(counts.sum())):
             rule = Stopping(tokens=budget, fill=True)
-            got = select_sift(query.astype(float), candidates.astype(float), 20, token_counts=counts, stopping=rule)
+            got = raw_sift(query.astype(float), candidates.astype(float), 20, token_counts=counts, stopping=rule)
             assert got.indices.tolist() == greedy_argmax(20, len(got), gain)
             left = budget - counts[got.indices].sum()
             unchosen = np.delete(counts, got.indices)
@@ -148,18 +148,18 @@ class TestTokens:
     def test_any_other_order_is_filled_in_turn(self) -> None:
         query, candidates, _ = rows_of(8)
         counts = np.array([5, 9, 3, 4, 9] * 4)
-        got = select_in_sequence(
+        got = raw_measure(
             query, candidates, [1, 0, 4, 2, 3], token_counts=counts, stopping=Stopping(tokens=20, fill=True)
-        )
+        ).selection
         assert (got.indices.tolist(), got.stopped) == ([1, 0, 2], "tokens")
-        whole = select_in_sequence(query, candidates, [1, 0, 2])
+        whole = raw_measure(query, candidates, [1, 0, 2]).selection
         np.testing.assert_array_equal(got.posterior_variances, whole.posterior_variances)
 
     @pytest.mark.parametrize("counts", [None, [1, 2], [1] * 19 + [0], [1] * 19 + [float("nan")]])
     def test_counts_that_cannot_be_are_refused(self, counts: Any) -> None:
         query, candidates, _ = rows_of(6)
         with pytest.raises(ValueError, match=r"[Tt]oken"):
-            select_sift(query, candidates, 3, token_counts=counts, stopping=Stopping(tokens=10))
+            raw_sift(query, candidates, 3, token_counts=counts, stopping=Stopping(tokens=10))
 
 
 @pytest.mark.parametrize(

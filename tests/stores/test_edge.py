@@ -30,6 +30,7 @@ from sift_rag.errors import (
     StoreFull,
     StoreInUse,
 )
+from sift_rag.filters import Filter
 from sift_rag.stores.embedded.check import check_collection
 from sift_rag.stores.embedded.database import FolderDatabase
 from sift_rag.stores.embedded.documents import open_documents
@@ -37,7 +38,7 @@ from sift_rag.stores.embedded.folders import building_name, list_collections
 from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
 from sift_rag.stores.embedded.store import EmbeddedStore, create_collection, open_collection
 from sift_rag.stores.payloads import payload_of
-from sift_rag.types import CollectionInfo, Document, Embedding, Filter, Passage, Span
+from sift_rag.types import CollectionInfo, Document, Embedding, Passage, Span
 
 DIMENSION = 8
 INFO = CollectionInfo("news", "an embedder", DIMENSION, SCHEMA_VERSION)

@@ -13,7 +13,8 @@ import pytest
 from qdrant_client import QdrantClient, models
 
 from sift_rag.errors import ConfigurationError, StoreConflict, StoreError
-from sift_rag.ingestion import ingest_paths
+from sift_rag.filters import Filter
+from sift_rag.ingestion import ingest_paths, reindex
 from sift_rag.opening import open_retriever, open_store
 from sift_rag.protocols import PassageStore, Scannable
 from sift_rag.stores.qdrant.layout import (
@@ -27,7 +28,7 @@ from sift_rag.stores.qdrant.layout import (
     value_at,
 )
 from sift_rag.stores.registry import open_database
-from sift_rag.types import Document, Embedding, Filter
+from sift_rag.types import Document, Embedding
 from tests.doubles import HashingEmbedder
 from tests.qdrant_stub.server import QdrantStub
 
@@ -261,12 +262,14 @@ class TestReadOnly:
             write(store)
         assert not {"upsert", "delete"} & set(qdrant.operations())
 
-    @pytest.mark.parametrize("reindex", [False, True])
-    def test_nothing_is_ingested_into_it(self, url: str, client: QdrantClient, tmp_path: Any, reindex: bool) -> None:
+    @pytest.mark.parametrize("work", [ingest_paths, reindex])
+    def test_nothing_is_ingested_into_it(
+        self, url: str, client: QdrantClient, tmp_path: Any, work: Callable[..., object]
+    ) -> None:
         fill(client)
         (tmp_path / "a.md").write_text("A note.")
         with pytest.raises(StoreConflict, match="another tool"):
-            ingest_paths([tmp_path], store=url, collection="theirs", embedder=EMBEDDER, reindex=reindex)
+            work([tmp_path], store=url, collection="theirs", embedder=EMBEDDER)
         assert client.count("theirs").count == 4
         assert [entry.name for entry in client.get_collections().collections] == ["theirs"]
 

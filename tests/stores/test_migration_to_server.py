@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from sift_rag.corpus.options import IngestOptions
 from sift_rag.corpus.shards import Shard
 from sift_rag.ingestion import ingest_paths
 from sift_rag.opening import open_store
@@ -94,7 +95,9 @@ def test_a_server_under_two_names_is_not_carried_over_into_itself(embedded: Path
 
 def test_ingests_at_the_same_time_into_one_server_end_like_one(notes: Path, embedded: Path, url: str) -> None:
     def ingest(number: int) -> int:
-        return ingest_paths([notes], store=url, embedder=HashingEmbedder(), share=Shard(number, 4)).passages_added
+        return ingest_paths(
+            [notes], store=url, embedder=HashingEmbedder(), options=IngestOptions(shard=Shard(number, 4))
+        ).passages_added
 
     with ThreadPoolExecutor(4) as pool:
         added = list(pool.map(ingest, range(1, 5)))

@@ -11,13 +11,14 @@ import pytest
 from qdrant_client import QdrantClient, models
 
 from sift_rag.errors import CollectionNotFound, StoreConflict, StoreDamaged
+from sift_rag.filters import Filter
 from sift_rag.opening import open_store
 from sift_rag.protocols import PassageStore
 from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
 from sift_rag.stores.qdrant.options import ServerOptions
 from sift_rag.stores.qdrant.transport import MOST_BYTES, grouped
 from sift_rag.stores.registry import open_database
-from sift_rag.types import CollectionInfo, Document, Embedding, Filter, Passage, Span
+from sift_rag.types import CollectionInfo, Document, Embedding, Passage, Span
 from tests.qdrant_stub.server import QdrantStub
 
 DIMENSION = 8

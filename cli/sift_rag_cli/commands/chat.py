@@ -3,86 +3,83 @@
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 import typer
 
-from sift_rag.errors import ConfigurationError, NoEvidence, SiftRagError
+from sift_rag import defaults
+from sift_rag.errors import ConfigurationError, SiftRagError
 from sift_rag_cli import options
-from sift_rag_cli.answers import say_dropped, write_sources, write_stream
-from sift_rag_cli.language_model import HOW_TO_GET_AN_ANSWER, open_named_model
+from sift_rag_cli.answers import HOW_TO_GET_AN_ANSWER, show_step, write_answer
+from sift_rag_cli.configuration import settings_for
+from sift_rag_cli.fine_tuning import fine_tuning_of, model_of
 from sift_rag_cli.output import is_terminal, one_line, say, write
-from sift_rag_cli.selecting import SelectionOptions, with_selection_options
-
-if TYPE_CHECKING:
-    from sift_rag.answering.prompt import Prompt
-    from sift_rag.types import Passage
+from sift_rag_cli.remedies import message_of
+from sift_rag_cli.searching import open_answering, search_options, with_known
 
 ENDS = {"exit", "quit"}
 
 
-@with_selection_options
 def chat(
     context: typer.Context,
-    selecting: SelectionOptions,
+    k: options.K = defaults.K,
+    filters: options.Filter = None,
+    known: options.Known = None,
+    token_budget: options.TokenBudget = None,
+    exact: options.Exact = False,
+    selector: options.Selector = defaults.SELECTOR,
     model: options.Model = None,
     base_url: options.BaseUrl = None,
     system: options.System = None,
-    max_new_tokens: options.MaxNewTokens = options.DEFAULT_MAX_NEW_TOKENS,
+    mode: options.Mode = defaults.MODES[0],
+    steps: options.Steps = defaults.STEPS,
     store: options.Store = None,
-    collection: options.Collection = options.DEFAULT_COLLECTION,
+    collection: options.Collection = defaults.COLLECTION,
     embedder: options.Embedder = None,
+    assignments: options.Set = None,
 ) -> None:
-    """Ask in turns; each adds what the earlier ones did not show.
+    """Ask questions in turn; each answer builds on the last.
 
-    One question a line. It ends with "exit" or at the end of the input.
+    Each answer uses passages that were not shown before. Type one question on each line; end with "exit" or the end of
+    the input.
+
+    Examples:
+        sift-rag chat -m Qwen/Qwen3-0.6B
+        sift-rag chat --base-url http://localhost:11434/v1 -m llama3.2 -k 8
     """
-    from sift_rag.answering.answer import stream_answer
+    from sift_rag.answering.assistant import AnswerSettings
     from sift_rag.answering.conversation import Conversation
-    from sift_rag.answering.prompt import build_prompt
 
-    if model is None and base_url is None:
+    values = settings_for(context, assignments, selector=selector)
+    wanted = search_options(values, k=k, filters=filters, token_budget=token_budget, exact=exact, selector=selector)
+    settings = AnswerSettings(system=system, finetuning=fine_tuning_of(values), steps=steps, **values["answer"])
+    if model_of(values, model) is None and base_url is None:
         raise ConfigurationError(f"A chat needs a language model. {HOW_TO_GET_AN_ANSWER}")
-    with selecting.retriever(store, collection, embedder) as retriever:
-        language_model = open_named_model(context, model, base_url)
-
-        def turn(question: str, conversation: Conversation) -> "tuple[Prompt, str]":
-            passages: list[Passage] = []
-            try:
-                retrieval = selecting.retrieve(retriever, [question], shown=conversation.given)
-                passages = [hit.passage for hit in retrieval.hits]
-            except NoEvidence:
-                if not conversation.turns:
-                    raise
-                say("Every passage has been shown already.")
-            prompt = build_prompt(
-                [question],
-                passages,
-                model=language_model,
-                system=system,
-                max_new_tokens=max_new_tokens,
-                history=conversation.history,
-                shown=conversation.shown,
-            )
-            say_dropped(prompt)
-            answer = write_stream(stream_answer(language_model, prompt, max_new_tokens=max_new_tokens))
-            write_sources(prompt, answer)
-            write()
-            return prompt, answer
-
+    with open_answering(
+        context,
+        values,
+        wanted,
+        settings,
+        store=store,
+        collection=collection,
+        embedder=embedder,
+        model=model,
+        base_url=base_url,
+    ) as assistant:
         conversation = Conversation()
         for question in _typed_questions():
-            conversation = conversation.trimmed(language_model)
             try:
-                conversation = conversation.with_turn(*turn(question, conversation))
+                query = with_known(wanted.query([question]), known, assistant.retriever.embedder)
+                with assistant.stream(query, mode, conversation=conversation, on_step=show_step) as stream:
+                    conversation = write_answer(stream).conversation
+                write()
             except (SiftRagError, ValueError) as error:
                 if not is_terminal(sys.stdin):
                     raise
-                say(one_line(f"Error: {error}"))
+                say(one_line(f"Error: {message_of(error)}"))
 
 
 def _typed_questions() -> Iterator[str]:
-    """Lines until the input ends or one of them says so; blank ones are passed over."""
+    """Yield the lines of the input until one ends the chat; blank lines are skipped."""
     person = is_terminal(sys.stdin) and is_terminal(sys.stdout)
     if person:
         with suppress(ImportError):  # not on Windows; where it is, it gives input() editing and a history

@@ -5,27 +5,35 @@ from typing import Annotated
 import typer
 
 from sift_rag_cli import options
+from sift_rag_cli.api_keys import store_key
 from sift_rag_cli.output import one_line, say, write_json, write_table
-from sift_rag_cli.stores import qdrant_api_key
 
 
 def collections(
+    context: typer.Context,
     drop: Annotated[
-        str | None, typer.Option("--drop", metavar="NAME", help="Delete this collection with all it holds.")
+        str | None, typer.Option("--drop", metavar="NAME", help="Delete this collection and everything in it.")
     ] = None,
     store: options.Store = None,
     json: options.Json = False,
 ) -> None:
-    """List the collections of a store, and the embedder of each."""
+    """List the collections of a store with their embedders.
+
+    Examples:
+        sift-rag collections
+        sift-rag collections -s http://localhost:6333
+        sift-rag collections --drop old
+    """
     from sift_rag.stores.registry import open_database
 
-    database = open_database(store, api_key=qdrant_api_key())
+    database = open_database(store, api_key=store_key(context, store))
+
     if drop is not None:
         database.drop(drop)
         if json:
             write_json({"dropped": drop})
         else:
-            say(f"Collection '{one_line(drop)}' is deleted.")
+            say(f"Deleted collection '{one_line(drop)}'.")
         return
     infos = database.collections()
     if json:

@@ -8,72 +8,105 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sift_rag import defaults
 from sift_rag.errors import ConfigurationError
 from sift_rag_cli import options
+from sift_rag_cli.api_keys import store_key
 from sift_rag_cli.comparisons import save_csv, summary_json, write_rows
+from sift_rag_cli.configuration import settings_for
+from sift_rag_cli.fine_tuning import fine_tuning_of, model_of
 from sift_rag_cli.output import console, count_of, is_terminal, one_line, say, write_json
-from sift_rag_cli.stores import layout_of, qdrant_api_key
-from sift_rag_cli.tuning import model_for, settings_for
+from sift_rag_cli.searching import layout_of
 
 if TYPE_CHECKING:
     from sift_rag.evaluation import Outcome, Task
 
+TASKS = "Texts or questions"
+COMPARED = "Comparison"
+
 
 def compare(
+    context: typer.Context,
     texts: Annotated[
         Path | None,
         typer.Option(
             "--texts",
             metavar="PATH",
-            help="Texts to predict: a folder of files, or JSON lines with 'text' and maybe 'group'.",
+            rich_help_panel=TASKS,
+            help="Texts to predict: a folder of files, or JSON lines with 'text' and optionally 'group'.",
         ),
     ] = None,
     questions: Annotated[
         Path | None,
         typer.Option(
-            "--questions", metavar="FILE", help="Questions to answer: JSON lines with 'question' and 'answer'."
+            "--questions",
+            metavar="FILE",
+            rich_help_panel=TASKS,
+            help="Questions to answer: JSON lines with 'question' and 'answer'.",
         ),
     ] = None,
-    model: options.Model = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--limit", metavar="N", min=1, rich_help_panel=TASKS, help="Use N of them only, spread evenly over all."
+        ),
+    ] = None,
+    model: options.LocalModel = None,
     arms: Annotated[
-        str, typer.Option("--arms", metavar="A,B", help="Of context, finetune and both.")
+        str,
+        typer.Option(
+            "--arms", metavar="A,B", rich_help_panel=COMPARED, help="Ways to use passages: context, finetune, both."
+        ),
     ] = "context,finetune",
     selectors: Annotated[
         str,
         typer.Option(
-            "--selectors", metavar="A,B", help="Of nearest, repeated-nearest, uncertainty, mmr, sift and hull."
+            "--selectors",
+            metavar="A,B",
+            rich_help_panel=COMPARED,
+            help="Ways to choose them: nearest, repeated-nearest, uncertainty, mmr, sift, hull.",
         ),
     ] = "nearest,sift",
-    k: Annotated[str, typer.Option("-k", metavar="N,N", help="Passages in the context, and steps of training.")] = (
-        "5,20,50"
-    ),
-    candidates: Annotated[
-        int, typer.Option("--candidates", metavar="N", min=1, help="Distinct nearest passages to select from.")
-    ] = 200,
-    preset: options.Preset = None,
-    learning_rate: options.LearningRate = None,
-    rank: options.Rank = None,
-    full: options.Full = False,
-    limit: Annotated[
-        int | None, typer.Option("--limit", metavar="N", min=1, help="Compare on so many, taken evenly.")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where an equal comparison was interrupted.")] = False,
+    k: Annotated[
+        str,
+        typer.Option(
+            "-k",
+            metavar="N,N",
+            rich_help_panel=COMPARED,
+            help="Numbers of passages in the context, and of fine-tuning steps.",
+        ),
+    ] = "5,20,50",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue the same comparison where it was interrupted.")
+    ] = False,
     report: Annotated[
-        Path | None, typer.Option("--report", metavar="FILE.html", help="Write a page with plots and examples.")
+        Path | None,
+        typer.Option(
+            "--report",
+            metavar="FILE",
+            rich_help_panel=options.OUTPUT,
+            help="Write an HTML page with plots and examples.",
+        ),
     ] = None,
-    csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the rows as CSV.")] = None,
-    store: options.Store = None,
-    collection: options.Collection = options.DEFAULT_COLLECTION,
-    embedder: options.Embedder = None,
-    vector_name: options.VectorName = None,
-    text_key: options.TextKey = None,
-    source_key: options.SourceKey = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option("--csv", metavar="FILE", rich_help_panel=options.OUTPUT, help="Write the rows as CSV."),
+    ] = None,
     json: options.Json = False,
+    store: options.Store = None,
+    collection: options.Collection = defaults.COLLECTION,
+    embedder: options.Embedder = None,
+    assignments: options.Set = None,
 ) -> None:
-    """Find out whether context or fine-tuning works better.
+    """Compare passages in the context with fine-tuning on them.
 
-    For each text, passages are selected from the collection, and the text is predicted with them in the model's
-    context, with the model fine-tuned on them, and without. Measured are bits per byte: fewer are better.
+    For each text, passages are chosen from the collection. The text is then predicted with them in the model's context,
+    with the model fine-tuned on them, and without them. The measure is bits per byte; fewer are better.
+
+    Examples:
+        sift-rag compare --texts held-out/ -m gpt2
+        sift-rag compare --questions faq.jsonl -m Qwen/Qwen3-0.6B -k 5 --report page.html
+        sift-rag compare --texts held-out/ --set finetuning.preset=gpt2 --resume
     """
     from sift_rag.evaluation import Comparison, read_questions, read_texts, summarise
     from sift_rag.evaluation.comparison import compare as measure
@@ -82,27 +115,21 @@ def compare(
 
     if (texts is None) == (questions is None):
         raise ConfigurationError("Name what to compare on: either --texts PATH or --questions FILE.")
-    model = model_for(preset, model)
+    values = settings_for(context, assignments)
+    model = model_of(values, model)
     if model is None:
         raise ConfigurationError(
-            "A comparison needs a model in this process: --model NAME, --model FOLDER or --preset NAME."
+            "A comparison needs a model on this machine: --model NAME, --model FOLDER or --set finetuning.preset=NAME."
         )
     for file in (report, csv):
         if file is not None and not file.parent.is_dir():
             raise ConfigurationError(f"There is no folder {str(file.parent)!r} to write {file.name} to.")
-    tuning = settings_for(preset, learning_rate=learning_rate, rank=rank, full=full)
     wanted: Any = {"arms": _names(arms), "selectors": _names(selectors), "ks": _numbers(k)}
-    comparison = Comparison(**wanted, candidate_limit=candidates, tuning=tuning)
+    comparison = Comparison(**wanted, **values["comparison"], tuning=fine_tuning_of(values))
     tasks = _spread(read_texts(texts) if texts is not None else read_questions(questions or Path()), limit)
     if report is not None:
         require_matplotlib()
-    retriever = open_retriever(
-        store,
-        collection,
-        embedder,
-        api_key=qdrant_api_key(),
-        layout=layout_of(vector_name, text_key, source_key),
-    )
+    retriever = open_retriever(store, collection, embedder, api_key=store_key(context, store), layout=layout_of(values))
     with closing(retriever.store):
         journal = comparison_journal(tasks, comparison, model=model, store=retriever.store)
         outcomes = journal.read() if resume else []
@@ -134,7 +161,7 @@ def compare(
         return
     write_rows(summary)
     if summary.left_out:
-        say(f"{count_of(summary.left_out, 'candidate')} left out: the text itself, or a part of it.")
+        say(f"{count_of(summary.left_out, 'candidate')} left out: the text itself or a part of it.")
     say(one_line(summary.verdict))
 
 
@@ -146,11 +173,13 @@ def _numbers(value: str) -> tuple[int, ...]:
     try:
         return tuple(sorted({int(number) for number in _names(value)}))
     except ValueError:
-        raise ValueError(f"-k is {value!r}: whole numbers with commas between were expected, 5,20,50.") from None
+        raise ValueError(
+            f"-k is {value!r}: whole numbers separated by commas were expected, such as 5,20,50."
+        ) from None
 
 
 def _spread(tasks: "Sequence[Task]", limit: int | None) -> "list[Task]":
-    """At most so many, evenly over the list, so that every group has its share."""
+    """Return at most ``limit`` tasks, spread evenly over the list so that every group has its share."""
     if limit is None or limit >= len(tasks):
         return list(tasks)
     return [tasks[index * len(tasks) // limit] for index in range(limit)]
@@ -164,12 +193,12 @@ def _write_page(path: Path, page: str) -> None:
 
 
 LONG_RUN = 20
-"""Tasks from which on a run tells where it is."""
+"""Number of tasks above which progress is told even without a terminal."""
 
 
 @contextmanager
 def _progress(total: int, done: int) -> "Iterator[Any]":
-    """A bar at a terminal, elsewhere a line each tenth of a long run. An interruption says how to go on."""
+    """Show a bar at a terminal, elsewhere a line for each tenth of a long run. Tell on interruption how to continue."""
     from rich.progress import Progress
 
     measured = done
@@ -191,5 +220,5 @@ def _progress(total: int, done: int) -> "Iterator[Any]":
             yield advance
         except KeyboardInterrupt:
             if measured:
-                say(f"{measured} of {count_of(total, 'task')} are measured and kept: go on with --resume.")
+                say(f"{measured} of {count_of(total, 'task')} are measured and kept: continue with --resume.")
             raise

@@ -2,29 +2,35 @@
 
 import typer
 
+from sift_rag import defaults
 from sift_rag_cli import options
+from sift_rag_cli.api_keys import store_key
 from sift_rag_cli.output import one_line, say, write, write_json
-from sift_rag_cli.stores import qdrant_api_key
 
 
 def doctor(
+    context: typer.Context,
     store: options.Store = None,
-    collection: options.Collection = options.DEFAULT_COLLECTION,
+    collection: options.Collection = defaults.COLLECTION,
     json: options.Json = False,
 ) -> None:
-    """Examine a collection for damage.
+    """Check a collection for damage.
 
-    Exit code 0 if it is sound; 1 if not, and a line for each finding.
+    Exits with code 0 if it is intact. Otherwise prints a line for each finding and exits with code 1.
+
+    Examples:
+        sift-rag doctor
+        sift-rag doctor -c code
     """
     from sift_rag.stores.registry import open_database
 
-    findings = open_database(store, api_key=qdrant_api_key()).check(collection)
+    findings = open_database(store, api_key=store_key(context, store)).check(collection)
     if json:
         write_json({"collection": collection, "sound": not findings, "findings": findings})
     else:
         for finding in findings:
             write(one_line(finding))
         if not findings:
-            say(f"Collection '{one_line(collection)}' is sound.")
+            say(f"Collection '{one_line(collection)}' is intact.")
     if findings:
         raise typer.Exit(1)

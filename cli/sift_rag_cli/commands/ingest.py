@@ -6,47 +6,68 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sift_rag import defaults
 from sift_rag_cli import options
-from sift_rag_cli.inputs import read_paths, read_share
+from sift_rag_cli.api_keys import store_key
+from sift_rag_cli.configuration import settings_for
+from sift_rag_cli.inputs import read_paths, read_shard
 from sift_rag_cli.output import count_of, one_line, say, write_json
 from sift_rag_cli.progress import ProgressState, progress_bar
-from sift_rag_cli.stores import qdrant_api_key, server_options_of
+from sift_rag_cli.settings import server_options
 
 if TYPE_CHECKING:
-    from sift_rag.corpus.ingest import IngestReport
-    from sift_rag.corpus.ingest import Progress as IngestProgress
+    from sift_rag.corpus.report import IngestReport
+    from sift_rag.corpus.report import Progress as IngestProgress
 
+FILES = "Files"
+UPDATE = "Update"
 PROBLEMS_SHOWN = 20
 
 
 def ingest(
+    context: typer.Context,
     paths: Annotated[
-        list[str], typer.Argument(metavar="PATH", help="Files and folders. - reads a list of them from stdin.")
+        list[str], typer.Argument(metavar="PATH...", help="Files and folders; - reads a list of them from stdin.")
     ],
     include: Annotated[
         list[str] | None,
-        typer.Option("--include", metavar="GLOB", envvar="SIFT_RAG_INCLUDE", help="Only files that match. Repeatable."),
+        typer.Option(
+            "--include",
+            metavar="GLOB",
+            envvar="SIFT_RAG_INCLUDE",
+            rich_help_panel=FILES,
+            help="Only files that match. Repeatable.",
+        ),
     ] = None,
     exclude: Annotated[
         list[str] | None,
-        typer.Option("--exclude", metavar="GLOB", envvar="SIFT_RAG_EXCLUDE", help="No files that match. Repeatable."),
+        typer.Option(
+            "--exclude",
+            metavar="GLOB",
+            envvar="SIFT_RAG_EXCLUDE",
+            rich_help_panel=FILES,
+            help="No files that match. Repeatable.",
+        ),
     ] = None,
-    prune: Annotated[bool, typer.Option("--prune", help="Remove what is no longer in these folders.")] = False,
-    reindex: Annotated[
-        bool, typer.Option("--reindex", help="Embed everything anew; the old vectors serve until the new ones do.")
-    ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count, but write nothing.")] = False,
     max_megabytes: Annotated[
         int,
-        typer.Option("--max-megabytes", metavar="N", min=1, envvar="SIFT_RAG_MAX_MEGABYTES", help="Skip larger files."),
-    ] = 64,
+        typer.Option(
+            "--max-megabytes",
+            metavar="N",
+            min=1,
+            envvar="SIFT_RAG_MAX_MEGABYTES",
+            rich_help_panel=FILES,
+            help="Skip larger files.",
+        ),
+    ] = defaults.MAX_BYTES // 2**20,
     text_field: Annotated[
         str | None,
         typer.Option(
             "--text-field",
             metavar="NAME",
             envvar="SIFT_RAG_TEXT_FIELD",
-            help="The field of JSON lines, or column of CSV, that holds the text. Default: found by its name.",
+            rich_help_panel=FILES,
+            help="The field of JSON lines, or column of CSV, that holds the text. Default: recognised by its name.",
         ),
     ] = None,
     shard: Annotated[
@@ -55,58 +76,79 @@ def ingest(
             "--shard",
             metavar="I/N",
             envvar="SIFT_RAG_SHARD",
-            help="Take the I-th of N shares of the files: for several ingests into one server.",
+            rich_help_panel=FILES,
+            help="Only the I-th of N parts of the files, for several processes that fill one server.",
         ),
     ] = None,
-    shard_number: options.ShardNumber = None,
-    replication_factor: options.ReplicationFactor = None,
-    write_consistency_factor: options.WriteConsistencyFactor = None,
-    on_disk: options.OnDisk = False,
-    float16: options.Float16 = False,
-    quantize: options.Quantize = False,
+    prune: Annotated[
+        bool,
+        typer.Option(
+            "--prune", rich_help_panel=UPDATE, help="Remove from the collection what is no longer in these folders."
+        ),
+    ] = False,
+    reindex: Annotated[
+        bool,
+        typer.Option(
+            "--reindex",
+            rich_help_panel=UPDATE,
+            help="Embed everything again. The old vectors stay in use until the new ones are complete.",
+        ),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", rich_help_panel=UPDATE, help="Report what would happen, but write nothing.")
+    ] = False,
     store: options.Store = None,
-    collection: options.Collection = options.DEFAULT_COLLECTION,
+    collection: options.Collection = defaults.COLLECTION,
     embedder: options.Embedder = None,
+    assignments: options.Set = None,
     json: options.Json = False,
 ) -> None:
     """Bring a collection up to date with files and folders.
 
-    What has not changed is left alone. Stopped at any moment and run again, it goes on from there.
-    """
-    from sift_rag.ingestion import ingest_paths
+    Files that have not changed are left alone. If it is interrupted, the same command continues where it stopped.
 
-    share = None if shard is None else read_share(shard)
-    server = server_options_of(
-        shard_number, replication_factor, write_consistency_factor, on_disk=on_disk, float16=float16, quantize=quantize
-    )
+    Examples:
+        sift-rag ingest handbook/ notes.pdf
+        sift-rag ingest src/ -c code --include '*.py' --prune
+        git ls-files | sift-rag ingest -
+        sift-rag ingest docs/ -s http://localhost:6333 --set on_disk=true
+    """
+    from sift_rag.corpus.options import IngestOptions
+    from sift_rag.ingestion import ingest_paths
+    from sift_rag.ingestion import reindex as reindex_paths
+
+    part = None if shard is None else read_shard(shard)
+    server = server_options(settings_for(context, assignments))
     try:
         with _progress() as progress:
-            report = ingest_paths(
+            work = reindex_paths if reindex else ingest_paths
+            report = work(
                 read_paths(paths),
                 store=store,
                 collection=collection,
                 embedder=embedder,
-                include=include or (),
-                exclude=exclude or (),
-                prune=prune,
-                reindex=reindex,
-                dry_run=dry_run,
-                max_bytes=max_megabytes * 2**20,
-                text_field=text_field,
-                share=share,
-                api_key=qdrant_api_key(),
+                options=IngestOptions(
+                    include=include or (),
+                    exclude=exclude or (),
+                    max_bytes=max_megabytes * 2**20,
+                    text_field=text_field,
+                    prune=prune,
+                    dry_run=dry_run,
+                    shard=part,
+                ),
+                api_key=store_key(context, store),
                 server=server,
                 progress=progress,
             )
     except KeyboardInterrupt:
-        say("What went in so far stays in; the same command goes on from there.")
+        say("What has been ingested is kept; the same command continues from there.")
         raise
     if json:
         write_json(_report_json(report))
     else:
         _say_report(report, dry_run=dry_run)
     went_in = report.new or report.updated or report.unchanged or report.removed
-    if not went_in and (share is None or report.problems):  # a share of few files may be empty
+    if not went_in and (part is None or report.problems):  # a shard of few files may be empty
         raise typer.Exit(1)
 
 
@@ -115,7 +157,7 @@ def _say_report(report: "IngestReport", *, dry_run: bool) -> None:
         say(f"{one_line(problem.source)}: {one_line(problem.reason)}")
     hidden = len(report.problems) - PROBLEMS_SHOWN
     if hidden > 0:
-        say(f"... and {hidden} more: --json lists all")
+        say(f"... and {hidden} more; --json lists all")
     say(
         f"{count_of(report.passages_added, 'passage')} added, {report.passages_deleted:,} deleted, "
         f"{report.passages_total:,} in collection '{one_line(report.collection)}' ({report.seconds:.1f} s)"
@@ -150,7 +192,7 @@ def _report_json(report: "IngestReport") -> dict[str, object]:
 
 @contextmanager
 def _progress() -> "Iterator[Callable[[IngestProgress], None] | None]":
-    """Shard of the bytes, files, passages and their rate."""
+    """Show the share of the bytes, the files, and the passages with their rate."""
     with progress_bar("loading the embedder") as advance:
 
         def tell(progress: "IngestProgress") -> None:

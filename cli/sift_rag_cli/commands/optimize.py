@@ -1,21 +1,28 @@
 """``sift-rag optimize``."""
 
+import typer
+
+from sift_rag import defaults
 from sift_rag_cli import options
+from sift_rag_cli.api_keys import store_key
 from sift_rag_cli.output import one_line, say
-from sift_rag_cli.stores import qdrant_api_key
 
 
 def optimize(
+    context: typer.Context,
     store: options.Store = None,
-    collection: options.Collection = options.DEFAULT_COLLECTION,
+    collection: options.Collection = defaults.COLLECTION,
 ) -> None:
-    """Rearrange a collection's files for faster search. Worth it after large changes; takes a while.
+    """Rearrange a collection's files for faster search.
 
-    A server does that by itself.
+    Worth it after large changes; takes a while. A Qdrant server does this by itself.
+
+    Examples:
+        sift-rag optimize -c code
     """
     from sift_rag.stores.registry import open_database
 
-    changed = open_database(store, api_key=qdrant_api_key()).optimize(collection)
+    changed = open_database(store, api_key=store_key(context, store)).optimize(collection)
     on_server = store is not None and "://" in store
-    unchanged = "is on a server, which optimizes by itself." if on_server else "needed no optimizing."
-    say(f"Collection '{one_line(collection)}' " + ("is optimized." if changed else unchanged))
+    unchanged = "is on a server, which optimizes it by itself." if on_server else "needed no optimizing."
+    say(f"Collection '{one_line(collection)}' " + ("has been optimized." if changed else unchanged))

@@ -4,50 +4,55 @@ from typing import Annotated
 
 import typer
 
+from sift_rag import defaults
 from sift_rag_cli import options
+from sift_rag_cli.configuration import settings_for
 from sift_rag_cli.explanation import write_explanation
+from sift_rag_cli.hits import summary, write_hits
 from sift_rag_cli.inputs import read_questions
 from sift_rag_cli.output import say, write_json
-from sift_rag_cli.retrievals import retrieval_json, summary, write_hits
-from sift_rag_cli.selecting import SelectionOptions, with_selection_options
+from sift_rag_cli.searching import about_search, open_search, search_options, with_known
 
 
-@with_selection_options
 def search(
+    context: typer.Context,
     questions: Annotated[
         list[str],
         typer.Argument(
-            metavar="QUESTION", help="One question, or several parts that are answered together. - reads it from stdin."
+            metavar="QUESTION...", help="A question, or several parts to be answered together; - reads from stdin."
         ),
     ],
-    selecting: SelectionOptions,
-    explain: Annotated[
-        bool, typer.Option("--explain", help="Show what each passage added, and what it kept out.")
+    k: options.K = defaults.K,
+    filters: options.Filter = None,
+    known: options.Known = None,
+    token_budget: options.TokenBudget = None,
+    exact: options.Exact = False,
+    selector: options.Selector = defaults.SELECTOR,
+    explain: options.Explain = False,
+    full: Annotated[
+        bool, typer.Option("--full", rich_help_panel=options.OUTPUT, help="Show every passage in full.")
     ] = False,
-    keep_copies: Annotated[
-        bool,
-        typer.Option("--keep-copies", help="Let copies be candidates each for itself, as a plain vector search does."),
-    ] = False,
-    full: Annotated[bool, typer.Option("--full", help="Show passages whole, however long.")] = False,
-    store: options.Store = None,
-    collection: options.Collection = options.DEFAULT_COLLECTION,
-    embedder: options.Embedder = None,
     json: options.Json = False,
+    store: options.Store = None,
+    collection: options.Collection = defaults.COLLECTION,
+    embedder: options.Embedder = None,
+    assignments: options.Set = None,
 ) -> None:
-    """Show the passages that answer a question together."""
+    """Find the passages that answer a question together.
+
+    Examples:
+        sift-rag search "How do I book a flight, and who pays?"
+        sift-rag search "How do I book a flight?" -k 3 --filter 'source=travel/*'
+        sift-rag search "What is new?" --known report.pdf --explain
+        sift-rag search "Taxi fares" --selector mmr --set relevance=0.7 --json
+    """
     asked = read_questions(questions)
-    with selecting.retriever(store, collection, embedder, keep_copies=keep_copies) as retriever:
-        retrieval = selecting.retrieve(retriever, asked)
+    values = settings_for(context, assignments, selector=selector)
+    wanted = search_options(values, k=k, filters=filters, token_budget=token_budget, exact=exact, selector=selector)
+    with open_search(context, values, wanted, store=store, collection=collection, embedder=embedder) as retriever:
+        retrieval = retriever.retrieve(with_known(wanted.query(asked), known, retriever.embedder))
     if json:
-        write_json(
-            retrieval_json(
-                retrieval,
-                collection=collection,
-                selector=selecting.settings(),
-                where=selecting.where(),
-                explain=explain,
-            )
-        )
+        write_json({**retrieval.to_dict(explain=explain), **about_search(wanted, collection)})
         return
     write_hits(retrieval, full=full)
     if explain:

@@ -5,10 +5,13 @@ from typing import Annotated
 
 import typer
 
+from sift_rag import defaults
 from sift_rag.errors import MissingExtra
 from sift_rag_cli import options
-from sift_rag_cli.language_model import open_named_model
-from sift_rag_cli.stores import qdrant_api_key
+from sift_rag_cli.api_keys import endpoint_key, store_key
+
+LIMITS = "Limits"
+SERVER = "Server"
 
 
 def serve(
@@ -19,29 +22,65 @@ def serve(
             "--host",
             metavar="ADDRESS",
             envvar="SIFT_RAG_HOST",
-            help="Where to listen. Any but this machine's own needs a key in SIFT_RAG_SERVER_API_KEY.",
+            rich_help_panel=SERVER,
+            help="Address to listen on. Any but this machine's own needs an API key: set it in "
+            "SIFT_RAG_SERVER_API_KEY.",
         ),
     ] = "127.0.0.1",
     port: Annotated[
         int,
-        typer.Option("--port", metavar="N", min=0, max=65535, envvar="SIFT_RAG_PORT", help="0 for any that is free."),
+        typer.Option(
+            "--port",
+            metavar="N",
+            min=0,
+            max=65535,
+            envvar="SIFT_RAG_PORT",
+            rich_help_panel=SERVER,
+            help="Port; 0 takes one that is free.",
+        ),
     ] = 8600,
+    workers: Annotated[
+        int,
+        typer.Option(
+            "--workers",
+            metavar="N",
+            min=1,
+            envvar="SIFT_RAG_WORKERS",
+            rich_help_panel=SERVER,
+            help="Number of threads that select passages.",
+        ),
+    ] = 2,
     served_name: Annotated[
         list[str] | None,
         typer.Option(
             "--served-name",
             metavar="NAME",
             envvar="SIFT_RAG_SERVED_NAME",
-            help="A further name of the reranker, for clients that send their own. Repeatable.",
+            rich_help_panel=SERVER,
+            help="Another name for the reranker, for clients that send a name of their own. Repeatable.",
         ),
     ] = None,
     max_documents: Annotated[
         int,
-        typer.Option("--max-documents", metavar="N", min=1, envvar="SIFT_RAG_MAX_DOCUMENTS", help="In one request."),
+        typer.Option(
+            "--max-documents",
+            metavar="N",
+            min=1,
+            envvar="SIFT_RAG_MAX_DOCUMENTS",
+            rich_help_panel=LIMITS,
+            help="Documents in one request.",
+        ),
     ] = 1000,
     max_megabytes: Annotated[
         int,
-        typer.Option("--max-megabytes", metavar="N", min=1, envvar="SIFT_RAG_MAX_MEGABYTES", help="Of one request."),
+        typer.Option(
+            "--max-megabytes",
+            metavar="N",
+            min=1,
+            envvar="SIFT_RAG_MAX_MEGABYTES",
+            rich_help_panel=LIMITS,
+            help="Size of one request.",
+        ),
     ] = 8,
     max_requests: Annotated[
         int,
@@ -50,12 +89,19 @@ def serve(
             metavar="N",
             min=1,
             envvar="SIFT_RAG_MAX_REQUESTS",
-            help="Worked on or waiting at once; the next one is told to come again.",
+            rich_help_panel=LIMITS,
+            help="Requests being handled or waiting. Further ones are told to try again later.",
         ),
     ] = 128,
     timeout: Annotated[
         float,
-        typer.Option("--timeout", metavar="SECONDS", envvar="SIFT_RAG_TIMEOUT", help="For one request."),
+        typer.Option(
+            "--timeout",
+            metavar="SECONDS",
+            envvar="SIFT_RAG_TIMEOUT",
+            rich_help_panel=LIMITS,
+            help="Time for one request.",
+        ),
     ] = 60.0,
     cache_megabytes: Annotated[
         int,
@@ -64,34 +110,37 @@ def serve(
             metavar="N",
             min=0,
             envvar="SIFT_RAG_CACHE_MEGABYTES",
-            help="Of embeddings kept for documents that come again.",
+            rich_help_panel=LIMITS,
+            help="Memory for embeddings of documents that were sent before.",
         ),
     ] = 256,
-    workers: Annotated[
-        int,
-        typer.Option("--workers", metavar="N", min=1, envvar="SIFT_RAG_WORKERS", help="Threads that choose."),
-    ] = 2,
+    model: options.Model = None,
+    base_url: options.BaseUrl = None,
     store: options.Store = None,
-    collection: options.Collection = options.DEFAULT_COLLECTION,
+    collection: options.Collection = defaults.COLLECTION,
     embedder: Annotated[
         str | None,
         typer.Option(
             "--embedder",
+            "-e",
             metavar="NAME",
             envvar="SIFT_RAG_EMBEDDER",
-            help=f"Embedding model of the reranker; a collection is searched with its own. "
-            f"Default: {options.DEFAULT_EMBEDDER}.",
+            rich_help_panel=options.COLLECTION,
+            help=f"Embedding model of the reranker. Default: {defaults.EMBEDDER}. A collection is searched with the "
+            "one it was made with.",
         ),
     ] = None,
-    model: options.Model = None,
-    base_url: options.BaseUrl = None,
 ) -> None:
     """Serve a reranker and your collections over HTTP.
 
-    The reranker is for clients of Cohere, Jina, vLLM and TEI.
+    The reranker works with clients of Cohere, Jina, vLLM and TEI. Paths: POST /v1/rerank, /v2/rerank, /rerank,
+    /v1/search, /v1/ask; GET /health, /ready, /metrics, /v1/models, /openapi.json. To require an API key, set it in
+    SIFT_RAG_SERVER_API_KEY.
 
-    POST /v1/rerank, /v2/rerank, /rerank, /v1/search, /v1/ask; GET /health, /ready, /metrics, /v1/models, /openapi.json.
-    A key is taken from SIFT_RAG_SERVER_API_KEY.
+    Examples:
+        sift-rag serve
+        sift-rag serve --port 9000 -c handbook -m Qwen/Qwen3-0.6B
+        SIFT_RAG_SERVER_API_KEY=secret sift-rag serve --host 0.0.0.0
     """
     try:
         import fastapi
@@ -99,8 +148,9 @@ def serve(
         import uvicorn
     except ImportError as error:
         raise MissingExtra(error.name or "fastapi", "server") from error
-    del fastapi, prometheus_client, uvicorn  # only to learn whether they are there
+    del fastapi, prometheus_client, uvicorn  # imported only to tell early if one is missing
 
+    from sift_rag.opening import open_model
     from sift_rag_server.running import serve as run
     from sift_rag_server.settings import KEY_VARIABLE, Limits, ServerSettings
 
@@ -111,7 +161,7 @@ def serve(
         embedder=embedder,
         served_names=tuple(served_name or ()),
         store=store,
-        store_api_key=qdrant_api_key(),
+        store_api_key=store_key(context, store),
         collection=collection,
         workers=workers,
         limits=Limits(
@@ -121,8 +171,8 @@ def serve(
             seconds=timeout,
             cache_bytes=cache_megabytes * 2**20,
         ),
-        language_model=open_named_model(context, model, base_url)
-        if model is not None or base_url is not None
-        else None,
+        language_model=None
+        if model is None and base_url is None
+        else open_model(model, base_url=base_url, api_key=endpoint_key(context, base_url)),
     )
     run(settings)

@@ -5,32 +5,38 @@ from typing import Annotated
 
 import typer
 
+from sift_rag import defaults
 from sift_rag.errors import DocumentNotFound
 from sift_rag_cli import options
+from sift_rag_cli.api_keys import store_key
+from sift_rag_cli.hits import heading_path, locate
 from sift_rag_cli.output import count_of, document_json, human_size, local_time, one_line, printable, write, write_json
-from sift_rag_cli.retrievals import heading_path, locate, passage_json
-from sift_rag_cli.stores import qdrant_api_key
 
 
 def show_document(
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help="A file's name as `list` gives it.")],
+    context: typer.Context,
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="Name of a file, as `sift-rag list` shows it.")],
     store: options.Store = None,
-    collection: options.Collection = options.DEFAULT_COLLECTION,
+    collection: options.Collection = defaults.COLLECTION,
     json: options.Json = False,
 ) -> None:
-    """Show the record and the passages of one file."""
+    """Show a file's record and its passages.
+
+    Examples:
+        sift-rag show handbook/travel.md
+    """
     from sift_rag.stores.registry import open_database
 
-    database = open_database(store, api_key=qdrant_api_key())
+    database = open_database(store, api_key=store_key(context, store))
     with closing(database.open_index(collection)) as opened, closing(database.documents(collection)) as records:
         document = records.document(source)
         if document is None:
             raise DocumentNotFound(
-                f"Collection '{collection}' has no file '{source}'. `sift-rag list` shows what it has."
+                f"Collection '{collection}' has no file '{source}'. `sift-rag list` lists its files."
             )
         passages = [candidate.passage for candidate in opened.passages(source)]
     if json:
-        write_json({**document_json(document), "passages": [passage_json(passage) for passage in passages]})
+        write_json({**document_json(document), "passages": [passage.to_dict() for passage in passages]})
         return
     write(f"{one_line(document.source)}  {document.state}")
     if document.title:

@@ -2,20 +2,29 @@
 
 from contextlib import closing
 
+import typer
+
+from sift_rag import defaults
 from sift_rag_cli import options
+from sift_rag_cli.api_keys import store_key
 from sift_rag_cli.output import count_of, human_size, local_time, one_line, write, write_json
-from sift_rag_cli.stores import qdrant_api_key
 
 
 def status(
+    context: typer.Context,
     store: options.Store = None,
-    collection: options.Collection = options.DEFAULT_COLLECTION,
+    collection: options.Collection = defaults.COLLECTION,
     json: options.Json = False,
 ) -> None:
-    """Show what a collection holds, and which files failed and why."""
-    from sift_rag.stores.registry import default_store, open_database
+    """Show what a collection holds, and which files failed.
 
-    with closing(open_database(store, api_key=qdrant_api_key()).documents(collection)) as records:
+    Examples:
+        sift-rag status
+    """
+    from sift_rag.stores.registry import open_database
+
+    database = open_database(store, api_key=store_key(context, store))
+    with closing(database.documents(collection)) as records:
         info, documents = records.info, list(records.documents())
     ingested = [document for document in documents if document.state == "ingested"]
     failed = [document for document in documents if document.state == "failed"]
@@ -23,12 +32,11 @@ def status(
     passages = sum(document.passages for document in documents)  # a file that failed later keeps what it had
     size = sum(document.size for document in ingested)
     last = max((document.ingested_at for document in ingested), default="")
-    location = str(store if store is not None else default_store())
     if json:
         write_json(
             {
                 "collection": info.name,
-                "store": location,
+                "store": database.location,
                 "embedder": info.embedder,
                 "dimension": info.dimension,
                 "schema_version": info.schema_version,
@@ -42,8 +50,8 @@ def status(
         )
         return
     write(f"collection  {one_line(info.name)}")
-    write(f"store       {one_line(location)}")
-    write(f"embedder    {one_line(info.embedder) or 'not known: another tool made it'}, {info.dimension} dimensions")
+    write(f"store       {one_line(database.location)}")
+    write(f"embedder    {one_line(info.embedder) or 'unknown, made by another tool'}, {info.dimension} dimensions")
     write(f"files       {count_of(len(ingested), 'file')} ({human_size(size)}), {count_of(passages, 'passage')}")
     if last:
         write(f"last in     {local_time(last)}")

@@ -39,11 +39,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from sift_rag.filters import Filter
     from sift_rag.stores.embedded.documents import SqliteDocuments
     from sift_rag.stores.embedded.engine import PassageShard, StoredPoint
     from sift_rag.stores.embedded.locking import FolderLock
     from sift_rag.stores.filters import Condition
-    from sift_rag.types import CollectionInfo, Document, Embedding, Filter, Passage
+    from sift_rag.types import CollectionInfo, Document, Embedding, Passage
 
 FREE_BYTES = 256 * 2**20
 """Disk space kept free: the engine's log takes up to 128 MiB before it is cut, its files grow by 32 MiB at a time."""

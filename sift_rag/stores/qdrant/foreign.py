@@ -12,6 +12,7 @@ import numpy as np
 from qdrant_client import models
 
 from sift_rag.errors import StoreConflict
+from sift_rag.filters import Filter
 from sift_rag.stores.qdrant.collections import CollectionRef
 from sift_rag.stores.qdrant.connection import Connection
 from sift_rag.stores.qdrant.foreign_documents import ForeignDocuments, dense_vectors, source_of
@@ -21,7 +22,7 @@ from sift_rag.stores.qdrant.search import PointSearch
 from sift_rag.stores.qdrant.transport import PointId, Target, limits_of
 from sift_rag.stores.qdrant.transports import count, transport_for
 from sift_rag.stores.validation import check_page, is_passage_id
-from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Filter, Passage, Span
+from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Passage, Span
 from sift_rag.vectors import unit_rows
 
 _NORM_TOLERANCE = 1e-2

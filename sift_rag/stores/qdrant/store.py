@@ -16,6 +16,7 @@ from typing import Any
 from qdrant_client import models
 
 from sift_rag.errors import Remedy, StoreDamaged
+from sift_rag.filters import Filter
 from sift_rag.stores.filters import Condition, conditions_of
 from sift_rag.stores.payloads import EMBEDDING_TEXT, REVISION, SOURCE, START, embedding_text_key, passage_of, payload_of
 from sift_rag.stores.qdrant.collections import CollectionRef
@@ -25,7 +26,7 @@ from sift_rag.stores.qdrant.search import PointSearch, match
 from sift_rag.stores.qdrant.transport import NewPoint, PointId, Target, limits_of
 from sift_rag.stores.qdrant.transports import count, transport_for
 from sift_rag.stores.validation import check_page, check_passages, is_passage_id, is_text
-from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Filter, Passage
+from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Passage
 from sift_rag.vectors import unit_rows
 
 _MATCH_BATCH = 512

@@ -1,0 +1,122 @@
+"""Tasks as vectors: everything embedded once and kept on disk, and the pool of every question."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from benchmarks.common.datasets import DATA_VARIABLE, RetrievalTask
+from sift_rag import defaults
+
+POOL = 100
+
+CACHE_CHUNK = 2048
+"""Texts embedded between two writes to the cache: what an interrupted run does not lose."""
+
+
+class Asked(NamedTuple):
+    """The targets of one question and the candidates to choose from."""
+
+    targets: np.ndarray
+    """``(m, d)``, unit norm."""
+    candidates: np.ndarray
+    """``(n, d)``, unit norm, nearest first."""
+    token_counts: np.ndarray
+    """``(n,)``, >= 1."""
+
+
+class EmbeddedTask(NamedTuple):
+    task: RetrievalTask
+    passages: np.ndarray
+    """``(n, d)``, unit norm."""
+    token_counts: np.ndarray
+    """``(n,)``: tokens of each passage, >= 1, as the embedder counts them."""
+    targets: tuple[np.ndarray, ...]
+    """``(m, d)`` for each question."""
+    pools: tuple[np.ndarray, ...]
+    """Rows of ``passages`` for each question, nearest first."""
+
+    def asked(self, question: int) -> Asked:
+        """Return the targets of a question, by its index, and its pool."""
+        pool = self.pools[question]
+        return Asked(self.targets[question], self.passages[pool], self.token_counts[pool])
+
+
+def embed_task(task: RetrievalTask, cache: Path, pool: int = POOL) -> EmbeddedTask:
+    """Embed questions and passages, and find each question's pool."""
+    passages = embed_cached(task.passages, "passage", cache)
+    rows = embed_cached([target for targets in task.questions for target in targets], "query", cache)
+    ends = np.cumsum([len(targets) for targets in task.questions])
+    targets = tuple(np.split(rows, ends[:-1]))
+    pools = tuple(nearest_rows(asked, passages, pool) for asked in targets)
+    return EmbeddedTask(task, passages, count_tokens(task.passages), targets, pools)
+
+
+def nearest_rows(targets: np.ndarray, passages: np.ndarray, limit: int, *, without: Sequence[int] = ()) -> np.ndarray:
+    """Return the ``limit`` passages nearest to each target, in one list by the largest similarity.
+
+    Args:
+        targets: ``(m, d)``.
+        passages: ``(n, d)``.
+        limit: how many a target.
+        without: rows that are left out.
+    """
+    similarities = targets @ passages.T
+    similarities[:, list(without)] = -np.inf
+    limit = min(limit, len(passages) - len(set(without)))
+    rows = np.unique(np.argpartition(-similarities, limit - 1, axis=1)[:, :limit])
+    return rows[np.argsort(-similarities[:, rows].max(axis=0), kind="stable")]
+
+
+def embed_cached(texts: Sequence[str], role: Literal["query", "passage"], cache: Path) -> np.ndarray:
+    """Embed on one thread with the default embedder, or read from disk: unit-norm float32 ``(n, d)``."""
+    cache.mkdir(parents=True, exist_ok=True)
+    embed: Callable[[Sequence[str]], np.ndarray] | None = None
+    chunks = []
+    for start in range(0, len(texts), CACHE_CHUNK):
+        chunk = list(texts[start : start + CACHE_CHUNK])
+        digest = hashlib.blake2b("\0".join([defaults.EMBEDDER, role, *chunk]).encode(), digest_size=16)
+        path = cache / f"{digest.hexdigest()}.npy"
+        if not path.is_file():
+            embed = embed or _embedding_function(role)
+            partial_file = path.with_suffix(f".{os.getpid()}.partial")
+            with partial_file.open("wb") as file:
+                np.save(file, embed(chunk))
+            partial_file.replace(path)
+        chunks.append(np.load(path))
+    return np.concatenate(chunks)
+
+
+def count_tokens(texts: Sequence[str]) -> np.ndarray:
+    """Count each text's tokens, special ones left out, for the default embedder: ``(n,)``, at least 1 each."""
+    from sift_rag.opening import open_embedder
+    from sift_rag.tokens import without_limits
+
+    encodings = without_limits(open_embedder().tokenizer).encode_batch(list(texts), add_special_tokens=False)
+    return np.array([max(1, len(encoding.ids)) for encoding in encodings])
+
+
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--data``, ``--cache`` and ``--json``."""
+    from platformdirs import user_cache_path
+
+    cache = user_cache_path("sift-rag", appauthor=False) / "benchmarks"
+    parser.add_argument("--data", type=Path, help=f"folder of the collections (default: ${DATA_VARIABLE})")
+    parser.add_argument("--cache", type=Path, default=cache, help="where embeddings are kept between runs")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+
+
+def _embedding_function(role: Literal["query", "passage"]) -> Callable[[Sequence[str]], np.ndarray]:
+    import torch
+
+    from sift_rag.opening import open_embedder
+
+    torch.set_num_threads(1)  # the machine may be shared
+    embedder = open_embedder()
+    return embedder.embed_queries if role == "query" else embedder.embed_passages

@@ -1,0 +1,117 @@
+"""Help pages: options in groups, examples at the end, and an answer for options that have a new name."""
+
+from __future__ import annotations
+
+import inspect
+from textwrap import fill
+from typing import TYPE_CHECKING, Any
+
+from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
+
+from sift_rag_cli.removed_options import replacement_of
+
+if TYPE_CHECKING:
+    import typer
+
+_WIDEST_NAME = 24
+"""Columns that the names of options take at most; the help for a longer one begins on the next line."""
+_FEW = 7
+"""Number of options up to which they need no groups."""
+_OTHERS = "Options"
+
+
+class _Help:
+    """A help page whose docstring may end in a section ``Examples:``, which is printed last and as it stands.
+
+    Options are grouped by their ``rich_help_panel``; rich itself is not loaded.
+    """
+
+    def __init__(self, *, help: str | None = None, **settings: Any) -> None:  # noqa: A002
+        description, _, examples = inspect.cleandoc(help or "").partition("\n\nExamples:\n")
+        super().__init__(help=description, **settings)
+        self._examples = inspect.cleandoc(examples)
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Return the words after the command's name in the first line."""
+        arguments = [parameter for parameter in self.get_params(ctx) if isinstance(parameter, TyperArgument)]  # type: ignore[attr-defined]
+        rest = ["COMMAND", "[...]"] if isinstance(self, TyperGroup) else [str(one.metavar) for one in arguments]
+        return ["[OPTIONS]", *rest]
+
+    def format_help_text(self, ctx: Any, formatter: Any) -> None:
+        """Write the description."""
+        del ctx
+        for paragraph in str(self.help).split("\n\n"):  # type: ignore[attr-defined]
+            formatter.write(f"\n{_wrapped(' '.join(paragraph.split()), formatter, '  ')}\n")
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Write the examples, unwrapped."""
+        del ctx
+        if self._examples:
+            with formatter.section("Examples"):
+                formatter.write("".join(f"  {line}".rstrip() + "\n" for line in self._examples.splitlines()))
+
+
+class Command(_Help, TyperCommand):
+    """A command."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments; an option that has gone is answered with what to write now."""
+        typed = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            option = getattr(error, "option_name", None)
+            words = replacement_of(str(self.name), option, typed) if option else None
+            if words is not None:
+                error.message = words  # type: ignore[attr-defined]
+                error.possibilities = None  # type: ignore[attr-defined]
+            raise
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the arguments and the options."""
+        _write_options(self.get_params(ctx), ctx, formatter)
+
+
+class Group(_Help, TyperGroup):
+    """A command with subcommands."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the subcommands, then the options."""
+        self.format_commands(ctx, formatter)
+        _write_options(self.get_params(ctx), ctx, formatter)
+
+
+def _write_options(parameters: list[Any], ctx: typer.Context, formatter: Any) -> None:
+    """Write arguments, then options in their groups, in the order of each group's first; all in the same columns."""
+    options = [one for one in parameters if isinstance(one, TyperOption) and not one.hidden]
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for one in parameters:
+        if isinstance(one, TyperArgument) and one.help:
+            groups.setdefault("Arguments", []).append((str(one.metavar), one.help))
+    for option in options:
+        title = _OTHERS if len(options) <= _FEW else option.rich_help_panel or _OTHERS
+        groups.setdefault(title, []).append(_row(option, ctx))
+    groups[_OTHERS] = groups.pop(_OTHERS, [])  # last
+    names = [name for rows in groups.values() for name, _ in rows]
+    width = max((len(name) for name in names if len(name) <= _WIDEST_NAME), default=_WIDEST_NAME)
+    for title, rows in groups.items():
+        with formatter.section(title):
+            for name, text in rows:
+                indent = " " * (width + 4)
+                below = "\n" + indent if len(name) > width else ""
+                formatter.write(f"  {name.ljust(width)}  {below}{_wrapped(text, formatter, indent).lstrip()}\n")
+
+
+def _wrapped(text: str, formatter: Any, indent: str) -> str:
+    """Return a paragraph within the width of the page; names of options are not broken at their hyphens."""
+    return fill(text, formatter.width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
+
+
+def _row(option: TyperOption, context: typer.Context) -> tuple[str, str]:
+    """Return an option's names and its help, with the default if there is one to tell."""
+    names = ", ".join(sorted(option.opts, key=len))
+    if option.is_flag:
+        return names, option.help or ""
+    default = option.get_default(context, call=False)
+    told = f"  [default: {default}]" if option.show_default and default not in (None, "", [], ()) else ""
+    return f"{names} {option.metavar or 'VALUE'}", f"{option.help or ''}{told}"

@@ -1,0 +1,135 @@
+"""Hits on the screen and in a pipe. The reasons for a choice: ``explanation.py``."""
+
+from __future__ import annotations
+
+import math
+import sys
+import textwrap
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from sift_rag_cli.output import console, count_of, is_terminal, one_line, printable, show, write
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from sift_rag.types import Hit, Passage, Retrieval
+
+_LINES_SHOWN = 6
+_COPIES_SHOWN = 3
+_INDENT = "   "
+
+_STOPPED = {
+    "variance": "stopped by stop_variance",
+    "explained": "stopped by stop_explained",
+    "alpha": "stopped by alpha",
+    "tokens": "no more fit into --token-budget",
+}
+
+
+def locate(passage: Passage) -> str:
+    """Return a passage's position on one line, safe to show: ``guide/travel.md:12``, ``report.pdf, page 3``."""
+    from sift_rag.answering.prompt import locate as location
+
+    return one_line(location(passage))
+
+
+def heading_path(passage: Passage) -> str:
+    """Return the headings above a passage, outermost first, on one line."""
+    return one_line(" > ".join(passage.headings))
+
+
+def write_hits(retrieval: Retrieval, *, full: bool) -> None:
+    """Write each hit: a line with its position and scores, then its text.
+
+    At a terminal the text is wrapped, and shortened unless ``full``; in a pipe nothing is cut.
+    """
+    shares = added(retrieval)
+    if not is_terminal(sys.stdout):
+        for hit, share in zip(retrieval.hits, shares, strict=True):
+            parts = (str(hit.rank), locate(hit.passage), heading_path(hit.passage), _scores(hit, share))
+            write("  ".join(part for part in parts if part))
+            write(textwrap.indent(printable(hit.passage.text.strip("\n")), _INDENT))
+            write("".join(f"{_INDENT}{line}\n" for line in copy_lines(hit, limit=None)))
+        return
+    width = console().width
+    for hit, share in zip(retrieval.hits, shares, strict=True):
+        show(_header(hit, width, _scores(hit, share)), *_body(hit, width, full=full), "")
+
+
+def summary(retrieval: Retrieval) -> str:
+    """Return one line: how many passages, how much of the information they carry, which rule stopped the choice."""
+    chosen = f"{len(retrieval.hits)} of {count_of(retrieval.candidates, 'distinct candidate')}"
+    reference = "all of them"
+    if retrieval.exact is not None:
+        proven = "proven" if retrieval.exact.proven else "not proven"
+        chosen = f"{count_of(len(retrieval.hits), 'passage')}, {proven} to be the best choice from the whole collection"
+        reference = count_of(retrieval.candidates, "candidate")
+    parts = [chosen]
+    if retrieval.hits and math.isfinite(retrieval.irreducible_variance):
+        told = retrieval.explained(retrieval.hits[-1].posterior_variance)
+        parts.append(f"they tell {told:.0%} of what {reference} could")
+    if retrieval.stopped in _STOPPED:
+        parts.append(_STOPPED[retrieval.stopped])
+    return "; ".join(parts)
+
+
+def added(retrieval: Retrieval) -> list[float]:
+    """Return what each hit adds to those before it, as a share of what all candidates together can tell.
+
+    The shares of all candidates would sum to 1. NaN where the selector does not say what they can tell.
+    """
+    if not math.isfinite(retrieval.irreducible_variance):
+        return [math.nan] * len(retrieval.hits)
+    told = [0.0, *(retrieval.explained(hit.posterior_variance) for hit in retrieval.hits)]
+    return [after - before for before, after in pairwise(told)]
+
+
+def copy_lines(hit: Hit, *, limit: int | None = _COPIES_SHOWN) -> list[str]:
+    """Return a line for each other place where the passage stands; beyond ``limit``, one line with their number."""
+    lines = [f"also in {locate(copy)}" for copy in hit.copies]
+    if limit is None or len(lines) <= limit:
+        return lines
+    return [*lines[:limit], f"... and {len(lines) - limit} more places"]
+
+
+def percent(share: float) -> str:
+    """Return a share with a decimal place; a dash for what is no number."""
+    return f"{share:.1%}" if math.isfinite(share) else "-"
+
+
+def number(value: float) -> str:
+    """Return a similarity with two decimal places; a dash for what is no number."""
+    return f"{value:.2f}" if math.isfinite(value) else "-"
+
+
+def _header(hit: Hit, width: int, scores: str) -> Text:
+    from rich.text import Text
+
+    place = locate(hit.passage)
+    room = width - len(_INDENT) - Text(place).cell_len - len(scores) - 4
+    header = Text.assemble((f"{hit.rank:<{len(_INDENT)}}", "bold"), (place, "bold cyan"))
+    heading = Text(heading_path(hit.passage), style="dim")
+    if heading.plain and room >= 12:
+        heading.truncate(room, overflow="ellipsis")
+        header.append("  ").append_text(heading)
+    gap = width - header.cell_len - len(scores)
+    return header.append(" " * gap if gap >= 2 else "  ").append(scores, style="dim")
+
+
+def _body(hit: Hit, width: int, *, full: bool) -> Iterator[Text]:
+    from rich.text import Text
+
+    lines = Text(printable(hit.passage.text.strip("\n"))).wrap(console(), max(width - len(_INDENT), 20), tab_size=4)
+    shown = list(lines) if full else list(lines)[:_LINES_SHOWN]
+    for line in shown:
+        yield Text(_INDENT).append_text(line)
+    if len(shown) < len(lines):
+        yield Text(f"{_INDENT}... {len(lines) - len(shown)} more lines: --full", style="dim")
+    for copy in copy_lines(hit, limit=None if full else _COPIES_SHOWN):
+        yield Text(f"{_INDENT}{copy}", style="dim")
+
+
+def _scores(hit: Hit, share: float) -> str:
+    return f"similarity {number(hit.similarity)}" + (f"  adds {percent(share)}" if math.isfinite(share) else "")

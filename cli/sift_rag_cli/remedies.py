@@ -1,0 +1,51 @@
+"""Remedies of errors in the words of the command line. The library gives a key and values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from string import Formatter
+
+REMEDIES: Mapping[str, str] = {
+    "adapter-folder-not-empty": "Name another one with --save-adapter.",
+    "another-target-collection": "Name another one with --to-collection.",
+    "check-or-reindex": "Run `sift-rag doctor`, or ingest again with --reindex.",
+    "collection-not-found": "`sift-rag ingest` makes a collection; -c NAME chooses another one.",
+    "collection-of-another-tool": "Choose another name with --collection.",
+    "decompose-needs-model": "Name one with --model, or leave out --decompose.",
+    "embedder-mismatch": "Ask with --embedder {embedder}, or ingest again with --embedder {other} --reindex.",
+    "embedder-required": "Name it with --embedder NAME.",
+    "endpoint-api-key": "Set the endpoint's API key in SIFT_RAG_API_KEY or OPENAI_API_KEY.",
+    "journal-damaged": "Run again without --resume.",
+    "list-collections": "`sift-rag collections` lists the collections of a store.",
+    "local-model-required": "Name a model on this machine with --model, and no --base-url.",
+    "model-required": "Name one: --model NAME|PATH, or --base-url URL --model NAME for an endpoint.",
+    "no-passage-chosen": "Allow more, with a larger --token-budget for example.",
+    "qdrant-key": "Set the server's API key in SIFT_RAG_QDRANT_API_KEY or QDRANT_API_KEY.",
+    "reindex": "Ingest again with --reindex.",
+    "reindex-to-filter": "Ingest again with --reindex, or filter by source only.",
+    "save-adapter-full": "Leave out --save-adapter, or set finetuning.method=lora.",
+    "save-adapter-mode": "Add --mode finetune or --mode both, or leave out --save-adapter.",
+    "server-options-for-a-folder": "Leave them out, or name a server with --store http://HOST:6333.",
+    "text-key": "Name the field of the text with --set text_key=KEY.",
+    "vector-name": "Name one with --set vector_name=NAME.",
+}
+"""A sentence or two for each key, with the remedy's values in braces."""
+
+
+def message_of(error: BaseException) -> str:
+    """Return an error's message, and what to do about it where the library knows a way."""
+    remedy = getattr(error, "remedy", None)
+    if remedy is None:
+        return str(error)
+    words = REMEDIES.get(remedy.key)
+    if words is None:
+        return str(error)
+    return f"{error} {_Lenient().vformat(words, (), remedy.values)}"
+
+
+class _Lenient(Formatter):
+    """A formatter that leaves out a value that is missing: an error about an error helps nobody."""
+
+    def get_value(self, key: int | str, args: object, kwargs: Mapping[str, object]) -> object:
+        del args
+        return kwargs.get(str(key), "...")

@@ -1,0 +1,122 @@
+"""The options of a search or an answer as the library's values, and the parts that they name, opened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sift_rag_cli.api_keys import endpoint_key, store_key
+from sift_rag_cli.fine_tuning import model_of
+from sift_rag_cli.inputs import read_known
+
+if TYPE_CHECKING:
+    import typer
+
+    from sift_rag.answering.assistant import AnswerSettings, Assistant
+    from sift_rag.protocols import Embedder
+    from sift_rag.retrieval.options import SearchOptions
+    from sift_rag.retrieval.queries import Query
+    from sift_rag.retrieval.retriever import Retriever
+    from sift_rag.stores.qdrant.layout import Layout
+    from sift_rag_cli.settings import Values
+
+
+def search_options(
+    values: Values, *, k: int, filters: Sequence[str] | None, token_budget: int | None, exact: bool, selector: str
+) -> SearchOptions:
+    """Return the options of a search; errors in them are raised here, before anything is opened.
+
+    Raises:
+        ValueError: a filter is not KEY=VALUE, or a setting is out of range.
+    """
+    from sift_rag.filters import Filter
+    from sift_rag.retrieval.options import SearchOptions
+
+    return SearchOptions(
+        k=k,
+        where=Filter.parse(filters) if filters else None,
+        token_budget=token_budget,
+        exact=exact,
+        selector=selector,
+        settings=values["selector"],
+        **values["search"],
+    )
+
+
+def open_search(
+    context: typer.Context,
+    values: Values,
+    options: SearchOptions,
+    *,
+    store: str | None,
+    collection: str,
+    embedder: str | None,
+) -> Retriever:
+    """Open the collection that the options name, to be searched as they say."""
+    from sift_rag.opening import open_retriever
+
+    return open_retriever(
+        store,
+        collection,
+        embedder,
+        selector=options.make_selector(),
+        candidate_limit=options.candidate_limit,
+        keep_copies=options.keep_copies,
+        api_key=store_key(context, store),
+        layout=layout_of(values),
+    )
+
+
+def layout_of(values: Values) -> Layout:
+    """Return the layout of a collection that another tool made."""
+    from sift_rag.stores.qdrant.layout import Layout
+
+    return Layout(**values["layout"])
+
+
+def with_known(query: Query, known: Sequence[str] | None, embedder: Embedder) -> Query:
+    """Return the query of somebody who knows these files, sources and passages.
+
+    Raises:
+        UnreadableDocument: a file cannot become text.
+    """
+    names, texts = read_known(known or (), embedder)
+    return replace(query, known=tuple(names), known_texts=tuple(texts))
+
+
+@contextmanager
+def open_answering(
+    context: typer.Context,
+    values: Values,
+    options: SearchOptions,
+    settings: AnswerSettings,
+    *,
+    store: str | None,
+    collection: str,
+    embedder: str | None,
+    model: str | None,
+    base_url: str | None,
+) -> Iterator[Assistant]:
+    """Open an assistant on the collection that the options name, with the model that they name, if any."""
+    from sift_rag.answering.assistant import Assistant
+    from sift_rag.opening import open_model
+
+    name = model_of(values, model, base_url)
+    with open_search(context, values, options, store=store, collection=collection, embedder=embedder) as retriever:
+        language_model = None
+        if name is not None or base_url is not None:
+            language_model = open_model(name, base_url=base_url, api_key=endpoint_key(context, base_url))
+        yield Assistant(retriever, language_model, settings, options=options)
+
+
+def about_search(options: SearchOptions, collection: str) -> dict[str, object]:
+    """Return what ``--json`` tells of a search besides its result."""
+    from sift_rag.selection.settings import settings_of
+
+    return {
+        "collection": collection,
+        "selector": {"name": options.selector, **settings_of(options.make_selector())},
+        "where": None if options.where is None else options.where.to_dict(),
+    }

@@ -1,0 +1,160 @@
+"""Bodies of ``/v1/search`` and ``/v1/ask``: a few fields of their own, and every field of ``SearchOptions``.
+
+The options are read by ``SearchOptions.from_dict``, so that names, defaults and errors are those of every other entry
+point. The models made here describe them in the OpenAPI document; a new option needs no change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Annotated, Any, Generic, TypeVar, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from sift_rag import defaults
+from sift_rag.answering.settings import Mode
+from sift_rag.filters import Filter
+from sift_rag.retrieval.options import SearchOptions
+from sift_rag.selection.settings import descriptions
+from sift_rag_server.settings import Limits
+from sift_rag_server.validation import (
+    Body,
+    Questions,
+    Whole,
+    check_count,
+    check_names,
+    check_texts,
+    questions_of,
+    read_body,
+    whole,
+)
+
+COLLECTION_NAME = "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+"""Names of complete collections. One that is being filled has another kind of name."""
+
+
+class SearchFields(Body):
+    """The fields of a search besides its options."""
+
+    query: Questions = Field(description="One question, or several to answer together.")
+    collection: Annotated[str, Field(pattern=COLLECTION_NAME)] | None = Field(
+        None, description="Collection to search; the server's default if there is none."
+    )
+    explain: bool = Field(False, description="Return the candidates that were not selected, too.")
+
+
+class AskFields(SearchFields):
+    """The fields of a question to the language model besides its search options."""
+
+    mode: Mode = Field(
+        "context",
+        description="How to use the passages: in the prompt (context), to fine-tune the model for this answer "
+        "(finetune), or both. Fine-tuning needs a model that runs in the server's process, and has it to itself.",
+    )
+    steps: Whole = Field(
+        defaults.STEPS, ge=1, le=1000, description="Number of fine-tuning steps, one for each training passage."
+    )
+    min_gain: float = Field(
+        defaults.MIN_GAIN,
+        allow_inf_nan=False,
+        description="Fraction of the variance that the training passages must explain; otherwise the model is not "
+        "fine-tuned.",
+    )
+    system: str | None = Field(None, description="Instructions for the model; the rules for citations follow them.")
+    max_new_tokens: Whole = Field(
+        defaults.MAX_NEW_TOKENS, ge=1, le=32_768, description="Largest number of tokens of the answer."
+    )
+    stream: bool = Field(True, description="Reply with server-sent events while the answer is written.")
+
+
+_Fields = TypeVar("_Fields", bound=SearchFields)
+
+
+class Parsed(Generic[_Fields]):
+    """A parsed body."""
+
+    def __init__(self, body: Mapping[str, Any], kind: type[_Fields], limits: Limits) -> None:
+        """Parse a JSON object.
+
+        Raises:
+            HTTPError: a field of ``kind`` is invalid, or a limit is exceeded.
+            ValueError: a field is unknown, or an option is invalid.
+        """
+        check_names(body, (*kind.model_fields, *_OPTIONS))
+        self.fields = read_body(kind, body)
+        self.questions = questions_of(self.fields.query)
+        self.options = _read_options(body, limits)
+        self.query = self.options.query(self.questions)
+        check_texts((*self.questions, *self.options.known, *self.options.known_texts), limits)
+
+
+def _read_options(body: Mapping[str, Any], limits: Limits) -> SearchOptions:
+    for name in ("known", "known_texts"):
+        check_count(body.get(name), name, limits)
+    options = SearchOptions.from_dict({name: whole(value) for name, value in body.items() if name in _OPTIONS})
+    for name, most in _LARGEST.items():
+        if getattr(options, name) > most:
+            raise ValueError(f"{name} is {getattr(options, name):,}, but this server accepts at most {most:,}.")
+    return options
+
+
+_OPTIONS = tuple(field.name for field in fields(SearchOptions))
+_LARGEST = {"k": 1000, "candidate_limit": 10_000}
+"""Largest values that this server accepts, since the work grows with them."""
+
+
+_Scalar = bool | int | float | str
+_Metadata = Annotated[
+    dict[Annotated[str, Field(pattern="^[^=]+$")], _Scalar | list[_Scalar]],
+    Field(json_schema_extra={"additionalProperties": False}),
+]
+
+
+class FilterBody(BaseModel):
+    """Conditions on the passages to retrieve."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    sources: str | list[Annotated[str, Field(min_length=1)]] | None = Field(
+        None, description="Globs. The source of a passage must match one of them."
+    )
+    metadata: _Metadata | None = Field(
+        None, description="Accepted values for each key. The metadata of a passage must have one of them."
+    )
+
+
+_Conditions = Annotated[str, Field(pattern=r"^[^=]+=[\s\S]+$")]
+_IN_JSON: Mapping[Any, Any] = {
+    Filter | None: FilterBody | _Conditions | list[_Conditions],
+    tuple[str, ...]: str | list[str],
+}
+"""JSON types where they differ from the option's own."""
+_SCHEMA: Mapping[str, Mapping[str, Any]] = {
+    "k": {"minimum": 1, "maximum": _LARGEST["k"]},
+    "candidate_limit": {"minimum": 1, "maximum": _LARGEST["candidate_limit"]},
+    "weights": {"minItems": 1, "items": {"type": "number", "minimum": 0}},
+    "token_budget": {"minimum": 0},
+    "stop_explained": {"exclusiveMinimum": 0, "maximum": 1},
+    "stop_variance": {"minimum": 0},
+    "alpha": {"exclusiveMinimum": 0},
+    "max_variance": {"minimum": 0},
+    "selector": {"enum": [*defaults.SELECTORS, None]},
+}
+"""JSON schema of an option where there is more to say than its type."""
+
+
+def body_model(kind: type[SearchFields], name: str, description: str) -> type[BaseModel]:
+    """Return a model of a whole body for the OpenAPI document: the fields of ``kind`` and every search option."""
+    hints, texts, usual = get_type_hints(SearchOptions), descriptions(SearchOptions), SearchOptions()
+    options: dict[str, Any] = {
+        option: (
+            _IN_JSON.get(hints[option], hints[option]) | None,
+            Field(getattr(usual, option), description=texts.get(option), json_schema_extra={**_SCHEMA.get(option, {})}),
+        )
+        for option in _OPTIONS
+    }
+    closed: type[SearchFields] = type(kind.__name__, (kind,), {"model_config": ConfigDict(extra="forbid")})
+    model = create_model(name, __base__=closed, **options)
+    model.__doc__ = description
+    return model

@@ -1,0 +1,18 @@
+"""Rerank dialects: one module for each family of clients."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sift_rag_server.dialects.cohere import COHERE
+from sift_rag_server.dialects.dialect import Dialect
+from sift_rag_server.dialects.tei import TEI
+
+DIALECTS: tuple[Dialect, ...] = (TEI, COHERE)
+"""In the order in which they are tried; the last one reports what is wrong with a body that none matches."""
+
+
+def dialect_of(body: Mapping[str, Any]) -> Dialect:
+    """Return the dialect of a request."""
+    return next((dialect for dialect in DIALECTS if dialect.matches(body)), DIALECTS[-1])

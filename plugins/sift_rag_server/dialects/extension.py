@@ -1,0 +1,42 @@
+"""The options that only this server has, under ``sift`` in a rerank request."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+
+from sift_rag import defaults
+from sift_rag.protocols import Selector
+from sift_rag.selection import selector_from
+from sift_rag_server.validation import Body, Positive
+
+
+class SiftExtension(Body):
+    """Options of this server only. Unlike other fields of a rerank request, unknown ones are errors."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    k: Positive | None = Field(
+        None, description="Number of documents to select; the others follow by the gain they would still have."
+    )
+    selector: str | None = Field(
+        None, description="Selection method.", json_schema_extra={"enum": [*defaults.SELECTORS, None]}
+    )
+    settings: dict[str, bool | int | float | str] = Field(
+        {}, description="Settings of the selector, such as noise_variance, lengthscale and centring."
+    )
+    known_texts: list[str] = Field([], description="Texts that the reader knows already.")
+    weights: list[Annotated[float, Field(ge=0, allow_inf_nan=False)]] | None = Field(
+        None, description="Weight of each question.", min_length=1
+    )
+
+    def make_selector(self) -> Selector | None:
+        """Return the selector; None for the reranker's default.
+
+        Raises:
+            ValueError: an unknown selector or setting.
+        """
+        if self.selector is None and not self.settings:
+            return None
+        return selector_from(self.selector or defaults.SELECTOR, self.settings)

@@ -1,0 +1,109 @@
+"""Parse request bodies: JSON, then types, then the limits of this server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import from_json
+
+from sift_rag.selection.settings import suggestion
+from sift_rag_server.errors import HTTPError
+from sift_rag_server.settings import Limits
+
+
+def whole(value: object) -> object:
+    """Turn 3.0 into 3: JSON, and languages with one kind of number, do not tell them apart."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(whole)]
+NonNegative = Annotated[int, Field(ge=0), BeforeValidator(whole)]  # in this order, or the schema lacks the minimum
+Positive = Annotated[int, Field(ge=1), BeforeValidator(whole)]
+Question = Annotated[str, Field(pattern=r"\S")]
+Questions = Question | Annotated[list[Question], Field(min_length=1)]
+
+
+class Body(BaseModel):
+    """A request body. Types are not converted; unknown fields are ignored, as other rerankers do."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+
+
+_Body = TypeVar("_Body", bound=Body)
+
+
+def read_object(content: bytes) -> dict[str, Any]:
+    """Parse a body as a JSON object.
+
+    Raises:
+        HTTPError: it is not JSON, or not an object.
+    """
+    try:
+        value = from_json(content)
+    except ValueError as error:
+        raise HTTPError(HTTPStatus.BAD_REQUEST, f"The body is not JSON: {error}.") from error
+    if not isinstance(value, dict):
+        raise HTTPError(HTTPStatus.BAD_REQUEST, "The body must be a JSON object.")
+    return value
+
+
+def read_body(kind: type[_Body], body: Mapping[str, Any], status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> _Body:
+    """Validate a JSON object.
+
+    Raises:
+        HTTPError: with ``status``, naming the first invalid field but not its value.
+    """
+    try:
+        return kind.model_validate(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        field = ".".join(str(part) for part in first["loc"][:1]) or "body"
+        raise HTTPError(status, f"The field {field!r} is invalid: {first['msg']}.") from None
+
+
+def check_names(names: Iterable[str], known: Sequence[str]) -> None:
+    """Check that all fields are known.
+
+    Raises:
+        ValueError: one is not; the message suggests a similar name.
+    """
+    for name in names:
+        if name not in known:
+            raise ValueError(
+                f"Unknown field {name!r}: expected one of {', '.join(known)}.{suggestion(name, tuple(known))}"
+            )
+
+
+def questions_of(query: str | Iterable[str]) -> tuple[str, ...]:
+    """Return the questions of a ``query`` field: one string, or a list."""
+    return (query,) if isinstance(query, str) else tuple(query)
+
+
+def check_texts(texts: Iterable[str], limits: Limits) -> None:
+    """Check that no text is longer than the server accepts.
+
+    Raises:
+        HTTPError: a text is.
+    """
+    longest = max(map(len, texts), default=0)
+    if longest > limits.characters:
+        raise HTTPError(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            f"A text has {longest:,} characters; at most {limits.characters:,} are accepted. Split it.",
+        )
+
+
+def check_count(texts: object, name: str, limits: Limits) -> None:
+    """Check the number of documents before each of them is validated. Anything but a list passes.
+
+    Raises:
+        HTTPError: there are more than the server accepts.
+    """
+    if isinstance(texts, list) and len(texts) > limits.documents:
+        raise HTTPError(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            f"There are {len(texts):,} {name}; at most {limits.documents:,} are accepted in one request. Send fewer.",
+        )

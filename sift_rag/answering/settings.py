@@ -1,0 +1,64 @@
+"""How an assistant answers: the settings that do not depend on the question."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from sift_rag import defaults
+from sift_rag.errors import ConfigurationError, Remedy
+
+if TYPE_CHECKING:
+    from sift_rag.finetuning import FineTuning
+
+Mode: TypeAlias = Literal["context", "finetune", "both"]
+"""Put passages into the prompt, fine-tune the model on passages, or do both."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerSettings:
+    """The settings of an assistant.
+
+    Raises:
+        ConfigurationError: ``save_adapter`` with full fine-tuning, which has no adapter.
+        ValueError: a number is out of range.
+    """
+
+    system: str | None = None
+    """Instructions of your own; the rules on passages and citations follow them."""
+    max_new_tokens: int = defaults.MAX_NEW_TOKENS
+    """Longest answer, in tokens. The prompt leaves room for it."""
+    finetuning: FineTuning | None = None
+    """Method, learning rate and so on of fine-tuning; None for the defaults."""
+    steps: int = defaults.STEPS
+    """Number of training passages to select, repeats included: one optimiser step each."""
+    min_gain: float = defaults.MIN_GAIN
+    """Share of the prior variance that the training passages must explain; with less, the model is not fine-tuned."""
+    save_adapter: Path | None = None
+    """New or empty folder that each fine-tuning writes its LoRA adapter to; None to save nothing."""
+
+    def __post_init__(self) -> None:
+        for name in ("max_new_tokens", "steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, but is {getattr(self, name)}.")
+        if not math.isfinite(self.min_gain):
+            raise ValueError(f"min_gain must be a number, but is {self.min_gain}.")
+        if self.save_adapter is None:
+            return
+        object.__setattr__(self, "save_adapter", Path(self.save_adapter))
+        if self.finetuning is not None and self.finetuning.method == "full":
+            raise ConfigurationError(
+                "Full fine-tuning has no adapter to save: use LoRA, or save nothing.",
+                remedy=Remedy("save-adapter-full"),
+            )
+
+    def check_adapter_folder(self) -> None:
+        """Raise ``ConfigurationError`` if an adapter is to be saved and its folder already holds something."""
+        folder = self.save_adapter
+        if folder is not None and folder.is_dir() and any(folder.iterdir()):
+            raise ConfigurationError(
+                f"The folder {str(folder)!r} is not empty, and a new or empty one is needed for the adapter.",
+                remedy=Remedy("adapter-folder-not-empty", folder=str(folder)),
+            )

@@ -1,0 +1,195 @@
+"""An answer while it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from sift_rag.answering.answer import Answer
+from sift_rag.answering.citations import find_citations
+from sift_rag.answering.prepared import PreparedPrompt
+from sift_rag.answering.prompt import Prompt
+from sift_rag.answering.settings import AnswerSettings, Mode
+from sift_rag.answering.tuning import TuningReport
+from sift_rag.errors import ModelUnsuitable
+from sift_rag.protocols import LanguageModel
+from sift_rag.types import Retrieval
+
+if TYPE_CHECKING:
+    from sift_rag.finetuning import TuningResult
+
+
+def stream_answer(model: LanguageModel, prompt: Prompt, *, max_new_tokens: int) -> Generator[str, None, None]:
+    """Yield the answer piece by piece, without leading blanks. Closing it stops the model.
+
+    Raises:
+        ModelUnavailable: the endpoint does not answer.
+        ModelUnsuitable: the answer is empty.
+        ValueError: the prompt leaves no room for an answer.
+    """
+    begun = False
+    for piece in model.stream(prompt.messages, max_new_tokens=max_new_tokens):
+        text = piece if begun else piece.lstrip()
+        if text:
+            begun = True
+            yield text
+    if not begun:
+        raise ModelUnsuitable(
+            f"The model {model.name!r} gave an empty answer: allow it more than {max_new_tokens} tokens "
+            "(it may have used them to think), or choose another."
+        )
+
+
+class AnswerStream(Iterator[str]):
+    """The pieces of an answer, in order. Use it in a ``with`` block.
+
+        with assistant.stream(question, "both") as stream:
+            for piece in stream:
+                print(piece, end="")
+        print(stream.answer.citations)
+
+    Entering the block (or asking for the first piece) fine-tunes the model, if the mode asks for it. The weights are
+    restored at the end of the answer, by ``close``, by an exception, and on leaving the block, whichever comes first.
+    Retrieval is over by then: the store may be closed. Enter, iterate and close on one thread, which alone may read
+    the fine-tuned weights.
+    """
+
+    prepared: PreparedPrompt
+    """Retrieval and prompt."""
+    tuning: TuningReport | None
+    """Report on the fine-tuning, once that has happened or was declined; None in the mode ``context``."""
+    text: str
+    """Text so far."""
+
+    def __init__(
+        self,
+        prepared: PreparedPrompt,
+        model: LanguageModel,
+        settings: AnswerSettings,
+        learn: Callable[[], AbstractContextManager[TuningResult]] | None,
+    ) -> None:
+        """Make a stream; ``Assistant.stream`` does.
+
+        Args:
+            prepared: the question and its prompt.
+            model: answers.
+            settings: the length of the answer, and where to save the adapter.
+            learn: fine-tunes the model for the length of a ``with`` block; None to answer with the model as it is.
+        """
+        self.prepared = prepared
+        self.tuning = prepared.tuning
+        self.text = ""
+        self._model = model
+        self._settings = settings
+        self._learn = learn
+        self._answer: Answer | None = None
+        self._weights = ExitStack()
+        self._pieces: Generator[str, None, None] | None = None
+        self._open = True
+
+    @property
+    def retrieval(self) -> Retrieval:
+        """The passages retrieved for the prompt; in the mode ``finetune``, those for training."""
+        return self.prepared.retrieval
+
+    @property
+    def training(self) -> Retrieval | None:
+        """The passages to fine-tune on; None in the mode ``context``."""
+        return self.prepared.training
+
+    @property
+    def prompt(self) -> Prompt:
+        """The messages that the model is sent."""
+        return self.prepared.prompt
+
+    @property
+    def mode(self) -> Mode:
+        """The way the passages are used."""
+        return self.prepared.mode
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """The sentences for the user. None are added while the answer is written."""
+        return self.prepared.notices
+
+    @property
+    def answer(self) -> Answer:
+        """The whole answer.
+
+        Raises:
+            ValueError: the stream has not been read to its end.
+        """
+        if self._answer is None:
+            raise ValueError("The answer is not complete: read the stream to its end first.")
+        return self._answer
+
+    def __enter__(self) -> Self:
+        self._begin()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        self._begin()
+        if self._pieces is None:
+            raise StopIteration
+        try:
+            piece = next(self._pieces, None)
+        except BaseException:
+            self.close()
+            raise
+        if piece is None:
+            self.close()
+            self._answer = self._finished()
+            raise StopIteration
+        self.text += piece
+        return piece
+
+    def close(self) -> None:
+        """Stop the model and restore its weights. Closing twice is allowed, and so is closing at the end."""
+        pieces, self._pieces, self._open = self._pieces, None, False
+        try:
+            if pieces is not None:
+                pieces.close()
+        finally:
+            self._weights.close()
+
+    def _begin(self) -> None:
+        """Fine-tune the model, if the stream is new and the mode asks for it."""
+        if not self._open or self._pieces is not None:
+            return
+        try:
+            self._fine_tune()
+            self._pieces = stream_answer(self._model, self.prompt, max_new_tokens=self._settings.max_new_tokens)
+        except BaseException:
+            self.close()
+            raise
+
+    def _fine_tune(self) -> None:
+        if self._learn is None or self.training is None:
+            return
+        result = self._weights.enter_context(self._learn())
+        if self._settings.save_adapter is not None:
+            result.save_adapter(self._settings.save_adapter)
+        self.tuning = TuningReport.of(self.training, result)
+
+    def _finished(self) -> Answer:
+        return Answer(
+            text=self.text,
+            citations=find_citations(self.text, self.prompt),
+            retrieval=self.retrieval,
+            tuning=self.tuning,
+            prompt=self.prompt,
+            model=self._model.name,
+            mode=self.mode,
+            notices=self.notices,
+            conversation=self.prepared.conversation.with_turn(self.prompt, self.text),
+        )

@@ -1,0 +1,163 @@
+"""Files and texts as they come in: named, and read only when needed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+from typing import Protocol
+
+from sift_rag.corpus.decoding import universal_newlines, without_surrogates
+from sift_rag.corpus.documents import FileState, SourceDocument, read_document, stat_file
+from sift_rag.corpus.formats import SYNTAXES
+from sift_rag.corpus.json_lines import storable
+from sift_rag.corpus.options import IngestOptions
+from sift_rag.corpus.sections import Section
+from sift_rag.errors import SkippedDocument
+from sift_rag.types import JsonValue
+
+
+class Incoming(Protocol):
+    """A document to ingest: a file or a text."""
+
+    @property
+    def source(self) -> str:
+        """Name of the document in the collection."""
+
+    @property
+    def location(self) -> str:
+        """Absolute path of the file; "" for a text."""
+
+    @property
+    def size(self) -> int:
+        """Size in bytes; 0 if it cannot be told."""
+
+    def state(self) -> FileState | None:
+        """Return the file's state, by which an unchanged one is recognised unread; None if it has to be read."""
+
+    def read(self, options: IngestOptions) -> SourceDocument:
+        """Return the document as text.
+
+        Raises:
+            MissingExtra: the package that reads this format is not installed.
+            UnreadableDocument: the document cannot become text.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingFile:
+    """A file to ingest."""
+
+    source: str
+    path: Path
+
+    @property
+    def location(self) -> str:
+        """Implement ``Incoming.location``."""
+        return str(self.path)
+
+    @property
+    def size(self) -> int:
+        """Implement ``Incoming.size``."""
+        try:
+            return self.path.stat().st_size
+        except OSError:
+            return 0
+
+    def state(self) -> FileState:
+        """Implement ``Incoming.state``."""
+        return stat_file(self.path)
+
+    def read(self, options: IngestOptions) -> SourceDocument:
+        """Implement ``Incoming.read``."""
+        return read_document(self.path, max_bytes=options.max_bytes, text_field=options.text_field)
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingText:
+    """A text to ingest that is not a file."""
+
+    source: str
+    text: str
+    metadata: Mapping[str, JsonValue] = field(default_factory=dict)
+    location: str = field(default="", init=False)
+
+    @property
+    def size(self) -> int:
+        """Implement ``Incoming.size``."""
+        return len(self.text.encode())
+
+    def state(self) -> None:
+        """Implement ``Incoming.state``: a text is always read."""
+
+    def read(self, options: IngestOptions) -> SourceDocument:  # noqa: ARG002 - a text needs none
+        """Implement ``Incoming.read``. A suffix of the name, such as ``.md``, decides how the text is split."""
+        if not self.text.strip():
+            raise SkippedDocument("empty")
+        return SourceDocument(
+            content_hash=_text_hash(self.text, self.metadata),
+            state=FileState(size=self.size, modified_ns=0, changed_ns=0),
+            title="",
+            syntax=SYNTAXES.get(Path(self.source).suffix.lower(), "plain"),
+            sections=[Section(self.text, metadata=self.metadata)],
+        )
+
+
+def incoming_texts(
+    texts: Sequence[str],
+    *,
+    sources: Sequence[str] | None = None,
+    metadata: Sequence[Mapping[str, JsonValue]] | None = None,
+) -> list[IncomingText]:
+    """Name texts, so that they can be ingested like files.
+
+    Args:
+        texts: any strings; line ends are normalised.
+        sources: a name for each, all different. By default a name is made from text and metadata, so that equal texts
+            are one document.
+        metadata: JSON objects, one for each text.
+
+    Raises:
+        ValueError: ``texts`` is one string, not one source or one object for each text, a source that is empty, not
+            Unicode or used twice, or metadata that are not JSON.
+    """
+    if isinstance(texts, str):
+        raise ValueError("texts is one string: expected a sequence of strings.")
+    for name, values in (("sources", sources), ("metadata", metadata)):
+        if values is not None and len(values) != len(texts):
+            raise ValueError(f"There are {len(texts)} texts, but {len(values)} {name}: expected one for each.")
+    cleaned = [universal_newlines(without_surrogates(text)) for text in texts]
+    objects = [_json_object(values) for values in metadata] if metadata is not None else [{} for _ in texts]
+    if sources is None:
+        named = (
+            IncomingText(f"text-{_text_hash(text, values)[:16]}", text, values)
+            for text, values in zip(cleaned, objects, strict=True)
+        )
+        return list({item.source: item for item in named}.values())
+    return list(map(IncomingText, _distinct(sources), cleaned, objects))
+
+
+def _distinct(sources: Sequence[str]) -> Iterator[str]:
+    seen: set[str] = set()
+    for source in sources:
+        if not source or source != without_surrogates(source):
+            raise ValueError(f"{source!r} cannot be the name of a text: expected Unicode that is not empty.")
+        if source in seen:
+            raise ValueError(f"Two texts are called {source!r}: expected a different name for each.")
+        seen.add(source)
+        yield source
+
+
+def _json_object(values: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    try:
+        parsed = json.loads(json.dumps(dict(values)))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"The metadata of a text are not JSON: {error}.") from error
+    return {without_surrogates(name): storable(value) for name, value in parsed.items()}
+
+
+def _text_hash(text: str, metadata: Mapping[str, JsonValue]) -> str:
+    content = json.dumps([text, metadata], sort_keys=True)
+    return blake2b(content.encode(), digest_size=32).hexdigest()

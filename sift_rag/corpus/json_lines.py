@@ -1,0 +1,67 @@
+"""Read JSON lines: one object a line."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+
+from sift_rag.corpus.decoding import one_line, without_surrogates
+from sift_rag.errors import UnreadableDocument
+from sift_rag.types import JsonValue
+
+_INT64 = 1 << 63
+
+
+def read_json_lines(text: str, *, prefix: str = "line ") -> Iterator[tuple[int, dict[str, JsonValue]]]:
+    r"""Yield the number of each line, from 1, with its object, made fit for a store. Blank lines are passed over.
+
+    Args:
+        text: lines ended by ``\n``.
+        prefix: text before the line's number in messages.
+
+    Raises:
+        UnreadableDocument: a line is not a JSON object.
+    """
+    for number, line in enumerate(split_lines(text), start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise UnreadableDocument(f"{prefix}{number} is not JSON: {error.msg} at column {error.colno}") from error
+        except (ValueError, RecursionError) as error:  # a number of thousands of digits; lists nested thousands deep
+            reason = one_line(str(error))[:100]
+            raise UnreadableDocument(f"{prefix}{number} cannot be read as JSON: {reason}") from error
+        if not isinstance(record, dict):
+            kind = type(record).__name__
+            raise UnreadableDocument(f"{prefix}{number} is {kind}: a JSON object was expected")
+        yield number, {without_surrogates(name): storable(value) for name, value in record.items()}
+
+
+def split_lines(text: str) -> Iterator[str]:
+    r"""Yield the lines one at a time, split at ``\n`` only (``splitlines`` would also split at U+2028)."""
+    start = 0
+    while start < len(text):
+        end = text.find("\n", start)
+        end = len(text) if end < 0 else end
+        yield text[start:end]
+        start = end + 1
+
+
+def storable(value: object) -> JsonValue:
+    """Return the JSON value without what a store cannot hold.
+
+    Lone surrogates become U+FFFD, NaN and infinity become null, and integers beyond 64 bits become texts.
+    """
+    if isinstance(value, str):
+        return without_surrogates(value)
+    if isinstance(value, Mapping):
+        return {without_surrogates(str(name)): storable(item) for name, item in value.items()}
+    if isinstance(value, Iterable):
+        return [storable(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, int) and not isinstance(value, bool) and not -_INT64 <= value < _INT64:
+        return str(value)
+    return value if isinstance(value, bool | int | float) else None

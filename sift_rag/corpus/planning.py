@@ -1,0 +1,114 @@
+"""Decide what an ingest does with a document. Nothing is read or written here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from hashlib import blake2b
+from typing import TypeAlias
+
+from sift_rag.corpus.documents import FileState, SourceDocument
+from sift_rag.corpus.passages import RECIPE
+from sift_rag.errors import SkippedDocument, UnreadableDocument
+from sift_rag.types import Document
+
+RACE_NS = 2_000_000_000
+"""Nanoseconds before it was read within which a file's time stamp proves nothing: it may change again within one tick
+of the file system's clock. Such a file is hashed again (as git treats "racily clean" entries)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """The content is as the store has it, under another time stamp: put the new record."""
+
+    record: Document
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """The content is new: split and embed it, and put it in the place of what the store had."""
+
+    record: Document
+    document: SourceDocument
+    previous: Document | None
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """The file is one that is not ingested: remove what the store had of it."""
+
+    reason: str
+    previous: Document | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """The file cannot be read now: keep what the store had of it, and record the failure."""
+
+    reason: str
+    record: Document
+
+
+Action: TypeAlias = Refresh | Write | Discard | Fail
+
+
+def is_current(record: Document | None, state: FileState | None, text_field: str | None) -> bool:
+    """Return True if the store has this document as it is, so that it need not be read.
+
+    Args:
+        record: the store's record of it, if there is one.
+        state: the file's state now; None for a text, which has to be read.
+        text_field: the field or column that holds the text.
+    """
+    if record is None or state is None:
+        return False
+    if record.state != "ingested" or record.revision != revision_of(record.content_hash, text_field):
+        return False
+    if FileState(record.size, record.modified_ns, record.changed_ns) != state:
+        return False
+    last_write = max(state.modified_ns, state.changed_ns)
+    return last_write + RACE_NS < datetime.fromisoformat(record.ingested_at).timestamp() * 1e9
+
+
+def plan(
+    source: str,
+    location: str,
+    record: Document | None,
+    document: SourceDocument | UnreadableDocument,
+    *,
+    text_field: str | None = None,
+) -> Action:
+    """Decide what to do with a document that has been read.
+
+    Args:
+        source: its name in the collection.
+        location: path of its file; "" for a text.
+        record: the store's record of it, if there is one.
+        document: its text, or the reason that it has none.
+        text_field: the field or column that holds the text.
+    """
+    if isinstance(document, SkippedDocument):
+        return Discard(str(document), record)
+    if isinstance(document, UnreadableDocument):
+        failed = record or Document(source=source, location=location, state="failed")
+        return Fail(str(document), failed)
+    revision = revision_of(document.content_hash, text_field)
+    fresh = Document(
+        source=source,
+        location=location,
+        state="ingested",
+        size=document.state.size,
+        modified_ns=document.state.modified_ns,
+        changed_ns=document.state.changed_ns,
+        content_hash=document.content_hash,
+        revision=revision,
+        title=document.title,
+    )
+    if record is not None and record.state == "ingested" and record.revision == revision:
+        return Refresh(replace(fresh, passages=record.passages))
+    return Write(fresh, document, record)
+
+
+def revision_of(content_hash: str, text_field: str | None) -> str:
+    """Return a hash that changes whenever the passages may: with the bytes, the splitting, or the text field."""
+    return blake2b(f"{content_hash}\n{RECIPE}\n{text_field}".encode(), digest_size=12).hexdigest()

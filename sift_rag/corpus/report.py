@@ -1,0 +1,83 @@
+"""The outcome of an ingest, and its progress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A document that did not go in, with the reason."""
+
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class IngestReport:
+    """The outcome of one ingest. Each file or text is counted in exactly one of ``new`` to ``failed``."""
+
+    collection: str
+    new: int
+    updated: int
+    unchanged: int
+    removed: int
+    skipped: int
+    failed: int
+    passages_added: int
+    passages_deleted: int
+    passages_total: int
+    """Number of passages in the collection afterwards."""
+    problems: tuple[Problem, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The progress of an ingest."""
+
+    files_done: int
+    files_found: int
+    bytes_done: int
+    bytes_found: int
+    passages_done: int
+    source: str
+    """Document that was last worked on."""
+
+
+class ProgressMeter:
+    """Adds up the progress of one ingest and tells it."""
+
+    def __init__(self, tell: Callable[[Progress], None] | None) -> None:
+        self._tell = tell
+        self._files_done = self._files_found = self._bytes_done = self._bytes_found = self._passages_done = 0
+
+    def expect(self, size: int) -> None:
+        """Count one document of so many bytes as found."""
+        self._files_found += 1
+        self._bytes_found += size
+
+    def done(self, source: str, size: int) -> None:
+        """Count one document as done."""
+        self._files_done += 1
+        self._bytes_done += size
+        self._say(source)
+
+    def embedded(self, source: str, passages: int) -> None:
+        """Count passages as embedded, the last of them from ``source``."""
+        self._passages_done += passages
+        self._say(source)
+
+    def _say(self, source: str) -> None:
+        if self._tell is not None:
+            self._tell(
+                Progress(
+                    files_done=self._files_done,
+                    files_found=self._files_found,
+                    bytes_done=self._bytes_done,
+                    bytes_found=self._bytes_found,
+                    passages_done=self._passages_done,
+                    source=source,
+                )
+            )

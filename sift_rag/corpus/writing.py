@@ -1,0 +1,233 @@
+"""Embed passages and write them to the store, so that a run can be killed at any moment and repeated.
+
+- Before the first passage of a document is written, its record says ``pending``; after the last one, and after its
+  stale passages are deleted, the record says ``ingested``. A document found pending is done again from the start.
+- New passages are written before old ones are deleted: a changed document is never missing.
+- Texts whose vectors the store holds already are not embedded again.
+
+Passages of many documents wait in one window until it is full, so that the embedder gets full batches and memory is
+bounded by the window, whatever the size of the corpus.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Protocol
+
+import numpy as np
+
+from sift_rag.corpus.report import ProgressMeter
+from sift_rag.protocols import Embedder, PassageStore
+from sift_rag.types import Document, Embedding, Passage
+
+WINDOW = 256
+"""Number of passages that are embedded and written together, sorted by length. An interruption loses at most these: on
+a slow machine, half a minute."""
+
+EMBED_AT_ONCE = 32
+"""Number of texts in one call of the embedder. Between two calls progress is told, and Ctrl-C is heard."""
+
+
+class Writer(Protocol):
+    """The hand of an ingest in the store."""
+
+    @property
+    def added(self) -> int:
+        """Number of passages that the store has gained."""
+
+    @property
+    def deleted(self) -> int:
+        """Number of passages that were deleted."""
+
+    def write(self, record: Document, passages: Iterable[Passage], previous: Document | None) -> None:
+        """Put a document's passages in the place of those that the store had; later, if the window is not full."""
+
+    def refresh(self, record: Document) -> None:
+        """Put a record whose passages stay."""
+
+    def fail(self, record: Document, reason: str) -> None:
+        """Record a failure; what the store had of the document stays."""
+
+    def remove(self, records: Sequence[Document]) -> None:
+        """Remove documents with their passages."""
+
+    def flush(self) -> None:
+        """Write what still waits."""
+
+
+class DryWriter:
+    """A ``Writer`` that counts passages and writes nothing."""
+
+    def __init__(self, meter: ProgressMeter) -> None:
+        self.added = 0
+        self.deleted = 0
+        self._meter = meter
+
+    def write(self, record: Document, passages: Iterable[Passage], previous: Document | None) -> None:  # noqa: ARG002
+        """Implement ``Writer.write``."""
+        count = sum(1 for _ in passages)
+        self.added += count
+        self._meter.embedded(record.source, count)
+        self._meter.done(record.source, record.size)
+
+    def refresh(self, record: Document) -> None:
+        """Implement ``Writer.refresh``."""
+
+    def fail(self, record: Document, reason: str) -> None:
+        """Implement ``Writer.fail``."""
+
+    def remove(self, records: Sequence[Document]) -> None:
+        """Implement ``Writer.remove``."""
+
+    def flush(self) -> None:
+        """Implement ``Writer.flush``."""
+
+
+@dataclass
+class _Open:
+    """A document whose passages are on their way to the store."""
+
+    record: Document
+    is_new: bool
+    held: int
+    """Number of passages that the store had of it before."""
+    passages: int = 0
+    complete: bool = False
+
+
+class StoreWriter:
+    """A ``Writer`` to a store."""
+
+    def __init__(self, store: PassageStore, embedder: Embedder, meter: ProgressMeter) -> None:
+        self.added = 0
+        self.deleted = 0
+        self._store, self._embedder, self._meter = store, embedder, meter
+        self._window: list[Passage] = []
+        self._open: list[_Open] = []
+
+    def write(self, record: Document, passages: Iterable[Passage], previous: Document | None) -> None:
+        """Implement ``Writer.write``."""
+        document = _Open(record, is_new=previous is None, held=self._held(previous))
+        self._open.append(document)
+        for passage in passages:
+            self._window.append(passage)
+            document.passages += 1
+            if len(self._window) == WINDOW:
+                self.flush()
+        document.complete = True
+
+    def refresh(self, record: Document) -> None:
+        """Implement ``Writer.refresh``."""
+        self._store.put_documents([replace(record, ingested_at=now())])
+
+    def fail(self, record: Document, reason: str) -> None:
+        """Implement ``Writer.fail``."""
+        held = self._held(record)
+        self._store.put_documents([replace(record, state="failed", reason=reason, passages=held, ingested_at=now())])
+
+    def remove(self, records: Sequence[Document]) -> None:
+        """Implement ``Writer.remove``."""
+        self.deleted += remove_documents(self._store, records)
+
+    def flush(self) -> None:
+        """Implement ``Writer.flush``: embed and write the window, then settle the documents that are complete."""
+        window, self._window = self._window, []
+        complete = [document for document in self._open if document.complete]
+        self._store.put_documents([replace(document.record, state="pending") for document in self._open])
+        if window:
+            self._store.upsert(window, embed(window, self._store, self._embedder, self._tell))
+        for document in complete:
+            deleted = 0
+            if not document.is_new:
+                source, revision = document.record.source, document.record.revision
+                deleted = self._store.delete_passages(source, except_revision=revision)
+            self.deleted += deleted
+            self.added += document.passages - document.held + deleted
+        time = now()
+        self._store.put_documents(
+            [replace(document.record, passages=document.passages, ingested_at=time) for document in complete]
+        )
+        self._open = [document for document in self._open if not document.complete]
+        for document in complete:
+            self._meter.done(document.record.source, document.record.size)
+
+    def _held(self, record: Document | None) -> int:
+        """Count the passages of a document that the store has now."""
+        if record is None or record.state != "pending":
+            return 0 if record is None else record.passages
+        return sum(1 for _ in self._store.passages(record.source))  # an earlier run was killed in the middle of it
+
+    def _tell(self, passages: Sequence[Passage]) -> None:
+        self._meter.embedded(passages[-1].source, len(passages))
+
+
+def remove_documents(store: PassageStore, documents: Sequence[Document]) -> int:
+    """Remove documents with their passages, and return the number of passages that were deleted.
+
+    If killed in between, the records say ``pending``.
+    """
+    store.put_documents([replace(document, state="pending") for document in documents])
+    deleted = sum(store.delete_passages(document.source) for document in documents)
+    store.drop_documents([document.source for document in documents])
+    return deleted
+
+
+def reembed(old: PassageStore, new: PassageStore, embedder: Embedder) -> None:
+    """Copy every document whose passages ``new`` lacks from ``old``, with vectors of ``embedder``."""
+    for document in old.documents():
+        held = new.document(document.source)
+        if not document.passages or (held is not None and held.passages):
+            continue
+        new.put_documents([replace(document, state="pending")])
+        for window in _windows(candidate.passage for candidate in old.passages(document.source)):
+            new.upsert(window, embed(window, new, embedder))
+        failed = held is not None and held.state == "failed"
+        new.put_documents([replace(document, state=held.state, reason=held.reason) if failed and held else document])
+
+
+def embed(
+    passages: Sequence[Passage],
+    store: PassageStore,
+    embedder: Embedder,
+    tell: Callable[[Sequence[Passage]], None] = lambda _: None,
+) -> Embedding:
+    """Return vectors ``(n, d)``: each distinct text is embedded once, and not at all if the store holds its vector.
+
+    Texts are embedded from the longest to the shortest, so that batches need little padding.
+
+    Args:
+        passages: n passages, at least one.
+        store: source of the vectors that exist already.
+        embedder: source of all others.
+        tell: called with passages as their vectors come.
+    """
+    by_text: dict[str, list[Passage]] = {}
+    for passage in passages:
+        by_text.setdefault(passage.embedding_text, []).append(passage)
+    vectors = dict(store.embeddings(list(by_text))) if store.count() else {}
+    if vectors:
+        tell([passage for text in vectors for passage in by_text[text]])
+    missing = sorted((text for text in by_text if text not in vectors), key=len, reverse=True)
+    for start in range(0, len(missing), EMBED_AT_ONCE):
+        batch = missing[start : start + EMBED_AT_ONCE]
+        vectors.update(zip(batch, embedder.embed_passages(batch), strict=True))
+        tell([passage for text in batch for passage in by_text[text]])
+    return np.stack([vectors[passage.embedding_text] for passage in passages])
+
+
+def now() -> str:
+    """Return the time of an ingest: ISO 8601, UTC."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def _windows(passages: Iterator[Passage]) -> Iterator[list[Passage]]:
+    window: list[Passage] = []
+    for passage in passages:
+        window.append(passage)
+        if len(window) == WINDOW:
+            yield window
+            window = []
+    if window:
+        yield window

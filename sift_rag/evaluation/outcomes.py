@@ -1,0 +1,125 @@
+"""The settings of a comparison, and the values that it measures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from sift_rag import defaults
+from sift_rag.answering.settings import Mode
+from sift_rag.evaluation.selectors import COMPARED_SELECTORS
+from sift_rag.evaluation.tasks import Task
+from sift_rag.finetuning import FineTuning
+from sift_rag.selection import GaussianProcess
+from sift_rag.selection.sift import TRAINING_PROCESS
+
+Arm: TypeAlias = Literal["base"] | Mode
+"""A way to use the model: as it is, or in one of the modes of answering."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """The arms, selectors and sizes to compare.
+
+    Raises:
+        ValueError: an unknown or missing arm, selector or k.
+    """
+
+    arms: tuple[str, ...] = defaults.COMPARED_ARMS
+    """Arms to compare with the model as it is."""
+    selectors: tuple[str, ...] = defaults.COMPARED_SELECTORS
+    """Names in ``COMPARED_SELECTORS``."""
+    ks: tuple[int, ...] = defaults.COMPARED_KS
+    """Numbers of passages in the context, and of training steps."""
+    candidate_limit: int = defaults.TRAINING_CANDIDATES
+    """Distinct nearest candidates of each target to select from (the paper's K)."""
+    tuning: FineTuning = field(default_factory=FineTuning)
+    """Settings of fine-tuning."""
+    training: GaussianProcess = TRAINING_PROCESS
+    """Process that training passages are selected and measured by."""
+
+    def __post_init__(self) -> None:
+        for name, values, allowed in (
+            ("arms", self.arms, defaults.MODES),
+            ("selectors", self.selectors, tuple(COMPARED_SELECTORS)),
+        ):
+            wrong = [value for value in values if value not in allowed]
+            if wrong or not values:
+                raise ValueError(
+                    f"{name} is {', '.join(wrong) or 'empty'}: some of {', '.join(allowed)} were expected."
+                )
+        if not self.ks or min(self.ks) < 1:
+            raise ValueError(f"k is {self.ks}: at least one number was expected, each at least 1.")
+        if self.candidate_limit < 1:
+            raise ValueError(f"candidate_limit must be >= 1, but got {self.candidate_limit}.")
+        if set(self.selectors) == {"repeated-nearest"} and "finetune" not in self.arms:
+            raise ValueError(
+                f"arms is {', '.join(self.arms)}, and repeated-nearest is for fine-tuning only: the arm finetune or "
+                "another selector was expected."
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerScore:
+    """An answer to a question, scored against the reference."""
+
+    exact_match: bool
+    """True if answer and reference are equal once normalised."""
+    f1: float
+    """F1 score of the words, in [0, 1]."""
+    in_passages: bool
+    """True if the reference stands in a selected passage."""
+    answer: str
+    """First line of the model's answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One arm with one selection, measured on one task."""
+
+    arm: Arm
+    """Arm that was measured."""
+    selector: str
+    """Name of the selector; empty for the base."""
+    k: int
+    """Number of passages chosen, or of training steps; 0 for the base."""
+    bits_per_byte: float
+    """Bits that the model needs for the task's text, per byte of it. Lower is better."""
+    seconds: float
+    """Time to learn and to score, without loading, embedding and searching, which are the same for all."""
+    tokens: int
+    """Number of tokens put into the context and trained on."""
+    passages: int
+    """Number of passages in the context: fewer than k if the window is full, 0 without a context."""
+    predicted: float | None = None
+    """Share of the prior variance that the selection explains; None for the base."""
+    answered: AnswerScore | None = None
+    """Score of the generated answer; None for a text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A selected passage, for people to read."""
+
+    source: str
+    """Document of the passage."""
+    text: str
+    """Text of the passage."""
+    times: int
+    """Number of times the selection holds the passage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """All measurements of one task."""
+
+    task: Task
+    """Task that was measured."""
+    base: Measurement
+    """Measurement of the model as it is."""
+    measurements: tuple[Measurement, ...]
+    """Measurements of every arm, selector and k."""
+    left_out: int
+    """Number of candidates that were left out as the text itself, or a part of it."""
+    examples: dict[str, tuple[Example, ...]]
+    """First passages of each selector's choice, by its name."""

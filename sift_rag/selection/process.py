@@ -1,0 +1,99 @@
+"""The Gaussian process that a choice minimises, or is measured by: the one place where choices are measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from sift_rag import defaults
+from sift_rag.selection.arrays import ArrayLike, check_k
+from sift_rag.selection.conditioning import Posterior, start
+from sift_rag.selection.features import Features
+from sift_rag.selection.greedy import Rules, select_greedily, steps
+from sift_rag.selection.kernels import Kernel, Rbf, prepared
+from sift_rag.selection.problem import Problem, View, read_problem
+from sift_rag.selection.redundancy import RedundancyWatch
+from sift_rag.selection.result import Choice
+
+
+@dataclass(frozen=True, slots=True)
+class GaussianProcess:
+    """A kernel over rows, how embeddings become rows, and the noise of an observation.
+
+    Raises:
+        ValueError: a parameter is out of range.
+    """
+
+    kernel: Kernel = field(default_factory=Rbf)
+    """``Rbf()`` for a context window, ``Linear()`` for fine-tuning as in the paper, or a function."""
+    noise_variance: float = defaults.NOISE_VARIANCE
+    """Noise of one observation, > 0: smaller avoids repetition more, larger is closer to nearest neighbour."""
+    features: Features = field(default_factory=Features)
+    """Applied under the rbf kernel, and several targets are balanced; other kernels see embeddings as they are."""
+
+    def __post_init__(self) -> None:
+        prepared(self.kernel)
+        if not self.noise_variance > 0:
+            raise ValueError(f"noise_variance must be > 0, but got {self.noise_variance}.")
+
+    def problem(
+        self,
+        targets: ArrayLike,
+        candidates: ArrayLike,
+        *,
+        known: ArrayLike | None = None,
+        weights: ArrayLike | None = None,
+        view: View | None = None,
+    ) -> Problem:
+        """Return the checked arrays: targets ``(m, d)``, candidates ``(n, d)``, known rows ``(g, d)``.
+
+        Args:
+            targets: as embedded.
+            candidates: likewise.
+            known: likewise.
+            weights: ``(m,)``, the targets' shares; by default balanced under the rbf kernel, else 1 each.
+            view: centre and weights read off another pool; by default they are read off these candidates.
+
+        Raises:
+            ValueError: see ``select_sift``.
+        """
+        return read_problem(
+            targets,
+            candidates,
+            prepared(self.kernel),
+            self.noise_variance,
+            known=known,
+            weights=weights,
+            features=self.features,
+            view=view,
+        )
+
+    def view(self, targets: ArrayLike, pool: ArrayLike, *, weights: ArrayLike | None = None) -> View:
+        """Return the centre and the weights that this process reads off a pool ``(n, d)``."""
+        return self.problem(targets, pool, weights=weights).view
+
+
+def choose(problem: Problem, k: int, rules: Rules) -> Choice:
+    """Return SIFT's k of the problem's candidates, with its irreducible variance and the redundancy of the rest."""
+    check_k(k)
+    observations = steps(problem, k, with_repeats=rules.with_repeats) + len(problem.known)
+    return _run(problem, start(problem, observations, greedily=True), k, rules)
+
+
+def measure(problem: Problem, order: Iterable[int], k: int, rules: Rules) -> Choice:
+    """Return the first k rows of ``order`` as a choice: measured as ``choose`` does, ended by the same rules.
+
+    Raises:
+        ValueError: a row is not one of the candidates.
+    """
+    check_k(k)
+    rows = [int(row) for row in order]
+    if any(not 0 <= row < problem.size for row in rows):
+        raise ValueError(f"Indices must be in [0, {problem.size}), but got {rows}.")
+    return _run(problem, start(problem, min(k, len(rows)) + len(problem.known)), k, rules, rows)
+
+
+def _run(problem: Problem, posterior: Posterior, k: int, rules: Rules, order: list[int] | None = None) -> Choice:
+    watch = RedundancyWatch()
+    selection = select_greedily(posterior, problem, k, replace(rules, irreducible=True), order=order, watch=watch)
+    return Choice(selection, watch.redundancy(selection.indices.tolist(), problem))

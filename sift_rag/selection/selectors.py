@@ -1,0 +1,267 @@
+"""Other ways to choose k of n, for comparison: each a frozen value that returns an order; one function measures them.
+
+A baseline chooses by the embeddings as they are; the process only measures its choice, so that the rows of a table can
+be compared. Similarity is the inner product throughout; directions are fixed here and tested.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+
+from sift_rag import defaults
+from sift_rag.selection.arrays import ArrayLike, to_numpy
+from sift_rag.selection.conditioning import start
+from sift_rag.selection.greedy import Rules, first_largest
+from sift_rag.selection.hull import hull_weights, whole_multiplicities
+from sift_rag.selection.kernels import Linear, prepared
+from sift_rag.selection.problem import read_problem
+from sift_rag.selection.process import GaussianProcess, measure
+from sift_rag.selection.result import Choice
+from sift_rag.selection.stopping import Stopping
+
+__all__ = ["Baseline", "Dpp", "FacilityLocation", "Hull", "Mmr", "Nearest", "Random", "Uncertainty"]
+
+DPP_JITTER = 1e-4
+"""Added to the diagonal: keeps the residual of an exact duplicate at a positive value above float32 rounding."""
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """The part that all baselines share: an order of rows becomes a measured choice."""
+
+    name: ClassVar[str]
+    process: GaussianProcess = field(default_factory=GaussianProcess)
+    """The process that measures the choice."""
+
+    @abstractmethod
+    def order(
+        self, targets: np.ndarray, candidates: np.ndarray, k: int, known: np.ndarray, weights: np.ndarray | None
+    ) -> Sequence[int]:
+        """Return up to k rows of ``candidates`` ``(n, d)`` in the order chosen.
+
+        ``targets`` is ``(m, d)``, ``known`` ``(g, d)``, all of one dtype; ``weights`` ``(m,)`` are those asked for.
+        """
+
+    def select(
+        self,
+        targets: ArrayLike,
+        candidates: ArrayLike,
+        k: int,
+        *,
+        known: ArrayLike | None = None,
+        weights: ArrayLike | None = None,
+        stopping: Stopping | None = None,
+        token_counts: ArrayLike | None = None,
+    ) -> Choice:
+        """Implement ``Selector.select``: the order is unchanged by stopping rules and token counts."""
+        problem = self.process.problem(targets, candidates, known=known, weights=weights)
+        rows = to_numpy(candidates)
+        asked, given = (
+            np.atleast_2d(to_numpy(some)).astype(rows.dtype) for some in (targets, rows[:0] if known is None else known)
+        )
+        order = self.order(asked, rows, k, given, None if weights is None else problem.weights)
+        return measure(problem, order, k, Rules(stopping=stopping, token_counts=token_counts))
+
+
+@dataclass(frozen=True, slots=True)
+class Nearest(Baseline):
+    """The k candidates of largest inner product with the query (with several targets, the largest over them)."""
+
+    name: ClassVar[str] = "nearest"
+    with_repeats: bool = False
+    """Choose the nearest one k times (NN-F), for fine-tuning."""
+
+    def order(
+        self, targets: np.ndarray, candidates: np.ndarray, k: int, known: np.ndarray, weights: np.ndarray | None
+    ) -> Sequence[int]:
+        """Implement ``Baseline.order``."""
+        del known, weights
+        similarity = _similarity(targets, candidates)
+        first = _in_turn(len(candidates), 1 if self.with_repeats else k, similarity.copy)
+        return first * k if self.with_repeats else first
+
+
+@dataclass(frozen=True, slots=True)
+class Mmr(Baseline):
+    """Maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998).
+
+    Each step takes argmax_x r·s(x*, x) - (1 - r)·max_{y in S} s(x, y), with s the inner product, S what was chosen
+    before or is known, and the second term 0 while S is empty.
+    """
+
+    name: ClassVar[str] = "mmr"
+    relevance: float = defaults.MMR_RELEVANCE
+    """Weight r of relevance against redundancy, in [0, 1]: 1 is relevance alone."""
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.relevance <= 1.0:
+            raise ValueError(f"relevance must be in [0, 1], but got {self.relevance}.")
+
+    def order(
+        self, targets: np.ndarray, candidates: np.ndarray, k: int, known: np.ndarray, weights: np.ndarray | None
+    ) -> Sequence[int]:
+        """Implement ``Baseline.order``."""
+        del weights
+        relevant = self.relevance * _similarity(targets, candidates)
+        redundancy = (candidates @ known.T).max(axis=1, initial=-np.inf)
+
+        def score() -> np.ndarray:
+            seen = np.isfinite(redundancy[:1]).any()
+            return relevant - (1.0 - self.relevance) * redundancy if seen else relevant.copy()
+
+        def chosen(row: int) -> None:
+            np.maximum(redundancy, candidates @ candidates[row], out=redundancy)
+
+        return _in_turn(len(candidates), k, score, chosen)
+
+
+@dataclass(frozen=True, slots=True)
+class Dpp(Baseline):
+    """Greedy MAP of a determinantal point process (Chen, Zhang and Zhou, NeurIPS 2018).
+
+    L_ij = q_i q_j x_i·x_j with quality q_i = exp(``quality_scale`` · s(x*, x_i)). Each step takes the candidate of
+    largest residual L_ii: its squared quality times the posterior variance of x_i after the choice so far, for the
+    linear kernel with a noise that is only a jitter.
+    """
+
+    name: ClassVar[str] = "dpp"
+    quality_scale: float = defaults.DPP_QUALITY_SCALE
+    """Factor of the similarity in the exponent of a candidate's quality: larger is closer to nearest neighbour."""
+
+    def order(
+        self, targets: np.ndarray, candidates: np.ndarray, k: int, known: np.ndarray, weights: np.ndarray | None
+    ) -> Sequence[int]:
+        """Implement ``Baseline.order``."""
+        del weights
+        problem = read_problem(targets, candidates, Linear(), DPP_JITTER, known=known)
+        residual = start(problem, min(k, len(candidates)) + len(known))
+        for row in problem.known:
+            residual.observe(row)
+        log_quality = 2.0 * self.quality_scale * _similarity(targets, candidates)
+
+        def score() -> np.ndarray:
+            return np.asarray(log_quality + np.log(residual.noisy_variances))
+
+        return _in_turn(len(candidates), k, score, residual.observe)
+
+
+@dataclass(frozen=True, slots=True)
+class FacilityLocation(Baseline):
+    """The candidates that stand for the others best, each counted by how relevant it is.
+
+    Greedy maximisation of f(S) = Σ_x max(s(x*, x), 0) · max_{y in S} max(s(x, y), 0) over the candidates x, S with what
+    is known: monotone and submodular. Costs O(n² (d + k)) time and O(n²) memory.
+    """
+
+    name: ClassVar[str] = "facility-location"
+
+    def order(
+        self, targets: np.ndarray, candidates: np.ndarray, k: int, known: np.ndarray, weights: np.ndarray | None
+    ) -> Sequence[int]:
+        """Implement ``Baseline.order``."""
+        del weights
+        relevant = _similarity(targets, candidates).clip(0.0)
+        similar = (candidates @ candidates.T).clip(0.0)
+        covered = (candidates @ known.T).clip(0.0).max(axis=1, initial=0.0)
+
+        def chosen(row: int) -> None:
+            np.maximum(covered, similar[row], out=covered)
+
+        return _in_turn(len(candidates), k, lambda: np.asarray((similar - covered).clip(0.0) @ relevant), chosen)
+
+
+@dataclass(frozen=True, slots=True)
+class Uncertainty(Baseline):
+    """Uncertainty sampling: the candidate of largest posterior variance of its own, whatever the query is."""
+
+    name: ClassVar[str] = "uncertainty"
+
+    def order(
+        self, targets: np.ndarray, candidates: np.ndarray, k: int, known: np.ndarray, weights: np.ndarray | None
+    ) -> Sequence[int]:
+        """Implement ``Baseline.order``."""
+        del weights
+        process = self.process
+        problem = read_problem(
+            targets, candidates, prepared(process.kernel), process.noise_variance, known=known, double=True
+        )
+        posterior = start(problem, min(k, len(candidates)) + len(known))
+        for row in problem.known:
+            posterior.observe(row)
+        return _in_turn(len(candidates), k, lambda: np.array(posterior.noisy_variances), posterior.observe)
+
+
+@dataclass(frozen=True, slots=True)
+class Random(Baseline):
+    """Any k candidates, each order equally likely; the same for the same seed and n."""
+
+    name: ClassVar[str] = "random"
+    seed: int = 0
+    """Seed of the order."""
+
+    def order(
+        self, targets: np.ndarray, candidates: np.ndarray, k: int, known: np.ndarray, weights: np.ndarray | None
+    ) -> Sequence[int]:
+        """Implement ``Baseline.order``."""
+        del targets, known, weights
+        return np.random.default_rng(self.seed).permutation(len(candidates))[:k].tolist()  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, slots=True)
+class Hull(Baseline):
+    """The candidates that the query, the weighted mean of its targets, is mixed from: heaviest first.
+
+    After HullFT (arXiv 2605.30337), a rival of SIFT for fine-tuning. With repeats, k choices with the multiplicities of
+    ``whole_multiplicities``, copies next to each other. Without, each once, and after those of positive weight the rest
+    by similarity with the query. The method has no use for what is known. Costs O(n d) an iteration.
+    """
+
+    name: ClassVar[str] = "hull"
+    with_repeats: bool = False
+    """Choose candidates as often as their weights say: another training step each."""
+    iterations: int = 100
+    """Largest number of Frank-Wolfe steps."""
+    tolerance: float = 1e-6
+    """Duality gap at which the mixture is good enough."""
+
+    def order(
+        self, targets: np.ndarray, candidates: np.ndarray, k: int, known: np.ndarray, weights: np.ndarray | None
+    ) -> Sequence[int]:
+        """Implement ``Baseline.order``."""
+        del known
+        points = candidates.astype(np.float64)
+        target = np.average(targets, axis=0, weights=weights)
+        mixture = hull_weights(target, points, iterations=self.iterations, tolerance=self.tolerance)
+        heaviest_first = np.lexsort((np.arange(len(points)), -(points @ target), -mixture))
+        if self.with_repeats:
+            counts = whole_multiplicities(target, points, mixture, k)
+            heaviest_first = np.repeat(heaviest_first, counts[heaviest_first])
+        return heaviest_first[:k].tolist()  # type: ignore[no-any-return]
+
+
+def _in_turn(
+    size: int, k: int, score: Callable[[], np.ndarray], chosen: Callable[[int], object] | None = None
+) -> list[int]:
+    """Return up to k of ``size`` rows, each of largest score ``(n,)`` among those left when its turn comes.
+
+    ``score`` gives an array that may be written to; ``chosen`` is told every choice but the last.
+    """
+    order: list[int] = []
+    wanted = min(k, size)
+    while len(order) < wanted:
+        scores = score()
+        scores[order] = -np.inf
+        order.append(first_largest(scores))
+        if chosen is not None and len(order) < wanted:
+            chosen(order[-1])
+    return order
+
+
+def _similarity(targets: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+    """Return ``(n,)``: the largest inner product over the targets."""
+    return np.asarray((targets @ candidates.T).max(axis=0))

@@ -1,0 +1,99 @@
+"""Search options: one name, one type and one default, whoever spells them."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+
+from sift_rag.filters import Filter
+from sift_rag.retrieval.options import SearchOptions
+from sift_rag.retrieval.queries import Query
+from sift_rag.selection import Mmr, Sift, Stopping
+
+FULL: dict[str, Any] = {
+    "k": 3,
+    "candidate_limit": 50,
+    "where": {"sources": ["docs/*"], "metadata": {"tag": ["x", "y"]}},
+    "known": ["a.md"],
+    "known_texts": ["Owls hunt."],
+    "weights": [1.0, 2.0],
+    "token_budget": 200,
+    "stop_explained": 0.6,
+    "stop_variance": 0.5,
+    "alpha": 0.1,
+    "exact": True,
+    "keep_copies": True,
+    "max_variance": 0.9,
+    "selector": "mmr",
+    "settings": {"relevance": 0.7},
+}
+
+
+def test_every_option_is_read_and_written_back() -> None:
+    assert set(FULL) == {part.name for part in fields(SearchOptions)}
+    options = SearchOptions.from_dict(FULL)
+    assert options.to_dict() == FULL
+    assert SearchOptions().to_dict() == {}
+    assert SearchOptions.from_dict(dict.fromkeys(FULL)) == SearchOptions()
+
+
+def test_they_become_a_query_and_a_selector() -> None:
+    options = SearchOptions.from_dict(FULL)
+    assert options.query(["part one", "part two"]) == Query(
+        ("part one", "part two"),
+        k=3,
+        where=Filter(("docs/*",), (("tag", "x"), ("tag", "y"))),
+        known=("a.md",),
+        known_texts=("Owls hunt.",),
+        weights=(1.0, 2.0),
+        stopping=Stopping(variance=0.5, explained=0.6, alpha=0.1, tokens=200, fill=True),
+        exact=True,
+        max_variance=0.9,
+    )
+    assert options.make_selector() == Mmr(relevance=0.7)
+    assert SearchOptions().query("one") == Query("one")
+    assert SearchOptions().make_selector() == Sift()
+
+
+def test_a_selector_itself_will_do_and_is_written_by_name() -> None:
+    options = SearchOptions(selector=Mmr(relevance=0.7))
+    assert options.make_selector() == Mmr(relevance=0.7)
+    assert SearchOptions.from_dict(options.to_dict()).make_selector() == Mmr(relevance=0.7)
+    with pytest.raises(ValueError, match="carries its own"):
+        replace(options, settings={"relevance": 0.5})
+
+
+def test_a_filter_may_be_spelled_as_conditions() -> None:
+    options = SearchOptions.from_dict({"where": ["source=docs/*", "tag=x"]})
+    assert options.where == Filter(("docs/*",), (("tag", "x"),))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"token_buget": 3}, "Did you mean 'token_budget'"),
+        ({"k": 0}, "k must be >= 1"),
+        ({"k": "3"}, "k must be a whole number, but got '3'"),
+        ({"k": True}, "k must be a whole number"),
+        ({"exact": 1}, "exact must be true or false"),
+        ({"known": [1]}, "known must be a list of texts"),
+        ({"weights": "much"}, "weights must be a list of numbers"),
+        ({"candidate_limit": 0}, "candidate_limit must be >= 1"),
+        ({"stop_explained": 2}, "explained must be in"),
+        ({"where": {"source": []}}, "not 'source'"),
+        ({"where": {"metadata": {"tag": [[1]]}}}, "texts, numbers or truth values"),
+        ({"selector": "mrr"}, "Did you mean 'mmr'"),
+        ({"settings": {"lengthscales": 1}}, "Did you mean 'lengthscale'"),
+        ({"settings": []}, "settings must be an object"),
+    ],
+)
+def test_what_cannot_be_is_named(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        SearchOptions.from_dict(change)
+
+
+def test_a_filter_of_another_library_is_refused_by_its_type() -> None:
+    with pytest.raises(TypeError, match="but got dict"):
+        SearchOptions(where={"field": "meta.year"})  # type: ignore[arg-type]

@@ -1,0 +1,181 @@
+"""The tables of entry points are complete, and everything they name exists."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from collections.abc import Callable, Collection
+from dataclasses import fields
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import sift_rag
+from sift_rag import SearchOptions, defaults
+
+PAGE = Path(__file__).parents[1] / "docs" / "entry-points.md"
+OPTIONS = tuple(field.name for field in fields(SearchOptions))
+FRAMEWORKS = {
+    "LangChain": ("sift_rag_langchain", "langchain_core"),
+    "LlamaIndex": ("sift_rag_llama_index", "llama_index.core"),
+    "Haystack": ("sift_rag_haystack", "haystack"),
+}
+
+# Reading the page
+
+
+def table(heading: str) -> list[dict[str, str]]:
+    """Return the table below a heading: for each row a dictionary from column to cell."""
+    below = PAGE.read_text(encoding="utf-8").partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    head, _, *rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in below.splitlines() if line.startswith("|")
+    ]
+    return [dict(zip(head, row, strict=True)) for row in rows]
+
+
+def code(cell: str) -> list[str]:
+    """Return the code spans of a cell."""
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def spans(rows: list[dict[str, str]]) -> list[tuple[str, str]]:
+    """Return each different (column, code span), but for the first column's."""
+    found = [(column, span) for row in rows for column, cell in list(row.items())[1:] for span in code(cell)]
+    return list(dict.fromkeys(found))
+
+
+SEARCH, OTHERS = table("Search options"), table("Everything else")
+
+# What there is at each entry point
+
+
+@cache
+def command_options(command: str) -> Collection[str]:
+    """Return the options and arguments of a command, and ``--set NAME`` for each setting."""
+    import typer.main
+
+    from sift_rag_cli.app import app
+    from sift_rag_cli.settings import settings_of
+
+    parameters = typer.main.get_command(app).commands[command].params  # type: ignore[attr-defined]
+    names = [name for parameter in parameters for name in (*parameter.opts, *parameter.secondary_opts)]
+    return {*names, *(name.upper() for name in names), *(f"--set {name}" for name in settings_of(command))}
+
+
+@cache
+def body_fields(path: str) -> Collection[str]:
+    """Return the fields of a POST request's body, by the server's OpenAPI document."""
+    pytest.importorskip("fastapi", reason="The server is not installed: pip install 'sift-rag[server]'")
+    from sift_rag_server import ServerSettings, Service, create_app
+
+    document = create_app(Service(ServerSettings())).openapi()
+    schema = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    return properties(schema, document["components"]["schemas"])
+
+
+def properties(schema: dict[str, Any], schemas: dict[str, Any]) -> set[str]:
+    """Return the properties of an object, or of all the alternatives that it may be."""
+    if "$ref" in schema:
+        schema = schemas[schema["$ref"].rpartition("/")[2]]
+    alternatives = [*schema.get("anyOf", ()), *schema.get("oneOf", ())]
+    return {*schema.get("properties", ()), *(name for part in alternatives for name in properties(part, schemas))}
+
+
+@cache
+def module_of(framework: str) -> ModuleType:
+    """Return our package for a framework; skip where the framework is not installed."""
+    package, needed = FRAMEWORKS[framework]
+    pytest.importorskip(needed, reason=f"{framework} is not installed: pip install 'sift-rag[dev]'")
+    return importlib.import_module(package)
+
+
+def parameters(function: Callable[..., Any]) -> set[str]:
+    """Return the names of a function's parameters, and those of the search options if it takes any keyword."""
+    found = inspect.signature(function).parameters.values()
+    options = OPTIONS if any(parameter.kind is parameter.VAR_KEYWORD for parameter in found) else ()
+    return {*(parameter.name for parameter in found), *options}
+
+
+def arguments(target: Any, method: str) -> set[str]:
+    """Return what a class, one of its methods or a function can be called with."""
+    if hasattr(target, "model_fields") and not method:
+        return set(target.model_fields)
+    if method == "invoke":  # LangChain passes keywords on to these
+        inner = "_get_relevant_documents" if hasattr(target, "_get_relevant_documents") else "_answer"
+        return parameters(getattr(target, inner))
+    return parameters(getattr(target, method) if method else target)
+
+
+def exists(module: ModuleType, span: str) -> bool:
+    """Return True if ``Name``, ``Name.method``, ``Name(argument=)`` or ``Name.method(argument=)`` is there."""
+    match = re.fullmatch(r"(\w+)(?:\.(\w+))?(?:\((\w+)=\))?", span)
+    assert match, span
+    name, method, argument = (part or "" for part in match.groups())
+    target = getattr(module, name)
+    return (not method or hasattr(target, method)) and (not argument or argument in arguments(target, method))
+
+
+def spelled(column: str) -> Collection[str]:
+    """Return every search option that an entry point takes, as the table spells it."""
+    match column:
+        case "Python":
+            return {f"{name}=" for name in OPTIONS}
+        case "command line":
+            return {name for name in command_options("search") if name in command_options("ask")}
+        case "`/v1/search`" | "`/v1/ask`":
+            return body_fields(column.strip("`"))
+        case _:
+            return {f"{name}=" for name in arguments(module_of(column).SiftRetriever, "")}
+
+
+# The tests
+
+
+def test_every_search_option_has_a_row_in_the_order_of_the_fields() -> None:
+    assert [code(row["option"])[0] for row in SEARCH] == list(OPTIONS)
+
+
+@pytest.mark.parametrize("row", SEARCH, ids=lambda row: code(row["option"])[0])
+def test_a_search_option_has_no_gap(row: dict[str, str]) -> None:
+    assert [column for column, cell in row.items() if len(code(cell)) != 1] == []
+
+
+@pytest.mark.parametrize(("column", "span"), spans(SEARCH))
+def test_a_search_option_exists_as_it_is_spelled(column: str, span: str) -> None:
+    assert span in spelled(column)
+
+
+@pytest.mark.parametrize("name", [name for name in OPTIONS if name != "k"])
+def test_a_search_option_is_named_as_the_field(name: str) -> None:
+    row = next(row for row in SEARCH if code(row["option"])[0] == name)
+    others = {
+        column: code(cell)[0].strip("-=") for column, cell in row.items() if column not in {"option", "command line"}
+    }
+    assert set(others.values()) == {name}
+
+
+@pytest.mark.parametrize("row", OTHERS, ids=lambda row: row["capability"])
+def test_a_capability_has_no_empty_cell(row: dict[str, str]) -> None:
+    assert all(row.values())
+
+
+@pytest.mark.parametrize(("column", "span"), spans(OTHERS))
+def test_a_capability_exists_as_it_is_spelled(column: str, span: str) -> None:
+    match column, span.split():
+        case "command line", ["sift-rag", command, *option]:
+            assert set(option) <= set(command_options(command))
+        case "HTTP", ["POST", path, *field]:
+            assert set(field) <= set(body_fields(path))
+        case "Python", _:
+            assert exists(sift_rag, span)
+        case _:
+            assert exists(module_of(column), span)
+
+
+def test_every_mode_is_named() -> None:
+    (row,) = (row for row in OTHERS if row["capability"].startswith("mode"))
+    assert row["capability"] == f"mode: {', '.join(defaults.MODES)}"
