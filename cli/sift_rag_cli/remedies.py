@@ -19,7 +19,6 @@ REMEDIES: Mapping[str, str] = {
     "list-collections": "`sift-rag collections` lists the collections of a store.",
     "local-model-required": "Name a model on this machine with --model, and no --base-url.",
     "model-required": "Name one: --model NAME|PATH, or --base-url URL --model NAME for an endpoint.",
-    "name-embedder": "Name the one that it was made with: --embedder NAME.",
     "no-passage-chosen": "Raise --token-budget, or loosen stop_variance, stop_explained or alpha.",
     "qdrant-key": "Set the server's API key in SIFT_RAG_QDRANT_API_KEY or QDRANT_API_KEY.",
     "reindex": "Ingest again with --reindex.",
@@ -28,7 +27,6 @@ REMEDIES: Mapping[str, str] = {
     "save-adapter-mode": "Add --mode finetune or --mode both, or leave out --save-adapter.",
     "server-options-for-a-folder": "Leave them out, or name a server with --store http://HOST:6333.",
     "text-key": "Name the field of the text with --set text_key=KEY.",
-    "use-its-embedder": "Ask with --embedder {embedder}, or ingest again with --embedder {other} --reindex.",
     "vector-name": "Name one with --set vector_name=NAME.",
 }
 """A sentence or two for each key, with the remedy's values in braces."""
