@@ -134,7 +134,7 @@ def test_a_disk_that_fills_up_stops_writing_in_time_and_loses_nothing(tmp_path: 
 
 def test_a_nearly_full_disk_is_told_before_the_engine_dies_of_it(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=63 * 2**20))
-    for use in (open_store, check_collection):
+    for use in (open_store, lambda root, name: open_database(root).check(name)):
         with pytest.raises(StoreFull, match=r"63 MiB left, and the engine needs 64 to begin\. Free some space"):
             use(store, "documents")
     monkeypatch.undo()

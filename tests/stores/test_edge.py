@@ -572,7 +572,7 @@ class TestDamage:
         fill(store, 5, source="b.md", first=100)
         store.close()
         truncate(only(root / "news", "shard/segments/*/mutable_id_tracker.mappings"))
-        with pytest.raises(StoreDamaged, match=r"passages of '.\.md', but its record says .*sift-rag doctor"):
+        with pytest.raises(StoreDamaged, match=r"passages of '.\.md', but its record says"):
             open_collection(root, "news")
         assert "but its record says" in "\n".join(check_collection(root, "news"))
 
@@ -607,7 +607,7 @@ class TestDamage:
             assert store.search(unit_vectors(1), 5, where=Filter(sources=("nowhere/*",))) == [[]]
             for call in (store.search, store.scan):
                 arguments = (unit_vectors(1), 5) if call == store.search else (5,)
-                with pytest.raises(StoreConflict, match=r"filtered by metadata \(tag\).*--reindex"):
+                with pytest.raises(StoreConflict, match=r"filtered by metadata \(tag\)"):
                     call(*arguments, where=Filter(labels=(("tag", "x"),)))  # type: ignore[operator]
 
     def test_a_newer_table_of_documents_is_a_conflict(self, root: Path) -> None:

@@ -55,7 +55,7 @@ class Server:
             return f"grpc://127.0.0.1:{self.stub.grpc_port}?{parameters}".rstrip("?")
         return f"{self.stub.url}?grpc_port=9&{parameters}".rstrip("&")
 
-    def place(
+    def database(
         self, *, api_key: str | None = None, parameters: str = "", sleep: Callable[[float], None] | None = None
     ) -> QdrantDatabase:
         address = parse_address(self.url(parameters), api_key=api_key)
@@ -74,7 +74,7 @@ def server(request: pytest.FixtureRequest, qdrant: QdrantStub) -> Server:
 
 @pytest.fixture
 def store(server: Server) -> Iterator[PassageStore]:
-    with closing(server.place().create(INFO)) as made:
+    with closing(server.database().create(INFO)) as made:
         yield made
 
 
@@ -131,7 +131,7 @@ def test_reading_goes_on_after_a_fault_that_passes(server: Server, store: Passag
 
 
 def test_a_request_that_takes_too_long_is_made_again(server: Server) -> None:
-    with closing(server.place(parameters="timeout=1").create(INFO)) as store:
+    with closing(server.database(parameters="timeout=1").create(INFO)) as store:
         server.stub.faults.append(Fault("hang", on="upsert", skip=1))
         store.upsert(passages(), vectors())
         check_whole(store)
@@ -167,7 +167,7 @@ def test_a_fault_that_stays_is_one_error_and_what_was_acknowledged_is_there(
 
 def test_a_server_that_asks_to_wait_for_an_hour_is_not_waited_for(server: Server, store: PassageStore) -> None:
     server.stub.faults.append(Fault("status", on="upsert", status=429, retry_after=3600))
-    with pytest.raises(StoreUnreachable, match="asked too often"):
+    with pytest.raises(StoreUnreachable, match="too many requests"):
         store.upsert(passages(), vectors())
     assert server.pauses == []
 
@@ -192,10 +192,10 @@ def test_what_will_not_pass_is_not_tried_again(
 
 
 def test_a_server_that_is_down_is_told_at_once(server: Server) -> None:
-    server.place().create(INFO).close()
-    place = server.place()
+    server.database().create(INFO).close()
+    database = server.database()
     with server.stub.down(), pytest.raises(StoreUnreachable, match=r"no answer from Qdrant at .*Is it running"):
-        place.open("news")
+        database.open("news")
     assert server.pauses == []
 
 
@@ -206,7 +206,7 @@ def test_a_server_that_restarts_amid_an_upload_gets_the_rest(server: Server) -> 
             down.close()
             time.sleep(seconds)  # as it is: a channel needs its time to connect anew
 
-        with closing(server.place(sleep=comes_back).create(INFO)) as store:
+        with closing(server.database(sleep=comes_back).create(INFO)) as store:
             store.upsert(passages()[:200], vectors()[:200])
             down.enter_context(server.stub.down())
             store.upsert(passages(), vectors())
@@ -225,7 +225,7 @@ class TestKeys:
 
     def test_with_the_key_all_works_and_is_never_shown(self, locked: Server, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.DEBUG)
-        with closing(locked.place(api_key=SECRET).create(INFO)) as store:
+        with closing(locked.database(api_key=SECRET).create(INFO)) as store:
             locked.stub.faults.append(Fault("status", on="upsert", status=503))
             store.upsert(passages(), vectors())
             check_whole(store)
@@ -233,21 +233,23 @@ class TestKeys:
         assert SECRET not in caplog.text
         assert SECRET not in repr(parse_address(locked.url(), api_key=SECRET))
 
-    def test_without_a_key_the_variable_is_named(self, locked: Server) -> None:
-        with pytest.raises(ConfigurationError, match=r"asks for an API key.*SIFT_RAG_QDRANT_API_KEY"):
-            locked.place().open("news")
+    def test_without_a_key_the_remedy_is_to_set_one(self, locked: Server) -> None:
+        with pytest.raises(ConfigurationError, match="asks for an API key, and none is set") as told:
+            locked.database().open("news")
+        assert told.value.remedy is not None
+        assert told.value.remedy.key == "qdrant-key"
         assert locked.pauses == []
 
     def test_a_wrong_key_is_refused_and_not_shown(self, locked: Server) -> None:
         with pytest.raises(ConfigurationError, match="does not accept the API key") as error:
-            locked.place(api_key="wrong-key").open("news")
+            locked.database(api_key="wrong-key").open("news")
         assert "wrong-key" not in str(error.value)
         assert locked.pauses == []
 
     def test_a_key_that_may_only_read_reads_and_is_refused_when_it_writes(self, locked: Server) -> None:
-        with closing(locked.place(api_key=SECRET).create(INFO)) as store:
+        with closing(locked.database(api_key=SECRET).create(INFO)) as store:
             store.upsert(passages(), vectors())
-        with closing(locked.place(api_key="read").open("news")) as store:
+        with closing(locked.database(api_key="read").open("news")) as store:
             check_whole(store)
             with pytest.raises(ConfigurationError, match="does not allow this with the API key"):
                 store.upsert(passages(1), vectors(1))
@@ -284,7 +286,7 @@ class TestSize:
     def test_a_passage_that_no_request_can_hold_is_one_error_and_harms_no_other(self) -> None:
         with QdrantStub(max_body_bytes=200_000) as stub:
             server = Server(stub, "rest")
-            with closing(server.place().create(INFO)) as store:
+            with closing(server.database().create(INFO)) as store:
                 store.upsert(passages(), vectors())
                 with pytest.raises(StoreError, match="size"):
                     store.upsert(passages(1, text="x" * 300_000), vectors(1))
@@ -297,7 +299,7 @@ class TestVersions:
     def test_a_server_that_cannot_do_is_refused(self, server: Server, version: str) -> None:
         server.stub.version = version
         with pytest.raises(StoreConflict, match=rf"is Qdrant {version}; expected is 1.16 or newer"):
-            server.place().create(INFO)
+            server.database().create(INFO)
 
     @pytest.mark.parametrize(
         ("version", "warning"), [("1.99.0", "within one minor version"), ("v1", "tells nothing"), ("", "tells nothing")]
@@ -306,19 +308,19 @@ class TestVersions:
         self, server: Server, version: str, warning: str, caplog: pytest.LogCaptureFixture
     ) -> None:
         server.stub.version = version
-        with closing(server.place().create(INFO)) as store:
+        with closing(server.database().create(INFO)) as store:
             assert store.count() == 0
         assert warning in caplog.text
 
     def test_a_server_of_the_clients_own_version_is_not(self, server: Server, caplog: pytest.LogCaptureFixture) -> None:
-        server.place().create(INFO).close()
+        server.database().create(INFO).close()
         assert caplog.text == ""
 
 
 class TestUnderUs:
     def test_a_collection_that_is_deleted_is_told_and_not_made_again(self, server: Server, store: PassageStore) -> None:
         store.upsert(passages(), vectors())
-        server.place().drop("news")
+        server.database().drop("news")
         for use in (
             lambda: store.search(vectors(1), 5),
             lambda: store.upsert(passages(), vectors()),
@@ -329,50 +331,50 @@ class TestUnderUs:
         ):
             with pytest.raises(CollectionNotFound, match=r"'news' is not .or no longer. on .*deleted or replaced"):
                 use()
-        assert server.place().collections() == []
+        assert server.database().collections() == []
         assert server.stub.engine.list_collections().collections == []
 
     def test_a_replaced_collection_is_told_to_who_had_it_open(self, server: Server, store: PassageStore) -> None:
         store.upsert(passages(), vectors())
-        building = server.place().building_name("news")
-        with closing(server.place().create(CollectionInfo(building, "another", 4, SCHEMA_VERSION))) as new:
-            assert server.place().collections() == [INFO]
+        building = server.database().building_name("news")
+        with closing(server.database().create(CollectionInfo(building, "another", 4, SCHEMA_VERSION))) as new:
+            assert server.database().collections() == [INFO]
             assert new.count() == 0
-        server.place().replace("news", building)
+        server.database().replace("news", building)
         with pytest.raises(CollectionNotFound, match="replaced"):
             store.search(vectors(1), 5)
-        assert server.place().collections() == [CollectionInfo("news", "another", 4, SCHEMA_VERSION)]
+        assert server.database().collections() == [CollectionInfo("news", "another", 4, SCHEMA_VERSION)]
         names = {entry.name for entry in server.stub.engine.list_collections().collections}
         assert names == {building, f"{building}.documents"}
 
     def test_an_answer_lost_while_a_collection_is_made_makes_it_once(self, server: Server) -> None:
         server.stub.faults.append(Fault("reset_after", on="create_collection"))
-        with closing(server.place().create(INFO)) as store:
+        with closing(server.database().create(INFO)) as store:
             store.upsert(passages(), vectors())
             check_whole(store)
-        assert server.place().collections() == [INFO]
+        assert server.database().collections() == [INFO]
 
     @pytest.mark.parametrize("dies_at", ["create_collection", "create_index", "update_aliases"])
     def test_what_a_maker_that_died_left_behind_is_taken_up(self, server: Server, dies_at: str) -> None:
         server.stub.faults.append(Fault("status", on=dies_at, status=503, skip=int("e_c" in dies_at), times=6))
         with pytest.raises(StoreUnreachable):
-            server.place().create(INFO)
-        assert server.place().collections() == []
+            server.database().create(INFO)
+        assert server.database().collections() == []
         other = CollectionInfo("news", "another", 4, SCHEMA_VERSION)
-        server.place().create(other).close()
-        assert server.place().collections() == [other]
+        server.database().create(other).close()
+        assert server.database().collections() == [other]
 
     def test_two_that_make_one_at_the_same_time_get_the_same(self, server: Server) -> None:
         first: list[PassageStore] = []
 
         def the_other_one_first(_: float) -> None:
-            first.append(server.place().create(INFO))
+            first.append(server.database().create(INFO))
             first[0].upsert(passages(), vectors())
 
         server.stub.faults.append(Fault("status", on="create_collection", status=503))
-        with pytest.raises(StoreConflict, match="just made"):  # and what it made is opened: open_or_create_store
-            server.place(sleep=the_other_one_first).create(INFO)
-        with closing(first[0]), closing(server.place().open("news")) as store:
+        with pytest.raises(StoreConflict, match="just created"):  # and what it made is opened: open_or_create_store
+            server.database(sleep=the_other_one_first).create(INFO)
+        with closing(first[0]), closing(server.database().open("news")) as store:
             check_whole(store)
 
     def test_a_drop_that_died_halfway_brings_nothing_back(self, server: Server, store: PassageStore) -> None:
@@ -380,8 +382,8 @@ class TestUnderUs:
         store.put_documents([Document("a.md", "/a.md", "ingested", passages=COUNT)])
         server.stub.faults.append(Fault("status", on="delete_collection", status=503, times=6))
         with pytest.raises(StoreUnreachable):
-            server.place().drop("news")
-        assert server.place().collections() == []
-        with closing(server.place().create(INFO)) as made:
+            server.database().drop("news")
+        assert server.database().collections() == []
+        with closing(server.database().create(INFO)) as made:
             assert made.count() == 0
             assert list(made.documents()) == []
