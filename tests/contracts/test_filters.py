@@ -18,7 +18,7 @@ from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
 from sift_rag.stores.embedded.store import create_collection
 from sift_rag.stores.memory import MemoryStore
 from sift_rag.types import CollectionInfo, Document, Embedding, JsonValue, Passage, Span
-from tests.servers import SERVERS, made_on_server, stub_ends  # noqa: F401 - a fixture
+from tests.servers import SERVERS, kinds, made_on_server, stub_ends  # noqa: F401 - a fixture
 
 DIMENSION = 8
 INFO = CollectionInfo("sift-rag-filters-test", "an embedder", DIMENSION, SCHEMA_VERSION)
@@ -67,7 +67,7 @@ VECTORS = np.repeat(_rows(COUNT // 5, 0), 5, axis=0)  # ties everywhere
 TARGETS = _rows(2, 1)
 
 
-@pytest.fixture(scope="module", params=STORES)
+@pytest.fixture(scope="module", params=kinds(STORES))
 def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PassageStore]:
     """Filled once, and only read."""
     made = STORES[request.param](tmp_path_factory.mktemp("store"))
@@ -154,7 +154,7 @@ def test_values_of_one_key_are_alternatives_and_keys_are_demands(
     assert len(store.search(TARGETS, 1000, where=where)[0]) == count
 
 
-@pytest.mark.parametrize("kind", STORES)
+@pytest.mark.parametrize("kind", kinds(STORES))
 def test_what_is_replaced_is_found_by_its_new_labels_only(kind: str, tmp_path: Path) -> None:
     with closing(STORES[kind](tmp_path)) as made:
         made.put_documents([Document("a.md", "/a.md", "ingested")])
