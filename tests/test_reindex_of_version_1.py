@@ -1,4 +1,4 @@
-"""A collection of schema version 1 becomes one that can be filtered by metadata, by ``--reindex``."""
+"""A collection of schema version 1 becomes one that can be filtered by metadata, by a reindex."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WHERE = Filter(labels=(("tag", "x"),))
 
 
 def _age(folder: Path) -> None:
-    """As a sift-rag that kept no labels left it."""
+    """Make the collection look as an earlier version left it, which kept no labels."""
     manifest = folder / "manifest.json"
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"schema_version": 1}))
 
@@ -35,9 +35,11 @@ def test_reindexing_makes_a_version_1_collection_filterable_also_after_an_interr
         _age(store / collection)
     with (
         closing(open_retriever(store, embedder=embedder).store) as opened,
-        pytest.raises(StoreConflict, match="--reindex"),
+        pytest.raises(StoreConflict, match=r"cannot be filtered by metadata \(tag\)") as refused,
     ):
         opened.search(embedder.embed_queries(["owls"]), 5, where=WHERE)
+    assert refused.value.remedy is not None
+    assert refused.value.remedy.key == "reindex-to-filter"
     (store / "half").rename(store / building_name("documents"))  # what an older one, killed while reindexing, left
 
     reindex([docs], store=store, embedder=embedder)

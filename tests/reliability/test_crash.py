@@ -218,7 +218,7 @@ def test_optimizing_killed_again_and_again(tmp_path: Path, nursery: Nursery) -> 
     rounds, kills = 4 * SOAK, 0
     expected: Contents = {}
     for number in range(rounds):
-        with closing(open_or_create_store(store, "documents", embedder)) as opened:
+        with closing(open_or_create_store(open_database(store), "documents", embedder)) as opened:
             for source in ("a.md", "b.md")[number % 2 :]:  # enough that there is something to compact
                 ids = [f"{rng.getrandbits(128):032x}" for _ in range(1200)]
                 spelt = [f"{i[:8]}-{i[8:12]}-{i[12:16]}-{i[16:20]}-{i[20:]}" for i in ids]

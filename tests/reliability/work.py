@@ -51,7 +51,7 @@ class Acknowledging:
 
 def ingest(notes: str, store: str) -> None:
     embedder = HashingEmbedder()
-    with closing(open_or_create_store(store, "documents", embedder)) as opened:
+    with closing(open_or_create_store(open_database(store), "documents", embedder)) as opened:
         acknowledge("begun")
         pipeline.ingest([Path(notes)], Acknowledging(opened), embedder, IngestOptions(prune=True))  # type: ignore[arg-type]
 
@@ -68,7 +68,7 @@ def delete(store: str, sources: list[str]) -> None:
 def migrate(store: str, target: str) -> None:
     with (
         closing(open_store(store)) as old,
-        closing(open_or_create_store(target, "documents", HashingEmbedder())) as new,
+        closing(open_or_create_store(open_database(target), "documents", HashingEmbedder())) as new,
     ):
         acknowledge("begun")
         migration.migrate(old, Acknowledging(new))  # type: ignore[arg-type]
