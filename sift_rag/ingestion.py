@@ -46,7 +46,7 @@ def ingest_paths(
         collection: its name; it is created if it does not exist.
         embedder: name, folder or object; by default the one that the collection was made with. Loaded at first use.
         options: which files to take, how to read them, and what to do in the store.
-        api_key: key of a server.
+        api_key: key of the server that keeps the collection.
         server: how a server keeps a collection that is created.
         progress: called after each file and each batch of passages.
 
@@ -94,7 +94,7 @@ def ingest_texts(
         embedder: name, folder or object; by default the one that the collection was made with. Loaded at first use.
         sources: names by which hits cite the texts, all different. By default they are made from the contents.
         metadata: JSON objects, one for each text, that a filter can ask for.
-        api_key: key of a server.
+        api_key: key of the server that keeps the collection.
         server: how a server keeps a collection that is created.
         progress: called after each text and each batch of passages.
 
@@ -137,7 +137,7 @@ def reindex(
         collection: its name; it is created if it does not exist.
         embedder: name, folder or object; by default the one that the collection was made with.
         options: which files to take and how to read them.
-        api_key: key of a server.
+        api_key: key of the server that keeps the collection.
         server: how a server keeps the new collection.
         progress: called after each file and each batch of passages.
 
@@ -173,7 +173,11 @@ def reindex(
 
 
 def open_or_create_store(database: Database, collection: str, embedder: Embedder) -> PassageStore:
-    """Open the collection to write, after creating it for this embedder if it does not exist yet."""
+    """Open a collection for writing; if it does not exist, create it for this embedder.
+
+    Raises:
+        StoreConflict: another tool made the collection, or it was made with another embedder.
+    """
     try:
         opened = database.open(collection)
     except CollectionNotFound:
@@ -214,7 +218,7 @@ def _nowhere(collection: str, embedder: Embedder) -> PassageStore:
 
 
 def _resume(database: Database, replacement: str, embedder: Embedder) -> PassageStore:
-    """Open the collection to fill: one left by a killed reindex, if of this embedder and schema, or an empty one."""
+    """Open the collection that a reindex fills: an interrupted one of this embedder and schema, or an empty one."""
     with suppress(StoreConflict, StoreDamaged):
         opened = open_or_create_store(database, replacement, embedder)
         if opened.info.schema_version == collection_info(replacement, embedder).schema_version:

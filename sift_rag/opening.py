@@ -1,7 +1,7 @@
-"""The functions that open things: what a Python user calls first. They know every concrete embedder and model.
+"""Open parts by name: the one module that knows every concrete embedder and model, and the databases' registry.
 
 A store is named by a string: a folder (the embedded store; None for the user's data folder), or a URL (a server).
-Nothing is imported before it is needed, so that listing a collection does not load torch.
+Nothing is imported before it is needed, so that listing a collection costs no second of loading torch.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ def open_retriever(
     api_key: str | None = None,
     layout: Layout | None = None,
 ) -> Retriever:
-    """Open a retriever over an existing collection. Close it, or use it in a ``with`` block.
+    """Open a retriever over an existing collection.
 
     Args:
         store: folder or URL, an open store, or None for the user's data folder.
         collection: name of the collection; not used with an open store.
-        embedder: name, folder or object; by default the one that the collection was made with.
-        selector: how to choose; by default SIFT with the setting for context windows.
-        candidate_limit: number of distinct candidates that the choice is made from.
-        keep_copies: let passages that say the same be candidates each for itself; for comparison.
-        api_key: key of a server. The environment is not read.
+        embedder: name, folder or object; by default the one that the collection was made with. Loaded at first use.
+        selector: selector of passages; by default SIFT with its defaults for context windows.
+        candidate_limit: number of distinct candidates to select from.
+        keep_copies: keep passages of the same text as separate candidates, for comparisons.
+        api_key: key of the server that keeps the collection; the environment is not read.
         layout: known fields of a server's collection that another tool made; the others are inferred.
 
     Raises:
@@ -56,7 +56,7 @@ def open_retriever(
         ConfigurationError: another tool made the collection, and no embedder is named, or its vector or its text
             cannot be told.
         StoreConflict: the collection was made with another embedder.
-        StoreInUse: another process holds the collection.
+        StoreInUse: another process holds it.
         ModelUnavailable: the embedder cannot be loaded.
     """
     from sift_rag.retrieval.retriever import Retriever
@@ -66,11 +66,11 @@ def open_retriever(
 
 
 def open_reranker(embedder: str | Embedder | None = None, *, selector: Selector | None = None) -> Reranker:
-    """Open a reranker, which orders texts by what they jointly tell.
+    """Open a reranker of texts.
 
     Args:
-        embedder: name, folder or object; the default embedder by default.
-        selector: how to choose; by default SIFT with the setting for context windows.
+        embedder: name, folder or object; None for the default. Loaded now.
+        selector: selector of passages; by default SIFT with its defaults for context windows.
 
     Raises:
         ModelUnavailable: the embedder cannot be loaded.
@@ -109,12 +109,12 @@ def _open_both(
 
 
 def _embedder_for(info: CollectionInfo, embedder: str | Embedder | None) -> Embedder:
-    """Return the embedder that is given, or the collection's own, checked."""
+    """Return the embedder that is named, or the collection's own, after checking that it fits."""
     if embedder is None and not info.embedder:
         raise ConfigurationError(
-            f"Collection {info.name!r} was made by another tool and does not say with which embedder. Its vectors have "
+            f"Collection {info.name!r} was made by another tool and does not tell its embedder. Its vectors have "
             f"{info.dimension} dimensions.",
-            remedy=Remedy("name-embedder"),
+            remedy=Remedy("embedder-required", dimension=info.dimension),
         )
     if isinstance(embedder, str):
         check_embedder(info, embedder_identity(embedder), None)
@@ -165,7 +165,7 @@ def open_index(
 
 
 def open_embedder(name: str | None = None) -> Embedder:
-    """Open a sentence-transformers model, by name or folder; None for the default embedder."""
+    """Load a sentence-transformers model, by name or folder."""
     return load_sentence_transformer(name or defaults.EMBEDDER)
 
 
@@ -191,7 +191,7 @@ def open_assistant(
         model: language model by name or folder, or an open one; None for prompts without answers.
         base_url: OpenAI-compatible endpoint of the model; None for a model in this process.
         api_key: key of the endpoint.
-        store_api_key: key of a server that holds the collection.
+        store_api_key: key of the server that keeps the collection.
         layout: how to read a collection on a server that another tool made.
         options: how to search.
         settings: how to answer.
@@ -300,12 +300,12 @@ def check_embedder(info: CollectionInfo, name: str, dimension: int | None) -> No
             return
         raise StoreConflict(
             f"Collection {info.name!r} holds vectors of {info.dimension} dimensions, and the embedder {name} gives "
-            f"{dimension}.",
-            remedy=Remedy("name-embedder"),
+            f"{dimension}: expected the embedder that it was made with.",
+            remedy=Remedy("embedder-required", dimension=info.dimension),
         )
-    other = name if dimension is None else f"{name} ({dimension} dimensions)"
+    used = name if dimension is None else f"{name} ({dimension} dimensions)"
     raise StoreConflict(
         f"Collection {info.name!r} was made with the embedder {info.embedder} ({info.dimension} dimensions), and this "
-        f"is {other}.",
-        remedy=Remedy("use-its-embedder", embedder=info.embedder, other=name),
+        f"is {used}.",
+        remedy=Remedy("embedder-mismatch", embedder=info.embedder, other=name),
     )

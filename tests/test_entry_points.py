@@ -77,12 +77,16 @@ def body_fields(path: str) -> Collection[str]:
     return properties(schema, document["components"]["schemas"])
 
 
-def properties(schema: dict[str, Any], schemas: dict[str, Any]) -> set[str]:
-    """Return the properties of an object, or of all the alternatives that it may be."""
+def properties(schema: dict[str, Any], schemas: dict[str, Any], depth: int = 2) -> set[str]:
+    """Return the properties of an object, or of all that it may be; those of an object within as ``outer.inner``."""
     if "$ref" in schema:
         schema = schemas[schema["$ref"].rpartition("/")[2]]
-    alternatives = [*schema.get("anyOf", ()), *schema.get("oneOf", ())]
-    return {*schema.get("properties", ()), *(name for part in alternatives for name in properties(part, schemas))}
+    names = {
+        name for part in (*schema.get("anyOf", ()), *schema.get("oneOf", ())) for name in properties(part, schemas)
+    }
+    for name, value in schema.get("properties", {}).items() if depth else ():
+        names |= {name, *(f"{name}.{inner}" for inner in properties(value, schemas, depth - 1))}
+    return names
 
 
 @cache
@@ -110,12 +114,13 @@ def arguments(target: Any, method: str) -> set[str]:
 
 
 def exists(module: ModuleType, span: str) -> bool:
-    """Return True if ``Name``, ``Name.method``, ``Name(argument=)`` or ``Name.method(argument=)`` is there."""
-    match = re.fullmatch(r"(\w+)(?:\.(\w+))?(?:\((\w+)=\))?", span)
+    """Return True if ``name``, ``Class.method``, ``module.name``, or one of these with ``(argument=)``, is there."""
+    match = re.fullmatch(r"(?:([a-z_.]+)\.)?(\w+)(?:\.(\w+))?(?:\((\w+)=\))?", span)
     assert match, span
-    name, method, argument = (part or "" for part in match.groups())
-    target = getattr(module, name, None) or importlib.import_module(f"{module.__name__}.{name}")
-    return (not method or hasattr(target, method)) and (not argument or argument in arguments(target, method))
+    within, name, method, argument = (part or "" for part in match.groups())
+    home = importlib.import_module(f"{module.__name__}.{within}") if within else module
+    target = getattr(home, name, None)
+    return hasattr(target, method or "__call__") and (not argument or argument in arguments(target, method))
 
 
 def spelled(column: str) -> Collection[str]:

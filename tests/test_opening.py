@@ -87,7 +87,7 @@ def test_another_embedder_is_refused_with_the_way_out(notes: Path) -> None:
         with pytest.raises(StoreConflict, match=r"made with the embedder hashing \(64 dimensions\), and this is") as refused:
             attempt()
         assert refused.value.remedy is not None
-        assert refused.value.remedy.key == "use-its-embedder"
+        assert refused.value.remedy.key == "embedder-mismatch"
         assert refused.value.remedy.values["embedder"] == "hashing"
     assert ingest(notes).unchanged == 4  # nothing was left locked or changed
 

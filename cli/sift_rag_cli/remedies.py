@@ -12,6 +12,8 @@ REMEDIES: Mapping[str, str] = {
     "collection-not-found": "`sift-rag ingest` makes a collection; -c NAME chooses another one.",
     "collection-of-another-tool": "Choose another name with --collection.",
     "decompose-needs-model": "Name one with --model, or leave out --decompose.",
+    "embedder-mismatch": "Ask with --embedder {embedder}, or ingest again with --embedder {other} --reindex.",
+    "embedder-required": "Name it with --embedder NAME.",
     "endpoint-api-key": "Set the endpoint's API key in SIFT_RAG_API_KEY or OPENAI_API_KEY.",
     "journal-damaged": "Run again without --resume.",
     "list-collections": "`sift-rag collections` lists the collections of a store.",

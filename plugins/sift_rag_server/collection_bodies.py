@@ -62,6 +62,9 @@ class AskFields(SearchFields):
         description="Fraction of the variance that the training passages must explain; otherwise the model is not "
         "fine-tuned.",
     )
+    decompose: bool = Field(
+        False, description="Let the model split the question into simpler ones, and retrieve for all of them."
+    )
     system: str | None = Field(None, description="Instructions for the model; the rules for citations follow them.")
     max_new_tokens: Whole = Field(
         defaults.MAX_NEW_TOKENS, ge=1, le=32_768, description="Largest number of tokens of the answer."
@@ -130,6 +133,7 @@ _IN_JSON: Mapping[Any, Any] = {
     Filter | None: FilterBody | _Conditions | list[_Conditions],
     str | Selector: str,
     tuple[str, ...]: str | list[str],
+    str | Selector: str,
 }
 """JSON types where they differ from the option's own."""
 _SCHEMA: Mapping[str, Mapping[str, Any]] = {

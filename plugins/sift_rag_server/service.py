@@ -46,7 +46,7 @@ class Service:
         self._cache = EmbeddingCache(settings.limits.cache_bytes)
         self._queues: dict[str, EmbeddingQueue] = {}
         self._queue: EmbeddingQueue | None = None
-        self._stores = StorePool(settings.store, settings.idle_seconds)
+        self._stores = StorePool(settings.store, settings.idle_seconds, api_key=settings.store_api_key)
         self._lock = Lock()
         self._workers = ThreadPoolExecutor(settings.workers, thread_name_prefix="select")
         self._answers = 0

@@ -62,6 +62,8 @@ class ServerSettings:
     """Additional names under which clients may ask for the reranker."""
     store: str | Path | None = None
     """Location of the collections, as in ``open_retriever``."""
+    store_api_key: str | None = field(default=None, repr=False)
+    """Key of the server that keeps the collections, if a server does."""
     collection: str = defaults.COLLECTION
     """Collection to search when a request names none."""
     idle_seconds: float = 5.0

@@ -9,7 +9,7 @@ from threading import Condition, Thread
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from sift_rag.opening import open_store
+from sift_rag.opening import open_index
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,14 +24,16 @@ class StorePool:
     read it for a while. Opening it for every request would cost more than the search.
     """
 
-    def __init__(self, store: str | Path | None, idle_seconds: float) -> None:
+    def __init__(self, store: str | Path | None, idle_seconds: float, *, api_key: str | None = None) -> None:
         """Open nothing yet.
 
         Args:
-            store: location of the collections, as in ``open_store``.
+            store: location of the collections, as in ``open_index``.
             idle_seconds: time after which a collection that nobody reads is closed; 0 closes it at once.
+            api_key: key of the server that keeps the collections.
         """
         self._store = store
+        self._api_key = api_key
         self._idle_seconds = idle_seconds
         self._open: dict[str, _OpenStore] = {}
         self._changed = Condition()
@@ -48,7 +50,7 @@ class StorePool:
         """
         with self._changed:
             if name not in self._open:
-                self._open[name] = _OpenStore(open_store(self._store, name))
+                self._open[name] = _OpenStore(open_index(self._store, name, api_key=self._api_key))
             borrowed = self._open[name]
             borrowed.readers += 1
         try:

@@ -12,13 +12,13 @@ from typing import Any
 from sift_rag.errors import ConfigurationError, Remedy
 from sift_rag.evaluation.outcomes import AnswerScore, Comparison, Example, Measurement, Outcome
 from sift_rag.evaluation.tasks import Task
-from sift_rag.protocols import PassageStore
+from sift_rag.protocols import PassageIndex
 from sift_rag.types import Document
 
 VERSION = 2
 
 
-def comparison_journal(tasks: Sequence[Task], comparison: Comparison, *, model: str, store: PassageStore) -> Journal:
+def comparison_journal(tasks: Sequence[Task], comparison: Comparison, *, model: str, store: PassageIndex) -> Journal:
     """Return the journal of a comparison, in the user's state folder: the same file for an equal comparison."""
     from platformdirs import user_state_path
 

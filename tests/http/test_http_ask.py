@@ -119,6 +119,13 @@ def test_an_answer_that_takes_too_long_ends_with_an_error(store: Path) -> None:
     assert streamed[-1][1]["error"]["code"] == 504  # type: ignore[index]
 
 
+def test_a_question_can_be_split_into_simpler_ones(store: Path) -> None:
+    model = ScriptedModel("1. What eats mice?\n2. What sings?")
+    with serving(store=store, idle_seconds=0, language_model=model) as served:
+        reply = served.client.post("/v1/ask", json={"query": QUESTION, "decompose": True, "stream": False}).json()
+    assert "What sings?" in reply["questions"]
+
+
 @pytest.mark.parametrize("mode", ["finetune", "both"])
 def test_a_model_at_an_endpoint_cannot_be_fine_tuned(asked: Served, mode: str) -> None:
     reply = asked.client.post("/v1/ask", json={"query": QUESTION, "mode": mode})

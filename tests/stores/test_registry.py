@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sift_rag import open_database, register_database
 from sift_rag.errors import ConfigurationError
 from sift_rag.protocols import Database
 from sift_rag.stores import registry
@@ -16,7 +17,6 @@ from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
 from sift_rag.stores.memory import MemoryStore
 from sift_rag.stores.qdrant.layout import Layout
 from sift_rag.stores.qdrant.options import ServerOptions
-from sift_rag.stores.registry import open_database, register_database
 from sift_rag.types import CollectionInfo
 
 INFO = CollectionInfo("news", "an embedder", 4, SCHEMA_VERSION)

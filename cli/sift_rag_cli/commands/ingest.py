@@ -115,28 +115,27 @@ def ingest(
     """
     from sift_rag.corpus.options import IngestOptions
     from sift_rag.ingestion import ingest_paths
-    from sift_rag.ingestion import reindex as ingest_anew
+    from sift_rag.ingestion import reindex as reindex_paths
 
     part = None if shard is None else read_shard(shard)
-    wanted = IngestOptions(
-        include=include or (),
-        exclude=exclude or (),
-        max_bytes=max_megabytes * 2**20,
-        text_field=text_field,
-        prune=prune,
-        dry_run=dry_run,
-        shard=part,
-    )
     server = server_options(settings_for(context, assignments))
-    run = ingest_anew if reindex else ingest_paths
     try:
         with _progress() as progress:
-            report = run(
+            work = reindex_paths if reindex else ingest_paths
+            report = work(
                 read_paths(paths),
                 store=store,
                 collection=collection,
                 embedder=embedder,
-                options=wanted,
+                options=IngestOptions(
+                    include=include or (),
+                    exclude=exclude or (),
+                    max_bytes=max_megabytes * 2**20,
+                    text_field=text_field,
+                    prune=prune,
+                    dry_run=dry_run,
+                    shard=part,
+                ),
                 api_key=store_key(context, store),
                 server=server,
                 progress=progress,

@@ -8,7 +8,7 @@ import typer
 from sift_rag import defaults
 from sift_rag.errors import MissingExtra
 from sift_rag_cli import options
-from sift_rag_cli.api_keys import endpoint_key
+from sift_rag_cli.api_keys import endpoint_key, store_key
 
 LIMITS = "Limits"
 SERVER = "Server"
@@ -161,6 +161,7 @@ def serve(
         embedder=embedder,
         served_names=tuple(served_name or ()),
         store=store,
+        store_api_key=store_key(context, store),
         collection=collection,
         workers=workers,
         limits=Limits(

@@ -25,10 +25,11 @@ def show_document(
     Examples:
         sift-rag show handbook/travel.md
     """
-    from sift_rag.opening import open_store
+    from sift_rag.stores.registry import open_database
 
-    with closing(open_store(store, collection, api_key=store_key(context, store))) as opened:
-        document = opened.document(source)
+    database = open_database(store, api_key=store_key(context, store))
+    with closing(database.open_index(collection)) as opened, closing(database.documents(collection)) as records:
+        document = records.document(source)
         if document is None:
             raise DocumentNotFound(
                 f"Collection '{collection}' has no file '{source}'. `sift-rag list` lists its files."
