@@ -84,7 +84,9 @@ def test_another_embedder_is_refused_with_the_way_out(notes: Path) -> None:
         lambda: open_retriever(notes.parent / "store", embedder="other"),
         lambda: ingest_paths([notes], store=notes.parent / "store", embedder="other"),
     ):
-        with pytest.raises(StoreConflict, match=r"made with the embedder hashing \(64 dimensions\), and this is") as refused:
+        with pytest.raises(
+            StoreConflict, match=r"made with the embedder hashing \(64 dimensions\), and this is"
+        ) as refused:
             attempt()
         assert refused.value.remedy is not None
         assert refused.value.remedy.key == "embedder-mismatch"

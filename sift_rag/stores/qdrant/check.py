@@ -84,9 +84,7 @@ def _replica_problems(connection: Connection, ref: CollectionRef) -> list[str]:
     ]
 
 
-def _check_passages(
-    connection: Connection, ref: CollectionRef, info: CollectionInfo
-) -> tuple[Counter[str], list[str]]:
+def _check_passages(connection: Connection, ref: CollectionRef, info: CollectionInfo) -> tuple[Counter[str], list[str]]:
     """Return the number of passages of each source, and the problems of some."""
     transport = transport_for(
         connection,
