@@ -12,6 +12,7 @@ from sift_rag.errors import StoreConflict
 from sift_rag.filters import Filter
 from sift_rag.ingestion import ingest_paths, reindex
 from sift_rag.opening import open_retriever
+from sift_rag.retrieval.queries import Query
 from sift_rag.stores.embedded.folders import building_name
 from sift_rag.stores.registry import open_database
 from tests.doubles import HashingEmbedder
@@ -47,4 +48,4 @@ def test_reindexing_makes_a_version_1_collection_filterable_also_after_an_interr
     assert [(info.name, info.schema_version) for info in open_database(store).collections()] == [("documents", 2)]
     retriever = open_retriever(store, embedder=embedder)
     with closing(retriever.store):
-        assert [hit.passage.source for hit in retriever.retrieve("owls", where=WHERE).hits] == ["docs/a.md"]
+        assert [hit.passage.source for hit in retriever.retrieve(Query("owls", where=WHERE)).hits] == ["docs/a.md"]
