@@ -1,4 +1,4 @@
-"""What every ``PassageStore`` does: each sentence of the protocol, run on each store.
+"""The contract of every ``PassageStore``: each sentence of the protocol, run on each store.
 
 The oracles are NumPy's own ordering of the cosines and Qdrant's in-memory client, which share no code with the stores.
 """
@@ -54,7 +54,7 @@ def shared_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 
 @pytest.fixture
 def store(shared_store: PassageStore) -> Iterator[PassageStore]:
-    """Empty, and emptied again: making a durable collection for each test would take most of the time."""
+    """Yield an empty store and empty it again: making a durable one for each test would take most of the time."""
     assert shared_store.count() == 0
     yield shared_store
     while found := shared_store.search(unit_vectors(1), 5000)[0]:
@@ -242,7 +242,7 @@ class TestPassages:
 
 
 class TestScan:
-    """Of the stores that can be scanned, which these both are."""
+    """Scans, which all these stores support."""
 
     @pytest.fixture
     def scannable(self, store: PassageStore) -> Scannable:

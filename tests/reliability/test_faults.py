@@ -1,4 +1,4 @@
-"""What machines do: disks fill up, folders cannot be written, clocks go backwards, other programs leave files."""
+"""Faults of machines: full disks, folders that cannot be written, clocks that go backwards, strange files."""
 
 from __future__ import annotations
 

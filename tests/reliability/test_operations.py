@@ -99,7 +99,7 @@ class Trial:
         return self.memory, self.edge
 
     def step(self) -> str:
-        """One operation, by name; the stores agree on what it gives, and on a search after it."""
+        """Do an operation, by name; check that the stores agree on its result, and on a search after it."""
         names = ["upsert", "upsert", "upsert", "change", "delete", "records", "read", "scan"]
         name = "reopen" if self.rng.random() < 0.02 else self.rng.choice(names)
         getattr(self, name)()

@@ -1,4 +1,4 @@
-"""What only a store on disk can do wrong: locks, kills, forks, full disks, and every kind of damage."""
+"""Faults of a store on disk: locks, kills, forks, full disks, and every kind of damage."""
 
 from __future__ import annotations
 

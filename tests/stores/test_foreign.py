@@ -1,4 +1,4 @@
-"""Collections that other tools made: what is found out of them, how they are searched, that they are never written."""
+"""Collections that other tools made: their inferred layout, searches of them, and that they are never written."""
 
 from __future__ import annotations
 
@@ -297,7 +297,7 @@ class TestReadOnly:
 
 
 class TestLayout:
-    """What is found out, on payloads alone."""
+    """Layouts inferred from payloads alone."""
 
     LONG = "words " * 20
 

@@ -1,4 +1,4 @@
-"""What a collection on a server does beyond the contract, on the stub of a server."""
+"""Collections on a server, beyond the contract, on the stub of a server."""
 
 from __future__ import annotations
 
