@@ -474,7 +474,7 @@ class TestReplacing:
         store.close()
         return root
 
-    def test_the_replacement_takes_the_place_and_the_old_one_is_gone(self, rebuilt: Path) -> None:
+    def test_the_replacement_takes_the_name_and_the_old_one_is_gone(self, rebuilt: Path) -> None:
         FolderDatabase(rebuilt).replace("news", building_name("news"))
         assert list_collections(rebuilt) == [replace(INFO, embedder="a better one")]
         store = open_collection(rebuilt, "news")
@@ -485,7 +485,7 @@ class TestReplacing:
         assert sorted(path.name for path in rebuilt.iterdir()) == [".lock", "news"]
         assert "replaces" not in json.loads((rebuilt / "news" / "manifest.json").read_text())
 
-    def test_a_place_that_is_free_can_be_taken(self, root: Path) -> None:
+    def test_a_name_that_is_free_can_be_taken(self, root: Path) -> None:
         FolderDatabase(root).replace("archive", "news")
         assert list_collections(root) == [replace(INFO, name="archive")]
 

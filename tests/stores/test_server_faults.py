@@ -276,6 +276,7 @@ class TestKeys:
 
 
 class TestSize:
+    @pytest.mark.slow
     def test_requests_hold_at_most_128_points_and_16_mebibytes(self, server: Server, store: PassageStore) -> None:
         store.upsert(passages(), vectors())
         assert server.written() == [128, 128, 44]
@@ -303,7 +304,8 @@ class TestVersions:
             server.database().create(INFO)
 
     @pytest.mark.parametrize(
-        ("version", "warning"), [("1.99.0", "within one minor version"), ("v1", "tells nothing"), ("", "tells nothing")]
+        ("version", "warning"),
+        [("1.99.0", "within one minor version"), ("v1", "cannot be read"), ("", "cannot be read")],
     )
     def test_a_server_that_may_not_fit_is_warned_of(
         self, server: Server, version: str, warning: str, caplog: pytest.LogCaptureFixture
