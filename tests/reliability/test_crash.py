@@ -28,7 +28,10 @@ from tests.doubles import HashingEmbedder
 from tests.reliability.nursery import Ended, Nursery
 from tests.reliability.sizes import SEED, SOAK
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork"),
+]
 
 FILES = 24
 Contents = dict[str, list[tuple[Passage, bytes]]]

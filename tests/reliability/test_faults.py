@@ -30,6 +30,8 @@ from sift_rag.stores.registry import open_database
 from sift_rag.types import CollectionInfo, Document, Passage, Span
 from tests.doubles import HashingEmbedder
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 INFO = CollectionInfo("documents", "hashing", 64, SCHEMA_VERSION)
 

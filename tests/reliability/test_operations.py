@@ -25,6 +25,8 @@ from sift_rag.stores.memory import MemoryStore
 from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Passage, Span
 from tests.reliability.sizes import SEED, SOAK
 
+pytestmark = pytest.mark.slow
+
 DIMENSION = 6
 INFO = CollectionInfo("news", "an embedder", DIMENSION, SCHEMA_VERSION)
 SOURCES = [f"{folder}/{number}.md" for folder in ("a", "b") for number in range(5)]
