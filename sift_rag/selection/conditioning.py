@@ -12,13 +12,17 @@ partially pivoted Cholesky factorisation, as in greedy inference for determinant
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy import divide, multiply, subtract
 
+from sift_rag.selection.arrays import Array
 from sift_rag.selection.prefetch import next_picks, prefetched_columns, worthwhile
 from sift_rag.selection.problem import Problem
+
+if TYPE_CHECKING:
+    import torch
 
 
 class Posterior(Protocol):
@@ -31,9 +35,9 @@ class Posterior(Protocol):
     divisors: Any
     """``(n,)``: the variances that gains are divided by, after every observation; not to be written to."""
     in_nats: bool
-    """Whether gains are logarithms, rather than falls of the variance."""
+    """True if gains are logarithms, rather than falls of the variance."""
 
-    def gains(self) -> Any:
+    def gains(self) -> Array:
         """``(n,)``: by how much observing each candidate would lower the targets' variance.
 
         Valid, and the caller's to write to, until the next call.
@@ -44,7 +48,7 @@ class Posterior(Protocol):
 
 
 def start(problem: Problem, observations: int, *, greedily: bool = False) -> Posterior:
-    """The process before any observation; ``observations`` is how many there will be at most.
+    """Return the process before any observation; ``observations`` is the most there will be.
 
     ``greedily`` says that mostly the candidate of largest gain will be observed next: large problems profit.
     """
@@ -83,17 +87,18 @@ class ArrayPosterior:
         self.noisy_variances = self.divisors = self._noisy[: problem.size]
         self._covariance_of_candidates = self._covariance[..., : problem.size]
 
-    def gains(self) -> Any:
-        """See ``Posterior``."""
+    def gains(self) -> np.ndarray:
+        """Return the gains ``(n,)``; valid until the next call."""
         gains, covariance = self._gains, self._covariance_of_candidates
         if self._single:
             multiply(covariance, covariance, gains)
         else:
             np.einsum("mn,mn->n", covariance, covariance, out=gains)
-        return divide(gains, self.noisy_variances, gains)
+        result: np.ndarray = divide(gains, self.noisy_variances, gains)
+        return result
 
     def observe(self, row: int, noise_variance: float | None = None) -> float:
-        """See ``Posterior``."""
+        """Condition on one more observation; return the fall of the variance."""
         observed, scratch, covariance, all_noisy = self._observed, self._scratch, self._covariance, self._noisy
         latest, scale = self._factor[observed], self._scale
         column = self._column_of(row, latest)
@@ -126,7 +131,7 @@ class ArrayPosterior:
         return float(explained)
 
     def _guess(self, row: int, count: int) -> list[int]:
-        if row >= self._problem.size:  # what is given is observed in order
+        if row >= self._problem.size:  # what is known is observed in order
             return list(range(row + 1, min(row + 1 + count, len(self._problem.points))))
         covariance = self._covariance[None] if self._single else self._covariance
         factor = self._factor[: self._observed]
@@ -151,13 +156,14 @@ class TensorPosterior:
         self._factor = points.new_empty((observations, len(points)))
         self._observed = 0
 
-    def gains(self) -> Any:
-        """See ``Posterior``."""
+    def gains(self) -> torch.Tensor:
+        """Return the gains ``(n,)``; valid until the next call."""
         covariance = self._covariance[:, : self._problem.size]
-        return (covariance * covariance).sum(0) / self.noisy_variances
+        result: torch.Tensor = (covariance * covariance).sum(0) / self.noisy_variances
+        return result
 
     def observe(self, row: int, noise_variance: float | None = None) -> float:
-        """See ``Posterior``."""
+        """Condition on one more observation; return the fall of the variance."""
         problem, factor = self._problem, self._factor[: self._observed]
         column = problem.kernel.matrix(problem.points, problem.points[row : row + 1])[:, 0]
         column = column - factor[:, row] @ factor

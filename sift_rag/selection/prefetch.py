@@ -9,7 +9,6 @@ choice itself looks at every candidate, as without this.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -30,20 +29,20 @@ Guess = Callable[[int, int], list[int]]
 
 
 def worthwhile(problem: Problem) -> bool:
-    """Whether there is something to be won."""
+    """Return True if guessing columns can pay."""
     return problem.kernel.from_products and problem.points.nbytes >= WORTHWHILE_BYTES
 
 
 def prefetched_columns(problem: Problem, guess: Guess) -> Column:
-    """Makes 1 to ``MOST_COLUMNS`` columns whenever one is missing.
+    """Make 1 to ``MOST_COLUMNS`` columns whenever one is missing.
 
     How many follows the guesses: twice as many after all came true, half as many after most failed.
     """
     points = problem.points
-    ready: dict[int, Any] = {}
+    ready: dict[int, np.ndarray] = {}
     ahead, used = 2, 0
 
-    def column_of(row: int, _out: Any) -> Any:
+    def column_of(row: int, _out: np.ndarray) -> np.ndarray:
         nonlocal ready, ahead, used
         if row not in ready:
             if used == len(ready):
@@ -60,9 +59,15 @@ def prefetched_columns(problem: Problem, guess: Guess) -> Column:
 
 
 def next_picks(
-    problem: Problem, row: int, count: int, gains: Any, covariance: Any, noisy: Any, factor: Any
+    problem: Problem,
+    row: int,
+    count: int,
+    gains: np.ndarray,
+    covariance: np.ndarray,
+    noisy: np.ndarray,
+    factor: np.ndarray,
 ) -> list[int]:
-    """The ``count`` greedy picks after ``row`` if only the ``SHORTLIST`` candidates of largest gain could be chosen.
+    """Return the ``count`` greedy picks after ``row`` among the ``SHORTLIST`` candidates of largest gain.
 
     ``gains`` ``(n,)`` are -inf for what must not be chosen, ``covariance`` ``(m, n)`` and ``noisy`` ``(n,)`` as in
     ``ArrayPosterior``, ``factor`` its columns ``(t, n)`` so far.

@@ -104,17 +104,17 @@ def read_problem(
     """
     if not (np.isfinite(noise_variance) and noise_variance > 0):
         raise ValueError(f"noise_variance must be a positive number, but got {noise_variance}.")
-    targets, points, given, device = _rows(query, candidates, known, tensors=tensors or not kernel.from_products)
-    shapes = f"query {tuple(targets.shape)}, candidates {tuple(points.shape)}, known {tuple(given.shape)}"
-    if not (targets.ndim == points.ndim == given.ndim == 2):
+    targets, points, others, device = _rows(query, candidates, known, tensors=tensors or not kernel.from_products)
+    shapes = f"query {tuple(targets.shape)}, candidates {tuple(points.shape)}, known {tuple(others.shape)}"
+    if not (targets.ndim == points.ndim == others.ndim == 2):
         raise ValueError(f"Expected query (d,) or (m, d), candidates (n, d) and known (g, d), but got {shapes}.")
-    if not targets.shape[1] == points.shape[1] == given.shape[1]:
+    if not targets.shape[1] == points.shape[1] == others.shape[1]:
         raise ValueError(f"Dimensions disagree: {shapes}.")
     if len(targets) == 0:
         raise ValueError("At least one target is needed, but the query is empty.")
     size = len(points)
-    if len(given):
-        points = joined(points, given)
+    if len(others):
+        points = joined(points, others)
     norms = squared_norms(points)
     if not (is_finite(targets) and math.isfinite(_largest(norms))):
         raise ValueError(
@@ -140,7 +140,7 @@ def read_problem(
     return Problem(targets, points, size, prior, diagonal, _largest(diagonal), view, kernel, noise_variance, device)
 
 
-def check_token_counts(token_counts: ArrayLike | None, problem: Problem, *, required: bool) -> Any:
+def check_token_counts(token_counts: ArrayLike | None, problem: Problem, *, required: bool) -> Array | None:
     """Return ``(n,)`` of the points' kind and dtype, or None.
 
     Raises:
@@ -161,7 +161,8 @@ def check_token_counts(token_counts: ArrayLike | None, problem: Problem, *, requ
         )
     if not (is_finite(counts) and bool((counts > 0).all())):
         raise ValueError("Token counts must be positive numbers.")
-    return counts
+    checked: Array = counts
+    return checked
 
 
 def _view(targets: Array, pool: Array, kernel: Rbf, features: Features, weights: np.ndarray | None) -> View:
