@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import cache
+from typing import Any
 
 import pytest
 
@@ -20,22 +21,27 @@ REAL_URL = os.environ.get("SIFT_RAG_TEST_QDRANT_URL")
 SERVERS = (STUB_GRPC, STUB_REST, *([REAL] if REAL_URL else []))
 
 NO_PORT = 9
-"""Nothing listens here: a store that is to speak REST is told that gRPC is."""
+"""Port where nothing listens: named as the gRPC port of a store that is to speak REST."""
 
 
 @cache
 def stub() -> QdrantStub:
-    """One for all tests of a file, started by the first that needs it."""
+    """Return the stub of all tests of a file, started by the first that needs it."""
     return QdrantStub()
 
 
 @pytest.fixture(scope="module", autouse=True)
 def stub_ends() -> Iterator[None]:
-    """To be imported by a file that uses the stub."""
+    """Close the stub after the last test of a file; a file that uses the stub imports this fixture."""
     yield
     if stub.cache_info().currsize:
         stub().close()
         stub.cache_clear()
+
+
+def kinds(of: Iterable[str]) -> list[Any]:
+    """Return the kinds of stores as parameters of tests: those on a server are slow, the others are in every run."""
+    return [pytest.param(kind, marks=pytest.mark.slow) if kind in SERVERS else kind for kind in of]
 
 
 def url_of(kind: str) -> str:
@@ -45,7 +51,7 @@ def url_of(kind: str) -> str:
 
 
 def made_on_server(kind: str, info: CollectionInfo) -> PassageStore:
-    """An empty one; what an earlier test or run left of that name is dropped."""
+    """Create an empty collection; what an earlier test or run left of that name is dropped."""
     database = open_database(url_of(kind))
     with suppress(CollectionNotFound):
         database.drop(info.name)

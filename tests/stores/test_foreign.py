@@ -1,4 +1,4 @@
-"""Collections that other tools made: what is found out of them, how they are searched, that they are never written."""
+"""Collections that other tools made: their inferred layout, searches of them, and that they are never written."""
 
 from __future__ import annotations
 
@@ -145,9 +145,10 @@ def test_documents_are_what_the_points_say(url: str, client: QdrantClient) -> No
     with closing(open_index(url, "theirs")) as store:
         assert list(store.documents()) == expected
         assert list(store.documents("docs/1")) == expected[1:]
-        assert store.document("docs/1.md") == expected[1]
-        assert store.document("docs/1") is None
     with closing(open_database(url).documents("theirs")) as records:
+        assert list(records.documents("docs/1")) == expected[1:]
+        assert records.document("docs/1.md") == expected[1]
+        assert records.document("docs/1") is None
         assert records.totals() == (2, 0, 0, 4, 0)
         assert records.info.embedder == ""
 
@@ -296,7 +297,7 @@ class TestReadOnly:
 
 
 class TestLayout:
-    """What is found out, on payloads alone."""
+    """Layouts inferred from payloads alone."""
 
     LONG = "words " * 20
 
@@ -333,7 +334,7 @@ class TestLayout:
         assert choose_source([], Layout()) is None
 
     def test_a_collection_without_dense_vectors_cannot_be_searched(self) -> None:
-        with pytest.raises(ConfigurationError, match="no dense vectors"):
+        with pytest.raises(ConfigurationError, match="no dense vector per point"):
             choose_vector({}, Layout(), "The collection")
 
     def test_a_path_leads_into_objects_unless_a_key_is_spelt_so(self) -> None:

@@ -1,4 +1,4 @@
-"""What a collection on a server does beyond the contract, on the stub of a server."""
+"""Collections on a server, beyond the contract, on the stub of a server."""
 
 from __future__ import annotations
 
@@ -156,6 +156,7 @@ class TestStrictMode:
         assert "'news' forbids exact search" in messages[0]
         assert "the choice use the true vectors" in messages[0]
 
+    @pytest.mark.slow
     def test_answers_stay_within_its_limits_and_are_whole(self, strict: PassageStore) -> None:
         target = vectors(1, seed=3)
         order = np.argsort(-(vectors(300) @ target[0]).astype(np.float64))
@@ -215,7 +216,7 @@ class TestDoctor:
         assert "'news@1' exists beside 'news@0': a re-index is under way, or was interrupted" in finding
 
 
-class TestPlace:
+class TestDatabase:
     def test_a_name_that_is_taken_is_refused(self, url: str, store: PassageStore, client: QdrantClient) -> None:
         client.create_collection("other", vectors_config=models.VectorParams(size=4, distance=models.Distance.COSINE))
         for name in ("news", "other"):
@@ -253,19 +254,19 @@ class TestPlace:
             open_store(url, "news")
         assert open_database(url).collections() == []
 
-    def test_only_what_was_built_for_it_takes_a_collections_database(self, url: str, store: PassageStore) -> None:
+    def test_only_what_was_built_for_it_replaces_a_collection(self, url: str, store: PassageStore) -> None:
         for other in ("news", "olds@1", "news@7"):
             with pytest.raises((ValueError, CollectionNotFound)):
-                open_database(url).redatabase("news", other)
+                open_database(url).replace("news", other)
         assert open_database(url).collections() == [INFO]
 
-    def test_what_is_built_takes_a_database_that_was_free(self, url: str) -> None:
+    def test_what_is_built_takes_a_name_that_was_free(self, url: str) -> None:
         database = open_database(url)
         building = database.building_name("news")
         with closing(database.create(CollectionInfo(building, "an embedder", DIMENSION, SCHEMA_VERSION))) as made:
             made.upsert(passages(5), vectors(5))
         assert database.collections() == []
-        database.redatabase("news", building)
+        database.replace("news", building)
         with closing(open_store(url, "news")) as opened:
             assert opened.count() == 5
         database.drop("news")
