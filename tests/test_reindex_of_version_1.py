@@ -12,7 +12,7 @@ from sift_rag.errors import StoreConflict
 from sift_rag.filters import Filter
 from sift_rag.ingestion import ingest_paths, reindex
 from sift_rag.opening import open_retriever
-from sift_rag.stores.embedded.folders import reindex_name
+from sift_rag.stores.embedded.folders import building_name
 from sift_rag.stores.registry import open_database
 from tests.doubles import HashingEmbedder
 
@@ -35,10 +35,10 @@ def test_reindexing_makes_a_version_1_collection_filterable_also_after_an_interr
         _age(store / collection)
     with (
         closing(open_retriever(store, embedder=embedder).store) as opened,
-        pytest.raises(StoreConflict, match="--reindex"),
+        pytest.raises(StoreConflict, match="cannot be filtered by metadata"),
     ):
         opened.search(embedder.embed_queries(["owls"]), 5, where=WHERE)
-    (store / "half").rename(store / reindex_name("documents"))  # what an older one, killed while reindexing, left
+    (store / "half").rename(store / building_name("documents"))  # what an older one, killed while reindexing, left
 
     reindex([docs], store=store, embedder=embedder)
 

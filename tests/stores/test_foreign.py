@@ -145,9 +145,9 @@ def test_documents_are_what_the_points_say(url: str, client: QdrantClient) -> No
     with closing(open_index(url, "theirs")) as store:
         assert list(store.documents()) == expected
         assert list(store.documents("docs/1")) == expected[1:]
-        assert store.document("docs/1.md") == expected[1]
-        assert store.document("docs/1") is None
     with closing(open_database(url).documents("theirs")) as records:
+        assert records.document("docs/1.md") == expected[1]
+        assert records.document("docs/1") is None
         assert records.totals() == (2, 0, 0, 4, 0)
         assert records.info.embedder == ""
 
@@ -333,7 +333,7 @@ class TestLayout:
         assert choose_source([], Layout()) is None
 
     def test_a_collection_without_dense_vectors_cannot_be_searched(self) -> None:
-        with pytest.raises(ConfigurationError, match="no dense vectors"):
+        with pytest.raises(ConfigurationError, match="no dense vector per point"):
             choose_vector({}, Layout(), "The collection")
 
     def test_a_path_leads_into_objects_unless_a_key_is_spelt_so(self) -> None:

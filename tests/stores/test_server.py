@@ -162,7 +162,7 @@ class TestStrictMode:
         for limit, offset in ((5, 0), (95, 0), (250, 0), (100, 120)):
             found = strict.search(target, limit, offset=offset)[0]
             expected = order[offset : offset + limit]
-            assert [c.passage.id for c in found] == [passages(300)[database].id for database in expected]
+            assert [c.passage.id for c in found] == [passages(300)[index].id for index in expected]
             assert [c.similarity for c in found] == pytest.approx(vectors(300)[expected] @ target[0], abs=1e-6)
         assert strict.count() == 300
         assert len(list(strict.passages("a.md"))) == 300
@@ -253,19 +253,19 @@ class TestPlace:
             open_store(url, "news")
         assert open_database(url).collections() == []
 
-    def test_only_what_was_built_for_it_takes_a_collections_database(self, url: str, store: PassageStore) -> None:
+    def test_only_what_was_built_for_it_takes_a_collections_place(self, url: str, store: PassageStore) -> None:
         for other in ("news", "olds@1", "news@7"):
             with pytest.raises((ValueError, CollectionNotFound)):
-                open_database(url).redatabase("news", other)
+                open_database(url).replace("news", other)
         assert open_database(url).collections() == [INFO]
 
-    def test_what_is_built_takes_a_database_that_was_free(self, url: str) -> None:
+    def test_what_is_built_takes_a_place_that_was_free(self, url: str) -> None:
         database = open_database(url)
         building = database.building_name("news")
         with closing(database.create(CollectionInfo(building, "an embedder", DIMENSION, SCHEMA_VERSION))) as made:
             made.upsert(passages(5), vectors(5))
         assert database.collections() == []
-        database.redatabase("news", building)
+        database.replace("news", building)
         with closing(open_store(url, "news")) as opened:
             assert opened.count() == 5
         database.drop("news")

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from qdrant_client import models
 
+from sift_rag.filters import Filter
 from sift_rag.stores.filters import matching_sources
 from sift_rag.stores.qdrant.foreign_documents import ForeignDocuments
 from sift_rag.stores.qdrant.layout import paths_of
-from sift_rag.types import Filter
 
 
 def foreign_filter(where: Filter | None, documents: ForeignDocuments) -> models.Filter | None:
