@@ -8,7 +8,7 @@ import os
 import posixpath
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -265,18 +265,14 @@ def python_reference() -> Iterator[tuple[str, str]]:
     for page, (title, modules) in SECTIONS.items():
         names = [name for name, module in homes.items() if module.split(".")[0] in modules]
         text = [f"# {title}", "", *(f"::: sift_rag.{homes[name]}.{name}" for name in names)]
-        index += [f"## [{title}]({page}.md)", "", listed(names), ""]
+        links = [f"[`{name}`][sift_rag.{homes[name]}.{name}]" for name in names]
+        index += [f"## [{title}]({page}.md)", "", ", ".join(links), ""]
         yield page, "\n".join(text) + "\n"
         for name in names:
             del homes[name]
     if homes:
         raise ValueError(f"docs/hooks.py, SECTIONS: no page for {homes}")
     yield "index", "\n".join(index)
-
-
-def listed(names: Iterable[str]) -> str:
-    """Return names as code, separated by commas."""
-    return ", ".join(f"`{name}`" for name in names)
 
 
 def public_names() -> dict[str, str]:

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from sift_rag import Retrieval, Retriever, SiftRagError, ingest_paths, open_assistant, open_retriever
 from sift_rag.answering.prompt import locate, render
-from sift_rag.corpus.ingest import Progress
+from sift_rag.corpus.report import Progress
 from sift_rag.evaluation import Comparison, Task, summarise
 from sift_rag.evaluation import compare as compare_on
 from sift_rag.opening import open_local_model

@@ -13,9 +13,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sift_rag.answering.answer import Answer as Answer
     from sift_rag.answering.assistant import Assistant as Assistant
+    from sift_rag.answering.citations import Citation as Citation
+    from sift_rag.answering.conversation import Conversation as Conversation
+    from sift_rag.answering.conversation import Turn as Turn
+    from sift_rag.answering.prepared import PreparedPrompt as PreparedPrompt
+    from sift_rag.answering.prompt import Prompt as Prompt
     from sift_rag.answering.settings import AnswerSettings as AnswerSettings
     from sift_rag.answering.settings import Mode as Mode
     from sift_rag.answering.stream import AnswerStream as AnswerStream
+    from sift_rag.answering.tuning import TuningReport as TuningReport
+    from sift_rag.corpus.options import IngestOptions as IngestOptions
+    from sift_rag.corpus.report import IngestReport as IngestReport
+    from sift_rag.corpus.report import Problem as Problem
+    from sift_rag.corpus.report import Progress as Progress
+    from sift_rag.corpus.shards import Shard as Shard
     from sift_rag.embedders.functions import FunctionEmbedder as FunctionEmbedder
     from sift_rag.errors import AdapterNotSaved as AdapterNotSaved
     from sift_rag.errors import CollectionNotFound as CollectionNotFound
@@ -41,7 +52,13 @@ if TYPE_CHECKING:
     from sift_rag.errors import UnreadableDocument as UnreadableDocument
     from sift_rag.filters import Filter as Filter
     from sift_rag.finetuning import FineTuning as FineTuning
+    from sift_rag.finetuning import Tuner as Tuner
+    from sift_rag.finetuning import TuningResult as TuningResult
+    from sift_rag.finetuning import TuningStep as TuningStep
+    from sift_rag.finetuning import fine_tuned as fine_tuned
     from sift_rag.ingestion import ingest_paths as ingest_paths
+    from sift_rag.ingestion import ingest_texts as ingest_texts
+    from sift_rag.ingestion import reindex as reindex
     from sift_rag.opening import open_assistant as open_assistant
     from sift_rag.opening import open_embedder as open_embedder
     from sift_rag.opening import open_index as open_index
@@ -58,6 +75,8 @@ if TYPE_CHECKING:
     from sift_rag.protocols import PassageIndex as PassageIndex
     from sift_rag.protocols import PassageStore as PassageStore
     from sift_rag.protocols import Selector as Selector
+    from sift_rag.protocols import Totals as Totals
+    from sift_rag.protocols import TrainableModel as TrainableModel
     from sift_rag.retrieval.hit_metadata import hit_metadata as hit_metadata
     from sift_rag.retrieval.options import SearchOptions as SearchOptions
     from sift_rag.retrieval.queries import Query as Query
@@ -66,6 +85,7 @@ if TYPE_CHECKING:
     from sift_rag.retrieval.reranker import Reranking as Reranking
     from sift_rag.retrieval.retriever import Retriever as Retriever
     from sift_rag.retrieval.scores import falling_scores as falling_scores
+    from sift_rag.selection import Array as Array
     from sift_rag.selection import BatchSelection as BatchSelection
     from sift_rag.selection import Choice as Choice
     from sift_rag.selection import Dpp as Dpp
@@ -74,6 +94,7 @@ if TYPE_CHECKING:
     from sift_rag.selection import GaussianProcess as GaussianProcess
     from sift_rag.selection import GreedySelection as GreedySelection
     from sift_rag.selection import Hull as Hull
+    from sift_rag.selection import Kernel as Kernel
     from sift_rag.selection import Linear as Linear
     from sift_rag.selection import Mmr as Mmr
     from sift_rag.selection import Nearest as Nearest
@@ -87,13 +108,25 @@ if TYPE_CHECKING:
     from sift_rag.selection import select_sift as select_sift
     from sift_rag.selection import select_sift_batch as select_sift_batch
     from sift_rag.selection import selector_from as selector_from
+    from sift_rag.selection.arrays import ArrayLike as ArrayLike
+    from sift_rag.selection.greedy import Accept as Accept
+    from sift_rag.selection.result import StopReason as StopReason
+    from sift_rag.selection.settings import NamedSelector as NamedSelector
+    from sift_rag.selection.settings import SettingValue as SettingValue
+    from sift_rag.selection.sift import Objective as Objective
+    from sift_rag.stores.migration import Migration as Migration
+    from sift_rag.stores.migration import MigrationProgress as MigrationProgress
+    from sift_rag.stores.migration import migrate_collection as migrate_collection
     from sift_rag.stores.qdrant.layout import Layout as Layout
     from sift_rag.stores.qdrant.options import ServerOptions as ServerOptions
+    from sift_rag.stores.registry import DatabaseFactory as DatabaseFactory
+    from sift_rag.stores.registry import default_store as default_store
     from sift_rag.stores.registry import open_database as open_database
     from sift_rag.stores.registry import register_database as register_database
     from sift_rag.types import Candidate as Candidate
     from sift_rag.types import CollectionInfo as CollectionInfo
     from sift_rag.types import Document as Document
+    from sift_rag.types import Embedding as Embedding
     from sift_rag.types import ExactReport as ExactReport
     from sift_rag.types import Hit as Hit
     from sift_rag.types import JsonValue as JsonValue
@@ -106,23 +139,30 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "Accept": "selection.greedy",
     "AdapterNotSaved": "errors",
     "Answer": "answering.answer",
     "AnswerSettings": "answering.settings",
     "AnswerStream": "answering.stream",
+    "Array": "selection",
+    "ArrayLike": "selection.arrays",
     "Assistant": "answering.assistant",
     "BatchSelection": "selection",
     "Candidate": "types",
     "Choice": "selection",
+    "Citation": "answering.citations",
     "CollectionInfo": "types",
     "CollectionNotFound": "errors",
     "ConfigurationError": "errors",
+    "Conversation": "answering.conversation",
     "Database": "protocols",
+    "DatabaseFactory": "stores.registry",
     "Document": "types",
     "DocumentNotFound": "errors",
     "DocumentRecords": "protocols",
     "Dpp": "selection",
     "Embedder": "protocols",
+    "Embedding": "types",
     "ExactReport": "types",
     "FacilityLocation": "selection",
     "Features": "selection",
@@ -133,11 +173,16 @@ _HOME = {
     "GreedySelection": "selection",
     "Hit": "types",
     "Hull": "selection",
+    "IngestOptions": "corpus.options",
+    "IngestReport": "corpus.report",
     "JsonValue": "types",
+    "Kernel": "selection",
     "LanguageModel": "protocols",
     "Layout": "stores.qdrant.layout",
     "Linear": "selection",
     "Message": "protocols",
+    "Migration": "stores.migration",
+    "MigrationProgress": "stores.migration",
     "MissingExtra": "errors",
     "Mmr": "selection",
     "Mode": "answering.settings",
@@ -145,14 +190,20 @@ _HOME = {
     "ModelInUse": "errors",
     "ModelUnavailable": "errors",
     "ModelUnsuitable": "errors",
+    "NamedSelector": "selection.settings",
     "Nearest": "selection",
     "NoEvidence": "errors",
     "NothingToIngest": "errors",
     "NothingToLearn": "errors",
+    "Objective": "selection.sift",
     "Passage": "types",
     "PassageIndex": "protocols",
     "PassageStore": "protocols",
     "PassedOver": "types",
+    "PreparedPrompt": "answering.prepared",
+    "Problem": "corpus.report",
+    "Progress": "corpus.report",
+    "Prompt": "answering.prompt",
     "Query": "retrieval.queries",
     "Random": "selection",
     "RankedText": "retrieval.reranker",
@@ -166,9 +217,12 @@ _HOME = {
     "SearchOptions": "retrieval.options",
     "Selector": "protocols",
     "ServerOptions": "stores.qdrant.options",
+    "SettingValue": "selection.settings",
+    "Shard": "corpus.shards",
     "Sift": "selection",
     "SiftRagError": "errors",
     "Span": "types",
+    "StopReason": "selection.result",
     "Stopping": "selection",
     "StoreConflict": "errors",
     "StoreDamaged": "errors",
@@ -177,12 +231,23 @@ _HOME = {
     "StoreInUse": "errors",
     "StoreUnreachable": "errors",
     "Timings": "types",
+    "Totals": "protocols",
+    "TrainableModel": "protocols",
     "TrainingFailed": "errors",
+    "Tuner": "finetuning",
+    "TuningReport": "answering.tuning",
+    "TuningResult": "finetuning",
+    "TuningStep": "finetuning",
+    "Turn": "answering.conversation",
     "Uncertainty": "selection",
     "UnreadableDocument": "errors",
+    "default_store": "stores.registry",
     "falling_scores": "retrieval.scores",
+    "fine_tuned": "finetuning",
     "hit_metadata": "retrieval.hit_metadata",
     "ingest_paths": "ingestion",
+    "ingest_texts": "ingestion",
+    "migrate_collection": "stores.migration",
     "open_assistant": "opening",
     "open_database": "stores.registry",
     "open_embedder": "opening",
@@ -194,6 +259,7 @@ _HOME = {
     "open_tuner": "opening",
     "posterior_variance": "selection",
     "register_database": "stores.registry",
+    "reindex": "ingestion",
     "select_sift": "selection",
     "select_sift_batch": "selection",
     "selector_from": "selection",

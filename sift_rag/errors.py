@@ -113,7 +113,7 @@ class StoreUnreachable(StoreError):
 
 
 class StoreDamaged(StoreError):
-    """What is on disk contradicts the manifest."""
+    """Files on disk that contradict the manifest."""
 
 
 class StoreFull(StoreError):

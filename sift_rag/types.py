@@ -87,25 +87,25 @@ class Document:
     content_hash: str = ""
     """BLAKE2b of the bytes, hexadecimal."""
     revision: str = ""
-    """Of the content and of how it was split: passages of another revision are stale."""
+    """Fingerprint of the content and the splitting: passages of another revision are stale."""
     passages: int = 0
     title: str = ""
     ingested_at: str = ""
     """ISO 8601, UTC."""
     reason: str = ""
-    """Why it failed; empty otherwise."""
+    """Reason of the failure; empty otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
 class CollectionInfo:
-    """What a collection says of itself: checked whenever it is opened."""
+    """The description that a collection carries: checked whenever it is opened."""
 
     name: str
     embedder: str
     dimension: int
     schema_version: int
     splitter: str = ""
-    """How documents are split, as of when it was made; empty where that is not known."""
+    """Recipe by which documents were split when it was made; empty if unknown."""
 
 
 @dataclass(frozen=True, slots=True)

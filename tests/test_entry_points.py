@@ -77,12 +77,16 @@ def body_fields(path: str) -> Collection[str]:
     return properties(schema, document["components"]["schemas"])
 
 
-def properties(schema: dict[str, Any], schemas: dict[str, Any]) -> set[str]:
-    """Return the properties of an object, or of all the alternatives that it may be."""
+def properties(schema: dict[str, Any], schemas: dict[str, Any], depth: int = 2) -> set[str]:
+    """Return the properties of an object, or of all that it may be; those of an object within as ``outer.inner``."""
     if "$ref" in schema:
         schema = schemas[schema["$ref"].rpartition("/")[2]]
-    alternatives = [*schema.get("anyOf", ()), *schema.get("oneOf", ())]
-    return {*schema.get("properties", ()), *(name for part in alternatives for name in properties(part, schemas))}
+    names = {
+        name for part in (*schema.get("anyOf", ()), *schema.get("oneOf", ())) for name in properties(part, schemas)
+    }
+    for name, value in schema.get("properties", {}).items() if depth else ():
+        names |= {name, *(f"{name}.{inner}" for inner in properties(value, schemas, depth - 1))}
+    return names
 
 
 @cache
@@ -94,16 +98,15 @@ def module_of(framework: str) -> ModuleType:
 
 
 def parameters(function: Callable[..., Any]) -> set[str]:
-    """Return the names of a function's parameters, and those of the search options if it takes any keyword."""
-    found = inspect.signature(function).parameters.values()
-    options = OPTIONS if any(parameter.kind is parameter.VAR_KEYWORD for parameter in found) else ()
-    return {*(parameter.name for parameter in found), *options}
+    """Return the names of a function's parameters; ``**options`` and ``**overrides`` are the search options."""
+    names = set(inspect.signature(function).parameters)
+    return names | set(OPTIONS) if names & {"options", "overrides"} else names
 
 
 def arguments(target: Any, method: str) -> set[str]:
     """Return what a class, one of its methods or a function can be called with."""
-    if hasattr(target, "model_fields") and not method:
-        return set(target.model_fields)
+    if isinstance(target, type) and not method:
+        return parameters(target.__init__) | set(getattr(target, "model_fields", ()))
     if method == "invoke":  # LangChain passes keywords on to these
         inner = "_get_relevant_documents" if hasattr(target, "_get_relevant_documents") else "_answer"
         return parameters(getattr(target, inner))
@@ -111,12 +114,13 @@ def arguments(target: Any, method: str) -> set[str]:
 
 
 def exists(module: ModuleType, span: str) -> bool:
-    """Return True if ``Name``, ``Name.method``, ``Name(argument=)`` or ``Name.method(argument=)`` is there."""
-    match = re.fullmatch(r"(\w+)(?:\.(\w+))?(?:\((\w+)=\))?", span)
+    """Return True if ``name``, ``Class.method``, ``module.name``, or one of these with ``(argument=)``, is there."""
+    match = re.fullmatch(r"(?:([a-z_.]+)\.)?(\w+)(?:\.(\w+))?(?:\((\w+)=\))?", span)
     assert match, span
-    name, method, argument = (part or "" for part in match.groups())
-    target = getattr(module, name)
-    return (not method or hasattr(target, method)) and (not argument or argument in arguments(target, method))
+    within, name, method, argument = (part or "" for part in match.groups())
+    home = importlib.import_module(f"{module.__name__}.{within}") if within else module
+    target = getattr(home, name, None)
+    return hasattr(target, method or "__call__") and (not argument or argument in arguments(target, method))
 
 
 def spelled(column: str) -> Collection[str]:
@@ -167,7 +171,7 @@ def test_a_capability_has_no_empty_cell(row: dict[str, str]) -> None:
 def test_a_capability_exists_as_it_is_spelled(column: str, span: str) -> None:
     match column, span.split():
         case "command line", ["sift-rag", command, *option]:
-            assert set(option) <= set(command_options(command))
+            assert not option or " ".join(option) in command_options(command)
         case "HTTP", ["POST", path, *field]:
             assert set(field) <= set(body_fields(path))
         case "Python", _:

@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from sift_rag.errors import ConfigurationError, SiftRagError, StoreError, UnreadableDocument
 from sift_rag.evaluation.journal import Journal
 from sift_rag.evaluation.tasks import read_questions, read_texts
+from sift_rag.filters import Filter
 from sift_rag.stores.embedded.manifest import read_manifest
+from sift_rag_cli.app import COMMANDS
 from sift_rag_cli.configuration import read_configuration
-from sift_rag_cli.inputs import read_filter, read_given
+from sift_rag_cli.inputs import read_known
 from tests.doubles import HashingEmbedder
 
 FUZZ = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -50,7 +52,7 @@ READERS: dict[str, tuple[str, Callable[[Path], object], type[SiftRagError]]] = {
     "questions": ("file.jsonl", read_questions, ConfigurationError),
     "texts": ("file.jsonl", read_texts, ConfigurationError),
     "journal": ("file.jsonl", _journal, ConfigurationError),
-    "configuration": ("sift-rag.toml", read_configuration, ConfigurationError),
+    "configuration": ("sift-rag.toml", lambda path: read_configuration(path, COMMANDS), ConfigurationError),
     "manifest": ("manifest.json", _manifest, StoreError),
 }
 
@@ -79,7 +81,7 @@ def test_json_beyond_the_reader_is_refused(tmp_path: Path, reader: str, content:
 def test_any_configuration_is_read_or_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "sift-rag.toml").write_text(text, encoding="utf-8")
     with suppress(ConfigurationError):
-        read_configuration(tmp_path / "sift-rag.toml")
+        read_configuration(tmp_path / "sift-rag.toml", COMMANDS)
 
 
 @FUZZ
@@ -90,17 +92,17 @@ def test_any_configuration_is_read_or_refused(tmp_path: Path, text: str) -> None
 )
 def test_any_filter_is_understood_or_refused(values: list[str]) -> None:
     with suppress(ValueError):
-        assert (read_filter(values) is None) == (not values)
+        assert bool(Filter.parse(values)) == bool(values)
 
 
 @FUZZ
 @given(data=st.binary(max_size=60), suffix=st.sampled_from([".txt", ".md", ".jsonl", ".csv", ".pdf", ".docx", ".html"]))
-def test_any_given_file_becomes_texts_or_a_reason(tmp_path: Path, data: bytes, suffix: str) -> None:
-    file = tmp_path / f"given{suffix}"
+def test_any_known_file_becomes_texts_or_a_reason(tmp_path: Path, data: bytes, suffix: str) -> None:
+    file = tmp_path / f"known{suffix}"
     file.write_bytes(data)
     with suppress(UnreadableDocument):
-        names, texts = read_given([str(file), "an id"], HashingEmbedder())
+        names, texts = read_known([str(file), "an id"], HashingEmbedder())
         assert names == ["an id"]
         assert all(texts)
     file.unlink()
-    assert read_given([str(file)], HashingEmbedder()) == ([str(file)], [])
+    assert read_known([str(file)], HashingEmbedder()) == ([str(file)], [])

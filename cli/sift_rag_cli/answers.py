@@ -11,7 +11,9 @@ from sift_rag_cli.hits import heading_path, locate
 from sift_rag_cli.output import console, count_of, human_size, is_terminal, one_line, printable, say, write
 
 if TYPE_CHECKING:
-    from sift_rag.answering.assistant import Answer, AnswerStream, TuningReport
+    from sift_rag.answering.answer import Answer
+    from sift_rag.answering.stream import AnswerStream
+    from sift_rag.answering.tuning import TuningReport
     from sift_rag.finetuning import TuningStep
 
 HOW_TO_GET_AN_ANSWER = (

@@ -139,7 +139,7 @@ def _options(table: str, commands: Commands) -> dict[str, Kind]:
     """Return the options that can stand in a table, with their types: those that have an environment variable."""
     command = commands.get(TABLES[table][0])
     hints = get_type_hints(command, include_extras=True) if command is not None else {}
-    found = {}
+    found: dict[str, Kind] = {}
     for name, hint in hints.items():
         kind_and_option = get_args(hint)  # of Annotated[type, option]
         if (name in SHARED) is (not table) and any(getattr(part, "envvar", None) for part in kind_and_option[1:]):

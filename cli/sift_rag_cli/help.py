@@ -28,7 +28,7 @@ class _Help:
 
     def __init__(self, *, help: str | None = None, **settings: Any) -> None:  # noqa: A002
         description, _, examples = inspect.cleandoc(help or "").partition("\n\nExamples:\n")
-        super().__init__(help=description, **settings)
+        super().__init__(help=description, **settings)  # type: ignore[call-arg]
         self._examples = inspect.cleandoc(examples)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:

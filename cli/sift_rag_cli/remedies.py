@@ -19,7 +19,7 @@ REMEDIES: Mapping[str, str] = {
     "list-collections": "`sift-rag collections` lists the collections of a store.",
     "local-model-required": "Name a model on this machine with --model, and no --base-url.",
     "model-required": "Name one: --model NAME|PATH, or --base-url URL --model NAME for an endpoint.",
-    "no-passage-chosen": "Allow more, with a larger --token-budget for example.",
+    "no-passage-chosen": "Raise --token-budget, or loosen stop_variance, stop_explained or alpha.",
     "qdrant-key": "Set the server's API key in SIFT_RAG_QDRANT_API_KEY or QDRANT_API_KEY.",
     "reindex": "Ingest again with --reindex.",
     "reindex-to-filter": "Ingest again with --reindex, or filter by source only.",

@@ -14,7 +14,8 @@ from sift_rag_cli.inputs import read_known
 if TYPE_CHECKING:
     import typer
 
-    from sift_rag.answering.assistant import AnswerSettings, Assistant
+    from sift_rag.answering.assistant import Assistant
+    from sift_rag.answering.settings import AnswerSettings
     from sift_rag.protocols import Embedder
     from sift_rag.retrieval.options import SearchOptions
     from sift_rag.retrieval.queries import Query

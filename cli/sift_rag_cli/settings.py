@@ -234,7 +234,7 @@ def _layout() -> Mapping[str, Setting]:
 
 @cache
 def _answer() -> Mapping[str, Setting]:
-    from sift_rag.answering.assistant import AnswerSettings
+    from sift_rag.answering.settings import AnswerSettings
 
     return _of_class(AnswerSettings)
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from haystack import Document, component, default_from_dict, default_to_dict
+from haystack.utils import Secret
 
-from sift_rag import Retrieval, Retriever, SearchOptions, defaults, falling_scores, hit_metadata, open_retriever
+from sift_rag import Layout, Retrieval, Retriever, SearchOptions, defaults, falling_scores, hit_metadata, open_retriever
 from sift_rag_haystack.options import add_inputs, check_top_k, override
 
 
@@ -29,6 +31,8 @@ class SiftRetriever:
         *,
         embedder: str | None = None,
         top_k: int = defaults.K,
+        api_key: Secret | None = None,
+        layout: Layout | None = None,
         **options: Any,
     ) -> None:
         """Check the options. Nothing is opened yet.
@@ -38,6 +42,8 @@ class SiftRetriever:
             collection: its name.
             embedder: name or folder of the embedder. By default the one that made the collection.
             top_k: number of documents, >= 1; fewer only if the collection holds fewer that differ.
+            api_key: API key of a Qdrant server.
+            layout: layout of a collection that another tool made on a server; the rest is inferred.
             options: any other field of ``sift_rag.SearchOptions``: ``where=``, ``token_budget=``, ``selector=``, ...
 
         Raises:
@@ -47,6 +53,8 @@ class SiftRetriever:
         self.store = str(store) if isinstance(store, Path) else store
         self.collection = collection
         self.embedder = embedder
+        self.api_key = api_key
+        self.layout = layout
         self.options = SearchOptions.from_dict({"k": top_k, **options})
         self._retriever: Retriever | None = None
         self._opening = Lock()
@@ -90,20 +98,31 @@ class SiftRetriever:
     def to_dict(self) -> dict[str, Any]:
         """Return the component for a saved pipeline."""
         saved: dict[str, Any] = default_to_dict(
-            self, store=self.store, collection=self.collection, embedder=self.embedder, **self.options.to_dict()
+            self,
+            store=self.store,
+            collection=self.collection,
+            embedder=self.embedder,
+            api_key=self.api_key,
+            layout=asdict(self.layout) if self.layout else None,
+            **self.options.to_dict(),
         )
         return saved
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> SiftRetriever:
         """Make the component that ``to_dict`` saved."""
-        loaded: SiftRetriever = default_from_dict(cls, data)
+        saved = data["init_parameters"]
+        layout = Layout(**saved["layout"]) if saved.get("layout") else None
+        loaded: SiftRetriever = default_from_dict(cls, {**data, "init_parameters": {**saved, "layout": layout}})
         return loaded
 
     def _open(self) -> Retriever:
         with self._opening:  # two first runs at once would stand in each other's way
             if self._retriever is None:
-                self._retriever = open_retriever(self.store, collection=self.collection, embedder=self.embedder)
+                api_key = self.api_key.resolve_value() if self.api_key else None
+                self._retriever = open_retriever(
+                    self.store, self.collection, self.embedder, api_key=api_key, layout=self.layout
+                )
             return self._retriever
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from langchain_core.runnables import RunnableConfig, RunnableSerializable
 from langchain_core.runnables.utils import AddableDict
-from pydantic import ConfigDict, Field, GetPydanticSchema, PrivateAttr, SkipValidation
+from pydantic import ConfigDict, GetPydanticSchema, PrivateAttr, SecretStr, SkipValidation
 from pydantic_core import core_schema
 
 from sift_rag import AnswerSettings, Assistant, LanguageModel, Mode, open_model
@@ -34,7 +34,7 @@ class SiftAssistant(RunnableSerializable[Questions, dict[str, Any]]):
     """A language model, or its name: local, or at an OpenAI-compatible endpoint if there is a ``base_url``."""
     base_url: str | None = None
     """URL of an OpenAI-compatible endpoint."""
-    api_key: str | None = Field(None, repr=False)
+    api_key: SecretStr | None = None
     """API key of the endpoint."""
     mode: Mode = "context"
     """Way to answer: "context", "finetune" or "both"; the last two need a local model."""
@@ -46,10 +46,8 @@ class SiftAssistant(RunnableSerializable[Questions, dict[str, Any]]):
     def model_post_init(self, context: Any, /) -> None:
         """Load the model: raises what ``sift_rag.open_model`` does."""
         super().model_post_init(context)
-        model = self.model
-        self._model = (
-            open_model(model, base_url=self.base_url, api_key=self.api_key) if isinstance(model, str) else model
-        )
+        model, api_key = self.model, self.api_key.get_secret_value() if self.api_key else None
+        self._model = open_model(model, base_url=self.base_url, api_key=api_key) if isinstance(model, str) else model
 
     def invoke(self, input: Questions, config: RunnableConfig | None = None, **kwargs: Any) -> dict[str, Any]:  # noqa: A002 - LangChain's signature
         """Answer: raises what ``sift_rag.Assistant.ask`` does."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from langchain_core.embeddings import Embeddings
 
-from sift_rag import Embedder, FunctionEmbedder, PassageIndex, Retriever, open_index, open_retriever
+from sift_rag import Embedder, FunctionEmbedder, Layout, PassageIndex, Retriever, open_index, open_retriever
 
 
 def as_embedder(embedder: str | Embedder | Embeddings | None, *, name: str | None = None) -> str | Embedder | None:
@@ -17,12 +17,19 @@ def as_embedder(embedder: str | Embedder | Embeddings | None, *, name: str | Non
 
 
 def open_with(
-    store: str | Path | PassageIndex | None, collection: str, embedder: str | Embedder | Embeddings | None
+    store: str | Path | PassageIndex | None,
+    collection: str,
+    embedder: str | Embedder | Embeddings | None,
+    *,
+    api_key: str | None = None,
+    layout: Layout | None = None,
 ) -> Retriever:
     """Open a collection; LangChain's embeddings are taken to be those that it was made with."""
     if not isinstance(embedder, Embeddings):
-        return open_retriever(store, collection=collection, embedder=embedder)
-    opened = open_index(store, collection) if store is None or isinstance(store, str | Path) else store
+        return open_retriever(store, collection, embedder, api_key=api_key, layout=layout)
+    opened = store
+    if opened is None or isinstance(opened, str | Path):
+        opened = open_index(opened, collection, api_key=api_key, layout=layout)
     try:
         return open_retriever(opened, embedder=as_embedder(embedder, name=opened.info.embedder))
     except BaseException:

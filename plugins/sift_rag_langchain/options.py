@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any, get_type_hints
+from typing import Any
 
-from pydantic import BaseModel, SkipValidation, create_model
+from pydantic import BaseModel, create_model
 
 from sift_rag import SearchOptions
 
@@ -15,8 +15,8 @@ NAMES = tuple(field.name for field in fields(SearchOptions))
 
 def with_options(base: type[BaseModel]) -> type[BaseModel]:
     """Return a subclass of ``base`` with one field for each search option, of the same name and default."""
-    types, default = get_type_hints(SearchOptions), SearchOptions()
-    options: dict[str, Any] = {name: (SkipValidation[types[name]], getattr(default, name)) for name in NAMES}
+    default = SearchOptions()
+    options: dict[str, Any] = {name: (Any, getattr(default, name)) for name in NAMES}  # SearchOptions checks the types
     return create_model(f"{base.__name__}WithOptions", __base__=base, **options)
 
 

@@ -11,9 +11,9 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import run_in_executor
-from pydantic import ConfigDict, PrivateAttr, SkipValidation, model_validator
+from pydantic import ConfigDict, PrivateAttr, SecretStr, SkipValidation, model_validator
 
-from sift_rag import Embedder, PassageIndex, Retrieval, Retriever, SearchOptions, defaults, hit_metadata
+from sift_rag import Embedder, Layout, PassageIndex, Retrieval, Retriever, SearchOptions, defaults, hit_metadata
 from sift_rag_langchain.embedding import open_with
 from sift_rag_langchain.options import NAMES, options_of, with_options
 
@@ -42,6 +42,10 @@ class SiftRetriever(RetrieverWithOptions):
     """Name of the collection; not used with an open store."""
     embedder: SkipValidation[str | Embedder | Embeddings | None] = None
     """Name of an embedder, an embedder, or LangChain's embeddings. By default the one that made the collection."""
+    api_key: SecretStr | None = None
+    """API key of a Qdrant server."""
+    layout: SkipValidation[Layout | None] = None
+    """Layout of a collection that another tool made on a server; the rest is inferred."""
 
     _retriever: Retriever = PrivateAttr()
 
@@ -57,7 +61,8 @@ class SiftRetriever(RetrieverWithOptions):
     def model_post_init(self, context: Any, /) -> None:
         """Open the collection: raises what ``sift_rag.open_retriever`` does."""
         super().model_post_init(context)
-        self._retriever = open_with(self.store, self.collection, self.embedder)
+        api_key = self.api_key.get_secret_value() if self.api_key else None
+        self._retriever = open_with(self.store, self.collection, self.embedder, api_key=api_key, layout=self.layout)
 
     @property
     def retriever(self) -> Retriever:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from llama_index.core.base.embeddings.base import BaseEmbedding
 
-from sift_rag import Embedder, FunctionEmbedder, PassageIndex, Retriever, open_index, open_retriever
+from sift_rag import Embedder, FunctionEmbedder, Layout, PassageIndex, Retriever, open_index, open_retriever
 
 
 def as_embedder(embedder: str | Embedder | BaseEmbedding | None, *, name: str | None = None) -> str | Embedder | None:
@@ -19,12 +19,19 @@ def as_embedder(embedder: str | Embedder | BaseEmbedding | None, *, name: str | 
 
 
 def open_with(
-    store: str | Path | PassageIndex | None, collection: str, embedder: str | Embedder | BaseEmbedding | None
+    store: str | Path | PassageIndex | None,
+    collection: str,
+    embedder: str | Embedder | BaseEmbedding | None,
+    *,
+    api_key: str | None = None,
+    layout: Layout | None = None,
 ) -> Retriever:
     """Open a collection; LlamaIndex's embedding model is taken to be the one that it was made with."""
     if not isinstance(embedder, BaseEmbedding):
-        return open_retriever(store, collection=collection, embedder=embedder)
-    opened = open_index(store, collection) if store is None or isinstance(store, str | Path) else store
+        return open_retriever(store, collection, embedder, api_key=api_key, layout=layout)
+    opened = store
+    if opened is None or isinstance(opened, str | Path):
+        opened = open_index(opened, collection, api_key=api_key, layout=layout)
     try:
         return open_retriever(opened, embedder=as_embedder(embedder, name=opened.info.embedder))
     except BaseException:

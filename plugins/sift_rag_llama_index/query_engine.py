@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Generator
+from typing import Any
 
 from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.base.response.schema import RESPONSE_TYPE, Response, StreamingResponse
@@ -72,15 +73,14 @@ class SiftQueryEngine(BaseQueryEngine):
             answer = assistant.ask(questions, self.mode, decompose=self.decompose)
             return Response(answer.text, nodes_of(answer.retrieval), answer.to_dict())
         stream = assistant.stream(questions, self.mode, decompose=self.decompose)
-        response = StreamingResponse(iter(()), nodes_of(stream.retrieval))
-        response.response_gen = _pieces(stream, response)
-        return response
+        metadata: dict[str, Any] = {}
+        return StreamingResponse(_pieces(stream, metadata), nodes_of(stream.retrieval), metadata)
 
     async def _aquery(self, query_bundle: QueryBundle) -> RESPONSE_TYPE:
         return await asyncio.to_thread(self._query, query_bundle)
 
 
-def _pieces(stream: AnswerStream, response: StreamingResponse) -> Iterator[str]:
+def _pieces(stream: AnswerStream, metadata: dict[str, Any]) -> Generator[str, None, None]:
     with stream:
         yield from stream
-    response.metadata = stream.answer.to_dict()
+    metadata.update(stream.answer.to_dict())

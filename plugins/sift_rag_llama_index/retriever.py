@@ -14,6 +14,7 @@ from llama_index.core.schema import NodeRelationship, NodeWithScore, QueryBundle
 from sift_rag import (
     Embedder,
     Hit,
+    Layout,
     PassageIndex,
     Retrieval,
     Retriever,
@@ -41,6 +42,8 @@ class SiftRetriever(BaseRetriever):
         *,
         embed_model: str | Embedder | BaseEmbedding | None = None,
         similarity_top_k: int = defaults.K,
+        api_key: str | None = None,
+        layout: Layout | None = None,
         callback_manager: CallbackManager | None = None,
         **options: Any,
     ) -> None:
@@ -52,6 +55,8 @@ class SiftRetriever(BaseRetriever):
             embed_model: name of an embedder, an embedder, or LlamaIndex's embedding model. By default the one that
                 made the collection.
             similarity_top_k: number of nodes, >= 1; fewer only if the collection holds fewer that differ.
+            api_key: API key of a Qdrant server.
+            layout: layout of a collection that another tool made on a server; the rest is inferred.
             callback_manager: LlamaIndex's.
             options: any other field of ``sift_rag.SearchOptions``: ``where=``, ``token_budget=``, ``selector=``, ...
 
@@ -61,7 +66,7 @@ class SiftRetriever(BaseRetriever):
         super().__init__(callback_manager=callback_manager)
         self.options = {"k": similarity_top_k, **options}
         SearchOptions.from_dict(self.options)
-        self.retriever = open_with(store, collection, embed_model)
+        self.retriever = open_with(store, collection, embed_model, api_key=api_key, layout=layout)
 
     def close(self) -> None:
         """Close the collection."""

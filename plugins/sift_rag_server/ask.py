@@ -68,11 +68,6 @@ class _Answer:
     fields: AskFields
     stream: AnswerStream
 
-    @property
-    def fine_tuned(self) -> bool:
-        """Return True if the model will be fine-tuned for this answer."""
-        return self.stream.training is not None and self.stream.tuning is None
-
     def passages(self) -> dict[str, JsonValue]:
         """Return the retrieval, as ``/v1/search`` replies."""
         return {"collection": self.collection, **self.stream.retrieval.to_dict(explain=self.fields.explain)}
@@ -91,9 +86,10 @@ async def _ask(service: Service, content: bytes, context: RequestContext) -> Res
             "This server has no language model. Ask /v1/search for the passages, or start the server with --model, or "
             "with --base-url and --model.",
         )
-    answer = await service.in_worker(_prepare, service, model, content)
+    parsed = await service.in_worker(_parse, service, content)
     with ExitStack() as held:
-        held.enter_context(service.answering(fine_tuned=answer.fine_tuned))
+        held.enter_context(service.answering(fine_tuned=parsed.fields.mode != "context"))
+        answer = await service.in_worker(_prepare, service, model, parsed)
         writer = AnswerWriter(answer.stream, held.pop_all())
     if answer.fields.stream:
         return StreamingResponse(
@@ -107,9 +103,12 @@ async def _ask(service: Service, content: bytes, context: RequestContext) -> Res
     return JSONResponse(answer.reply())
 
 
-def _prepare(service: Service, model: LanguageModel, content: bytes) -> _Answer:
-    """Parse, retrieve and build the prompt. Waits for the embedder: call it on a worker thread."""
-    parsed = Parsed(read_object(content), AskFields, service.settings.limits)
+def _parse(service: Service, content: bytes) -> Parsed[AskFields]:
+    return Parsed(read_object(content), AskFields, service.settings.limits)
+
+
+def _prepare(service: Service, model: LanguageModel, parsed: Parsed[AskFields]) -> _Answer:
+    """Retrieve and build the prompt. Waits for the embedder: call it on a worker thread."""
     asked = parsed.fields
     settings = AnswerSettings(
         system=asked.system, max_new_tokens=asked.max_new_tokens, steps=asked.steps, min_gain=asked.min_gain
@@ -117,7 +116,7 @@ def _prepare(service: Service, model: LanguageModel, content: bytes) -> _Answer:
     collection = asked.collection or service.settings.collection
     with service.collection(collection) as store:
         retriever = parsed.options.retriever(QueuedEmbedder(service.collection_queue(store)), store)
-        stream = Assistant(retriever, model, settings).stream(parsed.query, asked.mode)
+        stream = Assistant(retriever, model, settings).stream(parsed.query, asked.mode, decompose=asked.decompose)
     return _Answer(collection, asked, stream)
 
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from sift_rag import defaults
 from sift_rag.answering.settings import Mode
 from sift_rag.filters import Filter
+from sift_rag.protocols import Selector
 from sift_rag.retrieval.options import SearchOptions
 from sift_rag.selection.settings import descriptions
 from sift_rag_server.settings import Limits
@@ -60,6 +61,9 @@ class AskFields(SearchFields):
         allow_inf_nan=False,
         description="Fraction of the variance that the training passages must explain; otherwise the model is not "
         "fine-tuned.",
+    )
+    decompose: bool = Field(
+        False, description="Let the model split the question into simpler ones, and retrieve for all of them."
     )
     system: str | None = Field(None, description="Instructions for the model; the rules for citations follow them.")
     max_new_tokens: Whole = Field(
@@ -127,7 +131,9 @@ class FilterBody(BaseModel):
 _Conditions = Annotated[str, Field(pattern=r"^[^=]+=[\s\S]+$")]
 _IN_JSON: Mapping[Any, Any] = {
     Filter | None: FilterBody | _Conditions | list[_Conditions],
+    str | Selector: str,
     tuple[str, ...]: str | list[str],
+    str | Selector: str,
 }
 """JSON types where they differ from the option's own."""
 _SCHEMA: Mapping[str, Mapping[str, Any]] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
@@ -115,5 +116,5 @@ def _answer(parsed: _Parsed, embedder: QueuedEmbedder, head: ReplyHead) -> bytes
     return json.dumps(reply, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
-def _row(vector: list[float] | None) -> ArrayLike | None:
+def _row(vector: Sequence[float] | None) -> ArrayLike | None:
     return None if vector is None else np.asarray(vector, dtype=np.float64)

@@ -1,1 +1,1 @@
-"""From a question to an answer with citations. Start with ``assistant.py``."""
+"""Answers with citations, from the question on. Start with ``assistant.py``."""

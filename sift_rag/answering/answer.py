@@ -29,7 +29,7 @@ class Answer:
     model: str
     """Name of the model."""
     mode: Mode
-    """How the passages were used."""
+    """Use that was made of the passages."""
     notices: tuple[str, ...]
     """Sentences for the user: passages that did not fit, fine-tuning that was declined."""
     conversation: Conversation = field(repr=False)

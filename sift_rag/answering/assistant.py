@@ -1,4 +1,4 @@
-"""From a question to an answer: retrieve, fine-tune, prompt, stream, cite. Start with ``Assistant.prepare``.
+"""An assistant: retrieve, fine-tune, prompt, stream, cite. Start with ``Assistant.prepare``.
 
 query ──decompose──▶ questions ──retrieve──▶ passages ──▶ prompt ──────────┐
                               └─retrieve──▶ training passages ──gate──▶ tune ──▶ stream ──▶ answer, citations
@@ -251,17 +251,8 @@ class Assistant:
     def _training(self, query: Query) -> Retrieval:
         """Return the passages to fine-tune on, one per step. A token budget is for a prompt, and does not end them."""
         stopping = query.stopping and replace(query.stopping, tokens=None, fill=False)
-        return self._training_retriever.retrieve(
-            replace(
-                query,
-                k=self.settings.steps,
-                known=(),
-                known_texts=(),
-                stopping=stopping,
-                exact=False,
-                max_variance=None,
-            )
-        )
+        steps = Query(query.questions, self.settings.steps, where=query.where, weights=query.weights, stopping=stopping)
+        return self._training_retriever.retrieve(steps)
 
     @cached_property
     def _training_retriever(self) -> Retriever:

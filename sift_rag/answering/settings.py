@@ -1,4 +1,4 @@
-"""How an assistant answers: the settings that do not depend on the question."""
+"""The settings of an assistant, which do not depend on the question."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What fine-tuning on the selected passages promises, and what it did."""
+"""Fine-tuning on the selected passages: the gate before it, and the report after it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class TuningReport:
-    """What the model was fine-tuned on and what that cost; or the reason why it was not."""
+    """The passages that the model was fine-tuned on, and the cost; or the reason why it was not fine-tuned."""
 
     predicted_gain: float
     """Share of the prior variance that the training passages explain, in [0, 1]."""

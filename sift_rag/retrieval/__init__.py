@@ -1,1 +1,1 @@
-"""From a question to the passages that jointly answer it."""
+"""The way from a question to the passages that jointly answer it."""

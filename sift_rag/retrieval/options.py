@@ -71,6 +71,8 @@ class SearchOptions:
             )
         if self.candidate_limit < 1:
             raise ValueError(f"candidate_limit must be >= 1, but got {self.candidate_limit}.")
+        if self.weights == ():
+            raise ValueError("weights must be one number for each question, but got none.")
         self.query("?" if self.weights is None else ["?"] * len(self.weights))
         self.make_selector()
 

@@ -180,17 +180,17 @@ class _Pool:
     """The texts that a choice is made from, each of which says something else; most similar first."""
 
     indices: list[int]
-    """Their places among the texts given."""
+    """Their places among the texts that came in."""
     rows: Embedding
     """``(n, d)``."""
     copies: list[tuple[int, int]]
     """Places of the other texts, with that of the one which says the same; by the latter."""
     similarities: list[float]
-    """Of all the texts given, by their places."""
+    """Similarity of every text that came in, by its place."""
 
     @classmethod
     def of(cls, texts: Sequence[str], spoken: Sequence[int], rows: Embedding, similarities: Embedding) -> _Pool:
-        """Of the texts at the places ``spoken``, with their rows; of equally similar ones the first leads."""
+        """Return the pool of the texts at the places ``spoken``; of equally similar ones the first leads."""
         order = np.argsort(-similarities[spoken], kind="stable")
         indices = [spoken[place] for place in order]
         leaders = leaders_of_copies([texts[index] for index in indices], rows[order])
@@ -204,7 +204,7 @@ class _Pool:
         )
 
     def picks(self, choice: Choice) -> Iterator[RankedText]:
-        """What was picked, in order."""
+        """Yield the picks, in order."""
         selection = choice.selection
         columns = (selection.indices, selection.gains, selection.relevance, selection.posterior_variances)
         for place, gain, relevance, variance in zip(*(column.tolist() for column in columns), strict=True):
@@ -218,7 +218,7 @@ class _Pool:
             )
 
     def rest(self, choice: Choice) -> Iterator[RankedText]:
-        """What was not picked, by what it would still tell."""
+        """Yield the texts that were not picked, by the gain that they would still have."""
         picked, redundancy = choice.selection.indices.tolist(), choice.redundancy
         taken = set(picked)
         gains, relevance, by = redundancy.gains.tolist(), redundancy.relevance.tolist(), redundancy.picks.tolist()
@@ -235,7 +235,7 @@ class _Pool:
 
 
 def _scored(text: RankedText, score: float) -> RankedText:
-    """As ``dataclasses.replace`` does, which takes five times as long: for hundreds of texts that counts."""
+    """Return the text with its score. ``dataclasses.replace`` takes five times as long, which counts for hundreds."""
     return RankedText(
         text.index,
         text.selected,
@@ -250,7 +250,7 @@ def _scored(text: RankedText, score: float) -> RankedText:
 
 
 def _telling_first(picks: Sequence[RankedText]) -> list[RankedText]:
-    """Those that told something; after them, as if not picked, those that told nothing."""
+    """Return the picks that gained something; after them, as if not picked, those that gained nothing."""
     told = [pick for pick in picks if pick.gain > NOTHING * picks[0].gain]
     silent = [pick for pick in picks if not pick.gain > NOTHING * picks[0].gain]
     return [*told, *(replace(pick, selected=False, posterior_variance=None) for pick in silent)]

@@ -1,4 +1,4 @@
-"""From a question to the passages that jointly answer it: embed -> search -> select. Read this first.
+"""The way from a question to the passages that jointly answer it: embed, search, select. Read this first.
 
 questions ──embedder──▶ targets (m, d) ──store──▶ candidates (n, d), copies merged ──selector──▶ hits, in order
 """

@@ -23,7 +23,7 @@ DOUBT = 4.0
 
 
 class BlockChoice(NamedTuple):
-    """What was chosen for each of b queries; columns beyond what could be chosen hold -1 and 0."""
+    """The choices for each of b queries; columns beyond what could be chosen hold -1 and 0."""
 
     picks: Any
     """``(b, steps)`` int64."""
@@ -41,7 +41,7 @@ class BlockChoice(NamedTuple):
 
 
 def needs_gram(width: int, columns: int) -> bool:
-    """Whether the Gram matrix of ``width`` rows is cheaper than ``columns`` of its columns, one by one."""
+    """Return True if the Gram matrix of ``width`` rows is cheaper than ``columns`` of its columns, one by one."""
     return width <= COLUMNS_FOR_GRAM * columns
 
 

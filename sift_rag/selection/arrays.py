@@ -16,6 +16,10 @@ Array: TypeAlias = "np.ndarray | torch.Tensor"
 ArrayLike: TypeAlias = "Array | Sequence[float] | Sequence[Sequence[float]]"
 
 
+LARGEST_WEIGHT = 1e12
+"""Largest weight of a target: the squares of larger ones leave float32."""
+
+
 def import_torch() -> Any:
     """Return the module; only callers that hold tensors pay for it."""
     import torch
@@ -81,6 +85,8 @@ def check_weights(weights: ArrayLike | None, targets: int) -> np.ndarray | None:
     values = np.asarray(weights.detach().cpu() if hasattr(weights, "detach") else weights, dtype=np.float64)
     if values.shape != (targets,):
         raise ValueError(f"Expected one weight for each of {targets} targets, but got shape {values.shape}.")
-    if not (np.isfinite(values).all() and (values >= 0).all() and values.any()):
-        raise ValueError(f"Weights must be finite, >= 0 and not all 0, but got {values.tolist()}.")
+    if not (np.isfinite(values).all() and (values >= 0).all() and values.any() and values.max() <= LARGEST_WEIGHT):
+        raise ValueError(
+            f"Weights must be finite, >= 0, at most {LARGEST_WEIGHT:g} and not all 0, but got {values.tolist()}."
+        )
     return values

@@ -31,7 +31,7 @@ class Posterior(Protocol):
     divisors: Any
     """``(n,)``: the variances that gains are divided by, after every observation; not to be written to."""
     in_nats: bool
-    """Whether gains are logarithms, rather than falls of the variance."""
+    """True if gains are logarithms, rather than falls of the variance."""
 
     def gains(self) -> Any:
         """``(n,)``: by how much observing each candidate would lower the targets' variance.
@@ -44,7 +44,7 @@ class Posterior(Protocol):
 
 
 def start(problem: Problem, observations: int, *, greedily: bool = False) -> Posterior:
-    """The process before any observation; ``observations`` is how many there will be at most.
+    """Return the process before any observation; ``observations`` is the most there will be.
 
     ``greedily`` says that mostly the candidate of largest gain will be observed next: large problems profit.
     """
@@ -84,7 +84,7 @@ class ArrayPosterior:
         self._covariance_of_candidates = self._covariance[..., : problem.size]
 
     def gains(self) -> Any:
-        """See ``Posterior``."""
+        """Return the gains ``(n,)``; valid until the next call."""
         gains, covariance = self._gains, self._covariance_of_candidates
         if self._single:
             multiply(covariance, covariance, gains)
@@ -93,7 +93,7 @@ class ArrayPosterior:
         return divide(gains, self.noisy_variances, gains)
 
     def observe(self, row: int, noise_variance: float | None = None) -> float:
-        """See ``Posterior``."""
+        """Condition on one more observation; return the fall of the variance."""
         observed, scratch, covariance, all_noisy = self._observed, self._scratch, self._covariance, self._noisy
         latest, scale = self._factor[observed], self._scale
         column = self._column_of(row, latest)
@@ -126,7 +126,7 @@ class ArrayPosterior:
         return float(explained)
 
     def _guess(self, row: int, count: int) -> list[int]:
-        if row >= self._problem.size:  # what is given is observed in order
+        if row >= self._problem.size:  # what is known is observed in order
             return list(range(row + 1, min(row + 1 + count, len(self._problem.points))))
         covariance = self._covariance[None] if self._single else self._covariance
         factor = self._factor[: self._observed]
@@ -152,12 +152,12 @@ class TensorPosterior:
         self._observed = 0
 
     def gains(self) -> Any:
-        """See ``Posterior``."""
+        """Return the gains ``(n,)``; valid until the next call."""
         covariance = self._covariance[:, : self._problem.size]
         return (covariance * covariance).sum(0) / self.noisy_variances
 
     def observe(self, row: int, noise_variance: float | None = None) -> float:
-        """See ``Posterior``."""
+        """Condition on one more observation; return the fall of the variance."""
         problem, factor = self._problem, self._factor[: self._observed]
         column = problem.kernel.matrix(problem.points, problem.points[row : row + 1])[:, 0]
         column = column - factor[:, row] @ factor

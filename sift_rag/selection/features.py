@@ -1,4 +1,4 @@
-"""How embeddings become the rows that a kernel sees.
+"""Features: the steps from embeddings to the rows that a kernel sees.
 
 The embeddings of a pool share a direction: what the question is about. A cosine between two of them is mostly that.
 With part of the pool's mean taken off, from targets and candidates alike, and the rows scaled back to unit norm, a

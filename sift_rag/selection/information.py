@@ -45,11 +45,11 @@ class InformationPosterior:
             self._informed.observe(row, jitter)
 
     def gains(self) -> Any:
-        """See ``Posterior``."""
+        """Return the gains in nats."""
         ratios = self._posterior.noisy_variances / self._informed.noisy_variances
         return 0.5 * np.log(ratios).clip(0.0) if isinstance(ratios, np.ndarray) else 0.5 * ratios.log().clip(0.0)
 
     def observe(self, row: int, noise_variance: float | None = None) -> float:
-        """See ``Posterior``."""
+        """Observe in both processes; return the fall of the variance."""
         self._informed.observe(row, noise_variance)
         return self._posterior.observe(row, noise_variance)

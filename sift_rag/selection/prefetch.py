@@ -30,12 +30,12 @@ Guess = Callable[[int, int], list[int]]
 
 
 def worthwhile(problem: Problem) -> bool:
-    """Whether there is something to be won."""
+    """Return True if guessing columns can pay."""
     return problem.kernel.from_products and problem.points.nbytes >= WORTHWHILE_BYTES
 
 
 def prefetched_columns(problem: Problem, guess: Guess) -> Column:
-    """Makes 1 to ``MOST_COLUMNS`` columns whenever one is missing.
+    """Make 1 to ``MOST_COLUMNS`` columns whenever one is missing.
 
     How many follows the guesses: twice as many after all came true, half as many after most failed.
     """
@@ -62,7 +62,7 @@ def prefetched_columns(problem: Problem, guess: Guess) -> Column:
 def next_picks(
     problem: Problem, row: int, count: int, gains: Any, covariance: Any, noisy: Any, factor: Any
 ) -> list[int]:
-    """The ``count`` greedy picks after ``row`` if only the ``SHORTLIST`` candidates of largest gain could be chosen.
+    """Return the ``count`` greedy picks after ``row`` among the ``SHORTLIST`` candidates of largest gain.
 
     ``gains`` ``(n,)`` are -inf for what must not be chosen, ``covariance`` ``(m, n)`` and ``noisy`` ``(n,)`` as in
     ``ArrayPosterior``, ``factor`` its columns ``(t, n)`` so far.

@@ -104,17 +104,17 @@ def read_problem(
     """
     if not (np.isfinite(noise_variance) and noise_variance > 0):
         raise ValueError(f"noise_variance must be a positive number, but got {noise_variance}.")
-    targets, points, given, device = _rows(query, candidates, known, tensors=tensors or not kernel.from_products)
-    shapes = f"query {tuple(targets.shape)}, candidates {tuple(points.shape)}, known {tuple(given.shape)}"
-    if not (targets.ndim == points.ndim == given.ndim == 2):
+    targets, points, others, device = _rows(query, candidates, known, tensors=tensors or not kernel.from_products)
+    shapes = f"query {tuple(targets.shape)}, candidates {tuple(points.shape)}, known {tuple(others.shape)}"
+    if not (targets.ndim == points.ndim == others.ndim == 2):
         raise ValueError(f"Expected query (d,) or (m, d), candidates (n, d) and known (g, d), but got {shapes}.")
-    if not targets.shape[1] == points.shape[1] == given.shape[1]:
+    if not targets.shape[1] == points.shape[1] == others.shape[1]:
         raise ValueError(f"Dimensions disagree: {shapes}.")
     if len(targets) == 0:
         raise ValueError("At least one target is needed, but the query is empty.")
     size = len(points)
-    if len(given):
-        points = joined(points, given)
+    if len(others):
+        points = joined(points, others)
     norms = squared_norms(points)
     if not (is_finite(targets) and math.isfinite(_largest(norms))):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Why a candidate was not chosen: which pick had told already what it would have told."""
+"""Redundancy: the reason why a candidate was not chosen, told by the pick that took most from its gain."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sift_rag.selection.problem import Problem
 
 
 class Redundancy(NamedTuple):
-    """For each of n candidates, the pick that took most from its gain. Arrays of the kind given."""
+    """The pick that took most from the gain of each of n candidates. Arrays of the caller's kind."""
 
     picks: Array
     """``(n,)`` int64: place in the order chosen, from 0; -1 for a chosen candidate and for one that lost nothing."""

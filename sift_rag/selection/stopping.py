@@ -1,4 +1,4 @@
-"""When enough has been chosen. Every rule is decided while selecting, so what is kept is always a prefix."""
+"""Stopping rules. Each is decided while selecting, so what is kept is always a prefix."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Stopping:
             raise ValueError("fill says how a budget is spent, and there is none: give tokens too.")
 
     def enough(self, variance: float, prior_variance: float, irreducible_variance: float | None) -> StopReason | None:
-        """The rule, if any, by which nothing more is needed once ``variance`` is left."""
+        """Return the rule, if any, by which the selection ends once ``variance`` is left."""
         if self.variance is not None and variance <= self.variance:
             return "variance"
         if self.explained is not None and irreducible_variance is not None:
@@ -57,9 +57,9 @@ class Stopping:
         return None
 
     def justifies(self, step: int, variance: float) -> bool:
-        """Whether the alpha rule keeps step ``step`` (from 1), which left ``variance``."""
+        """Return True if the alpha rule keeps step ``step`` (from 1), which left ``variance``."""
         return self.alpha is None or self.alpha * step * variance**0.5 <= 1.0
 
     def affords(self, tokens: float) -> bool:
-        """Whether a choice of ``tokens`` in all is within the budget."""
+        """Return True if ``tokens`` in all are within the budget."""
         return self.tokens is None or tokens <= self.tokens

@@ -220,7 +220,7 @@ def test_a_question_can_come_from_stdin(ask_store: Run) -> None:
         (("search", "why?", "--known", "nothing-like-it.md"), 5, "nothing-like-it.md"),
         (("search", "why?", "--collection", "other"), 5, "other"),
         (("search", "why?", "--embedder", "other/model"), 6, "other/model"),
-        (("search", "why?", "--store", "ftp://localhost:1"), 2, "server"),
+        (("search", "why?", "--store", "ftp://localhost:1"), 2, "expected a folder or one of"),
         (("search", "why?", "--store", "http://localhost:1"), 4, "no answer from Qdrant"),
         (("ask", "why?", "--decompose"), 2, "--decompose"),
         (("ask", "why?", "--model", "/no/such/model"), 4, "/no/such/model"),

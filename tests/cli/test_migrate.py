@@ -54,15 +54,15 @@ def test_what_cannot_be_compared_in_the_end_is_told_with_exit_code_1(run: Run, s
     moved = run("migrate", str(tmp_path / "strays"), str(tmp_path / "new"))
     assert moved.exit_code == 1
     assert moved.stdout.startswith(
-        "Passages without a record of their document in the origin, which were not carried over: 1."
+        "Passages without a record of their document in the origin, which were not copied: 1."
     )
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "complaint"),
     [
-        (("{store}", "{store}"), 2, "cannot be carried over into itself"),
-        (("{store}", "{store}/../{name}"), 2, "cannot be carried over into itself"),
+        (("{store}", "{store}"), 2, "cannot be copied into itself"),
+        (("{store}", "{store}/../{name}"), 2, "cannot be copied into itself"),
         (("{store}", "{new}", "--collection", "letters"), 5, "no collection 'letters'"),
         (("{new}", "{store}"), 5, "no collection 'documents'"),
         (("{store}",), 2, "Missing argument 'TO'"),

@@ -13,10 +13,11 @@ import sift_rag
 from sift_rag.errors import Remedy, StoreError
 from sift_rag_cli.remedies import REMEDIES, message_of
 
+LIBRARY = Path(sift_rag.__file__).parent
 USES: dict[str, list[set[str]]] = defaultdict(list)
 """The names of the values at each use of a key."""
-for path in Path(sift_rag.__file__).parent.rglob("*.py"):
-    if path.name != "errors.py":
+for path in LIBRARY.rglob("*.py"):
+    if path != LIBRARY / "errors.py":
         for key, values in re.findall(r'\bRemedy\(\s*"([\w-]+)"((?:[^()]|\([^()]*\))*)\)', path.read_text("utf-8")):
             USES[key].append(set(re.findall(r"(\w+)=", values)))
 

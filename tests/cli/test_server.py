@@ -47,7 +47,7 @@ def test_every_command_of_a_folder_works_on_a_server(
     )
     assert filled("list").stdout.count("\n") == run("list", "--store", str(store)).stdout.count("\n")
     assert "A broken laptop" in filled("show", "library/laptops.md").stdout
-    assert json.loads(filled("status", "--json").stdout)["store"] == url
+    assert json.loads(filled("status", "--json").stdout)["store"] == qdrant.url
     assert filled("collections").stdout.split("\t")[0] == "documents"
     assert filled("doctor").exit_code == 0
     assert "on a server, which optimizes it by itself" in filled("optimize").stderr
@@ -69,7 +69,7 @@ def test_options_of_a_new_collection_are_the_servers(run: Run, at: Run, library:
     assert at("ingest", str(library), *options).exit_code == 0
     refused = run("ingest", str(library), *options, "--store", str(tmp_path / "folder"))
     assert (refused.exit_code, refused.stdout) == (2, "")
-    assert "are a server's; the store" in refused.stderr
+    assert "are a server's, but the store" in refused.stderr
     assert not (tmp_path / "folder").exists()
     impossible = at("ingest", str(library), "--set", "write_consistency_factor=3")
     assert (impossible.exit_code, impossible.stderr.count("\n")) == (2, 1)

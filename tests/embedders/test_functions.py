@@ -41,7 +41,7 @@ def test_no_question_is_cut_for_it() -> None:
 @pytest.mark.parametrize(
     ("vectors", "message"),
     [
-        (lambda texts: [[1.0, 0.0]], "gave 1 vectors for 2 texts"),
+        (lambda texts: [[1.0, 0.0]], "returned 1 vectors for 2 texts"),
         (lambda texts: [[float("nan"), 0.0]] * 2, "not finite"),
         (lambda texts: [[0.0, 0.0]] * 2, "norm 0"),
         (lambda texts: [[1.0, 0.0], [1.0]], r"\(1,\)"),

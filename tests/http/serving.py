@@ -21,6 +21,8 @@ class Served:
 
     server: RunningServer
     client: httpx.Client
+    bare: httpx.Client
+    """A client that sends no key."""
     embedder: Embedder
 
     @property
@@ -46,10 +48,14 @@ def serving(embedder: Embedder | None = None, *, ready: bool = True, **settings:
     key = settings.get("api_key")
     headers = {"authorization": f"Bearer {key}"} if key else {}
     try:
-        with httpx.Client(base_url=server.url, headers=headers, timeout=30) as client:
+        # verify=False: certificates are not loaded, which takes longer than most requests
+        with (
+            httpx.Client(base_url=server.url, headers=headers, timeout=30, verify=False) as client,
+            httpx.Client(base_url=server.url, timeout=30, verify=False) as bare,
+        ):
             while ready and client.get("/ready").status_code != 200:
                 assert server.service.failure is None
-            yield Served(server, client, embedder)
+            yield Served(server, client, bare, embedder)
     finally:
         server.stop()
         thread.join()

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from http.client import HTTPConnection
 
-import httpx
 import pytest
 
 from sift_rag.errors import ConfigurationError, ModelUnavailable, ModelUnsuitable
@@ -55,7 +54,7 @@ def test_the_settings_do_not_show_the_key() -> None:
 )
 def test_without_the_key_nothing_is_answered(keyed: Served, path: str, sent: str | None) -> None:
     headers = {} if sent is None else {"authorization": sent.encode()}
-    reply = httpx.post(keyed.url + path, json=TEXT, headers=headers)
+    reply = keyed.bare.post(path, json=TEXT, headers=headers)
     assert reply.status_code == 401
     assert reply.headers["www-authenticate"] == "Bearer"
     assert "Bearer" in reply.json()["message"]
@@ -64,12 +63,12 @@ def test_without_the_key_nothing_is_answered(keyed: Served, path: str, sent: str
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
 def test_with_the_key_it_answers_under_any_name(keyed: Served, scheme: str) -> None:
     headers = {"authorization": f"{scheme} {KEY}", "host": "rerank.example.org", "origin": "https://example.org"}
-    assert httpx.post(f"{keyed.url}/v1/rerank", json=TEXT, headers=headers).status_code == 200
+    assert keyed.bare.post("/v1/rerank", json=TEXT, headers=headers).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/health", "/ready"])
 def test_whoever_watches_over_it_needs_no_key(keyed: Served, path: str) -> None:
-    assert httpx.get(keyed.url + path).status_code == 200
+    assert keyed.bare.get(path).status_code == 200
 
 
 @pytest.mark.parametrize("sent", ["", "Bearer ", "Bearer any-key-that-a-client-insists-on"])
@@ -90,23 +89,23 @@ def test_without_a_key_of_its_own_it_takes_any(served: Served, sent: str) -> Non
     ],
 )
 def test_without_a_key_other_names_and_pages_are_refused(served: Served, headers: dict[str, str]) -> None:
-    reply = httpx.post(f"{served.url}/rerank", json=TEXT, headers=headers)
+    reply = served.bare.post("/rerank", json=TEXT, headers=headers)
     assert reply.status_code == 403
     assert "start it with a key" in reply.json()["message"]
 
 
 @pytest.mark.parametrize("headers", [{"host": "localhost:1"}, {"host": "[::1]"}, {"origin": "http://localhost:3000"}])
 def test_without_a_key_its_own_machines_names_are_taken(served: Served, headers: dict[str, str]) -> None:
-    assert httpx.post(f"{served.url}/rerank", json=TEXT, headers=headers).status_code == 200
+    assert served.bare.post("/rerank", json=TEXT, headers=headers).status_code == 200
 
 
 @pytest.mark.parametrize("header", ["host", "origin"])
 def test_a_header_that_is_no_address_is_refused(served: Served, header: str) -> None:
-    assert httpx.post(f"{served.url}/rerank", json=TEXT, headers={header: "http://[oops"}).status_code == 403
+    assert served.bare.post("/rerank", json=TEXT, headers={header: "http://[oops"}).status_code == 403
 
 
 def test_no_page_may_read_a_reply(served: Served) -> None:
-    reply = httpx.options(f"{served.url}/rerank", headers={"origin": "http://localhost:3000"})
+    reply = served.bare.options("/rerank", headers={"origin": "http://localhost:3000"})
     assert reply.status_code == 405
     assert not [name for name in reply.headers if name.startswith("access-control")]
 

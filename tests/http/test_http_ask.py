@@ -102,7 +102,7 @@ def test_one_answer_too_many_is_told_to_come_again(store: Path) -> None:
     with serving(store=store, idle_seconds=0, language_model=model, limits=Limits(answers=1)) as served:
         with served.client.stream("POST", "/v1/ask", json={"query": QUESTION}) as reply:
             assert model.begun.wait(30)
-            refused = httpx.post(f"{served.url}/v1/ask", json={"query": QUESTION})
+            refused = served.bare.post("/v1/ask", json={"query": QUESTION})
             assert (refused.status_code, refused.headers["retry-after"]) == (429, "5")
             model.go.set()
             assert "event: done" in reply.read().decode()
@@ -117,6 +117,13 @@ def test_an_answer_that_takes_too_long_ends_with_an_error(store: Path) -> None:
         model.go.set()
     assert [name for name, _ in streamed] == ["passages", "text", "error"]
     assert streamed[-1][1]["error"]["code"] == 504  # type: ignore[index]
+
+
+def test_a_question_can_be_split_into_simpler_ones(store: Path) -> None:
+    model = ScriptedModel("1. What eats mice?\n2. What sings?")
+    with serving(store=store, idle_seconds=0, language_model=model) as served:
+        reply = served.client.post("/v1/ask", json={"query": QUESTION, "decompose": True, "stream": False}).json()
+    assert "What sings?" in reply["questions"]
 
 
 @pytest.mark.parametrize("mode", ["finetune", "both"])
@@ -153,6 +160,7 @@ def tuned(store: Path) -> Iterator[Served]:
 SHORT = {"query": QUESTION, "stream": False, "steps": 3, "max_new_tokens": 8}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["finetune", "both"])
 def test_a_model_in_the_servers_process_is_fine_tuned_for_an_answer_and_restored(tuned: Served, mode: str) -> None:
     def ask(**asked: object) -> dict[str, Any]:
@@ -169,6 +177,7 @@ def test_a_model_in_the_servers_process_is_fine_tuned_for_an_answer_and_restored
     assert ask()["answer"] == before["answer"]
 
 
+@pytest.mark.slow
 def test_a_fine_tuned_answer_has_the_model_to_itself(tuned: Served) -> None:
     learn = {**SHORT, "mode": "finetune", "min_gain": 0.0}
     with tuned.server.service.answering():

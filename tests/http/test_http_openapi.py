@@ -32,8 +32,6 @@ ACROSS_FIELDS = re.compile(
 RERANK = ("/rerank", "/v1/rerank", "/v2/rerank")
 ASKED = [f"POST {path}" for path in (*RERANK, "/v1/search", "/v1/ask")]
 TOLD = [f"GET {path}" for path in ("/v1/models", "/health", "/ready", "/metrics")]
-SAME = {"POST /v1/rerank", "POST /v2/rerank"}
-"""The same operation under further paths."""
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +56,8 @@ def answering(store: Path) -> Iterator[Served]:
         yield running
 
 
-@pytest.mark.parametrize(
-    "label", [pytest.param(label, marks=[pytest.mark.slow] if label in SAME else []) for label in [*ASKED, *TOLD]]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("label", [*ASKED, *TOLD])
 def test_what_it_allows_is_answered_and_what_it_forbids_is_refused_as_it_says(label: str, answering: Served) -> None:
     schema = schemathesis.openapi.from_url(f"{answering.url}/openapi.json")
     operation = next(found.ok() for found in schema.get_all_operations() if found.ok().label == label)

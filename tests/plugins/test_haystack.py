@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sift_rag import Filter, Mmr, PassageStore, Retriever
+from sift_rag import Filter, Layout, Mmr, PassageStore, Retriever
 from tests.doubles import HashingEmbedder
 from tests.plugins.conftest import OPTIONS, QUESTIONS, TEXTS, expected
 
@@ -17,6 +17,7 @@ pytest.importorskip("haystack", reason="Haystack is not installed: pip install '
 
 from haystack import Document, Pipeline
 from haystack.core.errors import DeserializationError
+from haystack.utils import Secret
 
 from sift_rag_haystack import SiftAssistant, SiftRanker, SiftRetriever
 
@@ -199,3 +200,10 @@ def test_async_gives_the_same_and_two_first_runs_open_once(folder: Path) -> None
     retriever.close()
     retriever.warm_up()  # and again after it was closed
     retriever.close()
+
+
+def test_a_key_is_saved_as_the_name_of_its_variable_and_a_layout_as_its_fields() -> None:
+    secret = Secret.from_env_var("QDRANT_API_KEY")
+    component = SiftRetriever("http://localhost:6333", api_key=secret, layout=Layout(text="body"))
+    again = SiftRetriever.from_dict(json.loads(json.dumps(component.to_dict())))
+    assert (again.api_key, again.layout) == (secret, Layout(text="body"))

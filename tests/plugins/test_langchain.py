@@ -207,3 +207,8 @@ def test_documents_that_repeat_known_texts_come_later(embedder: HashingEmbedder)
     plain = SiftRerank(embedder=embedder, settings=settings).compress_documents(DOCUMENTS, QUESTION)
     known = SiftRerank(embedder=embedder, settings=settings, known_texts=(plain[0].page_content,))
     assert known.compress_documents(DOCUMENTS, QUESTION)[0].id != plain[0].id
+
+
+def test_a_key_is_not_shown(store: PassageStore, embedder: HashingEmbedder) -> None:
+    retriever = SiftRetriever(store=store, embedder=embedder, api_key="qdrant-secret")
+    assert "qdrant-secret" not in repr(retriever)

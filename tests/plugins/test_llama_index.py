@@ -110,14 +110,14 @@ def test_llama_index_s_embedding_model_serves_a_retriever_and_a_reranker(store: 
     assert reranked[0] == reranked[1]
 
 
-def test_reranked_nodes_have_new_scores_and_those_given_stay_as_they_are(embedder: HashingEmbedder) -> None:
-    given = nodes()
-    got = SiftRerank(3, embed_model=embedder).postprocess_nodes(given, query_str=QUESTION)
+def test_reranked_nodes_have_new_scores_and_are_the_same_nodes(embedder: HashingEmbedder) -> None:
+    before = nodes()
+    got = SiftRerank(3, embed_model=embedder).postprocess_nodes(before, query_str=QUESTION)
     assert len(got) == 3
-    assert [node.model_dump() for node in given] == [node.model_dump() for node in nodes()]
+    assert [node.model_dump() for node in before] == [node.model_dump() for node in nodes()]
     scores = [node.score or 0.0 for node in got]
     assert 1 >= scores[0] > scores[1] > scores[2] > 0
-    by_id = {node.node.node_id: node.node for node in given}
+    by_id = {node.node.node_id: node.node for node in before}
     assert all(node.node is by_id[node.node.node_id] for node in got)
 
 

@@ -37,7 +37,7 @@ def test_a_query_engine_answers_with_citations_and_nodes(store: PassageStore, em
 def test_a_streaming_engine_gives_pieces_and_then_the_facts(store: PassageStore, embedder: HashingEmbedder) -> None:
     engine = SiftQueryEngine(SiftRetriever(store, embed_model=embedder), CitingModel(), streaming=True)
     response = engine.query(QUESTION)
-    assert response.metadata is None
+    assert response.metadata == {}
     assert list(response.response_gen) == ["They hunt ", "at night ", "[1]."]
     assert response.metadata["answer"] == "They hunt at night [1]."
     assert len(response.source_nodes) == 5

@@ -1,7 +1,7 @@
 """``sift-rag ask``."""
 
 from collections import deque
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -16,7 +16,8 @@ from sift_rag_cli.output import one_line, printable, say, write, write_json
 from sift_rag_cli.searching import about_search, open_answering, search_options, with_known
 
 if TYPE_CHECKING:
-    from sift_rag.answering.assistant import PreparedPrompt
+    from sift_rag.answering.prepared import PreparedPrompt
+    from sift_rag.answering.settings import Mode
 
 
 def ask(
@@ -77,7 +78,7 @@ def ask(
         sift-rag ask "Who pays for taxis?" -m Qwen/Qwen3-0.6B --mode both --steps 20
         sift-rag ask "Who pays for taxis?" --show-prompt > prompt.txt
     """
-    from sift_rag.answering.assistant import AnswerSettings
+    from sift_rag.answering.settings import AnswerSettings
 
     asked = read_questions((question, *(also or ())))
     values = settings_for(context, assignments, selector=selector)
@@ -98,10 +99,10 @@ def ask(
     ) as assistant:
         query = with_known(wanted.query(asked), known, assistant.retriever.embedder)
         if assistant.model is None or show_prompt:
-            prepared = assistant.prepare(query, mode, decompose=decompose)
+            prepared = assistant.prepare(query, cast("Mode", mode), decompose=decompose)
             stream = None
         else:
-            stream = assistant.stream(query, mode, decompose=decompose, on_step=show_step)
+            stream = assistant.stream(query, cast("Mode", mode), decompose=decompose, on_step=show_step)
             prepared = stream.prepared
     for part in prepared.parts:
         say(f"part: {one_line(part)}")

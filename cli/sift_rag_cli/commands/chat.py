@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import TYPE_CHECKING, cast
 
 import typer
 
@@ -15,6 +16,9 @@ from sift_rag_cli.fine_tuning import fine_tuning_of, model_of
 from sift_rag_cli.output import is_terminal, one_line, say, write
 from sift_rag_cli.remedies import message_of
 from sift_rag_cli.searching import open_answering, search_options, with_known
+
+if TYPE_CHECKING:
+    from sift_rag.answering.settings import Mode
 
 ENDS = {"exit", "quit"}
 
@@ -46,8 +50,8 @@ def chat(
         sift-rag chat -m Qwen/Qwen3-0.6B
         sift-rag chat --base-url http://localhost:11434/v1 -m llama3.2 -k 8
     """
-    from sift_rag.answering.assistant import AnswerSettings
     from sift_rag.answering.conversation import Conversation
+    from sift_rag.answering.settings import AnswerSettings
 
     values = settings_for(context, assignments, selector=selector)
     wanted = search_options(values, k=k, filters=filters, token_budget=token_budget, exact=exact, selector=selector)
@@ -69,7 +73,9 @@ def chat(
         for question in _typed_questions():
             try:
                 query = with_known(wanted.query([question]), known, assistant.retriever.embedder)
-                with assistant.stream(query, mode, conversation=conversation, on_step=show_step) as stream:
+                with assistant.stream(
+                    query, cast("Mode", mode), conversation=conversation, on_step=show_step
+                ) as stream:
                     conversation = write_answer(stream).conversation
                 write()
             except (SiftRagError, ValueError) as error:

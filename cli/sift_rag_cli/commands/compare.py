@@ -57,7 +57,7 @@ def compare(
         typer.Option(
             "--arms", metavar="A,B", rich_help_panel=COMPARED, help="Ways to use passages: context, finetune, both."
         ),
-    ] = "context,finetune",
+    ] = ",".join(defaults.COMPARED_ARMS),
     selectors: Annotated[
         str,
         typer.Option(
@@ -66,7 +66,7 @@ def compare(
             rich_help_panel=COMPARED,
             help="Ways to choose them: nearest, repeated-nearest, uncertainty, mmr, sift, hull.",
         ),
-    ] = "nearest,sift",
+    ] = ",".join(defaults.COMPARED_SELECTORS),
     k: Annotated[
         str,
         typer.Option(
@@ -75,7 +75,7 @@ def compare(
             rich_help_panel=COMPARED,
             help="Numbers of passages in the context, and of fine-tuning steps.",
         ),
-    ] = "5,20,50",
+    ] = ",".join(map(str, defaults.COMPARED_KS)),
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the same comparison where it was interrupted.")
     ] = False,
@@ -110,8 +110,9 @@ def compare(
     """
     from sift_rag.evaluation import Comparison, read_questions, read_texts, summarise
     from sift_rag.evaluation.comparison import compare as measure
+    from sift_rag.evaluation.journal import comparison_journal
     from sift_rag.evaluation.plots import require_matplotlib
-    from sift_rag.opening import comparison_journal, open_local_model, open_retriever
+    from sift_rag.opening import open_local_model, open_retriever
 
     if (texts is None) == (questions is None):
         raise ConfigurationError("Name what to compare on: either --texts PATH or --questions FILE.")

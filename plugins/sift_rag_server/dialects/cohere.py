@@ -84,7 +84,7 @@ def _read(body: Mapping[str, Any], limits: Limits) -> RerankRequest:
     if isinstance(body.get("sift"), Mapping):
         check_names(body["sift"], tuple(SiftExtension.model_fields))
     parsed = read_body(RerankBody, body)
-    extension = parsed.sift or SiftExtension()
+    extension = parsed.sift or SiftExtension.model_validate({})
     texts = tuple(_text(document, i, parsed.rank_fields) for i, document in enumerate(parsed.documents))
     request = RerankRequest(
         model=parsed.model,

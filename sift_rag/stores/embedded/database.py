@@ -97,7 +97,7 @@ class FolderDatabase:
         folders.check_name(name)
         folders.check_name(replacement)
         if name == replacement:
-            raise ValueError(f"A collection cannot take its own place: {name!r}.")
+            raise ValueError(f"A collection cannot replace itself: {name!r}.")
         folders.collection_folder(root, replacement)
         with queued(root), ExitStack() as held:
             folders.settle(root, name)

@@ -7,10 +7,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from sift_rag.errors import ConfigurationError, Remedy
+from sift_rag.hosts import is_loopback
 
 REST_PORT = 6333
 GRPC_PORT = 6334
@@ -51,12 +51,7 @@ class ServerAddress:
     @property
     def loopback(self) -> bool:
         """True if the server is on this machine."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)
 
 
 def parse_address(url: str, *, api_key: str | None = None) -> ServerAddress:

@@ -31,30 +31,30 @@ def check_collection(connection: Connection, name: str) -> list[str]:
         StoreConflict: another tool made it, or another version.
     """
     try:
-        found, info = collections.find_own(connection, name)
+        ref, info = collections.find_own(connection, name)
     except StoreDamaged as error:
         return [str(error)]
-    problems = [*_server_problems(found), *_replica_problems(connection, found)]
+    problems = [*_server_problems(ref), *_replica_problems(connection, ref)]
     documents: list[Document] | None = None
     try:
-        documents = list(QdrantDocuments(connection, found.documents, info, limits_of(found.state.config)).documents())
+        documents = list(QdrantDocuments(connection, ref.documents, info, limits_of(ref.state.config)).documents())
     except (CollectionNotFound, StoreDamaged) as error:
         problems.append(f"The records of documents cannot be read: {error}")
-    counts, findings = _check_passages(connection, found, info)
+    counts, findings = _check_passages(connection, ref, info)
     problems += abridged(findings)
     if documents is not None:
         problems += abridged(inconsistencies(documents, counts))
-    leftovers = [other for other in collections.generations(connection, name) if other != found.physical]
+    leftovers = [other for other in collections.generations(connection, name) if other != ref.physical]
     return problems + [
-        f"'{other}' exists beside '{found.physical}': a re-index is under way, or was interrupted; the next one uses "
+        f"'{other}' exists beside '{ref.physical}': a re-index is under way, or was interrupted; the next one uses "
         "or removes it."
         for other in leftovers
     ]
 
 
-def _server_problems(found: CollectionRef) -> list[str]:
+def _server_problems(ref: CollectionRef) -> list[str]:
     problems = []
-    match found.state.status:
+    match ref.state.status:
         case models.CollectionStatus.RED:
             problems.append("The server reports the collection as broken (status red): its log tells why.")
         case models.CollectionStatus.GREY:
@@ -63,17 +63,17 @@ def _server_problems(found: CollectionRef) -> list[str]:
             )
         case _:  # yellow is work in progress
             pass
-    if not isinstance(found.state.optimizer_status, models.OptimizersStatusOneOf):
+    if not isinstance(ref.state.optimizer_status, models.OptimizersStatusOneOf):
         problems.append("The server's optimiser reports an error: its log tells why.")
-    missing = [field for field in KEYWORD_FIELDS if field not in (found.state.payload_schema or {})]
+    missing = [field for field in KEYWORD_FIELDS if field not in (ref.state.payload_schema or {})]
     if missing:
         problems.append(f"The payload has no index for {', '.join(missing)}: filters are slow.")
     return problems
 
 
-def _replica_problems(connection: Connection, found: CollectionRef) -> list[str]:
+def _replica_problems(connection: Connection, ref: CollectionRef) -> list[str]:
     info = connection.call(
-        lambda: connection.client.collection_cluster_info(found.physical), f"The collection '{found.name}'"
+        lambda: connection.client.collection_cluster_info(ref.physical), f"The collection '{ref.name}'"
     )
     replicas = [*((shard.shard_id, shard.state) for shard in info.local_shards)]
     replicas += [(shard.shard_id, shard.state) for shard in info.remote_shards]
@@ -84,13 +84,11 @@ def _replica_problems(connection: Connection, found: CollectionRef) -> list[str]
     ]
 
 
-def _check_passages(
-    connection: Connection, found: CollectionRef, info: CollectionInfo
-) -> tuple[Counter[str], list[str]]:
+def _check_passages(connection: Connection, ref: CollectionRef, info: CollectionInfo) -> tuple[Counter[str], list[str]]:
     """Return the number of passages of each source, and the problems of some."""
     transport = transport_for(
         connection,
-        Target(found.physical, f"The collection '{found.name}'", info.dimension, limits=limits_of(found.state.config)),
+        Target(ref.physical, f"The collection '{ref.name}'", info.dimension, limits=limits_of(ref.state.config)),
     )
     counts: Counter[str] = Counter()
     findings: list[str] = []

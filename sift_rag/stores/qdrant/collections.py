@@ -78,31 +78,31 @@ def find(connection: Connection, name: str) -> CollectionRef:
     return CollectionRef(name, physical, state, _info(name, state))
 
 
-def readable(connection: Connection, found: CollectionRef) -> CollectionInfo:
+def readable(connection: Connection, ref: CollectionRef) -> CollectionInfo:
     """Return the description of a collection that this version made.
 
     Raises:
         StoreConflict: another tool made it, or another version.
     """
-    if found.info is None:
+    if ref.info is None:
         raise StoreConflict(
-            f"The collection '{found.name}' on {connection.where} was made by another tool: it can be searched, but "
+            f"The collection '{ref.name}' on {connection.where} was made by another tool: it can be searched, but "
             "not written, replaced or checked.",
             remedy=Remedy("collection-of-another-tool"),
         )
-    if found.info.schema_version != SCHEMA_VERSION:
+    if ref.info.schema_version != SCHEMA_VERSION:
         raise StoreConflict(
-            f"The collection '{found.name}' on {connection.where} has the schema version {found.info.schema_version}, "
+            f"The collection '{ref.name}' on {connection.where} has the schema version {ref.info.schema_version}, "
             f"but this version of sift-rag writes and reads {SCHEMA_VERSION}. Use the version that wrote it, or ingest "
             "again into another collection."
         )
-    return found.info
+    return ref.info
 
 
 def find_own(connection: Connection, name: str) -> tuple[CollectionRef, CollectionInfo]:
     """Return the collection of that name, made by this version; raises as ``find`` and ``readable`` do."""
-    found = find(connection, name)
-    return found, readable(connection, found)
+    ref = find(connection, name)
+    return ref, readable(connection, ref)
 
 
 def list_own(connection: Connection) -> list[CollectionInfo]:
@@ -184,12 +184,12 @@ def drop(connection: Connection, name: str) -> None:
         CollectionNotFound: there is none of that name.
         StoreConflict: another tool made it; it is left alone.
     """
-    found = find(connection, name)
-    if found.info is None:
+    ref = find(connection, name)
+    if ref.info is None:
         raise StoreConflict(
             f"The collection '{name}' on {connection.where} was made by another tool, which alone removes it."
         )
-    if found.physical == name:  # a generation that was being built
+    if ref.physical == name:  # a generation that was being built
         _remove(connection, name)
         return
     forget = models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=name))

@@ -62,10 +62,10 @@ class QdrantDatabase:
     def open_index(self, name: str) -> PassageIndex:
         """Implement ``Database.open_index``."""
         with self._kept() as connection:
-            found = collections.find(connection, name)
-            if found.info is None:
-                return ForeignIndex(connection, found, self._layout)
-            return QdrantStore(connection, found, collections.readable(connection, found))
+            ref = collections.find(connection, name)
+            if ref.info is None:
+                return ForeignIndex(connection, ref, self._layout)
+            return QdrantStore(connection, ref, collections.readable(connection, ref))
 
     def create(self, info: CollectionInfo) -> QdrantStore:
         """Implement ``Database.create``."""
@@ -76,11 +76,11 @@ class QdrantDatabase:
     def documents(self, name: str) -> DocumentRecords:
         """Implement ``Database.documents``; for another tool's collection they are made of its points' payloads."""
         with self._kept() as connection:
-            found = collections.find(connection, name)
-            if found.info is None:
-                return ForeignDocuments(connection, found, self._layout)
+            ref = collections.find(connection, name)
+            if ref.info is None:
+                return ForeignDocuments(connection, ref, self._layout)
             return QdrantDocuments(
-                connection, found.documents, collections.readable(connection, found), limits_of(found.state.config)
+                connection, ref.documents, collections.readable(connection, ref), limits_of(ref.state.config)
             )
 
     def drop(self, name: str) -> None:

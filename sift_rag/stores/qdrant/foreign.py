@@ -33,7 +33,7 @@ _START_KEYS = ("start_index", "start_char_idx")
 class ForeignIndex:
     """The ``PassageIndex`` of another tool's collection."""
 
-    def __init__(self, connection: Connection, found: CollectionRef, layout: Layout) -> None:
+    def __init__(self, connection: Connection, ref: CollectionRef, layout: Layout) -> None:
         """Find out how to read the points.
 
         Raises:
@@ -41,18 +41,18 @@ class ForeignIndex:
             StoreConflict: the distance is neither the cosine nor equal to it.
         """
         self._connection = connection
-        server_label = f"The collection '{found.name}' on {connection.where}"
-        config = found.state.config
+        server_label = f"The collection '{ref.name}' on {connection.where}"
+        config = ref.state.config
         dimensions = dense_vectors(config)
         vector = choose_vector(dimensions, layout, server_label)
-        label = f"The collection '{found.name}'"
-        self._target = Target(found.physical, label, dimensions[vector], vector, limits_of(config))
+        label = f"The collection '{ref.name}'"
+        self._target = Target(ref.physical, label, dimensions[vector], vector, limits_of(config))
         transport = transport_for(connection, self._target)
         sample, _ = transport.scroll(SAMPLE, payload=True, vectors=True)
         _check_distance(config, vector, sample.vectors, server_label)
         self._text = choose_text(sample.payloads, layout, server_label)
-        self._documents = ForeignDocuments(connection, found, layout)
-        self._info = CollectionInfo(found.name, "", dimensions[vector], 0)
+        self._documents = ForeignDocuments(connection, ref, layout)
+        self._info = CollectionInfo(ref.name, "", dimensions[vector], 0)
         self._points = PointSearch(transport, config, label, self._passage, normalised=False)
 
     @property

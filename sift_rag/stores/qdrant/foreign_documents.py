@@ -20,16 +20,16 @@ from sift_rag.types import CollectionInfo, Document
 class ForeignDocuments:
     """The ``DocumentRecords`` of another tool's collection, counted at each call, which reads all its payloads."""
 
-    def __init__(self, connection: Connection, found: CollectionRef, layout: Layout) -> None:
+    def __init__(self, connection: Connection, ref: CollectionRef, layout: Layout) -> None:
         self._connection = connection
-        self._label = f"The collection '{found.name}'"
-        target = Target(found.physical, self._label, limits=limits_of(found.state.config))
+        self._label = f"The collection '{ref.name}'"
+        target = Target(ref.physical, self._label, limits=limits_of(ref.state.config))
         self._transport = transport_for(connection, target)
         sample, _ = self._transport.scroll(SAMPLE, payload=True)
         self.source = choose_source(sample.payloads, layout)
         """Path of the payload field that names the document; None if each point is its own document."""
-        dimensions = set(dense_vectors(found.state.config).values())
-        self._info = CollectionInfo(found.name, "", dimensions.pop() if len(dimensions) == 1 else 0, 0)
+        dimensions = set(dense_vectors(ref.state.config).values())
+        self._info = CollectionInfo(ref.name, "", dimensions.pop() if len(dimensions) == 1 else 0, 0)
 
     @property
     def info(self) -> CollectionInfo:

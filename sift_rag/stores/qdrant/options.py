@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """How a server or cluster stores a new collection; None leaves the choice to the server."""
+    """Settings of a new collection on a server or cluster; None leaves the choice to the server."""
 
     shard_number: int | None = None
     """Number of shards that a cluster spreads over its nodes, >= 1."""

@@ -35,14 +35,14 @@ _MATCH_BATCH = 512
 class QdrantStore:
     """A durable ``PassageStore`` for any number of processes, made by ``QdrantDatabase``."""
 
-    def __init__(self, connection: Connection, found: CollectionRef, info: CollectionInfo) -> None:
+    def __init__(self, connection: Connection, ref: CollectionRef, info: CollectionInfo) -> None:
         self._connection = connection
         self._info = info
-        limits = limits_of(found.state.config)
-        self._target = Target(found.physical, f"The collection '{info.name}'", info.dimension, limits=limits, own=True)
+        limits = limits_of(ref.state.config)
+        self._target = Target(ref.physical, f"The collection '{info.name}'", info.dimension, limits=limits, own=True)
         self._transport = transport_for(connection, self._target)
-        self._documents = QdrantDocuments(connection, found.documents, info, limits)
-        self._points = PointSearch(self._transport, found.state.config, self._target.label, self._passage)
+        self._documents = QdrantDocuments(connection, ref.documents, info, limits)
+        self._points = PointSearch(self._transport, ref.state.config, self._target.label, self._passage)
 
     @property
     def info(self) -> CollectionInfo:
