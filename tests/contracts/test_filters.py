@@ -18,7 +18,9 @@ from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
 from sift_rag.stores.embedded.store import create_collection
 from sift_rag.stores.memory import MemoryStore
 from sift_rag.types import CollectionInfo, Document, Embedding, JsonValue, Passage, Span
-from tests.servers import SERVERS, made_on_server, stub_ends  # noqa: F401 - a fixture
+from tests.servers import LOCAL, SERVERS, in_two_lanes, made_locally, made_on_server, stub_ends  # noqa: F401 - a fixture
+
+pytestmark = pytest.mark.filterwarnings("ignore:Local mode performs exact")
 
 DIMENSION = 8
 INFO = CollectionInfo("sift-rag-filters-test", "an embedder", DIMENSION, SCHEMA_VERSION)
@@ -40,7 +42,8 @@ ASKED = (*((key, value) for key in ("tag", "year", "draft", "price", "é") for v
 
 STORES: dict[str, Callable[[Path], PassageStore]] = {
     "memory": lambda _: MemoryStore(INFO),
-    "edge": lambda root: create_collection(root, INFO),
+    "embedded": lambda root: create_collection(root, INFO),
+    LOCAL: lambda _: made_locally(INFO),
     **{kind: lambda _, kind=kind: made_on_server(kind, INFO) for kind in SERVERS},  # type: ignore[misc]
 }
 
@@ -67,7 +70,7 @@ VECTORS = np.repeat(_rows(COUNT // 5, 0), 5, axis=0)  # ties everywhere
 TARGETS = _rows(2, 1)
 
 
-@pytest.fixture(scope="module", params=STORES)
+@pytest.fixture(scope="module", params=in_two_lanes(STORES))
 def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PassageStore]:
     """Filled once, and only read."""
     made = STORES[request.param](tmp_path_factory.mktemp("store"))
@@ -154,7 +157,7 @@ def test_values_of_one_key_are_alternatives_and_keys_are_demands(
     assert len(store.search(TARGETS, 1000, where=where)[0]) == count
 
 
-@pytest.mark.parametrize("kind", STORES)
+@pytest.mark.parametrize("kind", in_two_lanes(STORES))
 def test_what_is_replaced_is_found_by_its_new_labels_only(kind: str, tmp_path: Path) -> None:
     with closing(STORES[kind](tmp_path)) as made:
         made.put_documents([Document("a.md", "/a.md", "ingested")])

@@ -302,7 +302,8 @@ class TestVersions:
             server.database().create(INFO)
 
     @pytest.mark.parametrize(
-        ("version", "warning"), [("1.99.0", "within one minor version"), ("v1", "cannot be read"), ("", "cannot be read")]
+        ("version", "warning"),
+        [("1.99.0", "within one minor version"), ("v1", "cannot be read"), ("", "cannot be read")],
     )
     def test_a_server_that_may_not_fit_is_warned_of(
         self, server: Server, version: str, warning: str, caplog: pytest.LogCaptureFixture

@@ -39,6 +39,7 @@ from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
 from sift_rag.stores.embedded.store import EmbeddedStore, create_collection, open_collection
 from sift_rag.stores.payloads import payload_of
 from sift_rag.types import CollectionInfo, Document, Embedding, Passage, Span
+from tests.embedded_copies import copy_store
 
 DIMENSION = 8
 INFO = CollectionInfo("news", "an embedder", DIMENSION, SCHEMA_VERSION)
@@ -63,20 +64,20 @@ def fill(store: EmbeddedStore, count: int = 10, *, source: str = "a.md", first: 
     store.put_documents([Document(source, f"/{source}", "ingested", passages=count)])
 
 
+@pytest.fixture(scope="module")
+def healthy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root with the healthy, closed collection 'news': 10 passages of 'a.md'. Only to be copied."""
+    made = tmp_path_factory.mktemp("healthy")
+    with closing(create_collection(made, INFO)) as store:
+        fill(store)
+    return made
+
+
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """A root with the healthy, closed collection 'news': 10 passages of 'a.md'."""
-    store = create_collection(tmp_path, INFO)
-    fill(store)
-    store.close()
+def root(healthy: Path, tmp_path: Path) -> Path:
+    """A copy of ``healthy``."""
+    copy_store(healthy, tmp_path)
     return tmp_path
-
-
-def copy_sparse(source: str, target: str) -> None:
-    """The engine's files are long and mostly holes."""
-    content = Path(source).read_bytes()
-    Path(target).write_bytes(content.rstrip(b"\0"))
-    os.truncate(target, len(content))
 
 
 def edit_manifest(folder: Path, **changes: object) -> None:
@@ -204,7 +205,7 @@ class TestListingAndDropping:
         store.close()
 
     def test_a_copied_folder_is_a_collection_of_its_own(self, root: Path) -> None:
-        shutil.copytree(root / "news", root / "backup", copy_function=copy_sparse)
+        copy_store(root / "news", root / "backup")
         store = open_collection(root, "backup")
         assert store.info == replace(INFO, name="backup")
         assert store.count() == 10
@@ -343,6 +344,7 @@ WRITE = """
 """
 
 
+@pytest.mark.slow
 def test_what_was_acknowledged_before_a_kill_is_there_exactly_once(root: Path) -> None:
     generator = random.Random(0)
     acknowledged = -1
@@ -425,6 +427,7 @@ class TestFreeSpace:
         store.close()
 
 
+@pytest.mark.slow
 def test_optimizing_changes_nothing_that_can_be_seen(root: Path) -> None:
     store = open_collection(root, "news")
     store.upsert(passages(1500, source="b.md", first=100), unit_vectors(1500, seed=1))
@@ -483,6 +486,7 @@ class TestReplacing:
         assert store.count() == 10
         store.close()
 
+    @pytest.mark.slow
     def test_killed_between_any_two_steps_the_old_one_or_the_new_one_is_there(self, rebuilt: Path) -> None:
         script = """
             import os, sys
@@ -503,7 +507,7 @@ class TestReplacing:
         counts = []
         for steps in range(1, 50):
             shutil.rmtree(work, ignore_errors=True)
-            shutil.copytree(rebuilt, work, copy_function=copy_sparse)
+            copy_store(rebuilt, work)
             command = [sys.executable, "-c", textwrap.dedent(script), str(work), str(steps)]
             ended = subprocess.run(command, check=False, timeout=60).returncode
             [info] = list_collections(work)
