@@ -25,7 +25,6 @@ _TIES = 8
 _ONE_REQUEST = 1000
 """Points up to which payloads and vectors come with the ranking; beyond, and on further pages, they come after it."""
 _READ_BATCH = 256
-_SCROLL_PAGE = 1000
 
 
 class PointSearch:
@@ -97,7 +96,7 @@ class PointSearch:
         """Iterate over ids and vectors in blocks of ``limit``, the last one shorter; skip points without a vector."""
         ids: list[str] = []
         rows: list[Embedding] = []
-        for page in scroll(self._transport, where=where, vectors=True, page=min(limit, _SCROLL_PAGE)):
+        for page in scroll(self._transport, where=where, vectors=True):
             found = self._unit_rows(page)
             there = np.flatnonzero(np.isfinite(found).all(axis=1))
             ids += [str(page.ids[index]) for index in there]
