@@ -111,7 +111,7 @@ def plain(point: Any) -> tuple[Any, ...]:
     """Return a point's content, with numbers as exact as both protocols carry them: float32."""
     score = getattr(point, "score", None)
     payload = point.payload or None
-    return point.id, payload, None if score is None else round(score, 6), np.float32(point.vector).tolist()
+    return point.id, payload, None if score is None else float(np.float32(score)), np.float32(point.vector).tolist()
 
 
 @pytest.mark.slow
