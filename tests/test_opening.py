@@ -84,8 +84,13 @@ def test_another_embedder_is_refused_with_the_way_out(notes: Path) -> None:
         lambda: open_retriever(notes.parent / "store", embedder="other"),
         lambda: ingest_paths([notes], store=notes.parent / "store", embedder="other"),
     ):
-        with pytest.raises(StoreConflict, match="was made with the embedder hashing"):
+        with pytest.raises(
+            StoreConflict, match=r"made with the embedder hashing \(64 dimensions\), and this is"
+        ) as refused:
             attempt()
+        assert refused.value.remedy is not None
+        assert refused.value.remedy.key == "embedder-mismatch"
+        assert refused.value.remedy.values["embedder"] == "hashing"
     assert ingest(notes).unchanged == 4  # nothing was left locked or changed
 
 
@@ -143,7 +148,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(CollectionNotFound, match="letters"):
         open_retriever(tmp_path, "letters", HashingEmbedder())
     assert open_database(tmp_path / "nowhere").collections() == []
-    with pytest.raises(ConfigurationError, match="cannot be opened by 'ftp' URLs"):
+    with pytest.raises(ConfigurationError, match="cannot be opened by 'ftp' URLs: expected a folder or one of"):
         open_store("ftp://localhost:6333")
     with pytest.raises(StoreUnreachable, match="no answer from Qdrant at http://localhost:9 "):
         open_store("http://localhost:9")
@@ -159,6 +164,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
         open_model(None, base_url="http://localhost:1/v1")
 
 
+@pytest.mark.slow
 def test_the_real_embedder_gives_unit_vectors_and_the_same_ones_for_both_names() -> None:
     short, full = open_embedder(), open_embedder("sentence-transformers/all-MiniLM-L6-v2")
     assert short.name == full.name == "all-MiniLM-L6-v2"
@@ -181,6 +187,7 @@ ingest_paths([Path(sys.argv[1])], store=Path(sys.argv[2]), embedder=HashingEmbed
 """
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_on_one_store_it_ends_like_an_undisturbed_run(tmp_path: Path) -> None:
     notes = tmp_path / "notes"
     notes.mkdir()

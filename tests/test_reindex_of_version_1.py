@@ -1,4 +1,4 @@
-"""A collection of schema version 1 becomes one that can be filtered by metadata, by ``--reindex``."""
+"""A collection of schema version 1 becomes one that can be filtered by metadata, by a reindex."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from sift_rag.errors import StoreConflict
 from sift_rag.filters import Filter
 from sift_rag.ingestion import ingest_paths, reindex
 from sift_rag.opening import open_retriever
+from sift_rag.retrieval.queries import Query
 from sift_rag.stores.embedded.folders import building_name
 from sift_rag.stores.registry import open_database
 from tests.doubles import HashingEmbedder
@@ -20,7 +21,7 @@ WHERE = Filter(labels=(("tag", "x"),))
 
 
 def _age(folder: Path) -> None:
-    """As a sift-rag that kept no labels left it."""
+    """Make the collection look as an earlier version left it, which kept no labels."""
     manifest = folder / "manifest.json"
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"schema_version": 1}))
 
@@ -35,9 +36,11 @@ def test_reindexing_makes_a_version_1_collection_filterable_also_after_an_interr
         _age(store / collection)
     with (
         closing(open_retriever(store, embedder=embedder).store) as opened,
-        pytest.raises(StoreConflict, match="cannot be filtered by metadata"),
+        pytest.raises(StoreConflict, match=r"cannot be filtered by metadata \(tag\)") as refused,
     ):
         opened.search(embedder.embed_queries(["owls"]), 5, where=WHERE)
+    assert refused.value.remedy is not None
+    assert refused.value.remedy.key == "reindex-to-filter"
     (store / "half").rename(store / building_name("documents"))  # what an older one, killed while reindexing, left
 
     reindex([docs], store=store, embedder=embedder)
@@ -45,4 +48,4 @@ def test_reindexing_makes_a_version_1_collection_filterable_also_after_an_interr
     assert [(info.name, info.schema_version) for info in open_database(store).collections()] == [("documents", 2)]
     retriever = open_retriever(store, embedder=embedder)
     with closing(retriever.store):
-        assert [hit.passage.source for hit in retriever.retrieve("owls", where=WHERE).hits] == ["docs/a.md"]
+        assert [hit.passage.source for hit in retriever.retrieve(Query("owls", where=WHERE)).hits] == ["docs/a.md"]

@@ -12,6 +12,7 @@ from typing import Any
 from sift_rag.errors import ConfigurationError, Remedy
 from sift_rag.evaluation.outcomes import AnswerScore, Comparison, Example, Measurement, Outcome
 from sift_rag.evaluation.tasks import Task
+from sift_rag.extras import require
 from sift_rag.protocols import PassageIndex
 from sift_rag.types import Document
 
@@ -20,6 +21,7 @@ VERSION = 2
 
 def comparison_journal(tasks: Sequence[Task], comparison: Comparison, *, model: str, store: PassageIndex) -> Journal:
     """Return the journal of a comparison, in the user's state folder: the same file for an equal comparison."""
+    require("platformdirs", "cli")
     from platformdirs import user_state_path
 
     name = fingerprint(

@@ -46,7 +46,7 @@ def needs_gram(width: int, columns: int) -> bool:
 
 
 def select_on_arrays(
-    problem: Problem, batch: int, closed: Any, known: int, steps: int, roots: Any, *, with_repeats: bool
+    problem: Problem, batch: int, closed: np.ndarray, known: int, steps: int, roots: np.ndarray, *, with_repeats: bool
 ) -> BlockChoice:
     """Choose ``steps`` times for each of ``batch`` queries.
 
@@ -100,7 +100,7 @@ def select_on_arrays(
 class _Block:
     """The posterior of b queries with n points each. A place ``(b,)`` counts through ``(b, n)``, row after row."""
 
-    def __init__(self, problem: Problem, batch: int, width: int, observations: int, roots: Any) -> None:
+    def __init__(self, problem: Problem, batch: int, width: int, observations: int, roots: np.ndarray) -> None:
         points, dtype = problem.points, problem.points.dtype
         shared = len(points) == width and batch > 1
         own = points if shared else points.reshape(batch, width, points.shape[1])
@@ -124,25 +124,27 @@ class _Block:
         self._product = np.empty_like(self._covariance)
         self._ulp = TIE * problem.kernel.rounding * float(np.finfo(dtype).eps)
 
-    def gains(self) -> Any:
+    def gains(self) -> np.ndarray:
         """``(b, n)``, valid until the next call."""
         covariance, gains = self._covariance, self._gains
         if covariance.shape[1] == 1:
             np.multiply(covariance[:, 0], covariance[:, 0], gains)
         else:
             np.einsum("bmn,bmn->bn", covariance, covariance, out=gains)
-        return np.divide(gains, self._noisy, gains)
+        result: np.ndarray = np.divide(gains, self._noisy, gains)
+        return result
 
-    def rounding(self, place: Any, gain: Any, largest: Any) -> Any:
+    def rounding(self, place: np.ndarray, gain: np.ndarray, largest: np.ndarray) -> np.ndarray:
         """``(b,)``: how far below ``gain``, at ``place``, an equal one may lie; see ``greedy.rounding_of_gains``."""
         noisy_once = self._noisy_at_first.take(place)
         once = np.maximum(largest, gain)
         if self._problem.kernel.of_norms:
             once = np.maximum(once, self._first_prior * (1.0 - self._problem.noise_variance / noisy_once))
         lost = noisy_once / self._noisy.take(place)
-        return np.minimum(self._ulp * lost * np.sqrt(once * gain), gain * WIDEST_TIE)
+        result: np.ndarray = np.minimum(self._ulp * lost * np.sqrt(once * gain), gain * WIDEST_TIE)
+        return result
 
-    def observe(self, place: Any, which: Any) -> Any:
+    def observe(self, place: np.ndarray, which: np.ndarray) -> np.ndarray:
         """One observation for each query of ``which``, none for the others: ``(b,)``, the variance that it explains."""
         observed, covariance, column, scratch = self._observed, self._covariance, self._column, self._scratch
         row = place - self.rows
@@ -162,9 +164,10 @@ class _Block:
         np.subtract(self._noisy, scratch, self._noisy)
         np.maximum(self._noisy, self._problem.noise_variance, out=self._noisy)
         self._observed = observed + 1
-        return np.einsum("bm,bm->b", with_targets, with_targets, dtype=np.float64)
+        result: np.ndarray = np.einsum("bm,bm->b", with_targets, with_targets, dtype=np.float64)
+        return result
 
-    def _write_columns(self, place: Any, row: Any) -> None:
+    def _write_columns(self, place: np.ndarray, row: np.ndarray) -> None:
         """k(·, x) of every query's own x."""
         column = self._column
         if self._gram is not None:

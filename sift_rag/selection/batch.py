@@ -185,7 +185,7 @@ class _Block:
             mask=None if self.mask is None else self.mask[part],
         )
 
-    def first(self) -> tuple[Any, Any, Any]:
+    def first(self) -> tuple[Array, Array | None, np.ndarray | None]:
         """Return candidates ``(n, d)``, known rows and mask of the first query alone."""
         return (
             self.candidates if self.candidates.ndim == 2 else self.candidates[0],
@@ -194,7 +194,7 @@ class _Block:
         )
 
 
-def _block_size(batch: int, candidates: Any, k: int, threads: int) -> int:
+def _block_size(batch: int, candidates: Array, k: int, threads: int) -> int:
     """Return how many queries share a block on a CPU."""
     (rows, dimension), columns = candidates.shape[-2:], min(k, candidates.shape[-2])
     values = rows * columns
@@ -266,7 +266,7 @@ def _as_seen(
     batch: int,
     shape: tuple[int, ...],
     width: int,
-    closed: Any,
+    closed: Array,
     shares: np.ndarray | None,
 ) -> tuple[Problem, np.ndarray]:
     """Apply the process's features to each query of a block by itself: ``read_problem``'s for one.
@@ -304,15 +304,17 @@ def _as_seen(
     return problem._replace(targets=targets.reshape(-1, targets.shape[-1]), points=flat, diagonal=diagonal), weights
 
 
-def _padded(values: Any, k: int, filling: float) -> Any:
+def _padded(values: Array, k: int, filling: float) -> Array:
     """Return ``(b, k)`` from the first of its columns."""
     wide: Any = beside(values, np.full((len(values), k), filling))
-    wide = wide.astype(values.dtype) if isinstance(wide, np.ndarray) else wide.to(values.dtype)
+    dtype: Any = values.dtype
+    wide = wide.astype(dtype) if isinstance(wide, np.ndarray) else wide.to(dtype)
     wide[:, : values.shape[1]] = values
-    return wide
+    padded: Array = wide
+    return padded
 
 
-def _without_padding(candidates: Any, mask: Any) -> Any:
+def _without_padding(candidates: Array, mask: Array) -> Array:
     """Return a copy ``(b, n, d)`` with a unit vector, which passes every check, wherever ``mask`` is False."""
     unit: Any = np.zeros(candidates.shape[-1], dtype=np.float32)
     unit[:1] = 1.0
@@ -320,10 +322,11 @@ def _without_padding(candidates: Any, mask: Any) -> Any:
         return np.where(np.asarray(mask)[:, :, None], candidates, unit)
     allowed: Any = beside(candidates, mask)
     unit = import_torch().as_tensor(unit).to(candidates)
-    return import_torch().where(allowed[:, :, None], candidates, unit)
+    filled: Array = import_torch().where(allowed[:, :, None], candidates, unit)
+    return filled
 
 
-def _followed_by(candidates: Any, known: Any) -> Any:
+def _followed_by(candidates: Array, known: Array) -> Array:
     """Return the candidates ``(b, n, d)`` or ``(n, d)``, then what is known, in the candidates' precision."""
     rows: Any
     others: Any
@@ -336,4 +339,6 @@ def _followed_by(candidates: Any, known: Any) -> Any:
         rows, others = candidates.to(dtype), torch.as_tensor(known, dtype=dtype, device=candidates.device)
     xp: Any = np if isinstance(rows, np.ndarray) else import_torch()
     queries = (rows if rows.ndim == 3 else others).shape[: max(rows.ndim, others.ndim) - 2]
-    return xp.concatenate([xp.broadcast_to(array, (*queries, *array.shape[-2:])) for array in (rows, others)], -2)
+    spread = [xp.broadcast_to(array, (*queries, *array.shape[-2:])) for array in (rows, others)]
+    joined: Array = xp.concatenate(spread, -2)
+    return joined

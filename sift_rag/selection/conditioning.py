@@ -12,13 +12,17 @@ partially pivoted Cholesky factorisation, as in greedy inference for determinant
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy import divide, multiply, subtract
 
+from sift_rag.selection.arrays import Array
 from sift_rag.selection.prefetch import next_picks, prefetched_columns, worthwhile
 from sift_rag.selection.problem import Problem
+
+if TYPE_CHECKING:
+    import torch
 
 
 class Posterior(Protocol):
@@ -33,7 +37,7 @@ class Posterior(Protocol):
     in_nats: bool
     """True if gains are logarithms, rather than falls of the variance."""
 
-    def gains(self) -> Any:
+    def gains(self) -> Array:
         """``(n,)``: by how much observing each candidate would lower the targets' variance.
 
         Valid, and the caller's to write to, until the next call.
@@ -83,14 +87,15 @@ class ArrayPosterior:
         self.noisy_variances = self.divisors = self._noisy[: problem.size]
         self._covariance_of_candidates = self._covariance[..., : problem.size]
 
-    def gains(self) -> Any:
+    def gains(self) -> np.ndarray:
         """Return the gains ``(n,)``; valid until the next call."""
         gains, covariance = self._gains, self._covariance_of_candidates
         if self._single:
             multiply(covariance, covariance, gains)
         else:
             np.einsum("mn,mn->n", covariance, covariance, out=gains)
-        return divide(gains, self.noisy_variances, gains)
+        result: np.ndarray = divide(gains, self.noisy_variances, gains)
+        return result
 
     def observe(self, row: int, noise_variance: float | None = None) -> float:
         """Condition on one more observation; return the fall of the variance."""
@@ -151,10 +156,11 @@ class TensorPosterior:
         self._factor = points.new_empty((observations, len(points)))
         self._observed = 0
 
-    def gains(self) -> Any:
+    def gains(self) -> torch.Tensor:
         """Return the gains ``(n,)``; valid until the next call."""
         covariance = self._covariance[:, : self._problem.size]
-        return (covariance * covariance).sum(0) / self.noisy_variances
+        result: torch.Tensor = (covariance * covariance).sum(0) / self.noisy_variances
+        return result
 
     def observe(self, row: int, noise_variance: float | None = None) -> float:
         """Condition on one more observation; return the fall of the variance."""

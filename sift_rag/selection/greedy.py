@@ -171,12 +171,12 @@ class _Scorer:
     """Takes the next row: the largest gain among those still in the running, or the next of an order."""
 
     def __init__(
-        self, posterior: Posterior, problem: Problem, rules: Rules, tokens: Any, order: Sequence[int] | None
+        self, posterior: Posterior, problem: Problem, rules: Rules, tokens: Array | None, order: Sequence[int] | None
     ) -> None:
         stopping = rules.stopping
         self._fill = stopping is not None and stopping.fill
         self._budget = float(stopping.tokens or 0) if stopping is not None else 0.0
-        self._tokens = tokens
+        self._tokens: Any = tokens
         self._per_token = tokens is not None and not self._fill
         self._order: Iterator[int] | None = None if order is None else iter(order)
         self._accept = rules.accept
@@ -185,11 +185,11 @@ class _Scorer:
         self._rounding = rounding_of_gains(posterior, problem) if greedy else None
         self._closed: list[int] = []
 
-    def next(self, told: Any, spent: float) -> int | None:
+    def next(self, told: Array, spent: float) -> int | None:
         """Return the row to take, given the gains ``(n,)``, which may be written to; None if none is left."""
         if self._order is not None:
             return next((row for row in self._order if not self._fill or self._fits(row, spent)), None)
-        scores = told / self._tokens if self._per_token else told
+        scores: Any = told / self._tokens if self._per_token else told
         if self._fill:
             scores[self._tokens > self._budget - spent] = -np.inf
         while True:

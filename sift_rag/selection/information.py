@@ -10,11 +10,9 @@ first. A step lowers the log determinant of the targets' posterior covariance by
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from sift_rag.selection.arrays import joined
+from sift_rag.selection.arrays import Array, joined
 from sift_rag.selection.conditioning import start
 from sift_rag.selection.problem import Problem
 
@@ -44,7 +42,7 @@ class InformationPosterior:
         for row in range(len(problem.points), len(problem.points) + targets):
             self._informed.observe(row, jitter)
 
-    def gains(self) -> Any:
+    def gains(self) -> Array:
         """Return the gains in nats."""
         ratios = self._posterior.noisy_variances / self._informed.noisy_variances
         return 0.5 * np.log(ratios).clip(0.0) if isinstance(ratios, np.ndarray) else 0.5 * ratios.log().clip(0.0)

@@ -9,7 +9,6 @@ choice itself looks at every candidate, as without this.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -40,10 +39,10 @@ def prefetched_columns(problem: Problem, guess: Guess) -> Column:
     How many follows the guesses: twice as many after all came true, half as many after most failed.
     """
     points = problem.points
-    ready: dict[int, Any] = {}
+    ready: dict[int, np.ndarray] = {}
     ahead, used = 2, 0
 
-    def column_of(row: int, _out: Any) -> Any:
+    def column_of(row: int, _out: np.ndarray) -> np.ndarray:
         nonlocal ready, ahead, used
         if row not in ready:
             if used == len(ready):
@@ -60,7 +59,13 @@ def prefetched_columns(problem: Problem, guess: Guess) -> Column:
 
 
 def next_picks(
-    problem: Problem, row: int, count: int, gains: Any, covariance: Any, noisy: Any, factor: Any
+    problem: Problem,
+    row: int,
+    count: int,
+    gains: np.ndarray,
+    covariance: np.ndarray,
+    noisy: np.ndarray,
+    factor: np.ndarray,
 ) -> list[int]:
     """Return the ``count`` greedy picks after ``row`` among the ``SHORTLIST`` candidates of largest gain.
 

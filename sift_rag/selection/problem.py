@@ -140,7 +140,7 @@ def read_problem(
     return Problem(targets, points, size, prior, diagonal, _largest(diagonal), view, kernel, noise_variance, device)
 
 
-def check_token_counts(token_counts: ArrayLike | None, problem: Problem, *, required: bool) -> Any:
+def check_token_counts(token_counts: ArrayLike | None, problem: Problem, *, required: bool) -> Array | None:
     """Return ``(n,)`` of the points' kind and dtype, or None.
 
     Raises:
@@ -161,7 +161,8 @@ def check_token_counts(token_counts: ArrayLike | None, problem: Problem, *, requ
         )
     if not (is_finite(counts) and bool((counts > 0).all())):
         raise ValueError("Token counts must be positive numbers.")
-    return counts
+    checked: Array = counts
+    return checked
 
 
 def _view(targets: Array, pool: Array, kernel: Rbf, features: Features, weights: np.ndarray | None) -> View:

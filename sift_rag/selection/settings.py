@@ -130,7 +130,7 @@ def settings_in(owner: type) -> list[Setting]:
     ]
 
 
-def _default(part: Field[Any]) -> object:
+def _default(part: Field[object]) -> object:
     return part.default if part.default is not MISSING else None
 
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from sift_rag.selection.array_block import BlockChoice
 from sift_rag.selection.arrays import import_torch
 from sift_rag.selection.greedy import TIE, WIDEST_TIE
 from sift_rag.selection.problem import Problem
 
+if TYPE_CHECKING:
+    import torch
+
 
 def select_on_tensors(
-    problem: Problem, batch: int, closed: Any, known: int, steps: int, roots: Any, *, with_repeats: bool
+    problem: Problem, batch: int, closed: torch.Tensor, known: int, steps: int, roots: np.ndarray, *, with_repeats: bool
 ) -> BlockChoice:
     """``select_on_arrays`` for tensors of any device."""
     torch, width = import_torch(), closed.shape[1]
@@ -45,16 +50,17 @@ def select_on_tensors(
     return BlockChoice(picks, told, relevance, explained, prior, None)
 
 
-def _first_true(flags: Any) -> Any:
+def _first_true(flags: torch.Tensor) -> torch.Tensor:
     """``(b,)``: the first place in each row of ``(b, n)``. A device's argmax may give any of several."""
-    torch, width = import_torch(), flags.shape[1]
-    return torch.where(flags, torch.arange(width, device=flags.device), width).amin(1)
+    lib, width = import_torch(), flags.shape[1]
+    result: torch.Tensor = lib.where(flags, lib.arange(width, device=flags.device), width).amin(1)
+    return result
 
 
 class _Block:
     """The posterior of b queries with n points each."""
 
-    def __init__(self, problem: Problem, batch: int, width: int, observations: int, roots: Any) -> None:
+    def __init__(self, problem: Problem, batch: int, width: int, observations: int, roots: np.ndarray) -> None:
         torch, points = import_torch(), problem.points
         shared = len(points) == width and batch > 1
         self._problem, self._shared = problem, shared
@@ -70,11 +76,12 @@ class _Block:
         self._observed = 0
         self.prior = self._first_prior = (problem.prior.reshape(batch, -1) * weighing**2).sum(1)
 
-    def gains(self) -> Any:
+    def gains(self) -> torch.Tensor:
         """``(b, n)``."""
-        return (self._covariance * self._covariance).sum(1) / self._noisy
+        result: torch.Tensor = (self._covariance * self._covariance).sum(1) / self._noisy
+        return result
 
-    def rounding(self, index: Any, gain: Any, largest: Any) -> Any:
+    def rounding(self, index: torch.Tensor, gain: torch.Tensor, largest: torch.Tensor) -> torch.Tensor:
         """``(b,)``: how far below ``gain``, at ``index``, an equal one may lie; see ``greedy.rounding_of_gains``."""
         unit = TIE * self._problem.kernel.rounding * (2.0**-23 if self._noisy.itemsize == 4 else 2.0**-52)
         noisy_once = self._noisy_at_first[self.rows, index]
@@ -82,12 +89,13 @@ class _Block:
         if self._problem.kernel.of_norms:
             once = once.maximum((self._first_prior * (1.0 - self._problem.noise_variance / noisy_once)).to(once))
         lost = noisy_once / self._noisy[self.rows, index]
-        return (unit * lost * (once * gain) ** 0.5).minimum(gain * WIDEST_TIE)
+        result: torch.Tensor = (unit * lost * (once * gain) ** 0.5).minimum(gain * WIDEST_TIE)
+        return result
 
-    def observe(self, pick: Any, which: Any) -> Any:
+    def observe(self, pick: torch.Tensor, which: torch.Tensor) -> torch.Tensor:
         """One observation for each query of ``which``, none for the others: ``(b,)``, the variance that it explains."""
-        torch, rows, points, observed = import_torch(), self.rows, self._points, self._observed
-        precision = torch.where(which, self._noisy[rows, pick] ** -0.5, 0.0)[:, None]
+        lib, rows, points, observed = import_torch(), self.rows, self._points, self._observed
+        precision = lib.where(which, self._noisy[rows, pick] ** -0.5, 0.0)[:, None]
         if self._shared:
             column = self._problem.kernel.of_products(points[pick] @ points.T)
         else:
@@ -101,4 +109,5 @@ class _Block:
         self._noisy = (self._noisy - latest * latest).clip(self._problem.noise_variance)
         self._factor[:, observed] = latest
         self._observed = observed + 1
-        return (with_targets.double() ** 2).sum(1)
+        result: torch.Tensor = (with_targets.double() ** 2).sum(1)
+        return result

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from sift_rag.errors import ConfigurationError, Remedy
+from sift_rag.extras import require
 
 if TYPE_CHECKING:
     from sift_rag.protocols import Database
@@ -75,6 +76,7 @@ def open_database(
 
 def default_store() -> Path:
     """Return the user's data folder for sift-rag."""
+    require("platformdirs", "embedded")
     from platformdirs import user_data_path
 
     return user_data_path("sift-rag", appauthor=False)
@@ -99,6 +101,7 @@ def _qdrant(url: str, *, api_key: str | None, server: ServerOptions | None, layo
     from sift_rag.stores.qdrant.address import parse_address
 
     address = parse_address(url, api_key=api_key)  # a wrong URL is told before the client is loaded
+    require("qdrant_client", "qdrant")
     from sift_rag.stores.qdrant.database import QdrantDatabase
 
     return QdrantDatabase(address, server, layout)

@@ -1,4 +1,4 @@
-"""What the stub stores and answers: the client's in-memory mode, with what a server does differently added.
+"""The stub's content and answers: the client's in-memory mode, and what a server does differently.
 
 Arguments and results are the client's REST models, whatever the protocol. Every operation has one name on both.
 """
@@ -9,7 +9,6 @@ import importlib.metadata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from threading import RLock
-from typing import Any
 
 from qdrant_client import QdrantClient, models
 
@@ -19,12 +18,9 @@ PEER = 4711
 
 READ_OPERATIONS = frozenset(
     (
-        "cluster",
-        "collection_aliases",
         "collection_cluster",
         "collection_exists",
         "count",
-        "facet",
         "get_collection",
         "list_aliases",
         "list_collections",
@@ -35,7 +31,7 @@ READ_OPERATIONS = frozenset(
     )
 )
 OPEN_OPERATIONS = frozenset(("root", "health"))
-"""AnswerScore without a key."""
+"""Operations that are answered without a key."""
 
 
 @dataclass
@@ -46,7 +42,7 @@ class _Collection:
 
 
 class Engine:
-    """Not safe to be used from several threads but through ``lock``."""
+    """The collections of a stub; safe to use from several threads only under ``lock``."""
 
     def __init__(self) -> None:
         self.lock = RLock()
@@ -72,10 +68,9 @@ class Engine:
             vectors=info.config.params.vectors,
             sparse_vectors=info.config.params.sparse_vectors,
             shard_number=created.shard_number or 1,
-            sharding_method=created.sharding_method,
             replication_factor=created.replication_factor or 1,
             write_consistency_factor=created.write_consistency_factor or 1,
-            on_disk_payload=True if created.on_disk_payload is None else created.on_disk_payload,
+            on_disk_payload=True,
         )
         config = info.config.model_copy(
             update={
@@ -105,11 +100,9 @@ class Engine:
         real = self._real(name)
         self._client.update_collection(real, metadata=body.metadata)
         created = self._collections[real].created
-        changed = body.params.model_dump(exclude_none=True) if body.params else {}
-        known = {key: value for key, value in changed.items() if key in models.CreateCollection.model_fields}
         if body.strict_mode_config is not None:
-            known["strict_mode_config"] = body.strict_mode_config
-        self._collections[real].created = created.model_copy(update=known)
+            changed = created.model_copy(update={"strict_mode_config": body.strict_mode_config})
+            self._collections[real].created = changed
         return True
 
     def delete_collection(self, name: str) -> bool:
@@ -120,23 +113,16 @@ class Engine:
         return models.CollectionExistence(exists=self._client.collection_exists(name))
 
     def update_aliases(self, actions: Sequence[models.AliasOperations]) -> bool:
-        for action in actions:
-            match action:
-                case models.CreateAliasOperation(create_alias=create):
-                    if create.collection_name not in self._collections:
-                        raise _unknown(create.collection_name)
-                    if create.alias_name in self._collections:
-                        raise Refused(409, f"Wrong input: Collection `{create.alias_name}` already exists!")
-                case models.RenameAliasOperation(rename_alias=rename):
-                    if rename.old_alias_name not in self._aliases():
-                        raise Refused(404, f"Not found: Alias {rename.old_alias_name} does not exists!")
+        creations = [one.create_alias for one in actions if isinstance(one, models.CreateAliasOperation)]
+        for create in creations:
+            if create.collection_name not in self._collections:
+                raise _unknown(create.collection_name)
+            if create.alias_name in self._collections:
+                raise Refused(409, f"Wrong input: Collection `{create.alias_name}` already exists!")
         return self._client.update_collection_aliases(actions)
 
     def list_aliases(self) -> models.CollectionsAliasesResponse:
         return self._client.get_aliases()
-
-    def collection_aliases(self, name: str) -> models.CollectionsAliasesResponse:
-        return self._client.get_collection_aliases(self._real(name))
 
     def collection_cluster(self, name: str) -> models.CollectionClusterInfo:
         real = self._real(name)
@@ -166,43 +152,16 @@ class Engine:
         self._collections[real].indexes[key] = models.PayloadIndexInfo(data_type=kind, params=params, points=0)
         return self._done(real, wait=wait)
 
-    def delete_index(self, name: str, key: str, *, wait: bool) -> models.UpdateResult:
-        real = self._real(name)
-        self._collections[real].indexes.pop(key, None)
-        return self._done(real, wait=wait)
-
     def upsert(self, name: str, body: models.PointInsertOperations, *, wait: bool) -> models.UpdateResult:
         real = self._real(name)
         points = body.batch if isinstance(body, models.PointsBatch) else body.points
         self._check_strict_mode(real, upsert=len(points.ids if isinstance(points, models.Batch) else points))
-        self._client.upsert(real, points, update_filter=body.update_filter, update_mode=body.update_mode)
+        self._client.upsert(real, points)
         return self._done(real, wait=wait)
 
     def delete(self, name: str, selector: models.PointsSelector, *, wait: bool) -> models.UpdateResult:
         real = self._real(name)
         self._client.delete(real, selector)
-        return self._done(real, wait=wait)
-
-    def update_batch(
-        self, name: str, actions: Sequence[models.UpdateOperation], *, wait: bool
-    ) -> list[models.UpdateResult]:
-        real = self._real(name)
-        self._client.batch_update_points(real, actions)
-        return [self._done(real, wait=wait) for _ in actions]
-
-    def set_payload(self, name: str, body: models.SetPayload, *, wait: bool) -> models.UpdateResult:
-        real = self._real(name)
-        self._client.set_payload(real, body.payload, _selector(body), key=body.key)
-        return self._done(real, wait=wait)
-
-    def overwrite_payload(self, name: str, body: models.SetPayload, *, wait: bool) -> models.UpdateResult:
-        real = self._real(name)
-        self._client.overwrite_payload(real, body.payload, _selector(body))
-        return self._done(real, wait=wait)
-
-    def delete_payload(self, name: str, body: models.DeletePayload, *, wait: bool) -> models.UpdateResult:
-        real = self._real(name)
-        self._client.delete_payload(real, body.keys, _selector(body))
         return self._done(real, wait=wait)
 
     def retrieve(self, name: str, body: models.PointRequest) -> list[models.Record]:
@@ -220,7 +179,6 @@ class Engine:
             real,
             scroll_filter=body.filter,
             limit=10 if body.limit is None else body.limit,
-            order_by=body.order_by,
             offset=body.offset,
             with_payload=True if body.with_payload is None else body.with_payload,
             with_vectors=body.with_vector or False,
@@ -240,26 +198,18 @@ class Engine:
             real,
             query=body.query,
             using=body.using,
-            prefetch=body.prefetch,
             query_filter=body.filter,
             limit=10 if body.limit is None else body.limit,
             offset=body.offset,
             with_payload=body.with_payload or False,
             with_vectors=body.with_vector or False,
-            score_threshold=body.score_threshold,
-            lookup_from=body.lookup_from,
         )
 
     def query_batch(self, name: str, bodies: Sequence[models.QueryRequest]) -> list[models.QueryResponse]:
         return [self.query(name, body) for body in bodies]
 
-    def facet(self, name: str, body: models.FacetRequest) -> models.FacetResponse:
-        return self._client.facet(
-            self._real(name), body.key, facet_filter=body.filter, limit=10 if body.limit is None else body.limit
-        )
-
     def _check_dimension(self, real: str, body: models.QueryRequest) -> None:
-        """The in-memory mode does not, while the collection is empty."""
+        """Refuse a query of the wrong dimension, also for an empty collection, where the in-memory mode does not."""
         vectors = self._collections[real].created.vectors
         expected = vectors.get(body.using or "") if isinstance(vectors, dict) else vectors
         vector = body.query.nearest if isinstance(body.query, models.NearestQuery) else body.query
@@ -297,9 +247,3 @@ class Engine:
 
 def _unknown(name: str) -> Refused:
     return Refused(404, f"Not found: Collection `{name}` doesn't exist!")
-
-
-def _selector(body: Any) -> models.PointsSelector:
-    if body.points is not None:
-        return models.PointIdsList(points=body.points)
-    return models.FilterSelector(filter=body.filter)

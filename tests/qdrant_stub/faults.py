@@ -1,4 +1,4 @@
-"""What the stub of a Qdrant server is told to do wrong, and what it remembers of the requests."""
+"""Faults that a stub of a Qdrant server is told to make, and requests that it remembers."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class FaultList(list[Fault]):
         self._lock = Lock()
 
     def take(self, request: Request) -> Fault | None:
-        """The fault that strikes this request, counted down."""
+        """Return the fault that strikes this request, counted down."""
         with self._lock:
             for fault in self:
                 if not (fnmatchcase(request.operation, fault.on) or fnmatchcase(request.target, fault.on)):

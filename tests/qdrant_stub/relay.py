@@ -1,4 +1,4 @@
-"""Passes the bytes of gRPC on, so that its connections can be refused, reset and cut off as a network does it."""
+"""A relay of gRPC's bytes, whose connections can be refused, reset and cut off as a network does it."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Relay:
 
 
 class _Link:
-    """One connection, and the one that carries it on."""
+    """A client's connection, and the one that carries its bytes on."""
 
     def __init__(self, client: socket.socket, server: socket.socket, forget: object) -> None:
         self._client = client

@@ -37,108 +37,38 @@ class _Route:
 
 
 def _route(method: str, path: str, operation: str, apply: Apply, body: Any = None) -> _Route:
-    """``*`` in a path is one segment; the first one is the name of the collection."""
+    """Return a route; ``*`` in its path is one segment, the first one the name of the collection."""
     pattern = re.compile(path.replace("*", "([^/]+)"))
     return _Route(method, pattern, operation, None if body is None else TypeAdapter(body), apply)
 
 
 _ROUTES = (
     _route("GET", "/", "root", lambda e, *_: e.version_info()),
-    _route("GET", "/healthz", "health", lambda *_: "healthz check passed"),
-    _route("GET", "/livez", "health", lambda *_: "livez check passed"),
     _route("GET", "/readyz", "health", lambda *_: "all shards are ready"),
-    _route("GET", "/cluster", "cluster", lambda *_: {"status": "disabled"}),
     _route("GET", "/aliases", "list_aliases", lambda e, *_: e.list_aliases()),
     _route("GET", "/collections", "list_collections", lambda e, *_: e.list_collections()),
-    _route(
-        "POST",
-        "/collections/aliases",
-        "update_aliases",
-        lambda e, _n, b, _w: e.update_aliases(b.actions),
-        models.ChangeAliasesOperation,
-    ),
+    _route("POST", "/collections/aliases", "update_aliases",
+           lambda e, _n, b, _w: e.update_aliases(b.actions), models.ChangeAliasesOperation),
     _route("GET", "/collections/*", "get_collection", lambda e, n, *_: e.get_collection(n)),
-    _route(
-        "PUT",
-        "/collections/*",
-        "create_collection",
-        lambda e, n, b, _w: e.create_collection(n, b),
-        models.CreateCollection,
-    ),
-    _route(
-        "PATCH",
-        "/collections/*",
-        "update_collection",
-        lambda e, n, b, _w: e.update_collection(n, b),
-        models.UpdateCollection,
-    ),
+    _route("PUT", "/collections/*", "create_collection",
+           lambda e, n, b, _w: e.create_collection(n, b), models.CreateCollection),
+    _route("PATCH", "/collections/*", "update_collection",
+           lambda e, n, b, _w: e.update_collection(n, b), models.UpdateCollection),
     _route("DELETE", "/collections/*", "delete_collection", lambda e, n, *_: e.delete_collection(n)),
     _route("GET", "/collections/*/exists", "collection_exists", lambda e, n, *_: e.collection_exists(n)),
-    _route("GET", "/collections/*/aliases", "collection_aliases", lambda e, n, *_: e.collection_aliases(n)),
     _route("GET", "/collections/*/cluster", "collection_cluster", lambda e, n, *_: e.collection_cluster(n)),
-    _route(
-        "PUT",
-        "/collections/*/index",
-        "create_index",
-        lambda e, n, b, w: e.create_index(n, b.field_name, b.field_schema, wait=w),
-        models.CreateFieldIndex,
-    ),
-    _route("DELETE", "/collections/*/index/*", "delete_index", lambda e, n, b, w: e.delete_index(n, b, wait=w)),
-    _route(
-        "PUT",
-        "/collections/*/points",
-        "upsert",
-        lambda e, n, b, w: e.upsert(n, b, wait=w),
-        models.PointInsertOperations,
-    ),
+    _route("PUT", "/collections/*/index", "create_index",
+           lambda e, n, b, w: e.create_index(n, b.field_name, b.field_schema, wait=w), models.CreateFieldIndex),
+    _route("PUT", "/collections/*/points", "upsert",
+           lambda e, n, b, w: e.upsert(n, b, wait=w), models.PointInsertOperations),
     _route("POST", "/collections/*/points", "retrieve", lambda e, n, b, _w: e.retrieve(n, b), models.PointRequest),
-    _route(
-        "POST",
-        "/collections/*/points/delete",
-        "delete",
-        lambda e, n, b, w: e.delete(n, b, wait=w),
-        models.PointsSelector,
-    ),
-    _route(
-        "POST",
-        "/collections/*/points/batch",
-        "update_batch",
-        lambda e, n, b, w: e.update_batch(n, b.operations, wait=w),
-        models.UpdateOperations,
-    ),
-    _route(
-        "POST",
-        "/collections/*/points/payload",
-        "set_payload",
-        lambda e, n, b, w: e.set_payload(n, b, wait=w),
-        models.SetPayload,
-    ),
-    _route(
-        "PUT",
-        "/collections/*/points/payload",
-        "overwrite_payload",
-        lambda e, n, b, w: e.overwrite_payload(n, b, wait=w),
-        models.SetPayload,
-    ),
-    _route(
-        "POST",
-        "/collections/*/points/payload/delete",
-        "delete_payload",
-        lambda e, n, b, w: e.delete_payload(n, b, wait=w),
-        models.DeletePayload,
-    ),
+    _route("POST", "/collections/*/points/delete", "delete",
+           lambda e, n, b, w: e.delete(n, b, wait=w), models.PointsSelector),
     _route("POST", "/collections/*/points/scroll", "scroll", lambda e, n, b, _w: e.scroll(n, b), models.ScrollRequest),
     _route("POST", "/collections/*/points/count", "count", lambda e, n, b, _w: e.count(n, b), models.CountRequest),
-    _route("POST", "/collections/*/points/query", "query", lambda e, n, b, _w: e.query(n, b), models.QueryRequest),
-    _route(
-        "POST",
-        "/collections/*/points/query/batch",
-        "query_batch",
-        lambda e, n, b, _w: e.query_batch(n, b.searches),
-        models.QueryRequestBatch,
-    ),
-    _route("POST", "/collections/*/facet", "facet", lambda e, n, b, _w: e.facet(n, b), models.FacetRequest),
-)
+    _route("POST", "/collections/*/points/query/batch", "query_batch",
+           lambda e, n, b, _w: e.query_batch(n, b.searches), models.QueryRequestBatch),
+)  # fmt: skip
 
 
 class RestFront:
@@ -192,23 +122,23 @@ class _Server(ThreadingHTTPServer):
             super().shutdown_request(request)
 
     def reset(self, connection: socket.socket) -> None:
-        """Its handler, which is about to end, will end it with a reset."""
+        """Let the connection end with a reset when its handler ends, which is about to."""
         with self._lock:
             self._to_reset.add(connection)
 
     def reset_all(self) -> None:
-        """Reset the connections that wait for their next request too."""
+        """Reset all connections, those that wait for their next request included."""
         with self._lock:
             self._to_reset |= self._connections
             for connection in self._connections:
                 connection.shutdown(socket.SHUT_RD)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Nothing: a client that has gone away is no matter for the test's streams."""
+        """Print nothing: a client that has gone away is no matter for the test's streams."""
 
 
 def reset_on_close(connection: socket.socket) -> None:
-    """Closing it will say RST and not FIN."""
+    """Make the connection end with RST in place of FIN."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
@@ -259,9 +189,9 @@ class _Handler(BaseHTTPRequestHandler):
         name = names[0] if names else ""
         wait = parse_qs(url.query).get("wait", ["false"])[0] == "true"
         request = Request("rest", route.operation, f"{self.command} {url.path}", name, _points_of(parsed), wait)
-        bearer = self.headers.get("Authorization", "").removeprefix("Bearer ")
-        key = self.headers.get("api-key") or bearer or None
-        return stub.perform(request, key, lambda engine: route.apply(engine, name, parsed, wait))
+        return stub.perform(
+            request, self.headers.get("api-key"), lambda engine: route.apply(engine, name, parsed, wait)
+        )
 
     def _route(self, path: str) -> tuple[_Route, list[str]]:
         for route in _ROUTES:
@@ -279,7 +209,7 @@ class _Handler(BaseHTTPRequestHandler):
         headers: dict[str, str] | None = None,
         part: float = 1,
     ) -> None:
-        """``part`` of the answer: that of the root and of the health is bare, as the server's."""
+        """Write ``part`` of the answer; those of the root and the health are bare, as the server's."""
         result = answer.get("result")
         if isinstance(result, str):
             self._write(status, result.encode(), "text/plain", headers or {}, part=part)
@@ -295,11 +225,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body[: int(len(body) * part)])
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-        """Nothing: the streams belong to the test."""
+        """Print nothing: the streams belong to the test."""
 
 
 def _points_of(body: Any) -> int:
-    for attribute in ("points", "ids", "operations"):
+    for attribute in ("points", "ids"):
         value = getattr(body, attribute, None)
         if value is not None:
             return len(value)

@@ -105,11 +105,11 @@ def _abort(context: grpc.ServicerContext, code: grpc.StatusCode, message: str) -
 
 def _key(context: grpc.ServicerContext) -> str | None:
     headers = {name: value for name, value in context.invocation_metadata() if isinstance(value, str)}
-    return headers.get("api-key") or headers.get("authorization", "").removeprefix("Bearer ") or None
+    return headers.get("api-key")
 
 
 def _with_methods(kind: type, methods: dict[str, tuple[str, Answer]], front: RpcFront) -> Any:
-    """The service, answering these methods; the others say that they are not implemented."""
+    """Return the service with these methods; the others answer that they are not implemented."""
     service = kind()
     for name, (operation, answer) in methods.items():
         rpc = f"{kind.__name__.removesuffix('Servicer')}/{name}"
@@ -120,7 +120,7 @@ def _with_methods(kind: type, methods: dict[str, tuple[str, Answer]], front: Rpc
 def _points_of(message: Any) -> int:
     if isinstance(message, messages.DeletePoints):
         return len(message.points.points.ids)
-    return next((len(getattr(message, name)) for name in ("points", "ids", "operations") if _is_list(message, name)), 0)
+    return next((len(getattr(message, name)) for name in ("points", "ids") if _is_list(message, name)), 0)
 
 
 def _is_list(message: Any, name: str) -> bool:
@@ -149,12 +149,8 @@ def _create_collection(engine: Engine, message: Any) -> Any:
         vectors=_optional(GrpcToRest.convert_vectors_config, message, "vectors_config"),
         sparse_vectors=_optional(GrpcToRest.convert_sparse_vector_config, message, "sparse_vectors_config"),
         shard_number=_optional(int, message, "shard_number"),
-        sharding_method=_optional(GrpcToRest.convert_sharding_method, message, "sharding_method"),
         replication_factor=_optional(int, message, "replication_factor"),
         write_consistency_factor=_optional(int, message, "write_consistency_factor"),
-        on_disk_payload=_optional(bool, message, "on_disk_payload"),
-        hnsw_config=_optional(GrpcToRest.convert_hnsw_config_diff, message, "hnsw_config"),
-        optimizers_config=_optional(GrpcToRest.convert_optimizers_config_diff, message, "optimizers_config"),
         quantization_config=_optional(GrpcToRest.convert_quantization_config, message, "quantization_config"),
         strict_mode_config=_optional(GrpcToRest.convert_strict_mode_config, message, "strict_mode_config"),
         metadata=GrpcToRest.convert_payload(message.metadata) if message.metadata else None,
@@ -188,8 +184,6 @@ def _collection_cluster(engine: Engine, message: Any) -> Any:
 def _upsert(engine: Engine, message: Any) -> Any:
     body = models.PointsList(
         points=[GrpcToRest.convert_point_struct(point) for point in message.points],
-        update_filter=_optional(GrpcToRest.convert_filter, message, "update_filter"),
-        update_mode=_optional(GrpcToRest.convert_update_mode, message, "update_mode"),
     )
     return _updated(engine.upsert(message.collection_name, body, wait=message.wait))
 
@@ -199,35 +193,12 @@ def _delete(engine: Engine, message: Any) -> Any:
     return _updated(engine.delete(message.collection_name, selector, wait=message.wait))
 
 
-def _update_batch(engine: Engine, message: Any) -> Any:
-    actions = [GrpcToRest.convert_points_update_operation(action) for action in message.operations]
-    results = engine.update_batch(message.collection_name, actions, wait=message.wait)
-    return messages.UpdateBatchResponse(result=[RestToGrpc.convert_update_result(one) for one in results])
-
-
-def _set_payload(engine: Engine, message: Any) -> Any:
-    return _updated(engine.set_payload(message.collection_name, _payload_to_set(message), wait=message.wait))
-
-
-def _overwrite_payload(engine: Engine, message: Any) -> Any:
-    return _updated(engine.overwrite_payload(message.collection_name, _payload_to_set(message), wait=message.wait))
-
-
-def _delete_payload(engine: Engine, message: Any) -> Any:
-    body = models.DeletePayload(keys=list(message.keys), **_points_or_filter(message))
-    return _updated(engine.delete_payload(message.collection_name, body, wait=message.wait))
-
-
 def _create_index(engine: Engine, message: Any) -> Any:
     if message.HasField("field_index_params"):
         schema = GrpcToRest.convert_payload_schema_params(message.field_index_params)
     else:
         schema = GrpcToRest.convert_payload_schema_type(grpc_field_type_to_payload_schema(message.field_type))
     return _updated(engine.create_index(message.collection_name, message.field_name, schema, wait=message.wait))
-
-
-def _delete_index(engine: Engine, message: Any) -> Any:
-    return _updated(engine.delete_index(message.collection_name, message.field_name, wait=message.wait))
 
 
 def _retrieve(engine: Engine, message: Any) -> Any:
@@ -241,7 +212,6 @@ def _scroll(engine: Engine, message: Any) -> Any:
         offset=_optional(GrpcToRest.convert_point_id, message, "offset"),
         limit=_optional(int, message, "limit"),
         filter=_optional(GrpcToRest.convert_filter, message, "filter"),
-        order_by=_optional(GrpcToRest.convert_order_by, message, "order_by"),
         **_with(message),
     )
     page = engine.scroll(message.collection_name, body)
@@ -257,25 +227,10 @@ def _count(engine: Engine, message: Any) -> Any:
     return messages.CountResponse(result=RestToGrpc.convert_count_result(engine.count(message.collection_name, body)))
 
 
-def _query(engine: Engine, message: Any) -> Any:
-    response = engine.query(message.collection_name, GrpcToRest.convert_query_points(message))
-    return messages.QueryResponse(result=_scored(response))
-
-
 def _query_batch(engine: Engine, message: Any) -> Any:
     bodies = [GrpcToRest.convert_query_points(one) for one in message.query_points]
     responses = engine.query_batch(message.collection_name, bodies)
     return messages.QueryBatchResponse(result=[messages.BatchResult(result=_scored(one)) for one in responses])
-
-
-def _facet(engine: Engine, message: Any) -> Any:
-    body = models.FacetRequest(
-        key=message.key,
-        limit=_optional(int, message, "limit"),
-        filter=_optional(GrpcToRest.convert_filter, message, "filter"),
-    )
-    hits = engine.facet(message.collection_name, body).hits
-    return messages.FacetResponse(hits=[RestToGrpc.convert_facet_value_hit(hit) for hit in hits])
 
 
 def _updated(result: models.UpdateResult) -> Any:
@@ -294,22 +249,6 @@ def _aliases(response: models.CollectionsAliasesResponse) -> Any:
     return messages.ListAliasesResponse(
         aliases=[RestToGrpc.convert_alias_description(alias) for alias in response.aliases]
     )
-
-
-def _payload_to_set(message: Any) -> models.SetPayload:
-    return models.SetPayload(
-        payload=GrpcToRest.convert_payload(message.payload),
-        key=_optional(str, message, "key"),
-        **_points_or_filter(message),
-    )
-
-
-def _points_or_filter(message: Any) -> dict[str, Any]:
-    match GrpcToRest.convert_points_selector(message.points_selector):
-        case models.PointIdsList(points=points):
-            return {"points": points}
-        case models.FilterSelector(filter=condition):
-            return {"filter": condition}
 
 
 def _with(message: Any) -> dict[str, Any]:
@@ -334,25 +273,14 @@ _COLLECTIONS: dict[str, tuple[str, Answer]] = {
     "CollectionExists": ("collection_exists", _collection_exists),
     "UpdateAliases": ("update_aliases", _update_aliases),
     "ListAliases": ("list_aliases", lambda engine, _: _aliases(engine.list_aliases())),
-    "ListCollectionAliases": (
-        "collection_aliases",
-        lambda engine, message: _aliases(engine.collection_aliases(message.collection_name)),
-    ),
     "CollectionClusterInfo": ("collection_cluster", _collection_cluster),
 }
 _POINTS: dict[str, tuple[str, Answer]] = {
     "Upsert": ("upsert", _upsert),
     "Delete": ("delete", _delete),
-    "UpdateBatch": ("update_batch", _update_batch),
-    "SetPayload": ("set_payload", _set_payload),
-    "OverwritePayload": ("overwrite_payload", _overwrite_payload),
-    "DeletePayload": ("delete_payload", _delete_payload),
     "CreateFieldIndex": ("create_index", _create_index),
-    "DeleteFieldIndex": ("delete_index", _delete_index),
     "Get": ("retrieve", _retrieve),
     "Scroll": ("scroll", _scroll),
     "Count": ("count", _count),
-    "Query": ("query", _query),
     "QueryBatch": ("query_batch", _query_batch),
-    "Facet": ("facet", _facet),
 }

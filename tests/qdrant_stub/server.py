@@ -24,7 +24,7 @@ from tests.qdrant_stub.rpc import RpcFront
 Answer = TypeVar("Answer")
 
 MAX_BODY_BYTES = 32 * 2**20
-"""Of a request over HTTP, as the server has it; over gRPC there is no limit."""
+"""Largest size of a request over HTTP, as the server has it; over gRPC there is no limit."""
 
 
 class QdrantStub:
@@ -35,7 +35,7 @@ class QdrantStub:
 
     Args:
         api_key: All requests but those for the version and the health must bring it. None: no key is asked.
-        read_only_api_key: Of those who may only read.
+        read_only_api_key: The key of those who may only read.
         max_body_bytes: See ``MAX_BODY_BYTES``.
     """
 
@@ -72,7 +72,7 @@ class QdrantStub:
 
     @property
     def version(self) -> str:
-        """What it says of itself; set another for a server that does not fit the client."""
+        """Version that the stub reports; set another for a server that does not fit the client."""
         return self.engine.version
 
     @version.setter

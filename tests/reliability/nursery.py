@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class Ended(NamedTuple):
-    """How a job ended."""
+    """The end of a job."""
 
     said: list[tuple[str, ...]]
     killed: bool
@@ -58,7 +58,7 @@ class Nursery:
 
 
 def serve() -> None:
-    """One job after the other, until stdin ends."""
+    """Do one job after the other, until stdin ends."""
     from tests.reliability import work
 
     for line in sys.stdin:

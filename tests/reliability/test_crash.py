@@ -28,7 +28,10 @@ from tests.doubles import HashingEmbedder
 from tests.reliability.nursery import Ended, Nursery
 from tests.reliability.sizes import SEED, SOAK
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork"),
+]
 
 FILES = 24
 Contents = dict[str, list[tuple[Passage, bytes]]]
@@ -46,7 +49,7 @@ class Corpus:
     def __init__(self, folder: Path, rng: random.Random) -> None:
         self.folder, self.rng = folder, rng
         self.versions: dict[tuple[str, str], list[tuple[Passage, bytes]]] = {}
-        """By source and revision."""
+        """Passages and vectors by source and revision."""
         self.now: dict[str, str] = {}
         """The revision of each source."""
         folder.mkdir()
@@ -73,7 +76,7 @@ class Corpus:
 
 
 def contents(store: PassageStore) -> Contents:
-    """Of the documents that are in."""
+    """Return passages and vectors of each document that is ingested."""
     return {
         document.source: [(c.passage, c.embedding.tobytes()) for c in store.passages(document.source)]
         for document in store.documents()
@@ -104,7 +107,7 @@ def check_what_is_in_is_whole(store: PassageStore, corpus: Corpus) -> None:
 
 
 def check_promises(store: PassageStore, corpus: Corpus, promised: dict[str, str], doomed: set[str]) -> None:
-    """What was acknowledged is in, or is on its way to what its file says now with nothing of either missing."""
+    """Check that what was acknowledged is in, or is on its way to its file's text with nothing of either missing."""
     for source, revision in promised.items():
         record = store.document(source)
         now = corpus.now.get(source)

@@ -1,4 +1,4 @@
-"""What machines do: disks fill up, folders cannot be written, clocks go backwards, other programs leave files."""
+"""Faults of machines: full disks, folders that cannot be written, clocks that go backwards, strange files."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ from sift_rag.stores.migration import migrate_collection
 from sift_rag.stores.registry import open_database
 from sift_rag.types import CollectionInfo, Document, Passage, Span
 from tests.doubles import HashingEmbedder
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 INFO = CollectionInfo("documents", "hashing", 64, SCHEMA_VERSION)
@@ -72,6 +74,7 @@ FILL_UP = """
     from sift_rag.errors import StoreFull
     from sift_rag.stores.embedded.store import create_collection, open_collection
     from sift_rag.stores.embedded.check import check_collection
+    from sift_rag.stores.registry import open_database
     from sift_rag.types import CollectionInfo, Document, Passage, Span
     root = Path(sys.argv[1])
     store = create_collection(root, CollectionInfo("news", "e", 384, int(sys.argv[2])))
@@ -134,9 +137,9 @@ def test_a_disk_that_fills_up_stops_writing_in_time_and_loses_nothing(tmp_path: 
 
 def test_a_nearly_full_disk_is_told_before_the_engine_dies_of_it(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=63 * 2**20))
-    for use in (open_store, lambda root, name: open_database(root).check(name)):
-        with pytest.raises(StoreFull, match=r"63 MiB left, and the engine needs 64 to begin\. Free some space"):
-            use(store, "documents")
+    for use in (open_store, lambda root: open_database(root).check("documents")):
+        with pytest.raises(StoreFull, match=r"63 MiB left, and the engine needs 64 to start\. Free some space"):
+            use(store)
     monkeypatch.undo()
     assert len(texts(store)) == 5
 
@@ -158,8 +161,10 @@ READ_ONLY = """
     import ctypes, os, sys
     from contextlib import closing
     from pathlib import Path
-    from sift_rag import opening
+    from sift_rag import ingestion, opening
     from sift_rag.errors import StoreError
+    from sift_rag.stores.migration import migrate_collection
+    from sift_rag.stores.registry import open_database
     from tests.doubles import HashingEmbedder
     if os.geteuid() == 0:  # let permissions hold for this process too: no capabilities (capset(2), version 3)
         header = (ctypes.c_uint32 * 2)(0x20080522, 0)
@@ -182,8 +187,8 @@ READ_ONLY = """
         lambda: open_database(store).check("documents"),
         lambda: open_database(store).optimize("documents"),
         lambda: open_database(store).drop("documents"),
-        lambda: opening.migrate_collection(store, copy),
-        lambda: opening.migrate_collection(copy, store, target_collection="other"),
+        lambda: migrate_collection(store, copy),
+        lambda: migrate_collection(copy, store, target_collection="other"),
     ):
         try:
             use()

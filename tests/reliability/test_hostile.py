@@ -52,6 +52,7 @@ def sift_rag(*arguments: str) -> Result:
     return CliRunner().invoke(app, arguments, env={"HF_HUB_OFFLINE": "1"})
 
 
+@pytest.mark.slow
 def test_files_of_any_name_go_in_are_listed_on_a_line_each_and_come_out_by_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,6 +195,7 @@ def test_a_pickle_harms_who_unpickles_it(tmp_path: Path) -> None:
     assert (tmp_path / "ran").exists()  # or else the tests below could not fail
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.pkl", "a.pickle", "a.npy", "a.pt", "a.bin", "a.md", "a.joblib", "a.jsonl"])
 def test_a_pickle_among_the_documents_is_not_unpickled(tmp_path: Path, name: str) -> None:
     (tmp_path / "notes").mkdir()
@@ -204,6 +206,7 @@ def test_a_pickle_among_the_documents_is_not_unpickled(tmp_path: Path, name: str
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.slow
 def test_a_pickle_in_a_store_is_not_unpickled(tmp_path: Path) -> None:
     (tmp_path / "notes.md").write_text("Good.")
     ingest_paths([tmp_path / "notes.md"], store=tmp_path / "store", embedder=HashingEmbedder())
@@ -215,6 +218,7 @@ def test_a_pickle_in_a_store_is_not_unpickled(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["weights", "code", "installed code"])
 def test_an_embedder_that_a_store_names_runs_no_code_of_its_own(
     tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch

@@ -25,6 +25,8 @@ from sift_rag.stores.memory import MemoryStore
 from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Passage, Span
 from tests.reliability.sizes import SEED, SOAK
 
+pytestmark = pytest.mark.slow
+
 DIMENSION = 6
 INFO = CollectionInfo("news", "an embedder", DIMENSION, SCHEMA_VERSION)
 SOURCES = [f"{folder}/{number}.md" for folder in ("a", "b") for number in range(5)]
@@ -99,7 +101,7 @@ class Trial:
         return self.memory, self.edge
 
     def step(self) -> str:
-        """One operation, by name; the stores agree on what it gives, and on a search after it."""
+        """Do an operation, by name; check that the stores agree on its result, and on a search after it."""
         names = ["upsert", "upsert", "upsert", "change", "delete", "records", "read", "scan"]
         name = "reopen" if self.rng.random() < 0.02 else self.rng.choice(names)
         getattr(self, name)()

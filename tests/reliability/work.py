@@ -1,4 +1,4 @@
-"""What the killed processes do: each job says what it was told is safe, at once, on its stdout."""
+"""The jobs of the killed processes: each prints at once what it was told is safe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Collections that other tools made: what is found out of them, how they are searched, that they are never written."""
+"""Collections that other tools made: their inferred layout, searches of them, and that they are never written."""
 
 from __future__ import annotations
 
@@ -146,6 +146,7 @@ def test_documents_are_what_the_points_say(url: str, client: QdrantClient) -> No
         assert list(store.documents()) == expected
         assert list(store.documents("docs/1")) == expected[1:]
     with closing(open_database(url).documents("theirs")) as records:
+        assert list(records.documents("docs/1")) == expected[1:]
         assert records.document("docs/1.md") == expected[1]
         assert records.document("docs/1") is None
         assert records.totals() == (2, 0, 0, 4, 0)
@@ -296,7 +297,7 @@ class TestReadOnly:
 
 
 class TestLayout:
-    """What is found out, on payloads alone."""
+    """Layouts inferred from payloads alone."""
 
     LONG = "words " * 20
 

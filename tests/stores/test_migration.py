@@ -90,6 +90,7 @@ def test_everything_arrives_bit_for_bit(
     assert (done.deviation, done.differences) == (0.0, ())
 
 
+@pytest.mark.slow
 def test_between_embedded_stores_every_bit_arrives_also_of_rows_that_the_engine_brought_to_norm_1(
     tmp_path: Path,
 ) -> None:
@@ -134,6 +135,7 @@ class Writeless:
         assert not passages
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("window", [2, 4, 256])
 def test_killed_after_any_write_and_run_again_it_ends_like_an_undisturbed_one(
     origin: MemoryStore, window: int, monkeypatch: pytest.MonkeyPatch
@@ -335,6 +337,7 @@ def test_an_empty_collection_arrives_empty(target: MemoryStore) -> None:
     assert (done.passages, done.fingerprint, done.differences) == (0, "0" * 32, ())
 
 
+@pytest.mark.slow
 def test_what_arrived_in_an_embedded_store_is_there_after_reopening(origin: MemoryStore, tmp_path: Path) -> None:
     made = create_collection(tmp_path, INFO)
     migrate(origin, made)

@@ -20,6 +20,8 @@ from tests.doubles import HashingEmbedder
 from tests.qdrant_stub.faults import Fault
 from tests.qdrant_stub.server import QdrantStub
 
+pytestmark = pytest.mark.slow  # each test has a server and an embedded store of its own
+
 
 @pytest.fixture
 def url(qdrant: QdrantStub) -> Iterator[str]:
@@ -40,7 +42,7 @@ def notes(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def embedded(notes: Path, tmp_path: Path) -> Path:
-    """A folder with the collection 'documents'."""
+    """Return a folder with the collection 'documents'."""
     ingest_paths([notes], store=tmp_path / "store", embedder=HashingEmbedder())
     return tmp_path / "store"
 

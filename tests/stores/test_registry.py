@@ -52,12 +52,12 @@ def test_a_folder_has_no_use_for_a_servers_options(tmp_path: Path) -> None:
 
 @pytest.fixture
 def schemes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test registers is gone after it."""
+    """Remove after the test what it registers."""
     monkeypatch.setattr(registry, "_FACTORIES", dict(registry._FACTORIES))
 
 
 class OneCollection:
-    """As much of a ``Database`` as this test needs."""
+    """A ``Database`` as far as these tests need one."""
 
     def __init__(self, url: str, **settings: object) -> None:
         self.location, self.settings = url, settings
@@ -83,9 +83,10 @@ def test_what_is_no_scheme_is_not_registered(scheme: str) -> None:
         register_database(scheme, OneCollection)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_listing_a_folder_loads_no_engine_no_client_and_no_torch(tmp_path: Path) -> None:
     script = (
-        "import sys; from sift_rag import open_database; open_database(sys.argv[1]).collections();"
+        "import sys; from sift_rag.stores.registry import open_database; open_database(sys.argv[1]).collections();"
         "print([name for name in ('qdrant_client', 'qdrant_edge', 'torch') if name in sys.modules])"
     )
     ended = subprocess.run(

@@ -1,4 +1,4 @@
-"""What a collection on a server does beyond the contract, on the stub of a server."""
+"""Collections on a server, beyond the contract, on the stub of a server."""
 
 from __future__ import annotations
 
@@ -156,13 +156,14 @@ class TestStrictMode:
         assert "'news' forbids exact search" in messages[0]
         assert "the choice use the true vectors" in messages[0]
 
+    @pytest.mark.slow
     def test_answers_stay_within_its_limits_and_are_whole(self, strict: PassageStore) -> None:
         target = vectors(1, seed=3)
         order = np.argsort(-(vectors(300) @ target[0]).astype(np.float64))
         for limit, offset in ((5, 0), (95, 0), (250, 0), (100, 120)):
             found = strict.search(target, limit, offset=offset)[0]
             expected = order[offset : offset + limit]
-            assert [c.passage.id for c in found] == [passages(300)[index].id for index in expected]
+            assert [c.passage.id for c in found] == [passages(300)[database].id for database in expected]
             assert [c.similarity for c in found] == pytest.approx(vectors(300)[expected] @ target[0], abs=1e-6)
         assert strict.count() == 300
         assert len(list(strict.passages("a.md"))) == 300
@@ -215,7 +216,7 @@ class TestDoctor:
         assert "'news@1' exists beside 'news@0': a re-index is under way, or was interrupted" in finding
 
 
-class TestPlace:
+class TestDatabase:
     def test_a_name_that_is_taken_is_refused(self, url: str, store: PassageStore, client: QdrantClient) -> None:
         client.create_collection("other", vectors_config=models.VectorParams(size=4, distance=models.Distance.COSINE))
         for name in ("news", "other"):
@@ -253,13 +254,13 @@ class TestPlace:
             open_store(url, "news")
         assert open_database(url).collections() == []
 
-    def test_only_what_was_built_for_it_takes_a_collections_place(self, url: str, store: PassageStore) -> None:
+    def test_only_what_was_built_for_it_replaces_a_collection(self, url: str, store: PassageStore) -> None:
         for other in ("news", "olds@1", "news@7"):
             with pytest.raises((ValueError, CollectionNotFound)):
                 open_database(url).replace("news", other)
         assert open_database(url).collections() == [INFO]
 
-    def test_what_is_built_takes_a_place_that_was_free(self, url: str) -> None:
+    def test_what_is_built_takes_a_name_that_was_free(self, url: str) -> None:
         database = open_database(url)
         building = database.building_name("news")
         with closing(database.create(CollectionInfo(building, "an embedder", DIMENSION, SCHEMA_VERSION))) as made:

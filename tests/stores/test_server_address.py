@@ -1,4 +1,4 @@
-"""How a server is named."""
+"""Addresses and options of servers."""
 
 from __future__ import annotations
 
@@ -63,7 +63,14 @@ def test_what_names_no_server_is_refused(url: str, complaint: str) -> None:
 
 @pytest.mark.parametrize(
     ("host", "loopback"),
-    [("localhost", True), ("127.8.9.1", True), ("::1", True), ("10.0.0.1", False), ("localhost.example.org", False)],
+    [
+        ("localhost", True),
+        ("db.localhost", True),
+        ("127.8.9.1", True),
+        ("::1", True),
+        ("10.0.0.1", False),
+        ("localhost.example.org", False),
+    ],
 )
 def test_loopback_is_this_machine(host: str, loopback: bool) -> None:
     assert ServerAddress("http", host, 6333, None).loopback == loopback

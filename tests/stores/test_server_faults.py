@@ -29,6 +29,7 @@ from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
 from sift_rag.stores.qdrant.address import parse_address
 from sift_rag.stores.qdrant.connection import Retrying, warn_of_open_key
 from sift_rag.stores.qdrant.database import QdrantDatabase
+from sift_rag.stores.qdrant.errors import RequestFailure
 from sift_rag.types import CollectionInfo, Document, Embedding, Passage, Span
 from tests.qdrant_stub.faults import Fault
 from tests.qdrant_stub.server import QdrantStub
@@ -38,7 +39,7 @@ INFO = CollectionInfo("news", "an embedder", DIMENSION, SCHEMA_VERSION, "1/200/2
 NAMESPACE = UUID("5b7e7f57-97b0-4b5c-a4a5-0f2f6c1d6f11")
 COUNT = 300
 REQUESTS = 3
-"""That 300 passages are written in."""
+"""Number of requests that write these passages."""
 SECRET = "a-key-that-nobody-may-see"
 
 
@@ -63,7 +64,7 @@ class Server:
         return QdrantDatabase(address, retrying=retrying)
 
     def written(self) -> list[int]:
-        """Points of each request that writes passages, in order."""
+        """Return the number of points of each request that writes passages, in order."""
         return [r.points for r in self.stub.requests if r.operation == "upsert" and r.collection == "news@0"]
 
 
@@ -130,6 +131,7 @@ def test_reading_goes_on_after_a_fault_that_passes(server: Server, store: Passag
     assert len(server.pauses) >= 2
 
 
+@pytest.mark.slow
 def test_a_request_that_takes_too_long_is_made_again(server: Server) -> None:
     with closing(server.database(parameters="timeout=1").create(INFO)) as store:
         server.stub.faults.append(Fault("hang", on="upsert", skip=1))
@@ -145,10 +147,8 @@ def test_pauses_double_and_no_two_clients_make_the_same() -> None:
     assert some[0] != some[1]
 
 
-def _passing_fault() -> object:
-    from sift_rag.stores.qdrant.errors import RequestFailure as OurFault
-
-    return OurFault(StoreError(), transient=True)
+def _passing_fault() -> RequestFailure:
+    return RequestFailure(StoreError(), transient=True)
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
@@ -199,6 +199,7 @@ def test_a_server_that_is_down_is_told_at_once(server: Server) -> None:
     assert server.pauses == []
 
 
+@pytest.mark.slow
 def test_a_server_that_restarts_amid_an_upload_gets_the_rest(server: Server) -> None:
     with ExitStack() as down:
 
@@ -275,6 +276,7 @@ class TestKeys:
 
 
 class TestSize:
+    @pytest.mark.slow
     def test_requests_hold_at_most_128_points_and_16_mebibytes(self, server: Server, store: PassageStore) -> None:
         store.upsert(passages(), vectors())
         assert server.written() == [128, 128, 44]

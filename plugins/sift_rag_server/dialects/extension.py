@@ -24,7 +24,7 @@ class SiftExtension(Body):
         None, description="Selection method.", json_schema_extra={"enum": [*defaults.SELECTORS, None]}
     )
     settings: dict[str, bool | int | float | str] = Field(
-        {}, description="Settings of the selector, such as noise_variance, lengthscale and centring."
+        {}, description="Settings of the selector, such as noise_variance or relevance."
     )
     known_texts: list[str] = Field([], description="Texts that the reader knows already.")
     weights: list[Annotated[float, Field(ge=0, allow_inf_nan=False)]] | None = Field(

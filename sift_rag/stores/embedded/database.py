@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sift_rag.errors import StoreDamaged
+from sift_rag.extras import require
 from sift_rag.stores.embedded import folders
 from sift_rag.stores.embedded.locking import exclusive, queued
 from sift_rag.stores.embedded.manifest import read_manifest, write_manifest
@@ -40,6 +41,7 @@ class FolderDatabase:
 
     def open(self, name: str) -> EmbeddedStore:
         """Implement ``Database.open``; raises as ``open_collection`` does."""
+        require("qdrant_edge", "embedded")
         from sift_rag.stores.embedded.store import open_collection
 
         return open_collection(self._root, name)
@@ -50,6 +52,7 @@ class FolderDatabase:
 
     def create(self, info: CollectionInfo) -> EmbeddedStore:
         """Implement ``Database.create``; raises as ``create_collection`` does."""
+        require("qdrant_edge", "embedded")
         from sift_rag.stores.embedded.store import create_collection
 
         return create_collection(self._root, info)
