@@ -74,7 +74,7 @@ class Nearest(Baseline):
 
     name: ClassVar[str] = "nearest"
     with_repeats: bool = False
-    """Choose the nearest one k times (NN-F), for fine-tuning."""
+    """Choose a candidate more than once, each time as another training step."""
 
     def order(
         self, targets: np.ndarray, candidates: np.ndarray, k: int, known: np.ndarray, weights: np.ndarray | None
@@ -223,7 +223,7 @@ class Hull(Baseline):
 
     name: ClassVar[str] = "hull"
     with_repeats: bool = False
-    """Choose candidates as often as their weights say: another training step each."""
+    """Choose a candidate more than once, each time as another training step."""
     iterations: int = 100
     """Largest number of Frank-Wolfe steps."""
     tolerance: float = 1e-6

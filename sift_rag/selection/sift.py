@@ -36,7 +36,7 @@ class Sift:
     process: GaussianProcess = field(default_factory=GaussianProcess)
     """The process whose posterior variance is minimised."""
     with_repeats: bool = False
-    """Choose a candidate again where that brings more than another: another training step, as in the paper."""
+    """Choose a candidate more than once, each time as another training step."""
 
     @classmethod
     def for_fine_tuning(cls) -> Sift:

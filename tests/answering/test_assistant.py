@@ -129,6 +129,7 @@ def test_several_questions_are_answered_together(talker: Assistant) -> None:
     assert all(question in answer.prompt.messages[-1].content for question in questions)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ALL_MODES)
 def test_a_stream_is_the_answer_in_pieces(assistant: Assistant, mode: Mode) -> None:
     whole = assistant.ask(QUESTION, mode)
@@ -200,6 +201,7 @@ def interrupt(stream: Any) -> None:
         raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", [close, leave, drop, interrupt])
 @pytest.mark.parametrize("begun", [True, False])
 def test_the_weights_are_the_same_after_an_answer_that_is_left(
@@ -246,6 +248,7 @@ def test_each_step_is_told_and_reported(assistant: Assistant) -> None:
     assert min(tuning.seconds, tuning.peak_bytes) > 0
 
 
+@pytest.mark.slow
 def test_equal_questions_have_equal_answers_whatever_was_asked_between(assistant: Assistant) -> None:
     first = assistant.ask(QUESTION, "both")
     assistant.ask("Where are flowers?", "finetune")
@@ -335,6 +338,7 @@ def test_an_adapter_is_saved_where_it_is_asked_for(
         assistant.ask(QUESTION, "finetune")
 
 
+@pytest.mark.slow
 def test_threads_share_an_assistant_and_only_fine_tuning_has_the_model_to_itself(
     assistant: Assistant, unchanged_weights: None
 ) -> None:

@@ -93,6 +93,7 @@ def test_whatever_is_written_the_question_comes_first_and_the_parts_are_few_and_
     assert all(question.strip() == question and question.endswith("?") for question in questions)
 
 
+@pytest.mark.slow
 def test_a_real_model_that_has_not_learnt_to_do_it_loses_nothing(language_model: LocalModel) -> None:
     assert decompose(QUESTION, language_model, limit=1)[0] == QUESTION
 

@@ -151,6 +151,7 @@ def test_the_front_matter_that_every_latex_chapter_shares_is_in_no_document(fold
     assert all(text.text.startswith("\\section{") for text in (*source.memory, *source.prompts))
 
 
+@pytest.mark.slow
 def test_the_packages_whose_code_is_evaluated_are_installed_and_cut_neither_too_large_nor_too_small(
     tmp_path: Path,
 ) -> None:

@@ -80,6 +80,7 @@ def test_settings_are_compared_with_the_first() -> None:
     assert made["second"][-1] == "+10.0 [+10.0, +10.0]"
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     texts = [f"The tower number {n} stands in a town by a river and is of old stone.\n" for n in range(9)]
     domain = Domain("towers", tuple(texts[:6]), (), tuple(texts[6:]))

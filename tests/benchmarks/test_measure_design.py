@@ -80,6 +80,7 @@ def test_what_cannot_be_run_says_why(repo: Path) -> None:
     assert found.value.startswith("not measured: ")
 
 
+@pytest.mark.slow
 def test_the_options_and_the_posteriors_of_this_checkout_are_counted() -> None:
     search, ask = options_in_help(ROOT, sys.executable)
     assert 5 < int(search.value) < int(ask.value)

@@ -95,6 +95,7 @@ def test_a_training_that_was_ended_goes_on_to_the_same_weights(output: Path) -> 
     assert same(whole.model, resumed.model)
 
 
+@pytest.mark.slow
 def test_a_finished_training_goes_on_from_where_its_rate_began_to_fall(output: Path) -> None:
     longer, first = new_training(tiny_model()), new_training(tiny_model())
     run(longer, output, steps=2 * STEPS)
@@ -118,6 +119,7 @@ def test_training_ends_when_its_minutes_are_over(output: Path) -> None:
     assert 0 < training.step < 10**5
 
 
+@pytest.mark.slow
 def test_training_learns(output: Path) -> None:
     training = new_training(tiny_model())
     rows = batch(stream(), 0, SHORT, seed=3)

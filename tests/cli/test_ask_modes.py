@@ -47,6 +47,7 @@ def test_both_cites_the_passages_of_the_prompt_and_names_what_was_learnt_from(as
     assert "step" in result.stdout.rpartition("\nFine-tuned on\n")[2]
 
 
+@pytest.mark.slow
 def test_the_json_says_what_was_learnt_and_what_it_cost(ask_store: Run) -> None:
     values = {}
     for mode in ("context", "finetune", "both"):
@@ -69,6 +70,7 @@ def test_the_json_says_what_was_learnt_and_what_it_cost(ask_store: Run) -> None:
     assert values["both"]["answer"] != values["context"]["answer"]  # the weights are others
 
 
+@pytest.mark.slow
 def test_more_steps_learn_more_of_the_same_beginning(ask_store: Run) -> None:
     few, many = (
         json.loads(ask_store("ask", QUESTION, *QUICK, "--mode", "finetune", "--steps", steps, "--json").stdout)[
@@ -81,6 +83,7 @@ def test_more_steps_learn_more_of_the_same_beginning(ask_store: Run) -> None:
     assert many["predicted_gain"] > few["predicted_gain"]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
 @pytest.mark.filterwarnings("ignore:Model has `tie_word_embeddings=True`")  # which tells that it is not to be merged
 def test_a_saved_adapter_is_loaded_by_plain_peft_and_changes_the_model(ask_store: Run, tmp_path: Path) -> None:
@@ -105,6 +108,7 @@ def test_a_saved_adapter_is_loaded_by_plain_peft_and_changes_the_model(ask_store
     assert (again.exit_code, "is not empty" in again.stderr) == (2, True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["finetune", "both"])
 def test_passages_that_explain_too_little_are_not_learnt(ask_store: Run, tmp_path: Path, mode: str) -> None:
     options = ("--mode", mode, "--set", "min_gain=1", "--save-adapter", str(tmp_path / "adapter"))
@@ -126,6 +130,7 @@ def test_passages_that_explain_too_little_are_not_learnt(ask_store: Run, tmp_pat
         assert value["answer"] == context["answer"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "rule",
     ["alpha=1", "stop_variance=0.9"],
@@ -186,6 +191,7 @@ def test_options_that_do_not_go_together_are_refused(ask_store: Run, options: tu
     assert message in result.stderr
 
 
+@pytest.mark.slow
 def test_a_preset_sets_what_the_other_options_do_not(ask_store: Run) -> None:
     rates = [
         json.loads(ask_store("ask", QUESTION, *QUICK, "--mode", "finetune", *options, "--json").stdout)["tuning"][

@@ -150,6 +150,7 @@ def test_an_exact_choice_is_from_the_whole_collection_and_says_that_it_is_proven
     assert "'sift'" in refused.stderr
 
 
+@pytest.mark.slow
 def test_a_question_that_the_corpus_cannot_answer_ends_with_code_3(ask_store: Run) -> None:
     def left(question: str) -> float:
         answer = json.loads(ask_store("search", question, "--json").stdout)
@@ -318,6 +319,7 @@ def test_doctor_finds_a_sound_collection_sound(ask_store: Run) -> None:
     )
 
 
+@pytest.mark.slow
 def test_what_changed_is_updated_what_is_gone_is_pruned_and_a_reindex_keeps_the_rest(run: Run, tmp_path: Path) -> None:
     library, store = write_library(tmp_path), str(tmp_path / "store")
 

@@ -52,6 +52,7 @@ def without_times(value: Any) -> Any:
     return [without_times(inner) for inner in value] if isinstance(value, list) else value
 
 
+@pytest.mark.slow
 def test_the_json_has_the_model_a_row_for_each_setting_and_the_verdict(ask_store: Run, texts: Path) -> None:
     arms = ("--arms", "context,finetune,both", "--selectors", "nearest,repeated-nearest,sift")
     result = ask_store("compare", "--texts", str(texts), *QUICK, *arms, "--json")
@@ -74,6 +75,7 @@ def test_the_json_has_the_model_a_row_for_each_setting_and_the_verdict(ask_store
     assert {(one["arm"], one["k"]) for one in value["predictions"]} == {("context", 2), ("finetune", 2), ("both", 2)}
 
 
+@pytest.mark.slow
 def test_a_pipe_gets_the_rows_and_the_verdict_is_talk(ask_store: Run, texts: Path) -> None:
     result = ask_store("compare", "--texts", str(texts), *QUICK, "--selectors", "sift")
     assert result.exit_code == 0, result.stderr
@@ -85,6 +87,7 @@ def test_a_pipe_gets_the_rows_and_the_verdict_is_talk(ask_store: Run, texts: Pat
     assert result.stderr.splitlines()[-1].startswith("Fine-tuning (sift, k = ")
 
 
+@pytest.mark.slow
 def test_the_csv_holds_the_rows_of_the_json(ask_store: Run, texts: Path, elsewhere: Path) -> None:
     table = elsewhere / "rows.csv"
     result = ask_store("compare", "--texts", str(texts), *QUICK, "--json", "--csv", str(table))
@@ -94,6 +97,7 @@ def test_the_csv_holds_the_rows_of_the_json(ask_store: Run, texts: Path, elsewhe
     assert written == [{key: "" if value is None else str(value) for key, value in row.items()} for row in rows]
 
 
+@pytest.mark.slow
 def test_the_report_is_a_page_with_the_verdict(ask_store: Run, texts: Path, elsewhere: Path) -> None:
     page = elsewhere / "page.html"
     result = ask_store("compare", "--texts", str(texts), *QUICK, "--selectors", "sift", "--json", "--report", str(page))
@@ -104,6 +108,7 @@ def test_the_report_is_a_page_with_the_verdict(ask_store: Run, texts: Path, else
     assert "library/" in text
 
 
+@pytest.mark.slow
 def test_questions_are_answered_and_the_answers_judged(ask_store: Run, questions: Path) -> None:
     options = ("--model", str(MODEL), "-k", "2", "--selectors", "sift", "--json")
     result = ask_store("compare", "--questions", str(questions), *options)
@@ -115,6 +120,7 @@ def test_questions_are_answered_and_the_answers_judged(ask_store: Run, questions
     assert [(row["arm"], row["answer_in_passages"]) for row in value["rows"]] == [("context", 1.0), ("finetune", 1.0)]
 
 
+@pytest.mark.slow
 def test_a_folder_of_texts_and_a_limit_that_takes_them_evenly(ask_store: Run, elsewhere: Path) -> None:
     for number in range(6):
         (elsewhere / "texts" / f"g{number // 2}").mkdir(parents=True, exist_ok=True)
@@ -137,6 +143,7 @@ def test_what_stands_in_the_collection_itself_is_left_out_and_counted(
     assert "1 candidate left out: the text itself or a part of it." in result.stderr
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_goes_on_and_gives_the_same(ask_store: Run, texts: Path, journals: Path) -> None:
     command = ("compare", "--texts", str(texts), *QUICK, "--json")
     whole = ask_store(*command)
@@ -156,6 +163,7 @@ def test_a_run_that_was_killed_goes_on_and_gives_the_same(ask_store: Run, texts:
     assert without_times(json.loads(afresh.stdout)) == without_times(json.loads(whole.stdout))
 
 
+@pytest.mark.slow
 def test_another_comparison_is_not_resumed(ask_store: Run, texts: Path, journals: Path) -> None:
     command = ("compare", "--texts", str(texts), "--model", str(MODEL), "--arms", "context", "--json", "--resume")
     assert ask_store(*command, "-k", "1").exit_code == 0
@@ -164,6 +172,7 @@ def test_another_comparison_is_not_resumed(ask_store: Run, texts: Path, journals
     assert len(list(journals.iterdir())) == 2
 
 
+@pytest.mark.slow
 def test_a_collection_that_changed_is_not_resumed(run: Run, texts: Path, elsewhere: Path) -> None:
     note = elsewhere / "notes" / "note.md"
     note.parent.mkdir()
@@ -175,6 +184,7 @@ def test_a_collection_that_changed_is_not_resumed(run: Run, texts: Path, elsewhe
         assert (result.exit_code, result.stderr) == (0, "")
 
 
+@pytest.mark.slow
 def test_a_damaged_journal_says_how_to_go_on(ask_store: Run, texts: Path, journals: Path) -> None:
     command = ("compare", "--texts", str(texts), "--model", str(MODEL), "--arms", "context", "-k", "1")
     ask_store(*command)
@@ -238,6 +248,7 @@ def test_a_missing_extra_is_named_before_the_work(
     assert not journals.exists()
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_be_written_is_said_after_the_rows_are_kept(
     ask_store: Run, texts: Path, elsewhere: Path
 ) -> None:

@@ -36,6 +36,7 @@ def filled(at: Run, library: Path) -> Run:
     return at
 
 
+@pytest.mark.slow
 def test_every_command_of_a_folder_works_on_a_server(
     filled: Run, library: Path, store: Path, run: Run, url: str, qdrant: QdrantStub
 ) -> None:

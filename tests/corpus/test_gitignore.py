@@ -112,6 +112,7 @@ pattern = st.builds(
 gitignore = st.lists(pattern, max_size=5).map(lambda lines: "\n".join(lines) + "\n")
 
 
+@pytest.mark.slow
 @needs_git
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(top=gitignore, inner=gitignore)

@@ -297,6 +297,7 @@ def test_ids_are_the_same_on_every_machine(embedder: HashingEmbedder, notes: Pat
     assert state(stores[0]) == state(stores[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prune", [False, True])
 def test_killed_after_any_write_and_run_again_it_ends_like_an_undisturbed_run(
     embedder: HashingEmbedder, notes: Path, prune: bool, monkeypatch: pytest.MonkeyPatch

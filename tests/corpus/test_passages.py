@@ -83,6 +83,7 @@ any_text = st.lists(
 ).map("".join)
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(text=any_text, syntax=st.sampled_from(get_args(Syntax)), max_tokens=st.sampled_from([24, 64, 256]))
 def test_places_are_right_and_nothing_is_lost(text: str, syntax: Syntax, max_tokens: int) -> None:
@@ -99,6 +100,7 @@ def test_it_is_so_too_where_a_text_is_split_block_by_block(text: str, block: int
         _check(text, _split(_document(text, "markdown")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "longest"),
     [
@@ -119,6 +121,7 @@ def test_odd_texts_give_passages_of_a_useful_size(text: str, longest: int, synta
     assert max(len(passage.text) for passage in passages) <= longest
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(

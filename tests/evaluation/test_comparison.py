@@ -92,6 +92,7 @@ def test_each_arm_is_what_its_parts_give(
             assert len({finetune.bits_per_byte, both.bits_per_byte, outcome.base.bits_per_byte}) == 3
 
 
+@pytest.mark.slow
 def test_a_sweep_over_k_is_a_run_for_each(tokenizer: Any, embedder: HashingEmbedder) -> None:
     """Also where passages teach nothing, and where the collection is smaller than k."""
     texts = {"x.md": "x", "at.md": "at"} | PASSAGES
@@ -110,6 +111,7 @@ def test_a_sweep_over_k_is_a_run_for_each(tokenizer: Any, embedder: HashingEmbed
     assert len(apart) == len(ks) * (3 + 4 + 3)  # repeated-nearest has no context
 
 
+@pytest.mark.slow
 def test_passages_of_one_token_are_no_steps(tokenizer: Any, embedder: HashingEmbedder) -> None:
     store = filled({"a.md": "owls", "b.md": "at", "c.md": "x"}, embedder)
     model = tiny_model(tokenizer)
@@ -126,6 +128,7 @@ def test_passages_of_one_token_are_no_steps(tokenizer: Any, embedder: HashingEmb
     assert found["finetune", "nearest", 3].bits_per_byte != outcome.base.bits_per_byte
 
 
+@pytest.mark.slow
 def test_an_empty_collection_leaves_every_arm_at_the_base(model: LocalModel, embedder: HashingEmbedder) -> None:
     everything = replace(COMPARISON, selectors=("nearest", "repeated-nearest", "uncertainty", "mmr", "sift", "hull"))
     for store, task in (
@@ -155,6 +158,7 @@ def test_the_text_itself_and_its_parts_do_not_help_to_predict_it(
     assert outcome.examples == expected.examples
 
 
+@pytest.mark.slow
 def test_equal_tasks_give_equal_figures_whatever_came_before(
     model: LocalModel, store: MemoryStore, embedder: HashingEmbedder
 ) -> None:
@@ -166,6 +170,7 @@ def test_equal_tasks_give_equal_figures_whatever_came_before(
     assert figures(alone.measurements) == figures(question.measurements)
 
 
+@pytest.mark.slow
 def test_the_model_is_bit_for_bit_what_it_was(model: LocalModel, store: MemoryStore, embedder: HashingEmbedder) -> None:
     before = state_of(model.network)
     outcomes([TASK, QUESTION], model, store, embedder, replace(COMPARISON, selectors=("sift",)))
@@ -214,6 +219,7 @@ def test_a_caller_that_stops_early_leaves_the_model_free(
         pass
 
 
+@pytest.mark.slow
 def test_a_question_is_answered_by_the_model_as_it_is_in_each_arm(
     tokenizer: Any, store: MemoryStore, embedder: HashingEmbedder
 ) -> None:
@@ -243,6 +249,7 @@ def test_a_question_is_answered_by_the_model_as_it_is_in_each_arm(
     assert expected["finetune"] != outcome.base.answered.answer
 
 
+@pytest.mark.slow
 def test_whether_the_answer_was_selected_is_told_for_all_that_was(tokenizer: Any, embedder: HashingEmbedder) -> None:
     """Not only for what the window held, and for what was trained on too."""
     texts = {"a.md": "who hunts " + "at night " * 25, "b.md": "who hunts: owls"}

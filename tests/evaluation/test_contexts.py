@@ -86,6 +86,7 @@ def test_a_score_after_tokens_is_that_of_a_loop_over_them(model: LocalModel) -> 
     assert score.tokens == len(tokens)
 
 
+@pytest.mark.slow
 def test_a_chat_quotes_passages_in_the_order_chosen_and_drops_the_last(tokenizer: Any) -> None:
     model = with_template(tiny_model(tokenizer))
     passages = [*PASSAGES.values(), *("Owls." for _ in range(40))]

@@ -73,6 +73,7 @@ def test_an_interval_tells_its_sign_only_when_zero_is_outside() -> None:
     assert not Interval(0.0, -1.0, 1.0).excludes_zero
 
 
+@pytest.mark.slow
 @given(st.lists(st.floats(-100, 100), min_size=1, max_size=30))
 def test_the_interval_is_the_same_every_time_and_holds_the_mean(values: list[float]) -> None:
     interval = bootstrap(values)
@@ -89,6 +90,7 @@ def test_the_interval_of_a_large_sample_is_that_of_the_normal_distribution() -> 
     assert interval.high - interval.low == pytest.approx(2 * 1.96 * standard_error(values), rel=0.05)
 
 
+@pytest.mark.slow
 def test_the_interval_covers_the_true_mean_about_as_often_as_it_says() -> None:
     rng = np.random.default_rng(1)
     intervals = [bootstrap(rng.exponential(1.0, 20).tolist()) for _ in range(60)]

@@ -80,6 +80,7 @@ def page(outcomes: Sequence[Outcome], *, name: str = "stdlib-lm", **fields: Any)
     return render_report(outcomes, summarise(outcomes), Comparison(**fields), model=name, collection=name, window=1024)
 
 
+@pytest.mark.slow
 def test_nothing_of_the_page_is_elsewhere() -> None:
     text = page(two_groups("law", "code"))
     for tag, attributes in Page(text).elements:
@@ -95,6 +96,7 @@ def test_nothing_of_the_page_is_elsewhere() -> None:
     assert not re.search(r"https?://(?!www\.w3\.org/(2000/svg|1999/xlink)\")", text)
 
 
+@pytest.mark.slow
 def test_every_section_is_there() -> None:
     outcomes = two_groups("law", "code")
     text = page(outcomes)
