@@ -31,6 +31,9 @@ STUB_GRPC, STUB_REST, REAL = "server, stub, grpc", "server, stub, rest", "server
 REAL_URL = os.environ.get("SIFT_RAG_TEST_QDRANT_URL")
 SERVERS = (STUB_GRPC, STUB_REST, *([REAL] if REAL_URL else []))
 
+PROTOCOLS = [pytest.param("rest", marks=pytest.mark.slow), "grpc"]
+"""Protocols of a server, as parameters of tests. REST is what the local mode is asked with, but for the wire."""
+
 NO_PORT = 9
 """Port where nothing listens: named as the gRPC port of a store that is to speak REST."""
 
