@@ -15,10 +15,11 @@ from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedR
 
 from tests.qdrant_stub.faults import Fault
 from tests.qdrant_stub.server import QdrantStub
+from tests.servers import PROTOCOLS
 
 DIMENSION = 8
 COSINE = models.VectorParams(size=DIMENSION, distance=models.Distance.COSINE)
-BOTH = pytest.mark.parametrize("protocol", ["rest", "grpc"])
+BOTH = pytest.mark.parametrize("protocol", PROTOCOLS)
 Connect = Callable[..., QdrantClient]
 
 
