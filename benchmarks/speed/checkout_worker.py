@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from time import perf_counter, process_time
 from typing import Any
 
@@ -87,7 +88,8 @@ def timed(work: Callable[[], Sequence[int]]) -> dict[str, Any]:
 def hits(store: str, questions: Sequence[str], k: int) -> list[list[list[Any]]]:
     """Retrieve k passages for each question: source, start and text."""
     retriever = open_retriever(store)
-    found = [retriever.retrieve(question, k).hits for question in questions]
+    with closing(retriever.store):
+        found = [retriever.retrieve(question, k).hits for question in questions]
     return [[[one.passage.source, one.passage.span.start, one.passage.text] for one in each] for each in found]
 
 

@@ -69,10 +69,10 @@ def environment(repo: Path) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1"}
 
 
-def choices(before: Path, after: Path, rounds: int) -> Iterator[dict[str, Any]]:
+def choices(before: Path, after: Path, rounds: int, match: str) -> Iterator[dict[str, Any]]:
     """Compare every selection and reranking."""
     with worker(before) as old, worker(after) as new:
-        for work in old.works:
+        for work in [work for work in old.works if match in work]:
             pairs = [(new.ask(work=work), old.ask(work=work)) for _ in range(rounds)]
             same = all(ours["chosen"] == theirs["chosen"] for ours, theirs in pairs)
             yield row(work, pairs[1:], same=same)  # the first pair warms up
@@ -81,7 +81,7 @@ def choices(before: Path, after: Path, rounds: int) -> Iterator[dict[str, Any]]:
 def cold(before: Path, after: Path, rounds: int) -> Iterator[dict[str, Any]]:
     """Compare commands as cold processes."""
     with tempfile.TemporaryDirectory() as folder:
-        store = ingest(before, Path(folder), 20)
+        store = ingest(before, Path(folder), documents=20)
         for name, arguments in (
             ("--help", ["--help"]),
             ("search --help", ["search", "--help"]),
@@ -96,7 +96,7 @@ def command(repo: Path, arguments: Sequence[str]) -> dict[str, Any]:
     """Run a command of the checkout; return its seconds."""
     started = perf_counter()
     subprocess.run(
-        [sys.executable, "-c", COMMAND, *arguments], env=environment(repo), check=True, stdout=subprocess.DEVNULL
+        [sys.executable, "-P", "-c", COMMAND, *arguments], env=environment(repo), check=True, capture_output=True
     )
     return {"seconds": perf_counter() - started, "cpu": float("nan")}
 
@@ -104,7 +104,7 @@ def command(repo: Path, arguments: Sequence[str]) -> dict[str, Any]:
 def hits(before: Path, after: Path, questions: int) -> Iterator[dict[str, Any]]:
     """Compare the hits of questions to Python's language reference."""
     with tempfile.TemporaryDirectory() as folder, worker(before) as old, worker(after) as new:
-        store = ingest(before, Path(folder), len(topics))
+        store = ingest(before, Path(folder), documents=40)
         asked = [f"What should I know about {name}?" for name in sorted(topics)][:questions]
         ours, theirs = (each.ask(store=store, questions=asked, k=8) for each in (new, old))
         same = sum(a == b for a, b in zip(ours, theirs, strict=True))
@@ -112,7 +112,7 @@ def hits(before: Path, after: Path, questions: int) -> Iterator[dict[str, Any]]:
         yield {"what": "hits", "questions": len(asked), "same": same}
 
 
-def ingest(repo: Path, folder: Path, documents: int) -> str:
+def ingest(repo: Path, folder: Path, *, documents: int) -> str:
     """Ingest topics of Python's language reference with the checkout; return the store."""
     corpus, store = folder / "python-reference", str(folder / "store")
     corpus.mkdir()
@@ -150,6 +150,7 @@ def main() -> None:
     parser.add_argument("before", type=Path, help="the checkout to compare with")
     parser.add_argument("after", type=Path, nargs="?", default=Path(__file__).resolve().parents[2])
     parser.add_argument("--rounds", type=int, default=31)
+    parser.add_argument("--match", default="", metavar="TEXT", help="only the choices whose name contains it")
     parser.add_argument("--questions", type=int, default=50, help="of hits")
     parser.add_argument("--only", default="choices,cold,hits", help="parts to compare, separated by commas")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows there")
@@ -159,7 +160,7 @@ def main() -> None:
         "| what | after | before | ratio: median (quartiles) | of processor time | choice |\n|---|---|---|---|---|---|"
     )
     parts = {
-        "choices": lambda: choices(before, after, options.rounds),
+        "choices": lambda: choices(before, after, options.rounds, options.match),
         "cold": lambda: cold(before, after, options.rounds),
         "hits": lambda: hits(before, after, options.questions),
     }
