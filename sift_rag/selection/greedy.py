@@ -183,7 +183,9 @@ class _Scorer:
         self._repeats = rules.with_repeats
         greedy = order is None and not self._per_token and problem.size
         self._rounding = rounding_of_gains(posterior, problem) if greedy else None
-        self._closed: list[int] = []
+        self._taken = np.empty(0 if self._repeats else problem.size, dtype=np.int64)
+        self._count = 0
+        self._refused: list[int] = []
 
     def next(self, told: Array, spent: float) -> int | None:
         """Return the row to take, given the gains ``(n,)``, which may be written to; None if none is left."""
@@ -193,14 +195,20 @@ class _Scorer:
         if self._fill:
             scores[self._tokens > self._budget - spent] = -np.inf
         while True:
-            if self._closed:
-                scores[self._closed] = -np.inf
+            if self._count:
+                scores[self._taken[: self._count]] = -np.inf  # by an array: a list costs three times as much
+            if self._refused:
+                scores[self._refused] = -np.inf
             pick = first_largest(scores, self._rounding)
-            if float(scores[pick]) == -np.inf:
+            if scores[pick] == -np.inf:
                 return None
-            refused = () if self._accept is None else self._accept(pick)
-            if refused or not self._repeats:
-                self._closed += [*(() if self._repeats else (pick,)), *refused]
+            if not self._repeats:
+                self._taken[self._count] = pick
+                self._count += 1
+            if self._accept is None:
+                return pick
+            refused = self._accept(pick)
+            self._refused += refused
             if pick not in refused:
                 return pick
 

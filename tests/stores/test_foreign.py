@@ -165,7 +165,7 @@ def test_documents_are_what_the_points_say(url: str, client: QdrantClient) -> No
         (Filter(sources=("docs/0.md",), labels=(("year", "2022"), ("year", "2023"))), {"2"}),
         (Filter(labels=(("none", "x"),)), set()),
     ],
-    ids=str,
+    ids=lambda value: str(sorted(value)) if isinstance(value, set) else str(value),
 )
 def test_filters_look_into_the_metadata_of_any_type(
     url: str, client: QdrantClient, where: Filter, expected: set[str]
