@@ -93,7 +93,7 @@ def readable(connection: Connection, ref: CollectionRef) -> CollectionInfo:
     if ref.info.schema_version != SCHEMA_VERSION:
         raise StoreConflict(
             f"The collection '{ref.name}' on {connection.where} has the schema version {ref.info.schema_version}, "
-            f"but this version of sift-rag writes and reads {SCHEMA_VERSION}. Use the version that wrote it, or ingest "
+            f"but this sift-rag writes and reads version {SCHEMA_VERSION}. Use the version that wrote it, or ingest "
             "again into another collection."
         )
     return ref.info
