@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 OFFLINE := HF_HUB_OFFLINE=1 NO_MKDOCS_2_WARNING=1
+PARALLEL ?= --numprocesses=auto --dist=loadscope
 SOAK ?= 10
 SEED ?= 0
 
@@ -24,10 +25,10 @@ demo: $(INSTALLED) ## Ingest Python's language reference and ask it a question
 	@$(BIN)/python examples/demo.py
 
 test: $(INSTALLED) ## Run the fast tests, offline (under two minutes on two cores)
-	$(OFFLINE) $(BIN)/python -m pytest -m 'not slow'
+	$(OFFLINE) $(BIN)/python -m pytest $(PARALLEL) -m 'not slow'
 
 test-all: $(INSTALLED) ## Run every test, offline: real engines, processes, models, the README, the site
-	$(OFFLINE) $(BIN)/python -m pytest
+	$(OFFLINE) $(BIN)/python -m pytest $(PARALLEL)
 
 soak: $(INSTALLED) ## Kill, fault and randomise SOAK=10 times as long as the tests do, starting at SEED=0
 	$(OFFLINE) SIFT_RAG_TEST_SOAK=$(SOAK) SIFT_RAG_TEST_SEED=$(SEED) $(BIN)/python -m pytest --durations=0 tests/reliability

@@ -10,6 +10,8 @@ Names are imported when they are first used: ``import sift_rag`` loads neither t
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from sift_rag import defaults
+
 if TYPE_CHECKING:
     from sift_rag.answering.answer import Answer as Answer
     from sift_rag.answering.assistant import Assistant as Assistant
@@ -88,22 +90,15 @@ if TYPE_CHECKING:
     from sift_rag.selection import Array as Array
     from sift_rag.selection import BatchSelection as BatchSelection
     from sift_rag.selection import Choice as Choice
-    from sift_rag.selection import Dpp as Dpp
-    from sift_rag.selection import FacilityLocation as FacilityLocation
     from sift_rag.selection import Features as Features
     from sift_rag.selection import GaussianProcess as GaussianProcess
     from sift_rag.selection import GreedySelection as GreedySelection
-    from sift_rag.selection import Hull as Hull
     from sift_rag.selection import Kernel as Kernel
     from sift_rag.selection import Linear as Linear
-    from sift_rag.selection import Mmr as Mmr
-    from sift_rag.selection import Nearest as Nearest
-    from sift_rag.selection import Random as Random
     from sift_rag.selection import Rbf as Rbf
     from sift_rag.selection import Redundancy as Redundancy
     from sift_rag.selection import Sift as Sift
     from sift_rag.selection import Stopping as Stopping
-    from sift_rag.selection import Uncertainty as Uncertainty
     from sift_rag.selection import posterior_variance as posterior_variance
     from sift_rag.selection import select_sift as select_sift
     from sift_rag.selection import select_sift_batch as select_sift_batch
@@ -111,6 +106,7 @@ if TYPE_CHECKING:
     from sift_rag.selection.arrays import ArrayLike as ArrayLike
     from sift_rag.selection.greedy import Accept as Accept
     from sift_rag.selection.result import StopReason as StopReason
+    from sift_rag.selection.selectors import *  # noqa: F403 - every selector
     from sift_rag.selection.settings import NamedSelector as NamedSelector
     from sift_rag.selection.settings import SettingValue as SettingValue
     from sift_rag.selection.sift import Objective as Objective
@@ -139,6 +135,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    **dict.fromkeys(defaults.SELECTORS.values(), "selection"),
     "Accept": "selection.greedy",
     "AdapterNotSaved": "errors",
     "Answer": "answering.answer",
@@ -160,11 +157,9 @@ _HOME = {
     "Document": "types",
     "DocumentNotFound": "errors",
     "DocumentRecords": "protocols",
-    "Dpp": "selection",
     "Embedder": "protocols",
     "Embedding": "types",
     "ExactReport": "types",
-    "FacilityLocation": "selection",
     "Features": "selection",
     "Filter": "filters",
     "FineTuning": "finetuning",
@@ -172,7 +167,6 @@ _HOME = {
     "GaussianProcess": "selection",
     "GreedySelection": "selection",
     "Hit": "types",
-    "Hull": "selection",
     "IngestOptions": "corpus.options",
     "IngestReport": "corpus.report",
     "JsonValue": "types",
@@ -184,14 +178,12 @@ _HOME = {
     "Migration": "stores.migration",
     "MigrationProgress": "stores.migration",
     "MissingExtra": "errors",
-    "Mmr": "selection",
     "Mode": "answering.settings",
     "ModelError": "errors",
     "ModelInUse": "errors",
     "ModelUnavailable": "errors",
     "ModelUnsuitable": "errors",
     "NamedSelector": "selection.settings",
-    "Nearest": "selection",
     "NoEvidence": "errors",
     "NothingToIngest": "errors",
     "NothingToLearn": "errors",
@@ -205,7 +197,6 @@ _HOME = {
     "Progress": "corpus.report",
     "Prompt": "answering.prompt",
     "Query": "retrieval.queries",
-    "Random": "selection",
     "RankedText": "retrieval.reranker",
     "Rbf": "selection",
     "Redundancy": "selection",
@@ -239,7 +230,6 @@ _HOME = {
     "TuningResult": "finetuning",
     "TuningStep": "finetuning",
     "Turn": "answering.conversation",
-    "Uncertainty": "selection",
     "UnreadableDocument": "errors",
     "default_store": "stores.registry",
     "falling_scores": "retrieval.scores",

@@ -1,7 +1,7 @@
 """Collections on a server for the contract tests.
 
-In the fast lane the server is qdrant-client's own local mode, in this process: the store is the same, but for what lies
-between it and the wire. In the slow lane it is the stub, on each of its protocols, and a real Qdrant if there is one.
+In the fast lane the server is qdrant-client's own local mode, in this process: all of the store but the wire is tested.
+In the slow lane it is the stub, on each of its protocols, and a real Qdrant where there is one.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import cache
+from typing import Any
 
 import pytest
-from _pytest.mark import ParameterSet
 from qdrant_client import QdrantClient
 
 from sift_rag.errors import CollectionNotFound
@@ -26,28 +26,36 @@ from sift_rag.stores.registry import open_database
 from sift_rag.types import CollectionInfo
 from tests.qdrant_stub.server import QdrantStub
 
-LOCAL, STUB_GRPC, STUB_REST, REAL = "qdrant, local", "qdrant, stub, grpc", "qdrant, stub, rest", "qdrant"
+LOCAL = "qdrant-client's local mode"
+STUB_GRPC, STUB_REST, REAL = "server, stub, grpc", "server, stub, rest", "server"
 REAL_URL = os.environ.get("SIFT_RAG_TEST_QDRANT_URL")
 SERVERS = (STUB_GRPC, STUB_REST, *([REAL] if REAL_URL else []))
-"""Those that a collection outlives the closing of its store on."""
+
+PROTOCOLS = [pytest.param("rest", marks=pytest.mark.slow), "grpc"]
+"""Protocols of a server, as parameters of tests. REST is what the local mode is asked with, but for the wire."""
 
 NO_PORT = 9
-"""Nothing listens here: a store that is to speak REST is told that gRPC is."""
+"""Port where nothing listens: named as the gRPC port of a store that is to speak REST."""
 
 
 @cache
 def stub() -> QdrantStub:
-    """One for all tests of a file, started by the first that needs it."""
+    """Return the stub of all tests of a file, started by the first that needs it."""
     return QdrantStub()
 
 
 @pytest.fixture(scope="module", autouse=True)
 def stub_ends() -> Iterator[None]:
-    """To be imported by a file that uses the stub."""
+    """Close the stub after the last test of a file; a file that uses the stub imports this fixture."""
     yield
     if stub.cache_info().currsize:
         stub().close()
         stub.cache_clear()
+
+
+def kinds(of: Iterable[str]) -> list[Any]:
+    """Return the kinds of stores as parameters of tests: those on a server are slow, the others are in every run."""
+    return [pytest.param(kind, marks=pytest.mark.slow) if kind in SERVERS else kind for kind in of]
 
 
 def url_of(kind: str) -> str:
@@ -56,14 +64,9 @@ def url_of(kind: str) -> str:
     return f"{stub().url}?grpc_port={stub().grpc_port if kind == STUB_GRPC else NO_PORT}"
 
 
-def in_two_lanes(kinds: Iterable[str]) -> list[ParameterSet]:
-    """Parameters of a test: those that are asked over a socket are slow."""
-    return [pytest.param(kind, marks=[pytest.mark.slow] if kind in SERVERS else [], id=kind) for kind in kinds]
-
-
 def made_locally(info: CollectionInfo) -> QdrantStore:
-    """A new, empty one in qdrant-client's local mode; it ends with the store."""
-    connection = Connection(QdrantClient(":memory:"), where="qdrant-client's local mode")
+    """Create an empty collection in qdrant-client's local mode; it is gone when the store is closed."""
+    connection = Connection(QdrantClient(":memory:"), where=LOCAL)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Payload indexes have no effect")
         collections.create(connection, info, ServerOptions())
@@ -71,7 +74,7 @@ def made_locally(info: CollectionInfo) -> QdrantStore:
 
 
 def made_on_server(kind: str, info: CollectionInfo) -> PassageStore:
-    """An empty one; what an earlier test or run left of that name is dropped."""
+    """Create an empty collection; what an earlier test or run left of that name is dropped."""
     database = open_database(url_of(kind))
     with suppress(CollectionNotFound):
         database.drop(info.name)

@@ -84,6 +84,7 @@ def test_any_configuration_is_read_or_refused(tmp_path: Path, text: str) -> None
         read_configuration(tmp_path / "sift-rag.toml", COMMANDS)
 
 
+@pytest.mark.slow
 @FUZZ
 @given(
     values=st.lists(

@@ -3,6 +3,7 @@
 Read ``posterior.py`` for the definition, ``sift.py`` for the same choice made fast, ``conditioning.py`` for how.
 """
 
+from sift_rag.selection import selectors
 from sift_rag.selection.arrays import Array
 from sift_rag.selection.batch import BatchSelection, select_sift_batch
 from sift_rag.selection.features import Features
@@ -11,7 +12,7 @@ from sift_rag.selection.posterior import posterior_variance
 from sift_rag.selection.process import GaussianProcess
 from sift_rag.selection.redundancy import Redundancy
 from sift_rag.selection.result import Choice, GreedySelection, StopReason
-from sift_rag.selection.selectors import Dpp, FacilityLocation, Hull, Mmr, Nearest, Random, Uncertainty
+from sift_rag.selection.selectors import *  # noqa: F403 - every selector, so that a new one is named in one place
 from sift_rag.selection.settings import (
     Setting,
     fine_tuning_selector,
@@ -22,28 +23,22 @@ from sift_rag.selection.settings import (
 from sift_rag.selection.sift import Sift, select_sift
 from sift_rag.selection.stopping import Stopping
 
-__all__ = [
+__all__ = [  # noqa: PLE0604 - every element is a string
+    *selectors.__all__,
     "Array",
     "BatchSelection",
     "Choice",
-    "Dpp",
-    "FacilityLocation",
     "Features",
     "GaussianProcess",
     "GreedySelection",
-    "Hull",
     "Kernel",
     "Linear",
-    "Mmr",
-    "Nearest",
-    "Random",
     "Rbf",
     "Redundancy",
     "Setting",
     "Sift",
     "StopReason",
     "Stopping",
-    "Uncertainty",
     "fine_tuning_selector",
     "posterior_variance",
     "select_sift",

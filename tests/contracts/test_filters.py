@@ -1,4 +1,4 @@
-"""What ``where`` leaves of a search and of a scan: on every store, what brute force over ``matches`` leaves."""
+"""Filtered searches and scans: every store returns what brute force over ``Filter.matches`` leaves."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from sift_rag.protocols import PassageStore, Scannable
 from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
 from sift_rag.stores.embedded.store import create_collection
 from sift_rag.stores.memory import MemoryStore
-from sift_rag.types import CollectionInfo, Document, Embedding, JsonValue, Passage, Span
-from tests.servers import LOCAL, SERVERS, in_two_lanes, made_locally, made_on_server, stub_ends  # noqa: F401 - a fixture
+from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, JsonValue, Passage, Span
+from tests.servers import LOCAL, SERVERS, kinds, made_locally, made_on_server, stub_ends  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.filterwarnings("ignore:Local mode performs exact")
 
@@ -66,22 +66,29 @@ def _rows(count: int, seed: int) -> Embedding:
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
 
+PASSAGES = _passages()
 VECTORS = np.repeat(_rows(COUNT // 5, 0), 5, axis=0)  # ties everywhere
 TARGETS = _rows(2, 1)
 
 
-@pytest.fixture(scope="module", params=in_two_lanes(STORES))
+@pytest.fixture(scope="module", params=kinds(STORES))
 def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PassageStore]:
-    """Filled once, and only read."""
+    """Yield a store that is filled once, and only read."""
     made = STORES[request.param](tmp_path_factory.mktemp("store"))
     made.put_documents([Document(source, f"/{source}", "ingested") for source in SOURCES])
-    made.upsert(_passages(), VECTORS)
+    made.upsert(PASSAGES, VECTORS)
     yield made
     made.close()
 
 
+@pytest.fixture(scope="module")
+def rankings(store: PassageStore) -> list[list[Candidate]]:
+    """Return the whole ranking of each target."""
+    return store.search(TARGETS, COUNT)
+
+
 def _left(ids: Sequence[str], where: Filter) -> list[str]:
-    matching = {passage.id for passage in _passages() if where.matches(passage)}
+    matching = {passage.id for passage in PASSAGES if where.matches(passage)}
     return [identifier for identifier in ids if identifier in matching]
 
 
@@ -112,9 +119,8 @@ filters = st.builds(
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(where=filters, limit=st.integers(1, 70), offset=st.integers(0, 70))
 def test_a_filtered_search_is_the_whole_ranking_without_what_does_not_match(
-    store: PassageStore, where: Filter, limit: int, offset: int
+    store: PassageStore, rankings: list[list[Candidate]], where: Filter, limit: int, offset: int
 ) -> None:
-    rankings = store.search(TARGETS, COUNT)
     found = store.search(TARGETS, limit, offset=offset, where=where)
     for whole, page in zip(rankings, found, strict=True):
         expected = _left([candidate.passage.id for candidate in whole], where)
@@ -131,8 +137,8 @@ def test_a_filtered_scan_is_the_whole_scan_without_what_does_not_match(
     assert isinstance(store, Scannable)
     blocks = list(store.scan(limit, where=where))
     found = [identifier for ids, _ in blocks for identifier in ids]
-    assert found == _left(sorted(passage.id for passage in _passages()), where)
-    row_of = {passage.id: row for passage, row in zip(_passages(), VECTORS, strict=True)}
+    assert found == _left(sorted(passage.id for passage in PASSAGES), where)
+    row_of = {passage.id: row for passage, row in zip(PASSAGES, VECTORS, strict=True)}
     assert all(np.array_equal(rows, [row_of[identifier] for identifier in ids]) for ids, rows in blocks)
     assert all(len(ids) == limit for ids, _ in blocks[:-1])
 
@@ -157,7 +163,7 @@ def test_values_of_one_key_are_alternatives_and_keys_are_demands(
     assert len(store.search(TARGETS, 1000, where=where)[0]) == count
 
 
-@pytest.mark.parametrize("kind", in_two_lanes(STORES))
+@pytest.mark.parametrize("kind", kinds(STORES))
 def test_what_is_replaced_is_found_by_its_new_labels_only(kind: str, tmp_path: Path) -> None:
     with closing(STORES[kind](tmp_path)) as made:
         made.put_documents([Document("a.md", "/a.md", "ingested")])

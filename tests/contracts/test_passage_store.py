@@ -1,4 +1,4 @@
-"""What every ``PassageStore`` does: each sentence of the protocol, run on each store.
+"""The contract of every ``PassageStore``: each sentence of the protocol, run on each store.
 
 The oracles are NumPy's own ordering of the cosines and Qdrant's in-memory client, which share no code with the stores.
 """
@@ -23,7 +23,7 @@ from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
 from sift_rag.stores.embedded.store import create_collection, open_collection
 from sift_rag.stores.memory import MemoryStore
 from sift_rag.types import CollectionInfo, Document, Embedding, Passage, Span
-from tests.servers import LOCAL, REAL, SERVERS, in_two_lanes, made_locally, made_on_server, opened_on_server, stub_ends  # noqa: F401 - a fixture
+from tests.servers import LOCAL, REAL, SERVERS, kinds, made_locally, made_on_server, opened_on_server, stub_ends  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.filterwarnings("ignore:Local mode performs exact")
 
@@ -48,7 +48,7 @@ def test_all_of_this_ran_on_a_real_server_too() -> None:
         pytest.skip("no Qdrant server to test on: SIFT_RAG_TEST_QDRANT_URL is not set")
 
 
-@pytest.fixture(scope="module", params=in_two_lanes(STORES))
+@pytest.fixture(scope="module", params=kinds(STORES))
 def shared_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PassageStore]:
     made = STORES[request.param](tmp_path_factory.mktemp("store"))
     yield made
@@ -57,7 +57,7 @@ def shared_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 
 @pytest.fixture
 def store(shared_store: PassageStore) -> Iterator[PassageStore]:
-    """Empty, and emptied again: making a durable collection for each test would take most of the time."""
+    """Yield an empty store and empty it again: making a durable one for each test would take most of the time."""
     assert shared_store.count() == 0
     yield shared_store
     while found := shared_store.search(unit_vectors(1), 5000)[0]:
@@ -67,7 +67,7 @@ def store(shared_store: PassageStore) -> Iterator[PassageStore]:
         shared_store.drop_documents([document.source for document in records])
 
 
-@pytest.fixture(params=in_two_lanes(STORES))
+@pytest.fixture(params=kinds(STORES))
 def closed_store(request: pytest.FixtureRequest, tmp_path: Path) -> PassageStore:
     made = STORES[request.param](tmp_path)
     made.close()
@@ -245,7 +245,7 @@ class TestPassages:
 
 
 class TestScan:
-    """Of the stores that can be scanned, which these both are."""
+    """Scans, which all these stores support."""
 
     @pytest.fixture
     def scannable(self, store: PassageStore) -> Scannable:
@@ -622,7 +622,7 @@ def test_info_says_what_the_collection_was_made_with(store: PassageStore) -> Non
     assert store.info == INFO
 
 
-@pytest.mark.parametrize("kind", in_two_lanes(REOPENABLE))
+@pytest.mark.parametrize("kind", kinds(REOPENABLE))
 def test_a_durable_store_holds_after_reopening_what_it_held_before(kind: str, tmp_path: Path) -> None:
     stored, vectors, target = passages(100), unit_vectors(100), unit_vectors(1, seed=9)
     store = STORES[kind](tmp_path)

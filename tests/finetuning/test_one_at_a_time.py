@@ -23,6 +23,7 @@ def answer(model: LocalModel, count: int = 12) -> str:
     return "".join(model.stream(CHAT, max_new_tokens=count))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["lora", "full"])
 def test_an_answer_within_comes_from_the_tuned_weights(model: LocalModel, method: Any) -> None:
     plain = answer(model)

@@ -132,6 +132,7 @@ LONG = "".join(TEXTS) * 3
 ECONOMY = FineTuning(rank=4, window=16, micro_batch=4)
 
 
+@pytest.mark.slow
 def test_too_little_memory_is_met_with_checkpointing_and_smaller_batches(
     gpt2: LocalModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -147,6 +148,7 @@ def test_too_little_memory_is_met_with_checkpointing_and_smaller_batches(
     assert state_of(gpt2.network) == before
 
 
+@pytest.mark.slow
 def test_what_a_failed_attempt_had_begun_is_forgotten(gpt2: LocalModel, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = FineTuning(method="full", window=16, learning_rate=1e-2)
     with fine_tuned(gpt2, [LONG] * 3, settings=settings) as tuning:

@@ -52,6 +52,7 @@ def test_a_context_is_read_and_not_counted(model: LocalModel) -> None:
     assert (score.bytes, score.tokens, score.windows) == (len(TEXT.encode()), len(tokens), 1)
 
 
+@pytest.mark.slow
 def test_a_long_text_is_read_in_windows_with_the_context_before_each(tokenizer: Any) -> None:
     model = small("gpt2", tokenizer)  # reads 64 tokens
     text, context = "".join(TEXTS) * 3, TEXTS[2][:20]
@@ -91,6 +92,7 @@ def test_without_begin_and_end_token_the_first_costs_what_it_does_without_a_mode
     assert score_text(bare, "a").bits == pytest.approx(11.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length", [1, 63, 64, 65, 66, 200])
 def test_a_model_that_knows_nothing_pays_the_same_for_every_token(tokenizer: Any, length: int) -> None:
     model = small("gpt2", tokenizer)

@@ -183,6 +183,7 @@ def test_the_default_settings_learn_on_a_trained_model(model: LocalModel, settin
     assert bits_per_byte(model, TEXTS[0]) == before
 
 
+@pytest.mark.slow
 def test_one_pass_scores_every_number_of_passages(model: LocalModel) -> None:
     swept: list[float] = []
     with fine_tuned(model, TEXTS, on_step=lambda _: swept.append(bits_per_byte(model, TEXTS[0]))):
@@ -207,6 +208,7 @@ def test_the_loss_of_a_long_passage_is_the_mean_over_all_its_tokens(tokenizer: A
         assert tuning.losses[0] == pytest.approx(total / count, rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changed", [{"micro_batch": 2}, {"micro_batch": 50}, {"checkpointing": True}])
 def test_what_saves_memory_does_not_change_what_is_learnt(other_model: LocalModel, changed: dict[str, Any]) -> None:
     text = "".join(TEXTS) * 3
@@ -276,6 +278,7 @@ def test_the_time_budget_ends_it_after_the_step_that_exceeds_it(other_model: Loc
         assert (tuning.steps, tuning.stopped) == (3, False)
 
 
+@pytest.mark.slow
 def test_many_prompts_leave_nothing_behind(tokenizer: Any) -> None:
     model = small("qwen3", tokenizer)
 

@@ -84,6 +84,7 @@ def test_a_question_that_does_not_fit_the_model_is_a_422(store: Path) -> None:
     assert reply.status_code == 422
 
 
+@pytest.mark.slow
 def test_a_model_stops_when_its_reader_leaves(store: Path) -> None:
     model = ScriptedModel(*["more "] * 100_000)
     with serving(store=store, idle_seconds=0, language_model=model) as served:

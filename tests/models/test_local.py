@@ -67,6 +67,7 @@ def test_the_context_length_is_that_of_the_configuration(language_model: LocalMo
     assert language_model.context_length == 2048
 
 
+@pytest.mark.slow
 def test_an_answer_ends_where_the_context_ends(language_model: LocalModel, reference: tuple[Any, Any]) -> None:
     _, tokenizer = reference
     filler = Message("user", "x = 1\n" * 2000)

@@ -1,4 +1,4 @@
-"""What only a store on disk can do wrong: locks, kills, forks, full disks, and every kind of damage."""
+"""Faults of a store on disk: locks, kills, forks, full disks, and every kind of damage."""
 
 from __future__ import annotations
 
@@ -39,7 +39,6 @@ from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
 from sift_rag.stores.embedded.store import EmbeddedStore, create_collection, open_collection
 from sift_rag.stores.payloads import payload_of
 from sift_rag.types import CollectionInfo, Document, Embedding, Passage, Span
-from tests.embedded_copies import copy_store
 
 DIMENSION = 8
 INFO = CollectionInfo("news", "an embedder", DIMENSION, SCHEMA_VERSION)
@@ -64,19 +63,36 @@ def fill(store: EmbeddedStore, count: int = 10, *, source: str = "a.md", first: 
     store.put_documents([Document(source, f"/{source}", "ingested", passages=count)])
 
 
+def copy_sparse(source: str, target: str) -> None:
+    """Copy a file without its holes: the engine's files are long and mostly empty."""
+    with Path(source).open("rb") as old, Path(target).open("wb") as new:
+        size, start = os.fstat(old.fileno()).st_size, 0
+        while start < size:
+            try:
+                start = os.lseek(old.fileno(), start, os.SEEK_DATA)
+            except OSError:  # nothing but a hole is left
+                break
+            end = os.lseek(old.fileno(), start, os.SEEK_HOLE)
+            old.seek(start)
+            new.seek(start)
+            new.write(old.read(end - start))
+            start = end
+        new.truncate(size)
+
+
 @pytest.fixture(scope="module")
 def healthy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A root with the healthy, closed collection 'news': 10 passages of 'a.md'. Only to be copied."""
-    made = tmp_path_factory.mktemp("healthy")
-    with closing(create_collection(made, INFO)) as store:
+    """Return a root with the closed collection 'news', to be copied: making one takes many writes to the disk."""
+    folder = tmp_path_factory.mktemp("healthy")
+    with closing(create_collection(folder, INFO)) as store:
         fill(store)
-    return made
+    return folder
 
 
 @pytest.fixture
 def root(healthy: Path, tmp_path: Path) -> Path:
-    """A copy of ``healthy``."""
-    copy_store(healthy, tmp_path)
+    """Return a root of the test's own with the healthy, closed collection 'news': 10 passages of 'a.md'."""
+    shutil.copytree(healthy, tmp_path, copy_function=copy_sparse, dirs_exist_ok=True)
     return tmp_path
 
 
@@ -205,7 +221,7 @@ class TestListingAndDropping:
         store.close()
 
     def test_a_copied_folder_is_a_collection_of_its_own(self, root: Path) -> None:
-        copy_store(root / "news", root / "backup")
+        shutil.copytree(root / "news", root / "backup", copy_function=copy_sparse)
         store = open_collection(root, "backup")
         assert store.info == replace(INFO, name="backup")
         assert store.count() == 10
@@ -243,6 +259,7 @@ class TestRecords:
             with pytest.raises(StoreError, match="closed"):
                 call()
 
+    @pytest.mark.slow
     def test_reading_records_loads_no_search_engine_and_no_torch(self, root: Path) -> None:
         script = """
             import sys
@@ -282,6 +299,7 @@ HOLD = """
 
 
 class TestLock:
+    @pytest.mark.slow
     def test_a_second_process_is_told_who_holds_the_collection(self, root: Path) -> None:
         with running(HOLD, root, "news") as holder:
             assert holder.stdout is not None
@@ -294,6 +312,7 @@ class TestLock:
             records.close()
             assert list_collections(root) == [INFO]
 
+    @pytest.mark.slow
     def test_the_lock_dies_with_its_process(self, root: Path) -> None:
         with running(HOLD, root, "news") as holder:
             assert holder.stdout is not None
@@ -373,6 +392,7 @@ def test_what_was_acknowledged_before_a_kill_is_there_exactly_once(root: Path) -
         assert check_collection(root, "news") == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_forked_child_is_refused_and_its_parent_goes_on(root: Path) -> None:
     script = """
@@ -448,13 +468,13 @@ def test_optimizing_changes_nothing_that_can_be_seen(root: Path) -> None:
 class TestReplacing:
     @pytest.fixture
     def rebuilt(self, root: Path) -> Path:
-        """Beside 'news' with 10 passages, its replacement with 3 and another embedder."""
+        """Return a root with 'news' of 10 passages and its replacement, of 3 passages and another embedder."""
         store = create_collection(root, replace(INFO, name=building_name("news"), embedder="a better one"))
         fill(store, 3)
         store.close()
         return root
 
-    def test_the_replacement_takes_the_place_and_the_old_one_is_gone(self, rebuilt: Path) -> None:
+    def test_the_replacement_takes_the_name_and_the_old_one_is_gone(self, rebuilt: Path) -> None:
         FolderDatabase(rebuilt).replace("news", building_name("news"))
         assert list_collections(rebuilt) == [replace(INFO, embedder="a better one")]
         store = open_collection(rebuilt, "news")
@@ -465,7 +485,7 @@ class TestReplacing:
         assert sorted(path.name for path in rebuilt.iterdir()) == [".lock", "news"]
         assert "replaces" not in json.loads((rebuilt / "news" / "manifest.json").read_text())
 
-    def test_a_place_that_is_free_can_be_taken(self, root: Path) -> None:
+    def test_a_name_that_is_free_can_be_taken(self, root: Path) -> None:
         FolderDatabase(root).replace("archive", "news")
         assert list_collections(root) == [replace(INFO, name="archive")]
 
@@ -507,7 +527,7 @@ class TestReplacing:
         counts = []
         for steps in range(1, 50):
             shutil.rmtree(work, ignore_errors=True)
-            copy_store(rebuilt, work)
+            shutil.copytree(rebuilt, work, copy_function=copy_sparse)
             command = [sys.executable, "-c", textwrap.dedent(script), str(work), str(steps)]
             ended = subprocess.run(command, check=False, timeout=60).returncode
             [info] = list_collections(work)
@@ -564,7 +584,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 
 class TestDamage:
     @pytest.mark.parametrize("damage", DAMAGES)
-    def test_damage_is_found_at_opening_and_told_by_the_examination(self, root: Path, damage: str) -> None:
+    def test_damage_is_found_at_opening_and_by_the_check(self, root: Path, damage: str) -> None:
         DAMAGES[damage](root / "news")
         with pytest.raises(StoreDamaged):
             open_collection(root, "news")
@@ -649,7 +669,7 @@ def plant(root: Path, points: list[Point]) -> None:
     shard.close()
 
 
-class TestExamination:
+class TestCheck:
     def test_a_healthy_collection_has_no_problems(self, root: Path) -> None:
         assert check_collection(root, "news") == []
 
@@ -695,7 +715,7 @@ class TestExamination:
         assert len(problems) == 21
         assert problems[-1] == "... and 80 more of the same kinds."
 
-    def test_examining_changes_nothing(self, root: Path) -> None:
+    def test_checking_changes_nothing(self, root: Path) -> None:
         store = open_collection(root, "news")
         found = store.search(unit_vectors(1), 20)
         store.close()

@@ -31,6 +31,7 @@ from sift_rag.stores.registry import open_database
 from sift_rag.types import Document, Embedding
 from tests.doubles import HashingEmbedder
 from tests.qdrant_stub.server import QdrantStub
+from tests.servers import PROTOCOLS
 
 EMBEDDER = HashingEmbedder(dimension=16)
 TEXTS = ["Owls hunt at night.", "Bees make honey by day.", "Mice fear owls.", "Bats hear what owls see."]
@@ -64,7 +65,7 @@ def client(qdrant: QdrantStub) -> Iterator[QdrantClient]:
         yield other
 
 
-@pytest.fixture(params=["rest", "grpc"])
+@pytest.fixture(params=PROTOCOLS)
 def url(request: pytest.FixtureRequest, qdrant: QdrantStub) -> str:
     return f"{qdrant.url}?grpc_port={qdrant.grpc_port if request.param == 'grpc' else 9}"
 

@@ -15,10 +15,11 @@ from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedR
 
 from tests.qdrant_stub.faults import Fault
 from tests.qdrant_stub.server import QdrantStub
+from tests.servers import PROTOCOLS
 
 DIMENSION = 8
 COSINE = models.VectorParams(size=DIMENSION, distance=models.Distance.COSINE)
-BOTH = pytest.mark.parametrize("protocol", ["rest", "grpc"])
+BOTH = pytest.mark.parametrize("protocol", PROTOCOLS)
 Connect = Callable[..., QdrantClient]
 
 
@@ -111,7 +112,7 @@ def plain(point: Any) -> tuple[Any, ...]:
     """Return a point's content, with numbers as exact as both protocols carry them: float32."""
     score = getattr(point, "score", None)
     payload = point.payload or None
-    return point.id, payload, None if score is None else round(score, 6), np.float32(point.vector).tolist()
+    return point.id, payload, None if score is None else float(np.float32(score)), np.float32(point.vector).tolist()
 
 
 @pytest.mark.slow

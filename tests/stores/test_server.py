@@ -20,13 +20,14 @@ from sift_rag.stores.qdrant.transport import MOST_BYTES, grouped
 from sift_rag.stores.registry import open_database
 from sift_rag.types import CollectionInfo, Document, Embedding, Passage, Span
 from tests.qdrant_stub.server import QdrantStub
+from tests.servers import PROTOCOLS
 
 DIMENSION = 8
 INFO = CollectionInfo("news", "an embedder", DIMENSION, SCHEMA_VERSION, "1/200/20")
 NAMESPACE = UUID("9f2f4a4e-95a1-4a6e-bc31-2d0c53f3a111")
 
 
-@pytest.fixture(params=["rest", "grpc"])
+@pytest.fixture(params=PROTOCOLS)
 def url(request: pytest.FixtureRequest, qdrant: QdrantStub) -> str:
     return f"{qdrant.url}?grpc_port={qdrant.grpc_port if request.param == 'grpc' else 9}"
 

@@ -33,6 +33,7 @@ from sift_rag.stores.qdrant.errors import RequestFailure
 from sift_rag.types import CollectionInfo, Document, Embedding, Passage, Span
 from tests.qdrant_stub.faults import Fault
 from tests.qdrant_stub.server import QdrantStub
+from tests.servers import PROTOCOLS
 
 DIMENSION = 8
 INFO = CollectionInfo("news", "an embedder", DIMENSION, SCHEMA_VERSION, "1/200/20")
@@ -68,7 +69,7 @@ class Server:
         return [r.points for r in self.stub.requests if r.operation == "upsert" and r.collection == "news@0"]
 
 
-@pytest.fixture(params=["rest", "grpc"])
+@pytest.fixture(params=PROTOCOLS)
 def server(request: pytest.FixtureRequest, qdrant: QdrantStub) -> Server:
     return Server(qdrant, request.param)
 
@@ -220,7 +221,7 @@ class TestKeys:
         with QdrantStub(api_key=SECRET, read_only_api_key="read") as stub:
             yield stub
 
-    @pytest.fixture(params=["rest", "grpc"])
+    @pytest.fixture(params=PROTOCOLS)
     def locked(self, request: pytest.FixtureRequest, guarded: QdrantStub) -> Server:
         return Server(guarded, request.param)
 
