@@ -143,6 +143,7 @@ def test_no_text_name_or_group_is_taken_for_markup() -> None:
     assert f"Context or fine-tuning: {EVIL}" in words
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("group", ["_private", "$", "$\\frac$ b$", "数学", "a" * 200, "x\ny", "{x:g}"])
 def test_any_name_of_a_group_can_be_shown(group: str) -> None:
     words = "".join(Page(page(two_groups(group, "_b"))).words)
