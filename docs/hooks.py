@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import os
 import posixpath
@@ -277,10 +276,6 @@ def python_reference() -> Iterator[tuple[str, str]]:
 
 def public_names() -> dict[str, str]:
     """Return the public names of ``sift_rag``, each with the module below ``sift_rag`` that it is imported from."""
-    tree = ast.parse((ROOT / "sift_rag" / "__init__.py").read_text(encoding="utf-8"))
-    return {
-        alias.name: node.module.removeprefix("sift_rag.")
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("sift_rag.")
-        for alias in node.names
-    }
+    import sift_rag
+
+    return dict(sift_rag._HOME)  # noqa: SLF001 - the table behind the lazy imports
