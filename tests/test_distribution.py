@@ -1,4 +1,4 @@
-"""What is installed: packages, extras, one version."""
+"""The installed distribution: packages, extras, one version."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def _types_of_the_library() -> Iterator[str]:
 
 
 def _annotations(name: str) -> Iterator[str]:
-    """Of a public function, of a public class's fields and of its public methods, as written."""
+    """Yield the annotations of a public function, or of a public class's fields and methods, as written."""
     module = import_module(f"sift_rag.{sift_rag._HOME[name]}")
     home = getattr(getattr(module, name), "__module__", module.__name__)
     path = Path(str(import_module(home if home.startswith("sift_rag") else module.__name__).__file__))

@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sift_rag.hosts import is_loopback
 from sift_rag_server.errors import HTTPError
 from sift_rag_server.handlers import RequestContext, error_response
 from sift_rag_server.service import Service
-from sift_rag_server.settings import is_loopback
 
 OPEN_PATHS = frozenset({"/health", "/ready"})
 """Paths for monitoring: no key is needed, and no limit applies."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from pathlib import Path
 
 from sift_rag import defaults
 from sift_rag.errors import ConfigurationError
+from sift_rag.hosts import is_loopback
 from sift_rag.protocols import LanguageModel
 
 KEY_VARIABLE = "SIFT_RAG_SERVER_API_KEY"
@@ -88,14 +88,3 @@ class ServerSettings:
             raise ValueError(f"The port is {self.port}, but must be in [0, 65535].")
         if self.workers < 1:
             raise ValueError(f"workers is {self.workers}, but must be >= 1.")
-
-
-def is_loopback(host: str) -> bool:
-    """Return True if a host name or address, in brackets or not, is a loopback one."""
-    bare = host.removeprefix("[").removesuffix("]").casefold()
-    if bare == "localhost" or bare.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(bare).is_loopback
-    except ValueError:
-        return False

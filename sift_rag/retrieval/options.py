@@ -55,7 +55,7 @@ class SearchOptions:
     max_variance: float | None = None
     """Largest variance that all candidates together may leave; otherwise there is no evidence."""
     selector: str | Selector = defaults.SELECTOR
-    """How to choose: jointly (sift), or a baseline to compare with. By name, or the selector itself."""
+    """Way to choose, by name or as a selector: jointly (sift), or a baseline to compare with."""
     settings: Mapping[str, SettingValue] = field(default_factory=dict)
     """Settings of the selector and of the Gaussian process that measures its choice, by name."""
 

@@ -34,7 +34,7 @@ SINGLE_PRECISION_LENGTHSCALE = 0.1
 """Smallest lengthscale that float32 serves: the exponent magnifies the rounding of a cosine by 1/ℓ²."""
 
 Column: TypeAlias = Callable[[int, np.ndarray], np.ndarray]
-"""From a row and a buffer ``(n,)`` that may be written to: k(·, x_row), in that buffer or elsewhere; read-only."""
+"""The maker of a column: a row and a buffer ``(n,)`` in, k(·, x_row) out, in that buffer or elsewhere; read-only."""
 
 KernelFunction: TypeAlias = Callable[[Array, Array], Array]
 

@@ -27,7 +27,7 @@ ACROSS_FIELDS = re.compile(
     r"|Expected one weight for each|not all 0|has no setting|exact|repeat"
     rf"|(?<!\w)({'|'.join(map(re.escape, SETTINGS))}) must be"
 )
-"""What no schema can say: how one field must be for another, and the ranges of settings that their definitions give."""
+"""Errors that no schema can state: fields that depend on each other, and the ranges of settings."""
 
 RERANK = ("/rerank", "/v1/rerank", "/v2/rerank")
 ASKED = [f"POST {path}" for path in (*RERANK, "/v1/search", "/v1/ask")]
