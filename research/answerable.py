@@ -26,7 +26,7 @@ import numpy as np
 from benchmarks.common.datasets import RetrievalTask, data_folder, open_tasks
 from benchmarks.common.embedding import POOL, add_data_options, embed_cached, nearest_rows
 from benchmarks.common.intervals import Estimate, area_under_curve, over_questions
-from sift_rag.selection import Features, GaussianProcess, Rbf, Sift, posterior_variance
+from sift_rag.selection import Features, GaussianProcess, Pool, Rbf, Sift, posterior_variance
 from sift_rag.selection.features import centred
 
 CHOSEN = 5
@@ -150,7 +150,7 @@ def explained_by_all(targets: np.ndarray, candidates: np.ndarray, *, process: Ga
 
 def explained_by_chosen(targets: np.ndarray, candidates: np.ndarray) -> float:
     """Return 1 - posterior / prior after the product's choice of ``CHOSEN``."""
-    selection = Sift().select(targets, candidates, CHOSEN).selection
+    selection = Sift().select(Pool(targets, candidates), CHOSEN).selection
     return float(1 - selection.posterior_variances[-1] / selection.prior_variance)
 
 

@@ -27,7 +27,7 @@ from sift_rag.exact.selection import choose_from_all
 from sift_rag.filters import Filter
 from sift_rag.protocols import PassageStore
 from sift_rag.retrieval.candidates import distinct_candidates
-from sift_rag.selection import Choice, Sift, selector_from
+from sift_rag.selection import Choice, Pool, Sift, selector_from
 from sift_rag.stores.memory import MemoryStore
 from sift_rag.types import CollectionInfo, Passage, Span
 
@@ -78,7 +78,7 @@ def _compare(store: MemoryStore, selector: Sift, embedded: Any, k: int, options:
         pool = distinct_candidates(store, targets, options.pool)
         embeddings = np.stack([candidate.embedding for candidate in pool])
         started = perf_counter()
-        plain = selector.select(targets, embeddings, k)
+        plain = selector.select(Pool(targets, embeddings), k)
         plain_ms.append(1e3 * (perf_counter() - started))
         searched = SearchOnly(store)
         started = perf_counter()

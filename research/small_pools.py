@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks.common.datasets import data_folder, evidence_found, open_tasks
 from benchmarks.common.embedding import EmbeddedTask, add_data_options, embed_task
 from benchmarks.common.intervals import paired_difference
-from sift_rag.selection import Features, GaussianProcess, Sift
+from sift_rag.selection import Features, GaussianProcess, Pool, Sift
 from sift_rag.selection.features import common_share
 
 TASKS = ("hotpotqa-windows", "hotpotqa-passages", "strategyqa")
@@ -59,7 +59,7 @@ def measure(embedded: EmbeddedTask, size: int) -> dict[str, Any]:
             asked = embedded.asked(question)
             rows = asked.candidates[:size]
             process = GaussianProcess(features=Features(centring(rows)))
-            chosen = Sift(process).select(asked.targets, rows, max(1, size // 2)).selection
+            chosen = Sift(process).select(Pool(asked.targets, rows), max(1, size // 2)).selection
             shares.append(_evidence(embedded, question, [int(pool[i]) for i in chosen.indices], max(1, size // 2)))
             firsts.append(chosen.gains[0] / chosen.prior_variance * (1 + process.noise_variance))
         found[name] = np.array(shares)

@@ -24,7 +24,7 @@ from benchmarks.common.datasets import data_folder, evidence_found, open_tasks
 from benchmarks.common.embedding import EmbeddedTask, add_data_options, embed_task
 from benchmarks.common.intervals import Difference, paired_difference
 from sift_rag import Selector
-from sift_rag.selection import GreedySelection, selector_from
+from sift_rag.selection import GreedySelection, Pool, selector_from
 
 LONGEST = 40
 """Passages a choice may grow to."""
@@ -112,7 +112,7 @@ def traces_of(selector: Selector, embedded: EmbeddedTask) -> list[Trace]:
     traces = []
     for question, (pool, needs) in enumerate(zip(embedded.pools, task.needs, strict=True)):
         targets, candidates, _ = embedded.asked(question)
-        selection = selector.select(targets, candidates, LONGEST).selection
+        selection = selector.select(Pool(targets, candidates), LONGEST).selection
         cosines = (targets @ candidates[selection.indices].T).max(axis=0)
         found = evidence_found(pool[selection.indices].tolist(), task.holds, needs)
         traces.append(Trace(selection, cosines, np.array([0.0, *found])))

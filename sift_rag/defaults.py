@@ -9,6 +9,9 @@ EMBEDDER = "all-MiniLM-L6-v2"
 K = 5
 CANDIDATE_LIMIT = 100
 """Distinct candidates that a choice is made from, per target."""
+WORD_CANDIDATES = 30
+"""Passages that are added to them because they share words with a question. Measured: docs/log.md, "Words in the
+kernel"."""
 
 KERNEL = "rbf"
 KERNELS = ("rbf", "linear")
@@ -19,8 +22,19 @@ NOISE_VARIANCE = 5.0
 CENTRING = 0.5
 """Measured: docs/log.md, "The default for a context window"."""
 
+WORDS = 0.5
+"""Measured: docs/log.md, "Words in the kernel"."""
+LANGUAGE = "english"
+FOLLOW = 0.7
+"""Measured: docs/log.md, "Following the evidence"."""
+FOLLOW_AFTER = 3
+"""Picks that the question alone makes before the first passage is followed."""
+FOLLOW_CANDIDATES = 100
+"""Nearest passages that the second search looks at."""
+
 MMR_RELEVANCE = 0.9
 DPP_QUALITY_SCALE = 12.0
+RRF_CONSTANT = 60.0
 
 SELECTOR = "sift"
 SELECTORS = {
@@ -30,6 +44,7 @@ SELECTORS = {
     "dpp": "Dpp",
     "facility-location": "FacilityLocation",
     "hull": "Hull",
+    "hybrid": "Hybrid",
     "uncertainty": "Uncertainty",
     "random": "Random",
 }

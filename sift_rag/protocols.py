@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from sift_rag.selection import Choice, Stopping
+    from sift_rag.selection import Choice, Pool, Stopping
 
 
 class Embedder(Protocol):
@@ -129,6 +129,21 @@ class Scannable(Protocol):
         """
 
 
+@runtime_checkable
+class WordIndex(Protocol):
+    """An index that also finds passages by their words."""
+
+    def search_words(self, texts: Sequence[str], limit: int, *, where: Filter | None = None) -> list[list[Candidate]]:
+        """Return for each text the passages that share words with it, by BM25 or a score like it, best first.
+
+        Nothing for a text whose words no passage has, and nothing at all from a collection made before words were
+        indexed. Their similarity is NaN. ``where`` is that of ``PassageIndex.search``.
+
+        Raises:
+            StoreConflict: as for ``search``.
+        """
+
+
 class Totals(NamedTuple):
     """Sums over the records of a collection's documents."""
 
@@ -220,21 +235,8 @@ class Selector(Protocol):
     def name(self) -> str:
         """``sift``, ``nearest``, ``mmr``, ..."""
 
-    def select(
-        self,
-        targets: Embedding,
-        candidates: Embedding,
-        k: int,
-        *,
-        known: Embedding | None = None,
-        weights: Sequence[float] | None = None,
-        stopping: Stopping | None = None,
-        token_counts: Sequence[int] | None = None,
-    ) -> Choice:
-        """Arrays ``(m, d)``, ``(n, d)`` and ``(g, d)`` in, indices out: see ``sift_rag.selection.select_sift``.
-
-        ``weights`` None leaves the shares of the targets to the method.
-        """
+    def select(self, pool: Pool, k: int, *, stopping: Stopping | None = None) -> Choice:
+        """Return up to k of the pool's candidates, in order, measured: see ``sift_rag.selection.select_sift``."""
 
 
 class Message(NamedTuple):

@@ -138,6 +138,10 @@ class Hit:
     """Gain that it would have had as the first hit, in the same unit."""
     copies: tuple[Passage, ...] = ()
     """Other passages that say the same."""
+    shared_words: tuple[str, ...] = ()
+    """Words of the questions that it holds, as written there, the most telling first; none where words do not count."""
+    brought_by: Literal["question", "first passage"] = "question"
+    """Target that most of its gain in the selection was for: the questions, or these together with the first hit."""
 
     @property
     def redundancy(self) -> float:
@@ -154,6 +158,8 @@ class Hit:
             "relevance": finite(self.relevance),
             "redundancy": finite(self.redundancy),
             "posterior_variance": finite(self.posterior_variance),
+            "shared_words": list(self.shared_words),
+            "brought_by": self.brought_by,
             "also_in": [copy.place() for copy in self.copies],
         }
 

@@ -23,6 +23,7 @@ from sift_rag.selection import (
 )
 from sift_rag.selection.greedy import Rules
 from sift_rag.selection.kernels import Kernel, kernel_named, prepared
+from sift_rag.selection.pool import Pool
 from sift_rag.selection.problem import Problem, read_problem
 from sift_rag.selection.process import measure
 
@@ -87,7 +88,8 @@ def selector(name: str = defaults.SELECTOR, **settings: Any) -> Any:
 def raw_problem(query: Any, candidates: Any, **options: Any) -> Problem:
     """The checked arrays of a selection on rows as they are."""
     process = raw_process(**{name: options.pop(name) for name in KERNEL_OPTIONS & set(options)})
-    return read_problem(query, candidates, prepared(process.kernel), process.noise_variance, **options)
+    pool = Pool(query, candidates, **{name: options.pop(name) for name in ("known", "weights") if name in options})
+    return read_problem(pool, prepared(process.kernel), process.noise_variance, **options)
 
 
 def raw_measure(

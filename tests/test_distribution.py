@@ -89,11 +89,11 @@ class OnlyNumpy:
 
 import numpy
 sys.meta_path.insert(0, OnlyNumpy())
-from sift_rag import GaussianProcess, Mmr, Stopping, posterior_variance, select_sift
+from sift_rag import GaussianProcess, Mmr, Pool, Stopping, posterior_variance, select_sift
 
 rows = numpy.eye(6)
 print(select_sift(rows[2], rows, 2, stopping=Stopping(explained=0.99)).indices[0])
-print(Mmr(relevance=0.7).select(rows[3:4], rows, 2).selection.indices[0])
+print(Mmr(relevance=0.7).select(Pool(rows[3:4], rows), 2).selection.indices[0])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
     assert (done.stdout.split(), done.stderr) == (["2", "3"], "")

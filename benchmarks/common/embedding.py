@@ -13,6 +13,7 @@ import numpy as np
 
 from benchmarks.common.datasets import DATA_VARIABLE, RetrievalTask
 from sift_rag import defaults
+from sift_rag.selection import Pool, Target, Texts
 
 POOL = 100
 
@@ -21,14 +22,12 @@ CACHE_CHUNK = 2048
 
 
 class Asked(NamedTuple):
-    """The targets of one question and the candidates to choose from."""
+    """One question and the candidates to choose from."""
 
-    targets: np.ndarray
-    """``(m, d)``, unit norm."""
-    candidates: np.ndarray
-    """``(n, d)``, unit norm, nearest first."""
-    token_counts: np.ndarray
-    """``(n,)``, >= 1."""
+    pool: Pool
+    """Nearest candidates first. Extending it adds to ``rows`` what it adds to the candidates."""
+    rows: list[int]
+    """Row of each candidate in the collection."""
 
 
 class EmbeddedTask(NamedTuple):
@@ -44,8 +43,28 @@ class EmbeddedTask(NamedTuple):
 
     def asked(self, question: int) -> Asked:
         """Return the targets of a question, by its index, and its pool."""
-        pool = self.pools[question]
-        return Asked(self.targets[question], self.passages[pool], self.token_counts[pool])
+        return asked_of(self, self.task.questions[question], self.targets[question], self.pools[question])
+
+
+def asked_of(embedded: EmbeddedTask, question: Sequence[str], targets: np.ndarray, nearest: Sequence[int]) -> Asked:
+    """Return a question with these rows of the collection as candidates, and one more search to extend them."""
+    rows = [int(row) for row in nearest]
+
+    def pool() -> Pool:
+        return Pool(
+            targets,
+            embedded.passages[rows],
+            token_counts=embedded.token_counts[rows],
+            texts=Texts(question, [embedded.task.passages[row] for row in rows]),
+            extend=extend,
+        )
+
+    def extend(target: Target) -> Pool:
+        found = nearest_rows(np.asarray(target.row)[None], embedded.passages, defaults.FOLLOW_CANDIDATES)
+        rows.extend(row for row in found.tolist() if row not in set(rows))
+        return pool()
+
+    return Asked(pool(), rows)
 
 
 def embed_task(task: RetrievalTask, cache: Path, pool: int = POOL) -> EmbeddedTask:

@@ -1,8 +1,9 @@
 """Ways to choose passages, written as text: a name, and after a colon the parameters that differ from the default.
 
     nearest, mmr, dpp, ...        the library's baselines. relevance (mmr), quality_scale (dpp), and for each
-                                  centring: this share of the pool's mean is taken off the embeddings first
-    sift                          ``Sift``: kernel, lengthscale, noise_variance, centring; and
+                                  centring: this share of the pool's mean is taken off the embeddings first; words:
+                                  this share of the similarity is that of the words
+    sift                          ``Sift`` with any of its settings; and
                                   balanced=0: several targets weigh the same; per_token=1: the largest gain per token
                                   (0.5: per square root of the tokens)
     rrf, round-robin              several targets: reciprocal rank fusion; each target's next best in turn
@@ -14,20 +15,18 @@ Alternatives are written ``a/b``: ``mmr:relevance=0.8/0.9,centring=0/0.5`` stand
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from benchmarks.common.embedding import Asked
 from sift_rag import defaults
 from sift_rag.evaluation.metrics import SEED
-from sift_rag.selection import Features, Sift, selector_from
-from sift_rag.selection.features import centred
+from sift_rag.selection import ArrayPool, Features, GaussianProcess, Pool, Rbf, Sift, selector_from
 
-Select: TypeAlias = Callable[[Asked, int], Sequence[int]]
+Select: TypeAlias = Callable[[Pool, int], Sequence[int]]
 """A method: it returns the indices of k candidates, in order."""
 
 RANDOM_PAIRS = 20_000
@@ -94,46 +93,40 @@ def alternatives(text: str) -> Iterator[str]:
         yield name + colon + ",".join(f"{key}={value}" for (key, _, _), value in zip(named, chosen, strict=True))
 
 
-def select_fused(asked: Asked, k: int, *, constant: float = 60.0) -> Sequence[int]:
+def select_fused(pool: Pool, k: int, *, constant: float = 60.0) -> Sequence[int]:
     """Fuse one ranking per target by reciprocal ranks (Cormack, Clarke and Buettcher, SIGIR 2009)."""
-    similarities = asked.targets @ asked.candidates.T
+    similarities = pool.targets @ pool.candidates.T
     ranks = np.argsort(np.argsort(-similarities, axis=1, kind="stable"), axis=1) + 1
     return list(np.argsort(-(1.0 / (constant + ranks)).sum(axis=0), kind="stable")[:k])
 
 
-def select_in_turn(asked: Asked, k: int) -> Sequence[int]:
+def select_in_turn(pool: Pool, k: int) -> Sequence[int]:
     """Take the best of the first target, of the second, ..., then the next best of each; none twice."""
-    rankings = np.argsort(-(asked.targets @ asked.candidates.T), axis=1, kind="stable")
+    rankings = np.argsort(-(pool.targets @ pool.candidates.T), axis=1, kind="stable")
     return list(dict.fromkeys(rankings.T.ravel().tolist()))[:k]
 
 
 def _sift(*, balanced: int = 1, per_token: float = 0.0, **settings: Any) -> Select:
     selector = selector_from("sift", settings)
 
-    def select(asked: Asked, k: int) -> Sequence[int]:
-        choice = selector.select(
-            asked.targets,
-            asked.candidates,
-            k,
-            weights=None if balanced else np.ones(len(asked.targets)),
-            token_counts=asked.token_counts**per_token if per_token else None,
-        )
+    def select(pool: Pool, k: int) -> Sequence[int]:
+        counts = np.asarray(pool.token_counts) ** per_token if per_token else None
+        weights = None if balanced else np.ones(len(pool.targets))
+        choice = selector.select(replace(pool, weights=weights, token_counts=counts), k)
         return list(choice.selection.indices.tolist())
 
     return select
 
 
-def _baseline(name: str, *, centring: float = 0.0, **parameters: Any) -> Select:
+def _baseline(name: str, *, centring: float = 0.0, words: float = 0.0, **parameters: Any) -> Select:
     selector = selector_from(name, parameters)
     assert not isinstance(selector, Sift)
-    features = Features(centring)
+    features = Features(centring, words=words)
 
-    def select(asked: Asked, k: int) -> Sequence[int]:
-        targets, candidates, _ = asked
-        if centring:
-            centre = features.centre_of(candidates)
-            targets, candidates = centred(targets, centre), centred(candidates, centre)
-        return list(selector.order(targets, candidates, k, candidates[:0], None))
+    def select(pool: Pool, k: int) -> Sequence[int]:
+        seen = GaussianProcess(Rbf(), features=features).problem(pool)
+        points = np.asarray(seen.points)
+        return list(selector.order(ArrayPool(seen.targets, points, points[:0], None, pool.texts), k))
 
     return select
 
@@ -155,8 +148,8 @@ def _variant(variant: Variant, passages: np.ndarray) -> Select:
         first, second = transform(passages[pairs[0]]), transform(passages[pairs[1]])
         unit = float(np.median(1 - np.einsum("nd,nd->n", first, second)))
 
-    def select(asked: Asked, k: int) -> Sequence[int]:
-        targets, candidates = transform(asked.targets), transform(asked.candidates)
+    def select(pool: Pool, k: int) -> Sequence[int]:
+        targets, candidates = transform(pool.targets), transform(pool.candidates)
         gram = candidates @ candidates.T
         distance = unit
         if variant.spread == "pool":

@@ -108,7 +108,7 @@ def found_within(method: str, embedded: EmbeddedTask, budgets: Sequence[int]) ->
     rules: list[Found] = []
     for rule in ("stop", "skip"):
         taken = [
-            [affordable(order, embedded.asked(question).token_counts, budget, rule) for budget in budgets]
+            [affordable(order, embedded.token_counts, budget, rule) for budget in budgets]
             for question, order in enumerate(orders)
         ]
         rules.append(
@@ -121,7 +121,7 @@ def found_within(method: str, embedded: EmbeddedTask, budgets: Sequence[int]) ->
 
 
 def affordable(order: Sequence[int], token_counts: np.ndarray, budget: int, rule: BudgetRule) -> list[int]:
-    """Take from an order of candidates, ``token_counts`` ``(n,)`` each, what fits the budget."""
+    """Take from an order of passages, ``token_counts`` ``(n,)`` each, what fits the budget."""
     taken: list[int] = []
     left = budget
     for candidate in order:
@@ -134,14 +134,20 @@ def affordable(order: Sequence[int], token_counts: np.ndarray, budget: int, rule
 
 
 def _orders(method: str, embedded: EmbeddedTask, k: int) -> list[Sequence[int]]:
+    """Return the rows of the passages that are chosen for each question, in order."""
     select = read_method(method, embedded.passages)
-    return [select(embedded.asked(question), k) for question in range(len(embedded.pools))]
+    orders: list[Sequence[int]] = []
+    for question in range(len(embedded.pools)):
+        asked = embedded.asked(question)
+        chosen = select(asked.pool, k)
+        orders.append([asked.rows[place] for place in chosen])
+    return orders
 
 
 def _shares(embedded: EmbeddedTask, question: int, order: Sequence[int]) -> list[float]:
     """Return the share of the evidence among the first 1, 2, ... of the order; 0 at once where it is empty."""
-    task, pool = embedded.task, embedded.pools[question]
-    return evidence_found([pool[i] for i in order], task.holds, task.needs[question]) or [0.0]
+    task = embedded.task
+    return evidence_found(order, task.holds, task.needs[question]) or [0.0]
 
 
 def _share(embedded: EmbeddedTask, question: int, choice: Sequence[int]) -> float:

@@ -6,10 +6,10 @@ import sys
 from typing import TYPE_CHECKING
 
 from sift_rag_cli.hits import added, copy_lines, locate, number, percent
-from sift_rag_cli.output import bar, is_terminal, show, write
+from sift_rag_cli.output import bar, is_terminal, one_line, show, write
 
 if TYPE_CHECKING:
-    from sift_rag.types import PassedOver, Retrieval
+    from sift_rag.types import Hit, PassedOver, Retrieval
 
 SAYS_THE_SAME = 0.9
 """Cosine above which a person is told that one passage repeats another. The choice itself has no such threshold."""
@@ -28,7 +28,7 @@ def write_explanation(retrieval: Retrieval) -> None:
     for hit, share in zip(retrieval.hits, added(retrieval), strict=True):
         write(
             f"{hit.rank}\t{locate(hit.passage)}\tsimilarity {number(hit.similarity)}\tadds {percent(share)}"
-            f"\tstill open {percent(1 - retrieval.explained(hit.posterior_variance))}"
+            f"\tstill open {percent(1 - retrieval.explained(hit.posterior_variance))}\t{_brought(hit)}"
         )
     for passed in retrieval.passed_over:
         write(f"-\t{locate(passed.passage)}\tsimilarity {number(passed.similarity)}\t{_reason(passed)}")
@@ -50,7 +50,7 @@ def _show_explanation(retrieval: Retrieval) -> None:
     chosen.add_row("", Text("before any passage", style="dim"), "", "", still_open(1.0))
     for hit, share in zip(retrieval.hits, added(retrieval), strict=True):
         where = Text(locate(hit.passage))
-        for line in copy_lines(hit):
+        for line in (*filter(None, [_brought(hit)]), *copy_lines(hit)):
             where.append(f"\n{line}", style="dim")
         left = 1 - retrieval.explained(hit.posterior_variance)
         chosen.add_row(str(hit.rank), where, number(hit.similarity), percent(share), still_open(left))
@@ -65,6 +65,12 @@ def _show_explanation(retrieval: Retrieval) -> None:
     for passed in retrieval.passed_over:
         passed_over.add_row(Text(locate(passed.passage)), number(passed.similarity), Text(_reason(passed)))
     show("", passed_over)
+
+
+def _brought(hit: Hit) -> str:
+    """Return why the hit came in: the words it shares with the question; if it continues from the first hit."""
+    parts = [f"shares: {', '.join(map(one_line, hit.shared_words))}"] if hit.shared_words else []
+    return "; ".join([*parts, *(["follows #1"] if hit.brought_by == "first passage" else [])])
 
 
 def _reason(passed: PassedOver) -> str:

@@ -24,7 +24,7 @@ from sift_rag.models.local import LocalModel
 from sift_rag.protocols import Embedder, PassageIndex
 from sift_rag.retrieval.candidates import distinct_candidates
 from sift_rag.retrieval.queries import cut_into_pieces
-from sift_rag.selection import GreedySelection, fine_tuning_selector
+from sift_rag.selection import GreedySelection, Pool, Texts, fine_tuning_selector
 from sift_rag.types import Candidate, Embedding, explained_share
 
 LONGEST_TEXT = 64
@@ -63,7 +63,7 @@ def compare(
     for task, asked in zip(tasks, pieces, strict=True):
         if on_task is not None:
             on_task(task)
-        yield _Run(task, model, comparison).outcome(embedder.embed_queries(asked), store, tuner)
+        yield _Run(task, model, comparison).outcome(asked, embedder.embed_queries(asked), store, tuner)
 
 
 class _Run:
@@ -76,11 +76,12 @@ class _Run:
         self._contexts = ContextBuilder(model, task)
         self._measurements: list[Measurement] = []
 
-    def outcome(self, targets: Embedding, store: PassageIndex, tuner: Tuner | None) -> Outcome:
+    def outcome(self, asked: Sequence[str], targets: Embedding, store: PassageIndex, tuner: Tuner | None) -> Outcome:
         comparison = self._comparison
         found = distinct_candidates(store, targets, comparison.candidate_limit)
         candidates = [one for one in found if self._task.question is not None or not _holds(self._task.text, one)]
         rows = np.stack([one.embedding for one in candidates]) if candidates else np.zeros_like(targets[:0])
+        pool = Pool(targets, rows, texts=Texts(asked, [one.passage.embedding_text for one in candidates]))
         most = max(comparison.ks)
         base = self._measure("base", "", ())
         examples: dict[str, tuple[Example, ...]] = {}
@@ -88,7 +89,7 @@ class _Run:
             selector = COMPARED_SELECTORS[name]
             for_context = None
             if selector.for_context is not None and set(comparison.arms) & {"context", "both"}:
-                for_context = selector.for_context.select(targets, rows, most).selection
+                for_context = selector.for_context.select(pool, most).selection
                 examples[name] = _examples(candidates, for_context)
             if for_context is not None and "context" in comparison.arms:
                 self._in_context(name, candidates, for_context)
@@ -96,7 +97,7 @@ class _Run:
                 continue
             training = fine_tuning_selector(name, comparison.training)
             for ks in sweeps(selector, comparison.ks):
-                steps = training.select(targets, rows, max(ks)).selection
+                steps = training.select(pool, max(ks)).selection
                 examples[name] = _examples(candidates, steps)
                 self._tuned(name, ks, candidates, steps, for_context, tuner)
         return Outcome(self._task, base, tuple(self._measurements), len(found) - len(candidates), examples)

@@ -26,8 +26,8 @@ from sift_rag.exact.certificate import (
 from sift_rag.filters import Filter
 from sift_rag.protocols import PassageIndex
 from sift_rag.selection.kernels import PreparedKernel, Rbf, prepared
-from sift_rag.selection.problem import View
 from sift_rag.selection.process import GaussianProcess
+from sift_rag.selection.view import View
 from sift_rag.types import Candidate, Embedding
 
 FIRST_PAGE = 100

@@ -17,11 +17,11 @@ from sift_rag.exact.search_bounds import SearchBounds, choose_by_search
 from sift_rag.filters import Filter
 from sift_rag.near_duplicates import COPY_SIMILARITY, reading_order, says_the_same
 from sift_rag.protocols import PassageIndex, Scannable, Selector
-from sift_rag.selection import Choice, GaussianProcess, Nearest, Sift, Stopping
+from sift_rag.selection import Choice, GaussianProcess, Nearest, Pool, Sift, Stopping
 from sift_rag.selection.greedy import Rules
-from sift_rag.selection.problem import View
 from sift_rag.selection.process import measure
 from sift_rag.selection.sift import select_with
+from sift_rag.selection.view import View
 from sift_rag.types import Candidate, Embedding, ExactReport
 
 DEFAULT_ROW_LIMIT = 10_000
@@ -109,9 +109,9 @@ def choose_from_all(
     known_rows = np.stack([candidate.embedding for candidate in known]) if known else None
     rows = np.stack([candidate.embedding for candidate in pool])
     if not isinstance(selector, Sift):  # nearest: the pool holds its choice
-        choice = selector.select(targets, rows, k, known=known_rows, weights=weights, stopping=stopping)
+        choice = selector.select(Pool(targets, rows, known=known_rows, weights=weights), k, stopping=stopping)
         return WholeChoice(list(pool), choice, ExactReport(proven=True, passages=len(pool)))
-    view = selector.process.view(targets, rows, weights=weights)
+    view = selector.process.problem(Pool(targets, rows, weights=weights)).view
     task = _Task(store, selector.process, view, targets, k, pool, known, known_rows, stopping, keep_copies, where)
     if not isinstance(store, Scannable):
         return _choose_by_search(task, row_limit)
@@ -150,7 +150,7 @@ class _Task:
             return [places[copy.passage.id] for copy in copies.of(candidate) if copy.passage.id in places]
 
         rules = Rules(accept=accept)
-        select_with(self.process, self.targets, rows, self.k, rules, known=self.known_rows, view=self.view)
+        select_with(self.process, Pool(self.targets, rows, known=self.known_rows), self.k, rules, view=self.view)
         return picks
 
     def conclude(self, picks: Sequence[Candidate], copies: _Copies) -> tuple[list[Candidate], Choice]:
@@ -158,7 +158,7 @@ class _Task:
         candidates = _with_pool(picks, self.pool, copies)
         places = {candidate.passage.id: place for place, candidate in enumerate(candidates)}
         rows = np.stack([candidate.embedding for candidate in candidates])
-        problem = self.process.problem(self.targets, rows, known=self.known_rows, view=self.view)
+        problem = self.process.problem(Pool(self.targets, rows, known=self.known_rows), view=self.view)
         order = [places[pick.passage.id] for pick in picks]
         return candidates, measure(problem, order, self.k, Rules(stopping=self.stopping))
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from sift_rag.filters import Filter
 from sift_rag.near_duplicates import merge_copies, reading_order
-from sift_rag.protocols import PassageIndex
+from sift_rag.protocols import PassageIndex, WordIndex
 from sift_rag.types import Candidate, Embedding
 
 
@@ -87,3 +87,42 @@ def _distinct(found: Iterable[Candidate], known: Sequence[Candidate]) -> list[Ca
     leading = [replace(candidate, similarity=np.inf) for candidate in known]
     fresh = [candidate for candidate in found if candidate.passage.id not in known_ids]
     return [candidate for candidate in merge_copies([*leading, *fresh]) if candidate.passage.id not in known_ids]
+
+
+def further_candidates(
+    store: PassageIndex,
+    target: Embedding,
+    pool: Sequence[Candidate],
+    *,
+    limit: int,
+    keep_copies: bool,
+    where: Filter | None,
+) -> list[Candidate]:
+    """Return those of the ``limit`` passages nearest to one more target ``(d,)`` that add to the pool.
+
+    ``pool`` holds what is known as well; copies of what it holds add nothing.
+    """
+    found = store.search(target[None], limit, where=where)[0]
+    if not keep_copies:
+        return _distinct(found, pool)
+    ids = {candidate.passage.id for candidate in pool}
+    return [candidate for candidate in found if candidate.passage.id not in ids]
+
+
+def with_shared_words(
+    store: WordIndex,
+    texts: Sequence[str],
+    nearest: Sequence[Candidate],
+    *,
+    limit: int,
+    known: Sequence[Candidate],
+    keep_copies: bool,
+    where: Filter | None,
+) -> list[Candidate]:
+    """Return the candidates, and after them those of the ``limit`` best by words, for each text, that are not there."""
+    pool = list(nearest)
+    for found in store.search_words(texts, limit, where=where):
+        ids = {candidate.passage.id for candidate in (*pool, *known)}
+        fresh = [candidate for candidate in found if candidate.passage.id not in ids]
+        pool += fresh if keep_copies else _distinct(fresh, [*known, *pool])
+    return pool

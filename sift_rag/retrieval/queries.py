@@ -78,6 +78,8 @@ class Targets(NamedTuple):
     """``(m, d)``, one for each piece of a question."""
     weights: list[float] | None
     """``(m,)``: each question's weight, shared among its pieces; None leaves it to the selector."""
+    texts: list[str]
+    """m texts: the questions, or their pieces."""
 
 
 def embed_questions(
@@ -97,12 +99,14 @@ def embed_questions(
         if len(vectors) != len(questions):
             raise ValueError(f"Expected one embedding for each of {len(questions)} questions, but got {len(vectors)}.")
         rows = as_unit_rows(vectors, what="The embeddings of the questions")
-        return Targets(rows, None if weights is None else list(weights))
+        return Targets(rows, None if weights is None else list(weights), list(questions))
     pieces = [cut_into_pieces(text, embedder) for text in questions]
-    rows = embedder.embed_queries([piece for cut in pieces for piece in cut])
+    texts = [piece for cut in pieces for piece in cut]
+    rows = embedder.embed_queries(texts)
     if weights is None:
-        return Targets(rows, None)
-    return Targets(rows, [weight / len(cut) for weight, cut in zip(weights, pieces, strict=True) for _ in cut])
+        return Targets(rows, None, texts)
+    shares = [weight / len(cut) for weight, cut in zip(weights, pieces, strict=True) for _ in cut]
+    return Targets(rows, shares, texts)
 
 
 def cut_into_pieces(text: str, embedder: Embedder, *, limit: int = MAX_PIECES) -> list[str]:

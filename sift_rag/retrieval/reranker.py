@@ -18,7 +18,7 @@ from sift_rag.near_duplicates import leaders_of_copies
 from sift_rag.protocols import Embedder, Selector
 from sift_rag.retrieval.queries import Query, embed_questions
 from sift_rag.retrieval.scores import falling_scores
-from sift_rag.selection import Choice, Features, GaussianProcess, Sift
+from sift_rag.selection import Choice, Features, GaussianProcess, Pool, Sift, Texts
 from sift_rag.selection.features import common_share
 from sift_rag.types import Embedding
 from sift_rag.vectors import as_unit_rows
@@ -124,7 +124,9 @@ class Reranker:
             raise ValueError(
                 f"Expected one embedding (or None) for each of {len(texts)} texts, but got {len(embeddings)}."
             )
-        targets, shares = embed_questions(asked.questions, self.embedder, asked.weights, vectors=question_embeddings)
+        targets, shares, words = embed_questions(
+            asked.questions, self.embedder, asked.weights, vectors=question_embeddings
+        )
         spoken = [index for index, text in enumerate(texts) if text.strip()]
         rows = self._rows(
             [texts[index] for index in spoken],
@@ -133,13 +135,16 @@ class Reranker:
         )
         similarities = np.full(len(texts), np.nan)
         similarities[spoken] = (rows @ targets.T).max(axis=1)
-        pool = _Pool.of(texts, spoken, rows, similarities)
+        pool = _Distinct.of(texts, spoken, rows, similarities)
         choice = self._selector_for(pool.rows).select(
-            targets,
-            pool.rows,
+            Pool(
+                targets,
+                pool.rows,
+                known=self.embedder.embed_passages(asked.known_texts) if asked.known_texts else None,
+                weights=shares,
+                texts=Texts(words, [texts[index] for index in pool.indices], asked.known_texts),
+            ),
             len(pool.indices) if k is None else min(k, len(pool.indices)),
-            known=self.embedder.embed_passages(asked.known_texts) if asked.known_texts else None,
-            weights=shares,
         )
         picks = list(pool.picks(choice))
         ranked = [
@@ -176,7 +181,7 @@ class Reranker:
 
 
 @dataclass(frozen=True, slots=True)
-class _Pool:
+class _Distinct:
     """The texts that a choice is made from, each of which says something else; most similar first."""
 
     indices: list[int]
@@ -189,7 +194,7 @@ class _Pool:
     """Similarity of every text that came in, by its place."""
 
     @classmethod
-    def of(cls, texts: Sequence[str], spoken: Sequence[int], rows: Embedding, similarities: Embedding) -> _Pool:
+    def of(cls, texts: Sequence[str], spoken: Sequence[int], rows: Embedding, similarities: Embedding) -> _Distinct:
         """Return the pool of the texts at the places ``spoken``; of equally similar ones the first leads."""
         order = np.argsort(-similarities[spoken], kind="stable")
         indices = [spoken[place] for place in order]

@@ -15,12 +15,18 @@ import numpy as np
 
 from sift_rag import defaults
 from sift_rag.errors import DocumentNotFound, NoEvidence
-from sift_rag.exact import check_exact, choose_from_all
+from sift_rag.exact import check_exact, choose_from_all, measured
 from sift_rag.filters import Filter
-from sift_rag.protocols import Embedder, PassageIndex, Selector
-from sift_rag.retrieval.candidates import all_candidates, distinct_candidates
+from sift_rag.protocols import Embedder, PassageIndex, Selector, WordIndex
+from sift_rag.retrieval.candidates import (
+    all_candidates,
+    distinct_candidates,
+    further_candidates,
+    with_shared_words,
+)
 from sift_rag.retrieval.queries import Query, Targets, embed_questions
-from sift_rag.selection import Choice, GreedySelection, Sift
+from sift_rag.retrieval.shared_words import SharedWords
+from sift_rag.selection import Choice, Features, GaussianProcess, Pool, Sift, Target, Texts
 from sift_rag.tokens import without_limits
 from sift_rag.types import (
     Candidate,
@@ -140,7 +146,7 @@ class Retriever:
         selection, left = choice.selection, choice.selection.irreducible_variance
         retrieval = Retrieval(
             questions=asked.questions,
-            hits=_hits(candidates, selection),
+            hits=self._hits(asked, targets, candidates, choice),
             prior_variance=selection.prior_variance,
             irreducible_variance=math.nan if left is None else left,
             passed_over=_passed_over(candidates, _rows(candidates), choice),
@@ -187,7 +193,24 @@ class Retriever:
         )
         if not candidates:
             raise NoEvidence(self._why_nothing(targets.rows, asked.where))
-        return candidates
+        if asked.exact or not isinstance(self.store, WordIndex) or self._features is None:
+            return candidates
+        pool = with_shared_words(
+            self.store,
+            targets.texts,
+            candidates,
+            limit=defaults.WORD_CANDIDATES,
+            known=known,
+            keep_copies=self.keep_copies,
+            where=asked.where,
+        )
+        return [*candidates, *(measured(candidate, targets.rows) for candidate in pool[len(candidates) :])]
+
+    @property
+    def _features(self) -> Features | None:
+        """Return the selector's features; None if it does not read words."""
+        process = getattr(self.selector, "process", None)
+        return process.features if isinstance(process, GaussianProcess) and process.reads_words else None
 
     def _choose(
         self, asked: Query, targets: Targets, candidates: list[Candidate], known: Sequence[Candidate]
@@ -205,17 +228,58 @@ class Retriever:
                 keep_copies=self.keep_copies,
                 where=asked.where,
             )
-        budget = asked.stopping is not None and asked.stopping.tokens is not None
-        choice = self.selector.select(
-            targets.rows,
-            _rows(candidates),
-            asked.k,
-            known=_rows(known) if known else None,
-            weights=targets.weights,
-            stopping=asked.stopping,
-            token_counts=self._token_counts(candidates) if budget else None,
+
+        def pool() -> Pool:
+            budget = asked.stopping is not None and asked.stopping.tokens is not None
+            return Pool(
+                targets.rows,
+                _rows(candidates),
+                known=_rows(known) if known else None,
+                weights=targets.weights,
+                token_counts=self._token_counts(candidates) if budget else None,
+                texts=Texts(targets.texts, _texts(candidates), _texts(known)),
+                extend=extend,
+            )
+
+        def extend(target: Target) -> Pool:
+            found = further_candidates(
+                self.store,
+                np.asarray(target.row),
+                [*known, *candidates],
+                limit=defaults.FOLLOW_CANDIDATES,
+                keep_copies=self.keep_copies,
+                where=asked.where,
+            )
+            candidates.extend(measured(candidate, targets.rows) for candidate in found)
+            return pool()
+
+        return candidates, self.selector.select(pool(), asked.k, stopping=asked.stopping), None
+
+    def _hits(self, asked: Query, targets: Targets, candidates: Sequence[Candidate], choice: Choice) -> tuple[Hit, ...]:
+        selection = choice.selection
+        followed = choice.followed
+        shares = [0.0] * len(selection) if followed is None else followed.shares.tolist()
+        features = self._features
+        words = None
+        if features is not None and not asked.exact:
+            words = SharedWords(targets.texts, _texts(candidates), features)
+        columns = (selection.indices, selection.posterior_variances, selection.gains, selection.relevance)
+        return tuple(
+            Hit(
+                passage=candidates[index].passage,
+                rank=rank,
+                similarity=candidates[index].similarity,
+                posterior_variance=variance,
+                gain=gain,
+                relevance=relevance,
+                copies=candidates[index].copies,
+                shared_words=() if words is None else words.of(candidates[index].passage.embedding_text),
+                brought_by="first passage" if share > 0.5 else "question",
+            )
+            for rank, (index, variance, gain, relevance, share) in enumerate(
+                zip(*(column.tolist() for column in columns), shares, strict=True), start=1
+            )
         )
-        return candidates, choice, None
 
     def _why_nothing(self, targets: Embedding, where: Filter | None) -> str:
         """Return why there is no candidate."""
@@ -271,26 +335,12 @@ def _check_variance(retrieval: Retrieval, most: float | None) -> None:
         )
 
 
+def _texts(candidates: Sequence[Candidate]) -> list[str]:
+    return [candidate.passage.embedding_text for candidate in candidates]
+
+
 def _rows(candidates: Sequence[Candidate]) -> Embedding:
     return np.stack([candidate.embedding for candidate in candidates])
-
-
-def _hits(candidates: Sequence[Candidate], selection: GreedySelection) -> tuple[Hit, ...]:
-    columns = (selection.indices, selection.posterior_variances, selection.gains, selection.relevance)
-    return tuple(
-        Hit(
-            passage=candidates[index].passage,
-            rank=rank,
-            similarity=candidates[index].similarity,
-            posterior_variance=variance,
-            gain=gain,
-            relevance=relevance,
-            copies=candidates[index].copies,
-        )
-        for rank, (index, variance, gain, relevance) in enumerate(
-            zip(*(column.tolist() for column in columns), strict=True), start=1
-        )
-    )
 
 
 def _passed_over(candidates: Sequence[Candidate], rows: Embedding, choice: Choice) -> tuple[PassedOver, ...]:

@@ -8,6 +8,7 @@ from sift_rag.selection.arrays import Array
 from sift_rag.selection.batch import BatchSelection, select_sift_batch
 from sift_rag.selection.features import Features
 from sift_rag.selection.kernels import Kernel, Linear, Rbf
+from sift_rag.selection.pool import ArrayPool, Pool, Target, Texts
 from sift_rag.selection.posterior import posterior_variance
 from sift_rag.selection.process import GaussianProcess
 from sift_rag.selection.redundancy import Redundancy
@@ -26,6 +27,7 @@ from sift_rag.selection.stopping import Stopping
 __all__ = [  # noqa: PLE0604 - every element is a string
     *selectors.__all__,
     "Array",
+    "ArrayPool",
     "BatchSelection",
     "Choice",
     "Features",
@@ -33,12 +35,15 @@ __all__ = [  # noqa: PLE0604 - every element is a string
     "GreedySelection",
     "Kernel",
     "Linear",
+    "Pool",
     "Rbf",
     "Redundancy",
     "Setting",
     "Sift",
     "StopReason",
     "Stopping",
+    "Target",
+    "Texts",
     "fine_tuning_selector",
     "posterior_variance",
     "select_sift",

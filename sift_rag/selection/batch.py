@@ -20,6 +20,7 @@ from sift_rag.selection.arrays import Array, ArrayLike, beside, check_k, check_w
 from sift_rag.selection.features import Features, balanced, centred
 from sift_rag.selection.greedy import Rules
 from sift_rag.selection.kernels import Kernel, Rbf, kernel_named, prepared
+from sift_rag.selection.pool import Pool
 from sift_rag.selection.problem import Problem, read_problem
 from sift_rag.selection.process import GaussianProcess
 from sift_rag.selection.result import GreedySelection
@@ -211,7 +212,8 @@ def _select_alone(block: _Block) -> BatchSelection:
     points, known, allowed = block.first()
     rows = points if allowed is None else points[allowed]
     rules = Rules(with_repeats=block.with_repeats)
-    single = select_with(block.process, block.queries[0], rows, block.k, rules, known=known, weights=block.weights)
+    pool = Pool(block.queries[0], rows, known=known, weights=block.weights)
+    single = select_with(block.process, pool, block.k, rules)
     picks: Any = single.indices if allowed is None else beside(single.indices, allowed)[single.indices]
     prior = beside(single.gains, np.full(1, single.prior_variance))
     variances = _padded(single.posterior_variances[None], block.k, 0.0)
@@ -230,8 +232,7 @@ def _select_block(block: _Block, *, tensors: bool = False) -> BatchSelection:
     if block.known is not None:
         candidates = _followed_by(candidates, block.known)
     problem = read_problem(
-        block.queries.reshape(-1, dimension),
-        candidates.reshape(-1, candidates.shape[-1]),
+        Pool(block.queries.reshape(-1, dimension), candidates.reshape(-1, candidates.shape[-1])),
         prepared(block.process.kernel),
         block.process.noise_variance,
         tensors=tensors,

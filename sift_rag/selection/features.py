@@ -26,10 +26,17 @@ class Features:
 
     centring: float = defaults.CENTRING
     """Share, in [0, 1), of the candidates' mean that is taken off every embedding."""
+    words: float = defaults.WORDS
+    """Share, in [0, 1), of the words in the similarity of two texts; the rest is that of their embeddings. 0 leaves the
+    words out."""
+    language: str = defaults.LANGUAGE
+    """Language that words are stemmed in, such as english, german or french; none leaves them as they are."""
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.centring < 1.0:
             raise ValueError(f"centring must be in [0, 1), but got {self.centring}.")
+        if not 0.0 <= self.words < 1.0:
+            raise ValueError(f"words must be in [0, 1), but got {self.words}.")
 
     def centre_of(self, candidates: Array) -> Array:
         """Return ``(d,)``: that share of the mean of the rows ``(n, d)``; zeros for no rows.

@@ -95,6 +95,8 @@ class Rules:
     accept: Accept | None = None
     irreducible: bool = False
     """Compute what all the candidates together would leave."""
+    first: tuple[int, ...] = ()
+    """Rows taken before any other, in this order; they must fit a budget."""
 
 
 def select_greedily(
@@ -179,6 +181,7 @@ class _Scorer:
         self._tokens: Any = tokens
         self._per_token = tokens is not None and not self._fill
         self._order: Iterator[int] | None = None if order is None else iter(order)
+        self._first = iter(rules.first)
         self._accept = rules.accept
         self._repeats = rules.with_repeats
         greedy = order is None and not self._per_token and problem.size
@@ -191,6 +194,10 @@ class _Scorer:
         """Return the row to take, given the gains ``(n,)``, which may be written to; None if none is left."""
         if self._order is not None:
             return next((row for row in self._order if not self._fill or self._fits(row, spent)), None)
+        pick = next(self._first, None)
+        if pick is not None:
+            self._take(pick)
+            return pick
         scores: Any = told / self._tokens if self._per_token else told
         if self._fill:
             scores[self._tokens > self._budget - spent] = -np.inf
@@ -202,15 +209,18 @@ class _Scorer:
             pick = first_largest(scores, self._rounding)
             if scores[pick] == -np.inf:
                 return None
-            if not self._repeats:
-                self._taken[self._count] = pick
-                self._count += 1
+            self._take(pick)
             if self._accept is None:
                 return pick
             refused = self._accept(pick)
             self._refused += refused
             if pick not in refused:
                 return pick
+
+    def _take(self, row: int) -> None:
+        if not self._repeats:
+            self._taken[self._count] = row
+            self._count += 1
 
     def _fits(self, row: int, spent: float) -> bool:
         return bool(float(self._tokens[row]) <= self._budget - spent)

@@ -17,8 +17,10 @@ from sift_rag.selection.arrays import (
     squared_norms,
     to_double,
 )
-from sift_rag.selection.features import Features, balanced_weights, centred
+from sift_rag.selection.features import Features
 from sift_rag.selection.kernels import PreparedKernel, Rbf, on_sphere
+from sift_rag.selection.pool import Pool, Texts
+from sift_rag.selection.view import View, look
 
 if TYPE_CHECKING:
     import torch
@@ -26,19 +28,6 @@ if TYPE_CHECKING:
 SINGLE_PRECISION_NOISE = 1e-3
 """Smallest noise variance, relative to the largest prior variance, that float32 serves: below it the rounding of a
 kernel value, 1e-7, would be a visible part of the noise."""
-
-
-class View(NamedTuple):
-    """The part of a process that is read off a pool; the same process can then look at other rows."""
-
-    centre: Array | None
-    """``(d,)``, where embeddings are seen from; None leaves them as they are."""
-    weights: np.ndarray | None
-    """``(m,)`` float64, the targets' shares; None for 1 each."""
-
-    def seen(self, rows: Array) -> Array:
-        """Return embeddings ``(n, d)`` as the kernel is given them."""
-        return rows if self.centre is None else centred(rows, self.centre)
 
 
 class Problem(NamedTuple):
@@ -79,32 +68,32 @@ class Problem(NamedTuple):
 
 
 def read_problem(
-    query: ArrayLike,
-    candidates: ArrayLike,
+    pool: Pool,
     kernel: PreparedKernel,
     noise_variance: float,
     *,
-    known: ArrayLike | None = None,
-    weights: ArrayLike | None = None,
     features: Features | None = None,
     view: View | None = None,
     double: bool = False,
     tensors: bool = False,
 ) -> Problem:
-    """Check and convert the arguments of a selection.
+    """Check and convert the pool of a selection.
 
     The arithmetic runs in float32, or in float64 where the candidates are, where ``double`` says so, and where the
     noise or the kernel is too fine for float32. Tensors on the CPU are worked on as numpy arrays (no copy; at these
     sizes two to four times faster), unless ``tensors`` or a kernel function, which is given what the caller gave.
-    ``features`` are applied under a kernel on the sphere: centred on the candidates' mean, several targets balanced
-    where there are no ``weights``; a ``view`` read off another pool takes the place of both.
+    ``features`` are applied under a kernel on the sphere: embeddings centred on the candidates' mean, words beside
+    them, several targets balanced where there are no weights; a ``view`` read off another pool takes the place of mean,
+    vocabulary and weights.
 
     Raises:
-        ValueError: shapes disagree, a value is not finite, a parameter is out of range, or rbf rows are not unit-norm.
+        ValueError: shapes disagree, a value is not finite, a parameter is out of range, rbf rows are not unit-norm, or
+            there is not one text for each row.
+        MissingExtra: words count, and the package that stems them is not installed.
     """
     if not (np.isfinite(noise_variance) and noise_variance > 0):
         raise ValueError(f"noise_variance must be a positive number, but got {noise_variance}.")
-    targets, points, others, device = _rows(query, candidates, known, tensors=tensors or not kernel.from_products)
+    targets, points, others, device = _rows(pool, tensors=tensors or not kernel.from_products)
     shapes = f"query {tuple(targets.shape)}, candidates {tuple(points.shape)}, known {tuple(others.shape)}"
     if not (targets.ndim == points.ndim == others.ndim == 2):
         raise ValueError(f"Expected query (d,) or (m, d), candidates (n, d) and known (g, d), but got {shapes}.")
@@ -129,13 +118,13 @@ def read_problem(
         diagonal = kernel.diagonal(points, norms)
     if kernel.on_sphere:
         targets, points = on_sphere(targets, squared_norms(targets), "queries"), on_sphere(points, norms, "candidates")
-    shares = check_weights(weights, len(targets))
-    if view is None:
-        view = View(None, shares)
-        if features is not None and isinstance(kernel, Rbf):
-            view = _view(targets, points[:size], kernel, features, shares)
-    if view.centre is not None:
-        targets, points = view.seen(targets), view.seen(points)
+    shares = check_weights(pool.weights, len(targets))
+    if pool.texts is not None:
+        _check_texts(pool.texts, len(targets), size, len(others))
+    if features is not None and isinstance(kernel, Rbf):
+        targets, points, view = look(targets, points, size, pool.texts, kernel, features, weights=shares, view=view)
+    elif view is None:
+        view = View(weights=shares)
     prior = kernel.diagonal(targets, squared_norms(to_double(targets)))
     return Problem(targets, points, size, prior, diagonal, _largest(diagonal), view, kernel, noise_variance, device)
 
@@ -165,17 +154,16 @@ def check_token_counts(token_counts: ArrayLike | None, problem: Problem, *, requ
     return checked
 
 
-def _view(targets: Array, pool: Array, kernel: Rbf, features: Features, weights: np.ndarray | None) -> View:
-    centre = features.centre_of(pool) if features.centring else None
-    view = View(centre, weights)
-    if weights is None and len(targets) > 1:
-        return View(centre, balanced_weights(view.seen(targets), view.seen(pool), kernel))
-    return view
+def _check_texts(texts: Texts, *sizes: int) -> None:
+    """Raise ``ValueError`` unless there is one text for each target, candidate and known row."""
+    for what, some, size in zip(("target", "candidate", "known row"), texts, sizes, strict=True):
+        if isinstance(some, str) or len(some) != size:
+            got = "one" if isinstance(some, str) else str(len(some))
+            raise ValueError(f"Expected a list of {size} texts, one for each {what}, but got {got}.")
 
 
-def _rows(
-    query: ArrayLike, candidates: ArrayLike, known: ArrayLike | None, *, tensors: bool
-) -> tuple[Any, Any, Any, Any]:
+def _rows(pool: Pool, *, tensors: bool) -> tuple[Any, Any, Any, Any]:
+    query, candidates, known = pool.targets, pool.candidates, pool.known
     device: Any = None
     arrays: list[Any]
     if not isinstance(candidates, np.ndarray) and hasattr(candidates, "detach"):

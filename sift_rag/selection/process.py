@@ -6,14 +6,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from sift_rag import defaults
-from sift_rag.selection.arrays import ArrayLike, check_k
+from sift_rag.selection.arrays import check_k
 from sift_rag.selection.conditioning import Posterior, start
 from sift_rag.selection.features import Features
 from sift_rag.selection.greedy import Rules, select_greedily, steps
 from sift_rag.selection.kernels import Kernel, Rbf, prepared
-from sift_rag.selection.problem import Problem, View, read_problem
+from sift_rag.selection.pool import Pool
+from sift_rag.selection.problem import Problem, read_problem
 from sift_rag.selection.redundancy import RedundancyWatch
 from sift_rag.selection.result import Choice
+from sift_rag.selection.view import View
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,41 +38,18 @@ class GaussianProcess:
         if not self.noise_variance > 0:
             raise ValueError(f"noise_variance must be > 0, but got {self.noise_variance}.")
 
-    def problem(
-        self,
-        targets: ArrayLike,
-        candidates: ArrayLike,
-        *,
-        known: ArrayLike | None = None,
-        weights: ArrayLike | None = None,
-        view: View | None = None,
-    ) -> Problem:
-        """Return the checked arrays: targets ``(m, d)``, candidates ``(n, d)``, known rows ``(g, d)``.
+    @property
+    def reads_words(self) -> bool:
+        """Return True if the words of texts count beside their embeddings."""
+        return isinstance(self.kernel, Rbf) and self.features.words > 0
 
-        Args:
-            targets: as embedded.
-            candidates: likewise.
-            known: likewise.
-            weights: ``(m,)``, the targets' shares; by default balanced under the rbf kernel, else 1 each.
-            view: centre and weights read off another pool; by default they are read off these candidates.
+    def problem(self, pool: Pool, *, view: View | None = None) -> Problem:
+        """Return the checked arrays of a pool; ``view`` was read off another one, instead of off its own candidates.
 
         Raises:
             ValueError: see ``select_sift``.
         """
-        return read_problem(
-            targets,
-            candidates,
-            prepared(self.kernel),
-            self.noise_variance,
-            known=known,
-            weights=weights,
-            features=self.features,
-            view=view,
-        )
-
-    def view(self, targets: ArrayLike, pool: ArrayLike, *, weights: ArrayLike | None = None) -> View:
-        """Return the centre and the weights that this process reads off a pool ``(n, d)``."""
-        return self.problem(targets, pool, weights=weights).view
+        return read_problem(pool, prepared(self.kernel), self.noise_variance, features=self.features, view=view)
 
 
 def choose(problem: Problem, k: int, rules: Rules) -> Choice:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
+import numpy as np
+
 from sift_rag.selection.arrays import Array
 
 if TYPE_CHECKING:
@@ -45,8 +47,20 @@ class GreedySelection:
         return len(self.indices)
 
 
+class Followed(NamedTuple):
+    """The passage that a choice followed, and how far."""
+
+    first: int
+    """Row of the passage that became a part of the question."""
+    shares: np.ndarray
+    """``(k,)`` in [0, 1]: share of each pick's gain that was for the question together with that passage; 0 for the
+    picks made before."""
+
+
 class Choice(NamedTuple):
     """A selection, and why the rest was not chosen."""
 
     selection: GreedySelection
     redundancy: Redundancy
+    followed: Followed | None = None
+    """None where the question alone chose."""

@@ -14,17 +14,20 @@ from typing import ClassVar
 import numpy as np
 
 from sift_rag import defaults
-from sift_rag.selection.arrays import ArrayLike, to_numpy
+from sift_rag.selection.arrays import to_numpy
 from sift_rag.selection.conditioning import start
 from sift_rag.selection.greedy import Rules, first_largest
 from sift_rag.selection.hull import hull_weights, whole_multiplicities
 from sift_rag.selection.kernels import Linear, prepared
+from sift_rag.selection.lexical import bm25
+from sift_rag.selection.pool import ArrayPool, Pool
 from sift_rag.selection.problem import read_problem
 from sift_rag.selection.process import GaussianProcess, measure
 from sift_rag.selection.result import Choice
 from sift_rag.selection.stopping import Stopping
+from sift_rag.words import bag_of
 
-__all__ = ["Baseline", "Dpp", "FacilityLocation", "Hull", "Mmr", "Nearest", "Random", "Uncertainty"]
+__all__ = ["Baseline", "Dpp", "FacilityLocation", "Hull", "Hybrid", "Mmr", "Nearest", "Random", "Uncertainty"]
 
 DPP_JITTER = 1e-4
 """Added to the diagonal: keeps the residual of an exact duplicate at a positive value above float32 rounding."""
@@ -39,33 +42,20 @@ class Baseline:
     """The process that measures the choice."""
 
     @abstractmethod
-    def order(
-        self, targets: np.ndarray, candidates: np.ndarray, k: int, known: np.ndarray, weights: np.ndarray | None
-    ) -> Sequence[int]:
-        """Return up to k rows of ``candidates`` ``(n, d)`` in the order chosen.
+    def order(self, pool: ArrayPool, k: int) -> Sequence[int]:
+        """Return up to k of the pool's candidates in the order chosen."""
 
-        ``targets`` is ``(m, d)``, ``known`` ``(g, d)``, all of one dtype; ``weights`` ``(m,)`` are those asked for.
-        """
-
-    def select(
-        self,
-        targets: ArrayLike,
-        candidates: ArrayLike,
-        k: int,
-        *,
-        known: ArrayLike | None = None,
-        weights: ArrayLike | None = None,
-        stopping: Stopping | None = None,
-        token_counts: ArrayLike | None = None,
-    ) -> Choice:
+    def select(self, pool: Pool, k: int, *, stopping: Stopping | None = None) -> Choice:
         """Implement ``Selector.select``: the order is unchanged by stopping rules and token counts."""
-        problem = self.process.problem(targets, candidates, known=known, weights=weights)
-        rows = to_numpy(candidates)
-        asked, given = (
-            np.atleast_2d(to_numpy(some)).astype(rows.dtype) for some in (targets, rows[:0] if known is None else known)
+        problem = self.process.problem(pool)
+        candidates = to_numpy(pool.candidates)
+        targets, known = (
+            np.atleast_2d(to_numpy(some)).astype(candidates.dtype)
+            for some in (pool.targets, candidates[:0] if pool.known is None else pool.known)
         )
-        order = self.order(asked, rows, k, given, None if weights is None else problem.weights)
-        return measure(problem, order, k, Rules(stopping=stopping, token_counts=token_counts))
+        weights = None if pool.weights is None else problem.weights
+        order = self.order(ArrayPool(targets, candidates, known, weights, pool.texts), k)
+        return measure(problem, order, k, Rules(stopping=stopping, token_counts=pool.token_counts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +66,10 @@ class Nearest(Baseline):
     with_repeats: bool = False
     """Choose a candidate more than once, each time as another training step."""
 
-    def order(
-        self, targets: np.ndarray, candidates: np.ndarray, k: int, known: np.ndarray, weights: np.ndarray | None
-    ) -> Sequence[int]:
+    def order(self, pool: ArrayPool, k: int) -> Sequence[int]:
         """Implement ``Baseline.order``."""
-        del known, weights
-        similarity = _similarity(targets, candidates)
-        first = _in_turn(len(candidates), 1 if self.with_repeats else k, similarity.copy)
+        similarity = _similarity(pool)
+        first = _in_turn(len(pool.candidates), 1 if self.with_repeats else k, similarity.copy)
         return first * k if self.with_repeats else first
 
 
@@ -102,22 +89,19 @@ class Mmr(Baseline):
         if not 0.0 <= self.relevance <= 1.0:
             raise ValueError(f"relevance must be in [0, 1], but got {self.relevance}.")
 
-    def order(
-        self, targets: np.ndarray, candidates: np.ndarray, k: int, known: np.ndarray, weights: np.ndarray | None
-    ) -> Sequence[int]:
+    def order(self, pool: ArrayPool, k: int) -> Sequence[int]:
         """Implement ``Baseline.order``."""
-        del weights
-        relevant = self.relevance * _similarity(targets, candidates)
-        redundancy = (candidates @ known.T).max(axis=1, initial=-np.inf)
+        relevant = self.relevance * _similarity(pool)
+        redundancy = (pool.candidates @ pool.known.T).max(axis=1, initial=-np.inf)
 
         def score() -> np.ndarray:
             seen = np.isfinite(redundancy[:1]).any()
             return relevant - (1.0 - self.relevance) * redundancy if seen else relevant.copy()
 
         def chosen(row: int) -> None:
-            np.maximum(redundancy, candidates @ candidates[row], out=redundancy)
+            np.maximum(redundancy, pool.candidates @ pool.candidates[row], out=redundancy)
 
-        return _in_turn(len(candidates), k, score, chosen)
+        return _in_turn(len(pool.candidates), k, score, chosen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,21 +117,18 @@ class Dpp(Baseline):
     quality_scale: float = defaults.DPP_QUALITY_SCALE
     """Factor of the similarity in the exponent of a candidate's quality: larger is closer to nearest neighbour."""
 
-    def order(
-        self, targets: np.ndarray, candidates: np.ndarray, k: int, known: np.ndarray, weights: np.ndarray | None
-    ) -> Sequence[int]:
+    def order(self, pool: ArrayPool, k: int) -> Sequence[int]:
         """Implement ``Baseline.order``."""
-        del weights
-        problem = read_problem(targets, candidates, Linear(), DPP_JITTER, known=known)
-        residual = start(problem, min(k, len(candidates)) + len(known))
+        problem = read_problem(Pool(pool.targets, pool.candidates, known=pool.known), Linear(), DPP_JITTER)
+        residual = start(problem, min(k, len(pool.candidates)) + len(pool.known))
         for row in problem.known:
             residual.observe(row)
-        log_quality = 2.0 * self.quality_scale * _similarity(targets, candidates)
+        log_quality = 2.0 * self.quality_scale * _similarity(pool)
 
         def score() -> np.ndarray:
             return np.asarray(log_quality + np.log(residual.noisy_variances))
 
-        return _in_turn(len(candidates), k, score, residual.observe)
+        return _in_turn(len(pool.candidates), k, score, residual.observe)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,19 +141,16 @@ class FacilityLocation(Baseline):
 
     name: ClassVar[str] = "facility-location"
 
-    def order(
-        self, targets: np.ndarray, candidates: np.ndarray, k: int, known: np.ndarray, weights: np.ndarray | None
-    ) -> Sequence[int]:
+    def order(self, pool: ArrayPool, k: int) -> Sequence[int]:
         """Implement ``Baseline.order``."""
-        del weights
-        relevant = _similarity(targets, candidates).clip(0.0)
-        similar = (candidates @ candidates.T).clip(0.0)
-        covered = (candidates @ known.T).clip(0.0).max(axis=1, initial=0.0)
+        relevant = _similarity(pool).clip(0.0)
+        similar = (pool.candidates @ pool.candidates.T).clip(0.0)
+        covered = (pool.candidates @ pool.known.T).clip(0.0).max(axis=1, initial=0.0)
 
         def chosen(row: int) -> None:
             np.maximum(covered, similar[row], out=covered)
 
-        return _in_turn(len(candidates), k, lambda: np.asarray((similar - covered).clip(0.0) @ relevant), chosen)
+        return _in_turn(len(pool.candidates), k, lambda: np.asarray((similar - covered).clip(0.0) @ relevant), chosen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,19 +159,19 @@ class Uncertainty(Baseline):
 
     name: ClassVar[str] = "uncertainty"
 
-    def order(
-        self, targets: np.ndarray, candidates: np.ndarray, k: int, known: np.ndarray, weights: np.ndarray | None
-    ) -> Sequence[int]:
+    def order(self, pool: ArrayPool, k: int) -> Sequence[int]:
         """Implement ``Baseline.order``."""
-        del weights
         process = self.process
         problem = read_problem(
-            targets, candidates, prepared(process.kernel), process.noise_variance, known=known, double=True
+            Pool(pool.targets, pool.candidates, known=pool.known),
+            prepared(process.kernel),
+            process.noise_variance,
+            double=True,
         )
-        posterior = start(problem, min(k, len(candidates)) + len(known))
+        posterior = start(problem, min(k, len(pool.candidates)) + len(pool.known))
         for row in problem.known:
             posterior.observe(row)
-        return _in_turn(len(candidates), k, lambda: np.array(posterior.noisy_variances), posterior.observe)
+        return _in_turn(len(pool.candidates), k, lambda: np.array(posterior.noisy_variances), posterior.observe)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,12 +182,9 @@ class Random(Baseline):
     seed: int = 0
     """Seed of the order."""
 
-    def order(
-        self, targets: np.ndarray, candidates: np.ndarray, k: int, known: np.ndarray, weights: np.ndarray | None
-    ) -> Sequence[int]:
+    def order(self, pool: ArrayPool, k: int) -> Sequence[int]:
         """Implement ``Baseline.order``."""
-        del targets, known, weights
-        return np.random.default_rng(self.seed).permutation(len(candidates))[:k].tolist()  # type: ignore[no-any-return]
+        return np.random.default_rng(self.seed).permutation(len(pool.candidates))[:k].tolist()  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,19 +204,40 @@ class Hull(Baseline):
     tolerance: float = 1e-6
     """Duality gap at which the mixture is good enough."""
 
-    def order(
-        self, targets: np.ndarray, candidates: np.ndarray, k: int, known: np.ndarray, weights: np.ndarray | None
-    ) -> Sequence[int]:
+    def order(self, pool: ArrayPool, k: int) -> Sequence[int]:
         """Implement ``Baseline.order``."""
-        del known
-        points = candidates.astype(np.float64)
-        target = np.average(targets, axis=0, weights=weights)
+        points = pool.candidates.astype(np.float64)
+        target = np.average(pool.targets, axis=0, weights=pool.weights)
         mixture = hull_weights(target, points, iterations=self.iterations, tolerance=self.tolerance)
         heaviest_first = np.lexsort((np.arange(len(points)), -(points @ target), -mixture))
         if self.with_repeats:
             counts = whole_multiplicities(target, points, mixture, k)
             heaviest_first = np.repeat(heaviest_first, counts[heaviest_first])
         return heaviest_first[:k].tolist()  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, slots=True)
+class Hybrid(Baseline):
+    """Reciprocal rank fusion of similarity and BM25 (Cormack, Clarke and Buettcher, SIGIR 2009).
+
+    What is usually called hybrid search: the largest Σ 1 / (``constant`` + rank) over both rankings of every target. A
+    candidate without a word of the query has no rank in the second. Without texts it is the first alone.
+    """
+
+    name: ClassVar[str] = "hybrid"
+    constant: float = defaults.RRF_CONSTANT
+    """Rank at which a list has half its say, >= 0."""
+    language: str = defaults.LANGUAGE
+    """Language that words are stemmed in; none leaves them as they are."""
+
+    def order(self, pool: ArrayPool, k: int) -> Sequence[int]:
+        """Implement ``Baseline.order``."""
+        fused = (1.0 / (self.constant + _ranks(pool.targets @ pool.candidates.T))).sum(axis=0)
+        if pool.texts is not None:
+            bags = [bag_of(text, self.language) for text in pool.texts.candidates]
+            scores = bm25([bag_of(text, self.language) for text in pool.texts.targets], bags)
+            fused += np.where(scores > 0, 1.0 / (self.constant + _ranks(scores)), 0.0).sum(axis=0)
+        return _in_turn(len(fused), k, fused.copy)
 
 
 def _in_turn(
@@ -262,6 +258,11 @@ def _in_turn(
     return order
 
 
-def _similarity(targets: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+def _similarity(pool: ArrayPool) -> np.ndarray:
     """Return ``(n,)``: the largest inner product over the targets."""
-    return np.asarray((targets @ candidates.T).max(axis=0))
+    return np.asarray((pool.targets @ pool.candidates.T).max(axis=0))
+
+
+def _ranks(scores: np.ndarray) -> np.ndarray:
+    """Return ``(m, n)``: the rank of each candidate in each row of scores, from 1; ties by index."""
+    return np.asarray(np.argsort(np.argsort(-scores, axis=1, kind="stable"), axis=1) + 1)

@@ -82,13 +82,12 @@ def selector_from(name: str = defaults.SELECTOR, settings: Mapping[str, object] 
                 f"{suggestion(key, known)}"
             )
         values[key] = _converted(known[key], value)
-    process = GaussianProcess(
-        kernel_named(str(values.pop("kernel")), float(values.pop("lengthscale"))),
-        float(values.pop("noise_variance")),
-        Features(float(values.pop("centring"))),
-    )
-    own: dict[str, Any] = dict(values)
-    return selector_class(name)(process, **own)
+    kernel = kernel_named(str(values.pop("kernel")), float(values.pop("lengthscale")))
+    features = Features(**{part.name: values[part.name] for part in fields(Features)})  # type: ignore[arg-type]
+    process = GaussianProcess(kernel, float(values.pop("noise_variance")), features)
+    made = selector_class(name)
+    own: dict[str, Any] = {part.name: values[part.name] for part in fields(made) if part.name != "process"}
+    return made(process, **own)
 
 
 def settings_of(selector: object) -> dict[str, SettingValue]:
@@ -98,7 +97,8 @@ def settings_of(selector: object) -> dict[str, SettingValue]:
     process = selector.process
     settings: dict[str, SettingValue] = {"noise_variance": process.noise_variance}
     if isinstance(process.kernel, Rbf):
-        settings |= {"kernel": "rbf", "lengthscale": process.kernel.lengthscale, "centring": process.features.centring}
+        features = {part.name: getattr(process.features, part.name) for part in fields(Features)}
+        settings |= {"kernel": "rbf", "lengthscale": process.kernel.lengthscale, **features}
     else:
         settings["kernel"] = "linear" if isinstance(process.kernel, Linear) else repr(process.kernel)
     return settings | {part.name: getattr(selector, part.name) for part in fields(selector) if part.name != "process"}

@@ -10,6 +10,7 @@ needs only the posterior covariance c_i(x) of every candidate with each target a
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, TypeAlias
 
@@ -17,13 +18,16 @@ from sift_rag import defaults
 from sift_rag.selection.arrays import ArrayLike, check_k
 from sift_rag.selection.conditioning import start
 from sift_rag.selection.features import Features
+from sift_rag.selection.following import choose_following
 from sift_rag.selection.greedy import Accept, Rules, select_greedily, steps
 from sift_rag.selection.information import InformationPosterior
 from sift_rag.selection.kernels import Kernel, Linear, kernel_named, prepared
-from sift_rag.selection.problem import View, read_problem
-from sift_rag.selection.process import GaussianProcess, choose
+from sift_rag.selection.pool import Pool, Texts
+from sift_rag.selection.problem import read_problem
+from sift_rag.selection.process import GaussianProcess
 from sift_rag.selection.result import Choice, GreedySelection
 from sift_rag.selection.stopping import Stopping
+from sift_rag.selection.view import View
 
 Objective: TypeAlias = Literal["variance", "information"]
 
@@ -37,6 +41,12 @@ class Sift:
     """The process whose posterior variance is minimised."""
     with_repeats: bool = False
     """Choose a candidate more than once, each time as another training step."""
+    follow: float = defaults.FOLLOW
+    """Weight of the question together with the first passage as a further target, >= 0; 0 leaves the choice to the
+    question alone. Under the rbf kernel, without repeats."""
+
+    def __post_init__(self) -> None:
+        check_follow(self.follow)
 
     @classmethod
     def for_fine_tuning(cls) -> Sift:
@@ -46,20 +56,10 @@ class Sift:
         """
         return cls(TRAINING_PROCESS, with_repeats=True)
 
-    def select(
-        self,
-        targets: ArrayLike,
-        candidates: ArrayLike,
-        k: int,
-        *,
-        known: ArrayLike | None = None,
-        weights: ArrayLike | None = None,
-        stopping: Stopping | None = None,
-        token_counts: ArrayLike | None = None,
-    ) -> Choice:
+    def select(self, pool: Pool, k: int, *, stopping: Stopping | None = None) -> Choice:
         """Implement ``Selector.select``."""
-        problem = self.process.problem(targets, candidates, known=known, weights=weights)
-        return choose(problem, k, Rules(self.with_repeats, stopping, token_counts))
+        rules = Rules(self.with_repeats, stopping, pool.token_counts)
+        return choose_following(self.process, pool, k, rules, self.follow)
 
 
 TRAINING_PROCESS = GaussianProcess(Linear(), noise_variance=1.0)
@@ -75,6 +75,10 @@ def select_sift(
     lengthscale: float = defaults.LENGTHSCALE,
     noise_variance: float = defaults.NOISE_VARIANCE,
     centring: float = defaults.CENTRING,
+    words: float = defaults.WORDS,
+    language: str = defaults.LANGUAGE,
+    texts: Texts | None = None,
+    follow: float = 0.0,
     with_repeats: bool = False,
     known: ArrayLike | None = None,
     weights: ArrayLike | None = None,
@@ -86,8 +90,9 @@ def select_sift(
 ) -> GreedySelection:
     """Choose k candidates that together tell most about the query, in O(k n (d + k + m)).
 
-    By default it chooses what ``Retriever.retrieve`` would choose among these candidates. The paper's selection is
-    ``kernel="linear"``, which takes embeddings as they are; under ``rbf``, ``centring=0`` does.
+    With ``texts`` and ``follow=defaults.FOLLOW`` it chooses what ``Retriever.retrieve`` would choose among these
+    candidates. The paper's selection is ``kernel="linear"``, which takes embeddings as they are; under ``rbf``,
+    ``centring=0`` without texts does.
 
     Args:
         query: one target ``(d,)``, or m of them ``(m, d)`` whose posterior variances are summed. numpy or torch.
@@ -100,6 +105,11 @@ def select_sift(
         noise_variance: λ > 0. Towards infinity the order is that of the squared kernel value with the query (relevance
             alone); towards 0 what is known already is worth nothing.
         centring: share, in [0, 1), of the candidates' mean that is taken off every embedding; ``rbf`` only.
+        words: share, in [0, 1), of the words in the similarity of two texts; ``rbf`` and ``texts`` only.
+        language: language that words are stemmed in; ``none`` leaves them as they are.
+        texts: texts of query, candidates and known, whose words then count beside the embeddings.
+        follow: weight of the question together with the first passage as a further target from the fourth pick on
+            (see ``choose_following``); ``rbf`` only.
         with_repeats: choose a candidate again where that brings more, as in the paper (a repeat is another step).
         known: ``(g, d)``, what the reader has already: observed before the first choice.
         weights: ``(m,)``, each target's share of the sum, >= 0; by default balanced under ``rbf`` (see
@@ -115,39 +125,49 @@ def select_sift(
         The choice. Ties, to a few units in the last place, go to the lowest index; k = 0 or n = 0 give an empty one.
 
     Raises:
-        ValueError: shapes disagree, a value is not finite, a parameter is out of range, or rbf rows are not unit-norm.
+        ValueError: shapes disagree, a value is not finite, a parameter is out of range, rbf rows are not unit-norm, or
+            there is not one text for each row.
+        MissingExtra: there are texts, and the package that stems their words is not installed.
     """
+    check_follow(follow)
     if objective not in {"variance", "information"}:
         raise ValueError(f"Unknown objective {objective!r}: expected 'variance' or 'information'.")
     informative = objective == "information"
     if informative and weights is not None:
         raise ValueError("Weights mean nothing for objective='information': scaling a target changes no determinant.")
-    process = GaussianProcess(kernel_named(kernel, lengthscale), noise_variance, Features(centring))
+    if informative and follow:
+        raise ValueError("A choice with objective='information' cannot follow its first passage: leave out follow.")
+    process = GaussianProcess(
+        kernel_named(kernel, lengthscale), noise_variance, Features(centring, words=words, language=language)
+    )
     rules = Rules(with_repeats, stopping, token_counts, accept, irreducible)
-    return select_with(process, query, candidates, k, rules, known=known, weights=weights, informative=informative)
+    pool = Pool(query, candidates, known=known, weights=weights, token_counts=token_counts, texts=texts)
+    if follow:
+        return choose_following(process, pool, k, rules, follow).selection
+    return select_with(process, pool, k, rules, informative=informative)
+
+
+def check_follow(weight: float) -> None:
+    """Raise ``ValueError`` for a weight of the further target that is none."""
+    if not (math.isfinite(weight) and weight >= 0):
+        raise ValueError(f"follow must be a number >= 0, but got {weight}.")
 
 
 def select_with(
     process: GaussianProcess,
-    query: ArrayLike,
-    candidates: ArrayLike,
+    pool: Pool,
     k: int,
     rules: Rules,
     *,
-    known: ArrayLike | None = None,
-    weights: ArrayLike | None = None,
     view: View | None = None,
     informative: bool = False,
 ) -> GreedySelection:
     """Return SIFT's choice under a process: ``select_sift`` with its parameters as values."""
     check_k(k)
     problem = read_problem(
-        query,
-        candidates,
+        pool,
         prepared(process.kernel),
         process.noise_variance,
-        known=known,
-        weights=weights,
         features=process.features,
         view=view,
         double=informative,

@@ -13,9 +13,11 @@ import numpy as np
 
 from sift_rag.errors import StoreError
 from sift_rag.filters import Filter
+from sift_rag.selection.lexical import bm25
 from sift_rag.stores.validation import check_documents, check_info, check_page, check_passages
 from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Passage
 from sift_rag.vectors import unit_rows
+from sift_rag.words import UNSTEMMED, bag_of
 
 
 class MemoryStore:
@@ -50,6 +52,16 @@ class MemoryStore:
             [self._candidate(*entry) for entry in _ranking(rows, row)[offset : offset + limit]]
             for row in unit_rows(targets, self._info.dimension, what="The targets")
         ]
+
+    def search_words(self, texts: Sequence[str], limit: int, *, where: Filter | None = None) -> list[list[Candidate]]:
+        """Implement ``WordIndex.search_words`` by BM25; words as they are."""
+        self._check_open()
+        check_page(limit, 0)
+        ids = sorted(self._rows(where))
+        held = [bag_of(self._passages[identifier].embedding_text, UNSTEMMED) for identifier in ids]
+        scores = bm25([bag_of(text, UNSTEMMED) for text in texts], held)
+        rankings = [sorted(np.flatnonzero(row > 0).tolist(), key=lambda place: (-row[place], place)) for row in scores]
+        return [[self._candidate(ids[place]) for place in ranking[:limit]] for ranking in rankings]
 
     def fetch(self, ids: Sequence[str]) -> list[Candidate]:
         """Implement ``PassageIndex.fetch``; an id asked twice is answered twice."""

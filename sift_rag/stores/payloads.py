@@ -15,6 +15,7 @@ from typing import Any, Literal
 from sift_rag.filters import labels_of
 from sift_rag.types import Passage, Span
 
+TEXT = "text"
 SOURCE = "source"
 START = "start"
 REVISION = "revision"
@@ -28,7 +29,7 @@ KEYWORD_FIELDS = (SOURCE, EMBEDDING_TEXT, LABELS)
 """Fields that filters use: indexed when the collection is created."""
 
 PASSAGE_FIELDS: Mapping[str, Literal["text", "texts", "number", "number or null"]] = {
-    "text": "text",
+    TEXT: "text",
     SOURCE: "text",
     START: "number",
     "end": "number",
@@ -55,7 +56,7 @@ def label_keyword(key: str, value: str) -> str:
 def payload_of(passage: Passage) -> dict[str, Any]:
     """Return the payload of a passage that ``check_passages`` accepts: everything but the id."""
     return {
-        "text": passage.text,
+        TEXT: passage.text,
         SOURCE: passage.source,
         START: passage.span.start,
         "end": passage.span.end,

@@ -69,6 +69,11 @@ def is_text(text: str) -> bool:
     return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
 
 
+def written(text: str) -> str:
+    """Return the text without what ``is_text`` refuses."""
+    return text if is_text(text) else text.encode("utf-8", "ignore").decode("utf-8")
+
+
 def is_passage_id(text: str) -> bool:
     """Return True if it is a UUID in its usual form; other spellings of a UUID are other ids."""
     try:

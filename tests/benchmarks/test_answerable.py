@@ -14,7 +14,7 @@ from research.answerable import (
     score_all,
     scores,
 )
-from sift_rag.selection import GaussianProcess, Rbf, Sift
+from sift_rag.selection import GaussianProcess, Pool, Rbf, Sift
 
 
 def on_the_sphere(rows: int, dimension: int, seed: int) -> np.ndarray:
@@ -25,7 +25,7 @@ def on_the_sphere(rows: int, dimension: int, seed: int) -> np.ndarray:
 def test_what_all_candidates_explain_is_what_the_product_reports() -> None:
     targets, candidates = on_the_sphere(1, 6, seed=1), on_the_sphere(40, 6, seed=2)
     process = GaussianProcess(Rbf(0.7), noise_variance=0.5)
-    selection = Sift(process).select(targets, candidates, 5).selection
+    selection = Sift(process).select(Pool(targets, candidates), 5).selection
     assert selection.irreducible_variance is not None
     explained = explained_by_all(targets, candidates, process=process)
     assert explained == pytest.approx(1 - selection.irreducible_variance / selection.prior_variance, rel=1e-6)

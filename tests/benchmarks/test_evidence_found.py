@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from benchmarks.common.datasets import RetrievalTask
-from benchmarks.common.embedding import Asked, EmbeddedTask, nearest_rows
+from benchmarks.common.embedding import EmbeddedTask, nearest_rows
 from benchmarks.common.intervals import area_under_curve, over_questions, paired_difference
 from benchmarks.common.methods import alternatives, read_method, select_fused, select_in_turn
 from benchmarks.quality.evidence_found import KS, affordable, found_by, found_within
 from sift_rag import defaults
-from sift_rag.selection import Nearest, Sift, Stopping, select_sift, selector_from
+from sift_rag.selection import Nearest, Pool, Sift, Stopping, select_sift, selector_from
 
 
 def on_the_sphere(rows: int, dimension: int, seed: int) -> np.ndarray:
@@ -18,12 +18,12 @@ def on_the_sphere(rows: int, dimension: int, seed: int) -> np.ndarray:
 
 
 def nearest(target: np.ndarray, candidates: np.ndarray, k: int) -> list[int]:
-    chosen: list[int] = Nearest().select(target, candidates, k).selection.indices.tolist()
+    chosen: list[int] = Nearest().select(Pool(target, candidates), k).selection.indices.tolist()
     return chosen
 
 
-def asked_of(targets: np.ndarray, candidates: np.ndarray) -> Asked:
-    return Asked(targets, candidates, 3 + np.arange(len(candidates)) % 7)
+def asked_of(targets: np.ndarray, candidates: np.ndarray) -> Pool:
+    return Pool(targets, candidates, token_counts=3 + np.arange(len(candidates)) % 7)
 
 
 def small_task() -> EmbeddedTask:
@@ -54,14 +54,14 @@ def test_a_variant_that_changes_nothing_chooses_what_sift_chooses(targets: int, 
 def test_a_method_without_parameters_chooses_what_the_product_chooses(name: str, targets: int) -> None:
     asked = asked_of(on_the_sphere(targets, 8, seed=3), on_the_sphere(30, 8, seed=1))
     chosen = read_method(name, asked.candidates)(asked, 12)
-    product = selector_from(name).select(asked.targets, asked.candidates, 12)
+    product = selector_from(name).select(Pool(asked.targets, asked.candidates), 12)
     assert list(chosen) == product.selection.indices.tolist()
 
 
 def test_sift_weighs_targets_the_same_where_it_is_told_not_to_balance_them() -> None:
     asked = asked_of(on_the_sphere(3, 8, seed=3), on_the_sphere(30, 8, seed=1))
     balanced, plain = (read_method(text, asked.candidates)(asked, 12) for text in ("sift", "sift:balanced=0"))
-    weighted = Sift().select(asked.targets, asked.candidates, 12, weights=np.ones(3))
+    weighted = Sift().select(Pool(asked.targets, asked.candidates, weights=np.ones(3)), 12)
     assert list(plain) == weighted.selection.indices.tolist()
     assert list(balanced) != list(plain)
 
@@ -110,7 +110,7 @@ def test_what_a_budget_affords_of_an_order_by_gain_per_token_is_what_the_library
     asked = asked_of(on_the_sphere(1, 8, seed=3), on_the_sphere(30, 8, seed=1))
     order = read_method("sift:per_token=1", asked.candidates)(asked, 30)
     choice = Sift().select(
-        asked.targets, asked.candidates, 30, stopping=Stopping(tokens=40), token_counts=asked.token_counts
+        Pool(asked.targets, asked.candidates, token_counts=asked.token_counts), 30, stopping=Stopping(tokens=40)
     )
     assert 1 < len(choice.selection) < 30
     assert affordable(order, asked.token_counts, 40, "stop") == choice.selection.indices.tolist()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from research.stopping_rules import LONGEST, RULES, Trace, compare, found_at, prefix_sizes, threshold_for
-from sift_rag.selection import Sift, Stopping
+from sift_rag.selection import Pool, Sift, Stopping
 
 
 def on_the_sphere(rows: int, dimension: int, seed: int) -> np.ndarray:
@@ -17,7 +17,7 @@ TARGETS = on_the_sphere(20, 6, seed=2)
 
 
 def trace_of(target: np.ndarray, found: np.ndarray | None = None) -> Trace:
-    selection = Sift().select(target[None], CANDIDATES, LONGEST).selection
+    selection = Sift().select(Pool(target[None], CANDIDATES), LONGEST).selection
     shares = np.minimum(np.arange(LONGEST + 1) / 10, 1.0) if found is None else found
     return Trace(selection, target @ CANDIDATES[selection.indices].T, shares)
 
@@ -30,7 +30,7 @@ def test_a_prefix_by_the_librarys_rule_is_what_the_library_keeps(rule: str) -> N
     threshold = threshold_for(RULES[rule], TRACES, 6)
     argument = 1 - threshold if rule == "explained" else threshold
     kept = [
-        len(Sift().select(t[None], CANDIDATES, LONGEST, stopping=Stopping(**{rule: argument})).selection)
+        len(Sift().select(Pool(t[None], CANDIDATES), LONGEST, stopping=Stopping(**{rule: argument})).selection)
         for t in TARGETS
     ]
     sizes = prefix_sizes(RULES[rule], TRACES, threshold)

@@ -18,7 +18,7 @@ from sift_rag.filters import Filter
 from sift_rag.retrieval.candidates import all_candidates, distinct_candidates
 from sift_rag.retrieval.queries import Query
 from sift_rag.retrieval.retriever import Retriever
-from sift_rag.selection import Stopping
+from sift_rag.selection import Pool, Stopping
 from sift_rag.selection.greedy import Rules
 from sift_rag.selection.process import choose
 from sift_rag.stores.memory import MemoryStore
@@ -144,7 +144,7 @@ def test_with_copies_both_ways_are_the_plain_choice_from_a_pool_of_everything(na
     gather = all_candidates if keep else distinct_candidates
     pool, everything = gather(store, targets, 6), gather(store, targets, len(rows))
     view = selector.process.view(targets, np.stack([c.embedding for c in pool]))
-    problem = selector.process.problem(targets, np.stack([c.embedding for c in everything]), view=view)
+    problem = selector.process.problem(Pool(targets, np.stack([c.embedding for c in everything])), view=view)
     order = choose(problem, 9, Rules()).selection.indices
     expected = [everything[index] for index in order]
     for found in both_ways(store, selector, targets, 9, pool, keep_copies=keep):
@@ -164,7 +164,7 @@ def test_what_lies_beyond_the_pool_is_found() -> None:
     store, target = stored(rows), np.eye(3, dtype=np.float32)[:1]
     selector = make_selector(noise_variance=0.01, lengthscale=1.0, centring=0.0)
     pool = distinct_candidates(store, target, 3)
-    plain = selector.select(target, np.stack([c.embedding for c in pool]), 2)
+    plain = selector.select(Pool(target, np.stack([c.embedding for c in pool])), 2)
     for found in both_ways(store, selector, target, 2, pool):
         assert 3 in places(found)
         assert found.choice.selection.posterior_variances[-1] < plain.selection.posterior_variances[-1]

@@ -11,6 +11,7 @@ from sift_rag.selection import (
     Hull,
     Mmr,
     Nearest,
+    Pool,
     Random,
     Uncertainty,
     posterior_variance,
@@ -24,7 +25,7 @@ def order(
     selector: Baseline, query: np.ndarray, candidates: np.ndarray, k: int, known: np.ndarray | None = None
 ) -> list[int]:
     """The rows that a baseline chooses."""
-    return list(selector.select(query, candidates, k, known=known).selection.indices)
+    return list(selector.select(Pool(query, candidates, known=known), k).selection.indices)
 
 
 @pytest.fixture

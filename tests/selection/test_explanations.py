@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sift_rag.defaults import SELECTORS
-from sift_rag.selection import Redundancy, posterior_variance, selector_from
+from sift_rag.selection import Pool, Redundancy, posterior_variance, selector_from
 from tests.oracles import raw_measure, raw_sift, unit_rows
 
 
@@ -21,7 +21,7 @@ def test_gains_are_the_steps_of_the_variance_and_relevance_what_each_tells_alone
     targets, candidates, known = (unit_rows(rng, n, 8, dtype=np.float64) for n in (2, 20, 2))
     model: Any = {"lengthscale": 0.6, "noise_variance": 0.3}
     selector = selector_from(name, model | {"centring": 0.0})
-    got = selector.select(targets, candidates, 6, known=known, weights=[1.0, 1.0]).selection
+    got = selector.select(Pool(targets, candidates, known=known, weights=[1.0, 1.0]), 6).selection
     steps = -np.diff([got.prior_variance, *got.posterior_variances])
     np.testing.assert_allclose(got.gains, steps, rtol=1e-8)
     alone = [got.prior_variance - posterior_variance(targets, [*known, candidates[i]], **model) for i in got.indices]

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from sift_rag.defaults import SELECTORS
-from sift_rag.selection import posterior_variance, selector_from
+from sift_rag.selection import Pool, posterior_variance, selector_from
 from tests.oracles import greedy_by_definition, raw_batch, raw_block, raw_sift, unit_rows
 
 KERNELS = ["rbf", "linear"]
@@ -99,7 +99,7 @@ def test_the_arithmetic_for_a_device_takes_copies_in_order(kernel: Any) -> None:
 @pytest.mark.parametrize(("n", "k"), [(0, 0), (0, 3), (4, 0), (1, 5)])
 def test_every_selector_takes_what_there_is(name: Any, n: int, k: int) -> None:
     rng = np.random.default_rng(4)
-    got = selector_from(name).select(unit_rows(rng, 2, 8), unit_rows(rng, n, 8), k).selection
+    got = selector_from(name).select(Pool(unit_rows(rng, 2, 8), unit_rows(rng, n, 8)), k).selection
     assert got.indices.tolist() == list(range(min(n, k)))
     assert got.indices.dtype == np.int64
     assert got.prior_variance == pytest.approx(2.0)

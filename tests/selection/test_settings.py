@@ -10,7 +10,9 @@ import torch
 
 from sift_rag.defaults import SELECTORS
 from sift_rag.selection import (
+    ArrayPool,
     Mmr,
+    Pool,
     Stopping,
     posterior_variance,
     select_sift,
@@ -39,19 +41,21 @@ def problem(seed: int, *, targets: int = 2) -> tuple[np.ndarray, np.ndarray, np.
 def test_sift_chooses_by_what_the_candidates_do_not_have_in_common() -> None:
     asked, candidates, given = problem(0, targets=1)
     settings = selector(lengthscale=0.5, noise_variance=0.2, centring=0.6)
-    got = settings.select(asked, candidates, 6, known=given).selection
+    got = settings.select(Pool(asked, candidates, known=given), 6).selection
     seen = [as_seen(rows, candidates, 0.6) for rows in (asked, candidates, given)]
     wanted = raw_sift(seen[0], seen[1], 6, known=seen[2], lengthscale=0.5, noise_variance=0.2)
     assert got.indices.tolist() == wanted.indices.tolist()
     plain = raw_sift(asked, candidates, 6, known=given, lengthscale=0.5, noise_variance=0.2)
     assert got.indices.tolist() != plain.indices.tolist()
     uncentred = selector(lengthscale=0.5, noise_variance=0.2, centring=0.0)
-    assert uncentred.select(asked, candidates, 6, known=given).selection.indices.tolist() == plain.indices.tolist()
+    assert (
+        uncentred.select(Pool(asked, candidates, known=given), 6).selection.indices.tolist() == plain.indices.tolist()
+    )
 
 
 def test_the_linear_kernel_is_the_paper_without_centring_or_balance() -> None:
     asked, candidates, given = problem(1)
-    got = selector(kernel="linear", noise_variance=0.3).select(asked, candidates, 6, known=given).selection
+    got = selector(kernel="linear", noise_variance=0.3).select(Pool(asked, candidates, known=given), 6).selection
     wanted = select_sift(asked, candidates, 6, known=given, kernel="linear", noise_variance=0.3)
     assert got.indices.tolist() == wanted.indices.tolist()
     assert got.prior_variance == wanted.prior_variance
@@ -62,7 +66,7 @@ def test_every_method_is_measured_on_one_scale(name: Any) -> None:
     asked, candidates, given = problem(2)
     weights = [0.5, 1.5]
     settings = selector(name, lengthscale=0.6, noise_variance=0.3, centring=0.4)
-    choice = settings.select(asked, candidates, 5, known=given, weights=weights)
+    choice = settings.select(Pool(asked, candidates, known=given, weights=weights), 5)
     got = choice.selection
     seen = [as_seen(rows, candidates, 0.4) for rows in (asked, candidates, given)]
 
@@ -84,8 +88,8 @@ def test_every_method_is_measured_on_one_scale(name: Any) -> None:
 @pytest.mark.parametrize("name", [name for name in SELECTORS if name != "sift"])
 def test_a_baseline_chooses_by_its_own_definition(name: Any) -> None:
     asked, candidates, _ = problem(3)
-    got = selector(name).select(asked, candidates, 6).selection
-    wanted = selector(name).order(asked, candidates, 6, candidates[:0], None)
+    got = selector(name).select(Pool(asked, candidates), 6).selection
+    wanted = selector(name).order(ArrayPool(asked, candidates, candidates[:0], None, None), 6)
     assert got.indices.tolist() == list(wanted)
 
 
@@ -93,17 +97,17 @@ def test_a_baseline_chooses_by_its_own_definition(name: Any) -> None:
 def test_rules_end_any_method_at_a_prefix_of_its_choice(name: Any) -> None:
     asked, candidates, _ = problem(4, targets=1)
     settings = selector(name, noise_variance=0.5)
-    whole = settings.select(asked, candidates, 10).selection
+    whole = settings.select(Pool(asked, candidates), 10).selection
     variance, left = whole.posterior_variances[4], whole.irreducible_variance
     assert left is not None
     share = (whole.prior_variance - variance) / (whole.prior_variance - left)
     for stopping in (Stopping(explained=0.999 * share), Stopping(variance=variance)):
-        got = settings.select(asked, candidates, 10, stopping=stopping).selection
+        got = settings.select(Pool(asked, candidates), 10, stopping=stopping).selection
         assert 0 < len(got) < 10
         assert got.indices.tolist() == whole.indices[: len(got)].tolist()
         assert got.stopped in {"explained", "variance"}
     counts = np.full(20, 7)
-    got = settings.select(asked, candidates, 10, stopping=Stopping(tokens=30), token_counts=counts).selection
+    got = settings.select(Pool(asked, candidates, token_counts=counts), 10, stopping=Stopping(tokens=30)).selection
     assert (len(got), got.stopped) == (4, "tokens")
 
 
@@ -111,7 +115,7 @@ def test_rules_end_any_method_at_a_prefix_of_its_choice(name: Any) -> None:
 def test_no_method_chooses_a_candidate_twice_or_fails_on_copies(name: Any) -> None:
     rng = np.random.default_rng(4)
     candidates = np.repeat(unit_rows(rng, 4, 8), 5, axis=0)
-    got = selector(name).select(unit_rows(rng, 1, 8), candidates, 20).selection
+    got = selector(name).select(Pool(unit_rows(rng, 1, 8), candidates), 20).selection
     assert sorted(got.indices.tolist()) == list(range(20))
     assert np.isfinite(got.posterior_variances).all()
 
@@ -124,17 +128,17 @@ def test_a_question_whose_passages_are_far_gets_one_before_the_other_gets_its_se
     asked = at(0, 180)
     candidates = at(2, -25, 130)  # two near the first question, the nearest to the second at 50 degrees
     settings = selector(noise_variance=1.0, centring=0.0)
-    assert settings.select(asked, candidates, 2).selection.indices.tolist() == [0, 2]
-    alike = settings.select(asked, candidates, 2, weights=[1.0, 1.0]).selection
+    assert settings.select(Pool(asked, candidates), 2).selection.indices.tolist() == [0, 2]
+    alike = settings.select(Pool(asked, candidates, weights=[1.0, 1.0]), 2).selection
     assert alike.indices.tolist() == [0, 1]
-    balanced = settings.select(asked, candidates, 2).selection
+    balanced = settings.select(Pool(asked, candidates), 2).selection
     assert balanced.prior_variance == pytest.approx(2)  # weights of mean 1: a sum over the questions still
 
 
 def test_tensors_are_centred_like_arrays() -> None:
     asked, candidates, given = problem(5)
-    wanted = selector().select(asked, candidates, 6, known=given).selection
-    got = selector().select(*map(torch.from_numpy, (asked, candidates)), 6, known=torch.from_numpy(given))
+    wanted = selector().select(Pool(asked, candidates, known=given), 6).selection
+    got = selector().select(Pool(*map(torch.from_numpy, (asked, candidates)), known=torch.from_numpy(given)), 6)
     assert got.selection.indices.tolist() == wanted.indices.tolist()
     np.testing.assert_allclose(got.selection.posterior_variances, wanted.posterior_variances)
 
@@ -142,21 +146,21 @@ def test_tensors_are_centred_like_arrays() -> None:
 def test_repeats_are_steps_of_their_own_where_a_method_knows_them() -> None:
     asked, candidates, _ = problem(6, targets=1)
     paper = selector(kernel="linear", noise_variance=1.0, with_repeats=True)
-    got = paper.select(asked, candidates, 30).selection
+    got = paper.select(Pool(asked, candidates), 30).selection
     wanted = select_sift(asked, candidates, 30, kernel="linear", noise_variance=1.0, with_repeats=True)
     assert got.indices.tolist() == wanted.indices.tolist()
     assert len(set(got.indices.tolist())) < len(got) == 30
-    again = selector("nearest", with_repeats=True).select(asked, candidates, 5).selection
+    again = selector("nearest", with_repeats=True).select(Pool(asked, candidates), 5).selection
     assert again.indices.tolist() == [int((candidates @ asked[0]).argmax())] * 5
     assert (np.diff(again.posterior_variances) < 0).all()
-    hull = selector("hull", with_repeats=True).select(asked, candidates, 30).selection
+    hull = selector("hull", with_repeats=True).select(Pool(asked, candidates), 30).selection
     assert len(hull) == 30
     with pytest.raises(ValueError, match="The selector 'mmr' has no setting 'with_repeats'"):
         selector("mmr", with_repeats=True)
 
 
 def test_no_candidates_leave_everything_open() -> None:
-    choice = selector().select(np.eye(2, dtype=np.float32), np.zeros((0, 2), np.float32), 3)
+    choice = selector().select(Pool(np.eye(2, dtype=np.float32), np.zeros((0, 2), np.float32)), 3)
     assert (len(choice.selection), choice.selection.prior_variance) == (0, 2)
 
 
@@ -213,7 +217,7 @@ class TestByName:
 @pytest.mark.parametrize("kernel", ["rbf", "linear"])
 def test_arrays_alone_are_chosen_from_as_a_retriever_chooses(targets: int, kernel: str) -> None:
     asked, candidates, given = problem(6, targets=targets)
-    wanted = selector(kernel=kernel).select(asked, candidates, 6, known=given).selection
+    wanted = selector(kernel=kernel).select(Pool(asked, candidates, known=given), 6).selection
     got = select_sift(asked, candidates, 6, known=given, kernel=kernel)
     assert got.indices.tolist() == wanted.indices.tolist()
     np.testing.assert_array_equal(got.posterior_variances, wanted.posterior_variances)

@@ -33,11 +33,16 @@ from qdrant_edge import (
     QueryRequest,
     ScrollRequest,
     SearchParams,
+    TextIndexParams,
+    TextQuery,
+    TextScoringParams,
+    TextScoringType,
+    TokenizerType,
     UpdateOperation,
 )
 
 from sift_rag.errors import Remedy, StoreDamaged, StoreError, StoreFull, StoreInUse
-from sift_rag.stores.payloads import KEYWORD_FIELDS, REVISION, SOURCE
+from sift_rag.stores.payloads import KEYWORD_FIELDS, REVISION, SOURCE, TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -112,6 +117,31 @@ class PassageShard:
                 ranking = [(str(point.id), _cosine(point.score)) for point in points]
                 rankings.append(sorted(ranking, key=lambda entry: (-entry[1], entry[0]))[:end])
             return rankings
+
+    def has_words(self) -> bool:
+        """Return True if the words of the passages are indexed."""
+        with self._errors():
+            return TEXT in self._shard.info().payload_schema
+
+    def index_words(self) -> None:
+        """Index the words of all passages, present and future, durably: about 0.2 ms a passage."""
+        with self._errors():
+            _index_words(self._shard)
+            self._shard.flush()
+
+    def matches(self, text: str, limit: int, conditions: Sequence[Condition] = ()) -> list[str]:
+        """Return the ids of the ``limit`` points of largest BM25 that meet all conditions; ties by id."""
+        request = QueryRequest(
+            limit=limit + _TIES,
+            query=TextQuery(TEXT, text),
+            filter=_all_of(conditions),
+            with_payload=False,
+            with_vector=False,
+        )
+        with self._errors():
+            found = self._shard.query(request)
+        ranking = sorted((-point.score, str(point.id)) for point in found if point.score > 0)
+        return [identifier for _, identifier in ranking[:limit]]
 
     def scan(self, field: str, values: Sequence[str], *, read: str) -> Iterator[tuple[str, Any]]:
         """Iterate over id and payload field ``read`` of the points whose indexed ``field`` has one of the values."""
@@ -197,6 +227,7 @@ def create_shard(folder: Path, dimension: int, label: str) -> None:
         shard = EdgeShard.create(str(folder), EdgeConfig(vectors=vectors))
         for field in KEYWORD_FIELDS:
             shard.update(UpdateOperation.create_field_index(field, PayloadSchemaType.Keyword))
+        _index_words(shard)
         shard.flush()
         shard.close()
 
@@ -233,6 +264,13 @@ def float32_rows(vectors: Sequence[Sequence[float]], dimension: int) -> Embeddin
     row = Struct(f"{dimension}f")
     packed = bytearray().join([row.pack(*vector) for vector in vectors])
     return np.frombuffer(packed, dtype=np.float32).reshape(len(vectors), dimension)
+
+
+def _index_words(shard: EdgeShard) -> None:
+    words = TextIndexParams(
+        tokenizer=TokenizerType.Word, lowercase=True, scoring=TextScoringParams(TextScoringType.Bm25)
+    )
+    shard.update(UpdateOperation.create_field_index(TEXT, words))
 
 
 def _nearest(row: Embedding, limit: int, wanted: Filter | None) -> QueryRequest:

@@ -31,7 +31,7 @@ from sift_rag.stores.payloads import (
     passage_of,
     payload_of,
 )
-from sift_rag.stores.validation import check_info, check_page, check_passages, is_passage_id, is_text
+from sift_rag.stores.validation import check_info, check_page, check_passages, is_passage_id, is_text, written
 from sift_rag.types import Candidate
 from sift_rag.vectors import unit_rows
 
@@ -75,6 +75,7 @@ class EmbeddedStore:
         self._parts: tuple[PassageShard, SqliteDocuments] | None = (shard, records)
         self._free_bytes = free_bytes
         self._pid = os.getpid()
+        self._words_indexed = False
 
     @property
     def info(self) -> CollectionInfo:
@@ -102,6 +103,17 @@ class EmbeddedStore:
             ]
             for ranking in rankings
         ]
+
+    def search_words(self, texts: Sequence[str], limit: int, *, where: Filter | None = None) -> list[list[Candidate]]:
+        """Implement ``WordIndex.search_words`` by the engine's BM25 over the texts of the passages."""
+        shard = self._shard
+        check_page(limit, 0)
+        if not shard.has_words():
+            return [[] for _ in texts]
+        conditions = self._conditions(where)
+        rankings = [shard.matches(written(text), limit, conditions) for text in texts]
+        found = self._read(shard, list({identifier: None for ranking in rankings for identifier in ranking}))
+        return [[found[identifier] for identifier in ranking if identifier in found] for ranking in rankings]
 
     def fetch(self, ids: Sequence[str]) -> list[Candidate]:
         """Implement ``PassageIndex.fetch``; an id asked twice is answered twice."""
@@ -146,6 +158,8 @@ class EmbeddedStore:
         check_passages(passages)
         if passages:
             self._check_space(rows.nbytes + sum(4 * len(passage.text) + 1024 for passage in passages))
+            if not self._words_indexed:  # a collection made before words were indexed
+                self._index_words(shard)
             shard.write([(passage.id, row, payload_of(passage)) for passage, row in zip(passages, rows, strict=True)])
 
     def delete_passages(self, source: str, *, except_revision: str | None = None) -> int:
@@ -182,14 +196,15 @@ class EmbeddedStore:
         records.drop(sources)
 
     def optimize(self) -> bool:
-        """Merge and compact what many writes have left behind; return False if there was nothing to do.
+        """Merge and compact what many writes have left behind, index words; return False if there was nothing to do.
 
         Takes about 0.5 ms per passage and blocks all other threads, so it is only done on request. Search stays exact.
         """
         shard = self._shard
         files = (file.stat() for file in self._folder.rglob("*") if file.is_file())
         self._check_space(sum(512 * file.st_blocks for file in files))
-        return shard.optimize()
+        indexed = self._index_words(shard)
+        return shard.optimize() or indexed
 
     def close(self) -> None:
         """Implement ``PassageIndex.close``. In a forked child it does nothing: closing is up to the parent."""
@@ -202,6 +217,14 @@ class EmbeddedStore:
             ending.callback(self._lock.release)
             for part in parts:
                 ending.callback(part.close)
+
+    def _index_words(self, shard: PassageShard) -> bool:
+        """Index the words of a collection made before they were; return False if that was done."""
+        missing = not shard.has_words()
+        if missing:
+            shard.index_words()
+        self._words_indexed = True
+        return missing
 
     @property
     def _shard(self) -> PassageShard:

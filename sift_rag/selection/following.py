@@ -1,0 +1,113 @@
+"""Following the evidence: after the first picks, the question together with the first passage is a further target.
+
+The first passage says what the question could not: the name of the second hop, the term of the field. As a target of
+the same process it draws in what continues it, without a language model: Rocchio's relevance feedback, as one more row
+of a Gaussian process. Measured: docs/log.md, "Following the evidence".
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from sift_rag import defaults
+from sift_rag.selection.arrays import ArrayLike, joined, to_numpy
+from sift_rag.selection.conditioning import start
+from sift_rag.selection.greedy import Rules, select_greedily, steps
+from sift_rag.selection.kernels import Rbf
+from sift_rag.selection.pool import Pool, Target
+from sift_rag.selection.problem import Problem
+from sift_rag.selection.process import GaussianProcess, choose, measure
+from sift_rag.selection.result import Choice, Followed, GreedySelection
+from sift_rag.selection.stopping import Stopping
+
+TINY = 1e-30
+
+
+def choose_following(process: GaussianProcess, pool: Pool, k: int, rules: Rules, weight: float) -> Choice:
+    """Return SIFT's choice that follows its first passage after ``defaults.FOLLOW_AFTER`` picks.
+
+    The further target only steers: gains, variances, stopping rules and the irreducible variance are the question's,
+    and a choice of k' < k is the first k' of it. Under other kernels than ``Rbf``, with repeats, or at a ``weight`` of
+    0 it is the plain choice. Costs one selection more, and what ``pool.extend`` does.
+
+    Args:
+        process: chooses and measures.
+        pool: is extended by ``pool.extend``; the choice then counts its new candidates after those of the pool.
+        k: number of picks, >= 0.
+        rules: end the choice.
+        weight: share of the further target, where the targets of the question have 1 on average, >= 0.
+    """
+    problem = process.problem(pool)
+    follows = weight > 0 and isinstance(process.kernel, Rbf) and not rules.with_repeats
+    if not follows or k <= defaults.FOLLOW_AFTER:
+        return choose(problem, k, rules)
+    begun = choose(problem, defaults.FOLLOW_AFTER, rules)
+    if begun.selection.stopped != "k":
+        return begun
+    first = begun.selection.indices.tolist()
+    target = _further_target(pool, problem, first[0])
+    pool = pool if pool.extend is None else pool.extend(target)
+    rules = replace(rules, token_counts=pool.token_counts)
+    steered = _steered(_with_target(process, pool, problem, target, weight, first), k, rules, first)
+    measured = measure(process.problem(pool, view=problem.view), steered.indices.tolist(), k, rules)
+    return measured._replace(followed=_followed(first[0], measured.selection, steered))
+
+
+def _further_target(pool: Pool, problem: Problem, first: int) -> Target:
+    """Return the unit vector halfway between a passage and the question of which it tells most."""
+    told: Any = problem.kernel.matrix(problem.targets, problem.points[first : first + 1])[:, 0]
+    shares = np.ones(len(told)) if problem.weights is None else problem.weights
+    question = int(np.argmax(shares * np.asarray(to_numpy(told), dtype=np.float64) ** 2))
+    targets, candidates = _rows(pool.targets), _rows(pool.candidates)
+    row = (targets if targets.ndim == 1 else targets[question]) + candidates[first]
+    texts = pool.texts
+    text = None if texts is None else f"{texts.targets[question]}\n{texts.candidates[first]}"
+    return Target(row / float((row * row).sum()) ** 0.5, text)
+
+
+def _with_target(
+    process: GaussianProcess, pool: Pool, problem: Problem, target: Target, weight: float, first: list[int]
+) -> Problem:
+    """Return the problem of the question's targets and the further one, as seen by the question.
+
+    The further target is balanced against the question's: a passage is nearer to a passage than to a question.
+    """
+    targets = _rows(pool.targets)
+    rows = joined(targets if targets.ndim == 2 else targets[None], target.row[None])
+    shares = np.ones(len(rows) - 1) if problem.weights is None else problem.weights
+    texts = pool.texts
+    if texts is not None and target.text is not None:
+        texts = texts._replace(targets=[*texts.targets, target.text])
+    view = problem.view._replace(weights=np.append(shares, weight))
+    problem = process.problem(replace(pool, targets=rows, weights=None, texts=texts), view=view)
+    left = np.delete(np.arange(problem.size), first)
+    if not len(left):
+        return problem
+    told: Any = problem.kernel.matrix(problem.targets, problem.points[left])
+    nearest = np.asarray(to_numpy(told), dtype=np.float64).max(axis=1)
+    weight *= float((shares * nearest[:-1]).mean() / nearest[-1])
+    return problem._replace(view=view._replace(weights=np.append(shares, weight)))
+
+
+def _steered(problem: Problem, k: int, rules: Rules, first: list[int]) -> GreedySelection:
+    """Return the choice that goes on from the first picks; of the rules only a budget of tokens has a say."""
+    stopping = rules.stopping
+    budget = None if stopping is None else Stopping(tokens=stopping.tokens, fill=stopping.fill)
+    observations = steps(problem, k) + len(problem.known)
+    posterior = start(problem, observations, greedily=True)
+    return select_greedily(posterior, problem, k, replace(rules, stopping=budget, first=tuple(first)))
+
+
+def _followed(first: int, measured: GreedySelection, steered: GreedySelection) -> Followed:
+    size = len(measured)
+    gains, all_gains = (np.asarray(some.gains.tolist()[:size]) for some in (measured, steered))
+    shares = (1.0 - gains / np.maximum(all_gains, TINY)).clip(0.0, 1.0)
+    shares[: defaults.FOLLOW_AFTER] = 0.0
+    return Followed(first, shares)
+
+
+def _rows(array: ArrayLike) -> Any:
+    return array if hasattr(array, "detach") else np.asarray(array)
