@@ -129,5 +129,5 @@ class SiftRanker:
     def _open(self) -> Reranker:
         with self._opening:  # two first runs at once would load it twice
             if self._reranker is None:
-                self._reranker = open_reranker(self.embedder, selector=self.options.make_selector())
+                self._reranker = open_reranker(self.embedder, selector=self.options.reranking_selector())
             return self._reranker

@@ -41,8 +41,8 @@ class SiftRerank(BaseDocumentCompressor):
     def model_post_init(self, context: Any, /) -> None:
         """Load the embedder: raises what ``sift_rag.open_reranker`` does."""
         super().model_post_init(context)
-        selector = SearchOptions.from_dict({"selector": self.selector, "settings": self.settings}).make_selector()
-        self._reranker = open_reranker(as_embedder(self.embedder), selector=selector)
+        options = SearchOptions.from_dict({"selector": self.selector, "settings": self.settings})
+        self._reranker = open_reranker(as_embedder(self.embedder), selector=options.reranking_selector())
 
     def compress_documents(
         self,

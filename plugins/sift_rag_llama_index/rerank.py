@@ -67,7 +67,7 @@ class SiftRerank(BaseNodePostprocessor):
             data["callback_manager"] = callback_manager
         super().__init__(**data)
         self._options = {"selector": selector, "settings": settings, "known_texts": known_texts}
-        selecting = SearchOptions.from_dict(self._options).make_selector()
+        selecting = SearchOptions.from_dict(self._options).reranking_selector()
         self._reranker = open_reranker(as_embedder(embed_model), selector=selecting)
 
     @classmethod

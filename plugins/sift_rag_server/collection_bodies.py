@@ -26,6 +26,7 @@ from sift_rag_server.validation import (
     check_count,
     check_names,
     check_texts,
+    check_work,
     questions_of,
     read_body,
     whole,
@@ -100,6 +101,7 @@ def _read_options(body: Mapping[str, Any], limits: Limits) -> SearchOptions:
     for name, most in _LARGEST.items():
         if getattr(options, name) > most:
             raise ValueError(f"{name} is {getattr(options, name):,}, but this server accepts at most {most:,}.")
+    check_work(options.make_selector())
     return options
 
 

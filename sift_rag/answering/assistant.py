@@ -29,6 +29,7 @@ from sift_rag.retrieval.options import SearchOptions
 from sift_rag.retrieval.queries import Query
 from sift_rag.retrieval.retriever import Retriever
 from sift_rag.selection import fine_tuning_selector
+from sift_rag.selection.settings import suggestion
 from sift_rag.types import Retrieval, Timings
 
 if TYPE_CHECKING:
@@ -204,7 +205,10 @@ class Assistant:
     def _check(self, mode: Mode) -> None:
         """Raise an error if the mode is unknown, or the settings or the model do not allow it."""
         if mode not in defaults.MODES:
-            raise ValueError(f"The mode is {mode!r}: one of {', '.join(defaults.MODES)} was expected.")
+            raise ValueError(
+                f"The mode is {mode!r}: one of {', '.join(defaults.MODES)} was expected."
+                f"{suggestion(mode, defaults.MODES)}"
+            )
         if mode == "context":
             if self.settings.save_adapter is not None:
                 raise ConfigurationError(

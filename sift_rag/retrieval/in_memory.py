@@ -22,6 +22,8 @@ def memory_store(
     metadata: Sequence[Mapping[str, JsonValue]] | None = None,
 ) -> MemoryStore:
     """Return a store that holds the texts; see ``Retriever.from_texts``."""
+    if isinstance(texts, str):
+        raise ValueError("texts is one string: expected a sequence of strings.")
     for what, values in (("source", sources), ("mapping of metadata", metadata)):
         if values is not None and len(values) != len(texts):
             raise ValueError(f"Expected one {what} for each of {len(texts)} texts, but got {len(values)}.")

@@ -7,16 +7,17 @@ Each has one name, one type and one default, here. A new option is a field here,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from typing import Any, cast
 
 from sift_rag import defaults
 from sift_rag.filters import Filter
 from sift_rag.protocols import Embedder, PassageIndex, Selector
-from sift_rag.retrieval.queries import Query
+from sift_rag.retrieval.queries import Query, check_filter, check_whole, numbers_of, texts_of
 from sift_rag.retrieval.retriever import Retriever
 from sift_rag.selection import Stopping, selector_from
-from sift_rag.selection.settings import SettingValue, settings_of, suggestion
+from sift_rag.selection.settings import SettingValue, check_selector, settings_of, suggestion
 from sift_rag.types import JsonValue
 
 
@@ -60,15 +61,12 @@ class SearchOptions:
     """Settings of the selector and of the Gaussian process that measures its choice, by name."""
 
     def __post_init__(self) -> None:
-        for name in ("known", "known_texts", "weights"):
-            value = getattr(self, name)
-            if value is not None:
-                object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
-        if self.where is not None and not isinstance(self.where, Filter):
-            raise TypeError(
-                f"where must be a sift_rag.Filter, but got {type(self.where).__name__}: Filter(('docs/*',)) or "
-                'Filter.from_dict({"sources": [...], "metadata": {...}}).'
-            )
+        for name in ("known", "known_texts"):
+            object.__setattr__(self, name, texts_of(name, getattr(self, name)))
+        if self.weights is not None:
+            object.__setattr__(self, "weights", numbers_of("weights", self.weights))
+        check_filter(self.where)
+        check_whole("candidate_limit", self.candidate_limit)
         if self.candidate_limit < 1:
             raise ValueError(f"candidate_limit must be >= 1, but got {self.candidate_limit}.")
         if self.weights == ():
@@ -122,7 +120,17 @@ class SearchOptions:
             return selector_from(self.selector, self.settings)
         if self.settings:
             raise ValueError(f"settings are for a selector by name, but {self.selector!r} carries its own.")
+        check_selector(self.selector)
         return self.selector
+
+    def reranking_selector(self) -> Selector | None:
+        """Return the selector of a reranking; None for its default, centred by what the texts have in common.
+
+        Raises:
+            ValueError: see ``make_selector``.
+        """
+        usual = self.selector == defaults.SELECTOR and not self.settings
+        return None if usual else self.make_selector()
 
     def retriever(self, embedder: Embedder, store: PassageIndex) -> Retriever:
         """Return a retriever over a collection that chooses so."""
@@ -176,7 +184,8 @@ def _whole(name: str, value: object) -> int:
 
 def _number(name: str, value: object) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
+        with suppress(OverflowError):  # JSON may write a number of any length
+            return float(value)
     raise ValueError(f"{name} must be a number, but got {value!r}.")
 
 
@@ -189,7 +198,8 @@ def _truth(name: str, value: object) -> bool:
 def _selector(name: str, value: object) -> str | Selector:
     if isinstance(value, str):
         return value
-    if callable(getattr(value, "select", None)) and not isinstance(value, type):
+    with suppress(TypeError):
+        check_selector(value)
         return cast("Selector", value)
     raise ValueError(f"{name} must be a selector or the name of one, but got {value!r}.")
 

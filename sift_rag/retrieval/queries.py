@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import NamedTuple
 
 from numpy.typing import ArrayLike
@@ -13,6 +14,7 @@ from sift_rag import defaults
 from sift_rag.filters import Filter
 from sift_rag.protocols import Embedder
 from sift_rag.selection import Stopping
+from sift_rag.selection.arrays import check_weights
 from sift_rag.tokens import CHARACTERS_PER_TOKEN, without_limits
 from sift_rag.types import Embedding
 from sift_rag.vectors import as_unit_rows
@@ -26,6 +28,7 @@ class Query:
     """One search: questions that are answered together, and the conditions of the choice.
 
     Raises:
+        TypeError: a field is of another type.
         ValueError: no question or an empty one, not one weight for each, or a number out of range.
     """
 
@@ -55,20 +58,72 @@ class Query:
             object.__setattr__(self, name, value)
 
         for name in ("questions", "known", "known_texts"):
-            value = getattr(self, name)
-            put(name, (value,) if isinstance(value, str) else tuple(value))
+            put(name, texts_of(name, getattr(self, name)))
         if not self.questions or not all(text.strip() for text in self.questions):
             raise ValueError("The question is empty.")
         if self.weights is not None:
-            put("weights", tuple(float(weight) for weight in self.weights))
+            put("weights", numbers_of("weights", self.weights))
             if len(self.weights) != len(self.questions):
                 raise ValueError(
                     f"Expected one weight for each of {len(self.questions)} questions, but got {len(self.weights)}."
                 )
+            check_weights(self.weights, len(self.questions))
+        check_filter(self.where)
+        check_whole("k", self.k)
         if self.k < 1:
             raise ValueError(f"k must be >= 1, but got {self.k}.")
         if self.max_variance is not None and not self.max_variance >= 0:
             raise ValueError(f"max_variance must be >= 0, but got {self.max_variance}.")
+
+
+def texts_of(name: str, value: object) -> tuple[str, ...]:
+    """Return texts as a tuple; one alone will do.
+
+    Raises:
+        TypeError: something is no text.
+        ValueError: a text is not Unicode.
+    """
+    texts = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Iterable) else (value,)
+    for text in texts:
+        if not isinstance(text, str):
+            raise TypeError(f"{name} must be texts, but got {text!r}.")
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise ValueError(f"{name} must be Unicode text, but got {text!r}.")
+    return texts
+
+
+def numbers_of(name: str, value: object) -> tuple[float, ...]:
+    """Return numbers as a tuple.
+
+    Raises:
+        TypeError: something is no number.
+        ValueError: one is too large.
+    """
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise TypeError(f"{name} must be a list of numbers, but got {value!r}.")
+    numbers = tuple(value)
+    for number in numbers:
+        if not isinstance(number, Real):
+            raise TypeError(f"{name} must be numbers, but got {number!r}.")
+    try:
+        return tuple(float(number) for number in numbers)
+    except OverflowError:  # a whole number has any length
+        raise ValueError(f"{name} must be numbers in the range of a float.") from None
+
+
+def check_whole(name: str, value: object) -> None:
+    """Raise ``TypeError`` unless the value is a whole number."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{name} must be a whole number, but got {value!r}.")
+
+
+def check_filter(where: object) -> None:
+    """Raise ``TypeError`` unless it is a filter or None."""
+    if where is not None and not isinstance(where, Filter):
+        raise TypeError(
+            f"where must be a sift_rag.Filter, but got {type(where).__name__}: Filter(('docs/*',)) or "
+            'Filter.from_dict({"sources": [...], "metadata": {...}}).'
+        )
 
 
 class Targets(NamedTuple):

@@ -20,6 +20,7 @@ from sift_rag.retrieval.queries import Query, embed_questions
 from sift_rag.retrieval.scores import falling_scores
 from sift_rag.selection import Choice, Features, GaussianProcess, Sift
 from sift_rag.selection.features import common_share
+from sift_rag.selection.settings import check_selector
 from sift_rag.types import Embedding
 from sift_rag.vectors import as_unit_rows
 
@@ -80,8 +81,11 @@ class Reranker:
                 texts have in common (docs/decisions/0008).
 
         Raises:
+            TypeError: it is no selector.
             ValueError: the selector repeats its choices.
         """
+        if selector is not None:
+            check_selector(selector)
         if getattr(selector, "with_repeats", False):
             raise ValueError("A reranking has every text once: give a selector without repeats.")
         self.embedder = embedder
@@ -111,8 +115,9 @@ class Reranker:
             known_texts: what the reader has already: the order is by what the texts add.
 
         Raises:
-            ValueError: k < 1, what ``Query`` and ``embed_questions`` refuse, not one embedding for each text, or one
-                that is not finite, has norm 0 or is of another dimension than the question's.
+            ValueError: ``texts`` is one string, k < 1, what ``Query`` and ``embed_questions`` refuse, not one
+                embedding for each text, or one that is not finite, has norm 0 or is of another dimension than the
+                question's.
         """
         asked = Query(
             question,  # type: ignore[arg-type]
@@ -120,6 +125,8 @@ class Reranker:
             known_texts=tuple(known_texts),
             weights=None if weights is None else tuple(weights),
         )
+        if isinstance(texts, str):
+            raise ValueError("texts is one string: expected a sequence of strings.")
         if embeddings is not None and len(embeddings) != len(texts):
             raise ValueError(
                 f"Expected one embedding (or None) for each of {len(texts)} texts, but got {len(embeddings)}."

@@ -21,6 +21,7 @@ from sift_rag.protocols import Embedder, PassageIndex, Selector
 from sift_rag.retrieval.candidates import all_candidates, distinct_candidates
 from sift_rag.retrieval.queries import Query, Targets, embed_questions
 from sift_rag.selection import Choice, GreedySelection, Sift
+from sift_rag.selection.settings import check_selector
 from sift_rag.tokens import without_limits
 from sift_rag.types import (
     Candidate,
@@ -37,6 +38,10 @@ from sift_rag.types import (
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+
+MOST_CANDIDATES = 2**31 - 1
+"""Number of candidates that a store is asked for at most: more than any has, and an integer to all of them."""
 
 
 class Retriever:
@@ -70,6 +75,8 @@ class Retriever:
             raise ValueError(f"candidate_limit must be >= 1, but got {candidate_limit}.")
         self.embedder = embedder
         self.store = store
+        if selector is not None:
+            check_selector(selector)
         self.selector: Selector = selector if selector is not None else Sift()
         self.candidate_limit = candidate_limit
         self.keep_copies = keep_copies
@@ -98,7 +105,7 @@ class Retriever:
             keep_copies: see the class.
 
         Raises:
-            ValueError: not one source or mapping for each text, or a text is empty.
+            ValueError: ``texts`` is one string, not one source or mapping for each text, or a text is empty.
         """
         from sift_rag.embedders.sentence_transformer import load_sentence_transformer
         from sift_rag.retrieval.in_memory import memory_store
@@ -182,9 +189,8 @@ class Retriever:
 
     def _candidates(self, asked: Query, targets: Targets, known: Sequence[Candidate]) -> list[Candidate]:
         gather = all_candidates if self.keep_copies else distinct_candidates
-        candidates = gather(
-            self.store, targets.rows, max(self.candidate_limit, asked.k), known=known, where=asked.where
-        )
+        limit = min(max(self.candidate_limit, asked.k), MOST_CANDIDATES)
+        candidates = gather(self.store, targets.rows, limit, known=known, where=asked.where)
         if not candidates:
             raise NoEvidence(self._why_nothing(targets.rows, asked.where))
         return candidates

@@ -33,6 +33,10 @@ DIAGONAL_BLOCK = 32
 SINGLE_PRECISION_LENGTHSCALE = 0.1
 """Smallest lengthscale that float32 serves: the exponent magnifies the rounding of a cosine by 1/ℓ²."""
 
+LENGTHSCALES = (1e-6, 1e6)
+"""Smallest and largest lengthscale: beyond them the rounding of a cosine overflows the exponent, or every kernel value
+is 1."""
+
 Column: TypeAlias = Callable[[int, np.ndarray], np.ndarray]
 """The maker of a column: a row and a buffer ``(n,)`` in, k(·, x_row) out, in that buffer or elsewhere; read-only."""
 
@@ -82,8 +86,11 @@ class Rbf:
     from_products: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.lengthscale) and self.lengthscale > 0):
-            raise ValueError(f"lengthscale must be a positive number, but got {self.lengthscale}.")
+        smallest, largest = LENGTHSCALES
+        if not smallest <= self.lengthscale <= largest:
+            raise ValueError(
+                f"lengthscale must be a positive number, from {smallest:g} to {largest:g}, but got {self.lengthscale}."
+            )
 
     @property
     def rounding(self) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 from sift_rag.selection.arrays import (
     Array,
     ArrayLike,
+    check_noise_variance,
     check_weights,
     import_torch,
     is_finite,
@@ -102,8 +103,7 @@ def read_problem(
     Raises:
         ValueError: shapes disagree, a value is not finite, a parameter is out of range, or rbf rows are not unit-norm.
     """
-    if not (np.isfinite(noise_variance) and noise_variance > 0):
-        raise ValueError(f"noise_variance must be a positive number, but got {noise_variance}.")
+    check_noise_variance(noise_variance)
     targets, points, others, device = _rows(query, candidates, known, tensors=tensors or not kernel.from_products)
     shapes = f"query {tuple(targets.shape)}, candidates {tuple(points.shape)}, known {tuple(others.shape)}"
     if not (targets.ndim == points.ndim == others.ndim == 2):

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from sift_rag import defaults
-from sift_rag.selection.arrays import ArrayLike, check_k
+from sift_rag.selection.arrays import ArrayLike, check_k, check_noise_variance
 from sift_rag.selection.conditioning import Posterior, start
 from sift_rag.selection.features import Features
 from sift_rag.selection.greedy import Rules, select_greedily, steps
@@ -33,8 +33,7 @@ class GaussianProcess:
 
     def __post_init__(self) -> None:
         prepared(self.kernel)
-        if not self.noise_variance > 0:
-            raise ValueError(f"noise_variance must be > 0, but got {self.noise_variance}.")
+        check_noise_variance(self.noise_variance)
 
     def problem(
         self,
@@ -71,6 +70,12 @@ class GaussianProcess:
     def view(self, targets: ArrayLike, pool: ArrayLike, *, weights: ArrayLike | None = None) -> View:
         """Return the centre and the weights that this process reads off a pool ``(n, d)``."""
         return self.problem(targets, pool, weights=weights).view
+
+
+def check_process(process: object) -> None:
+    """Raise ``TypeError`` unless it is a Gaussian process: a selector's first argument, not a parameter of its own."""
+    if not isinstance(process, GaussianProcess):
+        raise TypeError(f"process must be a GaussianProcess, but got {process!r}: name the selector's own parameters.")
 
 
 def choose(problem: Problem, k: int, rules: Rules) -> Choice:

@@ -20,11 +20,14 @@ from sift_rag.selection.greedy import Rules, first_largest
 from sift_rag.selection.hull import hull_weights, whole_multiplicities
 from sift_rag.selection.kernels import Linear, prepared
 from sift_rag.selection.problem import read_problem
-from sift_rag.selection.process import GaussianProcess, measure
+from sift_rag.selection.process import GaussianProcess, check_process, measure
 from sift_rag.selection.result import Choice
 from sift_rag.selection.stopping import Stopping
 
 __all__ = ["Baseline", "Dpp", "FacilityLocation", "Hull", "Mmr", "Nearest", "Random", "Uncertainty"]
+
+LARGEST_QUALITY_SCALE = 1e30
+"""Largest quality scale of a DPP: the logarithms of larger qualities leave float32."""
 
 DPP_JITTER = 1e-4
 """Added to the diagonal: keeps the residual of an exact duplicate at a positive value above float32 rounding."""
@@ -37,6 +40,9 @@ class Baseline:
     name: ClassVar[str]
     process: GaussianProcess = field(default_factory=GaussianProcess)
     """The process that measures the choice."""
+
+    def __post_init__(self) -> None:
+        check_process(self.process)
 
     @abstractmethod
     def order(
@@ -99,6 +105,7 @@ class Mmr(Baseline):
     """Weight r of relevance against redundancy, in [0, 1]: 1 is relevance alone."""
 
     def __post_init__(self) -> None:
+        Baseline.__post_init__(self)
         if not 0.0 <= self.relevance <= 1.0:
             raise ValueError(f"relevance must be in [0, 1], but got {self.relevance}.")
 
@@ -132,6 +139,13 @@ class Dpp(Baseline):
     name: ClassVar[str] = "dpp"
     quality_scale: float = defaults.DPP_QUALITY_SCALE
     """Factor of the similarity in the exponent of a candidate's quality: larger is closer to nearest neighbour."""
+
+    def __post_init__(self) -> None:
+        Baseline.__post_init__(self)
+        if not abs(self.quality_scale) <= LARGEST_QUALITY_SCALE:
+            raise ValueError(
+                f"quality_scale must be a number of at most {LARGEST_QUALITY_SCALE:g}, but got {self.quality_scale}."
+            )
 
     def order(
         self, targets: np.ndarray, candidates: np.ndarray, k: int, known: np.ndarray, weights: np.ndarray | None
@@ -203,6 +217,11 @@ class Random(Baseline):
     name: ClassVar[str] = "random"
     seed: int = 0
     """Seed of the order."""
+
+    def __post_init__(self) -> None:
+        Baseline.__post_init__(self)
+        if self.seed < 0:
+            raise ValueError(f"seed must be >= 0, but got {self.seed}.")
 
     def order(
         self, targets: np.ndarray, candidates: np.ndarray, k: int, known: np.ndarray, weights: np.ndarray | None

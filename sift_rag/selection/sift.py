@@ -21,7 +21,7 @@ from sift_rag.selection.greedy import Accept, Rules, select_greedily, steps
 from sift_rag.selection.information import InformationPosterior
 from sift_rag.selection.kernels import Kernel, Linear, kernel_named, prepared
 from sift_rag.selection.problem import View, read_problem
-from sift_rag.selection.process import GaussianProcess, choose
+from sift_rag.selection.process import GaussianProcess, check_process, choose
 from sift_rag.selection.result import Choice, GreedySelection
 from sift_rag.selection.stopping import Stopping
 
@@ -37,6 +37,9 @@ class Sift:
     """The process whose posterior variance is minimised."""
     with_repeats: bool = False
     """Choose a candidate more than once, each time as another training step."""
+
+    def __post_init__(self) -> None:
+        check_process(self.process)
 
     @classmethod
     def for_fine_tuning(cls) -> Sift:

@@ -8,8 +8,8 @@ from pydantic import ConfigDict, Field
 
 from sift_rag import defaults
 from sift_rag.protocols import Selector
-from sift_rag.selection import selector_from
-from sift_rag_server.validation import Body, Positive
+from sift_rag.retrieval.options import SearchOptions
+from sift_rag_server.validation import Body, Positive, check_work
 
 
 class SiftExtension(Body):
@@ -37,6 +37,6 @@ class SiftExtension(Body):
         Raises:
             ValueError: an unknown selector or setting.
         """
-        if self.selector is None and not self.settings:
-            return None
-        return selector_from(self.selector or defaults.SELECTOR, self.settings)
+        options = SearchOptions(selector=self.selector or defaults.SELECTOR, settings=self.settings)
+        check_work(options.make_selector())
+        return options.reranking_selector()
