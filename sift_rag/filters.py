@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Any
 
 from sift_rag.types import JsonValue, Passage
 
@@ -41,12 +42,22 @@ class Filter:
     """(key, value) as ``labels_of`` gives them: for each key any of its values, and that for all keys."""
 
     def __post_init__(self) -> None:
-        """Check the filter.
+        """Check the filter. A single glob need not be in a tuple.
 
         Raises:
+            TypeError: a glob, a key or a value is no text.
             ValueError: a glob or a key is empty, a key holds a ``=``, a label is longer than any can be, or something
                 is not Unicode text.
         """
+        sources: Any = self.sources
+        object.__setattr__(self, "sources", (sources,) if isinstance(sources, str) else tuple(sources))
+        object.__setattr__(self, "labels", tuple(self.labels))
+        for label in self.labels:
+            if not isinstance(label, tuple) or len(label) != 2:
+                raise TypeError(f"A filter's labels must be pairs of a key and a value, but got {label!r}.")
+        for text in (*self.sources, *(text for label in self.labels for text in label)):
+            if not isinstance(text, str):
+                raise TypeError(f"A filter's globs, keys and values must be texts, but got {text!r}.")
         if not all(self.sources):
             raise ValueError("A filter's glob for sources is empty: expected one such as 'docs/*'.")
         for key, value in self.labels:

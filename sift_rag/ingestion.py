@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def ingest_paths(
-    paths: Sequence[str | Path],
+    paths: str | Path | Sequence[str | Path],
     *,
     store: str | Path | None = None,
     collection: str = defaults.COLLECTION,
@@ -41,7 +41,7 @@ def ingest_paths(
     """Bring a collection up to date with files and folders. Unchanged files are not read again.
 
     Args:
-        paths: files and folders.
+        paths: files and folders; one alone will do.
         store: folder or URL; None for the user's data folder.
         collection: its name; it is created if it does not exist.
         embedder: name, folder or object; by default the one that the collection was made with. Loaded at first use.
@@ -61,7 +61,7 @@ def ingest_paths(
     from sift_rag.corpus.ingest import ingest
 
     options = options or IngestOptions()
-    files = [Path(path) for path in paths]
+    files = _as_paths(paths)
     database = open_database(store, api_key=api_key, server=server)
     existing = _existing(database, collection)
     part = _embedder_for(existing, embedder)
@@ -116,7 +116,7 @@ def ingest_texts(
 
 
 def reindex(
-    paths: Sequence[str | Path] = (),
+    paths: str | Path | Sequence[str | Path] = (),
     *,
     store: str | Path | None = None,
     collection: str = defaults.COLLECTION,
@@ -152,7 +152,7 @@ def reindex(
     options = options or IngestOptions()
     if options.shard is not None:
         raise ValueError("A collection is reindexed by one process: expected options without a shard.")
-    files = [Path(path) for path in paths]
+    files = _as_paths(paths)
     database = open_database(store, api_key=api_key, server=server)
     existing = _existing(database, collection)
     if embedder is None and existing is not None:
@@ -191,6 +191,10 @@ def open_or_create_store(database: Database, collection: str, embedder: Embedder
         opened.close()
         raise
     return opened
+
+
+def _as_paths(paths: str | Path | Sequence[str | Path]) -> list[Path]:
+    return [Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
 
 
 def _existing(database: Database, collection: str) -> CollectionInfo | None:

@@ -62,7 +62,12 @@ def open_retriever(
     from sift_rag.retrieval.retriever import Retriever
 
     opened, part = _open_both(store, collection, embedder, api_key, layout)
-    return Retriever(part, opened, selector=selector, candidate_limit=candidate_limit, keep_copies=keep_copies)
+    try:
+        return Retriever(part, opened, selector=selector, candidate_limit=candidate_limit, keep_copies=keep_copies)
+    except BaseException:
+        if opened is not store:
+            opened.close()
+        raise
 
 
 def open_reranker(embedder: str | Embedder | None = None, *, selector: Selector | None = None) -> Reranker:

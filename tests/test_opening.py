@@ -8,6 +8,7 @@ import sys
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,6 +64,25 @@ def test_what_is_ingested_is_found_after_reopening(notes: Path) -> None:
         assert [document.source for document in records.documents()] == sorted(
             f"notes/{p.name}" for p in notes.iterdir()
         )
+
+
+def test_a_single_path_is_a_path_and_not_its_letters(notes: Path) -> None:
+    def report(paths: str | Path) -> IngestReport:
+        return ingest_paths(
+            paths, store=notes.parent / "store", embedder=HashingEmbedder(), options=IngestOptions(dry_run=True)
+        )
+
+    assert report(notes) == report(str(notes)) == report([notes])
+    assert report(notes).new
+
+
+@pytest.mark.parametrize("wrong", [{"candidate_limit": 0}, {"selector": "mmr"}])
+def test_a_retriever_that_cannot_be_made_leaves_the_collection_closed(notes: Path, wrong: dict[str, Any]) -> None:
+    ingest(notes)
+    store, embedder = notes.parent / "store", HashingEmbedder()
+    with pytest.raises((ValueError, TypeError), match=r"candidate_limit|A selector"):
+        open_retriever(store, embedder=embedder, **wrong)
+    open_retriever(store, embedder=embedder).close()
 
 
 def test_a_run_that_finds_nothing_changed_loads_no_embedder(notes: Path) -> None:

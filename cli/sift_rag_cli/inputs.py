@@ -64,9 +64,16 @@ def read_known(values: Sequence[str], embedder: Embedder) -> tuple[list[str], li
     Raises:
         UnreadableDocument: a file cannot become text.
     """
-    names = [value for value in values if not Path(value).expanduser().is_file()]
+    names = [value for value in values if not _is_file(value)]
     files = [Path(value).expanduser() for value in values if value not in names]
     return names, [text for file in files for text in _passage_texts(file, embedder)]
+
+
+def _is_file(value: str) -> bool:
+    try:
+        return Path(value).expanduser().is_file()
+    except (OSError, RuntimeError):  # too long for a name, or in the home of nobody
+        return False
 
 
 def _passage_texts(file: Path, embedder: Embedder) -> Iterator[str]:
