@@ -562,3 +562,8 @@ def test_an_assistant_is_opened_with_its_parts(
     assert open_assistant(store, embedder=embedder).model is None
     with pytest.raises(ConfigurationError, match="needs the name of a model"):
         open_assistant(store, embedder=embedder, base_url="http://127.0.0.1:1/v1")
+
+
+def test_a_misspelt_mode_gets_a_suggestion(retriever: Retriever) -> None:
+    with pytest.raises(ValueError, match="Did you mean 'finetune'"):
+        Assistant(retriever, None).prepare("why?", "finetun")  # type: ignore[arg-type]
