@@ -143,7 +143,9 @@ def test_an_exact_choice_is_from_the_whole_collection_and_says_that_it_is_proven
     answer = json.loads(ask_store("search", TRAVEL_QUESTION, "-k", "2", "--set", "candidate_limit=2", "--json").stdout)
     assert answer["exact"] is None
     result = ask_store("search", TRAVEL_QUESTION, "-k", "2", "--set", "candidate_limit=2", "--exact")
-    assert result.stderr.startswith("2 passages, proven to be the best choice from the whole collection; they tell ")
+    assert result.stderr.startswith(
+        "2 passages, proven to be the best selection from the whole collection; they explain "
+    )
     assert re.search(r"of what [234] candidates could$", result.stderr.strip())
     refused = ask_store("search", TRAVEL_QUESTION, "--exact", "--selector", "mmr")
     assert (refused.exit_code, refused.stdout) == (2, "")

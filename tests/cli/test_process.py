@@ -69,7 +69,7 @@ def test_an_interrupted_ingest_ends_with_130_and_says_how_to_go_on(elsewhere: Pa
         shown = read_until("Interrupted.")
         stdout, _ = process.communicate()
     assert (process.returncode, stdout) == (130, b"")
-    assert "the same command continues from there" in shown
+    assert "run the same command again to continue" in shown
     assert "Traceback" not in shown
 
 
