@@ -54,7 +54,7 @@ def read_shard(text: str) -> Shard:
 
     number, slash, of = text.partition("/")
     if not (slash and number.isdecimal() and of.isdecimal()):
-        raise ValueError(f"--shard is {text!r}, but must be a number and a total, such as 3/16.")
+        raise ValueError(f"--shard is {text!r}: expected a number and a total, such as 3/16.")
     return Shard(int(number), int(of))
 
 
