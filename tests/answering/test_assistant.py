@@ -488,7 +488,7 @@ def test_what_cannot_be_asked_is_refused_before_anything_is_searched(
     (tmp_path / "file").touch()
     saving = replace(QUICK, save_adapter=tmp_path)
     for settings, mode, options, message in (
-        (QUICK, "magic", {}, "'magic': one of context, finetune, both was expected"),
+        (QUICK, "magic", {}, "'magic': expected one of context, finetune, both"),
         (saving, "context", {}, "Only fine-tuning has an adapter"),
         (saving, "both", {}, "is not empty"),
     ):

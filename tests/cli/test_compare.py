@@ -61,7 +61,7 @@ def test_the_json_has_the_model_a_row_for_each_setting_and_the_verdict(ask_store
     assert (value["model"], value["protocol"], value["prompts"]) == (str(MODEL), "texts", 3)
     assert value["base_bits_per_byte"] > 0
     assert value["context_window"] > 0
-    assert value["verdict"].endswith("Only 3 tasks: more would tell more.")
+    assert value["verdict"].endswith("Only 3 tasks: use more for a firmer result.")
     rows = value["rows"]
     assert [row["prompts"] for row in rows if row["arm"] == "finetune" and row["k"] == 2] == [3] * 3 + [2] * 3 + [1] * 3
     assert {row["group"] for row in rows} == {"all", "travel", "machines"}

@@ -96,7 +96,7 @@ def test_a_pdf_is_known_by_its_first_bytes_too(tmp_path: Path) -> None:
 
 
 def test_a_pdf_without_text_is_skipped(tmp_path: Path) -> None:
-    with pytest.raises(SkippedDocument, match="no text in it"):
+    with pytest.raises(SkippedDocument, match="it holds no text"):
         _read(tmp_path, "scan.pdf", _pdf([""]))
 
 

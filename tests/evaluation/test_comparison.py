@@ -335,7 +335,7 @@ def test_a_question_without_room_is_named(tokenizer: Any, store: MemoryStore, em
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"arms": ("context", "magic")}, "arms is magic: some of context, finetune, both were expected"),
+        ({"arms": ("context", "magic")}, "arms is magic: expected some of context, finetune, both"),
         ({"arms": ()}, "arms is empty"),
         ({"selectors": ("random",)}, "selectors is random: some of nearest, "),
         ({"selectors": ()}, "selectors is empty"),

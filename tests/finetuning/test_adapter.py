@@ -58,7 +58,7 @@ def test_the_folder_holds_the_adapter_alone_and_names_its_model(gpt2: LocalModel
 def test_a_folder_that_holds_something_is_left_alone(gpt2: LocalModel, tmp_path: Path) -> None:
     (tmp_path / "adapter").mkdir()
     (tmp_path / "adapter" / "mine.txt").write_text("mine", encoding="utf-8")
-    with fine_tuned(gpt2, TEXTS) as tuning, pytest.raises(AdapterNotSaved, match="is not empty: give a new one"):
+    with fine_tuned(gpt2, TEXTS) as tuning, pytest.raises(AdapterNotSaved, match="is not empty: give a new folder"):
         tuning.save_adapter(tmp_path / "adapter")
     assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == ["adapter", "adapter/mine.txt"]
 

@@ -155,7 +155,7 @@ class TestStrictMode:
         messages = [record.getMessage() for record in caplog.records]
         assert len(messages) == 1
         assert "'news' forbids exact search" in messages[0]
-        assert "the choice use the true vectors" in messages[0]
+        assert "the selection use the true vectors" in messages[0]
 
     @pytest.mark.slow
     def test_answers_stay_within_its_limits_and_are_whole(self, strict: PassageStore) -> None:

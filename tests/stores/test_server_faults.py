@@ -236,7 +236,7 @@ class TestKeys:
         assert SECRET not in repr(parse_address(locked.url(), api_key=SECRET))
 
     def test_without_a_key_the_remedy_is_to_set_one(self, locked: Server) -> None:
-        with pytest.raises(ConfigurationError, match="asks for an API key, and none is set") as told:
+        with pytest.raises(ConfigurationError, match="asks for an API key, but none is set") as told:
             locked.database().open("news")
         assert told.value.remedy is not None
         assert told.value.remedy.key == "qdrant-key"
