@@ -42,7 +42,7 @@ def journals(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(autouse=True)
 def own_state(journals: Path) -> Iterator[None]:
-    """No journal of a run of these tests stands in the user's folder."""
+    """Keep the journals of these tests out of the user's folder."""
     return iter([None])
 
 

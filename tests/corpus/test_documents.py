@@ -1,4 +1,4 @@
-"""How a file becomes text, and how one that cannot says why."""
+"""Reading a file as text, and the reasons given when that fails."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def outcomes(
 
 
 def figures(measurements: Iterable[Measurement]) -> dict[tuple[str, str, int], Measurement]:
-    """By arm, selector and k, without the times."""
+    """Return the figures by arm, selector and k, without the times."""
     measurements = list(measurements)
     found = {(one.arm, one.selector, one.k): replace(one, seconds=0.0) for one in measurements}
     assert len(found) == len(measurements)
@@ -51,7 +51,7 @@ def figures(measurements: Iterable[Measurement]) -> dict[tuple[str, str, int], M
 
 
 def chosen(name: str, asked: str, store: MemoryStore, embedder: HashingEmbedder, k: int) -> tuple[list[str], ...]:
-    """What goes into the context, and what is trained on."""
+    """Return the passages that go into the context, and those that are trained on."""
     targets = embedder.embed_queries([asked])
     candidates = distinct_candidates(store, targets, COMPARISON.candidate_limit)
     rows = embedder.embed_passages([one.passage.embedding_text for one in candidates])

@@ -1,4 +1,4 @@
-"""Rows and sentences against values worked out by hand."""
+"""Rows and sentences compared with values worked out by hand."""
 
 from __future__ import annotations
 

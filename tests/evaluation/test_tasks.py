@@ -1,4 +1,4 @@
-"""What a comparison is made on, read from folders and from lines of JSON."""
+"""The tasks of a comparison, read from folders and from JSON lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was learnt, as files that plain PEFT loads."""
+"""Saved adapters: files that plain PEFT loads."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_a_read_only_folder(gpt2: LocalModel, tmp_path: Path) -> None:
 
 @contextmanager
 def files_no_larger_than(size: int) -> Iterator[None]:
-    """As on a disk that is full after so many bytes."""
+    """Act as a disk that is full after this many bytes."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:

@@ -1,4 +1,4 @@
-"""``/v1/search`` on the own collections."""
+"""``/v1/search`` on the server's collections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model behind an endpoint, against a loopback stub: what it sends, and what each fault becomes."""
+"""The model behind an endpoint, tested on a loopback stub: what it sends, and what each fault becomes."""
 
 from __future__ import annotations
 

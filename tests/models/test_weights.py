@@ -1,4 +1,4 @@
-"""Which folders and names are models: what is refused and why, and that no hub is waited for."""
+"""Which folders and names are accepted as models, the reasons for refusals, and that nothing waits for the hub."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Collections that other tools made: their inferred layout, searches of them, and that they are never written."""
+"""Collections that other tools made: their inferred layout, searching them, and never writing to them."""
 
 from __future__ import annotations
 

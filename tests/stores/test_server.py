@@ -40,7 +40,7 @@ def store(url: str) -> Iterator[PassageStore]:
 
 @pytest.fixture
 def client(qdrant: QdrantStub) -> Iterator[QdrantClient]:
-    """Somebody else's."""
+    """The client of another tool."""
     with closing(QdrantClient(url=qdrant.url, check_compatibility=False)) as other:
         yield other
 
