@@ -264,7 +264,7 @@ def _refuse_taken_name(record: Document | None, item: Incoming) -> None:
     newcomer = f"a file at {item.location}" if item.location else "a text"
     raise StoreConflict(
         f"The name {item.source!r} is taken: the collection holds {holder} under it, so {newcomer} cannot be "
-        "added. Ingest a"
+        "added. Ingest a "
         "folder that holds both, or use another collection."
     )
 

@@ -58,7 +58,7 @@ def check_exact(selector: Selector, stopping: Stopping | None) -> None:
     if not isinstance(selector, Sift):
         raise ValueError(
             f"Only 'sift' and 'nearest' can choose from the whole collection, not {selector.name!r}: the gains of "
-            "the others"
+            "the others "
             "cannot be bounded for passages that were not read."
         )
     if callable(selector.process.kernel):

@@ -82,8 +82,7 @@ class LocalModel:
         if room < 1:
             raise ValueError(
                 f"The prompt has {len(prompt)} tokens, and {self.name!r} has room for {self.context_length} with "
-                "the answer:"
-                "shorten the prompt."
+                "the answer: shorten the prompt."
             )
         tokens = generate_tokens(self.network, prompt, self._stop_tokens, min(max_new_tokens, room))
         locked = weight_lock_of(self.network).read_tokens(self.name, tokens)

@@ -266,8 +266,8 @@ def _check_variance(retrieval: Retrieval, most: float | None) -> None:
     left = retrieval.irreducible_variance / retrieval.targets
     if most is not None and left > most:
         raise NoEvidence(
-            f"The collection does not know: all {retrieval.candidates} candidates together would leave a variance of "
-            f"{left:.4f} for the question, more than the {most:g} allowed."
+            f"The collection does not know the answer: all {retrieval.candidates} candidates together would leave a "
+            f"variance of {left:.4f} for the question, more than the {most:g} allowed."
         )
 
 

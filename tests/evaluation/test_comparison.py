@@ -337,12 +337,12 @@ def test_a_question_without_room_is_named(tokenizer: Any, store: MemoryStore, em
     [
         ({"arms": ("context", "magic")}, "arms is magic: expected some of context, finetune, both"),
         ({"arms": ()}, "arms is empty"),
-        ({"selectors": ("random",)}, "selectors is random: some of nearest, "),
+        ({"selectors": ("random",)}, "selectors is random: expected some of nearest, "),
         ({"selectors": ()}, "selectors is empty"),
         ({"ks": ()}, "at least one number"),
         ({"ks": (5, 0)}, "each at least 1"),
         ({"candidate_limit": 0}, "candidate_limit must be >= 1"),
-        ({"arms": ("context", "both"), "selectors": ("repeated-nearest",)}, "is for fine-tuning only"),
+        ({"arms": ("context", "both"), "selectors": ("repeated-nearest",)}, "is only for fine-tuning"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(wrong: dict[str, Any], message: str) -> None:

@@ -339,7 +339,7 @@ def test_only_the_steps_that_are_kept_must_be_proven() -> None:
 def test_other_selectors_and_budgets_of_tokens_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match=f"not '{name}'"):
         check_exact(make_selector(name), None)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="budget of tokens"):
+    with pytest.raises(ValueError, match="token budget"):
         check_exact(make_selector(), Stopping(tokens=100))
 
 

@@ -92,7 +92,7 @@ def files_no_larger_than(size: int) -> Iterator[None]:
 
 def test_a_full_disk_leaves_nothing_half_written(gpt2: LocalModel, tmp_path: Path) -> None:
     with fine_tuned(gpt2, TEXTS) as tuning:
-        with pytest.raises(AdapterNotSaved, match="on a disk with room"), files_no_larger_than(4096):
+        with pytest.raises(AdapterNotSaved, match="on a disk with space"), files_no_larger_than(4096):
             tuning.save_adapter(tmp_path / "adapter")
         assert list(tmp_path.iterdir()) == []
         tuning.save_adapter(tmp_path / "adapter")  # and it can be tried again

@@ -195,7 +195,10 @@ def test_what_will_not_pass_is_not_tried_again(
 def test_a_server_that_is_down_is_told_at_once(server: Server) -> None:
     server.database().create(INFO).close()
     database = server.database()
-    with server.stub.down(), pytest.raises(StoreUnreachable, match=r"no answer from Qdrant at .*Is it running"):
+    with (
+        server.stub.down(),
+        pytest.raises(StoreUnreachable, match=r"no answer from Qdrant at .*Check that it is running"),
+    ):
         database.open("news")
     assert server.pauses == []
 
