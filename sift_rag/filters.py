@@ -11,7 +11,7 @@ from typing import Any
 from sift_rag.types import JsonValue, Passage
 
 LABEL_LENGTH = 256
-"""Most characters that key and value of a label may have together: longer values are content, not labels."""
+"""Maximum number of characters of a label's key and value together: longer values are content, not labels."""
 
 
 def labels_of(metadata: Mapping[str, JsonValue]) -> list[tuple[str, str]]:
@@ -32,10 +32,11 @@ def labels_of(metadata: Mapping[str, JsonValue]) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """The passages that may be found: those of these documents with these labels. An empty filter lets all through."""
+    """The passages that may be found: those of these documents with these labels. An empty filter matches all."""
 
     sources: tuple[str, ...] = ()
-    """Globs over ``Passage.source``; any of them must match all of it. ``*`` stands for any characters, ``/`` among
+    """Globs over ``Passage.source``; at least one must match the whole name. ``*`` stands for any characters, ``/``
+    among
     them, ``?`` for one, ``[ab]`` and ``[!ab]`` for one of a set; a glob that ends in ``/`` means all below. Upper and
     lower case differ."""
     labels: tuple[tuple[str, str], ...] = ()
@@ -66,7 +67,7 @@ class Filter:
             if len(key) + len(value) > LABEL_LENGTH:
                 raise ValueError(
                     f"A filter asks for a {key!r} of {len(value):,} characters: key and value have at most "
-                    f"{LABEL_LENGTH} together, for longer metadata cannot be filtered by."
+                    f"{LABEL_LENGTH} together, because filters cannot use longer metadata."
                 )
         for text in (*self.sources, *(text for label in self.labels for text in label)):
             if any("\ud800" <= character <= "\udfff" for character in text):

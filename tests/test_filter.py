@@ -1,4 +1,4 @@
-"""A filter by itself: what it refuses, and what it means for one passage."""
+"""Filters: what they refuse, and what they mean for one passage."""
 
 from __future__ import annotations
 

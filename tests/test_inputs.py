@@ -1,4 +1,4 @@
-"""Whatever stands in a file that a person or an earlier run wrote: it is read, or refused in words."""
+"""Files that a user or an earlier run wrote, whatever they contain: they are read, or refused with a message."""
 
 from __future__ import annotations
 

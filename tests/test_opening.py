@@ -165,7 +165,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(CollectionNotFound, match="letters"):
         open_retriever(tmp_path, "letters", HashingEmbedder())
     assert open_database(tmp_path / "nowhere").collections() == []
-    with pytest.raises(ConfigurationError, match="cannot be opened by 'ftp' URLs: expected a folder or one of"):
+    with pytest.raises(ConfigurationError, match="No store is registered for 'ftp' URLs: expected a folder or one of"):
         open_store("ftp://localhost:6333")
     with pytest.raises(StoreUnreachable, match="no answer from Qdrant at http://localhost:9 "):
         open_store("http://localhost:9")

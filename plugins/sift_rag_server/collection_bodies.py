@@ -60,7 +60,7 @@ class AskFields(SearchFields):
     min_gain: float = Field(
         defaults.MIN_GAIN,
         allow_inf_nan=False,
-        description="Fraction of the variance that the training passages must explain; otherwise the model is not "
+        description="Fraction of the variance that the training passages must explain; below it, the model is not "
         "fine-tuned.",
     )
     decompose: bool = Field(
@@ -68,7 +68,7 @@ class AskFields(SearchFields):
     )
     system: str | None = Field(None, description="Instructions for the model; the rules for citations follow them.")
     max_new_tokens: Whole = Field(
-        defaults.MAX_NEW_TOKENS, ge=1, le=32_768, description="Largest number of tokens of the answer."
+        defaults.MAX_NEW_TOKENS, ge=1, le=32_768, description="Maximum number of tokens in the answer."
     )
     stream: bool = Field(True, description="Reply with server-sent events while the answer is written.")
 

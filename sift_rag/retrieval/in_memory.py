@@ -28,7 +28,7 @@ def memory_store(
         if values is not None and len(values) != len(texts):
             raise ValueError(f"Expected one {what} for each of {len(texts)} texts, but got {len(values)}.")
     if not all(text.strip() for text in texts):
-        raise ValueError("A text is empty: a passage needs something to say.")
+        raise ValueError("A text is empty: leave it out, or give it content.")
     names = [f"text-{number}" for number in range(len(texts))] if sources is None else list(sources)
     notes: Sequence[Mapping[str, JsonValue]] = [{}] * len(texts) if metadata is None else metadata
     passages: list[Passage] = []

@@ -23,42 +23,42 @@ from sift_rag.types import JsonValue
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchOptions:
-    """The options of a search, as text and JSON spell them.
+    """The options of a search, in the spelling of text and JSON.
 
     Raises:
         ValueError: a value is out of range.
     """
 
     k: int = defaults.K
-    """Number of passages to choose, >= 1."""
+    """Number of passages to select, >= 1."""
     candidate_limit: int = defaults.CANDIDATE_LIMIT
-    """Number of distinct nearest passages to choose from, >= 1."""
+    """Number of distinct nearest passages to select from, >= 1."""
     where: Filter | None = None
-    """Passages that may be chosen: {"sources": [globs], "metadata": {key: [values]}}."""
+    """Passages that may be selected: {"sources": [globs], "metadata": {key: [values]}}."""
     known: tuple[str, ...] = ()
-    """Ids of passages, or sources, that the reader has already."""
+    """Ids of passages, or sources, that the reader already knows."""
     known_texts: tuple[str, ...] = ()
-    """Texts that the reader has already."""
+    """Texts that the reader already knows."""
     weights: tuple[float, ...] | None = None
-    """Share of each question, >= 0; balanced by default."""
+    """Weight of each question, >= 0; balanced by default."""
     token_budget: int | None = None
-    """Largest number of tokens in all; what no longer fits is passed over."""
+    """Maximum number of tokens in total; passages that no longer fit are skipped."""
     stop_explained: float | None = None
-    """Fraction (0-1) of the explainable variance after which to stop."""
+    """Stop once this fraction (0-1) of the explainable variance is explained."""
     stop_variance: float | None = None
-    """Posterior variance at which to stop."""
+    """Stop once the posterior variance is at most this."""
     alpha: float | None = None
     """Stop once the variance falls too slowly: passage n is kept while alpha * n * sqrt(variance) <= 1."""
     exact: bool = False
-    """Choose from the whole collection, not from the nearest, and say if the choice is proven."""
+    """Select from the whole collection, not only from the nearest, and say whether the selection is proven."""
     keep_copies: bool = False
-    """Let passages that say the same be candidates each for itself, as a plain vector search does."""
+    """Keep passages that say the same as separate candidates, as a plain vector search does."""
     max_variance: float | None = None
-    """Largest variance that all candidates together may leave; otherwise there is no evidence."""
+    """Maximum variance that all candidates together may leave; above it, there is no evidence."""
     selector: str | Selector = defaults.SELECTOR
-    """Way to choose, by name or as a selector: jointly (sift), or a baseline to compare with."""
+    """Method of selection, by name or as a selector: jointly (sift), or a baseline to compare with."""
     settings: Mapping[str, SettingValue] = field(default_factory=dict)
-    """Settings of the selector and of the Gaussian process that measures its choice, by name."""
+    """Settings of the selector and of the Gaussian process that evaluates its selection, by name."""
 
     def __post_init__(self) -> None:
         for name in ("known", "known_texts"):
@@ -70,7 +70,7 @@ class SearchOptions:
         if self.candidate_limit < 1:
             raise ValueError(f"candidate_limit must be >= 1, but got {self.candidate_limit}.")
         if self.weights == ():
-            raise ValueError("weights must be one number for each question, but got none.")
+            raise ValueError("weights is empty: expected one number for each question.")
         self.query("?" if self.weights is None else ["?"] * len(self.weights))
         self.make_selector()
 
@@ -119,7 +119,7 @@ class SearchOptions:
         if isinstance(self.selector, str):
             return selector_from(self.selector, self.settings)
         if self.settings:
-            raise ValueError(f"settings are for a selector by name, but {self.selector!r} carries its own.")
+            raise ValueError(f"settings are only for a selector given by name, but {self.selector!r} carries its own.")
         check_selector(self.selector)
         return self.selector
 
@@ -133,7 +133,7 @@ class SearchOptions:
         return None if usual else self.make_selector()
 
     def retriever(self, embedder: Embedder, store: PassageIndex) -> Retriever:
-        """Return a retriever over a collection that chooses so."""
+        """Return a retriever over a collection with this selector."""
         return Retriever(
             embedder,
             store,
@@ -153,7 +153,7 @@ class SearchOptions:
         if not isinstance(self.selector, str):
             name, settings = self.selector.name, settings_of(self.selector)
             if selector_from(name, settings) != self.selector:
-                raise ValueError(f"No name and settings stand for the selector {self.selector!r}.")
+                raise ValueError(f"The selector {self.selector!r} cannot be written as a name and settings.")
             values |= {"selector": name, "settings": settings}
         return {name: _json(value) for name, value in values.items() if value != getattr(usual, name)}
 

@@ -1,4 +1,4 @@
-"""A query: questions and the conditions of the choice; and its embedding, one target for each piece of a question."""
+"""A query: questions and the conditions of selection; and its embedding, one target for each piece of a question."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from sift_rag.types import Embedding
 from sift_rag.vectors import as_unit_rows
 
 MAX_PIECES = 16
-"""Largest number of the embedder's lengths that a question may have: what is longer is no question."""
+"""Maximum length of a question, in multiples of what the embedder reads: anything longer is not a question."""
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One search: questions that are answered together, and the conditions of the choice.
+    """One search: questions that are answered together, and the conditions of selection.
 
     Raises:
         TypeError: a field is of another type.
@@ -33,25 +33,26 @@ class Query:
     """
 
     questions: tuple[str, ...]
-    """One or several questions (sub-questions, rewordings): each is a target of one selection. A plain text will do."""
+    """One or several questions (sub-questions, rewordings): each a target of one selection. A plain string will do."""
     k: int = defaults.K
-    """Number of passages, >= 1. Fewer come back when the collection holds fewer that differ."""
+    """Number of passages, >= 1. Fewer are returned if the collection holds fewer distinct ones."""
     where: Filter | None = None
-    """The passages that may be chosen; the rest of the collection is as if it were not there."""
+    """The passages that may be selected; the rest of the collection is ignored."""
     known: tuple[str, ...] = ()
-    """Ids of passages, or sources of documents, that the reader has already. The choice adds what they do not say, and
-    they do not come back. They need not match ``where``."""
+    """Ids of passages, or sources of documents, that the reader already knows. The selection adds what they do not say,
+    and they are not returned. They need not match ``where``."""
     known_texts: tuple[str, ...] = ()
-    """Texts that the reader has already."""
+    """Texts that the reader already knows."""
     weights: tuple[float, ...] | None = None
-    """Each question's share of the doubt, >= 0; by default the selector balances them."""
+    """Each question's weight in the total variance, >= 0; by default the selector balances them."""
     stopping: Stopping | None = None
-    """Rules that may end the choice before k. A budget counts tokens as the embedder does; ``fill`` spends it best."""
+    """Rules that may end the selection before k. A budget counts tokens as the embedder does; ``fill`` uses it best."""
     exact: bool = False
-    """Choose from the whole collection, not from the nearest candidates, and prove it: see ``sift_rag.exact``. For the
+    """Select from the whole collection, not only from the nearest candidates, and prove it: see ``sift_rag.exact``.
+    For the
     selectors ``sift`` and ``nearest``, without a budget of tokens."""
     max_variance: float | None = None
-    """Refuse to answer if all candidates together would leave more variance than this, per target."""
+    """Raise ``NoEvidence`` if all candidates together would leave more variance than this, per target."""
 
     def __post_init__(self) -> None:
         def put(name: str, value: object) -> None:
@@ -127,7 +128,7 @@ def check_filter(where: object) -> None:
 
 
 class Targets(NamedTuple):
-    """The questions as vectors: what one selection answers."""
+    """The questions as vectors: the targets of one selection."""
 
     rows: Embedding
     """``(m, d)``, one for each piece of a question."""
@@ -175,7 +176,7 @@ def cut_into_pieces(text: str, embedder: Embedder, *, limit: int = MAX_PIECES) -
     offsets: list[tuple[int, int]] = list(encoding.offsets)
     if len(offsets) > length * limit:
         raise ValueError(
-            f"The question is too long: {len(offsets):,} tokens, and at most {length * limit:,} are taken "
+            f"The question is too long: {len(offsets):,} tokens, but at most {length * limit:,} are taken "
             f"({limit} times what the embedder reads). Shorten it, or ingest it and ask about it."
         )
     if len(offsets) <= length:

@@ -1,4 +1,4 @@
-"""The way from a question to the passages that jointly answer it: embed, search, select. Read this first.
+"""Retrieve the passages that jointly answer a question: embed, search, select. Read this first.
 
 questions ──embedder──▶ targets (m, d) ──store──▶ candidates (n, d), copies merged ──selector──▶ hits, in order
 """
@@ -61,15 +61,15 @@ class Retriever:
         candidate_limit: int = defaults.CANDIDATE_LIMIT,
         keep_copies: bool = False,
     ) -> None:
-        """Take the parts.
+        """Keep the parts.
 
         Args:
             embedder: the one that the collection was made with.
             store: the collection; closed by ``close``.
             selector: how to choose; by default SIFT with the setting for context windows.
-            candidate_limit: number of distinct candidates that the choice is made from (for each target), >= 1.
-            keep_copies: let passages that say the same be candidates each for itself, as a plain vector search does;
-                for comparison.
+            candidate_limit: number of distinct candidates to select from (for each target), >= 1.
+            keep_copies: keep passages that say the same as separate candidates, as a plain vector search does; for
+            comparison.
         """
         if candidate_limit < 1:
             raise ValueError(f"candidate_limit must be >= 1, but got {candidate_limit}.")
@@ -116,7 +116,7 @@ class Retriever:
         return cls(embedder, store, selector=selector, candidate_limit=candidate_limit, keep_copies=keep_copies)
 
     def retrieve(self, query: Query | str | Sequence[str], k: int | None = None) -> Retrieval:
-        """Return the passages that together leave the least doubt about the answer.
+        """Return the passages that together leave the least uncertainty about the answer.
 
         Args:
             query: a question, several that are answered together, or a ``Query`` with all that can be asked.
@@ -229,12 +229,12 @@ class Retriever:
         if not self.store.count():
             return f"{collection} is empty: ingest something first."
         if where and not self.store.search(targets[:1], 1, where=where)[0]:
-            return f"{collection} holds nothing that the filter lets through: {self._what_matches(where)}"
-        of_these = " that the filter lets through" if where else ""
+            return f"{collection} holds nothing that the filter matches: {self._what_matches(where)}"
+        of_these = " that the filter matches" if where else ""
         return f"{collection} holds nothing{of_these} beyond what is known."
 
     def _what_matches(self, where: Filter) -> str:
-        """Return how far a filter that lets nothing through gets."""
+        """Return how many documents match a filter that matches no passage, in words."""
         documents = [document.source for document in self.store.documents()]
         matching = sum(map(where.matches_source, documents))
         named = " or ".join(where.sources)
@@ -272,8 +272,8 @@ def _check_variance(retrieval: Retrieval, most: float | None) -> None:
     left = retrieval.irreducible_variance / retrieval.targets
     if most is not None and left > most:
         raise NoEvidence(
-            f"The collection cannot tell: all {retrieval.candidates} candidates together would leave a variance of "
-            f"{left:.4f} for the question, more than the {most:g} allowed."
+            f"The collection does not know the answer: all {retrieval.candidates} candidates together would leave a "
+            f"variance of {left:.4f} for the question, more than the {most:g} allowed."
         )
 
 
@@ -300,7 +300,7 @@ def _hits(candidates: Sequence[Candidate], selection: GreedySelection) -> tuple[
 
 
 def _passed_over(candidates: Sequence[Candidate], rows: Embedding, choice: Choice) -> tuple[PassedOver, ...]:
-    """Return the nearest candidates that were not chosen, as many as were."""
+    """Return the nearest candidates that were not selected, as many as there are hits."""
     chosen, redundancy = choice.selection.indices.tolist(), choice.redundancy
     if not chosen:
         return ()

@@ -24,7 +24,7 @@ LARGEST_WEIGHT = 1e12
 
 
 def import_torch() -> Any:
-    """Return the module; only callers that hold tensors pay for it."""
+    """Import and return torch; only callers that hold tensors pay for it."""
     import torch
 
     return torch
@@ -41,7 +41,7 @@ def squared_norms(rows: Array) -> Array:
 
 
 def joined(points: Array, others: Array) -> Array:
-    """Return one array after the other, along the first axis."""
+    """Concatenate two arrays along the first axis."""
     return np.concatenate([points, others]) if isinstance(points, np.ndarray) else import_torch().cat([points, others])
 
 

@@ -25,12 +25,13 @@ if TYPE_CHECKING:
     import torch
 
 SINGLE_PRECISION_NOISE = 1e-3
-"""Smallest noise variance, relative to the largest prior variance, that float32 serves: below it the rounding of a
+"""Smallest noise variance, relative to the largest prior variance, for which float32 is enough: below it the rounding
+of a
 kernel value, 1e-7, would be a visible part of the noise."""
 
 
 class View(NamedTuple):
-    """The part of a process that is read off a pool; the same process can then look at other rows."""
+    """The part of a process that is computed from a pool; the same process can then score other rows."""
 
     centre: Array | None
     """``(d,)``, where embeddings are seen from; None leaves them as they are."""
@@ -148,7 +149,7 @@ def check_token_counts(token_counts: ArrayLike | None, problem: Problem, *, requ
     """
     if token_counts is None:
         if required:
-            raise ValueError("A budget of tokens needs token_counts: how many each candidate has.")
+            raise ValueError("A token budget needs token_counts: give the number of tokens of each candidate.")
         return None
     points = problem.points
     if isinstance(points, np.ndarray):

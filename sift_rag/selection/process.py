@@ -1,4 +1,4 @@
-"""The Gaussian process that a choice minimises, or is measured by: the one place where choices are measured."""
+"""The Gaussian process that a selection minimises, or is evaluated by: the one place that evaluates selections."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class GaussianProcess:
     kernel: Kernel = field(default_factory=Rbf)
     """``Rbf()`` for a context window, ``Linear()`` for fine-tuning as in the paper, or a function."""
     noise_variance: float = defaults.NOISE_VARIANCE
-    """Noise of one observation, > 0: smaller avoids repetition more, larger is closer to nearest neighbour."""
+    """Noise variance of one observation, > 0: smaller avoids repetition more, larger is closer to nearest neighbour."""
     features: Features = field(default_factory=Features)
     """Applied under the rbf kernel, and several targets are balanced; other kernels see embeddings as they are."""
 

@@ -39,7 +39,7 @@ class Baseline:
 
     name: ClassVar[str]
     process: GaussianProcess = field(default_factory=GaussianProcess)
-    """The process that measures the choice."""
+    """The Gaussian process that evaluates the selection."""
 
     def __post_init__(self) -> None:
         check_process(self.process)
@@ -80,7 +80,7 @@ class Nearest(Baseline):
 
     name: ClassVar[str] = "nearest"
     with_repeats: bool = False
-    """Choose a candidate more than once, each time as another training step."""
+    """Allow a candidate to be chosen more than once, each time as another training step."""
 
     def order(
         self, targets: np.ndarray, candidates: np.ndarray, k: int, known: np.ndarray, weights: np.ndarray | None
@@ -166,7 +166,7 @@ class Dpp(Baseline):
 
 @dataclass(frozen=True, slots=True)
 class FacilityLocation(Baseline):
-    """The candidates that stand for the others best, each counted by how relevant it is.
+    """Facility location: the candidates that best represent the others, each weighted by its relevance.
 
     Greedy maximisation of f(S) = Σ_x max(s(x*, x), 0) · max_{y in S} max(s(x, y), 0) over the candidates x, S with what
     is known: monotone and submodular. Costs O(n² (d + k)) time and O(n²) memory.
@@ -212,7 +212,7 @@ class Uncertainty(Baseline):
 
 @dataclass(frozen=True, slots=True)
 class Random(Baseline):
-    """Any k candidates, each order equally likely; the same for the same seed and n."""
+    """A uniformly random order of k candidates; the same for the same seed and n."""
 
     name: ClassVar[str] = "random"
     seed: int = 0
@@ -242,7 +242,7 @@ class Hull(Baseline):
 
     name: ClassVar[str] = "hull"
     with_repeats: bool = False
-    """Choose a candidate more than once, each time as another training step."""
+    """Allow a candidate to be chosen more than once, each time as another training step."""
     iterations: int = 100
     """Largest number of Frank-Wolfe steps."""
     tolerance: float = 1e-6

@@ -1,4 +1,4 @@
-"""``/v1/search`` on the own collections."""
+"""``/v1/search`` on the server's collections."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_the_openapi_document_describes_every_option_with_its_default(served: Se
         ({"collection": "none"}, 404, "no such collection"),
         ({"collection": "../documents"}, 400, "'collection'"),
         ({"collection": ""}, 400, "'collection'"),
-        ({"where": {"sources": ["nothing/*"]}}, 404, "nothing that the filter lets through"),
+        ({"where": {"sources": ["nothing/*"]}}, 404, "nothing that the filter matches"),
         ({"where": {"sources": [""]}}, 400, "glob"),
         ({"where": {"metadata": {"": ["x"]}}}, 400, "metadata key ''"),
         ({"where": {"source": ["x"]}}, 400, "'source'"),

@@ -43,7 +43,7 @@ class HashingEmbeddings(Embeddings):
 
 @pytest.mark.anyio
 class TestLangChainsOwnTests(RetrieversIntegrationTests):
-    """All that LangChain asks of a retriever."""
+    """LangChain's own tests of a retriever."""
 
     @pytest.fixture
     def anyio_backend(self) -> str:

@@ -195,7 +195,7 @@ def test_that_a_filter_left_nothing_is_said_with_how_far_it_came(retriever: Retr
     ):
         with pytest.raises(NoEvidence, match=message):
             retriever.retrieve(Query("how do owls hunt mice", where=where))
-    with pytest.raises(NoEvidence, match="nothing that the filter lets through beyond what is known"):
+    with pytest.raises(NoEvidence, match="nothing that the filter matches beyond what is known"):
         retriever.retrieve(Query("how do owls hunt mice", known="bees.md", where=Filter(sources=("bees.md",))))
 
 

@@ -26,7 +26,7 @@ from tests.oracles import raw_block, raw_sift, selector, unit_rows
 
 
 def as_seen(rows: np.ndarray, candidates: np.ndarray, share: float) -> np.ndarray:
-    """By hand: the share of the candidates' mean taken off, back on the sphere."""
+    """Return embeddings as the kernel sees them, by hand: minus a share of the candidates' mean, back on the sphere."""
     shifted = rows - share * candidates.mean(axis=0)
     return np.array([row / np.sqrt(row @ row) for row in shifted])
 

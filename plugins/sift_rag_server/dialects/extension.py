@@ -18,7 +18,8 @@ class SiftExtension(Body):
     model_config = ConfigDict(extra="forbid")
 
     k: Positive | None = Field(
-        None, description="Number of documents to select; the others follow by the gain they would still have."
+        None,
+        description="Number of documents to select; the others follow by the gain that they would still have.",
     )
     selector: str | None = Field(
         None, description="Selection method.", json_schema_extra={"enum": [*defaults.SELECTORS, None]}
@@ -26,7 +27,7 @@ class SiftExtension(Body):
     settings: dict[str, bool | int | float | str] = Field(
         {}, description="Settings of the selector, such as noise_variance or relevance."
     )
-    known_texts: list[str] = Field([], description="Texts that the reader knows already.")
+    known_texts: list[str] = Field([], description="Texts that the reader already knows.")
     weights: list[Annotated[float, Field(ge=0, allow_inf_nan=False)]] | None = Field(
         None, description="Weight of each question.", min_length=1
     )
