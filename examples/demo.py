@@ -87,10 +87,10 @@ def show_progress(done: Progress) -> None:
 
 
 def show_side_by_side(by_nearest: Retrieval, by_sift: Retrieval) -> None:
-    """Show both choices, and mark what nearest neighbour takes twice: SIFT knows all copies of a passage."""
+    """Show both selections, and mark what nearest neighbour selects twice: SIFT knows all copies of a passage."""
     original = {copy.id: hit.passage.id for hit in by_sift for copy in (hit.passage, *hit.copies)}
     first: dict[str, int] = {}
-    table = new_table("#", "nearest neighbour takes", "SIFT takes", numeric="#")
+    table = new_table("#", "nearest neighbour selects", "SIFT selects", numeric="#")
     for near, joint in zip(by_nearest, by_sift, strict=True):
         earlier = first.setdefault(original.get(near.passage.id, near.passage.id), near.rank)
         cell = label(near.passage.headings, locate(near.passage))

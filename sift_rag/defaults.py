@@ -8,7 +8,7 @@ EMBEDDER = "all-MiniLM-L6-v2"
 
 K = 5
 CANDIDATE_LIMIT = 100
-"""Distinct candidates that a choice is made from, per target."""
+"""Number of distinct candidates to select from, per target."""
 WORD_CANDIDATES = 30
 """Passages that are added to them because they share words with a question. Measured: docs/log.md, "Words in the
 kernel"."""
@@ -18,7 +18,7 @@ KERNELS = ("rbf", "linear")
 LENGTHSCALE = 0.5
 """Measured on context windows: docs/log.md, "The default for a context window"."""
 NOISE_VARIANCE = 5.0
-"""Mild: for a context window. The paper's linear kernel, for fine-tuning, wants 0.01 to 1."""
+"""Large enough for a context window. The paper's linear kernel, for fine-tuning, needs 0.01 to 1."""
 CENTRING = 0.5
 """Measured: docs/log.md, "The default for a context window"."""
 
@@ -54,11 +54,11 @@ MODES = ("context", "finetune", "both")
 """Ways to answer: passages in the prompt, a model fine-tuned on passages, or both."""
 MAX_NEW_TOKENS = 512
 TRAINING_CANDIDATES = 200
-"""Distinct candidates that training passages are selected from (the paper's K)."""
+"""Number of distinct candidates to select training passages from (the paper's K)."""
 STEPS = 50
-"""The paper's N."""
+"""Number of fine-tuning steps (the paper's N)."""
 MIN_GAIN = 0.3
-"""docs/log.md, "When there is nothing to learn"."""
+"""Measured: docs/log.md, "When there is nothing to learn"."""
 COMPARED_ARMS = ("context", "finetune")
 """Modes that a comparison of context and fine-tuning measures."""
 COMPARED_KS = (5, 20, 50)
@@ -66,4 +66,4 @@ COMPARED_SELECTORS = ("nearest", "sift")
 PRESETS = ("gpt2", "gpt2-large", "phi-3", "qwen3-0.6b")
 
 MAX_BYTES = 64 * 2**20
-"""Largest file that is ingested."""
+"""Maximum size of a file, in bytes; larger ones are skipped."""

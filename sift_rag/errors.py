@@ -1,4 +1,4 @@
-"""Every error that sift-rag raises for what the world causes.
+"""Every error that sift-rag raises for failures outside the program.
 
     SiftRagError
     ├── ConfigurationError        a setting that cannot be used as given
@@ -33,7 +33,7 @@ from __future__ import annotations
 
 
 class Remedy:
-    """A way out of an error: a key, and the values that the words of an entry point need.
+    """What to do about an error: a key, and the values that an entry point's wording needs.
 
     The command line's words: ``sift_rag_cli/remedies.py``.
     """
@@ -48,7 +48,7 @@ class Remedy:
 
 
 class SiftRagError(Exception):
-    """The root: catch this to catch everything sift-rag raises on purpose."""
+    """The base class: catch it to catch every error that sift-rag raises on purpose."""
 
     def __init__(self, message: str = "", *, remedy: Remedy | None = None) -> None:
         super().__init__(message)
@@ -85,7 +85,7 @@ class NoEvidence(SiftRagError):
 
 
 class NothingToLearn(NoEvidence):
-    """No passage, or none with a token to predict: there is nothing to fine-tune on."""
+    """There is nothing to fine-tune on: no passage, or none with a token to predict."""
 
 
 class StoreError(SiftRagError):
@@ -101,7 +101,7 @@ class DocumentNotFound(StoreError):
 
 
 class StoreConflict(StoreError):
-    """The collection was written with something else: another embedder, a newer schema, another root."""
+    """The collection was written with another embedder, a newer schema or another root."""
 
 
 class StoreInUse(StoreError):
@@ -109,7 +109,7 @@ class StoreInUse(StoreError):
 
 
 class StoreUnreachable(StoreError):
-    """No answer from where the store should be."""
+    """The store's server does not answer."""
 
 
 class StoreDamaged(StoreError):
@@ -137,8 +137,8 @@ class ModelInUse(ModelError):
 
 
 class TrainingFailed(ModelError):
-    """Fine-tuning ended without a usable model: the loss is no number, or memory ran out. The weights are restored."""
+    """Fine-tuning ended without a usable model: the loss is not finite, or memory ran out. The weights are restored."""
 
 
 class AdapterNotSaved(ModelError):
-    """The folder cannot take an adapter: it exists, is read-only, or its disk is full. Nothing half-written is left."""
+    """The folder cannot take an adapter: it is read-only or not empty, or its disk is full. No partial files remain."""

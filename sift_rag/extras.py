@@ -1,4 +1,4 @@
-"""Say which extra of sift-rag installs an optional package that is missing."""
+"""Name the extra of sift-rag that installs a missing optional package."""
 
 from __future__ import annotations
 

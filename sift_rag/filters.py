@@ -6,11 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Any
 
 from sift_rag.types import JsonValue, Passage
 
 LABEL_LENGTH = 256
-"""Most characters that key and value of a label may have together: longer values are content, not labels."""
+"""Maximum number of characters of a label's key and value together: longer values are content, not labels."""
 
 
 def labels_of(metadata: Mapping[str, JsonValue]) -> list[tuple[str, str]]:
@@ -31,22 +32,33 @@ def labels_of(metadata: Mapping[str, JsonValue]) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """The passages that may be found: those of these documents with these labels. An empty filter lets all through."""
+    """The passages that may be found: those of these documents with these labels. An empty filter matches all."""
 
     sources: tuple[str, ...] = ()
-    """Globs over ``Passage.source``; any of them must match all of it. ``*`` stands for any characters, ``/`` among
+    """Globs over ``Passage.source``; at least one must match the whole name. ``*`` stands for any characters, ``/``
+    among
     them, ``?`` for one, ``[ab]`` and ``[!ab]`` for one of a set; a glob that ends in ``/`` means all below. Upper and
     lower case differ."""
     labels: tuple[tuple[str, str], ...] = ()
     """(key, value) as ``labels_of`` gives them: for each key any of its values, and that for all keys."""
 
     def __post_init__(self) -> None:
-        """Check the filter.
+        """Check the filter. A single glob need not be in a tuple.
 
         Raises:
+            TypeError: a glob, a key or a value is no text.
             ValueError: a glob or a key is empty, a key holds a ``=``, a label is longer than any can be, or something
                 is not Unicode text.
         """
+        sources: Any = self.sources
+        object.__setattr__(self, "sources", (sources,) if isinstance(sources, str) else tuple(sources))
+        object.__setattr__(self, "labels", tuple(self.labels))
+        for label in self.labels:
+            if not isinstance(label, tuple) or len(label) != 2:
+                raise TypeError(f"A filter's labels must be pairs of a key and a value, but got {label!r}.")
+        for text in (*self.sources, *(text for label in self.labels for text in label)):
+            if not isinstance(text, str):
+                raise TypeError(f"A filter's globs, keys and values must be texts, but got {text!r}.")
         if not all(self.sources):
             raise ValueError("A filter's glob for sources is empty: expected one such as 'docs/*'.")
         for key, value in self.labels:
@@ -55,7 +67,7 @@ class Filter:
             if len(key) + len(value) > LABEL_LENGTH:
                 raise ValueError(
                     f"A filter asks for a {key!r} of {len(value):,} characters: key and value have at most "
-                    f"{LABEL_LENGTH} together, for longer metadata cannot be filtered by."
+                    f"{LABEL_LENGTH} together, because filters cannot use longer metadata."
                 )
         for text in (*self.sources, *(text for label in self.labels for text in label)):
             if any("\ud800" <= character <= "\udfff" for character in text):

@@ -1,4 +1,4 @@
-"""Bring a collection up to date: files, folders and texts in, a report out."""
+"""Bring a collection up to date with files, folders and texts, and report what was done."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def ingest_paths(
-    paths: Sequence[str | Path],
+    paths: str | Path | Sequence[str | Path],
     *,
     store: str | Path | None = None,
     collection: str = defaults.COLLECTION,
@@ -41,17 +41,17 @@ def ingest_paths(
     """Bring a collection up to date with files and folders. Unchanged files are not read again.
 
     Args:
-        paths: files and folders.
+        paths: files and folders; one alone will do.
         store: folder or URL; None for the user's data folder.
         collection: its name; it is created if it does not exist.
         embedder: name, folder or object; by default the one that the collection was made with. Loaded at first use.
-        options: which files to take, how to read them, and what to do in the store.
+        options: which files to ingest, how to read them, and what to do in the store.
         api_key: key of the server that keeps the collection.
         server: how a server keeps a collection that is created.
         progress: called after each file and each batch of passages.
 
     Returns:
-        The counts, with a reason for every file that did not go in, even if none did.
+        The counts, with a reason for every file that was not ingested, even if none was.
 
     Raises:
         ModelUnavailable: the embedder cannot be loaded.
@@ -61,7 +61,7 @@ def ingest_paths(
     from sift_rag.corpus.ingest import ingest
 
     options = options or IngestOptions()
-    files = [Path(path) for path in paths]
+    files = _as_paths(paths)
     database = open_database(store, api_key=api_key, server=server)
     existing = _existing(database, collection)
     part = _embedder_for(existing, embedder)
@@ -116,7 +116,7 @@ def ingest_texts(
 
 
 def reindex(
-    paths: Sequence[str | Path] = (),
+    paths: str | Path | Sequence[str | Path] = (),
     *,
     store: str | Path | None = None,
     collection: str = defaults.COLLECTION,
@@ -129,14 +129,14 @@ def reindex(
     """Embed a whole collection again, with another embedder for example.
 
     Documents under ``paths`` are read from their files, all others from the passages in the store. They fill a new
-    collection that takes the place of the old one only when it is complete. Interrupted and run again, it goes on.
+    collection that takes the place of the old one only when it is complete. If interrupted, run it again: it continues.
 
     Args:
         paths: files and folders to read again.
         store: folder or URL; None for the user's data folder.
         collection: its name; it is created if it does not exist.
         embedder: name, folder or object; by default the one that the collection was made with.
-        options: which files to take and how to read them.
+        options: which files to ingest and how to read them.
         api_key: key of the server that keeps the collection.
         server: how a server keeps the new collection.
         progress: called after each file and each batch of passages.
@@ -151,8 +151,8 @@ def reindex(
 
     options = options or IngestOptions()
     if options.shard is not None:
-        raise ValueError("A collection is reindexed by one process: expected options without a shard.")
-    files = [Path(path) for path in paths]
+        raise ValueError("One process reindexes a collection: expected options without a shard.")
+    files = _as_paths(paths)
     database = open_database(store, api_key=api_key, server=server)
     existing = _existing(database, collection)
     if embedder is None and existing is not None:
@@ -191,6 +191,10 @@ def open_or_create_store(database: Database, collection: str, embedder: Embedder
         opened.close()
         raise
     return opened
+
+
+def _as_paths(paths: str | Path | Sequence[str | Path]) -> list[Path]:
+    return [Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
 
 
 def _existing(database: Database, collection: str) -> CollectionInfo | None:

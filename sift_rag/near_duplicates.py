@@ -16,7 +16,7 @@ import numpy as np
 from sift_rag.types import Candidate, Embedding, Passage
 
 COPY_SIMILARITY = 0.98
-"""Cosine from which two passages say the same, if their numbers and negations agree too.
+"""Minimum cosine of two passages that say the same, if their numbers and negations agree too.
 
 Calibrated: docs/log.md, "When is a passage a copy". A cosine alone cannot tell "costs 5" from "costs 7".
 """
@@ -42,7 +42,7 @@ def merge_copies(candidates: Iterable[Candidate]) -> list[Candidate]:
 
 
 def leaders_of_copies(texts: Sequence[str], rows: Embedding) -> list[int]:
-    """Return for each text the place of the one that stands for it: the first leader that it is a copy of, or itself.
+    """Return, for each text, the index of its leader: the first leader that it is a copy of, or itself.
 
     Two say the same if they are equal but for case, white space, Unicode form and ruled lines, or if their cosine
     is at least ``COPY_SIMILARITY`` and both have the same numbers and as many negations. O(n g d) for g groups.
@@ -89,7 +89,7 @@ def _close_before(rows: Embedding) -> Iterator[list[int]]:
 
 
 _BLOCK = 256
-"""Candidates whose cosines are taken at once."""
+"""Number of candidates whose cosines are computed at once."""
 
 
 def _same_facts(first: str, second: str) -> bool:

@@ -54,7 +54,7 @@ def open_retriever(
     Raises:
         CollectionNotFound: no such collection.
         ConfigurationError: another tool made the collection, and no embedder is named, or its vector or its text
-            cannot be told.
+        cannot be identified.
         StoreConflict: the collection was made with another embedder.
         StoreInUse: another process holds it.
         ModelUnavailable: the embedder cannot be loaded.
@@ -62,7 +62,12 @@ def open_retriever(
     from sift_rag.retrieval.retriever import Retriever
 
     opened, part = _open_both(store, collection, embedder, api_key, layout)
-    return Retriever(part, opened, selector=selector, candidate_limit=candidate_limit, keep_copies=keep_copies)
+    try:
+        return Retriever(part, opened, selector=selector, candidate_limit=candidate_limit, keep_copies=keep_copies)
+    except BaseException:
+        if opened is not store:
+            opened.close()
+        raise
 
 
 def open_reranker(embedder: str | Embedder | None = None, *, selector: Selector | None = None) -> Reranker:
@@ -112,7 +117,7 @@ def _embedder_for(info: CollectionInfo, embedder: str | Embedder | None) -> Embe
     """Return the embedder that is named, or the collection's own, after checking that it fits."""
     if embedder is None and not info.embedder:
         raise ConfigurationError(
-            f"Collection {info.name!r} was made by another tool and does not tell its embedder. Its vectors have "
+            f"Collection {info.name!r} was made by another tool and does not record its embedder. Its vectors have "
             f"{info.dimension} dimensions.",
             remedy=Remedy("embedder-required", dimension=info.dimension),
         )
@@ -158,7 +163,7 @@ def open_index(
 
     Raises:
         CollectionNotFound: no such collection.
-        ConfigurationError: another tool made it, and its vector or its text cannot be told.
+        ConfigurationError: another tool made it, and its vector or its text cannot be identified.
         StoreInUse: another process holds it.
     """
     return open_database(store, api_key=api_key, layout=layout).open_index(collection)
@@ -259,7 +264,7 @@ def open_local_model(name: str) -> LocalModel:
 
 
 def open_tuner(model: LanguageModel, settings: FineTuning | None = None) -> Tuner:
-    """Open a tuner, which fine-tunes a model for one prompt after the other.
+    """Open a tuner, which fine-tunes a model for one prompt after another.
 
     Raises:
         ConfigurationError: the model is at an endpoint, which does not give its weights.

@@ -32,7 +32,7 @@ class Embedder(Protocol):
 
     @property
     def max_tokens(self) -> int:
-        """Number of tokens that the model reads, special tokens included; text beyond them is not seen."""
+        """Number of tokens that the model reads, special tokens included; it ignores text beyond them."""
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -271,7 +271,7 @@ class LanguageModel(Protocol):
 
 @runtime_checkable
 class TrainableModel(Protocol):
-    """A causal language model in this process, with its weights at hand."""
+    """A causal language model in this process, with access to its weights."""
 
     @property
     def name(self) -> str:
@@ -297,7 +297,7 @@ class TrainableModel(Protocol):
         """
 
     def changing(self) -> AbstractContextManager[Callable[[], None]]:
-        """Keep everybody else from reading or changing the weights within the block.
+        """Prevent everyone else from reading or changing the weights within the block.
 
         It yields a function that aborts unfinished answers; call it before the weights are restored.
 

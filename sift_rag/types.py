@@ -1,4 +1,4 @@
-"""The values that travel through sift-rag, and their one JSON shape. All are frozen: a step makes new ones."""
+"""The values that all parts of sift-rag exchange, and their one JSON shape. All are frozen: a step makes new ones."""
 
 from __future__ import annotations
 
@@ -123,17 +123,17 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A chosen passage."""
+    """A selected passage."""
 
     passage: Passage
     rank: int
-    """Place in the order chosen, from 1."""
+    """Place in the order of selection, from 1."""
     similarity: float
     """Cosine with the question, in [-1, 1]; with several questions, the largest."""
     posterior_variance: float
     """Variance of the question's answer after this hit and those before it."""
     gain: float
-    """Information beyond the hits before it: a fall of the posterior variance, >= 0."""
+    """Information beyond the hits before it: the reduction of the posterior variance, >= 0."""
     relevance: float
     """Gain that it would have had as the first hit, in the same unit."""
     copies: tuple[Passage, ...] = ()
@@ -170,7 +170,7 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class PassedOver:
-    """A near neighbour that was not chosen, and why."""
+    """A near neighbour that was not selected, and why."""
 
     passage: Passage
     similarity: float
@@ -184,9 +184,9 @@ class PassedOver:
     gain: float
     """Gain that it would still have after all hits."""
     redundant_with: int | None
-    """Rank of the hit that took most from its gain; None where none took anything."""
+    """Rank of the hit that reduced its gain most; None if no hit reduced it."""
     taken: float
-    """Fall of its gain by that hit, >= 0."""
+    """Reduction of its gain by that hit, >= 0."""
 
     def to_dict(self) -> dict[str, JsonValue]:
         """Return its JSON shape."""
@@ -211,12 +211,12 @@ class Timings(NamedTuple):
 
 
 class ExactReport(NamedTuple):
-    """The outcome of choosing from a whole collection."""
+    """The outcome of a selection from a whole collection."""
 
     proven: bool
     """True if the hits are proven to be the greedy optimum of the collection."""
     passages: int
-    """Passages that the choice was made from, copies included."""
+    """Number of passages selected from, copies included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,19 +228,19 @@ class Retrieval:
     prior_variance: float
     """Variance before any hit (after what is known); summed over the targets."""
     irreducible_variance: float
-    """Variance left after *all* the candidates: what they cannot tell, however many are taken. NaN where the selector
-    does not say."""
+    """Variance left after *all* the candidates: what they cannot explain, however many are selected.
+    NaN if the selector does not say."""
     passed_over: tuple[PassedOver, ...]
-    """The nearest candidates that were not chosen, nearest first."""
+    """The nearest candidates that were not selected, nearest first."""
     candidates: int
-    """Number of distinct candidates that the choice was made from, unless ``exact``."""
+    """Number of distinct candidates selected from, unless ``exact``."""
     targets: int
-    """Number of vectors that stood for the questions: the variances are sums over so many."""
+    """Number of vectors that represent the questions: the variances are sums over this many."""
     stopped: StopReason
-    """Reason why there are not more hits."""
+    """Why there are no more hits."""
     timings_ms: Timings
     exact: ExactReport | None = None
-    """Report of a choice from the whole collection; None where that was not asked."""
+    """Report of a selection from the whole collection; None if that was not requested."""
 
     @property
     def texts(self) -> list[str]:
@@ -292,5 +292,5 @@ def explained_share(prior_variance: float, left: float) -> float:
 
 
 def finite(value: float) -> float | None:
-    """Return the number, or None for what JSON has no number for."""
+    """Return the number, or None for NaN and infinity, which JSON lacks."""
     return float(value) if math.isfinite(value) else None

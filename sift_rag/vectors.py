@@ -1,4 +1,4 @@
-"""Check vectors from outside, and make them what the rest relies on: finite float32 rows of norm 1."""
+"""Check vectors from outside, and convert them to what the rest relies on: finite float32 rows of norm 1."""
 
 from __future__ import annotations
 

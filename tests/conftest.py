@@ -1,4 +1,4 @@
-"""What holds for every test: no network, one thread."""
+"""Set what holds for every test: no network, one thread."""
 
 from __future__ import annotations
 

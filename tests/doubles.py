@@ -31,7 +31,7 @@ class HashingEmbedder:
         self.max_tokens = max_tokens
         self.tokenizer = word_tokenizer()
         self.embedded: list[str] = []
-        """Every text it was ever asked for, to tell what was embedded again."""
+        """All texts embedded so far, to detect what was embedded again."""
 
     def embed_queries(self, texts: Sequence[str]) -> Embedding:
         rows = [self._vector(text) for text in texts]
@@ -54,7 +54,7 @@ def _direction(word: str, dimension: int) -> np.ndarray:
 
 
 class Killed(BaseException):
-    """Like a signal: nothing catches it."""
+    """The death of the process: like a signal, nothing catches it."""
 
 
 class Fragile:

@@ -1,4 +1,4 @@
-"""Slow and obvious versions of what the library does fast, and random data to compare them on."""
+"""Slow and plain versions of what the library does fast, and random data to compare them on."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def raw_measure(
 
 
 def kernel_values(rows: Any, points: Any, kernel: str | Kernel, lengthscale: float) -> Any:
-    """``(n, p)``."""
+    """Return the kernel values ``(n, p)``."""
     return prepared(kernel_named(kernel, lengthscale)).matrix(rows, points)
 
 

@@ -1,6 +1,8 @@
-"""A filter by itself: what it refuses, and what it means for one passage."""
+"""Filters: what they refuse, and what they mean for one passage."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 
@@ -93,3 +95,15 @@ def test_an_empty_filter_asks_for_nothing() -> None:
     assert Filter().matches(_passage())
     assert Filter(sources=("x",))
     assert Filter(labels=(("a", "b"),))
+
+
+def test_a_single_glob_is_a_glob_and_not_its_letters() -> None:
+    alone = Filter("docs/*")  # type: ignore[arg-type]
+    assert alone == Filter(("docs/*",)) == Filter(["docs/*"])  # type: ignore[arg-type]
+    assert not alone.matches(_passage("notes/a.md"))
+
+
+@pytest.mark.parametrize("parts", [{"sources": (3,)}, {"labels": ("ab",)}, {"labels": (("year", 2021),)}])
+def test_what_is_no_text_is_refused_by_its_type(parts: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match="A filter's"):
+        Filter(**parts)

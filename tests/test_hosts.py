@@ -1,4 +1,4 @@
-"""This machine's own names, and everybody else's."""
+"""Host names of this machine, and of others."""
 
 from __future__ import annotations
 

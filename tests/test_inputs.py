@@ -1,4 +1,4 @@
-"""Whatever stands in a file that a person or an earlier run wrote: it is read, or refused in words."""
+"""Files that a user or an earlier run wrote, whatever they contain: they are read, or refused with a message."""
 
 from __future__ import annotations
 
@@ -107,3 +107,8 @@ def test_any_known_file_becomes_texts_or_a_reason(tmp_path: Path, data: bytes, s
         assert all(texts)
     file.unlink()
     assert read_known([str(file)], HashingEmbedder()) == ([str(file)], [])
+
+
+@pytest.mark.parametrize("value", ["x" * 5000, "~nobody-has-this-name/a.md", "a\0b"])
+def test_what_cannot_be_a_file_is_a_name(value: str) -> None:
+    assert read_known([value], HashingEmbedder()) == ([value], [])

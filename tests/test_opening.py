@@ -8,6 +8,7 @@ import sys
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,6 +64,22 @@ def test_what_is_ingested_is_found_after_reopening(notes: Path) -> None:
         assert [document.source for document in records.documents()] == sorted(
             f"notes/{p.name}" for p in notes.iterdir()
         )
+
+
+def test_a_single_path_is_a_path_and_not_its_letters(notes: Path) -> None:
+    for paths in (notes, str(notes), [notes]):
+        store, dry = notes.parent / "store", IngestOptions(dry_run=True)
+        report = ingest_paths(paths, store=store, embedder=HashingEmbedder(), options=dry)
+        assert (report.new, report.failed) == (4, 0)
+
+
+@pytest.mark.parametrize("wrong", [{"candidate_limit": 0}, {"selector": "mmr"}])
+def test_a_retriever_that_cannot_be_made_leaves_the_collection_closed(notes: Path, wrong: dict[str, Any]) -> None:
+    ingest(notes)
+    store, embedder = notes.parent / "store", HashingEmbedder()
+    with pytest.raises((ValueError, TypeError), match=r"candidate_limit|A selector"):
+        open_retriever(store, embedder=embedder, **wrong)
+    open_retriever(store, embedder=embedder).close()
 
 
 def test_a_run_that_finds_nothing_changed_loads_no_embedder(notes: Path) -> None:
@@ -148,7 +165,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(CollectionNotFound, match="letters"):
         open_retriever(tmp_path, "letters", HashingEmbedder())
     assert open_database(tmp_path / "nowhere").collections() == []
-    with pytest.raises(ConfigurationError, match="cannot be opened by 'ftp' URLs: expected a folder or one of"):
+    with pytest.raises(ConfigurationError, match="No store is registered for 'ftp' URLs: expected a folder or one of"):
         open_store("ftp://localhost:6333")
     with pytest.raises(StoreUnreachable, match="no answer from Qdrant at http://localhost:9 "):
         open_store("http://localhost:9")

@@ -1,4 +1,4 @@
-"""What ``import sift_rag`` promises."""
+"""The promises of ``import sift_rag``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers on the screen: the text as it comes, its sources, and what the model was fine-tuned on."""
+"""Print an answer as it comes, its sources, and what the model was fine-tuned on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sift_rag.finetuning import TuningStep
 
 HOW_TO_GET_AN_ANSWER = (
-    "For an answer, name a language model: --model NAME|PATH, or --base-url URL --model NAME for an endpoint."
+    "To get an answer, name a language model: --model NAME|PATH, or --base-url URL --model NAME for an endpoint."
 )
 TRAINING_SOURCES_SHOWN = 5
 
@@ -35,7 +35,7 @@ def write_answer(stream: AnswerStream) -> Answer:
 
 
 def say_notices(stream: AnswerStream) -> None:
-    """Tell what happened before the first word: passages left out, fine-tuning and its cost."""
+    """Report what happened before the first word: passages left out, fine-tuning and its cost."""
     for notice in stream.notices:
         say(one_line(notice))
     if stream.tuning is not None and stream.tuning.steps:
@@ -61,7 +61,7 @@ def write_sources(answer: Answer) -> None:
 
 
 def write_training_sources(report: TuningReport) -> None:
-    """Write the passages that the model was fine-tuned on, those of most steps first."""
+    """Write the passages that the model was fine-tuned on, most steps first."""
     passages = {passage.id: passage for passage in report.passages}
     times = Counter(passage.id for passage in report.passages[: report.steps])
     write("\nFine-tuned on")
@@ -80,11 +80,11 @@ def tuning_summary(report: TuningReport) -> str:
         f"{report.seconds:.1f} s, {human_size(report.peak_bytes)}; loss {report.losses[0]:.2f} to "
         f"{report.losses[-1]:.2f}; predicted gain {report.predicted_gain:.0%} of the variance"
     )
-    return f"{line}; out of time" if report.out_of_time else line
+    return f"{line}; stopped at the time limit" if report.out_of_time else line
 
 
 def show_step(step: TuningStep) -> None:
-    """Show a step of fine-tuning while a person watches."""
+    """Show a fine-tuning step at a terminal."""
     if is_terminal(sys.stderr):
         console(stderr=True).print(f"  step {step.number} of {step.total}, loss {step.loss:.2f}   ", end="\r")
 

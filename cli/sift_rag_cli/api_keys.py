@@ -16,11 +16,11 @@ from sift_rag_cli.output import one_line, say
 
 ENDPOINT_VARIABLES = ("SIFT_RAG_API_KEY", "OPENAI_API_KEY")
 QDRANT_VARIABLES = ("SIFT_RAG_QDRANT_API_KEY", "QDRANT_API_KEY")
-"""Environment variables that may hold a key; the first one that is set counts."""
+"""Environment variables that may hold a key; the first one that is set is used."""
 
 
 def endpoint_key(context: typer.Context, base_url: str | None) -> str | None:
-    """Return the key for a language model's endpoint; None without one, or if it must not be sent."""
+    """Return the key for a language model's endpoint; None if there is none or it must not be sent."""
     key = _first_of(ENDPOINT_VARIABLES)
     if base_url is None or key is None:
         return None
@@ -34,7 +34,7 @@ def endpoint_key(context: typer.Context, base_url: str | None) -> str | None:
 
 
 def store_key(context: typer.Context, store: str | None) -> str | None:
-    """Return the key for the server that ``--store`` names; None without one, or if it must not be sent."""
+    """Return the key for the server that ``--store`` names; None if there is none or it must not be sent."""
     key = server_key()
     if store is None or "://" not in store or key is None:
         return None

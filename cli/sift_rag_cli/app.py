@@ -1,4 +1,4 @@
-"""The command ``sift-rag``: its subcommands, and what errors and interruptions become."""
+"""The ``sift-rag`` command: its subcommands, and the exit codes of errors and interruptions."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ EXIT_CODES: Mapping[type[BaseException], int] = {
     KeyboardInterrupt: 130,
     BrokenPipeError: 141,  # what a shell reports for a writer whose reader went away
 }
-"""Exit codes: an error has that of its nearest ancestor in this table. Usage errors of the parser are 2 as well."""
+"""Exit codes. An error has the code of its nearest ancestor in this table; the parser's usage errors are 2 as well."""
 
 
 def exit_code(error: BaseException) -> int:
@@ -89,7 +89,7 @@ def _message(error: BaseException) -> str:
 
 
 class _Warnings(logging.Handler):
-    """The library's warnings, one line on stderr each."""
+    """The library's warnings, each on one line of stderr."""
 
     def emit(self, record: logging.LogRecord) -> None:
         say(one_line(record.getMessage()))
@@ -128,12 +128,14 @@ app = typer.Typer(
 @app.callback()
 def read_configuration(
     context: typer.Context,
-    debug: Annotated[bool, typer.Option("--debug", envvar="SIFT_RAG_DEBUG", help="Show tracebacks of errors.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", envvar="SIFT_RAG_DEBUG", help="Show the traceback of an error.")
+    ] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Answer questions from your own documents, with passages that are chosen jointly.
+    """Answer questions from your own documents, with passages chosen jointly.
 
     An option can also be set in the environment (SIFT_RAG_BASE_URL for --base-url) or in sift-rag.toml, in the working
     directory or in your configuration folder. The command line wins, then the environment, then the nearer file.

@@ -46,7 +46,7 @@ def summary_json(summary: Summary, *, model: str, window: int) -> dict[str, obje
 
 
 def row_json(row: Row) -> dict[str, object]:
-    """Return a row, its fields by name."""
+    """Return a row's fields by name."""
     return {
         "group": row.group,
         "arm": row.arm,

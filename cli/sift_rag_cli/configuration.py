@@ -1,7 +1,8 @@
-"""``sift-rag.toml``: what a person would otherwise type at every call.
+"""``sift-rag.toml``: options that a user would otherwise type at every call.
 
-There may be one file in the working directory and one in the user's configuration folder; key by key the nearer one
-wins. An option and an environment variable win over both. The keys are those of the commands' options that have an
+There may be one file in the working directory and one in the user's configuration folder; for each key, the nearer
+one wins. An option and an environment variable win over both. The keys are those of the commands' options that have
+an
 environment variable, and those of ``--set``.
 
 A file in the working directory may have come with somebody else's project. It may choose the endpoint or the server
@@ -28,7 +29,7 @@ Commands = Mapping[str, Callable[..., None]]
 """The functions of the commands, by name."""
 
 SHARED = ("store", "collection", "embedder", "model", "base_url")
-"""Options of several commands, which stand above all tables."""
+"""Options shared by several commands; they stand above all tables."""
 TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "": ("ask", ("layout",)),
     "ingest": ("ingest", ("server",)),
@@ -37,10 +38,10 @@ TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "finetuning": ("", ("finetuning",)),
     "serve": ("serve", ()),
 }
-"""The command whose options, and the groups whose settings, are the keys of each table. The first has no name."""
+"""For each table, the command whose options and the groups whose settings are its keys. The first has no name."""
 _READS = {"search": ("search",), "ask": ("search", "ask", "finetuning"), "compare": ("finetuning",)}
 _READS |= {"chat": _READS["ask"], "ingest": ("ingest",), "serve": ("serve",)}
-"""The tables that a command reads, the later ones winning. Every command reads the first table."""
+"""The tables that a command reads; later ones win. Every command reads the first table."""
 
 
 class Configuration(NamedTuple):
@@ -48,10 +49,10 @@ class Configuration(NamedTuple):
 
     tables: dict[str, Table]
     near: frozenset[str]
-    """Keys of the first table whose value is from the working directory."""
+    """Keys of the first table whose value comes from the working directory."""
 
     def values(self, command: str) -> Table:
-        """Return what the files say to a command: options by parameter, settings by the name that ``--set`` takes."""
+        """Return what the files set for a command: options by parameter, settings by their ``--set`` name."""
         found = dict(self.tables[""])
         for name in _READS.get(command, ()):
             prefix = "".join(GROUPS[group].prefix for group in TABLES[name][1])
@@ -91,7 +92,7 @@ def read_configuration(path: Path, commands: Commands) -> dict[str, Table]:
 
 
 def chosen_by_working_directory(context: typer.Context, name: str) -> bool:
-    """Return True if a shared option has its value from the working directory's file alone."""
+    """Return True if a shared option gets its value only from the working directory's file."""
     configuration = context.find_object(Configuration)
     source = context.get_parameter_source(name)
     return (
@@ -100,7 +101,7 @@ def chosen_by_working_directory(context: typer.Context, name: str) -> bool:
 
 
 def settings_for(context: typer.Context, assignments: Sequence[str] | None, *, selector: str | None = None) -> Values:
-    """Return the settings of the command that runs, by group: from ``--set``, the environment and the files.
+    """Return the running command's settings by group: from ``--set``, the environment and the files.
 
     Raises:
         ValueError: an assignment is not ``NAME=VALUE``, its name is unknown, or a value is of the wrong type.
@@ -136,7 +137,7 @@ def _check(path: Path, name: str, table: Table, commands: Commands) -> None:
 
 
 def _options(table: str, commands: Commands) -> dict[str, Kind]:
-    """Return the options that can stand in a table, with their types: those that have an environment variable."""
+    """Return the options that a table may hold, with their types: those that have an environment variable."""
     command = commands.get(TABLES[table][0])
     hints = get_type_hints(command, include_extras=True) if command is not None else {}
     found: dict[str, Kind] = {}
@@ -149,7 +150,7 @@ def _options(table: str, commands: Commands) -> dict[str, Kind]:
 
 
 def _settings(table: str) -> dict[str, Kind]:
-    """Return the settings that can stand in a table, with their types. Loads the library's parts that have them."""
+    """Return the settings that a table may hold, with their types. Imports the library modules that define them."""
     return {
         name.removeprefix(GROUPS[group].prefix): setting.kind
         for group in TABLES[table][1]

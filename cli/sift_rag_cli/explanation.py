@@ -1,4 +1,4 @@
-"""The reasons for a choice: what each passage adds, and which near neighbours it made needless."""
+"""Explain a selection: what each passage adds, and which near neighbours it made redundant."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from sift_rag.types import Hit, PassedOver, Retrieval
 
 SAYS_THE_SAME = 0.9
-"""Cosine above which a person is told that one passage repeats another. The choice itself has no such threshold."""
+"""Cosine above which the output says that one passage repeats another. The selection itself has no such threshold."""
 
 _BAR_WIDTH = 16
 
 
 def write_explanation(retrieval: Retrieval) -> None:
-    """Write what each passage adds, and which near neighbours were passed over for which passage.
+    """Write what each passage adds, and which passage made each near neighbour redundant.
 
-    The measure is what all candidates together could tell.
+    Shares are of what all candidates together could explain.
     """
     if is_terminal(sys.stdout):
         _show_explanation(retrieval)
@@ -54,12 +54,12 @@ def _show_explanation(retrieval: Retrieval) -> None:
             where.append(f"\n{line}", style="dim")
         left = 1 - retrieval.explained(hit.posterior_variance)
         chosen.add_row(str(hit.rank), where, number(hit.similarity), percent(share), still_open(left))
-    scale = f"100% is what all {retrieval.candidates:,} candidates together could tell"
+    scale = f"100% is what all {retrieval.candidates:,} candidates together could explain"
     show(chosen, Text(scale, style="dim"))
     if not retrieval.passed_over:
         return
     passed_over = Table(box=None, pad_edge=False, header_style="bold")
-    passed_over.add_column("near, but not chosen", overflow="fold")
+    passed_over.add_column("near, but not selected", overflow="fold")
     passed_over.add_column("similarity", justify="right")
     passed_over.add_column("reason")
     for passed in retrieval.passed_over:
@@ -78,4 +78,4 @@ def _reason(passed: PassedOver) -> str:
         return f"says the same as #{passed.closest_rank} (similarity {number(passed.closest_similarity)})"
     if passed.redundant_with is None or not passed.relevance > 0:
         return "adds less"
-    return f"adds less: #{passed.redundant_with} already tells {passed.taken / passed.relevance:.0%} of it"
+    return f"adds less: #{passed.redundant_with} already explains {passed.taken / passed.relevance:.0%} of it"

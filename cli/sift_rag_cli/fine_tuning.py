@@ -1,4 +1,4 @@
-"""Fine-tuning as the options say it: a preset, and settings in place of the preset's."""
+"""Build the fine-tuning settings from the options: a preset, and settings that override it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def fine_tuning_of(values: Values) -> FineTuning:
-    """Return the preset's settings, or the usual ones, with the values that were set in their place."""
+    """Return the preset's settings, or the defaults, overridden by the values that were set."""
     from sift_rag.finetuning import PRESETS, FineTuning
 
     preset = values["finetuning"].get("preset")
@@ -20,7 +20,7 @@ def fine_tuning_of(values: Values) -> FineTuning:
 
 
 def model_of(values: Values, model: str | None, base_url: str | None = None) -> str | None:
-    """Return the model named, or the preset's; an endpoint has no preset."""
+    """Return the named model, or the preset's; an endpoint has no preset."""
     preset = values["finetuning"].get("preset")
     if model is not None or base_url is not None or preset is None:
         return model

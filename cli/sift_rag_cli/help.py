@@ -1,4 +1,4 @@
-"""Help pages: options in groups, examples at the end, and an answer for options that have a new name."""
+"""Help pages: options in groups, examples at the end, and a hint for options that have a new name."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     import typer
 
 _WIDEST_NAME = 24
-"""Columns that the names of options take at most; the help for a longer one begins on the next line."""
+"""Maximum width of an option's names; the help for a longer one begins on the next line."""
 _FEW = 7
-"""Number of options up to which they need no groups."""
+"""Maximum number of options that are listed without groups."""
 _OTHERS = "Options"
 
 
 class _Help:
-    """A help page whose docstring may end in a section ``Examples:``, which is printed last and as it stands.
+    """A help page whose docstring may end in a section ``Examples:``, which is printed last, verbatim.
 
     Options are grouped by their ``rich_help_panel``; rich itself is not loaded.
     """
@@ -32,7 +32,7 @@ class _Help:
         self._examples = inspect.cleandoc(examples)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        """Return the words after the command's name in the first line."""
+        """Return the words that follow the command's name in the usage line."""
         arguments = [parameter for parameter in self.get_params(ctx) if isinstance(parameter, TyperArgument)]  # type: ignore[attr-defined]
         rest = ["COMMAND", "[...]"] if isinstance(self, TyperGroup) else [str(one.metavar) for one in arguments]
         return ["[OPTIONS]", *rest]
@@ -55,7 +55,7 @@ class Command(_Help, TyperCommand):
     """A command."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the arguments; an option that has gone is answered with what to write now."""
+        """Parse the arguments; for a removed option, say what to write instead."""
         typed = list(args)
         try:
             return super().parse_args(ctx, args)
@@ -82,7 +82,7 @@ class Group(_Help, TyperGroup):
 
 
 def _write_options(parameters: list[Any], ctx: typer.Context, formatter: Any) -> None:
-    """Write arguments, then options in their groups, in the order of each group's first; all in the same columns."""
+    """Write arguments, then options by group, in the order in which groups first appear; all in the same columns."""
     options = [one for one in parameters if isinstance(one, TyperOption) and not one.hidden]
     groups: dict[str, list[tuple[str, str]]] = {}
     for one in parameters:
@@ -103,12 +103,12 @@ def _write_options(parameters: list[Any], ctx: typer.Context, formatter: Any) ->
 
 
 def _wrapped(text: str, formatter: Any, indent: str) -> str:
-    """Return a paragraph within the width of the page; names of options are not broken at their hyphens."""
+    """Wrap a paragraph to the width of the page, without breaking option names at their hyphens."""
     return fill(text, formatter.width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def _row(option: TyperOption, context: typer.Context) -> tuple[str, str]:
-    """Return an option's names and its help, with the default if there is one to tell."""
+    """Return an option's names and its help, with the default if there is one to show."""
     names = ", ".join(sorted(option.opts, key=len))
     if option.is_flag:
         return names, option.help or ""

@@ -1,4 +1,4 @@
-"""Hits on the screen and in a pipe. The reasons for a choice: ``explanation.py``."""
+"""Print hits at a terminal or to a pipe. ``explanation.py`` prints the reasons for a selection."""
 
 from __future__ import annotations
 
@@ -59,26 +59,27 @@ def write_hits(retrieval: Retrieval, *, full: bool) -> None:
 
 
 def summary(retrieval: Retrieval) -> str:
-    """Return one line: how many passages, how much of the information they carry, which rule stopped the choice."""
+    """Return one line: the number of passages, their share of the information, and the rule that stopped selection."""
     chosen = f"{len(retrieval.hits)} of {count_of(retrieval.candidates, 'distinct candidate')}"
     reference = "all of them"
     if retrieval.exact is not None:
         proven = "proven" if retrieval.exact.proven else "not proven"
-        chosen = f"{count_of(len(retrieval.hits), 'passage')}, {proven} to be the best choice from the whole collection"
+        passages = count_of(len(retrieval.hits), "passage")
+        chosen = f"{passages}, {proven} to be the best selection from the whole collection"
         reference = count_of(retrieval.candidates, "candidate")
     parts = [chosen]
     if retrieval.hits and math.isfinite(retrieval.irreducible_variance):
         told = retrieval.explained(retrieval.hits[-1].posterior_variance)
-        parts.append(f"they tell {told:.0%} of what {reference} could")
+        parts.append(f"they explain {told:.0%} of what {reference} could")
     if retrieval.stopped in _STOPPED:
         parts.append(_STOPPED[retrieval.stopped])
     return "; ".join(parts)
 
 
 def added(retrieval: Retrieval) -> list[float]:
-    """Return what each hit adds to those before it, as a share of what all candidates together can tell.
+    """Return what each hit adds to those before it, as a share of what all candidates together can explain.
 
-    The shares of all candidates would sum to 1. NaN where the selector does not say what they can tell.
+    The shares of all candidates would sum to 1. NaN if the selector does not say what they can explain.
     """
     if not math.isfinite(retrieval.irreducible_variance):
         return [math.nan] * len(retrieval.hits)
@@ -87,7 +88,7 @@ def added(retrieval: Retrieval) -> list[float]:
 
 
 def copy_lines(hit: Hit, *, limit: int | None = _COPIES_SHOWN) -> list[str]:
-    """Return a line for each other place where the passage stands; beyond ``limit``, one line with their number."""
+    """Return a line for each other place that has the passage; beyond ``limit``, one line with their number."""
     lines = [f"also in {locate(copy)}" for copy in hit.copies]
     if limit is None or len(lines) <= limit:
         return lines
@@ -95,12 +96,12 @@ def copy_lines(hit: Hit, *, limit: int | None = _COPIES_SHOWN) -> list[str]:
 
 
 def percent(share: float) -> str:
-    """Return a share with a decimal place; a dash for what is no number."""
+    """Return a share with a decimal place; a dash for NaN."""
     return f"{share:.1%}" if math.isfinite(share) else "-"
 
 
 def number(value: float) -> str:
-    """Return a similarity with two decimal places; a dash for what is no number."""
+    """Return a similarity with two decimal places; a dash for NaN."""
     return f"{value:.2f}" if math.isfinite(value) else "-"
 
 

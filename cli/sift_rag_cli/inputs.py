@@ -1,4 +1,4 @@
-"""Command-line arguments read: questions, paths, --known, --shard."""
+"""Read command-line arguments: questions, paths, --known, --shard."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def read_questions(arguments: Sequence[str]) -> tuple[str, ...]:
     """Return the questions; ``-`` stands for the one on stdin.
 
     Raises:
-        ValueError: a question is empty or not valid Unicode, or ``-`` stands twice.
+        ValueError: a question is empty or not valid Unicode, or ``-`` is given twice.
     """
     if list(arguments).count(STDIN) > 1:
         raise ValueError("'-' reads the question from stdin: write it once.")
@@ -54,19 +54,26 @@ def read_shard(text: str) -> Shard:
 
     number, slash, of = text.partition("/")
     if not (slash and number.isdecimal() and of.isdecimal()):
-        raise ValueError(f"--shard is {text!r}: a number and a total were expected, for example 3/16.")
+        raise ValueError(f"--shard is {text!r}: expected a number and a total, such as 3/16.")
     return Shard(int(number), int(of))
 
 
 def read_known(values: Sequence[str], embedder: Embedder) -> tuple[list[str], list[str]]:
-    """Return the values that are names in the collection, and the passages of those that are files.
+    """Return the values that are names in the collection, and the passages of the values that are files.
 
     Raises:
         UnreadableDocument: a file cannot become text.
     """
-    names = [value for value in values if not Path(value).expanduser().is_file()]
+    names = [value for value in values if not _is_file(value)]
     files = [Path(value).expanduser() for value in values if value not in names]
     return names, [text for file in files for text in _passage_texts(file, embedder)]
+
+
+def _is_file(value: str) -> bool:
+    try:
+        return Path(value).expanduser().is_file()
+    except (OSError, RuntimeError):  # too long for a name, or in the home of nobody
+        return False
 
 
 def _passage_texts(file: Path, embedder: Embedder) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The types that a setting can have: how one is described, checked in a file and read from text."""
+"""The types of settings: how each is described, checked in a file and parsed from text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CHOICES: Mapping[str, Sequence[str]] = {
     "preset": defaults.PRESETS,
     "selector": tuple(defaults.SELECTORS),
 }
-"""The values that an option or a setting takes, where its type does not list them."""
+"""The allowed values of options and settings whose type does not list them."""
 
 
 class Kind(NamedTuple):
@@ -27,7 +27,7 @@ class Kind(NamedTuple):
     """Return True for a value of this type as TOML gives it."""
 
     parse: Callable[[str], object]
-    """Read a value from text; ValueError for text that is none."""
+    """Parse a value from text; raise ValueError if the text is not one."""
 
 
 def _switch(text: str) -> bool:
@@ -76,9 +76,9 @@ _KINDS = {bool: SWITCH, int: WHOLE, float: NUMBER, str: TEXT}
 
 
 def kind_of(annotation: Any) -> Kind | None:
-    """Return the type of settings that a Python annotation stands for; None where text cannot give such a value.
+    """Return the setting type for a Python annotation; None if text cannot express such a value.
 
-    ``None`` in a union is left out: a setting that is not set has it.
+    ``None`` in a union is ignored: it is the value of a setting that is not set.
     """
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin in (Union, types.UnionType) and {str, tuple[str, ...]} <= set(arguments):

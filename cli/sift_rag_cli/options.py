@@ -99,8 +99,8 @@ Known = Annotated[
         "--known",
         metavar="FILE|ID",
         rich_help_panel=PASSAGES,
-        help="Something you know already: a file, or a source or passage id of the collection. Passages are chosen to "
-        "add to it. Repeatable.",
+        help="Something you know already: a file, or a source or passage id of the collection. Passages are "
+        "selected to add to it. Repeatable.",
     ),
 ]
 TokenBudget = Annotated[
@@ -111,7 +111,7 @@ TokenBudget = Annotated[
         min=1,
         envvar="SIFT_RAG_TOKEN_BUDGET",
         rich_help_panel=PASSAGES,
-        help="Choose passages with at most N tokens in total.",
+        help="Select passages with at most N tokens in total.",
     ),
 ]
 Selector = Annotated[
@@ -123,7 +123,7 @@ Selector = Annotated[
         callback=one_of("selector"),
         autocompletion=lambda: list(CHOICES["selector"]),
         rich_help_panel=PASSAGES,
-        help=f"How to choose passages: {', '.join(CHOICES['selector'])}.",
+        help=f"How to select passages: {', '.join(CHOICES['selector'])}.",
     ),
 ]
 Exact = Annotated[
@@ -132,13 +132,17 @@ Exact = Annotated[
         "--exact",
         envvar="SIFT_RAG_EXACT",
         rich_help_panel=PASSAGES,
-        help="Choose from the whole collection instead of the nearest passages, and say whether the choice is proven "
-        "to be the best.",
+        help="Select from the whole collection instead of the nearest passages, and say whether the selection is "
+        "proven to be the best.",
     ),
 ]
 Explain = Annotated[
     bool,
-    typer.Option("--explain", rich_help_panel=OUTPUT, help="Show what each passage adds, and what was passed over."),
+    typer.Option(
+        "--explain",
+        rich_help_panel=OUTPUT,
+        help="Show what each passage adds, and which near neighbours were left out.",
+    ),
 ]
 
 Model = Annotated[
@@ -212,6 +216,6 @@ SaveAdapter = Annotated[
         "--save-adapter",
         metavar="DIR",
         rich_help_panel=FINE_TUNING,
-        help="Keep the fine-tuned weights as a PEFT adapter in a new folder.",
+        help="Save the fine-tuned weights as a PEFT adapter in a new folder.",
     ),
 ]

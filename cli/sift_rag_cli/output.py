@@ -28,7 +28,7 @@ _BREAKS = str.maketrans({"\n": "\\n", "\t": "\\t"})
 
 
 def printable(text: str) -> str:
-    """Return the text with everything that could steer a terminal in hexadecimal; newlines and tabs stay."""
+    """Return the text with terminal control characters escaped in hexadecimal; newlines and tabs stay."""
     return _UNSAFE.sub(_written_out, text.replace("\r\n", "\n"))
 
 
@@ -53,14 +53,14 @@ def say(text: str) -> None:
 
 
 def write_json(value: Mapping[str, object]) -> None:
-    """Write a JSON object to stdout: exact, and with everything escaped that could steer a terminal."""
+    """Write a JSON object to stdout: exact, with terminal control characters escaped."""
     readable = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
     text = json.dumps(value, ensure_ascii=not readable, allow_nan=False, indent=2)
     write(_UNSAFE.sub(lambda match: match[0] if match[0] < " " else f"\\u{ord(match[0]):04x}", text))
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """Return True if a person watches."""
+    """Return True if the stream is a terminal."""
     return stream.isatty()
 
 
@@ -79,7 +79,7 @@ def show(*renderables: RenderableType) -> None:
 
 
 def write_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, numeric: Sequence[str] = ()) -> None:
-    """Write rows of cells: aligned under a header at a terminal, tab-separated and without one in a pipe.
+    """Write rows of cells: aligned under a header at a terminal, tab-separated and without a header in a pipe.
 
     Cells are made safe here, and none is shortened. Columns named in ``numeric`` are aligned on the right.
     """
@@ -106,7 +106,7 @@ def bar(fraction: float, width: int) -> str:
 
 
 def human_size(size: int) -> str:
-    """Return a number of bytes as a person reads it."""
+    """Return a number of bytes in human-readable units."""
     value = float(size)
     for unit in ("B", "kB", "MB", "GB"):
         if value < 1000:
@@ -116,7 +116,7 @@ def human_size(size: int) -> str:
 
 
 def local_time(moment: str) -> str:
-    """Return an ISO 8601 time as the local clock shows it, to the minute; empty for none."""
+    """Return an ISO 8601 time as local time, to the minute; an empty string if there is none."""
     return datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M") if moment else ""
 
 

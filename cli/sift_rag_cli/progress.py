@@ -1,4 +1,4 @@
-"""Progress of a long command: a bar on stderr while a person watches, nothing otherwise."""
+"""Progress of a long command: a bar on stderr at a terminal, nothing otherwise."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ class ProgressState(NamedTuple):
 
     done: int
     of: int
-    """The whole, in the unit of ``done``; 0 while it is unknown."""
+    """The total, in the unit of ``done``; 0 while it is unknown."""
     counts: str
     """Words beside the bar; the time taken and the time left follow them."""
 

@@ -1,4 +1,4 @@
-"""Remedies of errors in the words of the command line. The library gives a key and values."""
+"""Remedies for errors, in the words of the command line. The library gives a key and values."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ REMEDIES: Mapping[str, str] = {
     "adapter-folder-not-empty": "Name another one with --save-adapter.",
     "another-target-collection": "Name another one with --to-collection.",
     "check-or-reindex": "Run `sift-rag doctor`, or ingest again with --reindex.",
-    "collection-not-found": "`sift-rag ingest` makes a collection; -c NAME chooses another one.",
+    "collection-not-found": "Make it with `sift-rag ingest`, or name another one with -c NAME.",
     "collection-of-another-tool": "Choose another name with --collection.",
     "decompose-needs-model": "Name one with --model, or leave out --decompose.",
     "embedder-mismatch": "Ask with --embedder {embedder}, or ingest again with --embedder {other} --reindex.",
     "embedder-required": "Name it with --embedder NAME.",
     "endpoint-api-key": "Set the endpoint's API key in SIFT_RAG_API_KEY or OPENAI_API_KEY.",
     "journal-damaged": "Run again without --resume.",
-    "list-collections": "`sift-rag collections` lists the collections of a store.",
+    "list-collections": "`sift-rag collections` lists the collections in a store.",
     "local-model-required": "Name a model on this machine with --model, and no --base-url.",
     "model-required": "Name one: --model NAME|PATH, or --base-url URL --model NAME for an endpoint.",
     "no-passage-chosen": "Raise --token-budget, or loosen stop_variance, stop_explained or alpha.",
@@ -33,7 +33,7 @@ REMEDIES: Mapping[str, str] = {
 
 
 def message_of(error: BaseException) -> str:
-    """Return an error's message, and what to do about it where the library knows a way."""
+    """Return an error's message, and what to do about it if the library names a remedy."""
     remedy = getattr(error, "remedy", None)
     if remedy is None:
         return str(error)
@@ -44,7 +44,7 @@ def message_of(error: BaseException) -> str:
 
 
 class _Lenient(Formatter):
-    """A formatter that leaves out a value that is missing: an error about an error helps nobody."""
+    """A formatter that skips missing values: an error about an error helps nobody."""
 
     def get_value(self, key: int | str, args: object, kwargs: Mapping[str, object]) -> object:
         del args

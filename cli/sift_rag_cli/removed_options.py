@@ -1,4 +1,4 @@
-"""Options that have another name now: what to write in their place."""
+"""Options that have a new name, and what to write instead."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The options of a search or an answer as the library's values, and the parts that they name, opened."""
+"""Turn the options of a search or an answer into the library's values, and open the parts that they name."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def open_search(
     collection: str,
     embedder: str | None,
 ) -> Retriever:
-    """Open the collection that the options name, to be searched as they say."""
+    """Open the collection that the options name, for searching as they specify."""
     from sift_rag.opening import open_retriever
 
     return open_retriever(
@@ -78,7 +78,7 @@ def layout_of(values: Values) -> Layout:
 
 
 def with_known(query: Query, known: Sequence[str] | None, embedder: Embedder) -> Query:
-    """Return the query of somebody who knows these files, sources and passages.
+    """Return the query with these files, sources and passages marked as known.
 
     Raises:
         UnreadableDocument: a file cannot become text.
@@ -113,7 +113,7 @@ def open_answering(
 
 
 def about_search(options: SearchOptions, collection: str) -> dict[str, object]:
-    """Return what ``--json`` tells of a search besides its result."""
+    """Return what ``--json`` prints about a search besides its result."""
     from sift_rag.selection.settings import settings_of
 
     return {

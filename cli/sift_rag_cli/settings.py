@@ -26,7 +26,7 @@ Values = dict[str, dict[str, Any]]
 
 
 class Setting(NamedTuple):
-    """One setting, as a person names it."""
+    """One setting, as a user names it."""
 
     name: str
     """Its name in ``--set``, with the prefix of its group."""
@@ -42,7 +42,7 @@ class Group(NamedTuple):
 
     title: str
     prefix: str
-    """Text that ``--set`` and the environment need before a name."""
+    """Prefix of a name in ``--set`` and the environment."""
     read: Callable[[], Mapping[str, Setting]]
     """Return the settings by name. Imports the library's part."""
 
@@ -77,7 +77,7 @@ def settings_of(command: str) -> dict[str, tuple[str, Setting]]:
 def read_settings(
     command: str, assignments: Sequence[str], *, configured: Mapping[str, object], selector: str | None = None
 ) -> Values:
-    """Return what ``--set``, the environment and the files say, the first of these to name a setting winning.
+    """Return the settings from ``--set``, the environment and the files, in this order of precedence.
 
     Args:
         command: the command's name.
@@ -108,7 +108,7 @@ def read_settings(
 
 
 def server_options(values: Values) -> ServerOptions | None:
-    """Return how a server keeps a new collection; None where nothing is set."""
+    """Return how a server keeps a new collection; None if nothing is set."""
     from sift_rag.stores.qdrant.options import ServerOptions
 
     return ServerOptions(**values["server"]) if values["server"] else None
@@ -117,7 +117,7 @@ def server_options(values: Values) -> ServerOptions | None:
 def unknown_name(name: str, known: Collection[str]) -> str:
     """Return the second half of a message on an unknown name: the nearest known one, or all of them."""
     close = get_close_matches(name, known, n=1)
-    return f"did you mean '{close[0]}'?" if close else f"known are {_listed(known)}."
+    return f"did you mean '{close[0]}'?" if close else f"known names are {_listed(known)}."
 
 
 def selector_settings(name: str) -> Mapping[str, Setting]:
@@ -132,7 +132,7 @@ def selector_settings(name: str) -> Mapping[str, Setting]:
 
 
 def selector_names(setting: str) -> list[str]:
-    """Return the selectors that have a setting; none where all have it."""
+    """Return the selectors that have a setting; none if all have it."""
     found = [name for name in defaults.SELECTORS if setting in selector_settings(name)]
     return [] if len(found) == len(defaults.SELECTORS) else found
 
@@ -156,7 +156,7 @@ def _assigned(assignment: str, known: Mapping[str, tuple[str, Setting]]) -> tupl
     if name not in known:
         option = "-k" if name == "k" else f"--{name.replace('_', '-')}"
         if name in OPTIONS - {"known_texts", "arms", "ks"}:
-            raise ValueError(f"--set {name}: this is an option of its own, {option}.")
+            raise ValueError(f"--set {name}: this setting has an option of its own; use {option}.")
         raise ValueError(f"--set {name}: there is no such setting; {_hint(name, known)}")
     return name, _parsed(f"--set {name}", text, known[name][1].kind)
 
@@ -195,7 +195,7 @@ def _of_class(owner: type[Any], *, prefix: str = "", names: Mapping[str, str] | 
 
 
 def _annotation(owner: type[Any], field: Field[Any]) -> Any:
-    """Return a field's type; None for one that only a type checker imports, which text cannot give anyway."""
+    """Return a field's type; None for one that only a type checker imports, which text cannot express anyway."""
     alone = type(owner.__name__, (), {"__annotations__": {field.name: field.type}})
     with suppress(NameError):
         return get_type_hints(alone, vars(sys.modules[owner.__module__]))[field.name]
@@ -265,7 +265,7 @@ def _server() -> Mapping[str, Setting]:
 GROUPS: Mapping[str, Group] = {
     "search": Group("Search", "", _search),
     "selector": Group("Selector", "", _selector),
-    "layout": Group("Collections on a server that another tool made", "", _layout),
+    "layout": Group("Collections made by another tool, on a server", "", _layout),
     "answer": Group("Answer", "", _answer),
     "finetuning": Group("Fine-tuning", "finetuning.", _finetuning),
     "comparison": Group("Comparison", "", _comparison),

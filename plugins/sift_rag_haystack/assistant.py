@@ -78,7 +78,7 @@ class SiftAssistant:
 
         Args:
             query: a question, or several that are asked together.
-            mode: way to answer, in place of the configured one.
+            mode: mode of answering, in place of the configured one.
             top_k: number of passages.
             decompose: let the model split the question, and retrieve for the parts too.
             streaming_callback: called with each piece of the answer.
@@ -106,7 +106,7 @@ class SiftAssistant:
         streaming_callback: Callable[[StreamingChunk], None] | None = None,
         **options: Any,
     ) -> dict[str, Any]:
-        """Return what ``run`` does, from a thread of its own."""
+        """Return the result of ``run``, from a thread of its own."""
         result: dict[str, Any] = await asyncio.to_thread(
             self.run, query, mode, top_k, decompose, streaming_callback, **options
         )

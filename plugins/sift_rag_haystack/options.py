@@ -1,4 +1,4 @@
-"""The search options as inputs of Haystack's components, and in saved pipelines."""
+"""Make the search options inputs of Haystack's components, and save them in pipelines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Haystack ranker that reorders what any retriever found."""
+"""A Haystack ranker that reorders the documents of any retriever."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sift_rag_haystack.options import check_top_k
 
 @component
 class SiftRanker:
-    """The documents that jointly tell most about the query, as copies in the order selected.
+    """Returns copies of the documents that jointly tell most about the query, in the order selected.
 
     Scores are in (0, 1] and strictly decreasing. Documents that say the same count once: repetitions come last. The
     embedder is loaded by ``warm_up``, or the first run.
@@ -65,11 +65,11 @@ class SiftRanker:
         known_texts: list[str] | None = None,
         weights: list[float] | None = None,
     ) -> dict[str, Any]:
-        """Return ``documents`` in the order selected; the ones that came in are not changed.
+        """Return ``documents`` in the order selected; the documents passed in are not changed.
 
         Args:
             query: a question, or several that are answered together.
-            documents: documents to choose from; those without text come last.
+            documents: documents to select from; those without text come last.
             top_k: number of documents to return.
             query_embedding: embedding of the query, by the embedder that made the documents' embeddings: if all have
                 one, nothing is embedded.
@@ -103,7 +103,7 @@ class SiftRanker:
         known_texts: list[str] | None = None,
         weights: list[float] | None = None,
     ) -> dict[str, Any]:
-        """Return what ``run`` does, from a thread of its own."""
+        """Return the result of ``run``, from a thread of its own."""
         result: dict[str, Any] = await asyncio.to_thread(
             self.run, query, documents, top_k, query_embedding, known_texts, weights
         )
@@ -129,5 +129,5 @@ class SiftRanker:
     def _open(self) -> Reranker:
         with self._opening:  # two first runs at once would load it twice
             if self._reranker is None:
-                self._reranker = open_reranker(self.embedder, selector=self.options.make_selector())
+                self._reranker = open_reranker(self.embedder, selector=self.options.reranking_selector())
             return self._reranker

@@ -17,10 +17,11 @@ from sift_rag_haystack.options import add_inputs, check_top_k, override
 
 @component
 class SiftRetriever:
-    """The passages of a collection that jointly tell most about the query, as documents in the order selected.
+    """Retrieves the passages of a collection that jointly tell most about the query, in the order selected.
 
     Every option of ``sift_rag.SearchOptions`` is a parameter here, and an input of ``run`` that overrides it for one
-    run. A document has the passage's id, text and metadata, and besides ``source`` and ``sift``: why it was selected.
+    run. A document has the passage's id, text and metadata, and also ``source`` and ``sift``, which says why it was
+    selected.
     The collection is opened by ``warm_up``, or the first run, and stays open until ``close``.
     """
 
@@ -41,7 +42,7 @@ class SiftRetriever:
             store: folder or URL; None for the user's data folder.
             collection: its name.
             embedder: name or folder of the embedder. By default the one that made the collection.
-            top_k: number of documents, >= 1; fewer only if the collection holds fewer that differ.
+            top_k: number of documents, >= 1; fewer only if the collection holds fewer distinct ones.
             api_key: API key of a Qdrant server.
             layout: layout of a collection that another tool made on a server; the rest is inferred.
             options: any other field of ``sift_rag.SearchOptions``: ``where=``, ``token_budget=``, ``selector=``, ...
@@ -91,7 +92,7 @@ class SiftRetriever:
 
     @component.output_types(documents=list[Document])
     async def run_async(self, query: str | list[str], top_k: int | None = None, **options: Any) -> dict[str, Any]:
-        """Return what ``run`` does, from a thread of its own."""
+        """Return the result of ``run``, from a thread of its own."""
         result: dict[str, Any] = await asyncio.to_thread(self.run, query, top_k, **options)
         return result
 

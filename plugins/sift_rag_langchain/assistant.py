@@ -37,7 +37,7 @@ class SiftAssistant(RunnableSerializable[Questions, dict[str, Any]]):
     api_key: SecretStr | None = None
     """API key of the endpoint."""
     mode: Mode = "context"
-    """Way to answer: "context", "finetune" or "both"; the last two need a local model."""
+    """Mode of answering: "context", "finetune" or "both"; the last two need a local model."""
     settings: Annotated[AnswerSettings, _INSTANCE] = AnswerSettings()
     """Settings of generation and fine-tuning."""
 

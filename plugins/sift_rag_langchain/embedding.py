@@ -24,7 +24,7 @@ def open_with(
     api_key: str | None = None,
     layout: Layout | None = None,
 ) -> Retriever:
-    """Open a collection; LangChain's embeddings are taken to be those that it was made with."""
+    """Open a collection; LangChain's embeddings are assumed to be those that it was made with."""
     if not isinstance(embedder, Embeddings):
         return open_retriever(store, collection, embedder, api_key=api_key, layout=layout)
     opened = store

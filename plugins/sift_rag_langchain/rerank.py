@@ -1,4 +1,4 @@
-"""A LangChain document compressor that reorders what any retriever found."""
+"""A LangChain document compressor that reorders the documents of any retriever."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SCORE = "relevance_score"
 
 
 class SiftRerank(BaseDocumentCompressor):
-    """The ``top_n`` documents that jointly tell most about the query, as copies in the order selected.
+    """Returns copies of the ``top_n`` documents that jointly tell most about the query, in the order selected.
 
     A copy has its document's metadata and a ``relevance_score``: in (0, 1], strictly decreasing. Texts that say the
     same count once: repetitions come last. The embedder is loaded at once.
@@ -41,8 +41,8 @@ class SiftRerank(BaseDocumentCompressor):
     def model_post_init(self, context: Any, /) -> None:
         """Load the embedder: raises what ``sift_rag.open_reranker`` does."""
         super().model_post_init(context)
-        selector = SearchOptions.from_dict({"selector": self.selector, "settings": self.settings}).make_selector()
-        self._reranker = open_reranker(as_embedder(self.embedder), selector=selector)
+        options = SearchOptions.from_dict({"selector": self.selector, "settings": self.settings})
+        self._reranker = open_reranker(as_embedder(self.embedder), selector=options.reranking_selector())
 
     def compress_documents(
         self,
@@ -50,7 +50,7 @@ class SiftRerank(BaseDocumentCompressor):
         query: str,
         callbacks: Callbacks | None = None,  # noqa: ARG002 - LangChain's signature
     ) -> list[Document]:
-        """Return the documents to keep; none for none."""
+        """Return the documents to keep; an empty list if there are none."""
         if not documents:
             return []
         texts = [document.page_content for document in documents]

@@ -24,13 +24,14 @@ else:
 
 
 class SiftRetriever(RetrieverWithOptions):
-    """The passages of a collection that jointly tell most about the query, as documents in the order selected.
+    """Retrieves the passages of a collection that jointly tell most about the query, in the order selected.
 
     Every option of ``sift_rag.SearchOptions`` is a field here (``k``, ``where``, ``token_budget``, ``selector``, ...).
     ``invoke(query, **options)`` overrides any of them for one call, and ``invoke(query, questions=[...])`` asks more
     questions together with the query.
 
-    A document has the passage's id, text and metadata, and besides ``source`` and ``sift``: why it was selected. The
+    A document has the passage's id, text and metadata, and also ``source`` and ``sift``, which says why it was
+    selected. The
     collection is opened at once; ``close`` closes it.
     """
 
@@ -66,7 +67,7 @@ class SiftRetriever(RetrieverWithOptions):
 
     @property
     def retriever(self) -> Retriever:
-        """The library's retriever, configured as this one."""
+        """The library's retriever, configured like this one."""
         return self.configured(self.options())
 
     def close(self) -> None:

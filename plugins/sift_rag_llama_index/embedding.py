@@ -26,7 +26,7 @@ def open_with(
     api_key: str | None = None,
     layout: Layout | None = None,
 ) -> Retriever:
-    """Open a collection; LlamaIndex's embedding model is taken to be the one that it was made with."""
+    """Open a collection; LlamaIndex's embedding model is assumed to be the one that it was made with."""
     if not isinstance(embedder, BaseEmbedding):
         return open_retriever(store, collection, embedder, api_key=api_key, layout=layout)
     opened = store

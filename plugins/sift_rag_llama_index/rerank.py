@@ -1,4 +1,4 @@
-"""A LlamaIndex node postprocessor that reorders what any retriever found."""
+"""A LlamaIndex node postprocessor that reorders the nodes of any retriever."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _dispatcher = get_dispatcher(__name__)
 
 
 class SiftRerank(BaseNodePostprocessor):
-    """The ``top_n`` nodes that jointly tell most about the query, in the order selected.
+    """Returns the ``top_n`` nodes that jointly tell most about the query, in the order selected.
 
     The nodes stay the same objects; their scores are new: in (0, 1], strictly decreasing. Nodes that say the same count
     once: repetitions come last. Several embedding strings of a query are answered together; a ``SiftQuery`` may carry
@@ -67,7 +67,7 @@ class SiftRerank(BaseNodePostprocessor):
             data["callback_manager"] = callback_manager
         super().__init__(**data)
         self._options = {"selector": selector, "settings": settings, "known_texts": known_texts}
-        selecting = SearchOptions.from_dict(self._options).make_selector()
+        selecting = SearchOptions.from_dict(self._options).reranking_selector()
         self._reranker = open_reranker(as_embedder(embed_model), selector=selecting)
 
     @classmethod
@@ -79,7 +79,7 @@ class SiftRerank(BaseNodePostprocessor):
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
     ) -> list[NodeWithScore]:
         if query_bundle is None:
-            raise ValueError("A reranking needs the query: expected query_str or query_bundle.")
+            raise ValueError("Reranking needs the query: expected query_str or query_bundle.")
         if not nodes:
             return []
         wanted = len(nodes) if self.top_n is None else self.top_n

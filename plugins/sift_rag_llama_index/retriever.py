@@ -28,10 +28,11 @@ from sift_rag_llama_index.query import options_for
 
 
 class SiftRetriever(BaseRetriever):
-    """The passages of a collection that jointly tell most about the query, as nodes in the order selected.
+    """Retrieves the passages of a collection that jointly tell most about the query, as nodes in the order selected.
 
-    A node has the passage's id, text and metadata, and besides ``source`` and ``sift``: why it was selected, which
-    neither a model nor an embedder is shown. Several embedding strings of a query are answered together, and a
+    A node has the passage's id, text and metadata, and also ``source`` and ``sift``, which says why it was selected.
+    Neither a model nor an embedder is shown ``sift``. Several embedding strings of a query are answered together, and
+    a
     ``SiftQuery`` carries options of its own. The collection is opened at once; ``close`` closes it.
     """
 
@@ -54,7 +55,7 @@ class SiftRetriever(BaseRetriever):
             collection: its name; not used with an open store.
             embed_model: name of an embedder, an embedder, or LlamaIndex's embedding model. By default the one that
                 made the collection.
-            similarity_top_k: number of nodes, >= 1; fewer only if the collection holds fewer that differ.
+            similarity_top_k: number of nodes, >= 1; fewer only if the collection holds fewer distinct ones.
             api_key: API key of a Qdrant server.
             layout: layout of a collection that another tool made on a server; the rest is inferred.
             callback_manager: LlamaIndex's.

@@ -26,6 +26,7 @@ from sift_rag_server.validation import (
     check_count,
     check_names,
     check_texts,
+    check_work,
     questions_of,
     read_body,
     whole,
@@ -59,7 +60,7 @@ class AskFields(SearchFields):
     min_gain: float = Field(
         defaults.MIN_GAIN,
         allow_inf_nan=False,
-        description="Fraction of the variance that the training passages must explain; otherwise the model is not "
+        description="Fraction of the variance that the training passages must explain; below it, the model is not "
         "fine-tuned.",
     )
     decompose: bool = Field(
@@ -67,7 +68,7 @@ class AskFields(SearchFields):
     )
     system: str | None = Field(None, description="Instructions for the model; the rules for citations follow them.")
     max_new_tokens: Whole = Field(
-        defaults.MAX_NEW_TOKENS, ge=1, le=32_768, description="Largest number of tokens of the answer."
+        defaults.MAX_NEW_TOKENS, ge=1, le=32_768, description="Maximum number of tokens in the answer."
     )
     stream: bool = Field(True, description="Reply with server-sent events while the answer is written.")
 
@@ -100,6 +101,7 @@ def _read_options(body: Mapping[str, Any], limits: Limits) -> SearchOptions:
     for name, most in _LARGEST.items():
         if getattr(options, name) > most:
             raise ValueError(f"{name} is {getattr(options, name):,}, but this server accepts at most {most:,}.")
+    check_work(options.make_selector())
     return options
 
 

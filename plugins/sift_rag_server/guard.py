@@ -108,7 +108,7 @@ class Guard:
 
 
 def _foreign(headers: Headers) -> HTTPError | None:
-    """Refuse requests under another machine's name, and those of web pages from elsewhere."""
+    """Refuse requests under another machine's name, and requests from web pages of other origins."""
     origin = headers.get("origin")
     if _is_this_machine(f"//{headers.get('host', '')}") and (origin is None or _is_this_machine(origin)):
         return None

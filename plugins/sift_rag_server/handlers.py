@@ -45,7 +45,7 @@ def context_of(scope: MutableMapping[str, Any]) -> RequestContext:
 async def handle(
     request: Request, work: Callable[[bytes, RequestContext], Awaitable[Response]], limits: Limits, *, seconds: float
 ) -> Response:
-    """Return the response that ``work`` makes of the request's body, or an error reply."""
+    """Return the response that ``work`` makes from the request's body, or an error reply."""
     context = context_of(request.scope)
     try:
         async with asyncio.timeout(seconds):
@@ -60,7 +60,7 @@ def error_response(error: HTTPError, context: RequestContext) -> JSONResponse:
 
 
 def client_error(error: Exception, context: RequestContext) -> HTTPError:
-    """Return the error to report to the client, and log what the client is not told.
+    """Return the error to report to the client, and log the details that the client does not see.
 
     A bug is logged without its message, which could hold a text of the request.
     """
@@ -71,7 +71,7 @@ def client_error(error: Exception, context: RequestContext) -> HTTPError:
         _log.error("bug", extra={"facts": {"request": context.id, "error": type(error).__name__, "where": where}})
         return HTTPError(
             HTTPStatus.INTERNAL_SERVER_ERROR,
-            f"Internal error: this is a bug of the server. Its log has details under the request {context.id}.",
+            f"Internal error: this is a bug in the server. Its log has the details under the request {context.id}.",
         )
     if isinstance(error, StoreError | ModelError) and reported.message != str(error):
         facts = {"request": context.id, "error": type(error).__name__, "why": str(error)}

@@ -23,7 +23,7 @@ _ERRORS = {
     413: "The request is larger than the server accepts.",
     422: "The request is invalid, or does not suit the model.",
     429: "The server is working on as many requests as it accepts at once.",
-    500: "A bug of the server, or a damaged collection.",
+    500: "A bug in the server, or a damaged collection.",
     501: "The server was started without a part that this needs.",
     503: "The server, the store or the model is not available at the moment.",
     504: "The request took longer than the server allows.",

@@ -1,4 +1,4 @@
-"""Replies that are not of a rerank dialect. They describe the OpenAPI document; nothing is validated on the way out."""
+"""Replies outside the rerank dialects. They describe the OpenAPI document; nothing is validated on the way out."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class ExactReply(Reply):
 
 
 class SearchReply(Reply):
-    """Passages that answer together, in the order selected."""
+    """Passages that answer the question together, in the order selected."""
 
     collection: str
     questions: list[str]

@@ -20,13 +20,13 @@ class Limits:
 
     body_bytes: int = 8 * 2**20
     documents: int = 1000
-    """Number of documents in one rerank request."""
+    """Maximum number of documents in one rerank request."""
     characters: int = 200_000
-    """Length of one text. The embedder truncates texts much earlier."""
+    """Maximum length of one text. The embedder truncates texts much earlier."""
     requests: int = 128
-    """Number of requests in progress or waiting; more get 429."""
+    """Maximum number of requests in progress or waiting; more get 429."""
     answers: int = 4
-    """Number of answers that a language model writes at once; more get 429."""
+    """Maximum number of answers that a language model writes at once; more get 429."""
     seconds: float = 60.0
     """Time from the first byte of a request to the last of its reply."""
     answer_seconds: float = 300.0
@@ -45,7 +45,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
-    """Settings of a server. One that other machines can reach needs an API key.
+    """Settings of a server. A server that other machines can reach needs an API key.
 
     Raises:
         ConfigurationError: other machines can reach it and there is no key, or no client could send the key.

@@ -25,7 +25,7 @@ class StorePool:
     """
 
     def __init__(self, store: str | Path | None, idle_seconds: float, *, api_key: str | None = None) -> None:
-        """Open nothing yet.
+        """Prepare the pool; open nothing yet.
 
         Args:
             store: location of the collections, as in ``open_index``.

@@ -19,6 +19,9 @@ def whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+LARGEST_ITERATIONS = 1000
+"""Largest number of a selector's iterations that this server accepts: a search cannot be interrupted."""
+
 Whole = Annotated[int, BeforeValidator(whole)]
 NonNegative = Annotated[int, Field(ge=0), BeforeValidator(whole)]  # in this order, or the schema lacks the minimum
 Positive = Annotated[int, Field(ge=1), BeforeValidator(whole)]
@@ -94,6 +97,17 @@ def check_texts(texts: Iterable[str], limits: Limits) -> None:
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             f"A text has {longest:,} characters; at most {limits.characters:,} are accepted. Split it.",
         )
+
+
+def check_work(selector: object) -> None:
+    """Check that a selector does not iterate more often than the server accepts.
+
+    Raises:
+        ValueError: it does.
+    """
+    iterations = getattr(selector, "iterations", 0)
+    if iterations > LARGEST_ITERATIONS:
+        raise ValueError(f"iterations is {iterations:,}, but this server accepts at most {LARGEST_ITERATIONS:,}.")
 
 
 def check_count(texts: object, name: str, limits: Limits) -> None:

@@ -1,4 +1,4 @@
-"""An answer: its text, the passages it cites, and all that led to it."""
+"""An answer: its text, the passages it cites, and everything that led to it."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Answer:
     tuning: TuningReport | None = field(repr=False)
     """Report on the fine-tuning; None in the mode ``context``."""
     prompt: Prompt = field(repr=False)
-    """Messages that the model was sent."""
+    """Messages sent to the model."""
     model: str
     """Name of the model."""
     mode: Mode
-    """Use that was made of the passages."""
+    """How the passages were used."""
     notices: tuple[str, ...]
-    """Sentences for the user: passages that did not fit, fine-tuning that was declined."""
+    """Notices for the user: passages that did not fit, fine-tuning that was declined."""
     conversation: Conversation = field(repr=False)
     """The conversation with this turn added: pass it on with the next question."""
 

@@ -29,6 +29,7 @@ from sift_rag.retrieval.options import SearchOptions
 from sift_rag.retrieval.queries import Query
 from sift_rag.retrieval.retriever import Retriever
 from sift_rag.selection import fine_tuning_selector
+from sift_rag.selection.settings import suggestion
 from sift_rag.types import Retrieval, Timings
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Assistant:
         *,
         options: SearchOptions | None = None,
     ) -> None:
-        """Make an assistant of its parts. ``sift_rag.open_assistant`` opens them by name.
+        """Build an assistant from its parts. ``sift_rag.open_assistant`` opens them by name.
 
         Args:
             retriever: finds the passages.
@@ -204,11 +205,13 @@ class Assistant:
     def _check(self, mode: Mode) -> None:
         """Raise an error if the mode is unknown, or the settings or the model do not allow it."""
         if mode not in defaults.MODES:
-            raise ValueError(f"The mode is {mode!r}: one of {', '.join(defaults.MODES)} was expected.")
+            raise ValueError(
+                f"The mode is {mode!r}: expected one of {', '.join(defaults.MODES)}.{suggestion(mode, defaults.MODES)}"
+            )
         if mode == "context":
             if self.settings.save_adapter is not None:
                 raise ConfigurationError(
-                    "Only fine-tuning has an adapter to save, and the mode is 'context'.",
+                    "Only fine-tuning has an adapter to save, but the mode is 'context'.",
                     remedy=Remedy("save-adapter-mode"),
                 )
             return
@@ -227,7 +230,7 @@ class Assistant:
                 remedy=Remedy("decompose-needs-model"),
             )
         if query.weights is not None:
-            raise ValueError("Weights are for the questions as asked: leave them out, or do not decompose.")
+            raise ValueError("Weights apply to the questions as asked: leave them out, or do not decompose.")
         parts = dict.fromkeys(part for question in query.questions for part in decompose_question(question, model))
         return replace(query, questions=tuple(parts))
 
@@ -249,7 +252,7 @@ class Assistant:
         return retrieval, ()
 
     def _training(self, query: Query) -> Retrieval:
-        """Return the passages to fine-tune on, one per step. A token budget is for a prompt, and does not end them."""
+        """Return the passages to fine-tune on, one per step. A token budget applies to the prompt only."""
         stopping = query.stopping and replace(query.stopping, tokens=None, fill=False)
         steps = Query(query.questions, self.settings.steps, where=query.where, weights=query.weights, stopping=stopping)
         return self._training_retriever.retrieve(steps)
@@ -265,7 +268,7 @@ class Assistant:
 
     @cached_property
     def _tuner(self) -> Tuner:
-        """The tuner for all questions. Two threads that make it at once do no harm: one gets ``ModelInUse``."""
+        """The tuner for all questions. Two threads may create it at once: one then gets ``ModelInUse``."""
         from sift_rag.finetuning import Tuner
 
         return Tuner(require_trainable(self.model), self.settings.finetuning)

@@ -1,4 +1,4 @@
-"""Several questions in a row: what was said and shown, so that the next retrieval adds what is new."""
+"""A conversation: what was said and shown, so that the next retrieval adds something new."""
 
 from __future__ import annotations
 

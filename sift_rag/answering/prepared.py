@@ -1,4 +1,4 @@
-"""A question made ready for the model: all that is known before the first word of the answer."""
+"""A question prepared for the model: everything known before the first word of the answer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class PreparedPrompt:
     asked: tuple[str, ...]
     """Questions as they were asked. ``retrieval.questions`` also holds those that decomposing them added."""
     mode: Mode
-    """Use that is made of the passages."""
+    """How the passages are used."""
     retrieval: Retrieval
     """Passages for the prompt; in the mode ``finetune``, those for training."""
     training: Retrieval | None
@@ -28,7 +28,7 @@ class PreparedPrompt:
     conversation: Conversation
     """Earlier turns, as many as fit."""
     notices: tuple[str, ...]
-    """Sentences for the user: passages that did not fit, fine-tuning that was declined."""
+    """Notices for the user: passages that did not fit, fine-tuning that was declined."""
     tuning: TuningReport | None
     """Report of a fine-tuning that was declined; None if the model will be fine-tuned, or the mode is ``context``."""
 

@@ -30,13 +30,13 @@ class Prompt:
     """The messages for a model, and the passages that its citations refer to."""
 
     messages: tuple[Message, ...]
-    """Chat to be continued: instructions, earlier turns, and the question with its passages."""
+    """Chat for the model to continue: instructions, earlier turns, and the question with its passages."""
     passages: tuple[Passage, ...]
     """Passages quoted for this question, in order; ``first_number`` is the number of the first one."""
     dropped: int
     """Number of passages that did not fit; they were the last ones."""
     tokens: int | None
-    """Length as the model counts it; None without a model."""
+    """Length in the model's tokens; None without a model."""
     first_number: int = 1
     """Number of the first of ``passages``."""
     shown: Mapping[int, Passage] = field(default_factory=dict)
@@ -77,7 +77,7 @@ def build_prompt(
     """
     asked = [question.strip() for question in questions if question.strip()]
     if not asked:
-        raise ValueError("The question is blank: at least one question with text was expected.")
+        raise ValueError("The question is blank: expected at least one question with text.")
     if max_new_tokens < 1:
         raise ValueError(f"max_new_tokens must be at least 1, but is {max_new_tokens}.")
     shown = dict(shown or {})
@@ -138,7 +138,7 @@ def _fit(
 
 
 def _question_with(quoted: Sequence[str], questions: Sequence[str]) -> str:
-    """Put the question after the passages: a model heeds most what it reads last."""
+    """Put the question after the passages: a model pays most attention to what it reads last."""
     return "\n\n".join(["Passages:", *(quoted or ["(none)"]), _question(questions)])
 
 
@@ -147,7 +147,7 @@ def _question(questions: Sequence[str]) -> str:
 
 
 def _quote(number: int, passage: Passage) -> str:
-    """Quote a passage so that none of its lines passes for one of ours: each begins with ``>``, and no heading does."""
+    """Quote a passage so that no line of it can be mistaken for ours: each begins with ``>``, and no heading does."""
     headings = " > ".join(passage.headings) or passage.title
     header = " ".join(f"[{number}] {locate(passage)}{f' ({headings})' if headings else ''}".split())
     return "\n".join([header, *(f"> {line}".rstrip() for line in passage.text.strip("\r\n").splitlines())])

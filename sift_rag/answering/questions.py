@@ -22,7 +22,7 @@ How safe is the 2021 model?"""
 
 TOKENS_PER_PART = 64
 LONGEST_PART = 300
-"""Length in characters beyond which a line is taken for prose, not for a question."""
+"""Length in characters above which a line counts as prose, not as a question."""
 
 _BOLD = re.compile(r"\*\*(.+?)\*\*")
 _MARKER = re.compile(
@@ -47,7 +47,7 @@ def decompose(question: str, model: LanguageModel, *, limit: int = 4) -> tuple[s
     """
     question = question.strip()
     if not question:
-        raise ValueError("The question is blank: a question with text was expected.")
+        raise ValueError("The question is blank: expected a question with text.")
     if limit < 1:
         raise ValueError(f"limit must be at least 1, but is {limit}.")
     messages = (
@@ -72,7 +72,7 @@ def decompose(question: str, model: LanguageModel, *, limit: int = 4) -> tuple[s
 
 
 def _part(line: str) -> str | None:
-    """Return the question in a line, without list marks and quotes; None if the line is no question."""
+    """Return the question in a line, without list marks and quotes; None if the line is not a question."""
     text = _BOLD.sub(r"\1", line).strip()
     while marker := _MARKER.match(text):
         text = text[marker.end() :]

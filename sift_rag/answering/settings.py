@@ -29,7 +29,7 @@ class AnswerSettings:
     system: str | None = None
     """Instructions of your own; the rules on passages and citations follow them."""
     max_new_tokens: int = defaults.MAX_NEW_TOKENS
-    """Longest answer, in tokens. The prompt leaves room for it."""
+    """Maximum length of an answer, in tokens. The prompt leaves room for it."""
     finetuning: FineTuning | None = None
     """Method, learning rate and so on of fine-tuning; None for the defaults."""
     steps: int = defaults.STEPS
@@ -37,7 +37,7 @@ class AnswerSettings:
     min_gain: float = defaults.MIN_GAIN
     """Share of the prior variance that the training passages must explain; with less, the model is not fine-tuned."""
     save_adapter: Path | None = None
-    """New or empty folder that each fine-tuning writes its LoRA adapter to; None to save nothing."""
+    """New or empty folder to which each fine-tuning writes its LoRA adapter; None to save nothing."""
 
     def __post_init__(self) -> None:
         for name in ("max_new_tokens", "steps"):
@@ -59,6 +59,6 @@ class AnswerSettings:
         folder = self.save_adapter
         if folder is not None and folder.is_dir() and any(folder.iterdir()):
             raise ConfigurationError(
-                f"The folder {str(folder)!r} is not empty, and a new or empty one is needed for the adapter.",
+                f"The folder {str(folder)!r} is not empty: give a new or empty folder for the adapter.",
                 remedy=Remedy("adapter-folder-not-empty", folder=str(folder)),
             )

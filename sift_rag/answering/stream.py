@@ -101,7 +101,7 @@ class AnswerStream(Iterator[str]):
 
     @property
     def prompt(self) -> Prompt:
-        """The messages that the model is sent."""
+        """The messages sent to the model."""
         return self.prepared.prompt
 
     @property

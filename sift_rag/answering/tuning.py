@@ -33,13 +33,13 @@ class TuningReport:
     seconds: float = 0.0
     """Time of the steps, without set-up."""
     peak_bytes: int = 0
-    """Peak memory: of the GPU, or of the process on a CPU."""
+    """Peak memory of the GPU, or of the process on a CPU."""
     learning_rate: float | None = None
     """Learning rate of every step; None if the model was not fine-tuned."""
     out_of_time: bool = False
     """True if the time budget ended the steps before the last passage."""
     reason: str | None = None
-    """Sentence that says why the model was not fine-tuned; None if it was."""
+    """Reason why the model was not fine-tuned, as a sentence; None if it was."""
 
     @classmethod
     def of(cls, training: Retrieval, result: TuningResult) -> TuningReport:
@@ -68,7 +68,7 @@ class TuningReport:
         )
 
     def to_dict(self) -> dict[str, JsonValue]:
-        """Return the report as JSON values: always all names."""
+        """Return the report as JSON values, with every name always present."""
         return {
             "predicted_gain": self.predicted_gain,
             "stopped": self.stopped,
@@ -99,7 +99,7 @@ def gate(training: Retrieval, min_gain: float) -> TuningReport | None:
 
 
 def require_trainable(model: LanguageModel | TrainableModel | None, mode: str = "finetune") -> TrainableModel:
-    """Return the model if its weights are at hand.
+    """Return the model if its weights are in this process.
 
     Raises:
         ConfigurationError: there is no model, or it is at an endpoint.

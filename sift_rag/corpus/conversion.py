@@ -29,7 +29,7 @@ _MAX_RATIO = 200
 _RATIO_COUNTS_FROM = 32 << 20
 
 _ENCRYPTED_OFFICE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-"""First bytes of an OLE container, which an office file with a password is instead of a zip."""
+"""First bytes of an OLE container, which is what a password-protected office file is instead of a zip."""
 
 _META_CHARSET = re.compile(
     rb"""<(?:meta[^>]{0,200}charset|\?xml[^>]{0,200}encoding)\s*=\s*["']?\s*([\w.:-]+)""", re.IGNORECASE

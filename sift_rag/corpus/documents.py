@@ -1,4 +1,4 @@
-"""Read a file as text: recognise its format and take it apart into sections."""
+"""Read a file as text: recognise its format and divide it into sections."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def read_document(path: Path, *, max_bytes: int = defaults.MAX_BYTES, text_field
     container: Container | None = CONTAINERS.get(suffix) or ("pdf" if data.startswith(b"%PDF-") else None)
     title, syntax, sections = _take_apart(data, container, SYNTAXES.get(suffix, "plain"), text_field)
     if next(iter(sections), None) is None:
-        raise SkippedDocument("no text in it (a scan?)" if container == "pdf" else "empty")
+        raise SkippedDocument("it holds no text (is it a scan?)" if container == "pdf" else "empty")
     return SourceDocument(
         content_hash=blake2b(data, digest_size=32).hexdigest(),
         state=state,

@@ -12,7 +12,7 @@ from sift_rag.corpus.gitignore import IgnoreRules, gitignore_rules, pattern_rule
 from sift_rag.errors import NothingToIngest
 
 NEVER_ENTERED = frozenset({".git", ".hg", ".svn", ".bzr", ".jj", "CVS", "node_modules", "__pycache__", ".venv"})
-"""Folders of version control, installed packages and byte code, which hold nobody's documents."""
+"""Folders of version control, installed packages and byte code, which hold no documents."""
 
 _VIRTUAL_ENVIRONMENT = "pyvenv.cfg"
 """File that marks a Python environment, whatever the folder's name."""
@@ -76,10 +76,10 @@ def find_files(
     """Yield the files under ``root``, by source ascending; ``root`` itself if it is a file.
 
     - ``.gitignore`` files count as they do for git: at every level, and above ``root`` up to the top of the repository.
-    - Hidden files and folders are passed over, unless a pattern of ``include`` names a hidden one (``.github/**``).
+    - Hidden files and folders are skipped, unless a pattern of ``include`` names a hidden one (``.github/**``).
       Folders in ``NEVER_ENTERED`` and Python environments always are.
     - Links are followed, but each folder that links lead to is walked once, and a link to something under ``root`` is
-      passed over: it is found under its own name.
+    skipped: it is found under its own name.
     - Pipes, sockets and devices are found like files, and refused when they are read.
     - If ``root`` is a file, it is found whatever the patterns say.
 

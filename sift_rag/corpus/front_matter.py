@@ -59,9 +59,9 @@ def front_matter(text: str) -> FrontMatter | None:
 def read_metadata(content: str) -> dict[str, JsonValue]:
     """Return the fields of a YAML mapping that hold a text or a list of texts, as written; {} for anything else.
 
-    Left out are values that are nested deeper, empty, null, or longer than a label can be: a description is content.
-    Dates, numbers and words such as ``no`` stay texts, since a filter asks for them as written. The last of equal keys
-    counts.
+    Values that are nested deeper, empty, null, or longer than a label can be are left out: a description is content.
+    Dates, numbers and words such as ``no`` stay texts, since a filter asks for them as written. Of equal keys, the
+    last one wins.
 
     Raises:
         MissingExtra: PyYAML is not installed.

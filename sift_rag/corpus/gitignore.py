@@ -63,7 +63,7 @@ class IgnoreRules:
 
 
 def gitignore_rules(content: bytes) -> IgnoreRules:
-    """Parse a ``.gitignore`` file. Like git, it passes over patterns that cannot match anything."""
+    """Parse a ``.gitignore`` file. Like git, it skips patterns that cannot match anything."""
     rules: list[_Rule] = []
     for line in content.removeprefix(b"\xef\xbb\xbf").split(b"\n"):
         rule = _parse(line.removesuffix(b"\r").decode("latin-1"))
@@ -73,7 +73,7 @@ def gitignore_rules(content: bytes) -> IgnoreRules:
 
 
 def pattern_rules(patterns: Iterable[str]) -> IgnoreRules:
-    """Parse patterns that a person wrote.
+    """Parse patterns that a user wrote.
 
     Raises:
         ConfigurationError: a pattern cannot match anything.

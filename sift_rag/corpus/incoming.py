@@ -1,4 +1,4 @@
-"""Files and texts as they come in: named, and read only when needed."""
+"""Files and texts to ingest: named at once, and read only when needed."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class Incoming(Protocol):
 
     @property
     def size(self) -> int:
-        """Size in bytes; 0 if it cannot be told."""
+        """Size in bytes; 0 if unknown."""
 
     def state(self) -> FileState | None:
-        """Return the file's state, by which an unchanged one is recognised unread; None if it has to be read."""
+        """Return the file's state, so that an unchanged file need not be read; None if it must be read."""
 
     def read(self, options: IngestOptions) -> SourceDocument:
         """Return the document as text.

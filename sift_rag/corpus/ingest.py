@@ -41,11 +41,11 @@ def ingest(
         paths: files and folders.
         store: one collection, opened with this embedder.
         embedder: source of the vectors.
-        options: which files to take, how to read them, and what to do in the store.
+        options: which files to ingest, how to read them, and what to do in the store.
         progress: called after each file and each batch of passages.
 
     Returns:
-        The counts, with a reason for every file that did not go in, even if none did.
+        The counts, with a reason for every file that was not ingested, even if none was.
 
     Raises:
         MissingExtra: a package that every ingest needs is not installed.
@@ -91,7 +91,7 @@ def ingest_documents(
 
 @dataclass
 class _Tally:
-    """Counts of documents, and the reasons of those that did not go in."""
+    """Counts of documents, and the reasons for those that were not ingested."""
 
     new: int = 0
     updated: int = 0
@@ -111,7 +111,7 @@ class _Tally:
 
 
 class _Ingest:
-    """One run: what to read from, what to write to, and the counts."""
+    """One run: its input, its store, and its counts."""
 
     def __init__(
         self,
@@ -131,13 +131,13 @@ class _Ingest:
         return self.options.shard is None or self.options.shard.holds(source)
 
     def expect(self, items: Iterable[Incoming]) -> None:
-        """Count what is to come, for the progress."""
+        """Count the documents to come, for the progress report."""
         for item in items:
             if self.is_ours(item.source):
                 self.meter.expect(item.size)
 
     def walk(self, root: Path) -> None:
-        """Take the files under ``root``, then prune it."""
+        """Ingest the files under ``root``, then prune it."""
         unlistable: list[str] = []
 
         def files() -> Iterator[IncomingFile]:
@@ -157,7 +157,7 @@ class _Ingest:
             self.prune(root, unlistable)
 
     def take_all(self, items: Iterable[Incoming]) -> int:
-        """Take the documents of this shard, and return the number of all."""
+        """Ingest the documents of this shard, and return the number of documents in all shards."""
         count = 0
         for item in items:
             count += 1
@@ -166,7 +166,7 @@ class _Ingest:
         return count
 
     def take(self, item: Incoming) -> bool:
-        """Bring one document up to date; True if it is done only when its passages are written."""
+        """Bring one document up to date; True if it is complete only once its passages are written."""
         record = self.store.document(item.source)
         _refuse_taken_name(record, item)
         read = self.read(item, record)
@@ -263,7 +263,8 @@ def _refuse_taken_name(record: Document | None, item: Incoming) -> None:
     holder = f"a file at {record.location}" if record.location else "a text"
     newcomer = f"a file at {item.location}" if item.location else "a text"
     raise StoreConflict(
-        f"The name {item.source!r} is taken: the collection holds {holder} under it, now comes {newcomer}. Ingest a "
+        f"The name {item.source!r} is taken: the collection holds {holder} under it, so {newcomer} cannot be "
+        "added. Ingest a "
         "folder that holds both, or use another collection."
     )
 

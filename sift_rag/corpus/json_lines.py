@@ -1,4 +1,4 @@
-"""Read JSON lines: one object a line."""
+"""Read JSON lines: one object per line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _INT64 = 1 << 63
 
 
 def read_json_lines(text: str, *, prefix: str = "line ") -> Iterator[tuple[int, dict[str, JsonValue]]]:
-    r"""Yield the number of each line, from 1, with its object, made fit for a store. Blank lines are passed over.
+    r"""Yield the number of each line, from 1, with its object, made fit for a store. Blank lines are skipped.
 
     Args:
         text: lines ended by ``\n``.
@@ -35,7 +35,7 @@ def read_json_lines(text: str, *, prefix: str = "line ") -> Iterator[tuple[int, 
             raise UnreadableDocument(f"{prefix}{number} cannot be read as JSON: {reason}") from error
         if not isinstance(record, dict):
             kind = type(record).__name__
-            raise UnreadableDocument(f"{prefix}{number} is {kind}: a JSON object was expected")
+            raise UnreadableDocument(f"{prefix}{number} is {kind}: expected a JSON object")
         yield number, {without_surrogates(name): storable(value) for name, value in record.items()}
 
 

@@ -11,10 +11,10 @@ from sift_rag.corpus.shards import Shard
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IngestOptions:
-    """Options of an ingest: which files to take, how to read them, and what to do in the store."""
+    """Options of an ingest: which files to ingest, how to read them, and what to do in the store."""
 
     include: Sequence[str] = ()
-    """Gitignore-style patterns; if there are any, only files that match one are taken."""
+    """Gitignore-style patterns; if there are any, only files that match one are ingested."""
     exclude: Sequence[str] = ()
     """Gitignore-style patterns; files that match one are left out."""
     max_bytes: int = defaults.MAX_BYTES
@@ -26,7 +26,7 @@ class IngestOptions:
     dry_run: bool = False
     """Read and count, but embed and write nothing."""
     shard: Shard | None = None
-    """Take, prune and report only the documents of this shard; other ingests, now or later, take the others."""
+    """Ingest, prune and report only the documents of this shard; other ingests, now or later, handle the others."""
 
     def __post_init__(self) -> None:
         """Check the patterns.

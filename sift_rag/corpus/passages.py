@@ -26,7 +26,7 @@ OVERLAP = 20
 """Tokens that a passage may share with the one before it in a long paragraph."""
 
 RECIPE = f"2/{CAPACITY}/{OVERLAP}"
-"""Version of the splitting. It changes whenever a document may give other passages, and is then split again."""
+"""Version of the splitting rules. It changes whenever they may give other passages; documents are then split again."""
 
 _MAX_HEADER = 64
 """Tokens of title and headings, however much the embedder reads: more would drown the text."""

@@ -1,4 +1,4 @@
-"""Decide what an ingest does with a document. Nothing is read or written here."""
+"""Decide what an ingest does with a document. This module neither reads nor writes."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ of the file system's clock. Such a file is hashed again (as git treats "racily c
 
 @dataclass(frozen=True, slots=True)
 class Refresh:
-    """The content is as the store has it, under another time stamp: put the new record."""
+    """The content is unchanged, under another time stamp: store the new record."""
 
     record: Document
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """The content is new: split and embed it, and put it in the place of what the store had."""
+    """The content is new: split and embed it, and replace what the store had."""
 
     record: Document
     document: SourceDocument
@@ -35,7 +35,7 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Discard:
-    """The file is one that is not ingested: remove what the store had of it."""
+    """The file is of a kind that is not ingested: remove what the store had of it."""
 
     reason: str
     previous: Document | None

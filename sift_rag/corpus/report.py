@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A document that did not go in, with the reason."""
+    """A document that was not ingested, with the reason."""
 
     source: str
     reason: str
@@ -43,18 +43,18 @@ class Progress:
     bytes_found: int
     passages_done: int
     source: str
-    """Document that was last worked on."""
+    """The document last worked on."""
 
 
 class ProgressMeter:
-    """Adds up the progress of one ingest and tells it."""
+    """Adds up the progress of one ingest and reports it."""
 
     def __init__(self, tell: Callable[[Progress], None] | None) -> None:
         self._tell = tell
         self._files_done = self._files_found = self._bytes_done = self._bytes_found = self._passages_done = 0
 
     def expect(self, size: int) -> None:
-        """Count one document of so many bytes as found."""
+        """Count one document, of this many bytes, as found."""
         self._files_found += 1
         self._bytes_found += size
 

@@ -17,7 +17,7 @@ class Section:
     start: int = 0
     """First character in the document's text, which is all sections joined by ``SECTION_BREAK``."""
     line: int | None = None
-    """Line of the file on which the section begins, from 1; None where line numbers mean nothing to a reader."""
+    """Line of the file on which the section begins, from 1; None if line numbers mean nothing to a reader."""
     keeps_lines: bool = True
     """True if each line of the section is a line of the file; otherwise ``line`` holds for all of it."""
     page: int | None = None

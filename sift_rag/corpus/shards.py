@@ -1,4 +1,4 @@
-"""Split the documents among several ingests that do not talk to each other."""
+"""Divide the documents among several independent ingests."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 _BLOCK = 1 << 16
-"""Characters that are split at once: bounds the memory for tokens, whatever the size of the document."""
+"""Number of characters split at once, which bounds the memory for tokens, whatever the size of the document."""
 
 _LONG_LINE = 1 << 12
 """Length above which a line is cut beforehand. Finding words in scripts without spaces takes time quadratic in the

@@ -27,11 +27,11 @@ WINDOW = 256
 a slow machine, half a minute."""
 
 EMBED_AT_ONCE = 32
-"""Number of texts in one call of the embedder. Between two calls progress is told, and Ctrl-C is heard."""
+"""Number of texts in one call of the embedder. Between two calls, progress is reported and Ctrl-C takes effect."""
 
 
 class Writer(Protocol):
-    """The hand of an ingest in the store."""
+    """Writes the results of an ingest to the store."""
 
     @property
     def added(self) -> int:
@@ -42,10 +42,10 @@ class Writer(Protocol):
         """Number of passages that were deleted."""
 
     def write(self, record: Document, passages: Iterable[Passage], previous: Document | None) -> None:
-        """Put a document's passages in the place of those that the store had; later, if the window is not full."""
+        """Replace the passages that the store had of a document; later, if the window is not full."""
 
     def refresh(self, record: Document) -> None:
-        """Put a record whose passages stay."""
+        """Store a record whose passages stay as they are."""
 
     def fail(self, record: Document, reason: str) -> None:
         """Record a failure; what the store had of the document stays."""
@@ -54,7 +54,7 @@ class Writer(Protocol):
         """Remove documents with their passages."""
 
     def flush(self) -> None:
-        """Write what still waits."""
+        """Write everything that is still waiting."""
 
 
 class DryWriter:
@@ -87,7 +87,7 @@ class DryWriter:
 
 @dataclass
 class _Open:
-    """A document whose passages are on their way to the store."""
+    """A document whose passages are being written to the store."""
 
     record: Document
     is_new: bool

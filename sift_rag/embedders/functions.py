@@ -1,4 +1,4 @@
-"""An embedder made of two functions, for embedding models that are objects of another library."""
+"""An embedder built from two functions, for embedding models of other libraries."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 UNBOUNDED = 2**31
-"""Number of tokens that the functions are taken to read: no question is cut for them."""
+"""Number of tokens that the functions are assumed to read: no question is cut for them."""
 
 
 class FunctionEmbedder:

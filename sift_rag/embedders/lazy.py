@@ -1,4 +1,4 @@
-"""An embedder that is loaded at first use: a run that finds nothing changed never pays for it."""
+"""An embedder that is loaded at first use: a run that finds no changes never loads it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class LazyEmbedder:
-    """A stand-in for the embedder that ``load`` returns. Its collection tells its name and dimension beforehand."""
+    """A stand-in for the embedder that ``load`` returns. The collection gives its name and dimension beforehand."""
 
     def __init__(self, name: str, dimension: int, load: Callable[[], Embedder]) -> None:
         self.name = name

@@ -68,7 +68,7 @@ def load_sentence_transformer(
         if progress_bars:
             logging.enable_progress_bar()
     if model.get_embedding_dimension() is None or getattr(model.tokenizer, "backend_tokenizer", None) is None:
-        raise ModelUnsuitable(f"{name!r} is not a text embedder with a fast tokenizer, which was expected.")
+        raise ModelUnsuitable(f"{name!r} is not a text embedder with a fast tokenizer: choose one that is.")
     return SentenceTransformerEmbedder(identity, model.eval())
 
 

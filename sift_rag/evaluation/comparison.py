@@ -67,7 +67,7 @@ def compare(
 
 
 class _Run:
-    """The measuring of one task."""
+    """The measurements of one task."""
 
     def __init__(self, task: Task, model: LocalModel, comparison: Comparison) -> None:
         self._task = task
@@ -176,7 +176,7 @@ class _Run:
         )
 
     def _add(self, measured: Measurement, k: int, order: GreedySelection, selected: Sequence[str]) -> None:
-        """Add a measurement as the figure for the first k of a choice, whose texts are ``selected``."""
+        """Record a measurement for the first k passages of a selection, whose texts are ``selected``."""
         answered = measured.answered
         if answered is not None:
             answered = replace(answered, in_passages=contains_answer(selected, self._task.text))
@@ -186,7 +186,7 @@ class _Run:
 
 
 def _ks_by_steps(ks: Sequence[int], teaches: Sequence[bool]) -> dict[int, list[int]]:
-    """Return the ks by the number of steps that their passages take: a passage that teaches nothing takes none."""
+    """Return the ks by the number of steps that their passages need: a passage that teaches nothing needs none."""
     found: dict[int, list[int]] = {}
     for k in sorted(set(ks)):
         found.setdefault(sum(teaches[:k]), []).append(k)

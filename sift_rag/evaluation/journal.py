@@ -1,4 +1,4 @@
-"""The outcomes of a comparison on disk, one per line, so that a killed run can go on where it stopped."""
+"""The outcomes of a comparison on disk, one per line, so that a killed run can continue where it stopped."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class Comparison:
     tuning: FineTuning = field(default_factory=FineTuning)
     """Settings of fine-tuning."""
     training: GaussianProcess = TRAINING_PROCESS
-    """Process that training passages are selected and measured by."""
+    """Gaussian process that selects and evaluates training passages."""
 
     def __post_init__(self) -> None:
         for name, values, allowed in (
@@ -45,17 +45,15 @@ class Comparison:
         ):
             wrong = [value for value in values if value not in allowed]
             if wrong or not values:
-                raise ValueError(
-                    f"{name} is {', '.join(wrong) or 'empty'}: some of {', '.join(allowed)} were expected."
-                )
+                raise ValueError(f"{name} is {', '.join(wrong) or 'empty'}: expected some of {', '.join(allowed)}.")
         if not self.ks or min(self.ks) < 1:
-            raise ValueError(f"k is {self.ks}: at least one number was expected, each at least 1.")
+            raise ValueError(f"k is {self.ks}: expected at least one number, each at least 1.")
         if self.candidate_limit < 1:
             raise ValueError(f"candidate_limit must be >= 1, but got {self.candidate_limit}.")
         if set(self.selectors) == {"repeated-nearest"} and "finetune" not in self.arms:
             raise ValueError(
-                f"arms is {', '.join(self.arms)}, and repeated-nearest is for fine-tuning only: the arm finetune or "
-                "another selector was expected."
+                f"arms is {', '.join(self.arms)}, but repeated-nearest is only for fine-tuning: expected the arm "
+                "finetune or another selector."
             )
 
 
@@ -68,7 +66,7 @@ class AnswerScore:
     f1: float
     """F1 score of the words, in [0, 1]."""
     in_passages: bool
-    """True if the reference stands in a selected passage."""
+    """True if a selected passage contains the reference."""
     answer: str
     """First line of the model's answer."""
 
@@ -122,4 +120,4 @@ class Outcome:
     left_out: int
     """Number of candidates that were left out as the text itself, or a part of it."""
     examples: dict[str, tuple[Example, ...]]
-    """First passages of each selector's choice, by its name."""
+    """First passages that each selector chose, by its name."""

@@ -13,7 +13,7 @@ EXAMPLES = 3
 """Number of tasks shown with the passages selected for them."""
 
 LONGEST = 480
-"""Number of characters of a text that are shown."""
+"""Maximum number of characters shown of a text."""
 
 _CSS = """
 :root { color-scheme: light; --ink: #1b1f24; --soft: #5b6570; --line: #d9dee3; --tint: #f4f6f8; }
@@ -74,7 +74,7 @@ _PROTOCOLS = {
     "questions": "each reference answer is predicted after its question (bits per byte of the answer)",
 }
 _K_NOTE = (
-    "k: passages offered to the context (as many are taken as the window holds), or steps of training. Mean over tasks "
+    "k: passages offered to the context (as many are used as the window holds), or steps of training. Mean over tasks "
     "of each one's bits per byte in per cent of what the model needs alone; bars: standard error. Lower is better."
 )
 
@@ -90,7 +90,7 @@ def _tuning(comparison: Comparison) -> str:
     tuning = comparison.tuning
     method = f"LoRA of rank {tuning.rank}" if tuning.method == "lora" else "all weights"
     rate = "the default rate" if tuning.learning_rate is None else f"rate {tuning.learning_rate:g}"
-    return f"{method}, {rate}, one step a passage, the model restored after each task"
+    return f"{method}, {rate}, one step per passage, the model restored after each task"
 
 
 def _over_k(summary: Summary) -> str:
@@ -111,7 +111,7 @@ def _groups(summary: Summary) -> str:
 
 
 def best_rows(rows: Sequence[Row]) -> list[Row]:
-    """Return the row of fewest bits of each arm."""
+    """Return the row with the fewest bits for each arm."""
     arms = dict.fromkeys(row.arm for row in rows)
     return [min((row for row in rows if row.arm == arm), key=lambda row: row.percent_of_base) for arm in arms]
 

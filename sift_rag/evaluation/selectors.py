@@ -12,12 +12,12 @@ from sift_rag.selection import Hull, Mmr, Nearest, Sift, Uncertainty
 
 @dataclass(frozen=True, slots=True)
 class ComparedSelector:
-    """A selector as it takes part in a comparison. ``fine_tuning_selector`` makes the one for training."""
+    """A selector in a comparison. ``fine_tuning_selector`` makes the one for training."""
 
     description: str
     """One line for a list of selectors."""
     for_context: Selector | None
-    """Selector of different passages, as for an answer; None for one that makes no sense in a context."""
+    """Selector of distinct passages, as for an answer; None if the method makes no sense for a context."""
     nested: bool = True
     """True if the choice of k is the beginning of the choice of any larger k."""
 
@@ -38,6 +38,6 @@ COMPARED_SELECTORS: Mapping[str, ComparedSelector] = MappingProxyType(
 
 
 def sweeps(selector: ComparedSelector, ks: Sequence[int]) -> list[tuple[int, ...]]:
-    """Return the ks, ascending, in groups that share a training: that for the largest passes through the others."""
+    """Return the ks, ascending, in groups that share a training run: that for the largest passes through the others."""
     ascending = tuple(sorted(set(ks)))
     return [ascending] if selector.nested else [(k,) for k in ascending]

@@ -1,4 +1,4 @@
-"""Turn outcomes into rows, and rows into a sentence to act on."""
+"""Turn outcomes into rows, and rows into a verdict in one sentence."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ALL = "all"
 """Name of the group that all tasks belong to."""
 
 FEWEST = 10
-"""Number of tasks below which a verdict warns that they are few."""
+"""Number of tasks below which the verdict warns that there are few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Row:
     f1: float | None
     """Mean F1 score of the answers; None for texts."""
     in_passages: float | None
-    """Share of the questions whose reference stands in a selected passage; None for texts."""
+    """Share of the questions whose reference is in a selected passage; None for texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def summarise(outcomes: Sequence[Outcome]) -> Summary:
         ValueError: there are no outcomes.
     """
     if not outcomes:
-        raise ValueError("There are no outcomes to summarise: at least one was expected.")
+        raise ValueError("There are no outcomes to summarise: expected at least one.")
     groups = list(dict.fromkeys(outcome.task.group for outcome in outcomes))
     everything, rows = _rows(ALL, outcomes), []
     if len(groups) > 1:
@@ -184,7 +184,7 @@ def _verdict(outcomes: Sequence[Outcome], rows: Sequence[Row]) -> str:
         if any(row.arm == arm for row in rows)
     }
     count = len(outcomes)
-    few = f" Only {count} task{'s' if count > 1 else ''}: more would tell more." if count < FEWEST else ""
+    few = f" Only {count} task{'s' if count > 1 else ''}: use more for a firmer result." if count < FEWEST else ""
     if len(best) < 2:
         row = min(rows, key=lambda row: row.percent_of_base)
         what = f"{_NAMES[row.arm]} with {row.selector} at k = {row.k}"

@@ -43,7 +43,9 @@ def read_texts(path: Path) -> list[Task]:
 
 
 def read_questions(path: Path) -> list[Task]:
-    """Read questions: each line of a JSONL file, an object with ``question`` and ``answer``, maybe ``group``, ``id``.
+    """Read questions: each line of a JSONL file is an object with ``question`` and ``answer``.
+
+    A line may state its ``group`` and its ``id``.
 
     Raises:
         ConfigurationError: there is no question, or a line is not such an object.
@@ -69,7 +71,7 @@ def _texts(path: Path) -> Iterator[tuple[str, str, str]]:
             yield str(row.get("id") or f"{path.name}:{number}"), str(row.get("group") or path.stem), text
         return
     if not path.exists():
-        raise ConfigurationError(f"There is no {str(path)!r}: a file of texts, or a folder of them, was expected.")
+        raise ConfigurationError(f"There is no {str(path)!r}: expected a file of texts, or a folder of them.")
     if path.is_file():
         yield path.name, path.suffix or path.name, _text(path)
         return
@@ -104,15 +106,13 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 def _field(row: dict[str, Any], name: str, path: Path, number: int) -> str:
     value = row.get(name)
     if not isinstance(value, str) or not value.strip():
-        raise ConfigurationError(f"{path}:{number} has no {name!r}: a text that is not blank was expected.")
+        raise ConfigurationError(f"{path}:{number} has no {name!r}: expected a text that is not blank.")
     return value
 
 
 def _unique(tasks: Sequence[Task], path: Path) -> list[Task]:
     if not tasks:
-        raise ConfigurationError(
-            f"{str(path)!r} holds nothing to compare on: at least one text or question was expected."
-        )
+        raise ConfigurationError(f"{str(path)!r} holds nothing to compare on: expected at least one text or question.")
     seen: set[str] = set()
     for task in tasks:
         if task.id in seen:

@@ -1,4 +1,4 @@
-"""The same choice from a whole collection, proven. Only a query with ``exact`` comes here."""
+"""The same selection from a whole collection, proven. Only queries with ``exact`` use it."""
 
 from sift_rag.exact.selection import check_exact, choose_from_all, measured
 

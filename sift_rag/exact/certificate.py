@@ -1,4 +1,4 @@
-"""Bounds on the gain of embeddings that nobody has seen: they prove a greedy step the best of a collection.
+"""Bounds on the gain of embeddings not yet seen: they prove that a greedy step is the best in a collection.
 
 Searching a collection with a direction u gives its nearest rows and a *cap* τ: u·x <= τ for every row x that was not
 found. From caps follow bounds on the gain

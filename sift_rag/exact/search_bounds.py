@@ -1,4 +1,4 @@
-"""The greedy optimum of a whole collection from a store that only answers searches, proven step by step.
+"""Find the greedy optimum of a whole collection in a store that only answers searches, and prove it step by step.
 
 The choice is made among what was found. Before a step counts, ``certificate.py`` bounds what anything not yet
 found could gain; where the step does not beat that, the searches that the bound owes most to are carried on, and the

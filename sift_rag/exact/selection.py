@@ -1,4 +1,4 @@
-"""The choice from the whole collection instead of from the nearest: the plain choice, with a pool of all.
+"""Select from the whole collection instead of from the nearest: the usual selection, with every passage in the pool.
 
 The process stays that of the pool (its centre, its weights), so that numbers compare. Two ways lead to the same
 choice: the store is searched until the choice is proven (``search_bounds.py``); where that takes too many rows, a
@@ -25,10 +25,10 @@ from sift_rag.selection.view import View
 from sift_rag.types import Candidate, Embedding, ExactReport
 
 DEFAULT_ROW_LIMIT = 10_000
-"""Rows read from a store that only answers searches before a proof is given up."""
+"""Number of rows to read from a store that only answers searches before giving up a proof."""
 
 SEARCHED_SHARE = 0.25
-"""Share of a scannable store that searches may read before a scan: a row costs them three times as much."""
+"""Share of a scannable store that searches may read before a scan: a row costs three times as much in a search."""
 
 SCAN_ROWS = 4096
 COPIES_PAGE = 32
@@ -50,22 +50,25 @@ class WholeChoice(NamedTuple):
 
 
 def check_exact(selector: Selector, stopping: Stopping | None) -> None:
-    """Raise ``ValueError`` unless this can be chosen from a whole collection."""
+    """Raise ``ValueError`` unless these arguments allow selection from a whole collection."""
     if getattr(selector, "with_repeats", False):
-        raise ValueError("A choice with repeats is made from the nearest candidates and cannot be exact.")
+        raise ValueError("A selection with repeats uses the nearest candidates only and cannot be exact.")
     if isinstance(selector, Nearest):
         return
     if not isinstance(selector, Sift):
         raise ValueError(
-            f"Only 'sift' and 'nearest' can choose from the whole collection, not {selector.name!r}: the others' gains "
-            "cannot be bounded for what was not looked at."
+            f"Only 'sift' and 'nearest' can choose from the whole collection, not {selector.name!r}: the gains of "
+            "the others "
+            "cannot be bounded for passages that were not read."
         )
     if callable(selector.process.kernel):
-        raise ValueError("Only the rbf and linear kernels can be bounded: a kernel function's choice cannot be exact.")
+        raise ValueError(
+            "Only the rbf and linear kernels can be bounded: a kernel function's selection cannot be exact."
+        )
     if stopping is not None and stopping.tokens is not None:
         raise ValueError(
-            "A budget of tokens cannot be combined with an exact choice: the gain per token of a passage is not known "
-            "before its text is read, so that nothing could be proven of the rest. Limit k instead."
+            "A token budget cannot be combined with an exact selection: the gain per token of a passage is not known "
+            "before its text is read, so nothing could be proven about the rest. Limit k instead."
         )
 
 
@@ -121,7 +124,7 @@ def choose_from_all(
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Task:
-    """The arguments that both ways share."""
+    """The arguments that both methods share."""
 
     store: PassageIndex
     process: GaussianProcess

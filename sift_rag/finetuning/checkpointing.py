@@ -1,4 +1,4 @@
-"""Gradient checkpointing for a limited time: activations are computed twice instead of kept."""
+"""Gradient checkpointing within a block: activations are computed twice instead of kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A low-rank addition to a network's linear layers: allocated once, put in and taken out, reset for every prompt.
+"""A LoRA adapter on a network's linear layers: allocated once, attached and detached, reset for every prompt.
 
 The only module that talks to PEFT.
 """
@@ -31,7 +31,7 @@ _PREFIX = "base_model."
 
 
 def allocate_adapter(network: PreTrainedModel, settings: FineTuning, *, name: str) -> Adapter:
-    """Return the addition, not yet put in: the network is unchanged.
+    """Allocate the adapter without attaching it: the network is unchanged.
 
     Raises:
         MissingExtra: ``peft`` is not installed.
@@ -75,7 +75,7 @@ def allocate_adapter(network: PreTrainedModel, settings: FineTuning, *, name: st
 
 
 class Adapter:
-    """The addition to one network. ``allocate_adapter`` creates it."""
+    """The LoRA adapter of one network. ``allocate_adapter`` creates it."""
 
     def __init__(self, lora: LoraModel, seed: int) -> None:
         import torch
@@ -101,7 +101,7 @@ class Adapter:
         return [*self._downward, *self._upward]
 
     def reset(self) -> None:
-        """Restore the state before any training, the same for every prompt: it adds nothing."""
+        """Restore the state before any training, the same for every prompt: the adapter adds nothing."""
         import torch
 
         with torch.no_grad():
@@ -112,7 +112,7 @@ class Adapter:
 
     @contextmanager
     def attached(self) -> Iterator[None]:
-        """Put its layers into the network within the block, in the place of those that they add to."""
+        """Attach its layers within the block, in place of the layers that they add to."""
 
         def detach() -> None:
             for parent, name, layer in self._places:
@@ -128,7 +128,7 @@ class Adapter:
 
     @contextmanager
     def dropping(self) -> Iterator[None]:
-        """Turn on its own dropout within the block, and no other."""
+        """Turn on the adapter's dropout within the block, and no other."""
         drops = [layer.lora_dropout for layer in self._layers]
         try:
             for drop in drops:
@@ -139,7 +139,7 @@ class Adapter:
                 drop.eval()
 
     def save(self, folder: Path) -> None:
-        """Write the addition in PEFT's format. The folder appears complete or not at all.
+        """Write the adapter in PEFT's format. The folder appears complete or not at all.
 
         Raises:
             AdapterNotSaved: the folder is not empty or read-only, or its disk is full.
@@ -154,7 +154,7 @@ class Adapter:
         unfinished = folder.parent / f".{folder.name}.{uuid4().hex}"
         try:
             if folder.is_dir() and any(folder.iterdir()):
-                raise AdapterNotSaved(f"The folder {str(folder)!r} is not empty: give a new one for the adapter.")
+                raise AdapterNotSaved(f"The folder {str(folder)!r} is not empty: give a new folder for the adapter.")
             unfinished.mkdir(parents=True)
             save_file(
                 {_PREFIX + key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()},
@@ -165,8 +165,8 @@ class Adapter:
             unfinished.rename(folder)
         except (OSError, SafetensorError) as error:
             raise AdapterNotSaved(
-                f"The adapter could not be written to {str(folder)!r}: {error}. Give a folder that can be made, on a "
-                "disk with room."
+                f"The adapter could not be written to {str(folder)!r}: {error}. Give a folder that can be created, "
+                "on a disk with space."
             ) from error
         finally:
             rmtree(unfinished, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Restore a model as it was: weights, buffers, flags, gradients, module tree and random numbers."""
+"""Restore a model exactly: weights, buffers, flags, gradients, module tree and random numbers."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def unchanged(network: Module, weights: WeightStore | None) -> Iterator[None]:
 
 @contextmanager
 def seeded(network: Module, seed: int) -> Iterator[None]:
-    """Seed the random numbers within the block; afterwards they go on as if nothing had been drawn."""
+    """Seed the random numbers within the block; afterwards they continue as if nothing had been drawn."""
     import torch
 
     devices = sorted({parameter.device for parameter in network.parameters()}, key=str)
@@ -111,7 +111,7 @@ def seeded(network: Module, seed: int) -> Iterator[None]:
 
 
 def to_the_end(restore: Callable[[], None]) -> None:
-    """Call ``restore``, and again from its beginning if Ctrl-C interrupts it: half a restoration is none."""
+    """Call ``restore``, and restart it if Ctrl-C interrupts it, so that it always completes."""
     try:
         restore()
     except KeyboardInterrupt:

@@ -15,7 +15,7 @@ class TuningStep:
     """Number of the step, from 1."""
 
     total: int
-    """Number of steps in all, unless something stops them."""
+    """Total number of steps, unless something stops them."""
 
     loss: float
     """Mean loss in nats a token of the passage, before the step."""

@@ -147,7 +147,7 @@ def _answering(network: Module) -> Iterator[None]:
 
 
 def start_tokens(model: TrainableModel) -> list[int]:
-    """Return the token that begins every sequence: begin or, failing that, end; nothing if there is neither."""
+    """Return the token that begins every sequence: the begin token, else the end token; nothing if there is neither."""
     tokenizer = model.tokenizer
     start = cast("int | None", tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id)
     return [] if start is None else [start]

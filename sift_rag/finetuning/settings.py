@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Literal
 
 SMALL_MODEL_PARAMETERS = 50_000_000
-"""Parameters up to which a model takes, and needs, larger steps: its weights are larger and its gradients rougher."""
+"""Number of parameters up to which a model needs larger steps: its weights are larger and its gradients rougher."""
 
 # For small models measured: docs/log.md, "What to train on".
 _LEARNING_RATES = {
@@ -25,22 +25,22 @@ class FineTuning:
     """Settings of one optimiser step a passage, with a fresh Adam for every prompt (arXiv 2410.08020, section 4)."""
 
     method: Literal["lora", "full"] = "lora"
-    """Method: train a low-rank addition to the weights, or the weights themselves."""
+    """Method: train a low-rank adapter (lora), or the weights themselves (full)."""
 
     learning_rate: float | None = None
     """Learning rate; None: ``learning_rate_for`` chooses by method and size of the model."""
 
     rank: int = 16
-    """Rank of the addition (LoRA): a higher one learns more and costs more."""
+    """Rank of the LoRA adapter: a higher rank learns more and costs more."""
 
     alpha: int = 32
-    """Scale of the addition, times rank (LoRA): it is multiplied by ``alpha / rank``."""
+    """Scale of the LoRA adapter, times its rank: what it adds is multiplied by ``alpha / rank``."""
 
     dropout: float = 0.0
-    """Fraction of its inputs that the addition drops in a step (LoRA). The model's own dropout is always off."""
+    """Fraction of its inputs that the LoRA adapter drops in a step. The model's own dropout is always off."""
 
     target_modules: str | tuple[str, ...] | None = None
-    """Layers that get an addition (LoRA): ``"all-linear"`` (all but the output), or the ends of their names.
+    """Layers that get a LoRA adapter: ``"all-linear"`` (all but the output), or the ends of their names.
     None: all but the output; in a small model the output too, since the vocabulary is a large part of what it knows.
     """
 
@@ -48,7 +48,7 @@ class FineTuning:
     """Weight decay of Adam, as a part of the gradient."""
 
     seed: int = 0
-    """Seed of the addition's first weights and of dropout; each prompt starts from it."""
+    """Seed of the LoRA adapter's first weights and of dropout; each prompt starts from it."""
 
     window: int | None = None
     """Tokens that are read at once; longer passages are split, every token learnt once. None: the model's context."""
@@ -72,36 +72,34 @@ class FineTuning:
 
     def __post_init__(self) -> None:
         if self.method not in {"lora", "full"}:
-            raise ValueError(f"method is {self.method!r}: 'lora' or 'full' was expected.")
+            raise ValueError(f"method is {self.method!r}: expected 'lora' or 'full'.")
         for name in ("rank", "alpha", "micro_batch", "refresh_every"):
             value = getattr(self, name)
             if value < 1:
-                raise ValueError(f"{name} is {value}: at least 1 was expected.")
+                raise ValueError(f"{name} is {value}: expected at least 1.")
         if self.learning_rate is not None and not 0 < self.learning_rate < math.inf:
-            raise ValueError(f"learning_rate is {self.learning_rate}: a positive number was expected, such as 5e-5.")
+            raise ValueError(f"learning_rate is {self.learning_rate}: expected a positive number, such as 5e-5.")
         if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout is {self.dropout}: a fraction from 0 to below 1 was expected.")
+            raise ValueError(f"dropout is {self.dropout}: expected a fraction from 0 to below 1.")
         if not 0 <= self.weight_decay < math.inf:
-            raise ValueError(f"weight_decay is {self.weight_decay}: 0 or a positive number was expected.")
+            raise ValueError(f"weight_decay is {self.weight_decay}: expected 0 or a positive number.")
         if self.window is not None and self.window < 2:
-            raise ValueError(
-                f"window is {self.window}: at least 2 tokens were expected, one to read and one to predict."
-            )
+            raise ValueError(f"window is {self.window}: expected at least 2 tokens, one to read and one to predict.")
         if self.seconds is not None and not self.seconds > 0:
-            raise ValueError(f"seconds is {self.seconds}: a positive number was expected, or None for no limit.")
+            raise ValueError(f"seconds is {self.seconds}: expected a positive number, or None for no limit.")
         if self.target_modules is not None and not self.target_modules:
-            raise ValueError("target_modules is empty: names of layers, or 'all-linear', were expected.")
+            raise ValueError("target_modules is empty: expected names of layers, or 'all-linear'.")
 
 
 def learning_rate_for(settings: FineTuning, parameters: int) -> float:
-    """Return the learning rate of the settings, or the default for a model of so many parameters."""
+    """Return the learning rate of the settings, or the default for a model of this many parameters."""
     if settings.learning_rate is not None:
         return settings.learning_rate
     return _LEARNING_RATES[settings.method, "small" if is_small(parameters) else "large"]
 
 
 def is_small(parameters: int) -> bool:
-    """Return True if a model of so many parameters has the defaults of small ones."""
+    """Return True if a model of this many parameters gets the defaults for small models."""
     return parameters <= SMALL_MODEL_PARAMETERS
 
 

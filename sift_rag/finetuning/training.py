@@ -1,4 +1,4 @@
-"""The optimiser steps: one a passage, in order, with an Adam of their own."""
+"""Run the optimiser steps: one per passage, in order, with a fresh Adam."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def train(
     name: str,
     on_step: Callable[[TuningStep], None] | None = None,
 ) -> Training:
-    """Take one step a passage. Nothing is restored here.
+    """Train for one step per passage. Nothing is restored here.
 
     On a GPU the loop does not wait for it, unless each step is reported (``on_step``) or timed (``seconds``).
 
@@ -98,7 +98,7 @@ def train(
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return True for an error of any of torch's devices about too little memory."""
+    """Return True for an out-of-memory error of any of torch's devices."""
     import torch
 
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
@@ -138,7 +138,7 @@ class _Optimiser:
 
 
 class _Memory:
-    """Gradients in ever less memory, when there is too little."""
+    """Computes gradients in less and less memory when there is too little."""
 
     def __init__(self, network: PreTrainedModel, settings: FineTuning, stack: ExitStack) -> None:
         self.measures: list[str] = []
@@ -175,7 +175,7 @@ class _Memory:
         return total
 
     def _economise(self, windows: int) -> str | None:
-        """Take the next measure and name it; None if there is none left."""
+        """Apply the next memory-saving measure and name it; None if none is left."""
         if not self._checkpointed and can_checkpoint(self._network):
             self._checkpoint()
             return "checkpointing"
@@ -222,7 +222,7 @@ def _on_device(passages: Sequence[Windows], device: torch.device) -> dict[Window
 
 
 def _row(passages: Sequence[Windows], index: int) -> int:
-    """Return how many times in a row this passage came before ``index``."""
+    """Return how many times in a row this passage came immediately before ``index``."""
     start = index
     while start and passages[start - 1] == passages[index]:
         start -= 1

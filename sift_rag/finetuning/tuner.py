@@ -36,9 +36,9 @@ def fine_tuned(
 
 
 class Tuner:
-    """Fine-tuning of one model, for one prompt after the other.
+    """Fine-tunes one model, for one prompt after another.
 
-    A tuner allocates its own memory once: the low-rank addition or, for full fine-tuning, a copy of all weights.
+    A tuner allocates its own memory once: the LoRA adapter or, for full fine-tuning, a copy of all weights.
     Between prompts the model is untouched; a tuner that is dropped leaves nothing in it.
     """
 
@@ -87,7 +87,7 @@ class Tuner:
         whatever the tuner did before.
 
         Args:
-            passages: in the order of selection; a passage that comes twice counts twice.
+            passages: in the order of selection; a passage that appears twice counts twice.
             on_step: called after each step. The model can be scored in it, so that one pass gives the figures for
                 every number of passages.
 

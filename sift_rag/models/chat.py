@@ -33,7 +33,7 @@ def encode_chat(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message],
         ValueError: no messages.
     """
     if not messages:
-        raise ValueError("There are no messages: a model needs at least one.")
+        raise ValueError("There are no messages: give the model at least one.")
     harmless = [Message(role, _without_control_tokens(tokenizer, content)) for role, content in messages]
     if not tokenizer.chat_template:
         return list(tokenizer(plain_prompt(harmless))["input_ids"])

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def stop_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """Return the ends of text of both the model and the tokenizer: for many chat models they differ."""
+    """Return the end-of-text tokens of the model and of the tokenizer: for many chat models they differ."""
     stated = getattr(model.generation_config, "eos_token_id", None)
     tokens = stated if isinstance(stated, list) else [stated]
     return sorted({token for token in (*tokens, tokenizer.eos_token_id) if isinstance(token, int)})
@@ -87,7 +87,7 @@ def decode_stream(tokenizer: PreTrainedTokenizerBase, tokens: Iterator[int]) -> 
 
 
 def until_stop(stops: Collection[str], pieces: Iterator[str]) -> Iterator[str]:
-    """Yield the pieces up to the first of ``stops``, which is left out. Text that may become a stop is held back."""
+    """Yield the pieces up to the first of ``stops``, which is left out. Text that may turn into a stop is held back."""
     held = ""
     for piece in pieces:
         held += piece

@@ -81,8 +81,8 @@ class LocalModel:
         room = self.context_length - len(prompt)
         if room < 1:
             raise ValueError(
-                f"The prompt has {len(prompt)} tokens, and {self.name!r} takes {self.context_length} with the answer: "
-                "shorten the prompt."
+                f"The prompt has {len(prompt)} tokens, and {self.name!r} has room for {self.context_length} with "
+                "the answer: shorten the prompt."
             )
         tokens = generate_tokens(self.network, prompt, self._stop_tokens, min(max_new_tokens, room))
         locked = weight_lock_of(self.network).read_tokens(self.name, tokens)

@@ -57,9 +57,9 @@ class RemoteModel:
             ValueError: ``context_length`` is not positive, or ``base_url`` is not an http address.
         """
         if context_length < 1:
-            raise ValueError(f"context_length is {context_length}: a number of tokens above 0 was expected.")
+            raise ValueError(f"context_length is {context_length}: expected a number of tokens above 0.")
         if base_url is not None and not base_url.startswith(("http://", "https://")):
-            raise ValueError(f"base_url is {base_url!r}: an address like http://localhost:8000/v1 was expected.")
+            raise ValueError(f"base_url is {base_url!r}: expected an address like http://localhost:8000/v1.")
         self.name = name
         self.context_length = context_length
         self._url = base_url or OPENAI_URL
@@ -86,7 +86,7 @@ class RemoteModel:
         if max_new_tokens < 1:
             raise ValueError(f"max_new_tokens is {max_new_tokens}: an answer needs at least 1.")
         if not messages:
-            raise ValueError("There are no messages: a model needs at least one.")
+            raise ValueError("There are no messages: give the model at least one.")
         return self._stream([message._asdict() for message in messages], max_new_tokens)
 
     def _stream(self, messages: list[dict[str, Any]], max_new_tokens: int) -> Iterator[str]:
@@ -139,12 +139,12 @@ def _map_errors(model: str, url: str) -> Iterator[None]:
         yield
     except APITimeoutError as error:
         raise ModelUnavailable(
-            f"The endpoint {url} did not answer in time: try again, or check that it runs."
+            f"The endpoint {url} did not answer in time: try again, or check that it is running."
         ) from error
     except APIConnectionError as error:
         raise ModelUnavailable(
             f"The endpoint {url} cannot be reached, or closed the connection ({_reason(error)}): "
-            "check the address, and that it runs."
+            "check the address, and that it is running."
         ) from error
     except APIStatusError as error:
         raise _status_error(error, model, url) from error
@@ -161,7 +161,7 @@ def _status_error(error: APIStatusError, model: str, url: str) -> ModelError:
     match status:
         case 401 | 403:
             return ModelUnavailable(
-                f"The endpoint {url} refuses the API key ({status}): one that may use {model!r} was expected.",
+                f"The endpoint {url} refuses the API key ({status}): give a key that may use {model!r}.",
                 remedy=Remedy("endpoint-api-key", base_url=url, model=model),
             )
         case 404:
@@ -171,7 +171,7 @@ def _status_error(error: APIStatusError, model: str, url: str) -> ModelError:
             )
         case 429:
             return ModelUnavailable(
-                f"The endpoint {url} takes no more requests now (429: {_reason(error)}): try again later."
+                f"The endpoint {url} accepts no more requests now (429: {_reason(error)}): try again later."
             )
         case _ if status >= 500:
             return ModelUnavailable(f"The endpoint {url} failed ({status}: {_reason(error)}): try again later.")

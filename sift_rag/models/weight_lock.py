@@ -69,7 +69,7 @@ class WeightLock:
 
     @contextmanager
     def write(self, name: str) -> Iterator[Callable[[], None]]:
-        """Keep everybody else from reading or changing the weights within the block.
+        """Prevent everyone else from reading or changing the weights within the block.
 
         Yields:
             A function that aborts the unfinished answers which were begun within, after the token in progress. Their
@@ -82,8 +82,8 @@ class WeightLock:
         with self._lock:
             if self._writer is not None:
                 raise ModelInUse(
-                    f"{name!r} is being fine-tuned for another prompt: wait for its end, or load the model a second "
-                    "time."
+                    f"{name!r} is being fine-tuned for another prompt: wait until that ends, or load the model a "
+                    "second time."
                 )
             if self._readers:
                 raise ModelInUse(

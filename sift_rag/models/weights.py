@@ -56,7 +56,7 @@ def require_safetensors(folder: Path, name: str) -> None:
             "model, or a revision of it, that comes as safetensors."
         )
     raise ModelUnsuitable(
-        f"There are no weights of {name!r} in {str(folder)!r}: *.safetensors was expected. Get the complete model."
+        f"There are no weights of {name!r} in {str(folder)!r}: expected *.safetensors. Get the complete model."
     )
 
 

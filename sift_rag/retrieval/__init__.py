@@ -1,1 +1,1 @@
-"""The way from a question to the passages that jointly answer it."""
+"""Retrieval: from a question to the passages that jointly answer it."""

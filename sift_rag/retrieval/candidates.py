@@ -1,4 +1,4 @@
-"""The candidates that a choice is made from: the store's nearest, copies counted once.
+"""Collect the candidates to select from: the store's nearest, copies counted once.
 
 A corpus is full of copies: versions of a documentation, boilerplate, forwarded mail. Left alone they fill the pool
 before any selection starts, so the store is asked on until the pool holds enough passages that differ.
@@ -27,8 +27,9 @@ def distinct_candidates(
 ) -> list[Candidate]:
     """Return the nearest candidates of each target, in one list without copies.
 
-    Further pages are fetched until each target has ``limit`` distinct ones or the collection is exhausted. Each is as
-    large as the copies met so far make needful, up to eight times what was found: with c copies of everything that is
+    Further pages are fetched until each target has ``limit`` distinct ones or the collection is exhausted. Each page
+    is as large as the copies met so far require, up to eight times what was found: with c copies of everything that
+    is
     about c times ``limit`` rows, in one or two more pages.
 
     Args:

@@ -1,4 +1,4 @@
-"""A hit's metadata for LangChain, LlamaIndex and Haystack: the passage's own, its place, and why it was chosen."""
+"""Build a hit's metadata for the frameworks: the passage's own, its place, and why it was selected."""
 
 from __future__ import annotations
 

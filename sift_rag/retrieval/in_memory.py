@@ -22,11 +22,13 @@ def memory_store(
     metadata: Sequence[Mapping[str, JsonValue]] | None = None,
 ) -> MemoryStore:
     """Return a store that holds the texts; see ``Retriever.from_texts``."""
+    if isinstance(texts, str):
+        raise ValueError("texts is one string: expected a sequence of strings.")
     for what, values in (("source", sources), ("mapping of metadata", metadata)):
         if values is not None and len(values) != len(texts):
             raise ValueError(f"Expected one {what} for each of {len(texts)} texts, but got {len(values)}.")
     if not all(text.strip() for text in texts):
-        raise ValueError("A text is empty: a passage needs something to say.")
+        raise ValueError("A text is empty: leave it out, or give it content.")
     names = [f"text-{number}" for number in range(len(texts))] if sources is None else list(sources)
     notes: Sequence[Mapping[str, JsonValue]] = [{}] * len(texts) if metadata is None else metadata
     passages: list[Passage] = []

@@ -7,72 +7,70 @@ Each has one name, one type and one default, here. A new option is a field here,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from typing import Any, cast
 
 from sift_rag import defaults
 from sift_rag.filters import Filter
 from sift_rag.protocols import Embedder, PassageIndex, Selector
-from sift_rag.retrieval.queries import Query
+from sift_rag.retrieval.queries import Query, check_filter, check_whole, numbers_of, texts_of
 from sift_rag.retrieval.retriever import Retriever
 from sift_rag.selection import Stopping, selector_from
-from sift_rag.selection.settings import SettingValue, settings_of, suggestion
+from sift_rag.selection.settings import SettingValue, check_selector, settings_of, suggestion
 from sift_rag.types import JsonValue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchOptions:
-    """The options of a search, as text and JSON spell them.
+    """The options of a search, in the spelling of text and JSON.
 
     Raises:
         ValueError: a value is out of range.
     """
 
     k: int = defaults.K
-    """Number of passages to choose, >= 1."""
+    """Number of passages to select, >= 1."""
     candidate_limit: int = defaults.CANDIDATE_LIMIT
-    """Number of distinct nearest passages to choose from, >= 1."""
+    """Number of distinct nearest passages to select from, >= 1."""
     where: Filter | None = None
-    """Passages that may be chosen: {"sources": [globs], "metadata": {key: [values]}}."""
+    """Passages that may be selected: {"sources": [globs], "metadata": {key: [values]}}."""
     known: tuple[str, ...] = ()
-    """Ids of passages, or sources, that the reader has already."""
+    """Ids of passages, or sources, that the reader already knows."""
     known_texts: tuple[str, ...] = ()
-    """Texts that the reader has already."""
+    """Texts that the reader already knows."""
     weights: tuple[float, ...] | None = None
-    """Share of each question, >= 0; balanced by default."""
+    """Weight of each question, >= 0; balanced by default."""
     token_budget: int | None = None
-    """Largest number of tokens in all; what no longer fits is passed over."""
+    """Maximum number of tokens in total; passages that no longer fit are skipped."""
     stop_explained: float | None = None
-    """Fraction (0-1) of the explainable variance after which to stop."""
+    """Stop once this fraction (0-1) of the explainable variance is explained."""
     stop_variance: float | None = None
-    """Posterior variance at which to stop."""
+    """Stop once the posterior variance is at most this."""
     alpha: float | None = None
     """Stop once the variance falls too slowly: passage n is kept while alpha * n * sqrt(variance) <= 1."""
     exact: bool = False
-    """Choose from the whole collection, not from the nearest, and say if the choice is proven."""
+    """Select from the whole collection, not only from the nearest, and say whether the selection is proven."""
     keep_copies: bool = False
-    """Let passages that say the same be candidates each for itself, as a plain vector search does."""
+    """Keep passages that say the same as separate candidates, as a plain vector search does."""
     max_variance: float | None = None
-    """Largest variance that all candidates together may leave; otherwise there is no evidence."""
+    """Maximum variance that all candidates together may leave; above it, there is no evidence."""
     selector: str | Selector = defaults.SELECTOR
-    """Way to choose, by name or as a selector: jointly (sift), or a baseline to compare with."""
+    """Method of selection, by name or as a selector: jointly (sift), or a baseline to compare with."""
     settings: Mapping[str, SettingValue] = field(default_factory=dict)
-    """Settings of the selector and of the Gaussian process that measures its choice, by name."""
+    """Settings of the selector and of the Gaussian process that evaluates its selection, by name."""
 
     def __post_init__(self) -> None:
-        for name in ("known", "known_texts", "weights"):
-            value = getattr(self, name)
-            if value is not None:
-                object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
-        if self.where is not None and not isinstance(self.where, Filter):
-            raise TypeError(
-                f"where must be a sift_rag.Filter, but got {type(self.where).__name__}: Filter(('docs/*',)) or "
-                'Filter.from_dict({"sources": [...], "metadata": {...}}).'
-            )
+        for name in ("known", "known_texts"):
+            object.__setattr__(self, name, texts_of(name, getattr(self, name)))
+        if self.weights is not None:
+            object.__setattr__(self, "weights", numbers_of("weights", self.weights))
+        check_filter(self.where)
+        check_whole("candidate_limit", self.candidate_limit)
         if self.candidate_limit < 1:
             raise ValueError(f"candidate_limit must be >= 1, but got {self.candidate_limit}.")
         if self.weights == ():
-            raise ValueError("weights must be one number for each question, but got none.")
+            raise ValueError("weights is empty: expected one number for each question.")
         self.query("?" if self.weights is None else ["?"] * len(self.weights))
         self.make_selector()
 
@@ -121,11 +119,21 @@ class SearchOptions:
         if isinstance(self.selector, str):
             return selector_from(self.selector, self.settings)
         if self.settings:
-            raise ValueError(f"settings are for a selector by name, but {self.selector!r} carries its own.")
+            raise ValueError(f"settings are only for a selector given by name, but {self.selector!r} carries its own.")
+        check_selector(self.selector)
         return self.selector
 
+    def reranking_selector(self) -> Selector | None:
+        """Return the selector of a reranking; None for its default, centred by what the texts have in common.
+
+        Raises:
+            ValueError: see ``make_selector``.
+        """
+        usual = self.selector == defaults.SELECTOR and not self.settings
+        return None if usual else self.make_selector()
+
     def retriever(self, embedder: Embedder, store: PassageIndex) -> Retriever:
-        """Return a retriever over a collection that chooses so."""
+        """Return a retriever over a collection with this selector."""
         return Retriever(
             embedder,
             store,
@@ -145,7 +153,7 @@ class SearchOptions:
         if not isinstance(self.selector, str):
             name, settings = self.selector.name, settings_of(self.selector)
             if selector_from(name, settings) != self.selector:
-                raise ValueError(f"No name and settings stand for the selector {self.selector!r}.")
+                raise ValueError(f"The selector {self.selector!r} cannot be written as a name and settings.")
             values |= {"selector": name, "settings": settings}
         return {name: _json(value) for name, value in values.items() if value != getattr(usual, name)}
 
@@ -176,7 +184,8 @@ def _whole(name: str, value: object) -> int:
 
 def _number(name: str, value: object) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
+        with suppress(OverflowError):  # JSON may write a number of any length
+            return float(value)
     raise ValueError(f"{name} must be a number, but got {value!r}.")
 
 
@@ -189,7 +198,8 @@ def _truth(name: str, value: object) -> bool:
 def _selector(name: str, value: object) -> str | Selector:
     if isinstance(value, str):
         return value
-    if callable(getattr(value, "select", None)) and not isinstance(value, type):
+    with suppress(TypeError):
+        check_selector(value)
         return cast("Selector", value)
     raise ValueError(f"{name} must be a selector or the name of one, but got {value!r}.")
 

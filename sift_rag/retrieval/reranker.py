@@ -1,4 +1,4 @@
-"""Texts in the order in which they inform: for results of another retriever.
+"""Rank the texts of another retriever by what each adds to those before it.
 
 question ──embedder──▶ targets (m, d) ─┐
 texts ──copies counted once──▶ (n, d) ─┴─selector──▶ picks, then the rest by what they would still tell, then copies
@@ -20,6 +20,7 @@ from sift_rag.retrieval.queries import Query, embed_questions
 from sift_rag.retrieval.scores import falling_scores
 from sift_rag.selection import Choice, Features, GaussianProcess, Pool, Sift, Texts
 from sift_rag.selection.features import common_share
+from sift_rag.selection.settings import check_selector
 from sift_rag.types import Embedding
 from sift_rag.vectors import as_unit_rows
 
@@ -32,24 +33,25 @@ class RankedText:
     """The place of one text in the ranking, and why."""
 
     index: int
-    """Place among the texts that came in, from 0."""
+    """Index among the given texts, from 0."""
     selected: bool
     """True if it was picked; the others come after all picks."""
     similarity: float
     """Cosine with the question, in [-1, 1]; with several questions, the largest. NaN for a blank text."""
     gain: float
-    """Information beyond the picks before it, a fall of the posterior variance; if it was not picked, the gain that it
+    """Information beyond the picks before it, as a reduction of the posterior variance; if it was not picked, the
+    gain that it
     would still have after all picks. 0 for a copy and for a blank text."""
     relevance: float
     """Gain that it would have had as the first pick, in the same unit. 0 for a copy and for a blank text."""
     score: float = math.nan
-    """Score in (0, 1], falling strictly from one to the next: see ``falling_scores``."""
+    """Score in (0, 1], strictly decreasing from one to the next: see ``falling_scores``."""
     posterior_variance: float | None = None
     """Variance of the question's answer after this pick and those before it; None if it was not picked."""
     redundant_with: int | None = None
-    """Index of the pick that took most from its gain, or of the text that it copies; None where none did."""
+    """Index of the pick that reduced its gain most, or of the text that it copies; None if there is none."""
     copy_of: int | None = None
-    """Index of the text that says the same and was ranked for both; None for a text of its own."""
+    """Index of the text that says the same and was ranked for both; None if it is not a copy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class Reranking:
     prior_variance: float
     """Variance of the question's answer before any text (after what is known); summed over the targets."""
     irreducible_variance: float
-    """Variance that all the texts together leave. NaN where the selector does not say."""
+    """Variance that all the texts together leave. NaN if the selector does not say."""
 
 
 class Reranker:
@@ -72,7 +74,7 @@ class Reranker:
     """
 
     def __init__(self, embedder: Embedder, *, selector: Selector | None = None) -> None:
-        """Take the parts.
+        """Keep the parts.
 
         Args:
             embedder: of the question, and of the texts that come without a vector.
@@ -80,10 +82,13 @@ class Reranker:
                 texts have in common (docs/decisions/0008).
 
         Raises:
+            TypeError: it is no selector.
             ValueError: the selector repeats its choices.
         """
+        if selector is not None:
+            check_selector(selector)
         if getattr(selector, "with_repeats", False):
-            raise ValueError("A reranking has every text once: give a selector without repeats.")
+            raise ValueError("A reranking lists every text once: give a selector without repeats.")
         self.embedder = embedder
         self.selector = selector
 
@@ -103,16 +108,17 @@ class Reranker:
         Args:
             question: one, or several that are answered together.
             texts: in any order; none gives an empty ranking. Blank ones come last.
-            k: number of picks, >= 1; by default all that tell something. The order of the first is the same.
+            k: number of picks, >= 1; by default every text that adds something. The order of the first is the same.
             embeddings: ``(n, d)``, or one ``(d,)`` or None for each text, in the embedder's space; of any norm but 0.
                 Texts without one are embedded.
             question_embeddings: ``(m, d)``, one for each question, likewise; then the embedder is not asked for them.
-            weights: each question's share of the doubt, >= 0; by default the selector balances them.
-            known_texts: what the reader has already: the order is by what the texts add.
+            weights: each question's weight in the total variance, >= 0; by default the selector balances them.
+            known_texts: what the reader already knows: the order is by what the texts add.
 
         Raises:
-            ValueError: k < 1, what ``Query`` and ``embed_questions`` refuse, not one embedding for each text, or one
-                that is not finite, has norm 0 or is of another dimension than the question's.
+            ValueError: ``texts`` is one string, k < 1, what ``Query`` and ``embed_questions`` refuse, not one
+                embedding for each text, or one that is not finite, has norm 0 or is of another dimension than the
+                question's.
         """
         asked = Query(
             question,  # type: ignore[arg-type]
@@ -120,6 +126,8 @@ class Reranker:
             known_texts=tuple(known_texts),
             weights=None if weights is None else tuple(weights),
         )
+        if isinstance(texts, str):
+            raise ValueError("texts is one string: expected a sequence of strings.")
         if embeddings is not None and len(embeddings) != len(texts):
             raise ValueError(
                 f"Expected one embedding (or None) for each of {len(texts)} texts, but got {len(embeddings)}."
@@ -182,7 +190,7 @@ class Reranker:
 
 @dataclass(frozen=True, slots=True)
 class _Distinct:
-    """The texts that a choice is made from, each of which says something else; most similar first."""
+    """The distinct texts to select from, most similar first."""
 
     indices: list[int]
     """Their places among the texts that came in."""
@@ -255,14 +263,14 @@ def _scored(text: RankedText, score: float) -> RankedText:
 
 
 def _telling_first(picks: Sequence[RankedText]) -> list[RankedText]:
-    """Return the picks that gained something; after them, as if not picked, those that gained nothing."""
+    """Return the picks that gained something; then, as if not picked, those that gained nothing."""
     told = [pick for pick in picks if pick.gain > NOTHING * picks[0].gain]
     silent = [pick for pick in picks if not pick.gain > NOTHING * picks[0].gain]
     return [*told, *(replace(pick, selected=False, posterior_variance=None) for pick in silent)]
 
 
 def _silent(index: int, similarity: float, *, copy_of: int | None = None) -> RankedText:
-    """One that tells nothing."""
+    """Return the rank of a text that adds nothing."""
     return RankedText(
         index,
         selected=False,

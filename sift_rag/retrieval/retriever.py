@@ -1,4 +1,4 @@
-"""The way from a question to the passages that jointly answer it: embed, search, select. Read this first.
+"""Retrieve the passages that jointly answer a question: embed, search, select. Read this first.
 
 questions ──embedder──▶ targets (m, d) ──store──▶ candidates (n, d), copies merged ──selector──▶ hits, in order
 """
@@ -27,6 +27,7 @@ from sift_rag.retrieval.candidates import (
 from sift_rag.retrieval.queries import Query, Targets, embed_questions
 from sift_rag.retrieval.shared_words import SharedWords
 from sift_rag.selection import Choice, Features, GaussianProcess, Pool, Sift, Target, Texts
+from sift_rag.selection.settings import check_selector
 from sift_rag.tokens import without_limits
 from sift_rag.types import (
     Candidate,
@@ -43,6 +44,10 @@ from sift_rag.types import (
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+
+MOST_CANDIDATES = 2**31 - 1
+"""Number of candidates that a store is asked for at most: more than any has, and an integer to all of them."""
 
 
 class Retriever:
@@ -62,20 +67,22 @@ class Retriever:
         candidate_limit: int = defaults.CANDIDATE_LIMIT,
         keep_copies: bool = False,
     ) -> None:
-        """Take the parts.
+        """Keep the parts.
 
         Args:
             embedder: the one that the collection was made with.
             store: the collection; closed by ``close``.
             selector: how to choose; by default SIFT with the setting for context windows.
-            candidate_limit: number of distinct candidates that the choice is made from (for each target), >= 1.
-            keep_copies: let passages that say the same be candidates each for itself, as a plain vector search does;
-                for comparison.
+            candidate_limit: number of distinct candidates to select from (for each target), >= 1.
+            keep_copies: keep passages that say the same as separate candidates, as a plain vector search does; for
+            comparison.
         """
         if candidate_limit < 1:
             raise ValueError(f"candidate_limit must be >= 1, but got {candidate_limit}.")
         self.embedder = embedder
         self.store = store
+        if selector is not None:
+            check_selector(selector)
         self.selector: Selector = selector if selector is not None else Sift()
         self.candidate_limit = candidate_limit
         self.keep_copies = keep_copies
@@ -104,7 +111,7 @@ class Retriever:
             keep_copies: see the class.
 
         Raises:
-            ValueError: not one source or mapping for each text, or a text is empty.
+            ValueError: ``texts`` is one string, not one source or mapping for each text, or a text is empty.
         """
         from sift_rag.embedders.sentence_transformer import load_sentence_transformer
         from sift_rag.retrieval.in_memory import memory_store
@@ -115,7 +122,7 @@ class Retriever:
         return cls(embedder, store, selector=selector, candidate_limit=candidate_limit, keep_copies=keep_copies)
 
     def retrieve(self, query: Query | str | Sequence[str], k: int | None = None) -> Retrieval:
-        """Return the passages that together leave the least doubt about the answer.
+        """Return the passages that together leave the least uncertainty about the answer.
 
         Args:
             query: a question, several that are answered together, or a ``Query`` with all that can be asked.
@@ -188,9 +195,8 @@ class Retriever:
 
     def _candidates(self, asked: Query, targets: Targets, known: Sequence[Candidate]) -> list[Candidate]:
         gather = all_candidates if self.keep_copies else distinct_candidates
-        candidates = gather(
-            self.store, targets.rows, max(self.candidate_limit, asked.k), known=known, where=asked.where
-        )
+        limit = min(max(self.candidate_limit, asked.k), MOST_CANDIDATES)
+        candidates = gather(self.store, targets.rows, limit, known=known, where=asked.where)
         if not candidates:
             raise NoEvidence(self._why_nothing(targets.rows, asked.where))
         if asked.exact or not isinstance(self.store, WordIndex) or self._features is None:
@@ -287,12 +293,12 @@ class Retriever:
         if not self.store.count():
             return f"{collection} is empty: ingest something first."
         if where and not self.store.search(targets[:1], 1, where=where)[0]:
-            return f"{collection} holds nothing that the filter lets through: {self._what_matches(where)}"
-        of_these = " that the filter lets through" if where else ""
+            return f"{collection} holds nothing that the filter matches: {self._what_matches(where)}"
+        of_these = " that the filter matches" if where else ""
         return f"{collection} holds nothing{of_these} beyond what is known."
 
     def _what_matches(self, where: Filter) -> str:
-        """Return how far a filter that lets nothing through gets."""
+        """Return how many documents match a filter that matches no passage, in words."""
         documents = [document.source for document in self.store.documents()]
         matching = sum(map(where.matches_source, documents))
         named = " or ".join(where.sources)
@@ -330,8 +336,8 @@ def _check_variance(retrieval: Retrieval, most: float | None) -> None:
     left = retrieval.irreducible_variance / retrieval.targets
     if most is not None and left > most:
         raise NoEvidence(
-            f"The collection cannot tell: all {retrieval.candidates} candidates together would leave a variance of "
-            f"{left:.4f} for the question, more than the {most:g} allowed."
+            f"The collection does not know the answer: all {retrieval.candidates} candidates together would leave a "
+            f"variance of {left:.4f} for the question, more than the {most:g} allowed."
         )
 
 
@@ -344,7 +350,7 @@ def _rows(candidates: Sequence[Candidate]) -> Embedding:
 
 
 def _passed_over(candidates: Sequence[Candidate], rows: Embedding, choice: Choice) -> tuple[PassedOver, ...]:
-    """Return the nearest candidates that were not chosen, as many as were."""
+    """Return the nearest candidates that were not selected, as many as there are hits."""
     chosen, redundancy = choice.selection.indices.tolist(), choice.redundancy
     if not chosen:
         return ()

@@ -1,4 +1,4 @@
-"""Scores of a choice that other software can work with: to sort by, to cut off below a threshold."""
+"""Scores of a selection for other software: to sort by, or to cut off below a threshold."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ LOWEST_SIMILARITY = 1e-3
 """Lower bound of the first score, so that score ratios survive when all cosines are negative."""
 
 LOWEST_SCORE = 1e-6
-"""Score of a text that tells nothing."""
+"""Score of a text that adds nothing."""
 
 STEP = 2.0**-20
-"""Smallest relative difference of neighbours: eight units in the last place of a float32."""
+"""Minimum relative difference of neighbouring scores: eight units in the last place of a float32."""
 
 
 def falling_scores(gains: Sequence[float], similarity: float) -> list[float]:

@@ -19,7 +19,7 @@ COLUMNS_FOR_GRAM = 4
 
 
 DOUBT = 4.0
-"""A gain is doubtful if it lies below the largest by this many times what makes a tie, or by a part of that."""
+"""A gain is doubtful if it lies below the largest by up to this many times the margin of a tie."""
 
 
 class BlockChoice(NamedTuple):
@@ -37,7 +37,7 @@ class BlockChoice(NamedTuple):
     """``(b,)`` float64, after what is known."""
     doubtful: Any
     """``(b,)`` bool: where two gains differed by so little that other rounding may tie them, or part them. None on
-    tensors: to know would be to wait for the device."""
+    tensors, where finding out would mean waiting for the device."""
 
 
 def needs_gram(width: int, columns: int) -> bool:
@@ -48,7 +48,7 @@ def needs_gram(width: int, columns: int) -> bool:
 def select_on_arrays(
     problem: Problem, batch: int, closed: np.ndarray, known: int, steps: int, roots: np.ndarray, *, with_repeats: bool
 ) -> BlockChoice:
-    """Choose ``steps`` times for each of ``batch`` queries.
+    """Select ``steps`` candidates for each of ``batch`` queries.
 
     The points of ``problem`` are those of all queries one after another, or, if there are only as many as ``closed``
     ``(b, n)`` has columns, shared. The last ``known`` columns are observed first; ``closed`` ones are never chosen.

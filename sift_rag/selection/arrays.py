@@ -16,12 +16,15 @@ Array: TypeAlias = "np.ndarray | torch.Tensor"
 ArrayLike: TypeAlias = "Array | Sequence[float] | Sequence[Sequence[float]]"
 
 
+LARGEST_NOISE_VARIANCE = 1e30
+"""Largest noise of an observation: larger ones leave float32."""
+
 LARGEST_WEIGHT = 1e12
 """Largest weight of a target: the squares of larger ones leave float32."""
 
 
 def import_torch() -> Any:
-    """Return the module; only callers that hold tensors pay for it."""
+    """Import and return torch; only callers that hold tensors pay for it."""
     import torch
 
     return torch
@@ -38,7 +41,7 @@ def squared_norms(rows: Array) -> Array:
 
 
 def joined(points: Array, others: Array) -> Array:
-    """Return one array after the other, along the first axis."""
+    """Concatenate two arrays along the first axis."""
     return np.concatenate([points, others]) if isinstance(points, np.ndarray) else import_torch().cat([points, others])
 
 
@@ -72,6 +75,14 @@ def check_k(k: int) -> None:
     """Raise ``ValueError`` for a negative number of choices."""
     if k < 0:
         raise ValueError(f"k must be >= 0, but got {k}.")
+
+
+def check_noise_variance(noise_variance: float) -> None:
+    """Raise ``ValueError`` unless the noise of an observation is positive and in the range of float32."""
+    if not 0 < noise_variance <= LARGEST_NOISE_VARIANCE:
+        raise ValueError(
+            f"noise_variance must be a positive number, at most {LARGEST_NOISE_VARIANCE:g}, but got {noise_variance}."
+        )
 
 
 def check_weights(weights: ArrayLike | None, targets: int) -> np.ndarray | None:

@@ -31,8 +31,8 @@ FIELDS = ("indices", "posterior_variances", "prior_variances", "gains", "relevan
 """Fields of a ``BatchSelection``."""
 
 BLOCK_BYTES = 8 << 20
-"""What the steps of one block of queries read, on a CPU: in a larger one more queries share a call, and a smaller one
-stays in the cache."""
+"""Number of bytes that the steps of one block of queries read, on a CPU: in a larger block
+more queries share a call, and a smaller one stays in the cache."""
 
 ALONE_BYTES = 1 << 20
 """Size of a query's own candidates from which on it is answered alone: in turns with others, it would have to read them

@@ -1,4 +1,4 @@
-"""A Gaussian process that is told one point after another: the recurrence behind every method of this package.
+"""A Gaussian process that observes one point after another: the recurrence behind every method of this package.
 
 After t observations it holds, for each point x, the posterior covariance c_i(x) with each target, the posterior
 variance v(x), and the t columns of a Cholesky factor. One more observation, of point j, needs one kernel column and one
@@ -38,17 +38,17 @@ class Posterior(Protocol):
     """True if gains are logarithms, rather than falls of the variance."""
 
     def gains(self) -> Array:
-        """``(n,)``: by how much observing each candidate would lower the targets' variance.
+        """Return ``(n,)``: how much observing each candidate would lower the targets' variance.
 
-        Valid, and the caller's to write to, until the next call.
+        Valid until the next call; the caller may overwrite it.
         """
 
     def observe(self, row: int, noise_variance: float | None = None) -> float:
-        """Condition on one more observation of point ``row``, with noise λ unless told; by how much it lowered σ²."""
+        """Condition on one more observation of ``row``, with noise λ by default; return how much it lowered σ²."""
 
 
 def start(problem: Problem, observations: int, *, greedily: bool = False) -> Posterior:
-    """Return the process before any observation; ``observations`` is the most there will be.
+    """Return the process before any observation; ``observations`` is the maximum number to come.
 
     ``greedily`` says that mostly the candidate of largest gain will be observed next: large problems profit.
     """

@@ -1,7 +1,7 @@
 """Features: the steps from embeddings to the rows that a kernel sees.
 
 The embeddings of a pool share a direction: what the question is about. A cosine between two of them is mostly that.
-With part of the pool's mean taken off, from targets and candidates alike, and the rows scaled back to unit norm, a
+With part of the pool's mean subtracted, from targets and candidates alike, and the rows scaled back to unit norm, a
 cosine tells what a passage says *besides*. Measured: docs/log.md, "What moves the figures".
 """
 
@@ -25,7 +25,7 @@ class Features:
     """The steps from an embedding to a row of the rbf kernel. Other kernels see embeddings as they are."""
 
     centring: float = defaults.CENTRING
-    """Share, in [0, 1), of the candidates' mean that is taken off every embedding."""
+    """Share, in [0, 1), of the candidates' mean that is subtracted from every embedding."""
     words: float = defaults.WORDS
     """Share, in [0, 1), of the words in the similarity of two texts; the rest is that of their embeddings. 0 leaves the
     words out."""

@@ -1,4 +1,4 @@
-"""The loop that all methods share: score, take the best, observe it, until something says stop."""
+"""The loop that all methods share: score, pick the best, observe it, until a rule says stop."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def rounding_of_gains(posterior: Posterior, problem: Problem) -> Callable[[int, 
 
 
 class Accept(Protocol):
-    """A look at each pick, which decides whether it stands: for rows whose texts are not at hand."""
+    """A check of each pick, which accepts or refuses it: for rows whose texts are not loaded."""
 
     def __call__(self, row: int, /) -> Sequence[int]:
         """Return the rows to close: copies of ``row``, or ``row`` itself to refuse it."""
@@ -86,7 +86,7 @@ class Accept(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The rules of one selection, whichever rows it takes."""
+    """The rules of one selection, whichever rows it selects."""
 
     with_repeats: bool = False
     stopping: Stopping | None = None
@@ -94,7 +94,7 @@ class Rules:
     """``(n,)``, > 0; None for no budget."""
     accept: Accept | None = None
     irreducible: bool = False
-    """Compute what all the candidates together would leave."""
+    """True to compute the variance that all the candidates together would leave."""
     first: tuple[int, ...] = ()
     """Rows taken before any other, in this order; they must fit a budget."""
 
@@ -170,7 +170,7 @@ def select_greedily(
 
 
 class _Scorer:
-    """Takes the next row: the largest gain among those still in the running, or the next of an order."""
+    """Selects the next row: that of largest gain among those still eligible, or the next of an order."""
 
     def __init__(
         self, posterior: Posterior, problem: Problem, rules: Rules, tokens: Array | None, order: Sequence[int] | None
@@ -191,7 +191,7 @@ class _Scorer:
         self._refused: list[int] = []
 
     def next(self, told: Array, spent: float) -> int | None:
-        """Return the row to take, given the gains ``(n,)``, which may be written to; None if none is left."""
+        """Return the row to select, given the gains ``(n,)``, which may be written to; None if none is left."""
         if self._order is not None:
             return next((row for row in self._order if not self._fill or self._fits(row, spent)), None)
         pick = next(self._first, None)

@@ -31,7 +31,11 @@ DIAGONAL_BLOCK = 32
 """Rows a kernel function is asked for at once when only its diagonal is wanted."""
 
 SINGLE_PRECISION_LENGTHSCALE = 0.1
-"""Smallest lengthscale that float32 serves: the exponent magnifies the rounding of a cosine by 1/ℓ²."""
+"""Smallest lengthscale for which float32 is enough: the exponent magnifies the rounding of a cosine by 1/ℓ²."""
+
+LENGTHSCALES = (1e-6, 1e6)
+"""Smallest and largest lengthscale: beyond them the rounding of a cosine overflows the exponent, or every kernel value
+is 1."""
 
 Column: TypeAlias = Callable[[int, np.ndarray], np.ndarray]
 """The maker of a column: a row and a buffer ``(n,)`` in, k(·, x_row) out, in that buffer or elsewhere; read-only."""
@@ -75,15 +79,18 @@ class Rbf:
     """The radial basis function kernel on the unit sphere, exp((x·y - 1) / ℓ²)."""
 
     lengthscale: float = defaults.LENGTHSCALE
-    """Reach of the rbf kernel, > 0: smaller sees only near neighbours."""
+    """Lengthscale of the rbf kernel, > 0: a smaller one sees only near neighbours."""
 
     on_sphere: ClassVar[bool] = True
     of_norms: ClassVar[bool] = False
     from_products: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.lengthscale) and self.lengthscale > 0):
-            raise ValueError(f"lengthscale must be a positive number, but got {self.lengthscale}.")
+        smallest, largest = LENGTHSCALES
+        if not smallest <= self.lengthscale <= largest:
+            raise ValueError(
+                f"lengthscale must be a positive number, from {smallest:g} to {largest:g}, but got {self.lengthscale}."
+            )
 
     @property
     def rounding(self) -> float:

@@ -1,4 +1,4 @@
-"""The posterior variance of a question's answer, by its definition. Slow and obvious: the oracle of the fast code.
+"""The posterior variance of a question's answer, by its definition. Slow and plain: the oracle for the fast code.
 
 A Gaussian process over the embedding space with kernel k, observed with noise variance λ at the selected points
 X = (x_1, ..., x_n), leaves at the query x* the variance (arXiv 2410.08020, section 3)
@@ -59,7 +59,7 @@ def posterior_variance(
 
 
 def irreducible_variance(problem: Problem) -> float:
-    """Return what observing every point once leaves of the targets' variance: ``posterior_variance`` of all."""
+    """Return the targets' variance after observing every point once: ``posterior_variance`` of all."""
     kernel, like = problem.kernel, problem.points
     targets, points = (
         np.asarray(rows if isinstance(rows, np.ndarray) else rows.cpu(), dtype=np.float64)

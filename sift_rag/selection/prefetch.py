@@ -1,4 +1,4 @@
-"""Kernel columns several at a time, before they are asked for.
+"""Compute kernel columns several at a time, before they are needed.
 
 Where the candidates do not fit into the cache, a step costs the time to read them all. One matrix product makes the
 columns of many points while reading the candidates once, and the next picks can be guessed: mostly they are those of

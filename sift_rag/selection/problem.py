@@ -10,6 +10,7 @@ import numpy as np
 from sift_rag.selection.arrays import (
     Array,
     ArrayLike,
+    check_noise_variance,
     check_weights,
     import_torch,
     is_finite,
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     import torch
 
 SINGLE_PRECISION_NOISE = 1e-3
-"""Smallest noise variance, relative to the largest prior variance, that float32 serves: below it the rounding of a
+"""Smallest noise variance, relative to the largest prior variance, for which float32 is enough: below it the rounding
+of a
 kernel value, 1e-7, would be a visible part of the noise."""
 
 
@@ -91,8 +93,7 @@ def read_problem(
             there is not one text for each row.
         MissingExtra: words count, and the package that stems them is not installed.
     """
-    if not (np.isfinite(noise_variance) and noise_variance > 0):
-        raise ValueError(f"noise_variance must be a positive number, but got {noise_variance}.")
+    check_noise_variance(noise_variance)
     targets, points, others, device = _rows(pool, tensors=tensors or not kernel.from_products)
     shapes = f"query {tuple(targets.shape)}, candidates {tuple(points.shape)}, known {tuple(others.shape)}"
     if not (targets.ndim == points.ndim == others.ndim == 2):
@@ -137,7 +138,7 @@ def check_token_counts(token_counts: ArrayLike | None, problem: Problem, *, requ
     """
     if token_counts is None:
         if required:
-            raise ValueError("A budget of tokens needs token_counts: how many each candidate has.")
+            raise ValueError("A token budget needs token_counts: give the number of tokens of each candidate.")
         return None
     points = problem.points
     if isinstance(points, np.ndarray):

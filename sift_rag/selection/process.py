@@ -1,4 +1,4 @@
-"""The Gaussian process that a choice minimises, or is measured by: the one place where choices are measured."""
+"""The Gaussian process that a selection minimises, or is evaluated by: the one place that evaluates selections."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from sift_rag import defaults
-from sift_rag.selection.arrays import check_k
+from sift_rag.selection.arrays import check_k, check_noise_variance
 from sift_rag.selection.conditioning import Posterior, start
 from sift_rag.selection.features import Features
 from sift_rag.selection.greedy import Rules, select_greedily, steps
@@ -29,14 +29,13 @@ class GaussianProcess:
     kernel: Kernel = field(default_factory=Rbf)
     """``Rbf()`` for a context window, ``Linear()`` for fine-tuning as in the paper, or a function."""
     noise_variance: float = defaults.NOISE_VARIANCE
-    """Noise of one observation, > 0: smaller avoids repetition more, larger is closer to nearest neighbour."""
+    """Noise variance of one observation, > 0: smaller avoids repetition more, larger is closer to nearest neighbour."""
     features: Features = field(default_factory=Features)
     """Applied under the rbf kernel, and several targets are balanced; other kernels see embeddings as they are."""
 
     def __post_init__(self) -> None:
         prepared(self.kernel)
-        if not self.noise_variance > 0:
-            raise ValueError(f"noise_variance must be > 0, but got {self.noise_variance}.")
+        check_noise_variance(self.noise_variance)
 
     @property
     def reads_words(self) -> bool:
@@ -50,6 +49,12 @@ class GaussianProcess:
             ValueError: see ``select_sift``.
         """
         return read_problem(pool, prepared(self.kernel), self.noise_variance, features=self.features, view=view)
+
+
+def check_process(process: object) -> None:
+    """Raise ``TypeError`` unless it is a Gaussian process: a selector's first argument, not a parameter of its own."""
+    if not isinstance(process, GaussianProcess):
+        raise TypeError(f"process must be a GaussianProcess, but got {process!r}: name the selector's own parameters.")
 
 
 def choose(problem: Problem, k: int, rules: Rules) -> Choice:

@@ -1,4 +1,4 @@
-"""Redundancy: the reason why a candidate was not chosen, told by the pick that took most from its gain."""
+"""Redundancy: why a candidate was not chosen, given by the pick that reduced its gain most."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sift_rag.selection.problem import Problem
 
 
 class Redundancy(NamedTuple):
-    """The pick that took most from the gain of each of n candidates. Arrays of the caller's kind."""
+    """The pick that reduced the gain of each of n candidates most. Arrays of the caller's kind."""
 
     picks: Array
     """``(n,)`` int64: place in the order chosen, from 0; -1 for a chosen candidate and for one that lost nothing."""

@@ -22,12 +22,15 @@ from sift_rag.selection.kernels import Linear, prepared
 from sift_rag.selection.lexical import bm25
 from sift_rag.selection.pool import ArrayPool, Pool
 from sift_rag.selection.problem import read_problem
-from sift_rag.selection.process import GaussianProcess, measure
+from sift_rag.selection.process import GaussianProcess, check_process, measure
 from sift_rag.selection.result import Choice
 from sift_rag.selection.stopping import Stopping
 from sift_rag.words import bag_of
 
 __all__ = ["Baseline", "Dpp", "FacilityLocation", "Hull", "Hybrid", "Mmr", "Nearest", "Random", "Uncertainty"]
+
+LARGEST_QUALITY_SCALE = 1e30
+"""Largest quality scale of a DPP: the logarithms of larger qualities leave float32."""
 
 DPP_JITTER = 1e-4
 """Added to the diagonal: keeps the residual of an exact duplicate at a positive value above float32 rounding."""
@@ -39,7 +42,10 @@ class Baseline:
 
     name: ClassVar[str]
     process: GaussianProcess = field(default_factory=GaussianProcess)
-    """The process that measures the choice."""
+    """The Gaussian process that evaluates the selection."""
+
+    def __post_init__(self) -> None:
+        check_process(self.process)
 
     @abstractmethod
     def order(self, pool: ArrayPool, k: int) -> Sequence[int]:
@@ -64,7 +70,7 @@ class Nearest(Baseline):
 
     name: ClassVar[str] = "nearest"
     with_repeats: bool = False
-    """Choose a candidate more than once, each time as another training step."""
+    """Allow a candidate to be chosen more than once, each time as another training step."""
 
     def order(self, pool: ArrayPool, k: int) -> Sequence[int]:
         """Implement ``Baseline.order``."""
@@ -86,6 +92,7 @@ class Mmr(Baseline):
     """Weight r of relevance against redundancy, in [0, 1]: 1 is relevance alone."""
 
     def __post_init__(self) -> None:
+        Baseline.__post_init__(self)
         if not 0.0 <= self.relevance <= 1.0:
             raise ValueError(f"relevance must be in [0, 1], but got {self.relevance}.")
 
@@ -117,6 +124,13 @@ class Dpp(Baseline):
     quality_scale: float = defaults.DPP_QUALITY_SCALE
     """Factor of the similarity in the exponent of a candidate's quality: larger is closer to nearest neighbour."""
 
+    def __post_init__(self) -> None:
+        Baseline.__post_init__(self)
+        if not abs(self.quality_scale) <= LARGEST_QUALITY_SCALE:
+            raise ValueError(
+                f"quality_scale must be a number of at most {LARGEST_QUALITY_SCALE:g}, but got {self.quality_scale}."
+            )
+
     def order(self, pool: ArrayPool, k: int) -> Sequence[int]:
         """Implement ``Baseline.order``."""
         problem = read_problem(Pool(pool.targets, pool.candidates, known=pool.known), Linear(), DPP_JITTER)
@@ -133,7 +147,7 @@ class Dpp(Baseline):
 
 @dataclass(frozen=True, slots=True)
 class FacilityLocation(Baseline):
-    """The candidates that stand for the others best, each counted by how relevant it is.
+    """Facility location: the candidates that best represent the others, each weighted by its relevance.
 
     Greedy maximisation of f(S) = Σ_x max(s(x*, x), 0) · max_{y in S} max(s(x, y), 0) over the candidates x, S with what
     is known: monotone and submodular. Costs O(n² (d + k)) time and O(n²) memory.
@@ -176,11 +190,16 @@ class Uncertainty(Baseline):
 
 @dataclass(frozen=True, slots=True)
 class Random(Baseline):
-    """Any k candidates, each order equally likely; the same for the same seed and n."""
+    """A uniformly random order of k candidates; the same for the same seed and n."""
 
     name: ClassVar[str] = "random"
     seed: int = 0
     """Seed of the order."""
+
+    def __post_init__(self) -> None:
+        Baseline.__post_init__(self)
+        if self.seed < 0:
+            raise ValueError(f"seed must be >= 0, but got {self.seed}.")
 
     def order(self, pool: ArrayPool, k: int) -> Sequence[int]:
         """Implement ``Baseline.order``."""
@@ -198,7 +217,7 @@ class Hull(Baseline):
 
     name: ClassVar[str] = "hull"
     with_repeats: bool = False
-    """Choose a candidate more than once, each time as another training step."""
+    """Allow a candidate to be chosen more than once, each time as another training step."""
     iterations: int = 100
     """Largest number of Frank-Wolfe steps."""
     tolerance: float = 1e-6

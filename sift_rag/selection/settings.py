@@ -104,6 +104,12 @@ def settings_of(selector: object) -> dict[str, SettingValue]:
     return settings | {part.name: getattr(selector, part.name) for part in fields(selector) if part.name != "process"}
 
 
+def check_selector(selector: object) -> None:
+    """Raise ``TypeError`` unless it is a selector, which a name or a class is not."""
+    if isinstance(selector, type) or not callable(getattr(selector, "select", None)):
+        raise TypeError(f"A selector must be a value such as Sift() or Mmr(relevance=0.7), but got {selector!r}.")
+
+
 def fine_tuning_selector(name: str = defaults.SELECTOR, process: GaussianProcess = TRAINING_PROCESS) -> NamedSelector:
     """Return the selector of this name to choose training passages with, repeating them if its method does.
 
@@ -116,7 +122,7 @@ def fine_tuning_selector(name: str = defaults.SELECTOR, process: GaussianProcess
 
 def suggestion(name: str, known: Mapping[str, object] | tuple[str, ...]) -> str:
     """Return " Did you mean ...?" where one of the known names is close, else nothing."""
-    close = get_close_matches(name, list(known), n=1)
+    close = get_close_matches(str(name), list(known), n=1)
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
@@ -153,7 +159,8 @@ def _converted(setting: Setting, value: object) -> SettingValue:
     if isinstance(value, str) and wanted is not str:
         value = _read(value, wanted)
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        with suppress(OverflowError):  # JSON may write a number of any length
+            return float(value)
     if isinstance(value, bool | int | float | str) and type(value) is wanted:
         return value
     raise ValueError(f"{setting.name} must be {_IN_WORDS[wanted]}, but got {value!r}.")

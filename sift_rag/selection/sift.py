@@ -24,7 +24,7 @@ from sift_rag.selection.information import InformationPosterior
 from sift_rag.selection.kernels import Kernel, Linear, kernel_named, prepared
 from sift_rag.selection.pool import Pool, Texts
 from sift_rag.selection.problem import read_problem
-from sift_rag.selection.process import GaussianProcess
+from sift_rag.selection.process import GaussianProcess, check_process
 from sift_rag.selection.result import Choice, GreedySelection
 from sift_rag.selection.stopping import Stopping
 from sift_rag.selection.view import View
@@ -40,12 +40,13 @@ class Sift:
     process: GaussianProcess = field(default_factory=GaussianProcess)
     """The process whose posterior variance is minimised."""
     with_repeats: bool = False
-    """Choose a candidate more than once, each time as another training step."""
+    """Allow a candidate to be chosen more than once, each time as another training step."""
     follow: float = defaults.FOLLOW
     """Weight of the question together with the first passage as a further target, >= 0; 0 leaves the choice to the
     question alone. Under the rbf kernel, without repeats."""
 
     def __post_init__(self) -> None:
+        check_process(self.process)
         check_follow(self.follow)
 
     @classmethod
@@ -63,7 +64,7 @@ class Sift:
 
 
 TRAINING_PROCESS = GaussianProcess(Linear(), noise_variance=1.0)
-"""The process by which training passages are chosen and measured."""
+"""The Gaussian process that selects and evaluates training passages."""
 
 
 def select_sift(
@@ -88,7 +89,7 @@ def select_sift(
     irreducible: bool = False,
     accept: Accept | None = None,
 ) -> GreedySelection:
-    """Choose k candidates that together tell most about the query, in O(k n (d + k + m)).
+    """Select the k candidates that together tell most about the query, greedily, in O(k n (d + k + m)).
 
     With ``texts`` and ``follow=defaults.FOLLOW`` it chooses what ``Retriever.retrieve`` would choose among these
     candidates. The paper's selection is ``kernel="linear"``, which takes embeddings as they are; under ``rbf``,
@@ -104,14 +105,14 @@ def select_sift(
         lengthscale: ℓ of the rbf kernel, > 0.
         noise_variance: λ > 0. Towards infinity the order is that of the squared kernel value with the query (relevance
             alone); towards 0 what is known already is worth nothing.
-        centring: share, in [0, 1), of the candidates' mean that is taken off every embedding; ``rbf`` only.
+        centring: share, in [0, 1), of the candidates' mean that is subtracted from every embedding; ``rbf`` only.
         words: share, in [0, 1), of the words in the similarity of two texts; ``rbf`` and ``texts`` only.
         language: language that words are stemmed in; ``none`` leaves them as they are.
         texts: texts of query, candidates and known, whose words then count beside the embeddings.
         follow: weight of the question together with the first passage as a further target from the fourth pick on
             (see ``choose_following``); ``rbf`` only.
         with_repeats: choose a candidate again where that brings more, as in the paper (a repeat is another step).
-        known: ``(g, d)``, what the reader has already: observed before the first choice.
+        known: ``(g, d)``, what the reader already knows: observed before the first choice.
         weights: ``(m,)``, each target's share of the sum, >= 0; by default balanced under ``rbf`` (see
             ``balanced_weights``), 1 each under other kernels.
         objective: ``variance`` lowers the sum of the targets' variances (VTL); ``information`` the determinant of their
@@ -119,7 +120,7 @@ def select_sift(
         stopping: rules that end the selection before k; what is kept is a prefix of what it would have been.
         token_counts: ``(n,)``, > 0. With them each step takes the largest gain *per token*.
         irreducible: compute what all the candidates together would leave: O(n² (n + d)) more.
-        accept: a look at each pick, which may refuse it and close others: see ``Accept``.
+        accept: a check of each pick, which may refuse it and close others: see ``Accept``.
 
     Returns:
         The choice. Ties, to a few units in the last place, go to the lowest index; k = 0 or n = 0 give an empty one.

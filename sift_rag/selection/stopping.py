@@ -11,7 +11,7 @@ from sift_rag.selection.result import StopReason
 
 @dataclass(frozen=True, slots=True)
 class Stopping:
-    """Rules that end a selection before k; the first that holds does. None switches a rule off.
+    """Rules that end a selection before k: the first that applies ends it. None turns a rule off.
 
     Raises:
         ValueError: a threshold is out of range.
@@ -24,15 +24,16 @@ class Stopping:
     the latter being what all the candidates together would leave. Costs one ``posterior_variance`` over all of them."""
     alpha: float | None = None
     """The adaptive rule of arXiv 2410.08020: step n is kept only while ``alpha * n * sqrt(variance) <= 1``, with the
-    posterior variance after it. Progress is taken for 1 / sqrt(variance) and should keep pace with the number of steps;
+    posterior variance after it. Progress is measured as 1 / sqrt(variance) and should keep pace with the number of
+    steps;
     the first step that falls behind, and all after it, are not kept."""
     tokens: int | None = None
     """Stop at the first choice that no longer fits into this many tokens. It is not skipped for a shorter one that
     would: a larger budget then always extends the choice of a smaller one."""
     fill: bool = False
-    """Spend the budget otherwise: each step takes the largest gain, not the largest gain per token, and passes over
-    what no longer fits. More evidence fits so (docs/log.md, "A budget of tokens"); a larger budget may choose
-    otherwise."""
+    """Spend the budget differently: each step selects the largest gain, not the largest gain per token, and
+    skips passages that no longer fit. More evidence fits this way (docs/log.md, "A budget of tokens"); a larger
+    budget may give another selection."""
 
     def __post_init__(self) -> None:
         if self.variance is not None and not self.variance >= 0:
@@ -44,7 +45,7 @@ class Stopping:
         if self.tokens is not None and not self.tokens >= 0:
             raise ValueError(f"tokens must be >= 0, but got {self.tokens}.")
         if self.fill and self.tokens is None:
-            raise ValueError("fill says how a budget is spent, and there is none: give tokens too.")
+            raise ValueError("fill says how to spend a token budget, but there is none: give tokens too.")
 
     def enough(self, variance: float, prior_variance: float, irreducible_variance: float | None) -> StopReason | None:
         """Return the rule, if any, by which the selection ends once ``variance`` is left."""

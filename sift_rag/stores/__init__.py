@@ -8,7 +8,7 @@
     filters.py, payloads.py, validation.py, consistency.py    shared by the stores
 
 A new store brings a ``Database`` with its ``PassageStore`` and ``DocumentRecords`` (``sift_rag/protocols.py``), and one
-call of ``register_database``. The tests in ``tests/contracts/`` tell if it keeps the promises.
+call of ``register_database``. The tests in ``tests/contracts/`` check that it keeps its promises.
 
 Nothing is imported here: listing collections must not load a search engine.
 """

@@ -70,7 +70,7 @@ def open_database(
     scheme = url.partition("://")[0] if isinstance(store, str) and "://" in store else FOLDER
     if scheme not in _FACTORIES:
         known = ", ".join(f"{name}://" for name in sorted(filter(None, _FACTORIES)))
-        raise ConfigurationError(f"A store cannot be opened by {scheme!r} URLs: expected a folder or one of {known}.")
+        raise ConfigurationError(f"No store is registered for {scheme!r} URLs: expected a folder or one of {known}.")
     return _FACTORIES[scheme](url, api_key=api_key, server=server, layout=layout)
 
 
@@ -88,7 +88,7 @@ def _folder(url: str, *, api_key: str | None, server: ServerOptions | None, layo
     folder = Path(url).expanduser()
     if server is not None:
         raise ConfigurationError(
-            f"Shards, replicas, float16 and the like are a server's, but the store {str(folder)!r} is a folder.",
+            f"Shards, replicas, float16 and similar options need a server, but the store {str(folder)!r} is a folder.",
             remedy=Remedy("server-options-for-a-folder"),
         )
     from sift_rag.stores.embedded.database import FolderDatabase

@@ -1,4 +1,4 @@
-"""A real small model to count with, an endpoint that says what a test tells it."""
+"""A real small model to count tokens with, and an endpoint whose answer a test sets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Passages by hand."""
+"""Passages written by hand."""
 
 from __future__ import annotations
 

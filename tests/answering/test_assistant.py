@@ -1,4 +1,4 @@
-"""The whole way from a question to an answer, in every mode."""
+"""Test the whole path from a question to an answer, in every mode."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ ALL_MODES: tuple[Mode, ...] = ("context", *TUNING_MODES)
 
 
 class CountingStore(MemoryStore):
-    """Counts the targets that were searched for, and where."""
+    """A store that counts the targets searched for, and records the filters."""
 
     searched = 0
 
@@ -95,7 +95,7 @@ def talker(retriever: Retriever, told: RemoteModel) -> Assistant:
 
 @pytest.fixture
 def unchanged_weights(language_model: LocalModel) -> Any:
-    """Fails the test if the model is not bit for bit what it was."""
+    """Fail the test if the model is not bit for bit what it was."""
     before = state_of(language_model.network)
     yield
     assert state_of(language_model.network) == before
@@ -488,7 +488,7 @@ def test_what_cannot_be_asked_is_refused_before_anything_is_searched(
     (tmp_path / "file").touch()
     saving = replace(QUICK, save_adapter=tmp_path)
     for settings, mode, options, message in (
-        (QUICK, "magic", {}, "'magic': one of context, finetune, both was expected"),
+        (QUICK, "magic", {}, "'magic': expected one of context, finetune, both"),
         (saving, "context", {}, "Only fine-tuning has an adapter"),
         (saving, "both", {}, "is not empty"),
     ):
@@ -562,3 +562,8 @@ def test_an_assistant_is_opened_with_its_parts(
     assert open_assistant(store, embedder=embedder).model is None
     with pytest.raises(ConfigurationError, match="needs the name of a model"):
         open_assistant(store, embedder=embedder, base_url="http://127.0.0.1:1/v1")
+
+
+def test_a_misspelt_mode_gets_a_suggestion(retriever: Retriever) -> None:
+    with pytest.raises(ValueError, match="Did you mean 'finetune'"):
+        Assistant(retriever, None).prepare("why?", "finetun")  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The answer as it comes, and which passages it is found to cite."""
+"""The answer as it is streamed, and the passages that it cites."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ shared_model = settings(suppress_health_check=[HealthCheck.function_scoped_fixtu
 
 
 def headers(text: str) -> list[int]:
-    """Numbers at the beginning of a line: what a model can take for a passage of ours."""
+    """Return the numbers at the beginning of lines, which a model could mistake for passages of ours."""
     return [int(number) for number in re.findall(r"^\[(\d+)\]", text, re.MULTILINE)]
 
 

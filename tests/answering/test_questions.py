@@ -1,4 +1,4 @@
-"""A question taken apart: what of a model's text is taken for its parts."""
+"""Splitting a question: which lines of a model's text become its parts."""
 
 from __future__ import annotations
 

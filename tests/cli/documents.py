@@ -1,4 +1,4 @@
-"""A small folder of documents with repetition, copies and files that cannot go in."""
+"""A small folder of documents with repetition, copies and files that cannot be ingested."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ HOSTILE = "# Notes\n\nA [red]red[/red] note about \x1b[31mlaptop\x1b[0m repair \
 
 
 def write_library(folder: Path) -> Path:
-    """The folder ``library``: five files that go in, three that do not."""
+    """Write the folder ``library``: five files that are ingested, three that are not."""
     library = folder / "library"
     for name, content in {
         "travel.md": TRAVEL,

@@ -45,12 +45,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"data: [DONE]\n\n")
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-        """Nothing: the streams belong to the test."""
+        """Log nothing: the streams belong to the test."""
 
 
 @contextmanager
 def serving(*pieces: str, status: int = 200) -> Iterator[Endpoint]:
-    """The stub, answering while the block runs."""
+    """Yield the stub, which answers while the block runs."""
     with Endpoint(pieces, status) as endpoint:
         thread = Thread(target=endpoint.serve_forever)
         thread.start()

@@ -16,7 +16,7 @@ ANSWER = ("To the help", " desk in room 12 [1].", " \x1b[2JNot to the cellar [2,
 
 
 def numbers_and_sources(text: str) -> dict[int, str]:
-    """Of the list under an answer."""
+    """Return the numbers and sources of the list under an answer."""
     return {int(number): source for number, source in re.findall(r"^\[(\d+)\] (library/\S+?):\d+ ", text, re.MULTILINE)}
 
 

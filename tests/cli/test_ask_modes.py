@@ -151,7 +151,7 @@ def test_a_time_budget_ends_it_after_the_step_that_exceeds_it(ask_store: Run) ->
     result = ask_store("ask", QUESTION, *QUICK, "--mode", "finetune", "--set", "finetuning.seconds=1e-9")
     assert result.exit_code == 0, result.stderr
     assert result.stderr.startswith("Fine-tuned: 1 step on 1 passage, ")
-    assert result.stderr.endswith("; out of time\n")
+    assert result.stderr.endswith("; stopped at the time limit\n")
 
 
 def test_the_prompt_alone_can_be_shown_and_nothing_is_learnt(ask_store: Run) -> None:

@@ -143,7 +143,9 @@ def test_an_exact_choice_is_from_the_whole_collection_and_says_that_it_is_proven
     answer = json.loads(ask_store("search", TRAVEL_QUESTION, "-k", "2", "--set", "candidate_limit=2", "--json").stdout)
     assert answer["exact"] is None
     result = ask_store("search", TRAVEL_QUESTION, "-k", "2", "--set", "candidate_limit=2", "--exact")
-    assert result.stderr.startswith("2 passages, proven to be the best choice from the whole collection; they tell ")
+    assert result.stderr.startswith(
+        "2 passages, proven to be the best selection from the whole collection; they explain "
+    )
     assert re.search(r"of what [234] candidates could$", result.stderr.strip())
     refused = ask_store("search", TRAVEL_QUESTION, "--exact", "--selector", "mmr")
     assert (refused.exit_code, refused.stdout) == (2, "")
@@ -161,7 +163,7 @@ def test_a_question_that_the_corpus_cannot_answer_ends_with_code_3(ask_store: Ru
         assert ask_store(command, TRAVEL_QUESTION, "--set", f"max_variance={between}").exit_code == 0
         refused = ask_store(command, "Which moons does Jupiter have?", "--set", f"max_variance={between}")
         assert (refused.exit_code, refused.stdout) == (3, "")
-        assert "cannot tell: all 4 candidates together would leave a variance of" in refused.stderr
+        assert "does not know the answer: all 4 candidates together would leave a variance of" in refused.stderr
     # per question: asking twice is as hard as asking once
     assert ask_store("search", TRAVEL_QUESTION, TRAVEL_QUESTION, "--set", f"max_variance={between}").exit_code == 0
 

@@ -42,7 +42,7 @@ def journals(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(autouse=True)
 def own_state(journals: Path) -> Iterator[None]:
-    """No journal of a run of these tests stands in the user's folder."""
+    """Keep the journals of these tests out of the user's folder."""
     return iter([None])
 
 
@@ -61,7 +61,7 @@ def test_the_json_has_the_model_a_row_for_each_setting_and_the_verdict(ask_store
     assert (value["model"], value["protocol"], value["prompts"]) == (str(MODEL), "texts", 3)
     assert value["base_bits_per_byte"] > 0
     assert value["context_window"] > 0
-    assert value["verdict"].endswith("Only 3 tasks: more would tell more.")
+    assert value["verdict"].endswith("Only 3 tasks: use more for a firmer result.")
     rows = value["rows"]
     assert [row["prompts"] for row in rows if row["arm"] == "finetune" and row["k"] == 2] == [3] * 3 + [2] * 3 + [1] * 3
     assert {row["group"] for row in rows} == {"all", "travel", "machines"}
@@ -152,11 +152,11 @@ def test_a_run_that_was_killed_goes_on_and_gives_the_same(ask_store: Run, texts:
     assert len(lines) == 3
     journal.write_bytes(lines[0] + lines[1][:100])  # killed while the second was written
     rest = ask_store(*command, "--resume")
-    assert rest.stderr == "1 task measured before; 2 left.\n"
+    assert rest.stderr == "1 task already measured; 2 left.\n"
     assert without_times(json.loads(rest.stdout)) == without_times(json.loads(whole.stdout))
     assert journal.read_bytes().splitlines(keepends=True)[0] == lines[0]
     again = ask_store(*command, "--resume")
-    assert again.stderr == "3 tasks measured before; 0 left.\n"
+    assert again.stderr == "3 tasks already measured; 0 left.\n"
     assert json.loads(again.stdout) == json.loads(rest.stdout)  # the times too: nothing was measured
     afresh = ask_store(*command)
     assert afresh.stderr == ""
@@ -208,7 +208,7 @@ def test_a_damaged_journal_says_how_to_go_on(ask_store: Run, texts: Path, journa
         (("--texts", "texts.jsonl", "--model", "m", "--arms", "context,base"), 2, "arms is base: some of context"),
         (("--texts", "texts.jsonl", "--model", "m", "--arms", ","), 2, "arms is empty"),
         (("--texts", "texts.jsonl", "--model", "m", "--selectors", "sift,dpp"), 2, "selectors is dpp: some of nearest"),
-        (("--texts", "texts.jsonl", "--model", "m", "-k", "5,x"), 2, "-k is '5,x': whole numbers"),
+        (("--texts", "texts.jsonl", "--model", "m", "-k", "5,x"), 2, "-k is '5,x', but must be whole numbers"),
         (("--texts", "texts.jsonl", "--model", "m", "-k", "0,5"), 2, "each at least 1"),
         (("--texts", "texts.jsonl", "--model", "m", "-k", ""), 2, "at least one number"),
         (("--texts", "texts.jsonl", "--model", "m", "--set", "finetuning.learning_rate=-1"), 2, "learning_rate"),

@@ -20,7 +20,7 @@ def test_a_collection_moves_to_another_store_and_answers_the_same(run: Run, stor
     moved = run("migrate", str(store), str(tmp_path / "new"))
     assert (moved.exit_code, moved.stdout) == (0, "")
     carried, checked = moved.stderr.splitlines()
-    assert carried == "6 files copied, 0 there before"
+    assert carried == "6 files copied, 0 already there"
     assert checked.startswith("Collection 'documents' has all 5 passages, with identical vectors (")
     answers = [
         run("search", "Who repairs a laptop?", "--json", "--store", str(place)) for place in (store, tmp_path / "new")
@@ -106,7 +106,7 @@ def test_an_interrupted_migration_says_how_to_go_on(elsewhere: Path, store: Path
     ended = subprocess.run(command, capture_output=True, text=True, check=False, env=environment())
     assert ended.returncode == 128 + signal.SIGINT
     assert ended.stderr.splitlines() == [
-        "What has been copied is kept; the same command continues from there.",
+        "What has been copied is kept; run the same command again to continue.",
         "Interrupted.",
     ]
 

@@ -22,7 +22,7 @@ COLOUR = re.compile(r"\x1b\[(?:\d+;)*(?:3[0-7]|9[0-7])(?:;\d+)*m")
 
 @contextmanager
 def terminal() -> Iterator[tuple[int, Callable[[str], str]]]:
-    """The end of a terminal for a process, and how to read what it shows until some text, or all there is."""
+    """Yield a terminal for a process, and a function that reads its output until some text, or to the end."""
     ours, theirs = pty.openpty()
 
     def read_until(text: str) -> str:
@@ -46,7 +46,7 @@ def environment(**settings: str) -> dict[str, str]:
 
 
 def interrupt(process: subprocess.Popen[bytes]) -> None:
-    """As a person does: again if nothing happens. A signal that comes just before a blocking read is seen after it."""
+    """Interrupt as a person does: again if nothing happens. A signal just before a blocking read acts after it."""
     while process.poll() is None:
         process.send_signal(signal.SIGINT)
         with suppress(subprocess.TimeoutExpired):
@@ -69,7 +69,7 @@ def test_an_interrupted_ingest_ends_with_130_and_says_how_to_go_on(elsewhere: Pa
         shown = read_until("Interrupted.")
         stdout, _ = process.communicate()
     assert (process.returncode, stdout) == (130, b"")
-    assert "the same command continues from there" in shown
+    assert "run the same command again to continue" in shown
     assert "Traceback" not in shown
 
 

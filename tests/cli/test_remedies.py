@@ -1,4 +1,4 @@
-"""Every remedy that the library names has words on the command line, and the other way round."""
+"""Every remedy that the library names has words on the command line, and vice versa."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def test_options_of_a_new_collection_are_the_servers(run: Run, at: Run, library:
     assert at("ingest", str(library), *options).exit_code == 0
     refused = run("ingest", str(library), *options, "--store", str(tmp_path / "folder"))
     assert (refused.exit_code, refused.stdout) == (2, "")
-    assert "are a server's, but the store" in refused.stderr
+    assert "need a server, but the store" in refused.stderr
     assert not (tmp_path / "folder").exists()
     impossible = at("ingest", str(library), "--set", "write_consistency_factor=3")
     assert (impossible.exit_code, impossible.stderr.count("\n")) == (2, 1)

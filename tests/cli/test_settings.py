@@ -68,8 +68,8 @@ def test_weights_of_questions_are_a_list(ask_store: Run) -> None:
         ("candidate_limit=2.5", "must be a whole number"),
         ("keep_copies=maybe", "must be true or false"),
         ("kernel=rfb", "must be one of rbf, linear"),
-        ("k=3", "this is an option of its own, -k"),
-        ("token_budget=3", "this is an option of its own, --token-budget"),
+        ("k=3", "this setting has an option of its own; use -k"),
+        ("token_budget=3", "this setting has an option of its own; use --token-budget"),
         ("finetuning.rank=3", "there is no such setting"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Formats whose text must be got out: PDF, HTML, DOCX, PPTX, EPUB and notebooks, made here and read back."""
+"""Formats whose text must be extracted: PDF, HTML, DOCX, PPTX, EPUB and notebooks, made here and read back."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _read(folder: Path, name: str, content: bytes) -> SourceDocument:
 
 
 def _pdf(pages: Sequence[str], *, title: str = "", trailer: str = "") -> bytes:
-    """A PDF of one line or more a page."""
+    """Return a PDF with one line or more per page."""
     font = 3 + 2 * len(pages)
     kids = " ".join(f"{3 + 2 * page} 0 R" for page in range(len(pages)))
     objects = ["<< /Type /Catalog /Pages 2 0 R >>", f"<< /Type /Pages /Count {len(pages)} /Kids [{kids}] >>"]
@@ -96,7 +96,7 @@ def test_a_pdf_is_known_by_its_first_bytes_too(tmp_path: Path) -> None:
 
 
 def test_a_pdf_without_text_is_skipped(tmp_path: Path) -> None:
-    with pytest.raises(SkippedDocument, match="no text in it"):
+    with pytest.raises(SkippedDocument, match="it holds no text"):
         _read(tmp_path, "scan.pdf", _pdf([""]))
 
 

@@ -1,4 +1,4 @@
-"""Which files are found, under which names, in which order."""
+"""Finding files: which ones, under which names, in which order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a Markdown file's front matter says becomes metadata, as written; hostile YAML becomes nothing, at no cost."""
+"""Front matter of Markdown files becomes metadata, as written; hostile YAML becomes nothing, at no cost."""
 
 from __future__ import annotations
 

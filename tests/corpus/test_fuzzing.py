@@ -1,4 +1,4 @@
-"""Whatever bytes a file holds: it becomes passages that a store takes, or an error that says why not."""
+"""A file of any bytes becomes passages that a store accepts, or an error that says why not."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FUZZ = settings(max_examples=40, deadline=None, suppress_health_check=[HealthChe
 
 
 def _passages_or_reason(folder: Path, suffix: str, data: bytes, **options: str | None) -> list[Passage] | str:
-    """What the ingest does with a file: the store must be able to take all of it."""
+    """Ingest a file as the library does: the store must accept all of it."""
     path = folder / f"file{suffix}"
     path.write_bytes(data)
     try:

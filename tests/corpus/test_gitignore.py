@@ -1,4 +1,4 @@
-"""The patterns of a .gitignore decide as git's do: git itself is the oracle."""
+"""Patterns of a .gitignore select the same files as in git, which is the oracle."""
 
 from __future__ import annotations
 

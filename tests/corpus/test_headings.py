@@ -1,4 +1,4 @@
-"""Where the headings of a text stand."""
+"""Finding the headings of a text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sift_rag.corpus.headings import find_headings
 
 
 def _outline(text: str, syntax: Syntax) -> list[tuple[int, str, str]]:
-    """Level, title, and the text's line at the heading's start."""
+    """Return level, title, and the text's line at the start of each heading."""
     found = find_headings(text, syntax)
     return [(heading.level, heading.title, text[heading.start :].partition("\n")[0]) for heading in found]
 

@@ -1,4 +1,4 @@
-"""The incremental pipeline on the reference store: what is done, what is left alone, what survives."""
+"""The incremental pipeline on the reference store: what it does, what it leaves alone, what survives."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def files(report: IngestReport) -> tuple[int, int, int, int, int, int]:
 
 
 def state(store: MemoryStore) -> dict[str, list[tuple[str, str, bytes]]]:
-    """Everything a reader of the store can see, for comparison."""
+    """Return everything that a reader of the store can see, for comparison."""
     return {
         document.source: [
             (c.passage.id, c.passage.text, c.embedding.tobytes()) for c in store.passages(document.source)

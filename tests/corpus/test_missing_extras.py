@@ -1,4 +1,4 @@
-"""A reader that is not installed: its files fail with the pip line, and all others go in."""
+"""If a reader is not installed, its files fail with the pip line, and all others are ingested."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several ingests that split the documents among them without talking to each other."""
+"""Several independent ingests that divide the documents among them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The compose file is what the README promises: a pinned Qdrant with a key, on this machine alone, and watched."""
+"""The compose file is what the README promises: a pinned Qdrant with a key and a health check, on this machine only."""
 
 from __future__ import annotations
 

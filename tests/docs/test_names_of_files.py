@@ -1,4 +1,4 @@
-"""Files that the contributors' pages name are there."""
+"""Files that the contributors' pages name exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An embedder made of two functions."""
+"""An embedder built from two functions."""
 
 from __future__ import annotations
 

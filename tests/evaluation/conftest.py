@@ -67,7 +67,7 @@ def measured(arm: Arm, selector: str, k: int, bits: float, **fields: Any) -> Mea
 
 
 def outcome(name: str, base: float, *measurements: Measurement, group: str = "one", **fields: Any) -> Outcome:
-    """Of a text of 20 bytes."""
+    """Return an outcome for a text of 20 bytes."""
     usual: dict[str, Any] = {
         "task": Task(name, group, "twenty bytes of text"),
         "left_out": 0,

@@ -43,7 +43,7 @@ def outcomes(
 
 
 def figures(measurements: Iterable[Measurement]) -> dict[tuple[str, str, int], Measurement]:
-    """By arm, selector and k, without the times."""
+    """Return the figures by arm, selector and k, without the times."""
     measurements = list(measurements)
     found = {(one.arm, one.selector, one.k): replace(one, seconds=0.0) for one in measurements}
     assert len(found) == len(measurements)
@@ -51,7 +51,7 @@ def figures(measurements: Iterable[Measurement]) -> dict[tuple[str, str, int], M
 
 
 def chosen(name: str, asked: str, store: MemoryStore, embedder: HashingEmbedder, k: int) -> tuple[list[str], ...]:
-    """What goes into the context, and what is trained on."""
+    """Return the passages that go into the context, and those that are trained on."""
     targets = embedder.embed_queries([asked])
     candidates = distinct_candidates(store, targets, COMPARISON.candidate_limit)
     rows = embedder.embed_passages([one.passage.embedding_text for one in candidates])
@@ -335,14 +335,14 @@ def test_a_question_without_room_is_named(tokenizer: Any, store: MemoryStore, em
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"arms": ("context", "magic")}, "arms is magic: some of context, finetune, both were expected"),
+        ({"arms": ("context", "magic")}, "arms is magic: expected some of context, finetune, both"),
         ({"arms": ()}, "arms is empty"),
-        ({"selectors": ("random",)}, "selectors is random: some of nearest, "),
+        ({"selectors": ("random",)}, "selectors is random: expected some of nearest, "),
         ({"selectors": ()}, "selectors is empty"),
         ({"ks": ()}, "at least one number"),
         ({"ks": (5, 0)}, "each at least 1"),
         ({"candidate_limit": 0}, "candidate_limit must be >= 1"),
-        ({"arms": ("context", "both"), "selectors": ("repeated-nearest",)}, "is for fine-tuning only"),
+        ({"arms": ("context", "both"), "selectors": ("repeated-nearest",)}, "is only for fine-tuning"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(wrong: dict[str, Any], message: str) -> None:

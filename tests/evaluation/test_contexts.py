@@ -1,4 +1,4 @@
-"""What stands before a task, token by token."""
+"""The context before a task, token by token."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def with_template(model: LocalModel) -> LocalModel:
 
 
 def nats_of(model: LocalModel, before: list[int], token: int) -> float:
-    """Of one token after these, one run a token."""
+    """Return the cost of each token in nats, with one run per token."""
     with torch.no_grad():
         logits = model.network(input_ids=torch.tensor([before])).logits[0, -1].double()
     return float(torch.logsumexp(logits, 0) - logits[token])

@@ -1,4 +1,4 @@
-"""What was measured, on disk: all of it comes back, and only to the comparison that it belongs to."""
+"""Measurements on disk: all of them come back, and only to the comparison that they belong to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures against values worked out by hand."""
+"""Figures compared with values worked out by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page: all there, nothing elsewhere, and nothing of a text is taken for markup."""
+"""The page: complete, self-contained, and with every text escaped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows and sentences against values worked out by hand."""
+"""Rows and sentences compared with values worked out by hand."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_the_best_setting_of_each_arm_is_compared() -> None:
 @pytest.mark.parametrize("count", [1, 2, 9])
 def test_few_tasks_are_said_to_be_few(count: int) -> None:
     verdict = summarise(two_arms(WIDE[:count], NARROW[:count])).verdict
-    assert verdict.endswith(f"Only {count} task{'s' if count > 1 else ''}: more would tell more.")
+    assert verdict.endswith(f"Only {count} task{'s' if count > 1 else ''}: use more for a firmer result.")
 
 
 def test_one_task_has_no_winner() -> None:

@@ -1,4 +1,4 @@
-"""What a comparison is made on, read from folders and from lines of JSON."""
+"""The tasks of a comparison, read from folders and from JSON lines."""
 
 from __future__ import annotations
 
@@ -88,11 +88,11 @@ def test_separators_of_lines_within_a_text_and_half_characters_do_no_harm(tmp_pa
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('{"texts": "One."}', "t.jsonl:2 has no 'text': a text that is not blank"),
+        ('{"texts": "One."}', "t.jsonl:2 has no 'text': expected a text that is not blank"),
         ('{"text": 5}', "t.jsonl:2 has no 'text'"),
         ('{"text": null}', "t.jsonl:2 has no 'text'"),
         ('{"text": " \\n"}', "t.jsonl:2 has no 'text'"),
-        ('["One."]', "t.jsonl:2 is list: a JSON object"),
+        ('["One."]', "t.jsonl:2 is list: expected a JSON object"),
         ('{"text": "One."', "t.jsonl:2 is not JSON"),
     ],
 )

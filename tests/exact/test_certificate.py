@@ -1,4 +1,4 @@
-"""A bound is a bound: whatever was not seen gains less, and the bound is not far above what something could gain."""
+"""Bounds hold: whatever was not seen gains less, and no bound is far above the largest possible gain."""
 
 from __future__ import annotations
 

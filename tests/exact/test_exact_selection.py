@@ -1,4 +1,4 @@
-"""The choice from a whole collection is its brute-force optimum, by searches as by a scan, and says what is proven."""
+"""Selection from a whole collection is its brute-force optimum, by searches or by a scan, and says what it proved."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.oracles import selector as make_selector
 from tests.retrieval.test_candidates import filled
 
 NO_ROWS = 0
-"""A limit by which no search is made, so that a store that can be scanned is."""
+"""A limit that allows no search, so that a store that can be scanned is scanned."""
 
 
 class SearchOnly:
@@ -52,7 +52,7 @@ class SearchOnly:
 
 
 def stored(rows: Embedding, texts: Sequence[str] | None = None) -> MemoryStore:
-    """Row i is passage i, at i in its document."""
+    """Return a store in which row i is passage i, at i in its document."""
     store = MemoryStore(CollectionInfo("whole", "none", rows.shape[1], 1))
     texts = texts or [f"text {row}" for row in range(len(rows))]
     passages = [
@@ -71,12 +71,12 @@ def clustered(rng: np.random.Generator, count: int, dimension: int = 8, clusters
 
 
 def places(found: WholeChoice) -> list[int]:
-    """Which rows were chosen, in order."""
+    """Return the rows chosen, in order."""
     return [found.candidates[index].passage.span.start for index in found.choice.selection.indices]
 
 
 def both_ways(store: MemoryStore, *arguments: Any, **options: Any) -> list[WholeChoice]:
-    """By searches alone, and by a scan."""
+    """Select by searches alone, and by a scan."""
     return [
         choose_from_all(SearchOnly(store), *arguments, **options, row_limit=10**6),  # type: ignore[arg-type]
         choose_from_all(store, *arguments, **options, row_limit=NO_ROWS),
@@ -85,7 +85,7 @@ def both_ways(store: MemoryStore, *arguments: Any, **options: Any) -> list[Whole
 
 @pytest.fixture(autouse=True)
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that a small collection is not read whole by the first search."""
+    """Make pages small, so that the first search does not read a small collection whole."""
     monkeypatch.setattr(search_bounds, "FIRST_PAGE", 4)
     monkeypatch.setattr(exact_selection, "COPIES_PAGE", 2)
 
@@ -339,7 +339,7 @@ def test_only_the_steps_that_are_kept_must_be_proven() -> None:
 def test_other_selectors_and_budgets_of_tokens_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match=f"not '{name}'"):
         check_exact(make_selector(name), None)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="budget of tokens"):
+    with pytest.raises(ValueError, match="token budget"):
         check_exact(make_selector(), Stopping(tokens=100))
 
 

@@ -8,7 +8,7 @@ import torch
 
 
 def state_of(network: Any) -> dict[str, Any]:
-    """Weights and buffers as bytes; flags, gradients, hooks, tree, attributes, configuration; random numbers."""
+    """Return weights and buffers as bytes; flags, gradients, hooks, tree, attributes, configuration; random numbers."""
     hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks", "_state_dict_hooks")
     return {
         "weights": {name: _bytes(tensor) for name, tensor in network.state_dict().items()},
@@ -26,7 +26,7 @@ def state_of(network: Any) -> dict[str, Any]:
 
 
 def weights_of(network: Any) -> dict[str, bytes]:
-    """Of every parameter by name, as bytes."""
+    """Return every parameter by name, as bytes."""
     return {name: _bytes(parameter) for name, parameter in network.named_parameters()}
 
 

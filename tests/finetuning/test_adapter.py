@@ -1,4 +1,4 @@
-"""What was learnt, as files that plain PEFT loads."""
+"""Saved adapters: files that plain PEFT loads."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_the_folder_holds_the_adapter_alone_and_names_its_model(gpt2: LocalModel
 def test_a_folder_that_holds_something_is_left_alone(gpt2: LocalModel, tmp_path: Path) -> None:
     (tmp_path / "adapter").mkdir()
     (tmp_path / "adapter" / "mine.txt").write_text("mine", encoding="utf-8")
-    with fine_tuned(gpt2, TEXTS) as tuning, pytest.raises(AdapterNotSaved, match="is not empty: give a new one"):
+    with fine_tuned(gpt2, TEXTS) as tuning, pytest.raises(AdapterNotSaved, match="is not empty: give a new folder"):
         tuning.save_adapter(tmp_path / "adapter")
     assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == ["adapter", "adapter/mine.txt"]
 
@@ -81,7 +81,7 @@ def test_a_read_only_folder(gpt2: LocalModel, tmp_path: Path) -> None:
 
 @contextmanager
 def files_no_larger_than(size: int) -> Iterator[None]:
-    """As on a disk that is full after so many bytes."""
+    """Act as a disk that is full after this many bytes."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -92,7 +92,7 @@ def files_no_larger_than(size: int) -> Iterator[None]:
 
 def test_a_full_disk_leaves_nothing_half_written(gpt2: LocalModel, tmp_path: Path) -> None:
     with fine_tuned(gpt2, TEXTS) as tuning:
-        with pytest.raises(AdapterNotSaved, match="on a disk with room"), files_no_larger_than(4096):
+        with pytest.raises(AdapterNotSaved, match="on a disk with space"), files_no_larger_than(4096):
             tuning.save_adapter(tmp_path / "adapter")
         assert list(tmp_path.iterdir()) == []
         tuning.save_adapter(tmp_path / "adapter")  # and it can be tried again

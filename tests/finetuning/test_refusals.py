@@ -1,4 +1,4 @@
-"""What cannot be fine-tuned, or not as asked, says so before anything changes."""
+"""A model that cannot be fine-tuned as asked is refused before anything changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""On leaving, the model is bit for bit what it was, whichever way it is left."""
+"""After the block, the model is bit for bit what it was, however the block ends."""
 
 from __future__ import annotations
 

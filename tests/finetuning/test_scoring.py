@@ -1,4 +1,4 @@
-"""Bits per byte, against computations by hand and by brute force."""
+"""Bits per byte, compared with computations by hand and by brute force."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TEXT = "class Naïve:\n    '''Return “quotes” and 🙂.'''\n"
 
 
 def nats_of(model: LocalModel, before: list[int], token: int) -> float:
-    """Of one token after these, by the softmax written out in float64, one run a token."""
+    """Return the cost of each token in nats, by the softmax written out in float64, with one run per token."""
     with torch.no_grad():
         logits = model.network(input_ids=torch.tensor([before])).logits[0, -1].double()
     return float(torch.logsumexp(logits, 0) - logits[token])

@@ -1,4 +1,4 @@
-"""What the steps do: against hand-written loops, and what must not matter."""
+"""Training steps, compared with hand-written loops; and settings that must not matter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One server for all tests that only ask it things."""
+"""One server for all tests that only send requests."""
 
 from __future__ import annotations
 

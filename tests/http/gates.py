@@ -1,4 +1,4 @@
-"""An embedder that waits until it is let, so that a test knows what waits and what does not."""
+"""An embedder that waits until a test releases it, so that the test knows what waits and what does not."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sift_rag.types import Embedding
 from tests.doubles import HashingEmbedder
 
 READY = ["ready"]
-"""What a server embeds to see whether the embedder works."""
+"""The text that a server embeds to check that its embedder works."""
 
 
 class GatedEmbedder(HashingEmbedder):
@@ -35,7 +35,7 @@ class GatedEmbedder(HashingEmbedder):
 
 
 class SlowToLoad(HashingEmbedder):
-    """Its first call waits until ``open``."""
+    """An embedder whose first call waits until ``open``."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class SlowToLoad(HashingEmbedder):
 
 
 class FailingEmbedder(HashingEmbedder):
-    """Raises what it is told to, for passages."""
+    """An embedder that raises a given error for passages."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Texts of several requests through one embedder, and what is kept of them."""
+"""Texts of several requests through one embedder, and their cache."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may ask, how many at once, for how long."""
+"""Access control, the limit on concurrent requests, and the time limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``/v1/ask``: answers from the own collections."""
+"""``/v1/ask``: answers from the server's collections."""
 
 from __future__ import annotations
 

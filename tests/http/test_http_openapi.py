@@ -18,7 +18,7 @@ from tests.http.models import ScriptedModel
 from tests.http.serving import Served, serving
 
 EXAMPLES = 25
-"""For each operation."""
+"""Example requests for each operation."""
 
 SETTINGS = {name for selector in defaults.SELECTORS for name in selector_settings(selector)}
 

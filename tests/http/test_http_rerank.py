@@ -189,3 +189,16 @@ def test_the_models_are_listed_under_the_names_that_can_be_asked_for(served: Ser
     listed = [entry["id"] for entry in served.client.get("/v1/models").json()["data"]]
     assert listed == ["sift", "hashing"]
     assert all(served.rerank(QUESTION, DOCUMENTS, model=name).json()["model"] == name for name in listed)
+
+
+def test_naming_the_default_selector_changes_nothing(served: Served) -> None:
+    named = served.rerank(QUESTION, DOCUMENTS, sift={"selector": "sift"}).json()["results"]
+    assert named == served.rerank(QUESTION, DOCUMENTS).json()["results"]
+    centred = served.rerank(QUESTION, DOCUMENTS, sift={"settings": {"centring": 0.5}}).json()["results"]
+    assert named != centred
+
+
+def test_a_selector_may_not_iterate_for_ever(served: Served) -> None:
+    asked = {"selector": "hull", "settings": {"iterations": 10**8, "tolerance": -1.0}}
+    reply = served.rerank(QUESTION, DOCUMENTS, sift=asked)
+    assert (reply.status_code, "at most 1,000" in reply.json()["message"]) == (400, True)

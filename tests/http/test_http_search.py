@@ -1,4 +1,4 @@
-"""``/v1/search`` on the own collections."""
+"""``/v1/search`` on the server's collections."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_the_openapi_document_describes_every_option_with_its_default(served: Se
         ({"collection": "none"}, 404, "no such collection"),
         ({"collection": "../documents"}, 400, "'collection'"),
         ({"collection": ""}, 400, "'collection'"),
-        ({"where": {"sources": ["nothing/*"]}}, 404, "nothing that the filter lets through"),
+        ({"where": {"sources": ["nothing/*"]}}, 404, "nothing that the filter matches"),
         ({"where": {"sources": [""]}}, 400, "glob"),
         ({"where": {"metadata": {"": ["x"]}}}, 400, "metadata key ''"),
         ({"where": {"source": ["x"]}}, 400, "'source'"),
@@ -130,6 +130,11 @@ def test_the_openapi_document_describes_every_option_with_its_default(served: Se
         ({"selector": "mrr"}, 400, "Did you mean 'mmr'?"),
         ({"settings": {"lenghtscale": 1.0}}, 400, "Did you mean 'lengthscale'?"),
         ({"settings": {"lengthscale": -1.0}}, 400, "lengthscale"),
+        ({"settings": {"lengthscale": 1e-300}}, 400, "lengthscale"),
+        ({"settings": {"noise_variance": 10**400}}, 400, "noise_variance"),
+        ({"max_variance": 10**400}, 400, "max_variance"),
+        ({"selector": "dpp", "settings": {"quality_scale": "nan"}}, 400, "quality_scale"),
+        ({"selector": "hull", "settings": {"iterations": 1001}}, 400, "at most 1,000"),
         ({"candidat_limit": 3}, 400, "Did you mean 'candidate_limit'?"),
         ({"given": ["x.md"]}, 400, "Unknown field 'given'"),
         ({"known_texts": ["x"] * 1001}, 413, "1,001 known_texts"),

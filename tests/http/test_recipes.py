@@ -37,7 +37,7 @@ def served() -> Iterator[Served]:
 
 @pytest.fixture(autouse=True)
 def _offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """None of them may ask home."""
+    """Keep the clients from contacting their makers' servers."""
     monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     monkeypatch.setenv("HAYSTACK_TELEMETRY_ENABLED", "False")
 
@@ -53,7 +53,7 @@ def _collected() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def ranked() -> list[tuple[int, float]]:
-    """What they must all arrive at: index and score, in order."""
+    """Return what all clients must receive: index and score, in order."""
     ranking = Reranker(HashingEmbedder()).rerank(QUESTION, TEXTS)
     return [(text.index, pytest.approx(text.score)) for text in ranking.ranked]
 

@@ -1,4 +1,4 @@
-"""A chat as tokens: by the model's template or as plain text, and never ended by what a document says."""
+"""A chat as tokens: by the model's template or as plain text; no document can end a turn."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def tokenizer(language_model_path: Path) -> Any:
 
 @pytest.fixture
 def chatml(tokenizer: Any) -> Any:
-    """With a chat template and its control tokens."""
+    """Return a tokenizer with a chat template and its control tokens."""
     tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_start|>", "<|im_end|>"]})
     tokenizer.chat_template = CHATML
     return tokenizer

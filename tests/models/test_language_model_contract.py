@@ -1,4 +1,4 @@
-"""What every language model must do, on each of ours. The remote one speaks to a loopback stub."""
+"""The contract of every language model, run on each of ours. The remote one talks to a loopback stub."""
 
 from __future__ import annotations
 

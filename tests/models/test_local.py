@@ -79,7 +79,7 @@ def test_an_answer_ends_where_the_context_ends(language_model: LocalModel, refer
 
 
 def test_a_prompt_that_fills_the_context_is_refused_before_anything_runs(language_model: LocalModel) -> None:
-    with pytest.raises(ValueError, match="takes 2048 with the answer"):
+    with pytest.raises(ValueError, match="has room for 2048 with the answer: shorten"):
         language_model.stream([Message("user", "word " * 4000)], max_new_tokens=1)
 
 

@@ -1,4 +1,4 @@
-"""The model behind an endpoint, against a loopback stub: what it sends, and what each fault becomes."""
+"""The model behind an endpoint, tested on a loopback stub: what it sends, and what each fault becomes."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_a_refusal_becomes_one_line_that_says_what_to_do(
 def test_a_refused_key_comes_with_its_remedy(endpoint: StubEndpoint) -> None:
     endpoint.status = 401
     model = RemoteModel("small", base_url=endpoint.url, max_retries=0)
-    with pytest.raises(ModelUnavailable, match="one that may use 'small' was expected") as caught:
+    with pytest.raises(ModelUnavailable, match="give a key that may use 'small'") as caught:
         list(model.stream(CHAT, max_new_tokens=7))
     assert caught.value.remedy is not None
     assert caught.value.remedy.key == "endpoint-api-key"
@@ -157,7 +157,7 @@ def test_without_the_package_the_error_names_the_extra(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("url", ["localhost:8000/v1", "ftp://somewhere/v1", ""])
 def test_what_is_no_address_is_refused_at_once(url: str) -> None:
-    with pytest.raises(ValueError, match="http://localhost:8000/v1 was expected"):
+    with pytest.raises(ValueError, match="expected an address like http://localhost:8000/v1"):
         RemoteModel("small", base_url=url)
 
 

@@ -54,7 +54,7 @@ def read_records(path, encoding=None, *, strict=False):
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread() -> Iterator[None]:
-    """So small a model gains nothing from more, and loses much where the processors are shared."""
+    """Use one thread: so small a model gains nothing from more, and loses much on shared processors."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sift_rag import Filter, Layout, Mmr, PassageStore, Retriever
+from sift_rag import Filter, Layout, Mmr, PassageStore, Reranker, Retriever, opening
 from tests.doubles import HashingEmbedder
 from tests.plugins.conftest import OPTIONS, QUESTIONS, TEXTS, expected
 
@@ -207,3 +207,9 @@ def test_a_key_is_saved_as_the_name_of_its_variable_and_a_layout_as_its_fields()
     component = SiftRetriever("http://localhost:6333", api_key=secret, layout=Layout(text="body"))
     again = SiftRetriever.from_dict(json.loads(json.dumps(component.to_dict())))
     assert (again.api_key, again.layout) == (secret, Layout(text="body"))
+
+
+def test_a_ranking_by_default_is_the_reranker_s(embedder: HashingEmbedder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "load_sentence_transformer", lambda _: embedder)
+    wanted = [text.score for text in Reranker(embedder).rerank(QUESTION, list(TEXTS.values())).ranked]
+    assert [document.score for document in SiftRanker().run(QUESTION, DOCUMENTS)["documents"]] == wanted

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from sift_rag import Filter, Mmr, PassageStore, Retriever, StoreConflict, ingest_paths
+from sift_rag import Filter, Mmr, PassageStore, Reranker, Retriever, Sift, StoreConflict, ingest_paths
 from sift_rag.types import Embedding
 from tests.doubles import HashingEmbedder
 from tests.plugins.conftest import OPTIONS, QUESTION, QUESTIONS, TEXTS, expected
@@ -43,7 +43,7 @@ class HashingEmbeddings(Embeddings):
 
 @pytest.mark.anyio
 class TestLangChainsOwnTests(RetrieversIntegrationTests):
-    """All that LangChain asks of a retriever."""
+    """LangChain's own tests of a retriever."""
 
     @pytest.fixture
     def anyio_backend(self) -> str:
@@ -212,3 +212,12 @@ def test_documents_that_repeat_known_texts_come_later(embedder: HashingEmbedder)
 def test_a_key_is_not_shown(store: PassageStore, embedder: HashingEmbedder) -> None:
     retriever = SiftRetriever(store=store, embedder=embedder, api_key="qdrant-secret")
     assert "qdrant-secret" not in repr(retriever)
+
+
+def test_a_reranking_by_default_is_the_reranker_s(embedder: HashingEmbedder) -> None:
+    texts = [document.page_content for document in DOCUMENTS]
+    wanted = [text.score for text in Reranker(embedder).rerank(QUESTION, texts).ranked]
+    for named in ({}, {"selector": "sift"}):
+        got = SiftRerank(embedder=embedder, **named).compress_documents(DOCUMENTS, QUESTION)
+        assert [document.metadata["relevance_score"] for document in got] == wanted
+    assert wanted != [text.score for text in Reranker(embedder, selector=Sift()).rerank(QUESTION, texts).ranked]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from sift_rag import Mmr, PassageStore, Retriever
+from sift_rag import Mmr, PassageStore, Reranker, Retriever, Sift
 from sift_rag.types import Embedding
 from tests.doubles import HashingEmbedder
 from tests.plugins.conftest import OPTIONS, QUESTION, TEXTS, expected
@@ -217,3 +217,11 @@ def test_nodes_that_repeat_known_texts_come_later(embedder: HashingEmbedder) -> 
     got = [ids(known.postprocess_nodes(nodes(), query_str=QUESTION)), ids(plain.postprocess_nodes(nodes(), carried))]
     assert got[0] == got[1]
     assert got[0][0] != first.node_id
+
+
+def test_a_reranking_by_default_is_the_reranker_s(embedder: HashingEmbedder) -> None:
+    texts = [node.node.get_content(metadata_mode=MetadataMode.EMBED) for node in nodes()]
+    wanted = [text.score for text in Reranker(embedder).rerank(QUESTION, texts).ranked]
+    got = SiftRerank(embed_model=embedder).postprocess_nodes(nodes(), query_str=QUESTION)
+    assert [node.score for node in got] == wanted
+    assert wanted != [text.score for text in Reranker(embedder, selector=Sift()).rerank(QUESTION, texts).ranked]

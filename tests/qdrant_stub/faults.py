@@ -12,7 +12,7 @@ Kind = Literal["status", "delay", "hang", "reset_before", "reset_after", "trunca
 
 @dataclass
 class Fault:
-    """Strikes the next ``times`` requests that match, after ``skip`` of them went through.
+    """A fault that strikes the next ``times`` matching requests, after ``skip`` of them went through.
 
     Of several faults for one request the first in the list strikes; one that is used up is passed over.
 
@@ -77,7 +77,7 @@ class Truncated(Exception):
 
 
 class FaultList(list[Fault]):
-    """``append`` what is to go wrong."""
+    """The faults to come; ``append`` one to make it happen."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -24,7 +24,7 @@ class Ended(NamedTuple):
 
     said: list[tuple[str, ...]]
     killed: bool
-    """Or else it was done before."""
+    """True if the job was killed; False if it ended before."""
 
 
 class Nursery:
@@ -76,7 +76,7 @@ def serve() -> None:
 
 
 def _outlive(child: int, reading: int, lines: int | None, seconds: float) -> dict[str, object]:
-    """What the child said until it ended or was killed. It is reaped last, so its id is nobody else's when it dies."""
+    """Return the child's output until it ended or was killed. It is reaped last, so its id cannot be reused before."""
     said = b""
     with os.fdopen(reading, "rb", buffering=0) as pipe:
         while (lines is None or said.count(b"\n") < lines) and (chunk := pipe.read(4096)):

@@ -1,4 +1,4 @@
-"""Processes killed (SIGKILL) at random moments, on one reused directory: nothing that was said to be in is lost.
+"""Processes killed (SIGKILL) at random moments, on one reused directory: nothing acknowledged is lost.
 
 After each kill: every passage is one that a document really had, with the vector that the embedder gives, and belongs
 to a recorded document; what is recorded as ingested is whole; what was acknowledged stays, until files say otherwise.

@@ -1,4 +1,4 @@
-"""Names, archives and models made to do harm: nothing is run, nothing is written elsewhere, nothing is lost."""
+"""Malicious names, archives and models: nothing is run, nothing is written elsewhere, nothing is lost."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ def test_an_archive_or_page_reaches_nothing_outside_itself(
 
 
 class Harm:
-    """Unpickled, it leaves a file."""
+    """An object that leaves a file when it is unpickled."""
 
     def __init__(self, at: Path) -> None:
         self.at = at

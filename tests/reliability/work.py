@@ -29,7 +29,7 @@ def acknowledge(*fact: object) -> None:
 
 
 class Acknowledging:
-    """A store that tells which documents it has said to be in, or gone."""
+    """A store that reports which documents it has acknowledged as stored or deleted."""
 
     def __init__(self, store: PassageStore) -> None:
         self._store = store

@@ -139,7 +139,7 @@ def test_each_text_joins_the_first_leader_that_says_the_same(texts: list[str], d
 
 
 def same(first: str, second: str, row: Embedding = ORIGIN, other: Embedding = ORIGIN) -> bool:
-    """By the rule for two; by the texts alone without rows."""
+    """Apply the rule for two texts; without rows, by the texts alone."""
     return says_the_same(Candidate(passage("a.md", first), 0.5, row), Candidate(passage("a.md", second), 0.5, other))
 
 

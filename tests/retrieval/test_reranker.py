@@ -1,4 +1,4 @@
-"""Given texts in the order in which they inform, with scores that can be held against a threshold."""
+"""Given texts ranked by what each adds, with scores that can be compared with a threshold."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def order(reranking: Reranking) -> list[int]:
 
 
 class PlacedEmbedder(HashingEmbedder):
-    """Puts the question and each text where the test says."""
+    """An embedder that places the question and each text where the test says."""
 
     def __init__(self, question: np.ndarray, rows: np.ndarray) -> None:
         super().__init__(dimension=len(question))

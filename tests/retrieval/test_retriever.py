@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from sift_rag.errors import DocumentNotFound, NoEvidence, StoreError
 from sift_rag.filters import Filter
+from sift_rag.ingestion import ingest_texts
+from sift_rag.opening import open_retriever
 from sift_rag.retrieval.queries import MAX_PIECES, Query
 from sift_rag.retrieval.retriever import Retriever
 from sift_rag.selection import Stopping
@@ -192,7 +195,7 @@ def test_that_a_filter_left_nothing_is_said_with_how_far_it_came(retriever: Retr
     ):
         with pytest.raises(NoEvidence, match=message):
             retriever.retrieve(Query("how do owls hunt mice", where=where))
-    with pytest.raises(NoEvidence, match="nothing that the filter lets through beyond what is known"):
+    with pytest.raises(NoEvidence, match="nothing that the filter matches beyond what is known"):
         retriever.retrieve(Query("how do owls hunt mice", known="bees.md", where=Filter(sources=("bees.md",))))
 
 
@@ -241,3 +244,10 @@ class TestAsAValue:
             "relevance", "redundancy", "posterior_variance", "also_in",
         }  # fmt: skip
         assert "passed_over" not in got.to_dict()
+
+
+def test_more_candidates_than_any_store_counts_are_all_of_them(tmp_path: Path) -> None:
+    embedder = HashingEmbedder()
+    ingest_texts(["owls hunt mice", "bees dance"], store=tmp_path / "store", embedder=embedder)
+    with open_retriever(tmp_path / "store", embedder=embedder, candidate_limit=10**30) as retriever:
+        assert len(retriever.retrieve("owls", k=10**30).hits) == 2

@@ -36,5 +36,5 @@ def test_a_selector_that_no_name_stands_for_is_not_written() -> None:
         pass
 
     assert SearchOptions(selector=Other()).make_selector() == Other()
-    with pytest.raises(ValueError, match="No name and settings"):
+    with pytest.raises(ValueError, match="cannot be written as a name and settings"):
         SearchOptions(selector=Other()).to_dict()

@@ -1,4 +1,4 @@
-"""Each baseline against its definition, written the slow way."""
+"""Each baseline compared with its definition, written the slow way."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.oracles import greedy_argmax, raw_measure, raw_process, raw_sift, uni
 def order(
     selector: Baseline, query: np.ndarray, candidates: np.ndarray, k: int, known: np.ndarray | None = None
 ) -> list[int]:
-    """The rows that a baseline chooses."""
+    """Return the rows that a baseline chooses."""
     return list(selector.select(Pool(query, candidates, known=known), k).selection.indices)
 
 

@@ -1,4 +1,4 @@
-"""What a selection says of itself: gains, relevance, redundancy, what cannot be told, which pick says it already."""
+"""A selection reports: gains, relevance, redundancy, irreducible variance, and the pick that made each redundant."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a selection has little to work with: nothing, the same thing often, hardly any noise or nothing but noise."""
+"""Selections with little to work with: nothing, repetitions only, hardly any noise, or nothing but noise."""
 
 from __future__ import annotations
 

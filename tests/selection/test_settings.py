@@ -11,8 +11,11 @@ import torch
 from sift_rag.defaults import SELECTORS
 from sift_rag.selection import (
     ArrayPool,
+    Dpp,
     Mmr,
     Pool,
+    Random,
+    Sift,
     Stopping,
     posterior_variance,
     select_sift,
@@ -25,7 +28,7 @@ from tests.oracles import raw_block, raw_sift, selector, unit_rows
 
 
 def as_seen(rows: np.ndarray, candidates: np.ndarray, share: float) -> np.ndarray:
-    """By hand: the share of the candidates' mean taken off, back on the sphere."""
+    """Return embeddings as the kernel sees them, by hand: minus a share of the candidates' mean, back on the sphere."""
     shifted = rows - share * candidates.mean(axis=0)
     return np.array([row / np.sqrt(row @ row) for row in shifted])
 
@@ -165,7 +168,18 @@ def test_no_candidates_leave_everything_open() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"kernel": "cubic"}, {"lengthscale": 0}, {"noise_variance": -1}, {"centring": 1.0}, {"centring": -0.1}]
+    "change",
+    [
+        {"kernel": "cubic"},
+        {"lengthscale": 0},
+        {"lengthscale": 1e-300},
+        {"lengthscale": 1e300},
+        {"noise_variance": -1},
+        {"noise_variance": float("inf")},
+        {"noise_variance": 1e300},
+        {"centring": 1.0},
+        {"centring": -0.1},
+    ],
 )
 def test_settings_out_of_range_are_refused_when_made(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(change))):
@@ -205,12 +219,33 @@ class TestByName:
             ("hull", {"iterations": 1.5}, "iterations must be a whole number"),
             ("sift", {"with_repeats": 1}, "with_repeats must be true or false"),
             ("mmr", {"relevance": 2}, "relevance must be in"),
+            ("dpp", {"quality_scale": "nan"}, "quality_scale must be a number"),
+            ("dpp", {"quality_scale": 1e300}, "quality_scale must be a number"),
+            ("random", {"seed": -1}, "seed must be >= 0"),
             ("sift", {"kernel": "cubic"}, "Unknown kernel 'cubic'"),
         ],
     )
     def test_what_cannot_be_is_refused_with_a_suggestion(self, name: str, settings: Any, message: str) -> None:
         with pytest.raises(ValueError, match=message):
             selector_from(name, settings)
+
+
+@pytest.mark.parametrize("kind", [Sift, Mmr, Dpp, Random])
+def test_a_parameter_in_the_place_of_the_process_is_refused_when_made(kind: Any) -> None:
+    with pytest.raises(TypeError, match=r"process must be a GaussianProcess, but got 0\.7"):
+        kind(0.7)
+
+
+@pytest.mark.parametrize("settings", [{"lengthscale": size} for size in (1e-6, 1e6)] + [{"noise_variance": 1e30}])
+@pytest.mark.parametrize("targets", [1, 3])
+def test_at_the_ends_of_its_range_a_setting_gives_finite_variances(settings: Any, targets: int) -> None:
+    asked, candidates, given = problem(8, targets=targets)
+    for dtype in (np.float32, np.float64):
+        rows = [part.astype(dtype) for part in (asked, candidates, given)]
+        got = selector(**settings).select(Pool(rows[0], rows[1], known=rows[2]), 6).selection
+        assert len(set(got.indices.tolist())) == 6
+        assert np.isfinite(got.posterior_variances).all()
+        assert (np.diff(got.posterior_variances) <= 1e-6).all()
 
 
 @pytest.mark.parametrize("targets", [1, 3])

@@ -1,4 +1,4 @@
-"""Collections that other tools made: their inferred layout, searches of them, and that they are never written."""
+"""Collections that other tools made: their inferred layout, searching them, and never writing to them."""
 
 from __future__ import annotations
 
@@ -238,7 +238,7 @@ class TestVectors:
 class TestEmbedder:
     def test_it_must_be_named(self, url: str, client: QdrantClient) -> None:
         fill(client)
-        with pytest.raises(ConfigurationError, match=r"another tool .*does not tell its embedder.* 16 dimensions"):
+        with pytest.raises(ConfigurationError, match=r"another tool .*does not record its embedder.* 16 dimensions"):
             open_retriever(url, "theirs")
 
     def test_its_dimension_must_be_the_collections(self, url: str, client: QdrantClient) -> None:

@@ -1,4 +1,4 @@
-"""A collection carried over: everything, once, comparable afterwards, whatever happened before or in between."""
+"""A collection migrated: everything, once, comparable afterwards, whatever happened before or in between."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_a_second_run_finds_everything_there_and_writes_nothing(
 
 
 class Writeless:
-    """A store that lets nobody write, not even nothing."""
+    """A store that refuses every write, even an empty one."""
 
     def __init__(self, store: MemoryStore) -> None:
         self._store = store

@@ -40,7 +40,7 @@ def store(url: str) -> Iterator[PassageStore]:
 
 @pytest.fixture
 def client(qdrant: QdrantStub) -> Iterator[QdrantClient]:
-    """Somebody else's."""
+    """The client of another tool."""
     with closing(QdrantClient(url=qdrant.url, check_compatibility=False)) as other:
         yield other
 
@@ -155,7 +155,7 @@ class TestStrictMode:
         messages = [record.getMessage() for record in caplog.records]
         assert len(messages) == 1
         assert "'news' forbids exact search" in messages[0]
-        assert "the choice use the true vectors" in messages[0]
+        assert "the selection use the true vectors" in messages[0]
 
     @pytest.mark.slow
     def test_answers_stay_within_its_limits_and_are_whole(self, strict: PassageStore) -> None:

@@ -195,7 +195,10 @@ def test_what_will_not_pass_is_not_tried_again(
 def test_a_server_that_is_down_is_told_at_once(server: Server) -> None:
     server.database().create(INFO).close()
     database = server.database()
-    with server.stub.down(), pytest.raises(StoreUnreachable, match=r"no answer from Qdrant at .*Is it running"):
+    with (
+        server.stub.down(),
+        pytest.raises(StoreUnreachable, match=r"no answer from Qdrant at .*Check that it is running"),
+    ):
         database.open("news")
     assert server.pauses == []
 
@@ -236,7 +239,7 @@ class TestKeys:
         assert SECRET not in repr(parse_address(locked.url(), api_key=SECRET))
 
     def test_without_a_key_the_remedy_is_to_set_one(self, locked: Server) -> None:
-        with pytest.raises(ConfigurationError, match="asks for an API key, and none is set") as told:
+        with pytest.raises(ConfigurationError, match="asks for an API key, but none is set") as told:
             locked.database().open("news")
         assert told.value.remedy is not None
         assert told.value.remedy.key == "qdrant-key"

@@ -1,1 +1,1 @@
-"""One module a command. What a command needs of the library it imports when it runs, so that ``--help`` stays quick."""
+"""One module per command. Each imports what it needs of the library when it runs, so that ``--help`` stays quick."""

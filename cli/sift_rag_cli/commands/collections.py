@@ -17,7 +17,7 @@ def collections(
     store: options.Store = None,
     json: options.Json = False,
 ) -> None:
-    """List the collections of a store with their embedders.
+    """List the collections in a store with their embedders.
 
     Examples:
         sift-rag collections

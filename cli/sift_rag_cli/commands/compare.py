@@ -48,7 +48,7 @@ def compare(
     limit: Annotated[
         int | None,
         typer.Option(
-            "--limit", metavar="N", min=1, rich_help_panel=TASKS, help="Use N of them only, spread evenly over all."
+            "--limit", metavar="N", min=1, rich_help_panel=TASKS, help="Use only N of them, spread evenly over all."
         ),
     ] = None,
     model: options.LocalModel = None,
@@ -64,7 +64,7 @@ def compare(
             "--selectors",
             metavar="A,B",
             rich_help_panel=COMPARED,
-            help="Ways to choose them: nearest, repeated-nearest, uncertainty, mmr, sift, hull.",
+            help="Ways to select them: nearest, repeated-nearest, uncertainty, mmr, sift, hull.",
         ),
     ] = ",".join(defaults.COMPARED_SELECTORS),
     k: Annotated[
@@ -73,7 +73,7 @@ def compare(
             "-k",
             metavar="N,N",
             rich_help_panel=COMPARED,
-            help="Numbers of passages in the context, and of fine-tuning steps.",
+            help="Numbers of passages in the context, and numbers of fine-tuning steps.",
         ),
     ] = ",".join(map(str, defaults.COMPARED_KS)),
     resume: Annotated[
@@ -101,7 +101,7 @@ def compare(
     """Compare passages in the context with fine-tuning on them.
 
     For each text, passages are chosen from the collection. The text is then predicted with them in the model's context,
-    with the model fine-tuned on them, and without them. The measure is bits per byte; fewer are better.
+    with the model fine-tuned on them, and without them. The metric is bits per byte; lower is better.
 
     Examples:
         sift-rag compare --texts held-out/ -m gpt2
@@ -115,7 +115,7 @@ def compare(
     from sift_rag.opening import open_local_model, open_retriever
 
     if (texts is None) == (questions is None):
-        raise ConfigurationError("Name what to compare on: either --texts PATH or --questions FILE.")
+        raise ConfigurationError("Name the texts or questions to compare on: either --texts PATH or --questions FILE.")
     values = settings_for(context, assignments)
     model = model_of(values, model)
     if model is None:
@@ -139,7 +139,7 @@ def compare(
         done = {outcome.task.id for outcome in outcomes}
         left = [task for task in tasks if task.id not in done]
         if outcomes:
-            say(f"{count_of(len(outcomes), 'task')} measured before; {len(left)} left.")
+            say(f"{count_of(len(outcomes), 'task')} already measured; {len(left)} left.")
         with _progress(len(tasks), len(outcomes)) as advance:
             for outcome in measure(
                 left, model=language_model, embedder=retriever.embedder, store=retriever.store, comparison=comparison
@@ -174,9 +174,7 @@ def _numbers(value: str) -> tuple[int, ...]:
     try:
         return tuple(sorted({int(number) for number in _names(value)}))
     except ValueError:
-        raise ValueError(
-            f"-k is {value!r}: whole numbers separated by commas were expected, such as 5,20,50."
-        ) from None
+        raise ValueError(f"-k is {value!r}, but must be whole numbers separated by commas, such as 5,20,50.") from None
 
 
 def _spread(tasks: "Sequence[Task]", limit: int | None) -> "list[Task]":
@@ -194,12 +192,12 @@ def _write_page(path: Path, page: str) -> None:
 
 
 LONG_RUN = 20
-"""Number of tasks above which progress is told even without a terminal."""
+"""Number of tasks above which progress is reported even without a terminal."""
 
 
 @contextmanager
 def _progress(total: int, done: int) -> "Iterator[Any]":
-    """Show a bar at a terminal, elsewhere a line for each tenth of a long run. Tell on interruption how to continue."""
+    """Show a bar at a terminal, elsewhere a line for each tenth of a long run. On interruption, say how to continue."""
     from rich.progress import Progress
 
     measured = done
@@ -221,5 +219,5 @@ def _progress(total: int, done: int) -> "Iterator[Any]":
             yield advance
         except KeyboardInterrupt:
             if measured:
-                say(f"{measured} of {count_of(total, 'task')} are measured and kept: continue with --resume.")
+                say(f"{measured} of {count_of(total, 'task')} are measured and kept: add --resume to continue.")
             raise

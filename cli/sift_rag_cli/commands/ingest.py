@@ -36,7 +36,7 @@ def ingest(
             metavar="GLOB",
             envvar="SIFT_RAG_INCLUDE",
             rich_help_panel=FILES,
-            help="Only files that match. Repeatable.",
+            help="Ingest only files that match. Repeatable.",
         ),
     ] = None,
     exclude: Annotated[
@@ -46,7 +46,7 @@ def ingest(
             metavar="GLOB",
             envvar="SIFT_RAG_EXCLUDE",
             rich_help_panel=FILES,
-            help="No files that match. Repeatable.",
+            help="Leave out files that match. Repeatable.",
         ),
     ] = None,
     max_megabytes: Annotated[
@@ -57,7 +57,7 @@ def ingest(
             min=1,
             envvar="SIFT_RAG_MAX_MEGABYTES",
             rich_help_panel=FILES,
-            help="Skip larger files.",
+            help="Skip files larger than this.",
         ),
     ] = defaults.MAX_BYTES // 2**20,
     text_field: Annotated[
@@ -67,7 +67,7 @@ def ingest(
             metavar="NAME",
             envvar="SIFT_RAG_TEXT_FIELD",
             rich_help_panel=FILES,
-            help="The field of JSON lines, or column of CSV, that holds the text. Default: recognised by its name.",
+            help="The JSON lines field or CSV column that holds the text. Default: recognised by its name.",
         ),
     ] = None,
     shard: Annotated[
@@ -77,13 +77,15 @@ def ingest(
             metavar="I/N",
             envvar="SIFT_RAG_SHARD",
             rich_help_panel=FILES,
-            help="Only the I-th of N parts of the files, for several processes that fill one server.",
+            help="Ingest only the I-th of N parts of the files, so that several processes can fill one server.",
         ),
     ] = None,
     prune: Annotated[
         bool,
         typer.Option(
-            "--prune", rich_help_panel=UPDATE, help="Remove from the collection what is no longer in these folders."
+            "--prune",
+            rich_help_panel=UPDATE,
+            help="Remove files from the collection that are no longer in these folders.",
         ),
     ] = False,
     reindex: Annotated[
@@ -105,7 +107,8 @@ def ingest(
 ) -> None:
     """Bring a collection up to date with files and folders.
 
-    Files that have not changed are left alone. If it is interrupted, the same command continues where it stopped.
+    Unchanged files are left alone. If ingestion is interrupted, run the same command again: it continues where it
+    stopped.
 
     Examples:
         sift-rag ingest handbook/ notes.pdf
@@ -141,7 +144,7 @@ def ingest(
                 progress=progress,
             )
     except KeyboardInterrupt:
-        say("What has been ingested is kept; the same command continues from there.")
+        say("What has been ingested is kept; run the same command again to continue.")
         raise
     if json:
         write_json(_report_json(report))

@@ -14,13 +14,13 @@ from sift_rag_cli.output import document_json, human_size, local_time, write_jso
 def list_documents(
     context: typer.Context,
     prefix: Annotated[
-        str, typer.Argument(metavar="[PREFIX]", help="Only files whose name starts with this.", show_default=False)
+        str, typer.Argument(metavar="[PREFIX]", help="List only files whose name starts with this.", show_default=False)
     ] = "",
     store: options.Store = None,
     collection: options.Collection = defaults.COLLECTION,
     json: options.Json = False,
 ) -> None:
-    """List the files of a collection.
+    """List the files in a collection.
 
     Examples:
         sift-rag list

@@ -30,7 +30,7 @@ def migrate(
             "--to-collection",
             metavar="NAME",
             rich_help_panel=options.COLLECTION,
-            help="Its name in the other store. Default: the same.",
+            help="Name of the collection in the other store. Default: the same.",
         ),
     ] = None,
     assignments: options.Set = None,
@@ -38,8 +38,8 @@ def migrate(
 ) -> None:
     """Copy a collection to another store, and compare the two.
 
-    FROM is only read. If it is interrupted, the same command continues where it stopped. Exits with code 1 if the two
-    differ in the end, and prints a line for each difference.
+    FROM is only read. If the copy is interrupted, run the same command again: it continues where it stopped. If the
+    two differ in the end, this prints a line for each difference and exits with code 1.
 
     Examples:
         sift-rag migrate ~/store http://localhost:6333
@@ -60,7 +60,7 @@ def migrate(
                 progress=progress,
             )
     except KeyboardInterrupt:
-        say("What has been copied is kept; the same command continues from there.")
+        say("What has been copied is kept; run the same command again to continue.")
         raise
     if json:
         write_json({"collection": to_collection or collection, **asdict(migration)})
@@ -74,9 +74,9 @@ def _say(migration: "Migration", name: str) -> None:
     for difference in migration.differences:
         write(one_line(difference))
     say(
-        f"{count_of(migration.carried, 'file')} copied, {migration.skipped:,} there before"
+        f"{count_of(migration.carried, 'file')} copied, {migration.skipped:,} already there"
         + (f", {migration.repaired:,} repaired" if migration.repaired else "")
-        + (f", {migration.besides:,} others in the target" if migration.besides else "")
+        + (f", {migration.besides:,} more in the target" if migration.besides else "")
     )
     exact = (
         "with identical vectors"

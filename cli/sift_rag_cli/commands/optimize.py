@@ -15,7 +15,7 @@ def optimize(
 ) -> None:
     """Rearrange a collection's files for faster search.
 
-    Worth it after large changes; takes a while. A Qdrant server does this by itself.
+    Run it after large changes; it takes a while. A Qdrant server does this by itself.
 
     Examples:
         sift-rag optimize -c code
@@ -24,5 +24,5 @@ def optimize(
 
     changed = open_database(store, api_key=store_key(context, store)).optimize(collection)
     on_server = store is not None and "://" in store
-    unchanged = "is on a server, which optimizes it by itself." if on_server else "needed no optimizing."
+    unchanged = "is on a server, which optimizes it by itself." if on_server else "was already optimized."
     say(f"Collection '{one_line(collection)}' " + ("has been optimized." if changed else unchanged))

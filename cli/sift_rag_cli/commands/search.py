@@ -19,7 +19,7 @@ def search(
     questions: Annotated[
         list[str],
         typer.Argument(
-            metavar="QUESTION...", help="A question, or several parts to be answered together; - reads from stdin."
+            metavar="QUESTION...", help="A question, or several parts to answer together; - reads from stdin."
         ),
     ],
     k: options.K = defaults.K,
@@ -38,7 +38,7 @@ def search(
     embedder: options.Embedder = None,
     assignments: options.Set = None,
 ) -> None:
-    """Find the passages that answer a question together.
+    """Find passages that answer a question together.
 
     Examples:
         sift-rag search "How do I book a flight, and who pays?"

@@ -23,7 +23,7 @@ def serve(
             metavar="ADDRESS",
             envvar="SIFT_RAG_HOST",
             rich_help_panel=SERVER,
-            help="Address to listen on. Any but this machine's own needs an API key: set it in "
+            help="Address to listen on. Other machines can connect only with an API key: set it in "
             "SIFT_RAG_SERVER_API_KEY.",
         ),
     ] = "127.0.0.1",
@@ -36,7 +36,7 @@ def serve(
             max=65535,
             envvar="SIFT_RAG_PORT",
             rich_help_panel=SERVER,
-            help="Port; 0 takes one that is free.",
+            help="Port; 0 picks a free one.",
         ),
     ] = 8600,
     workers: Annotated[
@@ -68,7 +68,7 @@ def serve(
             min=1,
             envvar="SIFT_RAG_MAX_DOCUMENTS",
             rich_help_panel=LIMITS,
-            help="Documents in one request.",
+            help="Maximum number of documents in one request.",
         ),
     ] = 1000,
     max_megabytes: Annotated[
@@ -79,7 +79,7 @@ def serve(
             min=1,
             envvar="SIFT_RAG_MAX_MEGABYTES",
             rich_help_panel=LIMITS,
-            help="Size of one request.",
+            help="Maximum size of one request.",
         ),
     ] = 8,
     max_requests: Annotated[
@@ -90,7 +90,7 @@ def serve(
             min=1,
             envvar="SIFT_RAG_MAX_REQUESTS",
             rich_help_panel=LIMITS,
-            help="Requests being handled or waiting. Further ones are told to try again later.",
+            help="Maximum number of requests being handled or waiting. Further ones are told to try again later.",
         ),
     ] = 128,
     timeout: Annotated[
@@ -100,7 +100,7 @@ def serve(
             metavar="SECONDS",
             envvar="SIFT_RAG_TIMEOUT",
             rich_help_panel=LIMITS,
-            help="Time for one request.",
+            help="Maximum time for one request.",
         ),
     ] = 60.0,
     cache_megabytes: Annotated[
@@ -111,7 +111,7 @@ def serve(
             min=0,
             envvar="SIFT_RAG_CACHE_MEGABYTES",
             rich_help_panel=LIMITS,
-            help="Memory for embeddings of documents that were sent before.",
+            help="Memory for a cache of document embeddings.",
         ),
     ] = 256,
     model: options.Model = None,
@@ -126,8 +126,8 @@ def serve(
             metavar="NAME",
             envvar="SIFT_RAG_EMBEDDER",
             rich_help_panel=options.COLLECTION,
-            help=f"Embedding model of the reranker. Default: {defaults.EMBEDDER}. A collection is searched with the "
-            "one it was made with.",
+            help=f"Embedding model of the reranker. Default: {defaults.EMBEDDER}. A collection is searched with "
+            "the embedder it was made with.",
         ),
     ] = None,
 ) -> None:

@@ -10,13 +10,16 @@ from sift_rag_cli.settings import COMMANDS, GROUPS, Setting, selector_names
 
 
 def settings(
-    name: Annotated[str, typer.Argument(metavar="[TEXT]", help="Only settings with this text in their name.")] = "",
+    name: Annotated[
+        str, typer.Argument(metavar="[TEXT]", help="List only settings with this text in their name.")
+    ] = "",
     json: options.Json = False,
 ) -> None:
     """List the settings that --set can change.
 
     A setting has the same name everywhere: --set candidate_limit=50, or SIFT_RAG_CANDIDATE_LIMIT=50 in the environment,
-    or candidate_limit = 50 in sift-rag.toml. Those of fine-tuning begin with "finetuning.": SIFT_RAG_FINETUNING_RANK in
+    or candidate_limit = 50 in sift-rag.toml. The names of fine-tuning settings begin with "finetuning.":
+    SIFT_RAG_FINETUNING_RANK in
     the environment, a table [finetuning] in the file.
 
     Examples:

@@ -10,7 +10,7 @@ from sift_rag_server.dialects.dialect import Dialect
 from sift_rag_server.dialects.tei import TEI
 
 DIALECTS: tuple[Dialect, ...] = (TEI, COHERE)
-"""In the order in which they are tried; the last one reports what is wrong with a body that none matches."""
+"""Dialects, in the order in which they are tried; the last one reports what is wrong with a body that none matches."""
 
 
 def dialect_of(body: Mapping[str, Any]) -> Dialect:

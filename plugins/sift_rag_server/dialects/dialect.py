@@ -30,11 +30,11 @@ class RerankRequest:
     embeddings: Sequence[Sequence[float] | None] | None = None
     """Vector of each text, or None where the server embeds it."""
     picks: int | None = None
-    """Number of texts to select, if the request says."""
+    """Number of texts to select; None if the request does not say."""
     selector: Selector | None = None
-    """Selection method, if the request names one."""
+    """Selection method; None if the request names none."""
     known_texts: tuple[str, ...] = ()
-    """Texts that the reader knows already."""
+    """Texts that the reader already knows."""
     weights: tuple[float, ...] | None = None
     """Weight of each question."""
 

@@ -8,8 +8,8 @@ from pydantic import ConfigDict, Field
 
 from sift_rag import defaults
 from sift_rag.protocols import Selector
-from sift_rag.selection import selector_from
-from sift_rag_server.validation import Body, Positive
+from sift_rag.retrieval.options import SearchOptions
+from sift_rag_server.validation import Body, Positive, check_work
 
 
 class SiftExtension(Body):
@@ -18,7 +18,8 @@ class SiftExtension(Body):
     model_config = ConfigDict(extra="forbid")
 
     k: Positive | None = Field(
-        None, description="Number of documents to select; the others follow by the gain they would still have."
+        None,
+        description="Number of documents to select; the others follow by the gain that they would still have.",
     )
     selector: str | None = Field(
         None, description="Selection method.", json_schema_extra={"enum": [*defaults.SELECTORS, None]}
@@ -26,7 +27,7 @@ class SiftExtension(Body):
     settings: dict[str, bool | int | float | str] = Field(
         {}, description="Settings of the selector, such as noise_variance or relevance."
     )
-    known_texts: list[str] = Field([], description="Texts that the reader knows already.")
+    known_texts: list[str] = Field([], description="Texts that the reader already knows.")
     weights: list[Annotated[float, Field(ge=0, allow_inf_nan=False)]] | None = Field(
         None, description="Weight of each question.", min_length=1
     )
@@ -37,6 +38,6 @@ class SiftExtension(Body):
         Raises:
             ValueError: an unknown selector or setting.
         """
-        if self.selector is None and not self.settings:
-            return None
-        return selector_from(self.selector or defaults.SELECTOR, self.settings)
+        options = SearchOptions(selector=self.selector or defaults.SELECTOR, settings=self.settings)
+        check_work(options.make_selector())
+        return options.reranking_selector()

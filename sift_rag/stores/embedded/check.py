@@ -1,4 +1,4 @@
-"""Check a collection on disk and describe its problems. Nothing is repaired."""
+"""Check a collection on disk and describe its problems, without repairing them."""
 
 from __future__ import annotations
 

@@ -319,7 +319,7 @@ def _engine_errors(label: str) -> Iterator[None]:
             raise
         reason = str(error).removeprefix("Service runtime error: ")
         if "WouldBlock" in reason:
-            raise StoreInUse(f"{label} is open in another program. Wait until it ends.") from error
+            raise StoreInUse(f"{label} is open in another program. Wait until that program ends.") from error
         if "No space left" in reason:
             raise StoreFull(f"{label} could not be written: {reason}. Free some space and try again.") from error
         if "not initialized" in reason:

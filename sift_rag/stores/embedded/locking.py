@@ -41,8 +41,8 @@ class FolderLock:
                 holder = _holder(descriptor)
                 os.close(descriptor)
                 raise StoreInUse(
-                    f"The collection '{folder.name}' in {folder.parent} is in use by {holder}. Wait until it ends, or "
-                    "use another collection."
+                    f"The collection '{folder.name}' in {folder.parent} is in use by {holder}. "
+                    "Wait until that process ends, or use another collection."
                 ) from error
             except BaseException:
                 os.close(descriptor)

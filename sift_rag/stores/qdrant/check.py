@@ -1,4 +1,4 @@
-"""Check a collection on a server and describe its problems. Nothing is repaired."""
+"""Check a collection on a server and describe its problems, without repairing them."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _server_problems(ref: CollectionRef) -> list[str]:
             problems.append("The server reports the collection as broken (status red): its log tells why.")
         case models.CollectionStatus.GREY:
             problems.append(
-                "The server has not optimised the collection since it started (status grey): it will at the next write."
+                "The server has not optimised the collection since it started (status grey): the next write starts it."
             )
         case _:  # yellow is work in progress
             pass

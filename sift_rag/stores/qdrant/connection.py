@@ -1,6 +1,6 @@
 """One connection to a server: its protocol, its retries, and its errors as ours.
 
-Every request can be repeated with the same result, so one that failed for a reason that may pass is retried, with
+Every request can be repeated with the same result, so one that failed for a temporary reason is retried, with
 growing pauses. The client's own helpers retry nothing, or everything at once.
 """
 
@@ -153,7 +153,8 @@ def warn_of_open_key(address: ServerAddress) -> None:
     """Warn if a key would be sent unencrypted to another machine."""
     if address.api_key is not None and not address.secure and not address.loopback:
         _LOG.warning(
-            "The API key is sent to %s unencrypted: anyone on the way can read it. Use https:// (or grpcs://).",
+            "The API key is sent to %s unencrypted: anyone on the network path can read it. Use https:// (or "
+            "grpcs://).",
             address.url,
         )
 

@@ -95,8 +95,8 @@ def _of_http(error: Exception, where: str) -> RequestFailure:
     if isinstance(error, httpx.HTTPError):
         return RequestFailure(StoreUnreachable(_no_answer(where, str(error) or type(error).__name__)), transient=True)
     broken = StoreError(
-        f"{where} gave an answer that cannot be understood ({type(error).__name__}). Is it a Qdrant server, and of a "
-        "version that this qdrant-client knows?"
+        f"{where} gave an answer that cannot be understood ({type(error).__name__}). Check that it is a Qdrant "
+        "server, of a version that this qdrant-client knows."
     )
     return RequestFailure(broken, transient=True)  # cut off on its way, perhaps
 
@@ -124,7 +124,7 @@ def _failure(
         status = 413
     match status:
         case 401 | 403 if not has_key:
-            error = ConfigurationError(f"{where} asks for an API key, and none is set.", remedy=_KEY)
+            error = ConfigurationError(f"{where} asks for an API key, but none is set.", remedy=_KEY)
         case 401:
             error = ConfigurationError(f"{where} does not accept the API key.{said}", remedy=_KEY)
         case 403:
@@ -147,7 +147,7 @@ def _failure(
                 f"shorten it.{said}"
             )
         case 429:
-            error = StoreUnreachable(f"{where} gets too many requests and refuses more. Try again later.{said}")
+            error = StoreUnreachable(f"{where} is receiving too many requests and refuses more. Try again later.{said}")
         case _ if status in _TRANSIENT:
             error = StoreUnreachable(f"{where} cannot answer now (status {status}). Try again later.{said}")
         case _:
@@ -156,7 +156,7 @@ def _failure(
 
 
 def _no_answer(where: str, reason: str) -> str:
-    return f"There is no answer from {where} ({reason}). Is it running, and are host and port right?"
+    return f"There is no answer from {where} ({reason}). Check that it is running, and that host and port are right."
 
 
 def _reason(content: bytes) -> str:

@@ -1,4 +1,4 @@
-"""A collection that another tool made, read and searched as it is.
+"""Read and search a collection that another tool made, as it is.
 
 The server's similarity must be the cosine: distance Cosine, or Dot with vectors of norm 1.
 """

@@ -1,4 +1,4 @@
-"""Filters in the dialect of other tools' payloads.
+"""Translate filters for the payloads of other tools.
 
 A filter's keys are looked up in the payload and in its metadata object. Without an index on them, the server reads
 every payload.

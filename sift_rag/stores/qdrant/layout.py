@@ -64,7 +64,7 @@ def choose_vector(dimensions: Mapping[str, int], layout: Layout, label: str) -> 
     if len(fitting) == 1:
         return fitting[0]
     if not dimensions:
-        raise ConfigurationError(f"{label} has no dense vector per point: it cannot be searched by meaning.")
+        raise ConfigurationError(f"{label} has no dense vector per point: it cannot be searched by similarity.")
     raise SeveralVectors(
         f"{label} has several vectors ({there} dimensions): expected the name of one.", remedy=Remedy("vector-name")
     )
@@ -95,7 +95,7 @@ def choose_text(payloads: Sequence[Mapping[str, Any]], layout: Layout, label: st
         return "text"
     found = f"it might be {' or '.join(usual)}" if usual else f"texts there: {there}"
     raise ConfigurationError(
-        f"{label} was made by another tool, and it cannot be told which field of the payload is the text ({found}).",
+        f"{label} was made by another tool, and the payload field with the text cannot be identified ({found}).",
         remedy=Remedy("text-key"),
     )
 

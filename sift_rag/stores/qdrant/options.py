@@ -18,7 +18,7 @@ class ServerOptions:
     on_disk: bool = False
     """True to keep vectors on disk and read them when needed: less memory, slower."""
     float16: bool = False
-    """True to store 2 bytes per number in place of 4. Passages are selected by the rounded vectors."""
+    """True to store 2 bytes per number instead of 4. Passages are selected by the rounded vectors."""
     quantize: bool = False
     """True to keep int8 copies of the vectors in memory for the server's approximate searches. Similarities and
     selections still use the true vectors."""

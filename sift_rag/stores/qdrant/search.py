@@ -55,8 +55,8 @@ class PointSearch:
         self._unit = normalised and not _is_coarse(config)
         if not self._exact:
             _LOG.warning(
-                "%s forbids exact search (its strict mode says search_allow_exact=false): what is found is "
-                "approximately the nearest; similarities and the choice use the true vectors.",
+                "%s forbids exact search (its strict mode says search_allow_exact=false): the passages found are "
+                "only approximately the nearest; similarities and the selection use the true vectors.",
                 label,
             )
 
