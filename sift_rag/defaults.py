@@ -25,7 +25,7 @@ CENTRING = 0.5
 WORDS = 0.5
 """Measured: docs/log.md, "Words in the kernel"."""
 LANGUAGE = "english"
-FOLLOW = 0.7
+FOLLOW = 1.0
 """Measured: docs/log.md, "Following the evidence"."""
 FOLLOW_AFTER = 3
 """Picks that the question alone makes before the first passage is followed."""

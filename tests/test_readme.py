@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from sift_rag import Retriever, SiftRagError, errors, select_sift
+from sift_rag import Retriever, SiftRagError, Texts, errors, select_sift
 from sift_rag_cli.app import EXIT_CODES, app
 from tests.doubles import HashingEmbedder
 
@@ -42,7 +42,9 @@ def test_the_python_examples_run_one_after_the_other(tmp_path: Path, monkeypatch
 
 def test_the_first_choice_on_arrays_in_the_readme_is_what_search_chooses() -> None:
     call = re.search(
-        r"^chosen = (select_sift\(query, candidates, k=10\))  # for a context window$", README, re.MULTILINE
+        r"^chosen = (select_sift\(query, candidates, k=10, texts=texts, follow=1\.0\))  # what search selects$",
+        README,
+        re.MULTILINE,
     )
     assert call is not None
     embedder = HashingEmbedder()
@@ -54,6 +56,7 @@ def test_the_first_choice_on_arrays_in_the_readme_is_what_search_chooses() -> No
         "select_sift": select_sift,
         "query": embedder.embed_queries(["red fox"])[0],
         "candidates": embedder.embed_passages(texts),
+        "texts": Texts(["red fox"], texts),
     }
     chosen = eval(call[1], names)
     assert [texts[i] for i in chosen.indices] == retrieval.texts

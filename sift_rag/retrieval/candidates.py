@@ -110,20 +110,22 @@ def further_candidates(
     return [candidate for candidate in found if candidate.passage.id not in ids]
 
 
-def with_shared_words(
+def sharing_words(
     store: WordIndex,
     texts: Sequence[str],
-    nearest: Sequence[Candidate],
+    pool: Sequence[Candidate],
     *,
     limit: int,
-    known: Sequence[Candidate],
     keep_copies: bool,
     where: Filter | None,
 ) -> list[Candidate]:
-    """Return the candidates, and after them those of the ``limit`` best by words, for each text, that are not there."""
-    pool = list(nearest)
+    """Return, of the ``limit`` passages that share most words with each text, those that add to the pool.
+
+    ``pool`` holds what is known as well; copies of what it holds add nothing.
+    """
+    fresh: list[Candidate] = []
     for found in store.search_words(texts, limit, where=where):
-        ids = {candidate.passage.id for candidate in (*pool, *known)}
-        fresh = [candidate for candidate in found if candidate.passage.id not in ids]
-        pool += fresh if keep_copies else _distinct(fresh, [*known, *pool])
-    return pool
+        held = {candidate.passage.id for candidate in (*pool, *fresh)}
+        others = [candidate for candidate in found if candidate.passage.id not in held]
+        fresh += others if keep_copies else _distinct(others, [*pool, *fresh])
+    return fresh

@@ -22,7 +22,7 @@ from sift_rag.retrieval.candidates import (
     all_candidates,
     distinct_candidates,
     further_candidates,
-    with_shared_words,
+    sharing_words,
 )
 from sift_rag.retrieval.queries import Query, Targets, embed_questions
 from sift_rag.retrieval.shared_words import SharedWords
@@ -147,8 +147,10 @@ class Retriever:
         embedded = perf_counter()
         known = [*self._known(asked.known), *known_texts]
         candidates = self._candidates(asked, targets, known)
+        nearest = len(candidates)
+        candidates += self._sharing_words(asked, targets, candidates, known)
         searched = perf_counter()
-        candidates, choice, exact = self._choose(asked, targets, candidates, known)
+        candidates, choice, exact = self._choose(asked, targets, candidates, known, nearest)
         selected = perf_counter()
         selection, left = choice.selection, choice.selection.irreducible_variance
         retrieval = Retrieval(
@@ -199,18 +201,23 @@ class Retriever:
         candidates = gather(self.store, targets.rows, limit, known=known, where=asked.where)
         if not candidates:
             raise NoEvidence(self._why_nothing(targets.rows, asked.where))
+        return candidates
+
+    def _sharing_words(
+        self, asked: Query, targets: Targets, nearest: Sequence[Candidate], known: Sequence[Candidate]
+    ) -> list[Candidate]:
+        """Return candidates that are not among the nearest, found by their words."""
         if asked.exact or not isinstance(self.store, WordIndex) or self._features is None:
-            return candidates
-        pool = with_shared_words(
+            return []
+        found = sharing_words(
             self.store,
             targets.texts,
-            candidates,
+            [*known, *nearest],
             limit=defaults.WORD_CANDIDATES,
-            known=known,
             keep_copies=self.keep_copies,
             where=asked.where,
         )
-        return [*candidates, *(measured(candidate, targets.rows) for candidate in pool[len(candidates) :])]
+        return [measured(candidate, targets.rows) for candidate in found]
 
     @property
     def _features(self) -> Features | None:
@@ -219,7 +226,12 @@ class Retriever:
         return process.features if isinstance(process, GaussianProcess) and process.reads_words else None
 
     def _choose(
-        self, asked: Query, targets: Targets, candidates: list[Candidate], known: Sequence[Candidate]
+        self,
+        asked: Query,
+        targets: Targets,
+        candidates: list[Candidate],
+        known: Sequence[Candidate],
+        nearest: int,
     ) -> tuple[list[Candidate], Choice, ExactReport | None]:
         if asked.exact:
             return choose_from_all(
@@ -244,6 +256,7 @@ class Retriever:
                 weights=targets.weights,
                 token_counts=self._token_counts(candidates) if budget else None,
                 texts=Texts(targets.texts, _texts(candidates), _texts(known)),
+                reference=nearest,
                 extend=extend,
             )
 

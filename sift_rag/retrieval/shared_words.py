@@ -30,5 +30,6 @@ class SharedWords:
         ids = bag_of(text, self._language).ids
         held = ids[np.isin(ids, np.fromiter(self._written, dtype=np.int64, count=len(self._written)))]
         order = np.argsort(-self._vocabulary.weights(held), kind="stable")
-        words = dict.fromkeys(self._written[number] for number in held[order].tolist())
-        return tuple(words)[:SHOWN]
+        words = list(dict.fromkeys(self._written[number] for number in held[order].tolist()))
+        wholes = [word for word in words if not any(word in other and word != other for other in words)]
+        return tuple(wholes[:SHOWN])

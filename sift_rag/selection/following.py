@@ -51,9 +51,12 @@ def choose_following(process: GaussianProcess, pool: Pool, k: int, rules: Rules,
     target = _further_target(pool, problem, first[0])
     pool = pool if pool.extend is None else pool.extend(target)
     rules = replace(rules, token_counts=pool.token_counts)
-    steered = _steered(_with_target(process, pool, problem, target, weight, first), k, rules, first)
+    steered = _steered(_with_target(process, pool, problem, target, weight), k, rules, first)
     measured = measure(process.problem(pool, view=problem.view), steered.indices.tolist(), k, rules)
-    return measured._replace(followed=_followed(first[0], measured.selection, steered))
+    selection = measured.selection
+    if len(selection) == len(steered):  # no rule of the question's ended it
+        selection = replace(selection, stopped=steered.stopped)
+    return measured._replace(selection=selection, followed=_followed(first[0], selection, steered))
 
 
 def _further_target(pool: Pool, problem: Problem, first: int) -> Target:
@@ -68,13 +71,8 @@ def _further_target(pool: Pool, problem: Problem, first: int) -> Target:
     return Target(row / float((row * row).sum()) ** 0.5, text)
 
 
-def _with_target(
-    process: GaussianProcess, pool: Pool, problem: Problem, target: Target, weight: float, first: list[int]
-) -> Problem:
-    """Return the problem of the question's targets and the further one, as seen by the question.
-
-    The further target is balanced against the question's: a passage is nearer to a passage than to a question.
-    """
+def _with_target(process: GaussianProcess, pool: Pool, problem: Problem, target: Target, weight: float) -> Problem:
+    """Return the problem of the question's targets and the further one, as seen by the question."""
     targets = _rows(pool.targets)
     rows = joined(targets if targets.ndim == 2 else targets[None], target.row[None])
     shares = np.ones(len(rows) - 1) if problem.weights is None else problem.weights
@@ -82,14 +80,7 @@ def _with_target(
     if texts is not None and target.text is not None:
         texts = texts._replace(targets=[*texts.targets, target.text])
     view = problem.view._replace(weights=np.append(shares, weight))
-    problem = process.problem(replace(pool, targets=rows, weights=None, texts=texts), view=view)
-    left = np.delete(np.arange(problem.size), first)
-    if not len(left):
-        return problem
-    told: Any = problem.kernel.matrix(problem.targets, problem.points[left])
-    nearest = np.asarray(to_numpy(told), dtype=np.float64).max(axis=1)
-    weight *= float((shares * nearest[:-1]).mean() / nearest[-1])
-    return problem._replace(view=view._replace(weights=np.append(shares, weight)))
+    return process.problem(replace(pool, targets=rows, weights=None, texts=texts), view=view)
 
 
 def _steered(problem: Problem, k: int, rules: Rules, first: list[int]) -> GreedySelection:

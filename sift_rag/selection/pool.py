@@ -50,6 +50,9 @@ class Pool:
     """``(n,)``, > 0: tokens of each candidate."""
     texts: Texts | None = None
     """Texts of all rows; None leaves a selection to embeddings alone."""
+    reference: int | None = None
+    """Number of first candidates over which mean and document frequencies are counted; None for all. Candidates found
+    by their words must not count: a word that brought thirty of them would look common."""
     extend: Callable[[Target], Pool] | None = None
     """Look up more candidates: return this pool with them after its own. None where there are no more."""
 

@@ -123,7 +123,8 @@ def read_problem(
     if pool.texts is not None:
         _check_texts(pool.texts, len(targets), size, len(others))
     if features is not None and isinstance(kernel, Rbf):
-        targets, points, view = look(targets, points, size, pool.texts, kernel, features, weights=shares, view=view)
+        counted = size if pool.reference is None else min(pool.reference, size)
+        targets, points, view = look(targets, points, counted, pool.texts, kernel, features, weights=shares, view=view)
     elif view is None:
         view = View(weights=shares)
     prior = kernel.diagonal(targets, squared_norms(to_double(targets)))

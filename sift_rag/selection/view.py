@@ -45,8 +45,8 @@ def look(
 
     Args:
         targets: ``(m, d)``, unit norm.
-        points: ``(n + g, d)``, unit norm: ``size`` candidates, then what is known.
-        size: n.
+        points: ``(n + g, d)``, unit norm: the candidates, then what is known.
+        size: number of first candidates that the view is read off, <= n.
         texts: of all rows; None if words do not count.
         kernel: balances several targets.
         features: share of the mean that is taken off, and weight of the words.

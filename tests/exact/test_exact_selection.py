@@ -112,7 +112,7 @@ def test_both_ways_are_the_optimum_by_definition(name: str, seed: int) -> None:
     pool = distinct_candidates(store, targets, 6)
     weights = [0.5, 2.0, 1.0][: len(targets)] if seed == 2 else None
     given = [Candidate(Passage("given", "other", "given", Span(0, 1)), 0.0, row) for row in known]
-    view = selector.process.view(targets, np.stack([c.embedding for c in pool]), weights=weights)
+    view = selector.process.problem(Pool(targets, np.stack([c.embedding for c in pool]), weights=weights)).view
     expected, variances = greedy_by_definition(
         view.seen(targets.astype(np.float64)),
         view.seen(rows.astype(np.float64)),
@@ -143,7 +143,7 @@ def test_with_copies_both_ways_are_the_plain_choice_from_a_pool_of_everything(na
     targets, selector = clustered(rng, 2), SETTINGS[name]
     gather = all_candidates if keep else distinct_candidates
     pool, everything = gather(store, targets, 6), gather(store, targets, len(rows))
-    view = selector.process.view(targets, np.stack([c.embedding for c in pool]))
+    view = selector.process.problem(Pool(targets, np.stack([c.embedding for c in pool]))).view
     problem = selector.process.problem(Pool(targets, np.stack([c.embedding for c in everything])), view=view)
     order = choose(problem, 9, Rules()).selection.indices
     expected = [everything[index] for index in order]
@@ -270,7 +270,7 @@ def test_the_choice_is_made_again_when_making_it_found_something() -> None:
         seen.add(everything[: 4 + asked])
         return everything[:1]
 
-    view = selector.process.view(rows[:1], rows)
+    view = selector.process.problem(Pool(rows[:1], rows)).view
     search_bounds.choose_by_search(seen, selector.process, view, rows[:1], rows[:4], rows[:0], order, lambda picks: 0)
     assert asked > len(seen.found) - 4 > 30
 
@@ -349,6 +349,7 @@ TEXTS = {f"{row}.md": f"owls and {word} number {row}" for row, word in enumerate
 class TestRetriever:
     def retriever(self, chooser: Any = None, limit: int = 3) -> Retriever:
         embedder = HashingEmbedder()
+        chooser = chooser or make_selector(words=0.0, follow=0.0)  # an exact choice is by embeddings alone
         return Retriever(embedder, filled(TEXTS, embedder), selector=chooser, candidate_limit=limit)
 
     def test_an_exact_choice_looks_beyond_the_limit_and_says_that_it_is_certified(self) -> None:
@@ -371,7 +372,7 @@ class TestRetriever:
         assert plain == replace(whole, exact=None, timings_ms=plain.timings_ms)
 
     def test_the_nearest_are_certified_without_looking_further(self) -> None:
-        nearest = make_selector("nearest")
+        nearest = make_selector("nearest", words=0.0)
         plain, whole = (
             self.retriever(nearest).retrieve(Query("owls rain", k=3, exact=exact)) for exact in (False, True)
         )

@@ -25,6 +25,7 @@ HIT = Hit(
     gain=0.1,
     relevance=0.2,
     copies=(replace(PASSAGE, source="copy.md"),),
+    shared_words=("owls",),
 )
 
 
@@ -47,6 +48,8 @@ def test_metadata_place_and_reasons_stand_together() -> None:
             "relevance": 0.2,
             "redundancy": 0.1,
             "posterior_variance": 0.9,
+            "shared_words": ["owls"],
+            "brought_by": "question",
             "also_in": [{"id": "1", "source": "copy.md", "line": 2, "page": None}],
         },
     }

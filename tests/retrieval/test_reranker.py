@@ -27,7 +27,7 @@ TEXTS = [
     "bees dance to show where flowers grow",
     "mice eat grain and hide from owls",
 ]
-STRICT = make_selector(lengthscale=1.0, noise_variance=0.1)
+STRICT = make_selector(lengthscale=1.0, noise_variance=0.1, words=0.0)
 
 
 def scores(reranking: Reranking) -> list[float]:

@@ -31,7 +31,9 @@ TEXTS = {
 @pytest.fixture
 def retriever() -> Retriever:
     embedder = HashingEmbedder()
-    return Retriever(embedder, filled(TEXTS, embedder), selector=selector(lengthscale=1.0, noise_variance=0.1))
+    return Retriever(
+        embedder, filled(TEXTS, embedder), selector=selector(lengthscale=1.0, noise_variance=0.1, words=0.0)
+    )
 
 
 def test_hits_come_in_the_order_chosen_with_falling_variance(retriever: Retriever) -> None:
@@ -241,7 +243,7 @@ class TestAsAValue:
         }  # fmt: skip
         assert set(value["hits"][0]) == {
             "rank", "id", "source", "line", "page", "title", "headings", "text", "metadata", "similarity", "gain",
-            "relevance", "redundancy", "posterior_variance", "also_in",
+            "relevance", "redundancy", "posterior_variance", "shared_words", "brought_by", "also_in",
         }  # fmt: skip
         assert "passed_over" not in got.to_dict()
 

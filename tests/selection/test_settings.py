@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from sift_rag import defaults
 from sift_rag.defaults import SELECTORS
 from sift_rag.selection import (
     ArrayPool,
@@ -43,14 +44,14 @@ def problem(seed: int, *, targets: int = 2) -> tuple[np.ndarray, np.ndarray, np.
 
 def test_sift_chooses_by_what_the_candidates_do_not_have_in_common() -> None:
     asked, candidates, given = problem(0, targets=1)
-    settings = selector(lengthscale=0.5, noise_variance=0.2, centring=0.6)
+    settings = selector(lengthscale=0.5, noise_variance=0.2, centring=0.6, follow=0.0)
     got = settings.select(Pool(asked, candidates, known=given), 6).selection
     seen = [as_seen(rows, candidates, 0.6) for rows in (asked, candidates, given)]
     wanted = raw_sift(seen[0], seen[1], 6, known=seen[2], lengthscale=0.5, noise_variance=0.2)
     assert got.indices.tolist() == wanted.indices.tolist()
     plain = raw_sift(asked, candidates, 6, known=given, lengthscale=0.5, noise_variance=0.2)
     assert got.indices.tolist() != plain.indices.tolist()
-    uncentred = selector(lengthscale=0.5, noise_variance=0.2, centring=0.0)
+    uncentred = selector(lengthscale=0.5, noise_variance=0.2, centring=0.0, follow=0.0)
     assert (
         uncentred.select(Pool(asked, candidates, known=given), 6).selection.indices.tolist() == plain.indices.tolist()
     )
@@ -253,9 +254,10 @@ def test_at_the_ends_of_its_range_a_setting_gives_finite_variances(settings: Any
 def test_arrays_alone_are_chosen_from_as_a_retriever_chooses(targets: int, kernel: str) -> None:
     asked, candidates, given = problem(6, targets=targets)
     wanted = selector(kernel=kernel).select(Pool(asked, candidates, known=given), 6).selection
-    got = select_sift(asked, candidates, 6, known=given, kernel=kernel)
+    got = select_sift(asked, candidates, 6, known=given, kernel=kernel, follow=defaults.FOLLOW)
     assert got.indices.tolist() == wanted.indices.tolist()
     np.testing.assert_array_equal(got.posterior_variances, wanted.posterior_variances)
+    wanted = selector(kernel=kernel, follow=0.0).select(Pool(asked, candidates, known=given), 6).selection
     several = select_sift_batch(asked[None], candidates, 6, known=given, kernel=kernel)
     own = select_sift_batch(np.stack([asked] * 3), np.stack([candidates] * 3), 6, known=given, kernel=kernel)
     for batch in (several, own):
