@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Iterator
+from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,6 +22,24 @@ os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "False"
 os.environ["LANGSMITH_TRACING"] = os.environ["LANGCHAIN_TRACING_V2"] = "false"
 for name in [name for name in os.environ if name.startswith("SIFT_RAG_") and not name.startswith("SIFT_RAG_TEST_")]:
     del os.environ[name]  # a person's own settings are not the tests'
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Draw fewer examples of each property in the fast lane, unless a profile is asked for."""
+    if config.option.markexpr == "not slow" and not config.getoption("--hypothesis-profile"):
+        from hypothesis import settings
+
+        from tests.examples import FAST
+
+        settings.load_profile(FAST)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def certificates_read_once() -> Iterator[None]:
+    """Give every HTTP client the same context: each would read all authorities anew, and no test speaks TLS."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ssl, "create_default_context", cache(ssl.create_default_context))
+        yield
 
 
 @pytest.fixture

@@ -20,8 +20,9 @@ from sift_rag_cli.app import COMMANDS
 from sift_rag_cli.configuration import read_configuration
 from sift_rag_cli.inputs import read_known
 from tests.doubles import HashingEmbedder
+from tests.examples import examples
 
-FUZZ = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = settings(max_examples=examples(100), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 KEYS = (
     "question", "answer", "text", "group", "id", "task", "base", "measurements", "left_out", "examples", "answered",
     "format", "schema_version", "embedder", "dimension", "replaces",

@@ -12,6 +12,7 @@ from sift_rag.models.local import LocalModel
 from sift_rag.protocols import Message
 from sift_rag.types import Passage
 from tests.answering.passages import passage
+from tests.examples import examples
 
 A, B, C, D = (passage(f"Fact {name}.") for name in "ABCD")
 
@@ -77,7 +78,7 @@ def test_what_fits_is_left_as_it_is(language_model: LocalModel) -> None:
     assert Conversation().trimmed(language_model, max_tokens=0) == Conversation()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=25)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=examples(25))
 @given(st.lists(st.text("word \n", max_size=400), max_size=6), st.integers(0, 800))
 def test_a_trimmed_conversation_is_the_longest_end_that_fits(
     language_model: LocalModel, questions: list[str], budget: int

@@ -14,9 +14,12 @@ from sift_rag.errors import ModelUnsuitable
 from sift_rag.models.local import LocalModel
 from sift_rag.protocols import Message
 from tests.answering.passages import passage
+from tests.examples import examples
 
 THREE = [passage("Alpha is first.", line=1), passage("Beta is second.", line=9), passage("Gamma is third.", line=20)]
-shared_model = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
+shared_model = settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=examples(40)
+)
 
 
 def headers(text: str) -> list[int]:

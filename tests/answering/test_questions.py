@@ -10,6 +10,7 @@ from sift_rag.answering.questions import INSTRUCTIONS, LONGEST_PART, decompose
 from sift_rag.errors import ModelUnavailable, ModelUnsuitable
 from sift_rag.models.local import LocalModel
 from sift_rag.models.remote import RemoteModel
+from tests.examples import examples
 from tests.models.stub_endpoint import StubEndpoint
 
 QUESTION = "How do the two plans differ in price and in service?"
@@ -80,7 +81,7 @@ def test_the_model_is_told_the_question_and_the_limit(told: RemoteModel, endpoin
     assert QUESTION in question["content"]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=examples(30))
 @given(st.text('aB?1.-\n *"`', max_size=80), st.integers(1, 4))
 def test_whatever_is_written_the_question_comes_first_and_the_parts_are_few_and_different(
     told: RemoteModel, endpoint: StubEndpoint, written: str, limit: int

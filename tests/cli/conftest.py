@@ -55,10 +55,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def store(library: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The store that ``library`` becomes; tests only read it."""
     path = tmp_path_factory.mktemp("store")
-    with pytest.MonkeyPatch.context() as patch:
-        _go_elsewhere(tmp_path_factory.mktemp("elsewhere"), patch)
-        result = CliRunner().invoke(app, ("ingest", str(library), "--store", str(path)))
-    assert result.exit_code == 0, result.stderr
+    result = ingest_elsewhere(library, path, tmp_path_factory.mktemp("elsewhere"))
     assert result.stdout == ""
     assert result.stderr.splitlines()[-1] == "5 new, 0 updated, 0 unchanged, 0 removed, 2 skipped, 1 failed"
     return path
@@ -68,6 +65,15 @@ def store(library: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def ask_store(run: Run, store: Path) -> Run:
     """``run`` on that store."""
     return lambda *arguments, **keywords: run(*arguments, "--store", str(store), **keywords)
+
+
+def ingest_elsewhere(folder: Path, store: Path, home: Path) -> Result:
+    """Ingest once for several tests, with ``home`` in place of the user's folders."""
+    with pytest.MonkeyPatch.context() as patch:
+        _go_elsewhere(home, patch)
+        result = CliRunner().invoke(app, ("ingest", str(folder), "--store", str(store)))
+    assert result.exit_code == 0, result.stderr
+    return result
 
 
 def _go_elsewhere(folder: Path, patch: pytest.MonkeyPatch) -> Path:

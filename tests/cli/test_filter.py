@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from typer.testing import Result
 
+from tests.cli.conftest import Run, ingest_elsewhere
+
 QUESTION = "What about the travel office?"
 
 
-@pytest.fixture
-def labelled(run: Callable[..., Result], tmp_path: Path) -> Callable[..., Result]:
-    """``run`` on a store of files whose metadata come from front matter, JSON lines and CSV."""
-    folder = tmp_path / "handbook"
+@pytest.fixture(scope="module")
+def handbook(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of files whose metadata come from front matter, JSON lines and CSV; tests only read it."""
+    home = tmp_path_factory.mktemp("labelled")
+    folder = home / "handbook"
     (folder / "old").mkdir(parents=True)
     (folder / "travel.md").write_text("---\ntags: [travel, money]\nyear: 2024\n---\nThe travel office books flights.\n")
     (folder / "old" / "travel.md").write_text("---\ntags: [travel]\nyear: 2019\n---\nThe travel office is closed.\n")
     rows = [{"text": f"The travel office has room {n}.", "tags": "room", "draft": n == 1} for n in (1, 2)]
     (folder / "rooms.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (folder / "people.csv").write_text("text,team\nAda runs the travel office.,travel\nBob runs the cellar.,cellar\n")
-    store = str(tmp_path / "store")
-    assert run("ingest", str(folder), "--store", store).exit_code == 0
-    return lambda *arguments, **keywords: run(*arguments, "--store", store, **keywords)
+    ingest_elsewhere(folder, home / "store", home)
+    return home / "store"
+
+
+@pytest.fixture
+def labelled(run: Run, handbook: Path) -> Run:
+    """``run`` on that store."""
+    return lambda *arguments, **keywords: run(*arguments, "--store", str(handbook), **keywords)
 
 
 def _found(result: Result) -> set[str]:
@@ -45,16 +52,14 @@ def _found(result: Result) -> set[str]:
     ],
     ids=lambda texts: " ".join(sorted(texts)),
 )
-def test_only_what_the_filters_let_through_is_found(
-    labelled: Callable[..., Result], filters: list[str], expected: set[str]
-) -> None:
+def test_only_what_the_filters_let_through_is_found(labelled: Run, filters: list[str], expected: set[str]) -> None:
     options = [word for one in filters for word in ("--filter", one)]
     for more in ([], ["--exact"], ["--set", "keep_copies=true"]):
         found = _found(labelled("search", QUESTION, "--json", *options, *more))
         assert {text.strip() for text in found} == {text.strip() for text in expected}
 
 
-def test_the_json_says_which_filter_it_was(labelled: Callable[..., Result]) -> None:
+def test_the_json_says_which_filter_it_was(labelled: Run) -> None:
     options = ("--filter", "source=handbook/*", "--filter", "tags=a=b", "--filter", "tags=travel")
     for command in (("search", QUESTION), ("ask", QUESTION)):
         answer = json.loads(labelled(*command, "--json", *options).stdout)
@@ -64,7 +69,7 @@ def test_the_json_says_which_filter_it_was(labelled: Callable[..., Result]) -> N
 
 
 @pytest.mark.parametrize("wrong", ["", "tag", "=x", "source=", "source"])
-def test_what_is_no_filter_ends_with_2_and_says_what_was_expected(run: Callable[..., Result], wrong: str) -> None:
+def test_what_is_no_filter_ends_with_2_and_says_what_was_expected(run: Run, wrong: str) -> None:
     for command in ("search", "ask"):
         result = run(command, QUESTION, "--filter", wrong)
         assert result.exit_code == 2
@@ -72,7 +77,7 @@ def test_what_is_no_filter_ends_with_2_and_says_what_was_expected(run: Callable[
 
 
 def test_a_filter_that_leaves_nothing_ends_with_3_and_says_how_many_documents_match(
-    labelled: Callable[..., Result],
+    labelled: Run,
 ) -> None:
     for options, said in (
         (("--filter", "source=travel.md"), "none of 4 documents matches travel.md; sources are such as 'handbook/"),

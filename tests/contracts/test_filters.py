@@ -18,6 +18,7 @@ from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
 from sift_rag.stores.embedded.store import create_collection
 from sift_rag.stores.memory import MemoryStore
 from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, JsonValue, Passage, Span
+from tests.examples import examples
 from tests.servers import LOCAL, SERVERS, kinds, made_locally, made_on_server, stub_ends  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.filterwarnings("ignore:Local mode performs exact")
@@ -116,7 +117,7 @@ filters = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(where=filters, limit=st.integers(1, 70), offset=st.integers(0, 70))
 def test_a_filtered_search_is_the_whole_ranking_without_what_does_not_match(
     store: PassageStore, rankings: list[list[Candidate]], where: Filter, limit: int, offset: int
@@ -129,7 +130,7 @@ def test_a_filtered_search_is_the_whole_ranking_without_what_does_not_match(
         assert all(candidate.similarity == similarity[candidate.passage.id] for candidate in page)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(30), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(where=filters, limit=st.integers(1, 70))
 def test_a_filtered_scan_is_the_whole_scan_without_what_does_not_match(
     store: PassageStore, where: Filter, limit: int

@@ -23,6 +23,7 @@ from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
 from sift_rag.stores.embedded.store import create_collection, open_collection
 from sift_rag.stores.memory import MemoryStore
 from sift_rag.types import CollectionInfo, Document, Embedding, Passage, Span
+from tests.examples import examples
 from tests.servers import LOCAL, REAL, SERVERS, kinds, made_locally, made_on_server, opened_on_server, stub_ends  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.filterwarnings("ignore:Local mode performs exact")
@@ -472,7 +473,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     text=st.text(),
     title=st.text(),

@@ -19,9 +19,10 @@ from sift_rag.errors import UnreadableDocument
 from sift_rag.stores.validation import check_passages
 from sift_rag.types import Passage
 from tests.doubles import word_tokenizer
+from tests.examples import examples
 
 SUFFIXES = ("", ".txt", *SYNTAXES, *CONTAINERS)
-FUZZ = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def _passages_or_reason(folder: Path, suffix: str, data: bytes, **options: str | None) -> list[Passage] | str:
@@ -145,7 +146,7 @@ def test_any_table_becomes_passages_or_a_reason(
     assert _passages_or_reason(tmp_path, ".csv", text.encode("utf-8", "surrogatepass"), text_field=field)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(front=pieces, body=pieces)
 def test_any_front_matter_leaves_the_text_below_it(tmp_path: Path, front: bytes, body: bytes) -> None:
     assert _passages_or_reason(tmp_path, ".md", b"---\nk: v\n" + front + b"\n---\n" + body)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sift_rag.corpus.files import FoundFile, find_files
 from sift_rag.corpus.gitignore import pattern_rules
 from sift_rag.errors import ConfigurationError
+from tests.examples import examples
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed, and it is the oracle here")
 
@@ -114,7 +115,7 @@ gitignore = st.lists(pattern, max_size=5).map(lambda lines: "\n".join(lines) + "
 
 @pytest.mark.slow
 @needs_git
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(top=gitignore, inner=gitignore)
 @example(top="\n", inner="a\nx[1/[^a]*\n")
 def test_any_gitignore_leaves_the_files_that_git_leaves(repository: Path, top: str, inner: str) -> None:

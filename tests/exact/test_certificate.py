@@ -19,6 +19,7 @@ from sift_rag.exact.certificate import (
 from sift_rag.selection import posterior_variance
 from sift_rag.selection.features import centred
 from sift_rag.selection.kernels import Linear, PreparedKernel, Rbf
+from tests.examples import examples
 from tests.oracles import unit_rows
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -66,7 +67,7 @@ def test_the_conditioned_process_has_the_variances_and_gains_of_the_definition(k
         assert variance == pytest.approx(wanted, rel=1e-9)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(seed=SEEDS, observed=st.integers(0, 5), spread=st.sampled_from([0.5, 1.0, 4.0]), noise=NOISES)
 def test_nothing_unseen_gains_more_than_the_linear_bound(seed: int, observed: int, spread: float, noise: float) -> None:
     rng = np.random.default_rng(seed)
@@ -79,7 +80,7 @@ def test_nothing_unseen_gains_more_than_the_linear_bound(seed: int, observed: in
     assert largest <= bound.gain * (1 + 1e-9)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     seed=SEEDS,
     observed=st.integers(0, 5),
@@ -134,7 +135,7 @@ def test_the_cauchy_schwarz_bound_is_reached_in_the_direction_of_the_deflated_qu
     assert gain == pytest.approx(bound.gain, rel=1e-6)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(seed=SEEDS, norm=st.floats(0.0, 0.9), pull=st.floats(0.0, 1.5), narrow=st.booleans())
 def test_a_cap_on_products_caps_the_cosine_as_seen_from_a_centre(
     seed: int, norm: float, pull: float, narrow: bool

@@ -16,6 +16,7 @@ from sift_rag.defaults import SELECTORS
 from sift_rag.retrieval.reranker import Reranker, Reranking
 from sift_rag.selection import Sift
 from tests.doubles import HashingEmbedder
+from tests.examples import examples
 from tests.oracles import selector as make_selector
 from tests.oracles import unit_rows
 
@@ -78,7 +79,7 @@ def test_a_paraphrase_of_the_first_pick_gives_way_and_says_to_which_pick() -> No
 
 
 @given(seed=st.integers(0, 2**20), n=st.integers(1, 26), k=st.integers(1, 30), targets=st.integers(1, 3))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @pytest.mark.parametrize("name", list(SELECTORS))
 def test_scores_fall_strictly_within_zero_and_one_whatever_the_selector(
     name: Any, seed: int, n: int, k: int, targets: int

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sift_rag.selection import BatchSelection, GreedySelection, array_block, batch
+from tests.examples import examples
 from tests.oracles import raw_batch, raw_block, raw_sift, unit_rows
 
 KERNELS = ["rbf", "linear"]
@@ -39,7 +40,7 @@ class TestRows:
         with_repeats=st.booleans(),
         noise_variance=st.sampled_from([1e-5, 0.1, 1.0, 1e4]),
     )
-    @settings(deadline=None, max_examples=40)
+    @settings(deadline=None, max_examples=examples(40))
     def test_each_is_the_single_call(
         self, seed: int, kernel: Any, targets: int, n: int, with_repeats: bool, noise_variance: float
     ) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from sift_rag.defaults import SELECTORS
 from sift_rag.selection import Pool, Redundancy, posterior_variance, selector_from
+from tests.examples import examples
 from tests.oracles import raw_measure, raw_sift, unit_rows
 
 
@@ -78,7 +79,7 @@ class TestWhichPick:
             assert got.picks[index] == (-1 if index in place else place[copy])
 
     @given(seed=st.integers(0, 2**32), kernel=st.sampled_from(["rbf", "linear"]), targets=st.integers(1, 3))
-    @settings(deadline=None, max_examples=25)
+    @settings(deadline=None, max_examples=examples(25))
     def test_it_is_the_largest_loss_of_gain_by_the_definition(self, seed: int, kernel: Any, targets: int) -> None:
         rng = np.random.default_rng(seed)
         query, candidates, known = (unit_rows(rng, n, 6, dtype=np.float64) for n in (targets, 12, 1))

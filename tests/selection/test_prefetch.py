@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sift_rag.selection import prefetch
+from tests.examples import examples
 from tests.oracles import kernel_values, raw_problem, raw_sift, unit_rows
 
 
@@ -22,7 +23,7 @@ from tests.oracles import kernel_values, raw_problem, raw_sift, unit_rows
     with_repeats=st.booleans(),
     noise_variance=st.sampled_from([1e-3, 0.1, 3.0]),
 )
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 def test_the_choice_is_the_one_without_guessing(
     seed: int, kernel: Any, targets: int, known: int, n: int, with_repeats: bool, noise_variance: float
 ) -> None:

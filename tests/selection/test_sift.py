@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sift_rag.selection import posterior_variance
+from tests.examples import examples
 from tests.oracles import greedy_by_definition, raw_sift, unit_rows
 
 KERNELS = ["rbf", "linear"]
@@ -133,7 +134,7 @@ settings_of_selection = st.fixed_dictionaries(
 
 class TestProperties:
     @given(seed=st.integers(0, 2**32), parameters=settings_of_selection, targets=st.integers(1, 4))
-    @settings(deadline=None, max_examples=40)
+    @settings(deadline=None, max_examples=examples(40))
     def test_the_first_five_of_ten_are_the_five(self, seed: int, parameters: dict, targets: int) -> None:
         rng = np.random.default_rng(seed)
         query, candidates = unit_rows(rng, targets, 10), unit_rows(rng, 25, 10)
@@ -142,7 +143,7 @@ class TestProperties:
         assert ten.posterior_variances[:5].tolist() == five.posterior_variances.tolist()
 
     @given(seed=st.integers(0, 2**32), parameters=settings_of_selection, targets=st.integers(1, 4))
-    @settings(deadline=None, max_examples=40)
+    @settings(deadline=None, max_examples=examples(40))
     def test_variance_never_rises_and_stays_between_zero_and_the_prior(
         self, seed: int, parameters: dict, targets: int
     ) -> None:
@@ -153,7 +154,7 @@ class TestProperties:
         assert steps[-1] >= 0.0
 
     @given(seed=st.integers(0, 2**32), parameters=settings_of_selection)
-    @settings(deadline=None, max_examples=40)
+    @settings(deadline=None, max_examples=examples(40))
     def test_the_order_of_candidates_and_a_rotation_of_space_change_nothing(self, seed: int, parameters: dict) -> None:
         rng = np.random.default_rng(seed)
         query, candidates = unit_rows(rng, 2, 8).astype(float), unit_rows(rng, 20, 8).astype(float)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sift_rag.selection import Stopping, posterior_variance
+from tests.examples import examples
 from tests.oracles import greedy_argmax, raw_measure, raw_sift, unit_rows
 
 
@@ -34,7 +35,7 @@ rules = st.one_of(
     objective=st.sampled_from(["variance", "information"]),
     with_repeats=st.booleans(),
 )
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=examples(80))
 def test_what_is_kept_is_a_prefix_of_the_unstopped_selection(
     seed: int, rule: Stopping, targets: int, objective: Any, with_repeats: bool
 ) -> None:

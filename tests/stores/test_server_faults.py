@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from functools import cache
 from uuid import UUID, uuid5
 
 import numpy as np
@@ -80,6 +81,7 @@ def store(server: Server) -> Iterator[PassageStore]:
         yield made
 
 
+@cache
 def passages(count: int = COUNT, *, text: str = "text") -> list[Passage]:
     return [
         Passage(str(uuid5(NAMESPACE, f"{n}")), f"{text} {n}", "a.md", Span(10 * n, 10 * n + 9)) for n in range(count)
@@ -110,7 +112,7 @@ PASSING = [
 
 
 @pytest.mark.parametrize("fault", PASSING, ids=lambda fault: f"{fault.kind} {fault.status} {fault.retry_after}")
-@pytest.mark.parametrize("skip", [0, 1, 2])
+@pytest.mark.parametrize("skip", [pytest.param(0, marks=pytest.mark.slow), 1, pytest.param(2, marks=pytest.mark.slow)])
 def test_an_upload_goes_on_after_a_fault_that_passes(
     server: Server, store: PassageStore, fault: Fault, skip: int
 ) -> None:
