@@ -90,7 +90,7 @@ def test_any_text_has_citations_that_exist_each_once(text: str) -> None:
 @given(st.lists(st.sampled_from(["[", "]", "1", "2", "99", ",", "-", " ", "`", "a", "(", ")", "\n", ";", "."])))
 def test_any_heap_of_brackets_has_citations_that_exist_each_once(parts: list[str]) -> None:
     numbers = cited("".join(parts))
-    assert set(numbers) <= {1, 2}
+    assert set(numbers) <= {1, 2, 3, 4, 5}  # a range may run over all of them
     assert len(numbers) == len(set(numbers))
 
 

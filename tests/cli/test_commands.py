@@ -85,7 +85,7 @@ def test_the_json_of_search_has_its_shape_and_gives_the_text_back(ask_store: Run
     assert [hit["rank"] for hit in answer["hits"]] == [1, 2]
     assert set(answer["hits"][0]) == {
         "rank", "id", "source", "line", "page", "title", "headings", "text", "similarity", "posterior_variance",
-        "gain", "relevance", "redundancy", "also_in", "metadata",
+        "gain", "relevance", "redundancy", "shared_words", "brought_by", "also_in", "metadata",
     }  # fmt: skip
     for hit, (before, after) in zip(answer["hits"], pairwise(_variances(answer)), strict=True):
         assert hit["gain"] == pytest.approx(before - after, rel=1e-3)
@@ -180,7 +180,7 @@ def test_explain_says_what_each_pick_took_and_why_others_were_left(ask_store: Ru
     result = ask_store("search", TRAVEL_QUESTION, "-k", "2", "--explain")
     lines = result.stdout.splitlines()
     picks = [line for line in lines if "\tstill open " in line]
-    open_after = [float(line.rpartition("still open ")[2].rstrip("%")) for line in picks]
+    open_after = [float(line.rpartition("still open ")[2].split("\t")[0].rstrip("%")) for line in picks]
     assert 100 > open_after[0] > open_after[1] >= 0
     assert [pick.split("\t")[0] for pick in picks] == ["1", "2"]
     left = [line for line in lines if line.startswith("-\t")]

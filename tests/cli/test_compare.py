@@ -205,9 +205,17 @@ def test_a_damaged_journal_says_how_to_go_on(ask_store: Run, texts: Path, journa
         (("--texts", "texts.jsonl"), 2, "needs a model on this machine: --model NAME"),
         (("--texts", "nowhere", "--model", "m"), 2, "There is no 'nowhere'"),
         (("--questions", "texts.jsonl", "--model", "m"), 2, "texts.jsonl:1 has no 'answer'"),
-        (("--texts", "texts.jsonl", "--model", "m", "--arms", "context,base"), 2, "arms is base: some of context"),
+        (
+            ("--texts", "texts.jsonl", "--model", "m", "--arms", "context,base"),
+            2,
+            "arms is base: expected some of context",
+        ),
         (("--texts", "texts.jsonl", "--model", "m", "--arms", ","), 2, "arms is empty"),
-        (("--texts", "texts.jsonl", "--model", "m", "--selectors", "sift,dpp"), 2, "selectors is dpp: some of nearest"),
+        (
+            ("--texts", "texts.jsonl", "--model", "m", "--selectors", "sift,dpp"),
+            2,
+            "selectors is dpp: expected some of nearest",
+        ),
         (("--texts", "texts.jsonl", "--model", "m", "-k", "5,x"), 2, "-k is '5,x', but must be whole numbers"),
         (("--texts", "texts.jsonl", "--model", "m", "-k", "0,5"), 2, "each at least 1"),
         (("--texts", "texts.jsonl", "--model", "m", "-k", ""), 2, "at least one number"),
@@ -225,7 +233,7 @@ def test_a_damaged_journal_says_how_to_go_on(ask_store: Run, texts: Path, journa
         (
             ("--texts", "texts.jsonl", "--model", "m", "--arms", "context", "--selectors", "repeated-nearest"),
             2,
-            "repeated-nearest is for fine-tuning only",
+            "repeated-nearest is only for fine-tuning",
         ),
     ],
 )

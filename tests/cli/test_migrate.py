@@ -133,4 +133,4 @@ def test_a_shard_that_means_nothing_is_wrong_usage(run: Run, library: Path, tmp_
 def test_a_shard_does_not_reindex(run: Run, library: Path, store: Path) -> None:
     result = run("ingest", str(library), "--store", str(store), "--shard", "1/2", "--reindex")
     assert result.exit_code == 2
-    assert "one process" in result.stderr
+    assert "One process" in result.stderr

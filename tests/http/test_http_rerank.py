@@ -119,7 +119,9 @@ def test_given_embeddings_are_used_and_missing_ones_made(served: Served) -> None
     expected = Reranker(embedder).rerank(QUESTION, texts, embeddings=[np.array(e) if e else None for e in embeddings])
     results = served.rerank(QUESTION, texts, embeddings=embeddings).json()["results"]
     assert [result["index"] for result in results] == [text.index for text in expected.ranked]
-    assert results[0]["index"] == 0
+    assert [result["relevance_score"] for result in results] == pytest.approx([text.score for text in expected.ranked])
+    plain = Reranker(embedder).rerank(QUESTION, texts)
+    assert [text.score for text in plain.ranked] != [text.score for text in expected.ranked]
 
 
 def test_own_settings_reach_the_selector(served: Served) -> None:
