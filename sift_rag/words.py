@@ -37,8 +37,8 @@ _MARKED_SCRIPTS = (
     "\u0f18-\u0fbc\u1000-\u1049\u1050-\u109f\u1780-\u17d3"
 )
 _LETTER = rf"[\w{_MARKS}{_MARKED_SCRIPTS}]"  # \w has no combining marks
-_TOKEN = re.compile(rf"{_LETTER}+(?:[-.:/]{_LETTER}+)*")
-_RUN = re.compile(rf"{_LETTER}+")
+_TOKEN = re.compile(rf"\w{_LETTER}*(?:[-.:/]\w{_LETTER}*)*")
+_RUN = re.compile(rf"\w{_LETTER}*")
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_A-Za-z]+")
 _UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003134f]+"
@@ -90,7 +90,7 @@ def surface_forms(text: str, language: str = defaults.LANGUAGE) -> dict[int, str
     """Return how each word of a text is written in it, by number; of an identifier the whole and its parts."""
     forms = _forms(language)
     found: dict[int, str] = {}
-    for token in _TOKEN.findall(text):
+    for token in _TOKEN.findall(unicodedata.normalize("NFKC", text)):
         runs = _RUN.findall(token)
         parts = [part for run in runs for part in _PART.findall(run)]
         for written in (*parts, *runs, token):

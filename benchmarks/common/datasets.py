@@ -7,6 +7,8 @@ collection, in the formats in which they are published:
     musique/*.json, *_corpus.json   MuSiQue, questions and corpus as HippoRAG distributes them
     strategyqa/{train,dev}.json     StrategyQA
     cranfield/                      TREC format: cran.all.1400.xml, cran.qry.xml, cranqrel.trec.txt
+    pubmedqa/                       ori_pqal.json, test_ground_truth.json
+    docs_haystack/version-*/        a documentation in Markdown; of several versions the last is read
 """
 
 from __future__ import annotations
@@ -24,6 +26,10 @@ from xml.etree import ElementTree as ET
 DATA_VARIABLE = "SIFT_RAG_BENCH_DATA"
 
 Split = Literal["train", "dev"]
+
+IDENTIFIERS = 200
+SENTENCE = "What does {} do, and how do I use it?"
+_IDENTIFIER = re.compile(r"\b(?:[A-Za-z]+_[A-Za-z_]+[A-Za-z]|[a-z]+[A-Z][A-Za-z]+|[A-Z][a-z]+[A-Z][A-Za-z]+)\b")
 
 
 class Paragraph(NamedTuple):
@@ -265,6 +271,76 @@ def trec_task(collection: TrecCollection, *, name: str = "") -> RetrievalTask:
     )
 
 
+def pubmed_task(folder: Path, split: Split, *, name: str = "") -> RetrievalTask:
+    """Find the sections of a question's own abstract among those of all; ``dev`` is the published test part."""
+    records = json.loads((folder / "ori_pqal.json").read_text(encoding="utf-8"))
+    test = set(json.loads((folder / "test_ground_truth.json").read_text(encoding="utf-8")))
+    sections = [(key, text) for key, record in records.items() for text in record["CONTEXTS"]]
+    own: dict[str, set[int]] = {}
+    for number, (key, _) in enumerate(sections):
+        own.setdefault(key, set()).add(number)
+    return _task(
+        name,
+        [text for _, text in sections],
+        [frozenset({number}) for number in range(len(sections))],
+        [
+            ((record["QUESTION"],), frozenset(own.get(key, ())))
+            for key, record in records.items()
+            if (key in test) == (split == "dev")
+        ],
+    )
+
+
+def identifier_task(
+    passages: Sequence[str], count: int = IDENTIFIERS, *, sentence: str = "{}", name: str = ""
+) -> RetrievalTask:
+    """Find a passage that holds an identifier of one to three passages, evenly drawn; any of them is the evidence.
+
+    Args:
+        passages: of a technical documentation.
+        count: number of identifiers.
+        sentence: what is asked, with ``{}`` for the identifier.
+        name: of the task.
+    """
+    where: dict[str, set[int]] = {}
+    for number, text in enumerate(passages):
+        for identifier in set(_IDENTIFIER.findall(text)):
+            where.setdefault(identifier, set()).add(number)
+    rare = sorted(identifier for identifier, places in where.items() if len(places) <= 3)
+    chosen = [rare[place * len(rare) // count] for place in range(min(count, len(rare)))]
+    holds = [set[int]() for _ in passages]
+    for piece, identifier in enumerate(chosen):
+        for place in where[identifier]:
+            holds[place].add(piece)
+    return _task(
+        name,
+        list(passages),
+        [frozenset(pieces) for pieces in holds],
+        [((sentence.format(identifier),), frozenset({piece})) for piece, identifier in enumerate(chosen)],
+    )
+
+
+def read_markdown(folder: Path) -> list[str]:
+    """Return the passages, with title and headings, that an ingest cuts from the Markdown files of a folder."""
+    from sift_rag.corpus.documents import read_document
+    from sift_rag.corpus.passages import split_document
+    from sift_rag.opening import open_embedder
+
+    embedder = open_embedder()
+    texts: list[str] = []
+    for path in sorted(path for path in folder.rglob("*") if path.suffix in {".md", ".mdx"}):
+        document = read_document(path)
+        passages = split_document(
+            document,
+            path.relative_to(folder).as_posix(),
+            tokenizer=embedder.tokenizer,
+            max_tokens=embedder.max_tokens,
+            revision="",
+        )
+        texts += [passage.embedding_text for passage in passages]
+    return texts
+
+
 def open_tasks(folder: Path, split: Split) -> dict[str, RetrievalTask]:
     """Open every task whose data are there, by name. Passages are those of train and dev; questions of ``split``.
 
@@ -285,6 +361,8 @@ def open_tasks(folder: Path, split: Split) -> dict[str, RetrievalTask]:
     if strategy["train"] and strategy["dev"]:
         facts = {part: read_strategyqa(path) for part, path in strategy.items() if path}
         tasks.append(strategy_task(facts[split], [*facts["train"], *facts["dev"]], name="strategyqa"))
+    if (folder / "pubmedqa" / "ori_pqal.json").is_file():
+        tasks.append(pubmed_task(folder / "pubmedqa", split, name="pubmedqa"))
     if split == "dev":
         tasks += _tasks_without_split(folder)
     if not tasks:
@@ -311,6 +389,10 @@ def _tasks_without_split(folder: Path) -> Iterator[RetrievalTask]:
     files = [folder / "cranfield" / name for name in ("cran.all.1400.xml", "cran.qry.xml", "cranqrel.trec.txt")]
     if all(path.is_file() for path in files):
         yield trec_task(read_trec(*files), name="cranfield")
+    if versions := sorted((folder / "docs_haystack").glob("version-*")):
+        passages = read_markdown(versions[-1])
+        yield identifier_task(passages, name="identifiers")
+        yield identifier_task(passages, sentence=SENTENCE, name="identifiers-in-sentences")
 
 
 def _task(

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from benchmarks.common.datasets import DATA_VARIABLE, RetrievalTask
+from benchmarks.common.inverted_index import InvertedIndex
 from sift_rag import defaults
 from sift_rag.selection import Pool, Target, Texts
 
@@ -40,22 +41,25 @@ class EmbeddedTask(NamedTuple):
     """``(m, d)`` for each question."""
     pools: tuple[np.ndarray, ...]
     """Rows of ``passages`` for each question, nearest first."""
+    sharing: tuple[np.ndarray, ...] = ()
+    """Rows for each question that share words with it and are not in its pool; none if words are not searched for."""
 
     def asked(self, question: int) -> Asked:
-        """Return the targets of a question, by its index, and its pool."""
-        return asked_of(self, self.task.questions[question], self.targets[question], self.pools[question])
+        """Return a question, by its index, with its candidates and one more search to extend them."""
+        return _asked(self, question)
 
 
-def asked_of(embedded: EmbeddedTask, question: Sequence[str], targets: np.ndarray, nearest: Sequence[int]) -> Asked:
-    """Return a question with these rows of the collection as candidates, and one more search to extend them."""
-    rows = [int(row) for row in nearest]
+def _asked(embedded: EmbeddedTask, question: int) -> Asked:
+    targets, nearest = embedded.targets[question], embedded.pools[question]
+    rows = [*nearest.tolist(), *(embedded.sharing[question].tolist() if embedded.sharing else ())]
 
     def pool() -> Pool:
         return Pool(
             targets,
             embedded.passages[rows],
             token_counts=embedded.token_counts[rows],
-            texts=Texts(question, [embedded.task.passages[row] for row in rows]),
+            texts=Texts(embedded.task.questions[question], [embedded.task.passages[row] for row in rows]),
+            reference=len(nearest),
             extend=extend,
         )
 
@@ -67,14 +71,29 @@ def asked_of(embedded: EmbeddedTask, question: Sequence[str], targets: np.ndarra
     return Asked(pool(), rows)
 
 
-def embed_task(task: RetrievalTask, cache: Path, pool: int = POOL) -> EmbeddedTask:
-    """Embed questions and passages, and find each question's pool."""
+def embed_task(
+    task: RetrievalTask, cache: Path, pool: int = POOL, *, sharing: int = defaults.WORD_CANDIDATES
+) -> EmbeddedTask:
+    """Embed questions and passages, and find each question's pool.
+
+    Args:
+        task: what is embedded.
+        cache: folder of the embeddings.
+        pool: nearest passages for each target.
+        sharing: passages by BM25 for each target that are added to the nearest; 0 for none.
+    """
     passages = embed_cached(task.passages, "passage", cache)
     rows = embed_cached([target for targets in task.questions for target in targets], "query", cache)
     ends = np.cumsum([len(targets) for targets in task.questions])
     targets = tuple(np.split(rows, ends[:-1]))
     pools = tuple(nearest_rows(asked, passages, pool) for asked in targets)
-    return EmbeddedTask(task, passages, count_tokens(task.passages), targets, pools)
+    words = InvertedIndex(task.passages) if sharing else None
+    added: list[np.ndarray] = []
+    for texts, near in zip(task.questions, pools, strict=True):
+        found = [] if words is None else [row for text in texts for row in words.best(text, sharing)]
+        held = set(near.tolist())
+        added.append(np.array([row for row in dict.fromkeys(found) if row not in held], dtype=np.int64))
+    return EmbeddedTask(task, passages, count_tokens(task.passages), targets, pools, tuple(added))
 
 
 def nearest_rows(targets: np.ndarray, passages: np.ndarray, limit: int, *, without: Sequence[int] = ()) -> np.ndarray:

@@ -6,6 +6,8 @@
     sift                          ``Sift`` with any of its settings; and
                                   balanced=0: several targets weigh the same; per_token=1: the largest gain per token
                                   (0.5: per square root of the tokens)
+    bm25, convex                  BM25 alone; 0.7 of the cosine and 0.3 of BM25, each scaled to [0, 1] in the pool
+    rocchio                       nearest to the mean of question and nearest passage
     rrf, round-robin              several targets: reciprocal rank fusion; each target's next best in turn
     variant                       SIFT changed in a respect that the library does not have: see ``Variant``
 
@@ -25,6 +27,8 @@ import numpy as np
 from sift_rag import defaults
 from sift_rag.evaluation.metrics import SEED
 from sift_rag.selection import ArrayPool, Features, GaussianProcess, Pool, Rbf, Sift, selector_from
+from sift_rag.selection.lexical import bm25
+from sift_rag.words import bag_of
 
 Select: TypeAlias = Callable[[Pool, int], Sequence[int]]
 """A method: it returns the indices of k candidates, in order."""
@@ -79,7 +83,13 @@ def read_method(text: str, passages: np.ndarray) -> Select:
             return _baseline(name, **values)
         if name == "variant":
             return _variant(Variant(**values), passages)
-        rivals: dict[str, Callable[..., Sequence[int]]] = {"rrf": select_fused, "round-robin": select_in_turn}
+        rivals: dict[str, Callable[..., Sequence[int]]] = {
+            "rrf": select_fused,
+            "round-robin": select_in_turn,
+            "bm25": select_by_words,
+            "convex": select_by_mixture,
+            "rocchio": select_by_feedback,
+        }
         return partial(rivals[name], **values)
     except (KeyError, TypeError, ValueError) as error:
         raise SystemExit(f"{text!r} is not a method: {error}. --help says what is.") from error
@@ -104,6 +114,35 @@ def select_in_turn(pool: Pool, k: int) -> Sequence[int]:
     """Take the best of the first target, of the second, ..., then the next best of each; none twice."""
     rankings = np.argsort(-(pool.targets @ pool.candidates.T), axis=1, kind="stable")
     return list(dict.fromkeys(rankings.T.ravel().tolist()))[:k]
+
+
+def select_by_words(pool: Pool, k: int) -> Sequence[int]:
+    """Take the largest BM25, summed over the targets; candidates without a word of the question last."""
+    return list(np.argsort(-_bm25(pool).sum(axis=0), kind="stable")[:k])
+
+
+def select_by_mixture(pool: Pool, k: int, *, dense: float = 0.7) -> Sequence[int]:
+    """Take the largest ``dense`` · cosine + (1 - ``dense``) · BM25, both scaled to [0, 1] over the candidates."""
+    scores = [_scaled((pool.targets @ pool.candidates.T).max(axis=0)), _scaled(_bm25(pool).sum(axis=0))]
+    return list(np.argsort(-(dense * scores[0] + (1 - dense) * scores[1]), kind="stable")[:k])
+
+
+def select_by_feedback(pool: Pool, k: int, *, share: float = 0.5) -> Sequence[int]:
+    """Take those nearest to the mean of the question and the passage nearest to it (Rocchio, 1971)."""
+    targets, candidates = np.asarray(pool.targets), np.asarray(pool.candidates)
+    first = int((targets @ candidates.T).max(axis=0).argmax())
+    fed = (1 - share) * targets.mean(axis=0) + share * candidates[first]
+    return list(np.argsort(-(candidates @ fed), kind="stable")[:k])
+
+
+def _bm25(pool: Pool) -> np.ndarray:
+    assert pool.texts is not None
+    return bm25([bag_of(text) for text in pool.texts.targets], [bag_of(text) for text in pool.texts.candidates])
+
+
+def _scaled(scores: np.ndarray) -> np.ndarray:
+    low, high = float(scores.min()), float(scores.max())
+    return (scores - low) / (high - low) if high > low else np.zeros_like(scores)
 
 
 def _sift(*, balanced: int = 1, per_token: float = 0.0, **settings: Any) -> Select:

@@ -27,21 +27,36 @@ from benchmarks.common.datasets import data_folder, evidence_found, open_tasks
 from benchmarks.common.embedding import POOL, EmbeddedTask, add_data_options, embed_task
 from benchmarks.common.intervals import Difference, paired_difference
 from benchmarks.common.methods import alternatives, read_method
+from sift_rag import defaults
 
 KS = (2, 4, 6, 10, 20)
 
-DEFAULT_TASKS = ("hotpotqa-windows", "hotpotqa-passages", "musique", "musique-sub-questions", "strategyqa", "cranfield")
+DEFAULT_TASKS = (
+    "hotpotqa-windows",
+    "hotpotqa-passages",
+    "musique",
+    "musique-sub-questions",
+    "strategyqa",
+    "cranfield",
+    "pubmedqa",
+    "identifiers",
+    "identifiers-in-sentences",
+)
 DEFAULT_METHODS = (
     "nearest",
     "nearest:centring=0.5",
+    "bm25",
+    "hybrid",
+    "convex",
+    "rocchio",
     "mmr:relevance=0.95",
-    "mmr:relevance=0.97,centring=0.5",
+    "mmr:relevance=0.97,centring=0.5,words=0.5",
     "dpp:quality_scale=16",
-    "dpp:quality_scale=12,centring=0.5",
+    "dpp:quality_scale=12,centring=0.5,words=0.5",
+    "sift:words=0,follow=0",
+    "sift:follow=0",
     "sift",
     "sift:noise_variance=1e6",
-    "sift:centring=0",
-    "sift:kernel=linear,noise_variance=1",
 )
 """The rivals' settings are the best of those tried on train. At a noise variance of 1e6 relevance alone decides."""
 
@@ -78,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if name not in tasks:
             raise SystemExit(f"There is no task {name!r}: the data folder holds {', '.join(tasks)}.")
         several = any(len(targets) > 1 for targets in tasks[name].questions)
-        embedded = embed_task(tasks[name], options.cache, options.pool)
+        embedded = embed_task(tasks[name], options.cache, options.pool, sharing=options.sharing)
         found: dict[str, Found] = {}
         for method in _methods(options, several=several):
             if options.budgets:
@@ -231,6 +246,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--budgets", nargs="+", type=int, metavar="TOKENS", help="instead of the first k passages")
     parser.add_argument("--against", default="nearest", metavar="METHOD", help="what differences are taken from")
     parser.add_argument("--pool", type=int, default=POOL, help="candidates a target")
+    parser.add_argument(
+        "--sharing", type=int, default=defaults.WORD_CANDIDATES, help="further candidates a target, by BM25"
+    )
     return parser.parse_args(arguments)
 
 
