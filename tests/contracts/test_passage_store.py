@@ -18,7 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sift_rag.errors import StoreError
-from sift_rag.protocols import PassageStore, Scannable
+from sift_rag.filters import Filter
+from sift_rag.protocols import PassageStore, Scannable, WordIndex
 from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
 from sift_rag.stores.embedded.store import create_collection, open_collection
 from sift_rag.stores.memory import MemoryStore
@@ -640,3 +641,44 @@ def test_a_durable_store_holds_after_reopening_what_it_held_before(kind: str, tm
     assert np.array_equal([c.embedding for c in again.passages("a.md")], vectors)
     assert list(again.documents()) == records
     again.close()
+
+
+class TestWords:
+    """Of the stores that find passages by their words."""
+
+    @pytest.fixture(params=["memory", "embedded"])
+    def words(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[WordIndex]:
+        store = STORES[request.param](tmp_path)
+        assert isinstance(store, WordIndex)
+        said = ["the relay raised E4506", "E4507 means that the disk is full", "the disk of the relay", "owls"]
+        store.upsert([passage(f"w{n}", text=text, source=f"{n}.md") for n, text in enumerate(said)], unit_vectors(4))
+        store.put_documents([Document(f"{n}.md", f"/{n}.md", "ingested", passages=1) for n in range(4)])
+        yield store
+        store.close()
+
+    def found(self, words: WordIndex, *texts: str, limit: int = 5, where: Filter | None = None) -> list[list[str]]:
+        return [[one.passage.source for one in found] for found in words.search_words(texts, limit, where=where)]
+
+    def test_an_identifier_finds_its_passage(self, words: WordIndex) -> None:
+        assert self.found(words, "E4506", "Does e4507 matter?") == [["0.md"], ["1.md"]]
+
+    def test_rare_words_come_first_and_nothing_without_a_word(self, words: WordIndex) -> None:
+        [found] = self.found(words, "disk owls")
+        assert found[0] == "3.md"
+        assert set(found) == {"1.md", "2.md", "3.md"}
+
+    def test_the_limit_and_the_filter_hold(self, words: WordIndex) -> None:
+        assert len(self.found(words, "the relay disk", limit=2)[0]) == 2
+        assert self.found(words, "relay disk", where=Filter(("1.md",))) == [["1.md"]]
+
+    @pytest.mark.parametrize("text", ["", " ", "?!", "zebra", "\ud800", "\x00", "(", '"', "a" * 100_000])
+    def test_a_text_without_known_words_finds_nothing(self, words: WordIndex, text: str) -> None:
+        assert self.found(words, text) == [[]]
+
+    def test_no_texts_find_nothing(self, words: WordIndex) -> None:
+        assert self.found(words) == []
+
+    def test_candidates_carry_their_vector_and_no_similarity(self, words: WordIndex) -> None:
+        [[candidate]] = words.search_words(["E4506"], 1)
+        assert np.array_equal(candidate.embedding, unit_vectors(4)[0])
+        assert math.isnan(candidate.similarity)

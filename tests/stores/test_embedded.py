@@ -448,6 +448,37 @@ class TestFreeSpace:
 
 
 @pytest.mark.slow
+def without_words(store: EmbeddedStore) -> None:
+    """Make a collection as it was before words were indexed."""
+    from qdrant_edge import UpdateOperation
+
+    shard = store._shard._shard
+    shard.update(UpdateOperation.delete_field_index("text"))
+    shard.flush()
+
+
+@pytest.mark.parametrize("way", ["optimize", "upsert"])
+def test_a_collection_made_before_words_were_indexed_works_and_is_upgraded_in_place(root: Path, way: str) -> None:
+    store = open_collection(root, "news")
+    without_words(store)
+    store.close()
+    store = open_collection(root, "news")
+    assert store.search_words(["text"], 3) == [[]]
+    if way == "optimize":
+        assert store.optimize()
+    else:
+        store.upsert(passages(1, source="b.md", first=500), unit_vectors(1, seed=9))
+    store.close()
+    store = open_collection(root, "news")
+    assert len(store.search_words(["text"], 3)[0]) == 3
+    assert check_collection_is_usable(store)
+    store.close()
+
+
+def check_collection_is_usable(store: EmbeddedStore) -> bool:
+    return len(store.search(unit_vectors(1), 5)[0]) == 5
+
+
 def test_optimizing_changes_nothing_that_can_be_seen(root: Path) -> None:
     store = open_collection(root, "news")
     store.upsert(passages(1500, source="b.md", first=100), unit_vectors(1500, seed=1))
