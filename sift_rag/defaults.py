@@ -24,6 +24,8 @@ CENTRING = 0.5
 
 WORDS = 0.5
 """Measured: docs/log.md, "Words in the kernel"."""
+IDENTIFIER_WORDS = 0.8
+"""Share of the words where a question names a rare identifier that a passage holds. Measured: ibid."""
 LANGUAGE = "english"
 FOLLOW = 1.0
 """Measured: docs/log.md, "Following the evidence"."""

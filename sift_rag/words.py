@@ -86,6 +86,23 @@ def words_of(text: str, language: str = defaults.LANGUAGE) -> list[str]:
     return [word for piece in text.split() for word in forms.words(piece)]
 
 
+def identifiers_of(text: str, language: str = defaults.LANGUAGE) -> np.ndarray:
+    """Return the identifiers in a text as numbers ``(i,)``: ``E4506``, ``getName``, ``snake_case``, ``torch.nn``.
+
+    A word is one if it also counts in parts: letters and digits, inner capitals, underscores, dots.
+    """
+    forms = _forms(language)
+    found: list[int] = []
+    for token in _TOKEN.findall(unicodedata.normalize("NFKC", text)):
+        whole = token.casefold()
+        if _UNSPACED.search(token) or not any(map(str.isalpha, token)):
+            continue
+        words = forms.words(token)
+        if len(words) > 1 and whole in words:
+            found.append(_number(whole))
+    return np.array(found, dtype=np.int64)
+
+
 def surface_forms(text: str, language: str = defaults.LANGUAGE) -> dict[int, str]:
     """Return how each word of a text is written in it, by number; of an identifier the whole and its parts."""
     forms = _forms(language)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sift_rag.words import UNSTEMMED, bag_of, languages, surface_forms, words_of
+from sift_rag.words import UNSTEMMED, bag_of, identifiers_of, languages, surface_forms, words_of
 
 
 @pytest.mark.parametrize(
@@ -83,3 +83,19 @@ def test_any_text_has_words_that_its_bag_counts(text: str) -> None:
 @pytest.mark.parametrize("text", ["a" * 200_000, "x.y" * 50_000, "aB" * 50_000, "東" * 50_000, "- " * 50_000])
 def test_a_degenerate_text_is_read_in_one_go(text: str) -> None:
     assert len(bag_of(text).ids) <= 100_001
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("What does E4506 mean?", 1),
+        ("document_store or DocumentStore or torch.nn", 3),
+        ("a well-known release of 2024, version 2.0", 0),
+        ("What is the capital of France?", 0),
+        ("東京タワー2", 0),
+        ("", 0),
+    ],
+)
+def test_identifiers_are_words_that_have_parts(text: str, count: int) -> None:
+    assert len(identifiers_of(text)) == count
+    assert set(identifiers_of(text).tolist()) <= set(bag_of(text).ids.tolist())

@@ -15,6 +15,7 @@ import numpy as np
 from sift_rag import defaults
 from sift_rag.selection.arrays import ArrayLike, joined, to_numpy
 from sift_rag.selection.conditioning import start
+from sift_rag.selection.features import Features
 from sift_rag.selection.greedy import Rules, select_greedily, steps
 from sift_rag.selection.kernels import Rbf
 from sift_rag.selection.pool import Pool, Target
@@ -22,6 +23,7 @@ from sift_rag.selection.problem import Problem
 from sift_rag.selection.process import GaussianProcess, choose, measure
 from sift_rag.selection.result import Choice, Followed, GreedySelection
 from sift_rag.selection.stopping import Stopping
+from sift_rag.selection.view import Look, with_target
 
 TINY = 1e-30
 
@@ -44,15 +46,17 @@ def choose_following(process: GaussianProcess, pool: Pool, k: int, rules: Rules,
     follows = weight > 0 and isinstance(process.kernel, Rbf) and not rules.with_repeats
     if not follows or k <= defaults.FOLLOW_AFTER:
         return choose(problem, k, rules)
-    begun = choose(problem, defaults.FOLLOW_AFTER, rules)
-    if begun.selection.stopped != "k":
-        return begun
-    first = begun.selection.indices.tolist()
+    begun = _go_on(problem, defaults.FOLLOW_AFTER, rules)
+    if begun.stopped != "k":
+        return choose(problem, k, rules)
+    first = begun.indices.tolist()
     target = _further_target(pool, problem, first[0])
-    pool = pool if pool.extend is None else pool.extend(target)
+    if pool.extend is not None:
+        pool = pool.extend(target)
+        problem = process.problem(pool, view=problem.view)
     rules = replace(rules, token_counts=pool.token_counts)
-    steered = _steered(_with_target(process, pool, problem, target, weight), k, rules, first)
-    measured = measure(process.problem(pool, view=problem.view), steered.indices.tolist(), k, rules)
+    steered = _go_on(_with_target(problem, target, weight, process.features), k, _steering(rules, first))
+    measured = measure(problem, steered.indices.tolist(), k, rules)
     selection = measured.selection
     if len(selection) == len(steered):  # no rule of the question's ended it
         selection = replace(selection, stopped=steered.stopped)
@@ -71,25 +75,29 @@ def _further_target(pool: Pool, problem: Problem, first: int) -> Target:
     return Target(row / float((row * row).sum()) ** 0.5, text)
 
 
-def _with_target(process: GaussianProcess, pool: Pool, problem: Problem, target: Target, weight: float) -> Problem:
+def _with_target(problem: Problem, target: Target, weight: float, features: Features) -> Problem:
     """Return the problem of the question's targets and the further one, as seen by the question."""
-    targets = _rows(pool.targets)
-    rows = joined(targets if targets.ndim == 2 else targets[None], target.row[None])
-    shares = np.ones(len(rows) - 1) if problem.weights is None else problem.weights
-    texts = pool.texts
-    if texts is not None and target.text is not None:
-        texts = texts._replace(targets=[*texts.targets, target.text])
-    view = problem.view._replace(weights=np.append(shares, weight))
-    return process.problem(replace(pool, targets=rows, weights=None, texts=texts), view=view)
+    seen = Look(problem.targets, problem.points, problem.view, problem.words)
+    row: Any = target.row
+    if isinstance(problem.targets, np.ndarray):
+        row = to_numpy(row).astype(problem.targets.dtype)
+    else:
+        row = row.to(problem.targets)
+    seen = with_target(seen, row, target.text, weight, features)
+    return problem._replace(
+        targets=seen.targets, points=seen.points, view=seen.view, prior=joined(problem.prior, problem.prior[:1])
+    )
 
 
-def _steered(problem: Problem, k: int, rules: Rules, first: list[int]) -> GreedySelection:
-    """Return the choice that goes on from the first picks; of the rules only a budget of tokens has a say."""
+def _steering(rules: Rules, first: list[int]) -> Rules:
+    """Return the rules that choose after the first picks: of those that end a choice a budget of tokens alone."""
     stopping = rules.stopping
     budget = None if stopping is None else Stopping(tokens=stopping.tokens, fill=stopping.fill)
-    observations = steps(problem, k) + len(problem.known)
-    posterior = start(problem, observations, greedily=True)
-    return select_greedily(posterior, problem, k, replace(rules, stopping=budget, first=tuple(first)))
+    return replace(rules, stopping=budget, first=tuple(first))
+
+
+def _go_on(problem: Problem, k: int, rules: Rules) -> GreedySelection:
+    return select_greedily(start(problem, steps(problem, k) + len(problem.known), greedily=True), problem, k, rules)
 
 
 def _followed(first: int, measured: GreedySelection, steered: GreedySelection) -> Followed:

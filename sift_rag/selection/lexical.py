@@ -24,6 +24,11 @@ SATURATION = 1.2
 BLOCK = 1 << 22
 """Entries of a dense block of rows and words at a time: 16 MiB."""
 
+RARE = 2.0
+"""Inverse document frequency of a rare word: one that at most 13 in 100 candidates hold."""
+
+TINY = 1e-30
+
 JITTER = 1e-6
 """Added to the Gram matrix, whose unit is 1, so that rows of equal words can be factorised."""
 
@@ -54,22 +59,66 @@ class Vocabulary(NamedTuple):
         return np.where(self.ids[places] == ids, self.idf[places], np.float32(self.unseen))
 
 
-def word_columns(
-    targets: Sequence[Bag], points: Sequence[Bag], vocabulary: Vocabulary
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return unit rows ``(m, N)`` and ``(n, N)`` float32 whose inner products are the cosines of words.
+class WordRows:
+    """The words of points ``(N)`` as N columns, and of any target as a row beside them."""
 
-    A target's words that no point has are left out; a row without words is at right angles to all others.
-    None if no target shares a word with a point: then words have nothing to say.
-    """
-    held = np.unique(_joined([bag.ids for bag in points]))
-    asked = [_kept(bag, np.isin(bag.ids, held)) for bag in targets]
-    if not any(len(bag.ids) for bag in asked):
-        return None
-    gram = _gram([*asked, *points], vocabulary)
-    rows = np.linalg.cholesky(gram + JITTER * np.eye(len(gram))) / np.sqrt(1.0 + JITTER)
-    factor = rows.astype(np.float32)
-    return factor[: len(asked)], factor[len(asked) :]
+    def __init__(self, points: Sequence[Bag], vocabulary: Vocabulary) -> None:
+        """Factorise the Gram matrix of the points' words: O(N² V + N³) for V words that two points share."""
+        self._size = len(points)
+        self._vocabulary = vocabulary
+        sizes = [len(bag.ids) for bag in points]
+        self._rows = np.repeat(np.arange(self._size), sizes)
+        self._ids, self._columns, frequency = np.unique(
+            _joined([bag.ids for bag in points]), return_inverse=True, return_counts=True
+        )
+        self._weights = vocabulary.weights(self._ids)
+        values = self._weights[self._columns] * _saturated(_joined([bag.counts for bag in points]))
+        norms = np.sqrt(np.bincount(self._rows, weights=values * values, minlength=self._size))
+        self._values = values / np.maximum(norms, TINY)[self._rows]
+        self._factor: np.ndarray = np.linalg.cholesky(self._gram(frequency > 1))
+        self.columns: np.ndarray = self._factor.astype(np.float32)
+        """``(N, N)``: rows of unit norm, whose inner products are the cosines of words. A row without words is at right
+        angles to all others."""
+
+    def target(self, bag: Bag) -> np.ndarray | None:
+        """Return ``(N + 1,)``: a unit row, whose inner products with the columns are cosines.
+
+        The last number is its own: what no column says. Words that no point has are left out; None if there are no
+        others.
+        """
+        if not len(self._ids):
+            return None
+        places = np.searchsorted(self._ids, bag.ids).clip(max=len(self._ids) - 1)
+        met = self._ids[places] == bag.ids
+        if not met.any():
+            return None
+        places = places[met]
+        values = self._weights[places] * _saturated(bag.counts[met])
+        row = np.zeros(len(self._ids))
+        row[places] = values / np.sqrt(values @ values)
+        products = np.bincount(self._rows, weights=self._values * row[self._columns], minlength=self._size)
+        seen = np.linalg.solve(self._factor, products)
+        return np.append(seen, np.sqrt(max(1.0 - float(seen @ seen), 0.0))).astype(np.float32)
+
+    def hold_rare(self, words: np.ndarray) -> bool:
+        """Return True if some point holds one of the words ``(i,)``, and few of those counted do."""
+        return bool((self._weights[np.isin(self._ids, words)] >= RARE).any())
+
+    def _gram(self, shared: np.ndarray) -> np.ndarray:
+        """Return ``(N, N)`` float64, 1 on the diagonal; ``shared`` words alone tell of another row."""
+        place = np.cumsum(shared) - 1
+        count = int(place[-1]) + 1 if len(place) else 0
+        met = shared[self._columns]
+        rows, columns, values = self._rows[met], place[self._columns[met]], self._values[met]
+        gram = np.zeros((self._size, self._size))
+        width = max(1, BLOCK // max(self._size, 1))
+        for first in range(0, count, width):
+            inside = (columns >= first) & (columns < first + width) if count > width else slice(None)
+            block = np.zeros((self._size, min(width, count - first)), dtype=np.float32)
+            block[rows[inside], columns[inside] - first] = values[inside]
+            gram += block @ block.T
+        np.fill_diagonal(gram, 1.0)
+        return (gram + JITTER * np.eye(self._size)) / (1.0 + JITTER)
 
 
 def bm25(queries: Sequence[Bag], candidates: Sequence[Bag], *, length_share: float = 0.75) -> np.ndarray:
@@ -98,34 +147,10 @@ def bm25(queries: Sequence[Bag], candidates: Sequence[Bag], *, length_share: flo
     return scores
 
 
-def _gram(bags: Sequence[Bag], vocabulary: Vocabulary) -> np.ndarray:
-    """Return ``(N, N)`` float64: cosines of the bags, 1 on the diagonal."""
-    size = len(bags)
-    counts = _joined([bag.counts for bag in bags]).astype(np.float32)
-    ids, columns, frequency = np.unique(_joined([bag.ids for bag in bags]), return_inverse=True, return_counts=True)
-    values = vocabulary.weights(ids)[columns] * (
-        counts * np.float32(SATURATION + 1) / (counts + np.float32(SATURATION))
-    )
-    rows = np.repeat(np.arange(size), [len(bag.ids) for bag in bags])
-    norms = np.sqrt(np.bincount(rows, weights=values.astype(np.float64) ** 2, minlength=size))
-    values = values / np.maximum(norms, 1e-30)[rows].astype(np.float32)
-    shared = np.cumsum(frequency > 1) - 1  # a word of one row tells nothing of another
-    met = (frequency > 1)[columns]
-    rows, columns, values = rows[met], shared[columns[met]], values[met]
-    gram = np.zeros((size, size))
-    width = max(1, BLOCK // max(size, 1))
-    for first in range(0, int(shared[-1]) + 1 if len(shared) else 0, width):
-        inside = (columns >= first) & (columns < first + width)
-        block = np.zeros((size, min(width, int(shared[-1]) + 1 - first)), dtype=np.float32)
-        block[rows[inside], columns[inside] - first] = values[inside]
-        gram += block @ block.T
-    np.fill_diagonal(gram, 1.0)
-    return gram
-
-
-def _kept(bag: Bag, which: np.ndarray) -> Bag:
-    return Bag(bag.ids[which], bag.counts[which])
+def _saturated(counts: np.ndarray) -> np.ndarray:
+    """Return how much each count counts: 1 for 1, at most k1 + 1."""
+    return np.asarray(counts * (SATURATION + 1.0) / (counts + SATURATION))
 
 
 def _joined(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    return np.concatenate(arrays) if arrays else np.zeros(0, dtype=np.int64)
+    return np.concatenate(arrays) if len(arrays) else np.zeros(0, dtype=np.int64)

@@ -20,6 +20,7 @@ from sift_rag.selection.arrays import (
 )
 from sift_rag.selection.features import Features
 from sift_rag.selection.kernels import PreparedKernel, Rbf, on_sphere
+from sift_rag.selection.lexical import WordRows
 from sift_rag.selection.pool import Pool, Texts
 from sift_rag.selection.view import View, look
 
@@ -53,6 +54,8 @@ class Problem(NamedTuple):
     noise_variance: float
     device: Any
     """Device of the caller's tensors; None for numpy."""
+    words: WordRows | None = None
+    """Words beside the embeddings; None where they do not count."""
 
     @property
     def weights(self) -> np.ndarray | None:
@@ -119,16 +122,20 @@ def read_problem(
         diagonal = kernel.diagonal(points, norms)
     if kernel.on_sphere:
         targets, points = on_sphere(targets, squared_norms(targets), "queries"), on_sphere(points, norms, "candidates")
+    words = None
     shares = check_weights(pool.weights, len(targets))
     if pool.texts is not None:
         _check_texts(pool.texts, len(targets), size, len(others))
     if features is not None and isinstance(kernel, Rbf):
         counted = size if pool.reference is None else min(pool.reference, size)
-        targets, points, view = look(targets, points, counted, pool.texts, kernel, features, weights=shares, view=view)
+        seen = look(targets, points, counted, pool.texts, kernel, features, weights=shares, view=view)
+        targets, points, view, words = seen
     elif view is None:
         view = View(weights=shares)
     prior = kernel.diagonal(targets, squared_norms(to_double(targets)))
-    return Problem(targets, points, size, prior, diagonal, _largest(diagonal), view, kernel, noise_variance, device)
+    return Problem(
+        targets, points, size, prior, diagonal, _largest(diagonal), view, kernel, noise_variance, device, words
+    )
 
 
 def check_token_counts(token_counts: ArrayLike | None, problem: Problem, *, required: bool) -> Array | None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sift_rag import defaults
 from sift_rag.selection import Features, GaussianProcess, Linear, Pool, Sift, Texts, select_sift
-from sift_rag.selection.lexical import Vocabulary, bm25, word_columns
+from sift_rag.selection.lexical import Vocabulary, WordRows, bm25
 from sift_rag.words import UNSTEMMED, bag_of, words_of
 from tests.oracles import unit_rows
 
@@ -45,24 +45,20 @@ def test_inner_products_are_cosines_of_weighted_words(
     asked: list[str], candidates: list[str], known: list[str]
 ) -> None:
     points = [*candidates, *known]
-    columns = word_columns(
-        [bag_of(text) for text in asked],
-        [bag_of(text) for text in points],
-        Vocabulary.of([bag_of(text) for text in candidates]),
-    )
+    words = WordRows([bag_of(text) for text in points], Vocabulary.of([bag_of(text) for text in candidates]))
     held = {word for text in points for word in words_of(text)}
-    ours = [weighted(text, candidates, held) for text in asked]
     theirs = [weighted(text, candidates) for text in points]
-    if columns is None:
-        assert not any(ours)
-        return
-    targets, rows = columns
-    np.testing.assert_allclose(targets @ rows.T, [[cosine(a, b) for b in theirs] for a in ours], atol=1e-5)
-    np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1.0, atol=1e-5)
-    apart = [
-        [float(i == j) if not a or not b else cosine(a, b) for j, b in enumerate(theirs)] for i, a in enumerate(theirs)
-    ]
-    np.testing.assert_allclose(rows @ rows.T, apart, atol=1e-5)
+    for text in asked:
+        ours = weighted(text, candidates, held)
+        row = words.target(bag_of(text))
+        if row is None:
+            assert not ours
+            continue
+        np.testing.assert_allclose(words.columns @ row[:-1], [cosine(ours, other) for other in theirs], atol=1e-5)
+        assert np.linalg.norm(row) == pytest.approx(1.0, abs=1e-3)
+    among = np.array([[cosine(a, b) for b in theirs] for a in theirs])
+    np.fill_diagonal(among, 1.0)  # of a row without words too
+    np.testing.assert_allclose(words.columns @ words.columns.T, among, atol=1e-5)
 
 
 @given(asked=texts, candidates=texts)
@@ -206,3 +202,20 @@ def test_an_unknown_language_is_refused_when_words_are_read() -> None:
 
 def test_the_defaults_are_where_they_are_said_to_be() -> None:
     assert (Features().words, Features().language) == (defaults.WORDS, defaults.LANGUAGE)
+
+
+def test_a_question_that_names_a_rare_identifier_goes_by_words() -> None:
+    query, candidates, _ = some(np.random.default_rng(10))
+    said = [f"error E{4500 + n} of the relay and more" for n in range(30)]
+    process = GaussianProcess()
+
+    def share(question: str, texts: list[str] = said) -> float:
+        return process.problem(Pool(query, candidates, texts=Texts([question], texts))).view.share
+
+    assert share("What does E4506 mean?") == defaults.IDENTIFIER_WORDS
+    assert share("What does E9999 mean for the relay?") == defaults.WORDS  # no passage holds it
+    assert share("error of the relay") == defaults.WORDS
+    assert share("E4506", ["E4506 everywhere"] * 30) == defaults.WORDS  # not rare
+    far = int(np.argmin(candidates @ query[0]))
+    got = select_sift(query, candidates, 1, texts=Texts([f"E{4500 + far}"], said))
+    assert got.indices.tolist() == [far]
