@@ -101,9 +101,7 @@ class Duplicates:
         }
 
 
-def find_duplicates(
-    store: PassageIndex, *, k: int = defaults.PLACES, probes: int = defaults.PROBES
-) -> Duplicates:
+def find_duplicates(store: PassageIndex, *, k: int = defaults.PLACES, probes: int = defaults.PROBES) -> Duplicates:
     """Find the passages of a collection that say the same, and the places that they would take among the nearest.
 
     Each passage, in order of source and position, joins the first before it that it is a copy of and that is itself a
