@@ -25,7 +25,7 @@ def first_line(found: Duplicates) -> str:
 def write_duplicates(found: Duplicates, *, limit: int) -> None:
     """Write the totals, then at most ``limit`` groups and as many files, the largest first."""
     write(first_line(found))
-    write(f"{found.distinct:,} are distinct; {len(found.groups):,} of them stand in several places")
+    write(f"{count_of(found.distinct, 'distinct passage')}, {len(found.groups):,} of them in several places")
     if found.places.probes:
         write(_places(found.places))
     if found.groups:
