@@ -79,6 +79,11 @@ if TYPE_CHECKING:
     from sift_rag.protocols import Selector as Selector
     from sift_rag.protocols import Totals as Totals
     from sift_rag.protocols import TrainableModel as TrainableModel
+    from sift_rag.repetition import CopyGroup as CopyGroup
+    from sift_rag.repetition import Duplicates as Duplicates
+    from sift_rag.repetition import NearestPlaces as NearestPlaces
+    from sift_rag.repetition import RepeatedDocument as RepeatedDocument
+    from sift_rag.repetition import find_duplicates as find_duplicates
     from sift_rag.retrieval.hit_metadata import hit_metadata as hit_metadata
     from sift_rag.retrieval.options import SearchOptions as SearchOptions
     from sift_rag.retrieval.queries import Query as Query
@@ -153,11 +158,13 @@ _HOME = {
     "CollectionNotFound": "errors",
     "ConfigurationError": "errors",
     "Conversation": "answering.conversation",
+    "CopyGroup": "repetition",
     "Database": "protocols",
     "DatabaseFactory": "stores.registry",
     "Document": "types",
     "DocumentNotFound": "errors",
     "DocumentRecords": "protocols",
+    "Duplicates": "repetition",
     "Embedder": "protocols",
     "Embedding": "types",
     "ExactReport": "types",
@@ -186,6 +193,7 @@ _HOME = {
     "ModelUnavailable": "errors",
     "ModelUnsuitable": "errors",
     "NamedSelector": "selection.settings",
+    "NearestPlaces": "repetition",
     "NoEvidence": "errors",
     "NothingToIngest": "errors",
     "NothingToLearn": "errors",
@@ -204,6 +212,7 @@ _HOME = {
     "Rbf": "selection",
     "Redundancy": "selection",
     "Remedy": "errors",
+    "RepeatedDocument": "repetition",
     "Reranker": "retrieval.reranker",
     "Reranking": "retrieval.reranker",
     "Retrieval": "types",
@@ -238,6 +247,7 @@ _HOME = {
     "UnreadableDocument": "errors",
     "default_store": "stores.registry",
     "falling_scores": "retrieval.scores",
+    "find_duplicates": "repetition",
     "fine_tuned": "finetuning",
     "hit_metadata": "retrieval.hit_metadata",
     "ingest_paths": "ingestion",

@@ -34,6 +34,11 @@ FOLLOW_AFTER = 3
 FOLLOW_CANDIDATES = 100
 """Nearest passages that the second search looks at."""
 
+PLACES = 8
+"""Nearest passages that are searched for copies when a collection's repetition is measured."""
+PROBES = 100
+"""Passages that are asked as questions for it."""
+
 MMR_RELEVANCE = 0.9
 DPP_QUALITY_SCALE = 12.0
 RRF_CONSTANT = 60.0

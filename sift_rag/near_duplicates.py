@@ -8,10 +8,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sift_rag.types import Candidate, Embedding, Passage
 
@@ -51,24 +53,20 @@ def leaders_of_copies(texts: Sequence[str], rows: Embedding) -> list[int]:
         texts: in order of precedence.
         rows: ``(n, d)``, their embeddings, of norm 1.
     """
-    leaders: list[int] = []
-    by_form: dict[str, int] = {}
-    for place, (form, close) in enumerate(zip(_forms(texts), _close_before(rows), strict=True)):
-        leader = None if form is None else by_form.get(form)
-        if leader is None:
-            near = (earlier for earlier in close if leaders[earlier] == earlier)
-            leader = next((earlier for earlier in near if _same_facts(texts[earlier], texts[place])), place)
-        if form is not None:
-            by_form.setdefault(form, leader)
-        leaders.append(leader)
-    return leaders
+    firsts: dict[str, int] = {}
+    first = [place if form is None else firsts.setdefault(form, place) for place, form in enumerate(_forms(texts))]
+    distinct = [place for place, earlier in enumerate(first) if earlier == place]
+    of_distinct = rows if len(distinct) == len(rows) else rows[distinct]
+    found = _leaders_by_cosine([texts[place] for place in distinct], of_distinct)
+    leaders = dict(zip(distinct, (distinct[leader] for leader in found), strict=True))
+    return [leaders[earlier] for earlier in first]
 
 
 def says_the_same(first: Candidate, second: Candidate) -> bool:
     """Return True if one is a copy of the other, by the rule of ``merge_copies``."""
     return _normalised(first.passage.text) == _normalised(second.passage.text) or (
         float(first.embedding @ second.embedding) >= COPY_SIMILARITY
-        and _same_facts(first.passage.text, second.passage.text)
+        and _facts(first.passage.text) == _facts(second.passage.text)
     )
 
 
@@ -77,26 +75,54 @@ def reading_order(candidate: Candidate) -> tuple[float, str, int]:
     return -candidate.similarity, candidate.passage.source, candidate.passage.span.start
 
 
-def _close_before(rows: Embedding) -> Iterator[list[int]]:
-    """Yield for each row the places, ascending, of those before it whose cosine with it makes it a copy."""
-    for first in range(0, len(rows), _BLOCK):
-        until = min(first + _BLOCK, len(rows))
-        close = rows[first:until] @ rows[:until].T >= COPY_SIMILARITY
-        places: list[list[int]] = [[] for _ in range(first, until)]
-        for row, earlier in np.argwhere(np.tril(close, first - 1)).tolist():
-            places[row].append(earlier)
-        yield from places
+def _leaders_by_cosine(texts: Sequence[str], rows: Embedding) -> list[int]:
+    """Return the leaders of texts that all differ. A block of rows is compared with the leaders before it alone."""
+    leaders = np.arange(len(texts))
+    led, led_places, count = np.empty_like(rows), np.empty(len(texts), dtype=np.intp), 0
+    facts = _NumberedFacts(texts)
+    for start in range(0, len(texts), _BLOCK):
+        block = rows[start : start + _BLOCK]
+        places = np.arange(start, start + len(block))
+        before = block @ led[:count].T >= COPY_SIMILARITY
+        close = np.hstack([before, np.tril(block @ block.T >= COPY_SIMILARITY, -1)])
+        columns = np.concatenate([led_places[:count], places])
+        for row in np.flatnonzero(close.any(axis=1)).tolist():
+            near = columns[close[row]]
+            near = near[leaders[near] == near]
+            same = near[facts.of(near) == facts.of(places[row : row + 1])]
+            leaders[start + row] = same[0] if same.size else start + row
+        new = places[leaders[places] == places]
+        led[count : count + len(new)], led_places[count : count + len(new)] = rows[new], new
+        count += len(new)
+    return leaders.tolist()
 
 
 _BLOCK = 256
-"""Number of candidates whose cosines are computed at once."""
+"""Number of rows whose cosines are computed at once."""
 
 
-def _same_facts(first: str, second: str) -> bool:
-    """Return True if numbers and negations agree: a cosine does not see them, and a text may turn on them."""
-    return all(sorted(mark.findall(first.casefold())) == sorted(mark.findall(second.casefold())) for mark in _FACTS)
+class _NumberedFacts:
+    """The facts of texts as numbers, equal for equal facts; each is found when it is first asked for."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._texts = texts
+        self._numbers = np.full(len(texts), -1)
+        self._number_of: dict[_Facts, int] = {}
+
+    def of(self, places: NDArray[np.intp]) -> NDArray[np.int_]:
+        """Return the numbers of the texts at these places."""
+        for place in places[self._numbers[places] < 0].tolist():
+            self._numbers[place] = self._number_of.setdefault(_facts(self._texts[place]), len(self._number_of))
+        return self._numbers[places]
 
 
+def _facts(text: str) -> _Facts:
+    """Return the numbers and the negations of a text: a cosine does not see them, and a text may turn on them."""
+    folded = text.casefold()
+    return tuple(tuple(sorted(mark.findall(folded))) for mark in _FACTS)
+
+
+_Facts: TypeAlias = tuple[tuple[str, ...], ...]
 _FACTS = (re.compile(r"\d+"), re.compile(r"\b(?:no|not|never|none|without|cannot)\b|n['\u2019]t\b"))
 
 

@@ -50,7 +50,7 @@ def _show_explanation(retrieval: Retrieval) -> None:
     chosen.add_row("", Text("before any passage", style="dim"), "", "", still_open(1.0))
     for hit, share in zip(retrieval.hits, added(retrieval), strict=True):
         where = Text(locate(hit.passage))
-        for line in (*filter(None, [_brought(hit)]), *copy_lines(hit)):
+        for line in (*filter(None, [_brought(hit)]), *copy_lines(hit.copies)):
             where.append(f"\n{line}", style="dim")
         left = 1 - retrieval.explained(hit.posterior_variance)
         chosen.add_row(str(hit.rank), where, number(hit.similarity), percent(share), still_open(left))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -51,7 +51,7 @@ def write_hits(retrieval: Retrieval, *, full: bool) -> None:
             parts = (str(hit.rank), locate(hit.passage), heading_path(hit.passage), _scores(hit, share))
             write("  ".join(part for part in parts if part))
             write(textwrap.indent(printable(hit.passage.text.strip("\n")), _INDENT))
-            write("".join(f"{_INDENT}{line}\n" for line in copy_lines(hit, limit=None)))
+            write("".join(f"{_INDENT}{line}\n" for line in copy_lines(hit.copies, limit=None)))
         return
     width = console().width
     for hit, share in zip(retrieval.hits, shares, strict=True):
@@ -87,9 +87,9 @@ def added(retrieval: Retrieval) -> list[float]:
     return [after - before for before, after in pairwise(told)]
 
 
-def copy_lines(hit: Hit, *, limit: int | None = _COPIES_SHOWN) -> list[str]:
+def copy_lines(copies: Sequence[Passage], *, limit: int | None = _COPIES_SHOWN) -> list[str]:
     """Return a line for each other place that has the passage; beyond ``limit``, one line with their number."""
-    lines = [f"also in {locate(copy)}" for copy in hit.copies]
+    lines = [f"also in {locate(copy)}" for copy in copies]
     if limit is None or len(lines) <= limit:
         return lines
     return [*lines[:limit], f"... and {len(lines) - limit} more places"]
@@ -128,7 +128,7 @@ def _body(hit: Hit, width: int, *, full: bool) -> Iterator[Text]:
         yield Text(_INDENT).append_text(line)
     if len(shown) < len(lines):
         yield Text(f"{_INDENT}... {len(lines) - len(shown)} more lines: --full", style="dim")
-    for copy in copy_lines(hit, limit=None if full else _COPIES_SHOWN):
+    for copy in copy_lines(hit.copies, limit=None if full else _COPIES_SHOWN):
         yield Text(f"{_INDENT}{copy}", style="dim")
 
 

@@ -51,6 +51,7 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "search": ("search", "selector", "layout"),
     "ask": ("search", "selector", "layout", "answer", "finetuning"),
     "chat": ("search", "selector", "layout", "answer", "finetuning"),
+    "duplicates": ("layout",),
     "compare": ("comparison", "layout", "finetuning"),
     "ingest": ("server",),
     "migrate": ("server",),

@@ -49,6 +49,8 @@ def test_every_command_of_a_folder_works_on_a_server(
     assert filled("list").stdout.count("\n") == run("list", "--store", str(store)).stdout.count("\n")
     assert "A broken laptop" in filled("show", "library/laptops.md").stdout
     assert json.loads(filled("status", "--json").stdout)["store"] == qdrant.url
+    assert filled("duplicates").stdout == run("duplicates", "--store", str(store)).stdout
+    assert "copies      not counted: see `sift-rag duplicates`" in filled("status").stdout
     assert filled("collections").stdout.split("\t")[0] == "documents"
     assert filled("doctor").exit_code == 0
     assert "on a server, which optimizes it by itself" in filled("optimize").stderr
@@ -152,6 +154,16 @@ class TestOtherTools:
         hit = json.loads(at(*asked, "--set", "source_key=file").stdout)["hits"][0]
         assert (hit["text"], hit["source"]) == (self.TEXTS[0], "0.md")
         assert json.loads(at(*asked, env={"SIFT_RAG_SOURCE_KEY": "file"}).stdout)["hits"][0]["source"] == "0.md"
+
+    def test_its_duplicates_are_counted(self, at: Run, theirs: None) -> None:
+        asked = ("duplicates", "--collection", "theirs", "--json")
+        refused = at(*asked)
+        assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
+        assert "vector_name" in refused.stderr
+        layout = ("--set", "vector_name=one", "--set", "source_key=file")
+        assert json.loads(at(*asked, *layout, "--set", "text_key=text").stdout)["repeated"] == 0
+        (group,) = json.loads(at(*asked, *layout, "--set", "text_key=content").stdout)["groups"]
+        assert (group["source"], [copy["source"] for copy in group["also_in"]]) == ("0.md", ["1.md"])
 
     def test_nothing_is_written_into_it(self, at: Run, theirs: None, library: Path) -> None:
         for arguments in (

@@ -1,6 +1,7 @@
 """``sift-rag status``."""
 
 from contextlib import closing
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -8,6 +9,14 @@ from sift_rag import defaults
 from sift_rag_cli import options
 from sift_rag_cli.api_keys import store_key
 from sift_rag_cli.output import count_of, human_size, local_time, one_line, write, write_json
+from sift_rag_cli.repetition import first_line
+
+if TYPE_CHECKING:
+    from sift_rag.protocols import Database
+    from sift_rag.repetition import Duplicates
+
+COMPARED = 1_000
+"""Number of passages up to which copies are counted: it takes half a second, and holds the folder meanwhile."""
 
 
 def status(
@@ -32,6 +41,7 @@ def status(
     passages = sum(document.passages for document in documents)  # a file that failed later keeps what it had
     size = sum(document.size for document in ingested)
     last = max((document.ingested_at for document in ingested), default="")
+    found = _duplicates(database, collection, passages)
     if json:
         write_json(
             {
@@ -43,6 +53,7 @@ def status(
                 "files": {"ingested": len(ingested), "failed": len(failed), "interrupted": len(pending)},
                 "passages": passages,
                 "bytes": size,
+                "repeated": None if found is None else found.repeated,
                 "last_ingested_at": last or None,
                 "failed": [{"source": document.source, "reason": document.reason} for document in failed],
                 "interrupted": [document.source for document in pending],
@@ -53,9 +64,24 @@ def status(
     write(f"store       {one_line(database.location)}")
     write(f"embedder    {one_line(info.embedder) or 'unknown, made by another tool'}, {info.dimension} dimensions")
     write(f"files       {count_of(len(ingested), 'file')} ({human_size(size)}), {count_of(passages, 'passage')}")
+    write(f"copies      {'not counted: see `sift-rag duplicates`' if found is None else first_line(found)}")
     if last:
         write(f"last in     {local_time(last)}")
     for document in failed:
         write(f"failed      {one_line(document.source)}: {one_line(document.reason)}")
     for document in pending:
         write(f"interrupted {one_line(document.source)}: ingest it again to complete it")
+
+
+def _duplicates(database: "Database", collection: str, passages: int) -> "Duplicates | None":
+    """Return the repetition in a small collection in a folder; None for others, and while another process has it."""
+    from sift_rag.errors import SiftRagError
+    from sift_rag.repetition import find_duplicates
+
+    if passages > COMPARED or "://" in database.location:
+        return None
+    try:
+        with closing(database.open_index(collection)) as index:
+            return find_duplicates(index, probes=0)
+    except SiftRagError:  # in use; or damaged, which is for `sift-rag doctor` to say
+        return None

@@ -1,0 +1,69 @@
+"""Print how much of a collection repeats: at a terminal shortened to its width, in a pipe nothing is cut."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from typing import TYPE_CHECKING
+
+from sift_rag_cli.hits import copy_lines, heading_path, locate
+from sift_rag_cli.output import console, count_of, is_terminal, one_line, printable, show, write, write_table
+
+if TYPE_CHECKING:
+    from sift_rag.repetition import CopyGroup, Duplicates, NearestPlaces
+
+_LINES_SHOWN = 2
+_INDENT = "   "
+
+
+def first_line(found: Duplicates) -> str:
+    """Return the number and the share of the passages that repeat an earlier one."""
+    share = f"{found.share_repeated:.1%}"
+    return f"{found.repeated:,} of {count_of(found.passages, 'passage')} ({share}) repeat an earlier one"
+
+
+def write_duplicates(found: Duplicates, *, limit: int) -> None:
+    """Write the totals, then at most ``limit`` groups and as many files, the largest first."""
+    write(first_line(found))
+    write(f"{count_of(found.distinct, 'distinct passage')}, {len(found.groups):,} of them in several places")
+    if found.places.probes:
+        write(_places(found.places))
+    if found.groups:
+        write(f"\nLargest groups of copies{_of(limit, len(found.groups))}")
+        for group in found.groups[:limit]:
+            _write_group(group)
+    if found.documents:
+        write(f"Files by the passages that other files have too{_of(limit, len(found.documents))}")
+        write_table(
+            ("elsewhere", "passages", "source"),
+            [(f"{one.elsewhere:,}", f"{one.passages:,}", one.source) for one in found.documents[:limit]],
+            numeric=("elsewhere", "passages"),
+        )
+
+
+def _places(places: NearestPlaces) -> str:
+    nearest = "the nearest place" if places.k == 1 else f"the {places.k:,} nearest places"
+    return f"of {nearest}, {places.copies:.2f} go to copies of an earlier one ({count_of(places.probes, 'question')})"
+
+
+def _of(limit: int, total: int) -> str:
+    return "" if total <= limit else f", {limit:,} of {total:,} (--limit)"
+
+
+def _write_group(group: CopyGroup) -> None:
+    parts = (f"{len(group):,} times", locate(group.passage), heading_path(group.passage))
+    head = "  ".join(part for part in parts if part)
+    text = printable(group.passage.text.strip("\n"))
+    if not is_terminal(sys.stdout):
+        write(head)
+        write(textwrap.indent(text, _INDENT))
+        write("".join(f"{_INDENT}{line}\n" for line in copy_lines(group.copies, limit=None)))
+        return
+    from rich.text import Text
+
+    width = console().width
+    line = Text(head, style="bold")
+    line.truncate(width, overflow="ellipsis")
+    wrapped = Text(one_line(" ".join(text.split()))).wrap(console(), max(width - len(_INDENT), 20))
+    shown = [*list(wrapped)[:_LINES_SHOWN], *(Text(copy, style="dim") for copy in copy_lines(group.copies))]
+    show(line, *(Text(_INDENT).append_text(part) for part in shown), "")
