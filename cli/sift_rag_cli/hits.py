@@ -65,7 +65,7 @@ def summary(retrieval: Retrieval) -> str:
     if retrieval.exact is not None:
         proven = "proven" if retrieval.exact.proven else "not proven"
         passages = count_of(len(retrieval.hits), "passage")
-        chosen = f"{passages}, {proven} to be the best selection from the whole collection"
+        chosen = f"{passages}, {proven} to be the best selection by embeddings from the whole collection"
         reference = count_of(retrieval.candidates, "candidate")
     parts = [chosen]
     if retrieval.hits and math.isfinite(retrieval.irreducible_variance):

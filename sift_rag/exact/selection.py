@@ -1,4 +1,4 @@
-"""Select from the whole collection instead of from the nearest: the usual selection, with every passage in the pool.
+"""Select from the whole collection instead of from the nearest: the selection by embeddings, with all in the pool.
 
 The process stays that of the pool (its centre, its weights), so that numbers compare. Two ways lead to the same
 choice: the store is searched until the choice is proven (``search_bounds.py``); where that takes too many rows, a

@@ -50,7 +50,7 @@ class SearchOptions:
     alpha: float | None = None
     """Stop once the variance falls too slowly: passage n is kept while alpha * n * sqrt(variance) <= 1."""
     exact: bool = False
-    """Select from the whole collection, not only from the nearest, and say whether the selection is proven."""
+    """Select from the whole collection by embeddings alone, and say whether the selection is proven."""
     keep_copies: bool = False
     """Keep passages that say the same as separate candidates, as a plain vector search does."""
     max_variance: float | None = None

@@ -49,8 +49,8 @@ class Query:
     """Rules that may end the selection before k. A budget counts tokens as the embedder does; ``fill`` uses it best."""
     exact: bool = False
     """Select from the whole collection, not only from the nearest candidates, and prove it: see ``sift_rag.exact``.
-    For the
-    selectors ``sift`` and ``nearest``, without a budget of tokens."""
+    For the selectors ``sift`` and ``nearest``, without a budget of tokens. By embeddings alone: words are weighed by
+    the candidates in which they occur, so of passages never looked at nothing could be proven."""
     max_variance: float | None = None
     """Raise ``NoEvidence`` if all candidates together would leave more variance than this, per target."""
 

@@ -144,7 +144,7 @@ def test_an_exact_choice_is_from_the_whole_collection_and_says_that_it_is_proven
     assert answer["exact"] is None
     result = ask_store("search", TRAVEL_QUESTION, "-k", "2", "--set", "candidate_limit=2", "--exact")
     assert result.stderr.startswith(
-        "2 passages, proven to be the best selection from the whole collection; they explain "
+        "2 passages, proven to be the best selection by embeddings from the whole collection; they explain "
     )
     assert re.search(r"of what [234] candidates could$", result.stderr.strip())
     refused = ask_store("search", TRAVEL_QUESTION, "--exact", "--selector", "mmr")
