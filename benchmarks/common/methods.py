@@ -151,7 +151,8 @@ def _sift(*, balanced: int = 1, per_token: float = 0.0, **settings: Any) -> Sele
     def select(pool: Pool, k: int) -> Sequence[int]:
         counts = np.asarray(pool.token_counts) ** per_token if per_token else None
         weights = None if balanced else np.ones(len(pool.targets))
-        choice = selector.select(replace(pool, weights=weights, token_counts=counts), k)
+        extend = None if per_token else pool.extend  # what a search adds has its own counts
+        choice = selector.select(replace(pool, weights=weights, token_counts=counts, extend=extend), k)
         return list(choice.selection.indices.tolist())
 
     return select

@@ -54,7 +54,8 @@ def choose_following(process: GaussianProcess, pool: Pool, k: int, rules: Rules,
     if pool.extend is not None:
         pool = pool.extend(target)
         problem = process.problem(pool, view=problem.view)
-    rules = replace(rules, token_counts=pool.token_counts)
+    if rules.token_counts is not None:
+        rules = replace(rules, token_counts=pool.token_counts)
     steered = _go_on(_with_target(problem, target, weight, process.features), k, _steering(rules, first))
     measured = measure(problem, steered.indices.tolist(), k, rules)
     selection = measured.selection

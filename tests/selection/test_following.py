@@ -183,3 +183,14 @@ def test_a_weight_that_is_none_is_refused(weight: float) -> None:
 def test_information_cannot_follow() -> None:
     with pytest.raises(ValueError, match="cannot follow"):
         select_sift(np.ones(1), np.ones((1, 1)), 1, objective="information", follow=1.0)
+
+
+def test_token_counts_of_more_candidates_count_only_where_those_of_the_pool_do() -> None:
+    asked = pool(10)
+    counts = 1 + np.arange(40) % 9
+
+    def extend(target: Target) -> Pool:
+        return Pool(asked.targets, asked.candidates, token_counts=counts)
+
+    plain = Sift().select(asked, 12)
+    assert picks(Sift().select(Pool(asked.targets, asked.candidates, extend=extend), 12)) == picks(plain)
