@@ -303,7 +303,8 @@ for name in ("sift", "nearest", "mmr", "dpp", "facility-location", "hull", "unce
         from sift_rag.selection import selector_from
         selector = selector_from(name, {})
     counts.update(built=0, observed=0)
-    selector.select(rows[:1], rows[1:], 5)
+    pool = getattr(selection, "Pool", None)
+    selector.select(*((rows[:1], rows[1:]) if pool is None else (pool(rows[:1], rows[1:]),)), 5)
     found[name] = dict(counts)
 print(json.dumps(found))
 """

@@ -18,7 +18,6 @@ import numpy as np
 import sift_rag.selection as selection
 from sift_rag import Reranker, open_retriever
 from sift_rag.embedders.functions import FunctionEmbedder
-from sift_rag.selection import Pool
 
 VALUES = not hasattr(selection, "SelectorSettings")
 """True if selectors are values that carry their own parameters."""
@@ -62,7 +61,9 @@ def selecting(query: np.ndarray, rows: np.ndarray, kernel: str) -> Callable[[], 
 def choosing(name: str, targets: np.ndarray, rows: np.ndarray, k: int) -> Callable[[], Sequence[int]]:
     make: Any = selection.selector_from if VALUES else selection.SelectorSettings
     selector = make(name)
-    return lambda: list(map(int, selector.select(Pool(targets, rows), k).selection.indices))
+    pool: Any = getattr(selection, "Pool", None)  # before it, targets and candidates were two arguments
+    given = (targets, rows) if pool is None else (pool(targets, rows),)
+    return lambda: list(map(int, selector.select(*given, k).selection.indices))
 
 
 def reranking(k: int | None) -> Callable[[], Sequence[int]]:
