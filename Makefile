@@ -26,7 +26,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 demo: $(INSTALLED) ## Ingest Python's language reference and ask it a question
 	@$(BIN)/python examples/demo.py
 
-test: $(INSTALLED) ## Run the fast tests, offline (three and a half minutes on two cores)
+test: $(INSTALLED) ## Run the fast tests, offline (a few minutes on two cores)
 	$(OFFLINE) $(BIN)/python -m pytest $(PARALLEL) -m 'not slow'
 
 test-all: $(INSTALLED) ## Run every test, offline: real engines, processes, models, the README, the site

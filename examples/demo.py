@@ -86,6 +86,11 @@ def show_progress(done: Progress) -> None:
         progress.print(f"  embedded {done.passages_done} passages ...", end="\r")
 
 
+def show_task(task: Task) -> None:
+    if progress.is_terminal:
+        progress.print(f"{f'  predicting {task.id} ...':<60}", end="\r")  # blanks hide the line before
+
+
 def show_side_by_side(by_nearest: Retrieval, by_sift: Retrieval) -> None:
     """Show both selections, and mark what nearest neighbour selects twice: SIFT knows all copies of a passage."""
     original = {copy.id: hit.passage.id for hit in by_sift for copy in (hit.passage, *hit.copies)}
@@ -148,10 +153,22 @@ def compare_context_with_weights() -> None:
         if (text := topics[name][start : start + LENGTH]).strip()
     ]
     comparison = Comparison(arms=("context", "finetune", "both"), selectors=("nearest", "sift"), ks=(5, 20))
+    console.print(
+        f"A model of two million parameters predicts {len(tasks)} texts from pages that were held out of its training. "
+        "Counted are the bits it needs: without passages, with passages before the text, or after one step of "
+        "fine-tuning on each passage. Passages that contain the text itself are left out.\n"
+    )
     with open_retriever(STORE, COLLECTION) as retriever:
         model = open_local_model(str(MODEL))
         outcomes = list(
-            compare_on(tasks, model=model, embedder=retriever.embedder, store=retriever.store, comparison=comparison)
+            compare_on(
+                tasks,
+                model=model,
+                embedder=retriever.embedder,
+                store=retriever.store,
+                comparison=comparison,
+                on_task=show_task,
+            )
         )
     summary = summarise(outcomes)
     names = ("passages are used", "selector", "k", "% of the bits", "±", "seconds per text")
@@ -160,11 +177,6 @@ def compare_context_with_weights() -> None:
     for row in summary.rows:
         figures = (f"{row.percent_of_base:.1f}", f"{row.standard_error:.1f}", f"{row.seconds_per_task:.2f}")
         table.add_row(ARMS[row.arm], row.selector, str(row.k), *figures)
-    console.print(
-        f"A model of two million parameters predicts {len(tasks)} texts from pages that were held out of its training. "
-        "Counted are the bits it needs: without passages, with passages before the text, or after one step of "
-        "fine-tuning on each passage. Passages that contain the text itself are left out.\n"
-    )
     console.print(table)
     console.print(f"\n{summary.verdict}")
     console.print("On your own documents and model: sift-rag compare --texts DIR --model NAME --report page.html")

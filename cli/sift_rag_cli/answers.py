@@ -45,11 +45,14 @@ def say_notices(stream: AnswerStream) -> None:
 
 def write_pieces(pieces: Iterable[str]) -> None:
     """Write an answer as it comes."""
+    begun = False
     try:
         for piece in pieces:
             write(printable(piece), end="")
+            begun = True
     finally:
-        write()
+        if begun:
+            write()
 
 
 def write_sources(answer: Answer) -> None:

@@ -70,7 +70,8 @@ def summary(retrieval: Retrieval) -> str:
     parts = [chosen]
     if retrieval.hits and math.isfinite(retrieval.irreducible_variance):
         told = retrieval.explained(retrieval.hits[-1].posterior_variance)
-        parts.append(f"they explain {told:.0%} of what {reference} could")
+        verb = "it explains" if len(retrieval.hits) == 1 else "they explain"
+        parts.append(f"{verb} {told:.0%} of what {reference} could")
     if retrieval.stopped in _STOPPED:
         parts.append(_STOPPED[retrieval.stopped])
     return "; ".join(parts)
@@ -127,7 +128,7 @@ def _body(hit: Hit, width: int, *, full: bool) -> Iterator[Text]:
     for line in shown:
         yield Text(_INDENT).append_text(line)
     if len(shown) < len(lines):
-        yield Text(f"{_INDENT}... {len(lines) - len(shown)} more lines: --full", style="dim")
+        yield Text(f"{_INDENT}... {count_of(len(lines) - len(shown), 'more line')}: --full", style="dim")
     for copy in copy_lines(hit.copies, limit=None if full else _COPIES_SHOWN):
         yield Text(f"{_INDENT}{copy}", style="dim")
 

@@ -42,14 +42,14 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-TEXT = Kind("a text", lambda value: isinstance(value, str), str)
+TEXT = Kind("text", lambda value: isinstance(value, str), str)
 TEXTS = Kind(
     "a list of texts",
     lambda value: isinstance(value, list) and all(isinstance(item, str) for item in value),
     lambda text: text.split(","),
 )
 TEXT_OR_TEXTS = Kind(
-    "a text, or a list of texts",
+    "text, or a list of texts",
     lambda value: TEXT.accepts(value) or TEXTS.accepts(value),
     lambda text: text.split(",") if "," in text else text,
 )

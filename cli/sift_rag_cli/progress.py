@@ -23,7 +23,7 @@ def progress_bar(beginning: str) -> Iterator[Callable[[ProgressState, int], None
     """Yield a function that moves the bar, given the state and the number to show a rate of; None without a terminal.
 
     Args:
-        beginning: words in place of the counts until the function is called.
+        beginning: words in place of the counts until the function is called; the clock starts anew then.
     """
     if not is_terminal(sys.stderr):
         yield None
@@ -49,7 +49,13 @@ def progress_bar(beginning: str) -> Iterator[Callable[[ProgressState, int], None
     with bar:
         task = bar.add_task("", total=None, counts=beginning)
 
+        begun = False
+
         def advance(state: ProgressState, rated: int) -> None:
+            nonlocal begun
+            if not begun:  # what came before, such as loading a model, would falsify the rate and the time left
+                bar.reset(task)
+                begun = True
             elapsed = bar.tasks[0].elapsed or 0.0
             rate = f" {rated / elapsed:,.0f}/s" if elapsed > 0 else ""
             bar.update(task, total=state.of or None, completed=state.done, counts=f"{state.counts}{rate}")

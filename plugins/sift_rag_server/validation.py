@@ -64,6 +64,8 @@ def read_body(kind: type[_Body], body: Mapping[str, Any], status: HTTPStatus = H
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         field = ".".join(str(part) for part in first["loc"][:1]) or "body"
+        if first["type"] == "missing":
+            raise HTTPError(status, f"The field {field!r} is missing.") from None
         raise HTTPError(status, f"The field {field!r} is invalid: {first['msg']}.") from None
 
 

@@ -134,6 +134,7 @@ def test_an_endpoint_where_nobody_listens_is_exit_code_4(ask_store: Run) -> None
     with socket.socket() as taken:  # bound, not listening: a connection is refused
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
-        result = ask_store("ask", QUESTION, "--base-url", url, "--model", "stub", "--json")
-    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (4, "", 1)
-    assert "Traceback" not in result.stderr
+        results = [ask_store("ask", QUESTION, "--base-url", url, "--model", "stub", *more) for more in ([], ["--json"])]
+    for result in results:
+        assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (4, "", 1)
+        assert "Traceback" not in result.stderr

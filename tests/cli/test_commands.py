@@ -133,6 +133,10 @@ class TestRulesThatEndAChoice:
         assert (result.exit_code, result.stdout) == (0, "")
         assert "0 of 4 distinct candidates; no more fit into --token-budget" in result.stderr
 
+    def test_the_summary_of_one_passage_is_in_the_singular(self, ask_store: Run) -> None:
+        assert "; it explains " in ask_store("search", TRAVEL_QUESTION, "-k", "1").stderr
+        assert "; they explain " in ask_store("search", TRAVEL_QUESTION, "-k", "2").stderr
+
     def test_a_question_without_a_passage_is_not_put_to_a_model(self, ask_store: Run) -> None:
         result = ask_store("ask", TRAVEL_QUESTION, "--token-budget", "1")
         assert (result.exit_code, result.stdout) == (3, "")

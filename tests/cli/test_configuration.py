@@ -40,7 +40,7 @@ def user_folder(here: Path) -> Path:
         ("[search]\nselector = 'best'", "must be one of sift, nearest, mmr, dpp, facility-location"),
         ("[ask]\ndecompose = 'yes'", r"'decompose' in [ask] must be true or false"),
         ("[ingest]\ninclude = '*.md'", r"'include' in [ingest] must be a list of texts"),
-        ("store = 3", "'store' must be a text, but is 3"),
+        ("store = 3", "'store' must be text, but is 3"),
         ("search = 3", "'search' must be a table"),
         ("store = ", "is not valid TOML"),
     ],

@@ -32,7 +32,7 @@ def check_error(reply: Any, status: int, message: str) -> None:
         (b"[" * 100_000, "not JSON"),
         (b"[]", "must be a JSON object"),
         (b"null", "must be a JSON object"),
-        (b"{}", "'query'"),
+        (b"{}", "The field 'query' is missing."),
     ],
 )
 @pytest.mark.parametrize("path", ["/rerank", "/v1/rerank", "/v2/rerank", "/v1/search"])

@@ -74,7 +74,7 @@ def ask(
     Examples:
         sift-rag ask "Who pays for taxis?"
         sift-rag ask "Who pays for taxis?" -m Qwen/Qwen3-0.6B
-        sift-rag ask "Who pays for taxis?" --base-url http://localhost:11434/v1 -m llama3.2
+        sift-rag ask "Who pays?" --base-url http://localhost:11434/v1 -m llama3.2
         sift-rag ask "Who pays for taxis?" -m Qwen/Qwen3-0.6B --mode both --steps 20
         sift-rag ask "Who pays for taxis?" --show-prompt > prompt.txt
     """

@@ -57,7 +57,7 @@ def chat(
     wanted = search_options(values, k=k, filters=filters, token_budget=token_budget, exact=exact, selector=selector)
     settings = AnswerSettings(system=system, finetuning=fine_tuning_of(values), steps=steps, **values["answer"])
     if model_of(values, model) is None and base_url is None:
-        raise ConfigurationError(f"A chat needs a language model. {HOW_TO_GET_AN_ANSWER}")
+        raise ConfigurationError(f"There is no language model to chat with. {HOW_TO_GET_AN_ANSWER}")
     with open_answering(
         context,
         values,
