@@ -20,7 +20,7 @@ from sift_rag.evaluation.selectors import COMPARED_SELECTORS
 from sift_rag.finetuning import FineTuning, Tuner, score_text
 from sift_rag.models.local import LocalModel
 from sift_rag.retrieval.candidates import distinct_candidates
-from sift_rag.selection import Pool, fine_tuning_selector
+from sift_rag.selection import Pool, Texts, fine_tuning_selector
 from sift_rag.stores.memory import MemoryStore
 from sift_rag.types import Candidate, Passage, Span
 from tests.doubles import HashingEmbedder
@@ -56,7 +56,8 @@ def chosen(name: str, asked: str, store: MemoryStore, embedder: HashingEmbedder,
     candidates = distinct_candidates(store, targets, COMPARISON.candidate_limit)
     rows = embedder.embed_passages([one.passage.embedding_text for one in candidates])
     selectors = (COMPARED_SELECTORS[name].for_context, fine_tuning_selector(name))
-    orders = [() if one is None else one.select(Pool(targets, rows), k).selection.indices for one in selectors]
+    pool = Pool(targets, rows, texts=Texts([asked], [one.passage.embedding_text for one in candidates]))
+    orders = [() if one is None else one.select(pool, k).selection.indices for one in selectors]
     return tuple([candidates[i].passage.text for i in order] for order in orders)
 
 

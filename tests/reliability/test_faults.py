@@ -118,7 +118,7 @@ FILL_UP = """
 def test_a_disk_that_fills_up_stops_writing_in_time_and_loses_nothing(tmp_path: Path) -> None:
     if not may_mount():
         pytest.skip("this system lets no test mount a small disk (unshare -rm)")
-    command = 'mount -t tmpfs -o size=330m tmpfs "$0" && exec "$@"'
+    command = 'mount -t tmpfs -o size=430m tmpfs "$0" && exec "$@"'
     script = [sys.executable, "-c", textwrap.dedent(FILL_UP), str(tmp_path), str(SCHEMA_VERSION)]
     ended = subprocess.run(
         ["unshare", "-rm", "sh", "-c", command, str(tmp_path), *script],
