@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from sift_rag.types import JsonValue, Passage
+from sift_rag.unicode import is_text
 
 LABEL_LENGTH = 256
 """Maximum number of characters of a label's key and value together: longer values are content, not labels."""
@@ -70,7 +71,7 @@ class Filter:
                     f"{LABEL_LENGTH} together, because filters cannot use longer metadata."
                 )
         for text in (*self.sources, *(text for label in self.labels for text in label)):
-            if any("\ud800" <= character <= "\udfff" for character in text):
+            if not is_text(text):
                 raise ValueError(f"A filter asks for {text!r}, which is not Unicode text.")
 
     @classmethod

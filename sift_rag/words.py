@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from functools import cache, lru_cache
 from hashlib import blake2b
 from itertools import chain
@@ -21,6 +20,7 @@ import numpy as np
 
 from sift_rag import defaults
 from sift_rag.extras import require
+from sift_rag.suggestions import suggestion
 
 REMEMBERED_TEXTS = 4096
 """Texts whose words are kept: those of a few collections' worth of candidates, 1 to 2 kB each."""
@@ -189,9 +189,9 @@ def _forms(language: str) -> _Forms:
 
     if language not in Stemmer.algorithms():
         known = languages()
-        close = get_close_matches(language, known, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"Unknown language {language!r}: expected one of {', '.join(known)}.{hint}")
+        raise ValueError(
+            f"Unknown language {language!r}: expected one of {', '.join(known)}.{suggestion(language, known)}"
+        )
     return _Forms(Stemmer.Stemmer(language).stemWord, STOP_WORDS if language == "english" else frozenset())
 
 

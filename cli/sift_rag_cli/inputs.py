@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sift_rag.errors import UnreadableDocument
+from sift_rag.unicode import is_text
 from sift_rag_cli.output import say
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def read_questions(arguments: Sequence[str]) -> tuple[str, ...]:
     questions = tuple((sys.stdin.read() if argument == STDIN else argument).strip() for argument in arguments)
     if not all(questions):
         raise ValueError("The question is empty.")
-    if any("\ud800" <= character <= "\udfff" for question in questions for character in question):
+    if not all(map(is_text, questions)):
         raise ValueError("The question is not valid UTF-8.")
     if len(questions) > 2 and not any(" " in question for question in questions):
         say(f"These are {len(questions)} questions of one word each. To ask one question, put it in quotes.")

@@ -5,13 +5,13 @@ An option with an environment variable can also stand in ``sift-rag.toml``. Rare
 """
 
 from collections.abc import Callable
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sift_rag import defaults
+from sift_rag.suggestions import suggestion
 from sift_rag_cli.kinds import CHOICES
 
 PASSAGES = "Passages"
@@ -28,9 +28,7 @@ def one_of(name: str) -> Callable[[str], str]:
         choices = CHOICES[name]
         if value in choices:
             return value
-        close = get_close_matches(value, choices, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise typer.BadParameter(f"{value!r} is not one of {', '.join(choices)}.{hint}")
+        raise typer.BadParameter(f"{value!r} is not one of {', '.join(choices)}.{suggestion(value, choices)}")
 
     return check
 

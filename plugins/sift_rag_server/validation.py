@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 
-from sift_rag.selection.settings import suggestion
+from sift_rag.suggestions import suggestion
 from sift_rag_server.errors import HTTPError
 from sift_rag_server.settings import Limits
 

@@ -29,7 +29,7 @@ from sift_rag.retrieval.options import SearchOptions
 from sift_rag.retrieval.queries import Query
 from sift_rag.retrieval.retriever import Retriever
 from sift_rag.selection import fine_tuning_selector
-from sift_rag.selection.settings import suggestion
+from sift_rag.suggestions import suggestion
 from sift_rag.types import Retrieval, Timings
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from sift_rag.protocols import Embedder, PassageIndex, Selector
 from sift_rag.retrieval.queries import Query, check_filter, check_whole, numbers_of, texts_of
 from sift_rag.retrieval.retriever import Retriever
 from sift_rag.selection import Stopping, selector_from
-from sift_rag.selection.settings import SettingValue, check_selector, settings_of, suggestion
+from sift_rag.selection.settings import SettingValue, check_selector, settings_of
+from sift_rag.suggestions import suggestion
 from sift_rag.types import JsonValue
 
 

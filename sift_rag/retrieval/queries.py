@@ -17,6 +17,7 @@ from sift_rag.selection import Stopping
 from sift_rag.selection.arrays import check_weights
 from sift_rag.tokens import CHARACTERS_PER_TOKEN, without_limits
 from sift_rag.types import Embedding
+from sift_rag.unicode import is_text
 from sift_rag.vectors import as_unit_rows
 
 MAX_PIECES = 16
@@ -88,7 +89,7 @@ def texts_of(name: str, value: object) -> tuple[str, ...]:
     for text in texts:
         if not isinstance(text, str):
             raise TypeError(f"{name} must be texts, but got {text!r}.")
-        if any("\ud800" <= character <= "\udfff" for character in text):
+        if not is_text(text):
             raise ValueError(f"{name} must be Unicode text, but got {text!r}.")
     return texts
 

@@ -11,7 +11,6 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import MISSING, Field, dataclass, fields
-from difflib import get_close_matches
 from functools import cache
 from typing import Any, TypeAlias
 
@@ -22,6 +21,7 @@ from sift_rag.selection.kernels import Linear, Rbf, kernel_named
 from sift_rag.selection.process import GaussianProcess
 from sift_rag.selection.selectors import Baseline
 from sift_rag.selection.sift import TRAINING_PROCESS, Sift
+from sift_rag.suggestions import suggestion
 
 SettingValue: TypeAlias = "bool | int | float | str"
 NamedSelector: TypeAlias = Sift | Baseline
@@ -118,12 +118,6 @@ def fine_tuning_selector(name: str = defaults.SELECTOR, process: GaussianProcess
     made = selector_class("nearest" if name == "repeated-nearest" else name)
     options: dict[str, Any] = {"with_repeats": True} if name in {"sift", "hull", "repeated-nearest"} else {}
     return made(process, **options)
-
-
-def suggestion(name: str, known: Mapping[str, object] | tuple[str, ...]) -> str:
-    """Return " Did you mean ...?" where one of the known names is close, else nothing."""
-    close = get_close_matches(str(name), list(known), n=1)
-    return f" Did you mean {close[0]!r}?" if close else ""
 
 
 def settings_in(owner: type) -> list[Setting]:

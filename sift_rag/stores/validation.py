@@ -11,6 +11,7 @@ from typing import get_args, get_type_hints
 from uuid import UUID
 
 from sift_rag.types import CollectionInfo, Document, Passage
+from sift_rag.unicode import is_text
 
 _INT64 = range(-(2**63), 2**63)
 _DEEPEST_METADATA = 64
@@ -62,16 +63,6 @@ def check_documents(documents: Iterable[Document]) -> None:
                 raise ValueError(f"{label} holds a number beyond 64 bits in '{name}': {value}.")
         if document.state not in _STATES:
             raise ValueError(f"{label} has the state {document.state!r}; expected one of {sorted(_STATES)}.")
-
-
-def is_text(text: str) -> bool:
-    """Return True if it is Unicode text: half of a surrogate pair (an undecodable file name) is not."""
-    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
-
-
-def written(text: str) -> str:
-    """Return the text without what ``is_text`` refuses."""
-    return text if is_text(text) else text.encode("utf-8", "ignore").decode("utf-8")
 
 
 def is_passage_id(text: str) -> bool:

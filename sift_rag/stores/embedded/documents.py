@@ -18,8 +18,9 @@ from sift_rag.errors import Remedy, StoreConflict, StoreDamaged, StoreError, Sto
 from sift_rag.protocols import Totals
 from sift_rag.stores.embedded.folders import collection_folder
 from sift_rag.stores.embedded.manifest import DOCUMENTS, check_schema, read_manifest
-from sift_rag.stores.validation import check_documents, is_text
+from sift_rag.stores.validation import check_documents
 from sift_rag.types import CollectionInfo, Document
+from sift_rag.unicode import is_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

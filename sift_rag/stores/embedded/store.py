@@ -31,8 +31,9 @@ from sift_rag.stores.payloads import (
     passage_of,
     payload_of,
 )
-from sift_rag.stores.validation import check_info, check_page, check_passages, is_passage_id, is_text, written
+from sift_rag.stores.validation import check_info, check_page, check_passages, is_passage_id
 from sift_rag.types import Candidate
+from sift_rag.unicode import is_text, written
 from sift_rag.vectors import unit_rows
 
 if TYPE_CHECKING:

@@ -17,8 +17,9 @@ from sift_rag.protocols import Totals
 from sift_rag.stores.qdrant.connection import Connection
 from sift_rag.stores.qdrant.transport import Limits, NewPoint, Page, Target
 from sift_rag.stores.qdrant.transports import scroll, transport_for
-from sift_rag.stores.validation import check_documents, is_text
+from sift_rag.stores.validation import check_documents
 from sift_rag.types import CollectionInfo, Document
+from sift_rag.unicode import is_text
 
 _NAMESPACE = UUID("0f5a3c3e-5a3f-4d0e-8f6e-2d1d3a6c9b57")
 _MOST_RECORDS = 20_000

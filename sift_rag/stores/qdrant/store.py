@@ -25,8 +25,9 @@ from sift_rag.stores.qdrant.documents import QdrantDocuments
 from sift_rag.stores.qdrant.search import PointSearch, match
 from sift_rag.stores.qdrant.transport import NewPoint, PointId, Target, limits_of
 from sift_rag.stores.qdrant.transports import count, transport_for
-from sift_rag.stores.validation import check_page, check_passages, is_passage_id, is_text
+from sift_rag.stores.validation import check_page, check_passages, is_passage_id
 from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Passage
+from sift_rag.unicode import is_text
 from sift_rag.vectors import unit_rows
 
 _MATCH_BATCH = 512
