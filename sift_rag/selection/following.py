@@ -2,7 +2,7 @@
 
 The first passage says what the question could not: the name of the second hop, the term of the field. As a target of
 the same process it draws in what continues it, without a language model: Rocchio's relevance feedback, as one more row
-of a Gaussian process. Measured: docs/log.md, "Following the evidence".
+of a Gaussian process. Measured: docs/log.md, "Words in the kernel, and following the evidence".
 """
 
 from __future__ import annotations
@@ -14,16 +14,15 @@ import numpy as np
 
 from sift_rag import defaults
 from sift_rag.selection.arrays import ArrayLike, joined, to_numpy
-from sift_rag.selection.conditioning import start
-from sift_rag.selection.features import Features
-from sift_rag.selection.greedy import Rules, select_greedily, steps
+from sift_rag.selection.greedy import Rules
 from sift_rag.selection.kernels import Rbf
 from sift_rag.selection.pool import Pool, Target
 from sift_rag.selection.problem import Problem
-from sift_rag.selection.process import GaussianProcess, choose, measure
+from sift_rag.selection.process import GaussianProcess, choose, measure, select
 from sift_rag.selection.result import Choice, Followed, GreedySelection
 from sift_rag.selection.stopping import Stopping
-from sift_rag.selection.view import Look, with_target
+from sift_rag.selection.view import beside, widened
+from sift_rag.words import bag_of
 
 TINY = 1e-30
 
@@ -46,7 +45,7 @@ def choose_following(process: GaussianProcess, pool: Pool, k: int, rules: Rules,
     follows = weight > 0 and isinstance(process.kernel, Rbf) and not rules.with_repeats
     if not follows or k <= defaults.FOLLOW_AFTER:
         return choose(problem, k, rules)
-    begun = _go_on(problem, defaults.FOLLOW_AFTER, rules)
+    begun = select(problem, defaults.FOLLOW_AFTER, rules)
     if begun.stopped != "k":
         return choose(problem, k, rules)
     first = begun.indices.tolist()
@@ -56,7 +55,7 @@ def choose_following(process: GaussianProcess, pool: Pool, k: int, rules: Rules,
         problem = process.problem(pool, view=problem.view)
     if rules.token_counts is not None:
         rules = replace(rules, token_counts=pool.token_counts)
-    steered = _go_on(_with_target(problem, target, weight, process.features), k, _steering(rules, first))
+    steered = select(_with_target(problem, target, weight, process.features.language), k, _steering(rules, first))
     measured = measure(problem, steered.indices.tolist(), k, rules)
     selection = measured.selection
     if len(selection) == len(steered):  # no rule of the question's ended it
@@ -76,18 +75,21 @@ def _further_target(pool: Pool, problem: Problem, first: int) -> Target:
     return Target(row / float((row * row).sum()) ** 0.5, text)
 
 
-def _with_target(problem: Problem, target: Target, weight: float, features: Features) -> Problem:
+def _with_target(problem: Problem, target: Target, weight: float, language: str) -> Problem:
     """Return the problem of the question's targets and the further one, as seen by the question."""
-    seen = Look(problem.targets, problem.points, problem.view, problem.words)
+    shares = np.ones(len(problem.targets)) if problem.weights is None else problem.weights
+    view = problem.view._replace(weights=np.append(shares, weight))
     row: Any = target.row
-    if isinstance(problem.targets, np.ndarray):
-        row = to_numpy(row).astype(problem.targets.dtype)
-    else:
-        row = row.to(problem.targets)
-    seen = with_target(seen, row, target.text, weight, features)
-    return problem._replace(
-        targets=seen.targets, points=seen.points, view=seen.view, prior=joined(problem.prior, problem.prior[:1])
-    )
+    on_arrays = isinstance(problem.targets, np.ndarray)
+    row = to_numpy(row).astype(problem.targets.dtype) if on_arrays else row.to(problem.targets)
+    further, targets, points = view.seen(row[None]), problem.targets, problem.points
+    if problem.words is not None:
+        said = problem.words.targets([bag_of(target.text or "", language)])
+        own = said.shape[1] - 1
+        said = np.insert(said, [own] * len(targets), 0.0, axis=1)  # the columns of the other targets
+        further, targets, points = beside(further, said, view.share), widened(targets), widened(points)
+    prior = joined(problem.prior, problem.prior[:1])
+    return problem._replace(targets=joined(targets, further), points=points, view=view, prior=prior)
 
 
 def _steering(rules: Rules, first: list[int]) -> Rules:
@@ -95,10 +97,6 @@ def _steering(rules: Rules, first: list[int]) -> Rules:
     stopping = rules.stopping
     budget = None if stopping is None else Stopping(tokens=stopping.tokens, fill=stopping.fill)
     return replace(rules, stopping=budget, first=tuple(first))
-
-
-def _go_on(problem: Problem, k: int, rules: Rules) -> GreedySelection:
-    return select_greedily(start(problem, steps(problem, k) + len(problem.known), greedily=True), problem, k, rules)
 
 
 def _followed(first: int, measured: GreedySelection, steered: GreedySelection) -> Followed:

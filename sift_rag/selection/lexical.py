@@ -3,10 +3,12 @@
 A row is ``[sqrt(1 - w) * embedding, sqrt(w) * words]``, both parts of unit norm, so that its inner product with another
 is ``(1 - w) * cosine of the embeddings + w * cosine of the words`` and every kernel of inner products applies. Word
 weights are those of BM25 without its length normalisation, which the unit norm replaces, with an inverse document
-frequency counted over the candidates alone: a word that all of them share says nothing. It is centring, for words.
+frequency counted over the nearest candidates alone: a word that all of them share says nothing. It is centring, for
+words.
 
 Only inner products matter, so N sparse rows over a vocabulary become N dense columns: the Cholesky factor of their Gram
-matrix. The selection then stays exact, and knows nothing of words. Measured: docs/log.md, "Words in the kernel".
+matrix. The selection then stays exact, and knows nothing of words. Measured: docs/log.md, "Words in the kernel, and
+following the evidence".
 """
 
 from __future__ import annotations
@@ -60,7 +62,7 @@ class Vocabulary(NamedTuple):
 
 
 class WordRows:
-    """The words of points ``(N)`` as N columns, and of any target as a row beside them."""
+    """The words of N points as N columns, and of any targets as rows beside them."""
 
     def __init__(self, points: Sequence[Bag], vocabulary: Vocabulary) -> None:
         """Factorise the Gram matrix of the points' words: O(N² V + N³) for V words that two points share."""
@@ -80,25 +82,25 @@ class WordRows:
         """``(N, N)``: rows of unit norm, whose inner products are the cosines of words. A row without words is at right
         angles to all others."""
 
-    def target(self, bag: Bag) -> np.ndarray | None:
-        """Return ``(N + 1,)``: a unit row, whose inner products with the columns are cosines.
+    def targets(self, bags: Sequence[Bag]) -> np.ndarray:
+        """Return ``(m, N + m)`` float32: unit rows, whose inner products with the columns and each other are cosines.
 
-        The last number is its own: what no column says. Words that no point has are left out; None if there are no
-        others.
+        Words that no point has are left out; what no column says stands in the last m. A target without other words is
+        at right angles to everything.
         """
-        if not len(self._ids):
-            return None
-        places = np.searchsorted(self._ids, bag.ids).clip(max=len(self._ids) - 1)
-        met = self._ids[places] == bag.ids
-        if not met.any():
-            return None
-        places = places[met]
-        values = self._weights[places] * _saturated(bag.counts[met])
-        row = np.zeros(len(self._ids))
-        row[places] = values / np.sqrt(values @ values)
-        products = np.bincount(self._rows, weights=self._values * row[self._columns], minlength=self._size)
-        seen = np.linalg.solve(self._factor, products)
-        return np.append(seen, np.sqrt(max(1.0 - float(seen @ seen), 0.0))).astype(np.float32)
+        said = np.zeros((len(bags), len(self._ids)))
+        for row, bag in zip(said, bags, strict=True):
+            met = np.isin(bag.ids, self._ids)
+            places = np.searchsorted(self._ids, bag.ids[met])
+            values = self._weights[places] * _saturated(bag.counts[met])
+            row[places] = values / max(np.sqrt(values @ values), TINY)
+        products = np.zeros((self._size, len(bags)))
+        np.add.at(products, self._rows, self._values[:, None] * said[:, self._columns].T)
+        seen = np.linalg.solve(self._factor, products).T
+        among = said @ said.T
+        np.fill_diagonal(among, 1.0)
+        values, vectors = np.linalg.eigh(among - seen @ seen.T)
+        return np.hstack([seen, vectors * np.sqrt(values.clip(0.0))]).astype(np.float32)
 
     def hold_rare(self, words: np.ndarray) -> bool:
         """Return True if some point holds one of the words ``(i,)``, and few of those counted do."""

@@ -128,8 +128,9 @@ def read_problem(
         _check_texts(pool.texts, len(targets), size, len(others))
     if features is not None and isinstance(kernel, Rbf):
         counted = size if pool.reference is None else min(pool.reference, size)
-        seen = look(targets, points, counted, pool.texts, kernel, features, weights=shares, view=view)
-        targets, points, view, words = seen
+        targets, points, view, words = look(
+            targets, points, counted, pool.texts, kernel, features, weights=shares, view=view
+        )
     elif view is None:
         view = View(weights=shares)
     prior = kernel.diagonal(targets, squared_norms(to_double(targets)))

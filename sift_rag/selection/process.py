@@ -14,7 +14,7 @@ from sift_rag.selection.kernels import Kernel, Rbf, prepared
 from sift_rag.selection.pool import Pool
 from sift_rag.selection.problem import Problem, read_problem
 from sift_rag.selection.redundancy import RedundancyWatch
-from sift_rag.selection.result import Choice
+from sift_rag.selection.result import Choice, GreedySelection
 from sift_rag.selection.view import View
 
 
@@ -60,8 +60,12 @@ def check_process(process: object) -> None:
 def choose(problem: Problem, k: int, rules: Rules) -> Choice:
     """Return SIFT's k of the problem's candidates, with its irreducible variance and the redundancy of the rest."""
     check_k(k)
-    observations = steps(problem, k, with_repeats=rules.with_repeats) + len(problem.known)
-    return _run(problem, start(problem, observations, greedily=True), k, rules)
+    return _run(problem, _unobserved(problem, k, rules), k, rules)
+
+
+def select(problem: Problem, k: int, rules: Rules) -> GreedySelection:
+    """Return SIFT's k of the problem's candidates: ``choose`` without what is only asked of a whole choice."""
+    return select_greedily(_unobserved(problem, k, rules), problem, k, rules)
 
 
 def measure(problem: Problem, order: Iterable[int], k: int, rules: Rules) -> Choice:
@@ -75,6 +79,11 @@ def measure(problem: Problem, order: Iterable[int], k: int, rules: Rules) -> Cho
     if any(not 0 <= row < problem.size for row in rows):
         raise ValueError(f"Indices must be in [0, {problem.size}), but got {rows}.")
     return _run(problem, start(problem, min(k, len(rows)) + len(problem.known)), k, rules, rows)
+
+
+def _unobserved(problem: Problem, k: int, rules: Rules) -> Posterior:
+    observations = steps(problem, k, with_repeats=rules.with_repeats) + len(problem.known)
+    return start(problem, observations, greedily=True)
 
 
 def _run(problem: Problem, posterior: Posterior, k: int, rules: Rules, order: list[int] | None = None) -> Choice:

@@ -16,7 +16,6 @@ from typing import ClassVar, Literal, TypeAlias
 
 from sift_rag import defaults
 from sift_rag.selection.arrays import ArrayLike, check_k
-from sift_rag.selection.conditioning import start
 from sift_rag.selection.features import Features
 from sift_rag.selection.following import choose_following
 from sift_rag.selection.greedy import Accept, Rules, select_greedily, steps
@@ -24,7 +23,7 @@ from sift_rag.selection.information import InformationPosterior
 from sift_rag.selection.kernels import Kernel, Linear, kernel_named, prepared
 from sift_rag.selection.pool import Pool, Texts
 from sift_rag.selection.problem import read_problem
-from sift_rag.selection.process import GaussianProcess, check_process
+from sift_rag.selection.process import GaussianProcess, check_process, select
 from sift_rag.selection.result import Choice, GreedySelection
 from sift_rag.selection.stopping import Stopping
 from sift_rag.selection.view import View
@@ -173,8 +172,8 @@ def select_with(
         view=view,
         double=informative,
     )
-    observations = steps(problem, k, with_repeats=rules.with_repeats) + len(problem.known)
     if informative:
         problem = problem._replace(view=problem.view._replace(weights=None))
+        observations = steps(problem, k, with_repeats=rules.with_repeats) + len(problem.known)
         return select_greedily(InformationPosterior(problem, observations), problem, k, rules)
-    return select_greedily(start(problem, observations, greedily=True), problem, k, rules)
+    return select(problem, k, rules)

@@ -48,14 +48,13 @@ def test_inner_products_are_cosines_of_weighted_words(
     words = WordRows([bag_of(text) for text in points], Vocabulary.of([bag_of(text) for text in candidates]))
     held = {word for text in points for word in words_of(text)}
     theirs = [weighted(text, candidates) for text in points]
-    for text in asked:
-        ours = weighted(text, candidates, held)
-        row = words.target(bag_of(text))
-        if row is None:
-            assert not ours
-            continue
-        np.testing.assert_allclose(words.columns @ row[:-1], [cosine(ours, other) for other in theirs], atol=1e-5)
-        assert np.linalg.norm(row) == pytest.approx(1.0, abs=1e-3)
+    ours = [weighted(text, candidates, held) for text in asked]
+    rows = words.targets([bag_of(text) for text in asked])
+    n = len(points)
+    np.testing.assert_allclose(rows[:, :n] @ words.columns.T, [[cosine(a, b) for b in theirs] for a in ours], atol=1e-5)
+    apart = np.array([[cosine(a, b) for b in ours] for a in ours])
+    np.fill_diagonal(apart, 1.0)
+    np.testing.assert_allclose(rows @ rows.T, apart, atol=1e-5)
     among = np.array([[cosine(a, b) for b in theirs] for a in theirs])
     np.fill_diagonal(among, 1.0)  # of a row without words too
     np.testing.assert_allclose(words.columns @ words.columns.T, among, atol=1e-5)
@@ -219,3 +218,31 @@ def test_a_question_that_names_a_rare_identifier_goes_by_words() -> None:
     far = int(np.argmin(candidates @ query[0]))
     got = select_sift(query, candidates, 1, texts=Texts([f"E{4500 + far}"], said))
     assert got.indices.tolist() == [far]
+
+
+def test_information_counts_the_words_that_targets_share() -> None:
+    """By definition: the log determinant of the targets' posterior covariance under the mixed kernel."""
+    rng = np.random.default_rng(11)
+    queries, candidates = unit_rows(rng, 2, 8, dtype=np.float64), unit_rows(rng, 4, 8, dtype=np.float64)
+    said = ["ape bee eel", "cat dog fox", "gnu hen", "eel fox hen"]  # fewer than words: they span a part of them
+    asked = ["ape cat", "ape cat dog"]
+    held = {word for text in said for word in words_of(text)}
+    rows = [*(weighted(text, said, held) for text in asked), *(weighted(text, said) for text in said)]
+    words = np.array([[cosine(a, b) for b in rows] for a in rows])
+    points = np.vstack([queries, candidates])
+    kernel = np.exp((0.5 * points @ points.T + 0.5 * words - 1) / 0.25)
+
+    def left(chosen: list[int]) -> float:
+        noisy = kernel[np.ix_(chosen, chosen)] + 0.5 * np.eye(len(chosen))
+        told = kernel[:2, chosen] @ np.linalg.solve(noisy, kernel[chosen, :2])
+        return float(np.linalg.slogdet(kernel[:2, :2] - told)[1])
+
+    order: list[int] = []
+    while len(order) < 3:
+        order.append(min((i for i in range(2, 6) if i not in order), key=lambda i: left([*order, i])))
+    got = select_sift(
+        queries, candidates, 3, texts=Texts(asked, said), centring=0, noise_variance=0.5, objective="information"
+    )
+    assert (got.indices + 2).tolist() == order
+    determinants = [np.exp(left(order[: n + 1])) for n in range(3)]
+    assert np.exp(-2 * np.cumsum(got.gains)) * np.linalg.det(kernel[:2, :2]) == pytest.approx(determinants, rel=1e-3)
