@@ -11,7 +11,7 @@ CANDIDATE_LIMIT = 100
 """Number of distinct candidates to select from, per target."""
 WORD_CANDIDATES = 30
 """Passages that are added to them because they share words with a question. Measured: docs/log.md, "Words in the
-kernel"."""
+kernel, and following the evidence"; so are the next ones of words and following."""
 
 KERNEL = "rbf"
 KERNELS = ("rbf", "linear")
@@ -23,12 +23,12 @@ CENTRING = 0.5
 """Measured: docs/log.md, "The default for a context window"."""
 
 WORDS = 0.5
-"""Measured: docs/log.md, "Words in the kernel"."""
+"""Share of the words in the similarity of two texts."""
 IDENTIFIER_WORDS = 0.8
-"""Share of the words where a question names a rare identifier that a passage holds. Measured: ibid."""
+"""The same where a question names a rare identifier that a passage holds."""
 LANGUAGE = "english"
 FOLLOW = 1.0
-"""Measured: docs/log.md, "Following the evidence"."""
+"""Weight of the question together with the first passage."""
 FOLLOW_AFTER = 3
 """Picks that the question alone makes before the first passage is followed."""
 FOLLOW_CANDIDATES = 100

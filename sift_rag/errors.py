@@ -33,7 +33,7 @@ from __future__ import annotations
 
 
 class Remedy:
-    """What to do about an error: a key, and the values that an entry point's wording needs.
+    """The remedy for an error: a key, and the values that an entry point's wording needs.
 
     The command line's words: ``sift_rag_cli/remedies.py``.
     """

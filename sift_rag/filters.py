@@ -37,9 +37,8 @@ class Filter:
 
     sources: tuple[str, ...] = ()
     """Globs over ``Passage.source``; at least one must match the whole name. ``*`` stands for any characters, ``/``
-    among
-    them, ``?`` for one, ``[ab]`` and ``[!ab]`` for one of a set; a glob that ends in ``/`` means all below. Upper and
-    lower case differ."""
+    among them, ``?`` for one, ``[ab]`` and ``[!ab]`` for one of a set; a glob that ends in ``/`` means all below. Upper
+    and lower case differ."""
     labels: tuple[tuple[str, str], ...] = ()
     """(key, value) as ``labels_of`` gives them: for each key any of its values, and that for all keys."""
 

@@ -1,6 +1,6 @@
-"""How much of a collection says what another of its passages says: measured on the vectors that it holds.
+"""Find the passages of a collection that say the same, from the vectors that it holds.
 
-No model is needed. What a copy is says ``sift_rag.near_duplicates``.
+No model is needed. ``sift_rag.near_duplicates`` defines what a copy is.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class RepeatedDocument(NamedTuple):
 
 
 class NearestPlaces(NamedTuple):
-    """What nearest neighbour would return for passages of the collection, taken as questions."""
+    """The copies that nearest neighbour would return for passages of the collection, asked as questions."""
 
     k: int
     """Number of places for each question."""

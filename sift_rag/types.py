@@ -237,7 +237,7 @@ class Retrieval:
     targets: int
     """Number of vectors that represent the questions: the variances are sums over this many."""
     stopped: StopReason
-    """Why there are no more hits."""
+    """The reason why there are no more hits."""
     timings_ms: Timings
     exact: ExactReport | None = None
     """Report of a selection from the whole collection; None if that was not requested."""

@@ -1,4 +1,4 @@
-"""How many examples a property is tested with: all, or a quarter in the fast lane."""
+"""The number of examples that a property is tested with: all, or a quarter in the fast lane."""
 
 from __future__ import annotations
 

@@ -12,9 +12,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from benchmarks.common.datasets import DATA_VARIABLE, RetrievalTask
-from benchmarks.common.inverted_index import InvertedIndex
 from sift_rag import defaults
 from sift_rag.selection import Pool, Target, Texts
+from sift_rag.selection.lexical import bm25
+from sift_rag.words import bag_of
 
 POOL = 100
 
@@ -87,13 +88,23 @@ def embed_task(
     ends = np.cumsum([len(targets) for targets in task.questions])
     targets = tuple(np.split(rows, ends[:-1]))
     pools = tuple(nearest_rows(asked, passages, pool) for asked in targets)
-    words = InvertedIndex(task.passages) if sharing else None
+    by_words = iter(_best_by_words(task, sharing))
     added: list[np.ndarray] = []
     for texts, near in zip(task.questions, pools, strict=True):
-        found = [] if words is None else [row for text in texts for row in words.best(text, sharing)]
-        held = set(near.tolist())
-        added.append(np.array([row for row in dict.fromkeys(found) if row not in held], dtype=np.int64))
+        found = dict.fromkeys(row for _ in texts for row in next(by_words))
+        added.append(np.array([row for row in found if row not in set(near.tolist())], dtype=np.int64))
     return EmbeddedTask(task, passages, count_tokens(task.passages), targets, pools, tuple(added))
+
+
+def _best_by_words(task: RetrievalTask, limit: int) -> list[list[int]]:
+    """Return for each target up to ``limit`` rows of largest BM25; a word that a question repeats counts once."""
+    asked = [bag_of(text) for texts in task.questions for text in texts]
+    if not limit:
+        return [[] for _ in asked]
+    once = [bag._replace(counts=np.ones_like(bag.counts)) for bag in asked]
+    scores = bm25(once, [bag_of(text) for text in task.passages])
+    rankings = (np.argsort(-row, kind="stable")[:limit] for row in scores)
+    return [ranking[row[ranking] > 0].tolist() for ranking, row in zip(rankings, scores, strict=True)]
 
 
 def nearest_rows(targets: np.ndarray, passages: np.ndarray, limit: int, *, without: Sequence[int] = ()) -> np.ndarray:

@@ -38,7 +38,7 @@ TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "finetuning": ("", ("finetuning",)),
     "serve": ("serve", ()),
 }
-"""For each table, the command whose options and the groups whose settings are its keys. The first has no name."""
+"""The command whose options, and the groups whose settings, are the keys of each table. The first has no name."""
 _READS = {"search": ("search",), "ask": ("search", "ask", "finetuning"), "compare": ("finetuning",)}
 _READS |= {"chat": _READS["ask"], "ingest": ("ingest",), "serve": ("serve",)}
 """The tables that a command reads; later ones win. Every command reads the first table."""

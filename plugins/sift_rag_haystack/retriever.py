@@ -21,8 +21,7 @@ class SiftRetriever:
 
     Every option of ``sift_rag.SearchOptions`` is a parameter here, and an input of ``run`` that overrides it for one
     run. A document has the passage's id, text and metadata, and also ``source`` and ``sift``, which says why it was
-    selected.
-    The collection is opened by ``warm_up``, or the first run, and stays open until ``close``.
+    selected. The collection is opened by ``warm_up``, or the first run, and stays open until ``close``.
     """
 
     def __init__(

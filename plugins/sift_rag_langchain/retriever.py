@@ -31,8 +31,7 @@ class SiftRetriever(RetrieverWithOptions):
     questions together with the query.
 
     A document has the passage's id, text and metadata, and also ``source`` and ``sift``, which says why it was
-    selected. The
-    collection is opened at once; ``close`` closes it.
+    selected. The collection is opened at once; ``close`` closes it.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")

@@ -32,8 +32,7 @@ class SiftRetriever(BaseRetriever):
 
     A node has the passage's id, text and metadata, and also ``source`` and ``sift``, which says why it was selected.
     Neither a model nor an embedder is shown ``sift``. Several embedding strings of a query are answered together, and
-    a
-    ``SiftQuery`` carries options of its own. The collection is opened at once; ``close`` closes it.
+    a ``SiftQuery`` carries options of its own. The collection is opened at once; ``close`` closes it.
     """
 
     def __init__(

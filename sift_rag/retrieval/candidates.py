@@ -11,9 +11,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from sift_rag.exact import measured
 from sift_rag.filters import Filter
 from sift_rag.near_duplicates import merge_copies, reading_order
-from sift_rag.protocols import PassageIndex, WordIndex
+from sift_rag.protocols import PassageIndex
 from sift_rag.types import Candidate, Embedding
 
 
@@ -28,9 +29,8 @@ def distinct_candidates(
     """Return the nearest candidates of each target, in one list without copies.
 
     Further pages are fetched until each target has ``limit`` distinct ones or the collection is exhausted. Each page
-    is as large as the copies met so far require, up to eight times what was found: with c copies of everything that
-    is
-    about c times ``limit`` rows, in one or two more pages.
+    is as large as the copies met so far require, up to eight times what was found: with c copies of everything, that
+    is about c times ``limit`` rows, in one or two more pages.
 
     Args:
         store: the collection.
@@ -90,42 +90,13 @@ def _distinct(found: Iterable[Candidate], known: Sequence[Candidate]) -> list[Ca
     return [candidate for candidate in merge_copies([*leading, *fresh]) if candidate.passage.id not in known_ids]
 
 
-def further_candidates(
-    store: PassageIndex,
-    target: Embedding,
-    pool: Sequence[Candidate],
-    *,
-    limit: int,
-    keep_copies: bool,
-    where: Filter | None,
+def adding(
+    found: Iterable[Candidate], pool: Sequence[Candidate], targets: Embedding, *, keep_copies: bool
 ) -> list[Candidate]:
-    """Return those of the ``limit`` passages nearest to one more target ``(d,)`` that add to the pool.
+    """Return what was found that adds to a pool, with its similarity to the targets ``(m, d)``.
 
-    ``pool`` holds what is known as well; copies of what it holds add nothing.
+    ``pool`` holds what is known as well. Copies of what it holds add nothing, unless copies are kept.
     """
-    found = store.search(target[None], limit, where=where)[0]
-    if not keep_copies:
-        return _distinct(found, pool)
-    ids = {candidate.passage.id for candidate in pool}
-    return [candidate for candidate in found if candidate.passage.id not in ids]
-
-
-def sharing_words(
-    store: WordIndex,
-    texts: Sequence[str],
-    pool: Sequence[Candidate],
-    *,
-    limit: int,
-    keep_copies: bool,
-    where: Filter | None,
-) -> list[Candidate]:
-    """Return, of the ``limit`` passages that share most words with each text, those that add to the pool.
-
-    ``pool`` holds what is known as well; copies of what it holds add nothing.
-    """
-    fresh: list[Candidate] = []
-    for found in store.search_words(texts, limit, where=where):
-        held = {candidate.passage.id for candidate in (*pool, *fresh)}
-        others = [candidate for candidate in found if candidate.passage.id not in held]
-        fresh += others if keep_copies else _distinct(others, [*pool, *fresh])
-    return fresh
+    held = {candidate.passage.id for candidate in pool}
+    fresh = [measured(candidate, targets) for candidate in found if candidate.passage.id not in held]
+    return fresh if keep_copies else _distinct(fresh, pool)

@@ -40,8 +40,7 @@ class RankedText:
     """Cosine with the question, in [-1, 1]; with several questions, the largest. NaN for a blank text."""
     gain: float
     """Information beyond the picks before it, as a reduction of the posterior variance; if it was not picked, the
-    gain that it
-    would still have after all picks. 0 for a copy and for a blank text."""
+    gain that it would still have after all picks. 0 for a copy and for a blank text."""
     relevance: float
     """Gain that it would have had as the first pick, in the same unit. 0 for a copy and for a blank text."""
     score: float = math.nan

@@ -15,15 +15,10 @@ import numpy as np
 
 from sift_rag import defaults
 from sift_rag.errors import DocumentNotFound, NoEvidence
-from sift_rag.exact import check_exact, choose_from_all, measured
+from sift_rag.exact import check_exact, choose_from_all
 from sift_rag.filters import Filter
 from sift_rag.protocols import Embedder, PassageIndex, Selector, WordIndex
-from sift_rag.retrieval.candidates import (
-    all_candidates,
-    distinct_candidates,
-    further_candidates,
-    sharing_words,
-)
+from sift_rag.retrieval.candidates import adding, all_candidates, distinct_candidates
 from sift_rag.retrieval.queries import Query, Targets, embed_questions
 from sift_rag.retrieval.shared_words import SharedWords
 from sift_rag.selection import Choice, Features, GaussianProcess, Pool, Sift, Target, Texts
@@ -155,7 +150,7 @@ class Retriever:
         selection, left = choice.selection, choice.selection.irreducible_variance
         retrieval = Retrieval(
             questions=asked.questions,
-            hits=self._hits(asked, targets, candidates, choice),
+            hits=self._hits(asked, targets, candidates, choice, nearest),
             prior_variance=selection.prior_variance,
             irreducible_variance=math.nan if left is None else left,
             passed_over=_passed_over(candidates, _rows(candidates), choice),
@@ -209,15 +204,10 @@ class Retriever:
         """Return candidates that are not among the nearest, found by their words."""
         if asked.exact or not isinstance(self.store, WordIndex) or self._features is None:
             return []
-        found = sharing_words(
-            self.store,
-            targets.texts,
-            [*known, *nearest],
-            limit=defaults.WORD_CANDIDATES,
-            keep_copies=self.keep_copies,
-            where=asked.where,
-        )
-        return [measured(candidate, targets.rows) for candidate in found]
+        fresh: list[Candidate] = []
+        for found in self.store.search_words(targets.texts, defaults.WORD_CANDIDATES, where=asked.where):
+            fresh += adding(found, [*known, *nearest, *fresh], targets.rows, keep_copies=self.keep_copies)
+        return fresh
 
     @property
     def _features(self) -> Features | None:
@@ -261,27 +251,22 @@ class Retriever:
             )
 
         def extend(target: Target) -> Pool:
-            found = further_candidates(
-                self.store,
-                np.asarray(target.row),
-                [*known, *candidates],
-                limit=defaults.FOLLOW_CANDIDATES,
-                keep_copies=self.keep_copies,
-                where=asked.where,
-            )
-            candidates.extend(measured(candidate, targets.rows) for candidate in found)
+            [found] = self.store.search(np.asarray(target.row)[None], defaults.FOLLOW_CANDIDATES, where=asked.where)
+            candidates.extend(adding(found, [*known, *candidates], targets.rows, keep_copies=self.keep_copies))
             return pool()
 
         return candidates, self.selector.select(pool(), asked.k, stopping=asked.stopping), None
 
-    def _hits(self, asked: Query, targets: Targets, candidates: Sequence[Candidate], choice: Choice) -> tuple[Hit, ...]:
+    def _hits(
+        self, asked: Query, targets: Targets, candidates: Sequence[Candidate], choice: Choice, nearest: int
+    ) -> tuple[Hit, ...]:
         selection = choice.selection
         followed = choice.followed
         shares = [0.0] * len(selection) if followed is None else followed.shares.tolist()
         features = self._features
         words = None
         if features is not None and not asked.exact:
-            words = SharedWords(targets.texts, _texts(candidates), features)
+            words = SharedWords(targets.texts, _texts(candidates[:nearest]), features)
         columns = (selection.indices, selection.posterior_variances, selection.gains, selection.relevance)
         return tuple(
             Hit(

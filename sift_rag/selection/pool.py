@@ -15,7 +15,7 @@ class Texts(NamedTuple):
     """The texts behind the rows of a selection: their words then count beside the embeddings."""
 
     targets: Sequence[str]
-    """m texts, those of the query; a single text stands for one target."""
+    """m texts, those of the query."""
     candidates: Sequence[str]
     """n texts."""
     known: Sequence[str] = ()

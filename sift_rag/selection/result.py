@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sift_rag.selection.redundancy import Redundancy
 
 StopReason: TypeAlias = Literal["k", "exhausted", "variance", "explained", "alpha", "tokens"]
-"""Why a selection ended: k were chosen, no candidate was left, or a rule of ``Stopping`` applied."""
+"""The reason why a selection ended: k were chosen, no candidate was left, or a rule of ``Stopping`` applied."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)

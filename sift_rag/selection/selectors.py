@@ -246,15 +246,16 @@ class Hybrid(Baseline):
     name: ClassVar[str] = "hybrid"
     constant: float = defaults.RRF_CONSTANT
     """Rank at which a list has half its say, >= 0."""
-    language: str = defaults.LANGUAGE
-    """Language that words are stemmed in; none leaves them as they are."""
 
     def order(self, pool: ArrayPool, k: int) -> Sequence[int]:
         """Implement ``Baseline.order``."""
         fused = (1.0 / (self.constant + _ranks(pool.targets @ pool.candidates.T))).sum(axis=0)
         if pool.texts is not None:
-            bags = [bag_of(text, self.language) for text in pool.texts.candidates]
-            scores = bm25([bag_of(text, self.language) for text in pool.texts.targets], bags)
+            language = self.process.features.language
+            asked, held = (
+                [bag_of(text, language) for text in some] for some in (pool.texts.targets, pool.texts.candidates)
+            )
+            scores = bm25(asked, held)
             fused += np.where(scores > 0, 1.0 / (self.constant + _ranks(scores)), 0.0).sum(axis=0)
         return _in_turn(len(fused), k, fused.copy)
 

@@ -25,8 +25,7 @@ class Stopping:
     alpha: float | None = None
     """The adaptive rule of arXiv 2410.08020: step n is kept only while ``alpha * n * sqrt(variance) <= 1``, with the
     posterior variance after it. Progress is measured as 1 / sqrt(variance) and should keep pace with the number of
-    steps;
-    the first step that falls behind, and all after it, are not kept."""
+    steps; the first step that falls behind, and all after it, are not kept."""
     tokens: int | None = None
     """Stop at the first choice that no longer fits into this many tokens. It is not skipped for a shorter one that
     would: a larger budget then always extends the choice of a smaller one."""

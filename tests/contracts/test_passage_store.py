@@ -644,7 +644,7 @@ def test_a_durable_store_holds_after_reopening_what_it_held_before(kind: str, tm
 
 
 class TestWords:
-    """Of the stores that find passages by their words."""
+    """The contract of stores that find passages by their words."""
 
     @pytest.fixture(params=["memory", "embedded"])
     def words(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[WordIndex]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from uuid import NAMESPACE_URL, uuid5
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sift_rag.near_duplicates import COPY_SIMILARITY, leaders_of_copies, merge_copies, says_the_same
-from sift_rag.retrieval.candidates import distinct_candidates
+from sift_rag.retrieval.candidates import adding, distinct_candidates
 from sift_rag.stores.memory import MemoryStore
 from sift_rag.types import Candidate, CollectionInfo, Embedding, Passage, Span
 from tests.doubles import HashingEmbedder
@@ -152,3 +153,24 @@ def test_merging_does_not_depend_on_the_order_given() -> None:
     assert [(c.passage.id, [p.id for p in c.copies]) for c in forwards] == [
         (c.passage.id, [p.id for p in c.copies]) for c in backwards
     ]
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_what_a_search_without_similarities_found_is_compared_by_its_own(keep: bool) -> None:
+    """Of copies the nearest to the question stands for all, in whatever order a search for words names them."""
+    target = np.array([[1.0, 0.0]], dtype=np.float32)
+
+    def found(name: str, text: str, cosine: float) -> Candidate:
+        row = np.array([cosine, np.sqrt(1 - cosine**2)], dtype=np.float32)
+        return Candidate(Passage(name, text, f"{name}.md", Span(0, 9)), math.nan, row)
+
+    far, near, other = found("far", "The same.", 0.2), found("near", "the same.", 0.6), found("other", "Else.", 0.4)
+    held = [found("held", "Else.", 0.9)]
+    for order in ([far, near, other], [near, other, far], [other, far, near]):
+        got = adding(order, held, target, keep_copies=keep)
+        if keep:
+            assert [one.passage.id for one in got] == [one.passage.id for one in order]
+        else:
+            assert [(one.passage.id, [copy.id for copy in one.copies]) for one in got] == [("near", ["far"])]
+        assert {one.passage.id: round(one.similarity, 3) for one in got}["near"] == 0.6
+    assert adding([near], [*held, near], target, keep_copies=keep) == []
