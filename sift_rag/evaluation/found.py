@@ -297,10 +297,15 @@ def _verdict(rows: Sequence[FoundRow], best: str, k: int, count: int) -> str:
     if gap.mean < 0:
         low, high = -high, -low
     amount = f"{abs(100 * gap.mean):.1f} points more than {behind}" if gap.mean else f"as much as {behind}"
-    facts = f"{ahead} finds {amount} at k = {k} [{low:.1f}, {high:.1f}], {_questions(count)}"
+    facts = f"{ahead} finds {amount} at k = {k} {interval_in_words(low, high)}, {_questions(count)}"
     if count < FEWEST:
         return f"Too few questions to show a difference: {facts}."
     return f"{facts}." if gap.excludes_zero else f"No difference can be shown: {facts}."
+
+
+def interval_in_words(low: float, high: float) -> str:
+    """Return an interval to one decimal; 0 has no sign."""
+    return f"[{low:z.1f}, {high:z.1f}]"
 
 
 def _questions(count: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from sift_rag.evaluation import plots
-from sift_rag.evaluation.found import Evaluation, Failure, FoundRow, Score
+from sift_rag.evaluation.found import Evaluation, Failure, FoundRow, Score, interval_in_words
 from sift_rag.evaluation.page import cut, facts_list, render_page, section
 from sift_rag.types import Hit
 
@@ -73,7 +73,7 @@ def _table_row(row: FoundRow, *, best: bool) -> str:
 def difference_in_words(score: Score) -> str:
     """Return a difference to the baseline, in points, with its interval; nothing for the baseline."""
     gap = score.difference
-    return "" if gap is None else f"{100 * gap.mean:+.1f} [{100 * gap.low:.1f}, {100 * gap.high:.1f}]"
+    return "" if gap is None else f"{100 * gap.mean:+z.1f} {interval_in_words(100 * gap.low, 100 * gap.high)}"
 
 
 def _failures(evaluation: Evaluation) -> str:

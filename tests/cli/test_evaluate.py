@@ -124,8 +124,10 @@ def test_the_table_fits_80_columns(ask_store: Run, questions: Path, monkeypatch:
 
 
 def test_a_file_of_settings_gives_k_and_settings_of_a_search(ask_store: Run, questions: Path, elsewhere: Path) -> None:
-    (elsewhere / "sift-rag.toml").write_text('[search]\nselector = "mmr"\nwords = 0.125\nseed = 3\n', encoding="utf-8")
-    value = json.loads(ask_store("evaluate", str(questions), "--json", "--selectors", "sift", "-k", "1").stdout)
+    table = '[search]\nk = 2\nselector = "mmr"\nwords = 0.125\nseed = 3\n'
+    (elsewhere / "sift-rag.toml").write_text(table, encoding="utf-8")
+    value = json.loads(ask_store("evaluate", str(questions), "--json", "--selectors", "sift").stdout)
+    assert {row["k"] for row in value["rows"]} == {2}
     assert value["searches"]["sift"] == {"settings": {"words": 0.125}}
 
 

@@ -10,9 +10,10 @@ import pytest
 from sift_rag import Retriever, SearchOptions
 from sift_rag.errors import NoEvidence
 from sift_rag.evaluation import JudgedQuestion, Relevant, evaluate, searches_with
-from sift_rag.evaluation.found import Evaluation, Judged, Ranking, judge_searches, sum_up
-from sift_rag.evaluation.found_report import render_found
+from sift_rag.evaluation.found import Evaluation, Judged, Ranking, Score, judge_searches, sum_up
+from sift_rag.evaluation.found_report import difference_in_words, render_found
 from sift_rag.evaluation.judge import Judge
+from sift_rag.evaluation.metrics import Interval
 from sift_rag.stores.memory import MemoryStore
 from tests.doubles import HashingEmbedder
 from tests.evaluation.conftest import PASSAGES
@@ -218,6 +219,12 @@ def test_nearest_wins_with_the_interval_turned_round() -> None:
 def test_few_questions_show_nothing() -> None:
     result = judged([(ranking(1, 1), ranking(0, 0))] * 3)
     assert result.verdict.startswith("Too few questions to show a difference: sift finds 50.0 points more than nearest")
+
+
+def test_a_difference_of_nothing_has_no_minus() -> None:
+    assert difference_in_words(Score(0.5, Interval(-0.0001, -0.0002, 0.0))) == "+0.0 [0.0, 0.0]"
+    assert difference_in_words(Score(0.5, Interval(-0.031, -0.05, 0.001))) == "-3.1 [-5.0, 0.1]"
+    assert difference_in_words(Score(0.5, None)) == ""
 
 
 # The page

@@ -79,7 +79,12 @@ def evaluate(
     values = settings_for(context, assignments, selectors=names)
     settings = {name: value for group in ("search", "selector") for name, value in values[group].items()}
     usual = search_options(
-        {**values, "selector": {}}, k=1, filters=filters, token_budget=None, exact=False, selector=defaults.SELECTOR
+        {**values, "selector": {}},
+        k=defaults.K,
+        filters=filters,
+        token_budget=None,
+        exact=False,
+        selector=defaults.SELECTOR,
     )
     searches = searches_with(names, usual, values["selector"])
     check_writable(report)
@@ -94,7 +99,7 @@ def evaluate(
             with counted_progress("evaluating", "question", len(asked)) as advance:
                 for one in results:
                     judged.append(one)
-                    advance(one.question.id)
+                    advance(f"question {one.question.id}")
         except KeyboardInterrupt as error:
             if not judged:
                 raise
