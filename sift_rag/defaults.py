@@ -70,6 +70,8 @@ COMPARED_ARMS = ("context", "finetune")
 """Modes that a comparison of context and fine-tuning measures."""
 COMPARED_KS = (5, 20, 50)
 COMPARED_SELECTORS = ("nearest", "sift")
+EVALUATED_SELECTORS = ("sift", "nearest", "hybrid", "mmr", "dpp")
+EVALUATED_KS = (4, 8)
 PRESETS = ("gpt2", "gpt2-large", "phi-3", "qwen3-0.6b")
 
 MAX_BYTES = 64 * 2**20

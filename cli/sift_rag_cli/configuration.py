@@ -40,7 +40,7 @@ TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
 }
 """The command whose options, and the groups whose settings, are the keys of each table. The first has no name."""
 _READS = {"search": ("search",), "ask": ("search", "ask", "finetuning"), "compare": ("finetuning",)}
-_READS |= {"chat": _READS["ask"], "ingest": ("ingest",), "serve": ("serve",)}
+_READS |= {"chat": _READS["ask"], "evaluate": _READS["search"], "ingest": ("ingest",), "serve": ("serve",)}
 """The tables that a command reads; later ones win. Every command reads the first table."""
 
 
@@ -100,7 +100,7 @@ def chosen_by_working_directory(context: typer.Context, name: str) -> bool:
     )
 
 
-def settings_for(context: typer.Context, assignments: Sequence[str] | None, *, selector: str | None = None) -> Values:
+def settings_for(context: typer.Context, assignments: Sequence[str] | None, *, selectors: Sequence[str] = ()) -> Values:
     """Return the running command's settings by group: from ``--set``, the environment and the files.
 
     Raises:
@@ -109,7 +109,7 @@ def settings_for(context: typer.Context, assignments: Sequence[str] | None, *, s
     command = context.info_name or ""
     configuration = context.find_object(Configuration)
     configured = {} if configuration is None else configuration.values(command)
-    return read_settings(command, assignments or (), configured=configured, selector=selector)
+    return read_settings(command, assignments or (), configured=configured, selectors=selectors)
 
 
 def _parse(path: Path) -> Table:

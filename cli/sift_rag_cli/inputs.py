@@ -1,11 +1,11 @@
-"""Read command-line arguments: questions, paths, --known, --shard."""
+"""Read command-line arguments: questions, paths, lists, --known, --shard."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from sift_rag.errors import UnreadableDocument
 from sift_rag.unicode import is_text
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sift_rag.protocols import Embedder
 
 STDIN = "-"
+T = TypeVar("T")
 
 
 def read_questions(arguments: Sequence[str]) -> tuple[str, ...]:
@@ -57,6 +58,30 @@ def read_shard(text: str) -> Shard:
     if not (slash and number.isdecimal() and of.isdecimal()):
         raise ValueError(f"--shard is {text!r}: expected a number and a total, such as 3/16.")
     return Shard(int(number), int(of))
+
+
+def names_in(value: str) -> tuple[str, ...]:
+    """Return the names in a list separated by commas, each once."""
+    return tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
+
+
+def whole_numbers_in(value: str) -> tuple[int, ...]:
+    """Return the numbers that ``-k`` lists, ascending, each once.
+
+    Raises:
+        ValueError: one is not a whole number.
+    """
+    try:
+        return tuple(sorted({int(number) for number in names_in(value)}))
+    except ValueError:
+        raise ValueError(f"-k is {value!r}, but must be whole numbers separated by commas, such as 5,20,50.") from None
+
+
+def spread(items: Sequence[T], limit: int | None) -> list[T]:
+    """Return at most ``limit`` items, spread evenly over the list so that every part has its share."""
+    if limit is None or limit >= len(items):
+        return list(items)
+    return [items[index * len(items) // limit] for index in range(limit)]
 
 
 def read_known(values: Sequence[str], embedder: Embedder) -> tuple[list[str], list[str]]:

@@ -12,9 +12,12 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import typer
+
+from sift_rag.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -57,6 +60,25 @@ def write_json(value: Mapping[str, object]) -> None:
     readable = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
     text = json.dumps(value, ensure_ascii=not readable, allow_nan=False, indent=2)
     write(_UNSAFE.sub(lambda match: match[0] if match[0] < " " else f"\\u{ord(match[0]):04x}", text))
+
+
+def check_writable(*files: Path | None) -> None:
+    """Raise ``ConfigurationError`` if there is no folder for one of the files: before the work, not after it."""
+    for file in files:
+        if file is not None and not file.parent.is_dir():
+            raise ConfigurationError(f"There is no folder {str(file.parent)!r} to write {file.name} to.")
+
+
+def write_page(path: Path, page: str) -> None:
+    """Write a report.
+
+    Raises:
+        ConfigurationError: the file cannot be written.
+    """
+    try:
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"The report cannot be written to {str(path)!r}: {error.strerror}.") from error
 
 
 def is_terminal(stream: TextIO) -> bool:

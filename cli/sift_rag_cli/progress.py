@@ -1,11 +1,14 @@
-"""Progress of a long command: a bar on stderr at a terminal, nothing otherwise."""
+"""Progress of a long command, on stderr: a bar at a terminal, at most a few lines otherwise."""
 
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from sift_rag_cli.output import console, is_terminal
+from sift_rag_cli.output import console, count_of, is_terminal, one_line, say
+
+LONG_RUN = 20
+"""Number of tasks above which progress is reported even without a terminal."""
 
 
 class ProgressState(NamedTuple):
@@ -59,5 +62,34 @@ def progress_bar(beginning: str) -> Iterator[Callable[[ProgressState, int], None
             elapsed = bar.tasks[0].elapsed or 0.0
             rate = f" {rated / elapsed:,.0f}/s" if elapsed > 0 else ""
             bar.update(task, total=state.of or None, completed=state.done, counts=f"{state.counts}{rate}")
+
+        yield advance
+
+
+@contextmanager
+def counted_progress(doing: str, noun: str, total: int, done: int = 0) -> Iterator[Callable[[str], None]]:
+    """Yield a function to call after each task, with its name.
+
+    It moves a bar at a terminal; elsewhere it writes a line for each tenth of a long run.
+
+    Args:
+        doing: what happens, until the first task is done.
+        noun: one task in words.
+        total: number of tasks.
+        done: number of those done before.
+    """
+    from rich.progress import Progress
+
+    measured = done
+    terminal = is_terminal(sys.stderr)
+    with Progress(console=console(stderr=True), disable=not terminal, transient=True) as bar:
+        shown = bar.add_task(doing, total=total, completed=done)
+
+        def advance(name: str) -> None:
+            nonlocal measured
+            measured += 1
+            bar.update(shown, advance=1, description=one_line(name)[:40])
+            if total >= LONG_RUN and not terminal and 10 * measured // total > 10 * (measured - 1) // total:
+                say(f"{measured} of {count_of(total, noun)}")
 
         yield advance

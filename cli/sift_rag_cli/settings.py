@@ -52,6 +52,7 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "ask": ("search", "selector", "layout", "answer", "finetuning"),
     "chat": ("search", "selector", "layout", "answer", "finetuning"),
     "duplicates": ("layout",),
+    "evaluate": ("search", "selector", "layout"),
     "compare": ("comparison", "layout", "finetuning"),
     "ingest": ("server",),
     "migrate": ("server",),
@@ -76,7 +77,7 @@ def settings_of(command: str) -> dict[str, tuple[str, Setting]]:
 
 
 def read_settings(
-    command: str, assignments: Sequence[str], *, configured: Mapping[str, object], selector: str | None = None
+    command: str, assignments: Sequence[str], *, configured: Mapping[str, object], selectors: Sequence[str] = ()
 ) -> Values:
     """Return the settings from ``--set``, the environment and the files, in this order of precedence.
 
@@ -84,7 +85,7 @@ def read_settings(
         command: the command's name.
         assignments: the values of ``--set``.
         configured: settings from the files, by name.
-        selector: the selector chosen; settings of another one are an error in ``--set`` and ignored elsewhere.
+        selectors: the selectors chosen; settings of another one are an error in ``--set`` and ignored elsewhere.
 
     Raises:
         ValueError: an assignment is not ``NAME=VALUE``, its name is unknown, or a value is of the wrong type.
@@ -93,14 +94,15 @@ def read_settings(
     if not (assignments or configured or any(name.startswith("SIFT_RAG_") for name in os.environ)):
         return values
     known = settings_of(command)
-    own = frozenset(selector_settings(selector)) if selector is not None else frozenset[str]()
+    own = frozenset(setting for selector in selectors for setting in selector_settings(selector))
     chosen: dict[str, object] = {name: value for name, value in configured.items() if name in known}
     chosen |= _from_environment(known)
     chosen = {name: value for name, value in chosen.items() if known[name][0] != "selector" or name in own}
     for assignment in assignments:
         name, value = _assigned(assignment, known)
         if known[name][0] == "selector" and name not in own:
-            raise ValueError(f"--set {name}: the selector {selector!r} has no such setting; it has {_listed(own)}.")
+            who = " or ".join(map(repr, selectors))
+            raise ValueError(f"--set {name}: the selector {who} has no such setting; it has {_listed(own)}.")
         chosen[name] = value
     for name, value in chosen.items():
         group, setting = known[name]

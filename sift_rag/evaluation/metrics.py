@@ -49,8 +49,13 @@ def token_f1(answer: str, reference: str) -> float:
 
 def contains_answer(texts: Sequence[str], reference: str) -> bool:
     """Return True if one of the texts contains the reference, word for word after ``normalise_answer``."""
-    wanted = f" {normalise_answer(reference)} "
-    return any(wanted in f" {normalise_answer(text)} " for text in texts)
+    wanted = as_words(reference)
+    return any(wanted in as_words(text) for text in texts)
+
+
+def as_words(text: str) -> str:
+    """Return the words after ``normalise_answer``, each between spaces: of two such texts, one may hold the other."""
+    return f" {normalise_answer(text)} "
 
 
 def bootstrap(values: Sequence[float]) -> Interval:

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 from sift_rag.errors import MissingExtra
+from sift_rag.evaluation.found import FoundRow
 from sift_rag.evaluation.outcomes import Outcome
 from sift_rag.evaluation.summary import ALL, Row
 
@@ -179,6 +180,42 @@ def gain_and_cost(rows: Sequence[Row]) -> Figure:
     axes.set_xlabel("seconds a task")
     axes.set_ylabel("% of bits saved")
     figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    return figure
+
+
+@_styled
+def found_over_k(rows: Sequence[FoundRow]) -> Figure:
+    """Plot recall over k, one line per search, beside its difference to the baseline with intervals."""
+    figure = _figure(9.2, 3.8)
+    recall, difference = figure.subplots(1, 2)
+    names, ks = list(dict.fromkeys(row.selector for row in rows)), sorted({row.k for row in rows})
+    for number, name in enumerate(names):
+        line = sorted((row for row in rows if row.selector == name), key=lambda row: row.k)
+        style: dict[str, Any] = {
+            "color": COLOURS[number % len(COLOURS)],
+            "marker": MARKERS[number % len(MARKERS)],
+            "linestyle": "-" if number < len(COLOURS) else "--",
+        }
+        recall.plot([row.k for row in line], [100 * row.recall.mean for row in line], label=name, **style)
+        gaps = [row.recall.difference for row in line if row.recall.difference is not None]
+        if gaps:
+            difference.errorbar(
+                [ks.index(row.k) + 0.6 * ((number + 0.5) / len(names) - 0.5) for row in line],
+                [100 * gap.mean for gap in gaps],
+                [[100 * (gap.mean - gap.low) for gap in gaps], [100 * (gap.high - gap.mean) for gap in gaps]],
+                capsize=2,
+                **(style | {"linestyle": "none"}),
+            )
+    recall.set_xticks(ks, [str(k) for k in ks])
+    recall.set_ylim(bottom=0)
+    recall.set_title("found, %", loc="left", fontsize=12)
+    difference.set_xticks(range(len(ks)), [str(k) for k in ks])
+    difference.set_xlim(-0.5, len(ks) - 0.5)
+    difference.axhline(0, color="#888888", linewidth=1, linestyle=":")
+    difference.set_title("more than nearest, points", loc="left", fontsize=12)
+    for axes in (recall, difference):
+        axes.set_xlabel("k")
+    figure.legend(loc="outside lower center", ncols=6, frameon=False)
     return figure
 
 

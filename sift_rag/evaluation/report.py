@@ -7,33 +7,11 @@ from html import escape
 
 from sift_rag.evaluation import plots
 from sift_rag.evaluation.outcomes import Comparison, Example, Outcome
+from sift_rag.evaluation.page import cut, facts_list, render_page, section
 from sift_rag.evaluation.summary import ALL, Row, Summary
 
 EXAMPLES = 3
 """Number of tasks shown with the passages selected for them."""
-
-LONGEST = 480
-"""Maximum number of characters shown of a text."""
-
-_CSS = """
-:root { color-scheme: light; --ink: #1b1f24; --soft: #5b6570; --line: #d9dee3; --tint: #f4f6f8; }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 60rem; padding: 1.5rem 1rem 4rem; background: #fff; color: var(--ink);
-  font: 16px/1.5 system-ui, sans-serif; }
-h1 { font-size: 1.5rem; margin: 0 0 .5rem; } h2 { font-size: 1.15rem; margin: 2.5rem 0 .5rem; }
-.verdict { background: var(--tint); border-left: 4px solid #0072b2; padding: .8rem 1rem; font-size: 1.1rem; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; margin: 1rem 0; }
-dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
-figure { margin: .5rem 0; } figure svg { width: 100%; max-width: 44rem; height: auto; }
-figcaption, .note { color: var(--soft); font-size: .9rem; }
-.scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .9rem; min-width: 100%; }
-th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
-th:nth-child(-n+3), td:nth-child(-n+3) { text-align: left; }
-tr.best td { font-weight: 600; }
-pre { white-space: pre-wrap; overflow-wrap: anywhere; background: var(--tint); padding: .6rem .8rem; font-size: .8rem;
-  margin: .3rem 0; } details { margin: .5rem 0; } summary { cursor: pointer; }
-.sides { display: grid; grid-template-columns: repeat(auto-fit, minmax(17rem, 1fr)); gap: 0 1rem; }
-"""
 
 
 def render_report(
@@ -54,19 +32,15 @@ def render_report(
     }
     sections = [
         f"<h1>Context or fine-tuning</h1><p class=verdict>{escape(summary.verdict)}</p>",
-        f"<dl>{''.join(f'<dt>{escape(name)}</dt><dd>{escape(value)}</dd>' for name, value in facts.items())}</dl>",
-        _section("Over k", _over_k(summary), _K_NOTE),
+        facts_list(facts),
+        section("Over k", _over_k(summary), _K_NOTE),
         _groups(summary),
         _predictions(outcomes, summary),
-        _section("Gain against cost", plots.gain_and_cost(summary.rows), "Seconds to learn and to score, mean."),
+        section("Gain against cost", plots.gain_and_cost(summary.rows), "Seconds to learn and to score, mean."),
         f"<h2>What was selected</h2>{''.join(map(_example, outcomes[:EXAMPLES]))}",
         _tables(summary),
     ]
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>Context or fine-tuning: {escape(model)}</title><style>{_CSS}</style><body>{''.join(sections)}</body>"
-        "</html>\n"
-    )
+    return render_page(f"Context or fine-tuning: {model}", sections)
 
 
 _PROTOCOLS = {
@@ -98,16 +72,12 @@ def _over_k(summary: Summary) -> str:
     return f"<div class=sides>{''.join(plots.over_k(summary.rows, arm) for arm in arms)}</div>"
 
 
-def _section(title: str, figure: str, note: str) -> str:
-    return f"<h2>{escape(title)}</h2><figure>{figure}<figcaption>{escape(note)}</figcaption></figure>"
-
-
 def _groups(summary: Summary) -> str:
     groups = [group for group in dict.fromkeys(row.group for row in summary.rows) if group != ALL]
     if not groups:
         return ""
     best = [(group, best_rows([row for row in summary.rows if row.group == group])) for group in groups]
-    return _section("By group", plots.by_group(best), "The best selector and k of each arm in each group.")
+    return section("By group", plots.by_group(best), "The best selector and k of each arm in each group.")
 
 
 def best_rows(rows: Sequence[Row]) -> list[Row]:
@@ -120,7 +90,7 @@ def _predictions(outcomes: Sequence[Outcome], summary: Summary) -> str:
     wanted = ("finetune", "sift")
     shown = next((one for one in summary.predictions if (one.arm, one.selector) == wanted), summary.predictions[-1])
     correlation = "-" if shown.rank_correlation is None else f"{shown.rank_correlation:.2f}"
-    return _section(
+    return section(
         "Predicted against realised gain",
         plots.predicted_and_realised(outcomes, shown.arm, shown.selector, shown.k),
         f"{plots.ARM_NAMES[shown.arm]}, {shown.selector}, k = {shown.k}: rank correlation {correlation}.",
@@ -136,17 +106,13 @@ def _example(outcome: Outcome) -> str:
     question = f"<p>{escape(task.question)}</p>" if task.question is not None else ""
     return (
         f"<details open><summary>{escape(task.id)} ({escape(task.group)})</summary>{question}"
-        f"<pre>{escape(_cut(task.text))}</pre><div class=sides>{sides}</div></details>"
+        f"<pre>{escape(cut(task.text))}</pre><div class=sides>{sides}</div></details>"
     )
 
 
 def _passage(example: Example) -> str:
     times = f", {example.times} times" if example.times > 1 else ""
-    return f"<div class=note>{escape(example.source)}{times}</div><pre>{escape(_cut(example.text))}</pre>"
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST else f"{text[:LONGEST].rstrip()} …"
+    return f"<div class=note>{escape(example.source)}{times}</div><pre>{escape(cut(example.text))}</pre>"
 
 
 def _tables(summary: Summary) -> str:

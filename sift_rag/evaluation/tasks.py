@@ -58,7 +58,7 @@ def read_questions(path: Path) -> list[Task]:
                 text=_field(row, "answer", path, number),
                 question=_field(row, "question", path, number),
             )
-            for number, row in _rows(path)
+            for number, row in read_rows(path)
         ],
         path,
     )
@@ -66,7 +66,7 @@ def read_questions(path: Path) -> list[Task]:
 
 def _texts(path: Path) -> Iterator[tuple[str, str, str]]:
     if path.is_file() and path.suffix == ROWS:
-        for number, row in _rows(path):
+        for number, row in read_rows(path):
             text = _field(row, "text", path, number)
             yield str(row.get("id") or f"{path.name}:{number}"), str(row.get("group") or path.stem), text
         return
@@ -92,7 +92,12 @@ def _text(file: Path) -> str:
     return "\n".join(section.text for section in read_document(file).sections)
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the number of each line of a JSONL file, from 1, with its object.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or a line is not a JSON object.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

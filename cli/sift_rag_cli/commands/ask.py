@@ -81,7 +81,7 @@ def ask(
     from sift_rag.answering.settings import AnswerSettings
 
     asked = read_questions((question, *(also or ())))
-    values = settings_for(context, assignments, selector=selector)
+    values = settings_for(context, assignments, selectors=(selector,))
     wanted = search_options(values, k=k, filters=filters, token_budget=token_budget, exact=exact, selector=selector)
     settings = AnswerSettings(
         system=system, finetuning=fine_tuning_of(values), steps=steps, save_adapter=save_adapter, **values["answer"]

@@ -53,7 +53,7 @@ def chat(
     from sift_rag.answering.conversation import Conversation
     from sift_rag.answering.settings import AnswerSettings
 
-    values = settings_for(context, assignments, selector=selector)
+    values = settings_for(context, assignments, selectors=(selector,))
     wanted = search_options(values, k=k, filters=filters, token_budget=token_budget, exact=exact, selector=selector)
     settings = AnswerSettings(system=system, finetuning=fine_tuning_of(values), steps=steps, **values["answer"])
     if model_of(values, model) is None and base_url is None:

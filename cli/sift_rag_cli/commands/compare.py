@@ -1,6 +1,5 @@
 """``sift-rag compare``."""
 
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -15,11 +14,13 @@ from sift_rag_cli.api_keys import store_key
 from sift_rag_cli.comparisons import save_csv, summary_json, write_rows
 from sift_rag_cli.configuration import settings_for
 from sift_rag_cli.fine_tuning import fine_tuning_of, model_of
-from sift_rag_cli.output import console, count_of, is_terminal, one_line, say, write_json
+from sift_rag_cli.inputs import names_in, spread, whole_numbers_in
+from sift_rag_cli.output import check_writable, count_of, one_line, say, write_json, write_page
+from sift_rag_cli.progress import counted_progress
 from sift_rag_cli.searching import layout_of
 
 if TYPE_CHECKING:
-    from sift_rag.evaluation import Outcome, Task
+    from sift_rag.evaluation import Outcome
 
 TASKS = "Texts or questions"
 COMPARED = "Comparison"
@@ -122,12 +123,10 @@ def compare(
         raise ConfigurationError(
             "A comparison needs a model on this machine: --model NAME, --model FOLDER or --set finetuning.preset=NAME."
         )
-    for file in (report, csv):
-        if file is not None and not file.parent.is_dir():
-            raise ConfigurationError(f"There is no folder {str(file.parent)!r} to write {file.name} to.")
-    wanted: Any = {"arms": _names(arms), "selectors": _names(selectors), "ks": _numbers(k)}
+    check_writable(report, csv)
+    wanted: Any = {"arms": names_in(arms), "selectors": names_in(selectors), "ks": whole_numbers_in(k)}
     comparison = Comparison(**wanted, **values["comparison"], tuning=fine_tuning_of(values))
-    tasks = _spread(read_texts(texts) if texts is not None else read_questions(questions or Path()), limit)
+    tasks = spread(read_texts(texts) if texts is not None else read_questions(questions or Path()), limit)
     if report is not None:
         require_matplotlib()
     retriever = open_retriever(store, collection, embedder, api_key=store_key(context, store), layout=layout_of(values))
@@ -140,13 +139,16 @@ def compare(
         left = [task for task in tasks if task.id not in done]
         if outcomes:
             say(f"{count_of(len(outcomes), 'task')} already measured; {len(left)} left.")
-        with _progress(len(tasks), len(outcomes)) as advance:
+        with (
+            _resumable(outcomes, len(tasks)),
+            counted_progress("comparing", "task", len(tasks), len(outcomes)) as advance,
+        ):
             for outcome in measure(
                 left, model=language_model, embedder=retriever.embedder, store=retriever.store, comparison=comparison
             ):
                 journal.add(outcome)
                 outcomes.append(outcome)
-                advance(outcome)
+                advance(outcome.task.id)
     summary = summarise(outcomes)
     if report is not None:
         from sift_rag.evaluation.report import render_report
@@ -154,7 +156,7 @@ def compare(
         page = render_report(
             outcomes, summary, comparison, model=model, collection=collection, window=language_model.context_length
         )
-        _write_page(report, page)
+        write_page(report, page)
     if csv is not None:
         save_csv(summary, csv)
     if json:
@@ -166,58 +168,13 @@ def compare(
     say(one_line(summary.verdict))
 
 
-def _names(value: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
-
-
-def _numbers(value: str) -> tuple[int, ...]:
-    try:
-        return tuple(sorted({int(number) for number in _names(value)}))
-    except ValueError:
-        raise ValueError(f"-k is {value!r}, but must be whole numbers separated by commas, such as 5,20,50.") from None
-
-
-def _spread(tasks: "Sequence[Task]", limit: int | None) -> "list[Task]":
-    """Return at most ``limit`` tasks, spread evenly over the list so that every group has its share."""
-    if limit is None or limit >= len(tasks):
-        return list(tasks)
-    return [tasks[index * len(tasks) // limit] for index in range(limit)]
-
-
-def _write_page(path: Path, page: str) -> None:
-    try:
-        path.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise ConfigurationError(f"The report cannot be written to {str(path)!r}: {error.strerror}.") from error
-
-
-LONG_RUN = 20
-"""Number of tasks above which progress is reported even without a terminal."""
-
-
 @contextmanager
-def _progress(total: int, done: int) -> "Iterator[Any]":
-    """Show a bar at a terminal, elsewhere a line for each tenth of a long run. On interruption, say how to continue."""
-    from rich.progress import Progress
-
-    measured = done
-    with Progress(console=console(stderr=True), disable=not is_terminal(sys.stderr), transient=True) as bar:
-        shown = bar.add_task("comparing", total=total, completed=done)
-
-        def advance(outcome: "Outcome") -> None:
-            nonlocal measured
-            measured += 1
-            bar.update(shown, advance=1, description=one_line(outcome.task.id)[:40])
-            if (
-                total >= LONG_RUN
-                and not is_terminal(sys.stderr)
-                and 10 * measured // total > 10 * (measured - 1) // total
-            ):
-                say(f"{measured} of {count_of(total, 'task')}")
-
-        try:
-            yield advance
-        except KeyboardInterrupt:
-            if measured:
-                say(f"{measured} of {count_of(total, 'task')} are measured and kept: add --resume to continue.")
-            raise
+def _resumable(outcomes: "Sequence[Outcome]", total: int) -> "Iterator[None]":
+    """On interruption, say how to continue."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if outcomes:
+            of_all = f"{len(outcomes)} of {count_of(total, 'task')}"
+            say(f"{of_all} are measured and kept: add --resume to continue.")
+        raise

@@ -47,7 +47,7 @@ def search(
         sift-rag search "Taxi fares" --selector mmr --set relevance=0.7 --json
     """
     asked = read_questions(questions)
-    values = settings_for(context, assignments, selector=selector)
+    values = settings_for(context, assignments, selectors=(selector,))
     wanted = search_options(values, k=k, filters=filters, token_budget=token_budget, exact=exact, selector=selector)
     with open_search(context, values, wanted, store=store, collection=collection, embedder=embedder) as retriever:
         retrieval = retriever.retrieve(with_known(wanted.query(asked), known, retriever.embedder))

@@ -1,0 +1,121 @@
+"""``sift-rag evaluate``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sift_rag import defaults
+from sift_rag_cli import options
+from sift_rag_cli.configuration import settings_for
+from sift_rag_cli.evaluations import evaluation_json, write_failures, write_found
+from sift_rag_cli.inputs import names_in, spread, whole_numbers_in
+from sift_rag_cli.output import check_writable, count_of, one_line, say, write_json, write_page
+from sift_rag_cli.progress import counted_progress
+from sift_rag_cli.searching import open_search, search_options
+
+
+def evaluate(
+    context: typer.Context,
+    questions: Annotated[
+        Path,
+        typer.Argument(
+            metavar="QUESTIONS",
+            help="JSON lines with 'question' and 'relevant' (sources, passage ids or texts) or 'answer' (a text that a "
+            "relevant passage holds); or a folder with queries.jsonl and qrels/*.tsv, as BEIR has them.",
+        ),
+    ],
+    selectors: Annotated[
+        str,
+        typer.Option(
+            "--selectors",
+            metavar="A,B",
+            rich_help_panel=options.PASSAGES,
+            help=f"Ways to select passages: {', '.join(defaults.SELECTORS)}. nearest is always among them.",
+        ),
+    ] = ",".join(defaults.EVALUATED_SELECTORS),
+    k: Annotated[
+        str,
+        typer.Option("-k", metavar="N,N", rich_help_panel=options.PASSAGES, help="Numbers of passages."),
+    ] = ",".join(map(str, defaults.EVALUATED_KS)),
+    filters: options.Filter = None,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", metavar="N", min=1, help="Use only N of the questions, spread evenly over all."),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            "--report",
+            metavar="FILE",
+            rich_help_panel=options.OUTPUT,
+            help="Write an HTML page with plots and the questions for which nothing is found.",
+        ),
+    ] = None,
+    json: options.Json = False,
+    store: options.Store = None,
+    collection: options.Collection = defaults.COLLECTION,
+    embedder: options.Embedder = None,
+    assignments: options.Set = None,
+) -> None:
+    """Find out which selector finds more, on your own questions.
+
+    Each question is searched for with every selector, and the hits are compared with what is known to be relevant.
+    Several passages of one relevant source count once. A setting applies to all selectors that have it.
+
+    Examples:
+        sift-rag evaluate questions.jsonl
+        sift-rag evaluate questions.jsonl --selectors sift,hybrid -k 5 --report page.html
+        sift-rag evaluate beir/nfcorpus --limit 100 --set noise_variance=1
+    """
+    from sift_rag.evaluation import read_judged_questions, searches_with
+    from sift_rag.evaluation.found import judge_searches, sum_up
+    from sift_rag.evaluation.judge import Judge
+    from sift_rag.evaluation.plots import require_matplotlib
+
+    names, ks = names_in(selectors), whole_numbers_in(k)
+    if not names:
+        raise ValueError(f"--selectors is empty: expected some of {', '.join(defaults.SELECTORS)}.")
+    values = settings_for(context, assignments, selectors=names)
+    settings = {name: value for group in ("search", "selector") for name, value in values[group].items()}
+    usual = search_options(
+        {**values, "selector": {}},
+        k=defaults.K,
+        filters=filters,
+        token_budget=None,
+        exact=False,
+        selector=defaults.SELECTOR,
+    )
+    searches = searches_with(names, usual, values["selector"])
+    check_writable(report)
+    asked = spread(read_judged_questions(questions), limit)
+    if report is not None:
+        require_matplotlib()
+    judged, interrupted = [], None
+    with open_search(context, values, usual, store=store, collection=collection, embedder=embedder) as retriever:
+        judge = Judge(asked, retriever.store)
+        results = judge_searches(judge, embedder=retriever.embedder, store=retriever.store, searches=searches, ks=ks)
+        try:
+            with counted_progress("evaluating", "question", len(asked)) as advance:
+                for one in results:
+                    judged.append(one)
+                    advance(f"question {one.question.id}")
+        except KeyboardInterrupt as error:
+            if not judged:
+                raise
+            interrupted = error
+            say(f"Interrupted after {len(judged)} of {count_of(len(asked), 'question')}.")
+    evaluation = sum_up(judged, judge, ks)
+    if report is not None:
+        from sift_rag.evaluation.found_report import render_found
+
+        words = ", ".join(f"{name} = {value}" for name, value in settings.items())
+        write_page(report, render_found(evaluation, collection=collection, settings=words))
+    if json:
+        write_json(evaluation_json(evaluation, collection=collection, searches=searches))
+    else:
+        write_found(evaluation)
+        write_failures(evaluation)
+        say(one_line(evaluation.verdict))
+    if interrupted is not None:
+        raise interrupted

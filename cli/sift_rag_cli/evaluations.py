@@ -1,0 +1,63 @@
+"""An evaluation of searches as a table, as remarks and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from sift_rag_cli.output import count_of, one_line, say, write_table
+
+if TYPE_CHECKING:
+    from sift_rag.evaluation import Evaluation
+    from sift_rag.retrieval.options import SearchOptions
+
+SHOWN = 3
+"""Number of questions, and of things not in the collection, that are named."""
+
+_COLUMNS = ("selector", "k", "recall", "to nearest, 95 %", "nDCG@10", "MRR")
+
+
+def write_found(evaluation: Evaluation) -> None:
+    """Write a line for each search and k, in per cent and points: the most found first at each k."""
+    from sift_rag.evaluation.found_report import difference_in_words
+
+    rows = sorted(evaluation.rows, key=lambda row: (row.k, -row.recall.mean))
+    cells = [
+        [
+            row.selector,
+            str(row.k),
+            f"{100 * row.recall.mean:.1f}",
+            difference_in_words(row.recall),
+            f"{100 * row.ndcg.mean:.1f}",
+            f"{100 * row.reciprocal_rank.mean:.1f}",
+        ]
+        for row in rows
+    ]
+    write_table(_COLUMNS, cells, numeric=_COLUMNS[1:])
+
+
+def write_failures(evaluation: Evaluation) -> None:
+    """Say what is not in the collection, and for which questions the best search finds nothing."""
+    if evaluation.unmatched:
+        count = count_of(len(evaluation.unmatched), "relevant name or text")
+        names = [f"{one.name[:60]!r} ({one.question})" for one in evaluation.unmatched[:SHOWN]]
+        say(one_line(f"{count} not in the collection, counted as not found: {_listed(names, evaluation.unmatched)}."))
+    if evaluation.failures:
+        count = count_of(len(evaluation.failures), "question")
+        names = [f"{one.question.questions[0][:60]!r}" for one in evaluation.failures[:SHOWN]]
+        say(one_line(f"{evaluation.best} finds nothing for {count}: {_listed(names, evaluation.failures)}."))
+
+
+def _listed(names: list[str], everything: tuple[object, ...]) -> str:
+    return ", ".join(names) + (", ..." if len(everything) > len(names) else "")
+
+
+def evaluation_json(
+    evaluation: Evaluation, *, collection: str, searches: Mapping[str, SearchOptions]
+) -> dict[str, object]:
+    """Return the object that ``--json`` prints."""
+    return {
+        "collection": collection,
+        "searches": {name: options.to_dict() for name, options in searches.items()},
+        **evaluation.to_dict(),
+    }

@@ -1,0 +1,115 @@
+"""Decide what a hit finds: which of a question's relevant sources, passages and texts it is or holds."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from sift_rag.evaluation.judged_questions import JudgedQuestion, Relevant
+from sift_rag.evaluation.metrics import as_words
+from sift_rag.protocols import PassageIndex, Scannable
+from sift_rag.types import Hit, JsonValue, Passage
+
+BLOCK = 1000
+"""Number of passages read at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unmatched:
+    """Something relevant that the collection does not have."""
+
+    question: str
+    """Id of its question."""
+    name: str
+    """Source, passage id or text, as it was given."""
+
+    def to_dict(self) -> dict[str, JsonValue]:
+        """Return its JSON shape."""
+        return {"question": self.question, "name": self.name}
+
+
+class Judge:
+    """Judges hits of one collection for some questions.
+
+    A name is the source of a document; else the id of a passage; else the end of exactly one source's path, with or
+    without its suffix; else a text, which is relevant in every passage that holds it, word for word but for case,
+    punctuation and English articles.
+    """
+
+    def __init__(self, questions: Sequence[JudgedQuestion], store: PassageIndex) -> None:
+        """Look everything relevant up. Reads the whole collection once if there is a text among it."""
+        self.questions = tuple(questions)
+        wanted = {one for question in questions for one in question.relevant}
+        self._names = _names(wanted, _sources(store), store)
+        texts = {one: as_words(one.name) for one in wanted if one not in self._names and as_words(one.name).strip()}
+        if texts:
+            self._names |= _holders(texts, store)
+        self.unmatched = tuple(
+            Unmatched(question.id, one.name)
+            for question in questions
+            for one in question.relevant
+            if one not in self._names
+        )
+
+    def found(self, question: JudgedQuestion, hits: Iterable[Hit]) -> list[tuple[Relevant, ...]]:
+        """Return for each hit what it is the first to find; a hit also finds what its copies are."""
+        left = [one for one in question.relevant if one in self._names]
+        firsts = []
+        for hit in hits:
+            names = {name for passage in (hit.passage, *hit.copies) for name in (passage.source, passage.id)}
+            firsts.append(tuple(one for one in left if not names.isdisjoint(self._names[one])))
+            left = [one for one in left if one not in firsts[-1]]
+        return firsts
+
+
+def _names(wanted: Iterable[Relevant], sources: Sequence[str], store: PassageIndex) -> dict[Relevant, frozenset[str]]:
+    """Return the source or the passage id that each name stands for, where it stands for one."""
+    known = set(sources)
+    ends: dict[str, set[str]] = defaultdict(set)
+    for source in sources:
+        path = PurePosixPath(source)
+        for name in (path.name, path.stem):
+            ends[name].add(source)
+        for depth in range(2, len(path.parts)):
+            ends["/".join(path.parts[-depth:])].add(source)
+    names = [one for one in wanted if not one.is_text]
+    ids = {candidate.passage.id for candidate in store.fetch([one.name for one in names if _is_id(one.name)])}
+    found = {}
+    for one in names:
+        if one.name in known or one.name in ids:
+            found[one] = frozenset({one.name})
+        elif len(ends[one.name]) == 1:
+            found[one] = frozenset(ends[one.name])
+    return found
+
+
+def _holders(texts: Mapping[Relevant, str], store: PassageIndex) -> dict[Relevant, frozenset[str]]:
+    """Return the ids of the passages that hold each text, where any does."""
+    holders: dict[Relevant, set[str]] = defaultdict(set)
+    for passage in _passages(store):
+        words = as_words(passage.text)
+        for one, text in texts.items():
+            if text in words:
+                holders[one].add(passage.id)
+    return {one: frozenset(ids) for one, ids in holders.items()}
+
+
+def _sources(store: PassageIndex) -> list[str]:
+    """Return the sources that have passages; texts in memory have no records of documents."""
+    recorded = [document.source for document in store.documents() if document.passages]
+    return recorded or sorted({passage.source for passage in _passages(store)})
+
+
+def _passages(store: PassageIndex) -> Iterator[Passage]:
+    if isinstance(store, Scannable):
+        for ids, _ in store.scan(BLOCK):
+            yield from (candidate.passage for candidate in store.fetch(ids))
+    else:
+        for document in store.documents():
+            yield from (candidate.passage for candidate in store.passages(document.source))
+
+
+def _is_id(text: str) -> bool:
+    return len(text) == 36 and text.count("-") == 4

@@ -1,0 +1,52 @@
+"""The shell that reports share: one self-contained page, readable on paper and on a phone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+
+LONGEST = 480
+"""Maximum number of characters shown of a text."""
+
+_CSS = """
+:root { color-scheme: light; --ink: #1b1f24; --soft: #5b6570; --line: #d9dee3; --tint: #f4f6f8; }
+* { box-sizing: border-box; }
+body { margin: 0 auto; max-width: 60rem; padding: 1.5rem 1rem 4rem; background: #fff; color: var(--ink);
+  font: 16px/1.5 system-ui, sans-serif; }
+h1 { font-size: 1.5rem; margin: 0 0 .5rem; } h2 { font-size: 1.15rem; margin: 2.5rem 0 .5rem; }
+.verdict { background: var(--tint); border-left: 4px solid #0072b2; padding: .8rem 1rem; font-size: 1.1rem; }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; margin: 1rem 0; }
+dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
+figure { margin: .5rem 0; } figure svg { width: 100%; max-width: 44rem; height: auto; }
+figcaption, .note { color: var(--soft); font-size: .9rem; }
+.scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .9rem; min-width: 100%; }
+th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
+th:nth-child(-n+3), td:nth-child(-n+3) { text-align: left; }
+tr.best td { font-weight: 600; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; background: var(--tint); padding: .6rem .8rem; font-size: .8rem;
+  margin: .3rem 0; } details { margin: .5rem 0; } summary { cursor: pointer; }
+.sides { display: grid; grid-template-columns: repeat(auto-fit, minmax(17rem, 1fr)); gap: 0 1rem; }
+"""
+
+
+def render_page(title: str, sections: Sequence[str]) -> str:
+    """Return an HTML page that refers to nothing outside itself; the title is text, the sections are HTML."""
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>{escape(title)}</title><style>{_CSS}</style><body>{''.join(sections)}</body></html>\n"
+    )
+
+
+def facts_list(facts: Mapping[str, str]) -> str:
+    """Return names and values, both text, as a list."""
+    return f"<dl>{''.join(f'<dt>{escape(name)}</dt><dd>{escape(value)}</dd>' for name, value in facts.items())}</dl>"
+
+
+def section(title: str, figure: str, note: str) -> str:
+    """Return a figure, which is HTML, under a title and over a note."""
+    return f"<h2>{escape(title)}</h2><figure>{figure}<figcaption>{escape(note)}</figcaption></figure>"
+
+
+def cut(text: str) -> str:
+    """Return the text, at most ``LONGEST`` characters of it."""
+    return text if len(text) <= LONGEST else f"{text[:LONGEST].rstrip()} …"
