@@ -17,7 +17,8 @@ from sift_rag.evaluation.summary import FEWEST
 from sift_rag.protocols import Embedder, PassageIndex
 from sift_rag.retrieval.options import SearchOptions
 from sift_rag.retrieval.queries import cut_into_pieces
-from sift_rag.selection.settings import SettingValue, selector_settings, suggestion
+from sift_rag.selection.settings import SettingValue, selector_settings
+from sift_rag.suggestions import suggestion
 from sift_rag.types import Hit, JsonValue
 
 BASELINE = "nearest"
