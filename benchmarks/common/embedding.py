@@ -7,7 +7,7 @@ import hashlib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -18,6 +18,10 @@ from sift_rag.selection.lexical import bm25
 from sift_rag.words import bag_of
 
 POOL = 100
+
+WORDLLAMA = "wordllama"
+
+Role: TypeAlias = Literal["query", "passage"]
 
 CACHE_CHUNK = 2048
 """Texts embedded between two writes to the cache: what an interrupted run does not lose."""
@@ -73,7 +77,12 @@ def _asked(embedded: EmbeddedTask, question: int) -> Asked:
 
 
 def embed_task(
-    task: RetrievalTask, cache: Path, pool: int = POOL, *, sharing: int = defaults.WORD_CANDIDATES
+    task: RetrievalTask,
+    cache: Path,
+    pool: int = POOL,
+    *,
+    sharing: int = defaults.WORD_CANDIDATES,
+    embedder: str = defaults.EMBEDDER,
 ) -> EmbeddedTask:
     """Embed questions and passages, and find each question's pool.
 
@@ -82,9 +91,10 @@ def embed_task(
         cache: folder of the embeddings.
         pool: nearest passages for each target.
         sharing: passages by BM25 for each target that are added to the nearest; 0 for none.
+        embedder: as ``--embedder`` has it.
     """
-    passages = embed_cached(task.passages, "passage", cache)
-    rows = embed_cached([target for targets in task.questions for target in targets], "query", cache)
+    passages = embed_cached(task.passages, "passage", cache, embedder)
+    rows = embed_cached([target for targets in task.questions for target in targets], "query", cache, embedder)
     ends = np.cumsum([len(targets) for targets in task.questions])
     targets = tuple(np.split(rows, ends[:-1]))
     pools = tuple(nearest_rows(asked, passages, pool) for asked in targets)
@@ -123,17 +133,33 @@ def nearest_rows(targets: np.ndarray, passages: np.ndarray, limit: int, *, witho
     return rows[np.argsort(-similarities[:, rows].max(axis=0), kind="stable")]
 
 
-def embed_cached(texts: Sequence[str], role: Literal["query", "passage"], cache: Path) -> np.ndarray:
-    """Embed on one thread with the default embedder, or read from disk: unit-norm float32 ``(n, d)``."""
+def embed_cached(texts: Sequence[str], role: Role, cache: Path, embedder: str = defaults.EMBEDDER) -> np.ndarray:
+    """Embed on one thread, or read from disk: unit-norm float32 ``(n, d)``.
+
+    Args:
+        texts: one a row.
+        role: queries and passages may have different prompts.
+        cache: folder of the embeddings.
+        embedder: ``wordllama``, or a name that ``open_embedder`` knows; ``NAME@D`` keeps the first D dimensions.
+    """
+    name, _, dimension = embedder.partition("@")
+    rows = _embed_cached(texts, role, cache, name)
+    if not dimension:
+        return rows
+    rows = rows[:, : int(dimension)]
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float32)
+
+
+def _embed_cached(texts: Sequence[str], role: Role, cache: Path, name: str) -> np.ndarray:
     cache.mkdir(parents=True, exist_ok=True)
     embed: Callable[[Sequence[str]], np.ndarray] | None = None
     chunks = []
     for start in range(0, len(texts), CACHE_CHUNK):
         chunk = list(texts[start : start + CACHE_CHUNK])
-        digest = hashlib.blake2b("\0".join([defaults.EMBEDDER, role, *chunk]).encode(), digest_size=16)
+        digest = hashlib.blake2b("\0".join([name, role, *chunk]).encode(), digest_size=16)
         path = cache / f"{digest.hexdigest()}.npy"
         if not path.is_file():
-            embed = embed or _embedding_function(role)
+            embed = embed or _embedding_function(name, role)
             partial_file = path.with_suffix(f".{os.getpid()}.partial")
             with partial_file.open("wb") as file:
                 np.save(file, embed(chunk))
@@ -161,11 +187,22 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
 
 
-def _embedding_function(role: Literal["query", "passage"]) -> Callable[[Sequence[str]], np.ndarray]:
+def _embedding_function(name: str, role: Role) -> Callable[[Sequence[str]], np.ndarray]:
+    if name == WORDLLAMA:
+        return _wordllama()
     import torch
 
     from sift_rag.opening import open_embedder
 
     torch.set_num_threads(1)  # the machine may be shared
-    embedder = open_embedder()
+    embedder = open_embedder(name)
     return embedder.embed_queries if role == "query" else embedder.embed_passages
+
+
+def _wordllama() -> Callable[[Sequence[str]], np.ndarray]:
+    """Return the embedding by a table of 256 numbers a token, whose weights the package carries."""
+    import wordllama
+
+    shipped = Path(wordllama.__file__).parent  # the tokenizer is found there only if it is named as a cache
+    model = wordllama.WordLlama.load(dim=256, cache_dir=shipped, disable_download=True)
+    return lambda texts: np.asarray(model.embed(list(texts), norm=True), dtype=np.float32)

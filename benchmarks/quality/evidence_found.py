@@ -24,7 +24,7 @@ import numpy as np
 
 from benchmarks.common import methods
 from benchmarks.common.datasets import data_folder, evidence_found, open_tasks
-from benchmarks.common.embedding import POOL, EmbeddedTask, add_data_options, embed_task
+from benchmarks.common.embedding import POOL, WORDLLAMA, EmbeddedTask, add_data_options, embed_task
 from benchmarks.common.intervals import Difference, paired_difference
 from benchmarks.common.methods import alternatives, read_method
 from sift_rag import defaults
@@ -93,7 +93,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if name not in tasks:
             raise SystemExit(f"There is no task {name!r}: the data folder holds {', '.join(tasks)}.")
         several = any(len(targets) > 1 for targets in tasks[name].questions)
-        embedded = embed_task(tasks[name], options.cache, options.pool, sharing=options.sharing)
+        embedded = embed_task(
+            tasks[name], options.cache, options.pool, sharing=options.sharing, embedder=options.embedder
+        )
         found: dict[str, Found] = {}
         for method in _methods(options, several=several):
             if options.budgets:
@@ -202,6 +204,7 @@ def _record(task: str, options: argparse.Namespace, method: str, found: dict[str
         "split": options.split,
         "questions": len(ours.shares),
         "pool": options.pool,
+        "embedder": options.embedder,
         "method": method,
         "against": options.against,
         "at": {**at, "average": average},
@@ -245,6 +248,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--methods", nargs="+", metavar="METHOD", help=f"default: {' '.join(DEFAULT_METHODS)}")
     parser.add_argument("--budgets", nargs="+", type=int, metavar="TOKENS", help="instead of the first k passages")
     parser.add_argument("--against", default="nearest", metavar="METHOD", help="what differences are taken from")
+    parser.add_argument(
+        "--embedder",
+        default=defaults.EMBEDDER,
+        metavar="NAME[@D]",
+        help=f"{WORDLLAMA}, a model's name or its folder; @D keeps the first D dimensions",
+    )
     parser.add_argument("--pool", type=int, default=POOL, help="candidates a target")
     parser.add_argument(
         "--sharing", type=int, default=defaults.WORD_CANDIDATES, help="further candidates a target, by BM25"
