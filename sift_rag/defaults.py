@@ -30,7 +30,7 @@ LANGUAGE = "english"
 FOLLOW = 1.0
 """Weight of the question together with the first passage."""
 FOLLOW_AFTER = 3
-"""Picks that the question alone makes before the first passage is followed."""
+"""Picks that each target of the question is given before the first passage is followed."""
 FOLLOW_CANDIDATES = 100
 """Nearest passages that the second search looks at."""
 

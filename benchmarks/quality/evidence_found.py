@@ -112,21 +112,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def found_by(method: str, embedded: EmbeddedTask, ks: Sequence[int] = KS) -> Found:
     """Measure the evidence among the first k, for each of ``ks``."""
-    orders = _orders(method, embedded, max(ks))
+    ordered = orders(method, embedded, max(ks))
     return Found(
-        np.array([_at(ks, _shares(embedded, question, order)) for question, order in enumerate(orders)]),
-        np.array([[min(k, len(order)) for k in ks] for order in orders]),
+        np.array([_at(ks, _shares(embedded, question, order)) for question, order in enumerate(ordered)]),
+        np.array([[min(k, len(order)) for k in ks] for order in ordered]),
     )
 
 
 def found_within(method: str, embedded: EmbeddedTask, budgets: Sequence[int]) -> tuple[Found, Found]:
     """Measure the evidence within each budget of tokens, by the rule *stop* and by the rule *skip*."""
-    orders = _orders(method, embedded, len(embedded.passages))
+    ordered = orders(method, embedded, len(embedded.passages))
     rules: list[Found] = []
     for rule in ("stop", "skip"):
         taken = [
             [affordable(order, embedded.token_counts, budget, rule) for budget in budgets]
-            for question, order in enumerate(orders)
+            for question, order in enumerate(ordered)
         ]
         rules.append(
             Found(
@@ -150,7 +150,7 @@ def affordable(order: Sequence[int], token_counts: np.ndarray, budget: int, rule
     return taken
 
 
-def _orders(method: str, embedded: EmbeddedTask, k: int) -> list[Sequence[int]]:
+def orders(method: str, embedded: EmbeddedTask, k: int) -> list[Sequence[int]]:
     """Return the rows of the passages that are chosen for each question, in order."""
     select = read_method(method, embedded.passages)
     orders: list[Sequence[int]] = []

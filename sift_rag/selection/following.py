@@ -28,7 +28,7 @@ TINY = 1e-30
 
 
 def choose_following(process: GaussianProcess, pool: Pool, k: int, rules: Rules, weight: float) -> Choice:
-    """Return SIFT's choice that follows its first passage after ``defaults.FOLLOW_AFTER`` picks.
+    """Return SIFT's choice that follows its first passage, after ``defaults.FOLLOW_AFTER`` picks for each target.
 
     The further target only steers: gains, variances, stopping rules and the irreducible variance are the question's,
     and a choice of k' < k is the first k' of it. Under other kernels than ``Rbf``, with repeats, or at a ``weight`` of
@@ -43,9 +43,10 @@ def choose_following(process: GaussianProcess, pool: Pool, k: int, rules: Rules,
     """
     problem = process.problem(pool)
     follows = weight > 0 and isinstance(process.kernel, Rbf) and not rules.with_repeats
-    if not follows or k <= defaults.FOLLOW_AFTER:
+    after = defaults.FOLLOW_AFTER * len(problem.targets)
+    if not follows or k <= after:
         return choose(problem, k, rules)
-    begun = select(problem, defaults.FOLLOW_AFTER, rules)
+    begun = select(problem, after, rules)
     if begun.stopped != "k":
         return choose(problem, k, rules)
     first = begun.indices.tolist()
@@ -60,7 +61,7 @@ def choose_following(process: GaussianProcess, pool: Pool, k: int, rules: Rules,
     selection = measured.selection
     if len(selection) == len(steered):  # no rule of the question's ended it
         selection = replace(selection, stopped=steered.stopped)
-    return measured._replace(selection=selection, followed=_followed(first[0], selection, steered))
+    return measured._replace(selection=selection, followed=_followed(first, selection, steered))
 
 
 def _further_target(pool: Pool, problem: Problem, first: int) -> Target:
@@ -99,12 +100,12 @@ def _steering(rules: Rules, first: list[int]) -> Rules:
     return replace(rules, stopping=budget, first=tuple(first))
 
 
-def _followed(first: int, measured: GreedySelection, steered: GreedySelection) -> Followed:
+def _followed(first: list[int], measured: GreedySelection, steered: GreedySelection) -> Followed:
     size = len(measured)
     gains, all_gains = (np.asarray(some.gains.tolist()[:size]) for some in (measured, steered))
     shares = (1.0 - gains / np.maximum(all_gains, TINY)).clip(0.0, 1.0)
-    shares[: defaults.FOLLOW_AFTER] = 0.0
-    return Followed(first, shares)
+    shares[: len(first)] = 0.0
+    return Followed(first[0], shares)
 
 
 def _rows(array: ArrayLike) -> Any:

@@ -108,8 +108,8 @@ def select_sift(
         words: share, in [0, 1), of the words in the similarity of two texts; ``rbf`` and ``texts`` only.
         language: language that words are stemmed in; ``none`` leaves them as they are.
         texts: texts of query, candidates and known, whose words then count beside the embeddings.
-        follow: weight of the question together with the first passage as a further target from the fourth pick on
-            (see ``choose_following``); ``rbf`` only.
+        follow: weight of the question together with the first passage as a further target, after the first picks (see
+            ``choose_following``); ``rbf`` only.
         with_repeats: choose a candidate again where that brings more, as in the paper (a repeat is another step).
         known: ``(g, d)``, what the reader already knows: observed before the first choice.
         weights: ``(m,)``, each target's share of the sum, >= 0; by default balanced under ``rbf`` (see

@@ -48,6 +48,16 @@ def test_the_first_picks_are_the_question_s_and_a_smaller_k_is_a_prefix(seed: in
         assert part.prior_variance == whole.selection.prior_variance
 
 
+def test_several_targets_are_answered_by_themselves_first() -> None:
+    asked = pool(2, targets=2)
+    alone, whole = Sift(follow=0).select(asked, 12), Sift().select(asked, 12)
+    assert picks(whole)[: 2 * AFTER] == picks(alone)[: 2 * AFTER]
+    assert whole.followed is not None
+    assert not whole.followed.shares[: 2 * AFTER].any()
+    assert whole.followed.shares[2 * AFTER :].any()
+    assert Sift().select(asked, 2 * AFTER).followed is None
+
+
 def test_the_choice_is_that_of_a_second_target_by_definition() -> None:
     asked = pool(3)
     process = GaussianProcess(noise_variance=0.5, features=Features(centring=0.0))

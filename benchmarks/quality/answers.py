@@ -1,0 +1,112 @@
+"""The cost of the gold answer to a model that has read the passages each method chooses.
+
+    python -m benchmarks.quality.answers MODEL --data FOLDER [--questions 200] [--json FILE]
+
+Questions and windows of two sentences of HotpotQA's dev questions. The prompt is that of ``sift-rag ask``; the gold
+answer then costs so many bits a byte, lower is better. Differences are paired, with a 95 % bootstrap interval over the
+questions. MODEL is a folder or a GGUF file of a causal language model that follows instructions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
+
+import numpy as np
+
+from benchmarks.common.datasets import data_folder, hotpot_task, read_hotpotqa
+from benchmarks.common.embedding import add_data_options, embed_task
+from benchmarks.common.intervals import paired_difference
+from benchmarks.quality.evidence_found import orders
+from sift_rag.answering.prompt import build_prompt
+from sift_rag.finetuning.scoring import score_text
+from sift_rag.models.local import LocalModel, load_local_model
+from sift_rag.types import Passage, Span
+
+KS = (4, 8)
+METHODS = ("nearest", "hybrid", "sift:words=0,follow=0", "sift:follow=0", "sift")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = _options(arguments)
+    folder = data_folder(options.data)
+    read = {part: read_hotpotqa(folder / "hotpotqa" / f"{part}.jsonl") for part in ("train", "dev")}
+    asked = read["dev"][: options.questions]
+    task = hotpot_task(asked, [*read["train"], *read["dev"]], unit="windows")
+    if len(task.questions) != len(asked):
+        raise SystemExit("A question has no evidence in the corpus: its answer cannot be told from the next one's.")
+    embedded = embed_task(task, options.cache)
+    chosen = {method: orders(method, embedded, max(KS)) for method in METHODS}
+    passages = [_passage(row, text) for row, text in enumerate(task.passages)]
+    model = open_model(options.model)
+    costs = {(method, k): np.zeros(len(asked)) for method in METHODS for k in KS}
+    for place, question in enumerate(asked):
+        known: dict[tuple[int, ...], float] = {}
+        for (method, k), cost in costs.items():
+            rows = tuple(chosen[method][place][:k])
+            if rows not in known:
+                quoted = [passages[row] for row in rows]
+                prompt = build_prompt([question.question], quoted, model=model)
+                context = model.encode(prompt.messages)
+                known[rows] = score_text(model, question.answer, context=context).bits_per_byte
+            cost[place] = known[rows]
+        print(f"\r{place + 1} of {len(asked)} questions", end="", file=sys.stderr, flush=True)
+    records = [_record(costs, method, k) | {"questions": len(asked), "model": model.name} for method, k in costs]
+    _show(records)
+    if options.json:
+        options.json.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+
+
+def open_model(path: Path) -> LocalModel:
+    """Load a folder as the product does, or a GGUF file through transformers."""
+    if path.suffix != ".gguf":
+        return load_local_model(str(path), device="cpu")
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    load: Any = AutoModelForCausalLM.from_pretrained
+    network = load(path.parent, gguf_file=path.name, dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
+    return LocalModel(path.stem, network.eval(), tokenizer)
+
+
+def _passage(row: int, text: str) -> Passage:
+    title, _, body = text.partition("\n")
+    return Passage(str(uuid5(NAMESPACE_URL, f"window/{row}")), body, title, Span(0, len(body)), title=title)
+
+
+def _record(costs: dict[tuple[str, int], np.ndarray], method: str, k: int) -> dict[str, Any]:
+    ours, theirs = costs[method, k], costs["nearest", k]
+    difference = paired_difference(ours / 100, theirs / 100)
+    return {"method": method, "k": k, "bits_per_byte": float(ours.mean()), **difference._asdict()}
+
+
+def _show(records: Sequence[dict[str, Any]]) -> None:
+    print("\n| | k | bits per byte of the gold answer | to nearest |\n|---|---|---|---|")
+    for record in records:
+        low, high = record["low"], record["high"]
+        print(
+            f"| {record['method']} | {record['k']} | {record['bits_per_byte']:.3f} | "
+            f"{record['mean']:+.3f} [{low:+.3f}, {high:+.3f}] |"
+        )
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.quality.answers",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("model", type=Path, help="folder, or GGUF file (needs the package gguf)")
+    add_data_options(parser)
+    parser.add_argument("--questions", type=int, default=200, metavar="N", help="the first N dev questions")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    main()
