@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from sift_rag import defaults
-from sift_rag.selection.arrays import Array, ArrayLike, import_torch
+from sift_rag.selection.arrays import Array, import_torch
 from sift_rag.selection.kernels import Rbf
 from sift_rag.selection.pool import Pool
 from sift_rag.selection.posterior import explained
@@ -25,25 +25,33 @@ MARGIN = 1.01
 """Prior variance of a target, at least, as a multiple of what all points together explain of it."""
 
 
-def check_relevance(relevance: ArrayLike, targets: int, candidates: int) -> np.ndarray:
+def check_relevance(relevance: Any, targets: int, candidates: int, *, what: str = "candidates") -> np.ndarray:
     """Return scores as ``(m, n)`` float64; one row stands for every target.
+
+    Args:
+        relevance: ``(n,)`` or ``(m, n)``, numpy, torch or lists.
+        targets: m.
+        candidates: n.
+        what: the candidates, in the words of the caller.
 
     Raises:
         ValueError: another shape, or a score that is not finite or outside [0, 1].
     """
-    given: Any = relevance
-    scores = np.asarray(given.detach().cpu() if hasattr(given, "detach") else given, dtype=np.float64)
+    given = relevance.detach().cpu() if hasattr(relevance, "detach") else relevance
+    try:
+        scores = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"relevance must be numbers, one for each of {candidates} {what}.") from None
     if scores.shape not in {(candidates,), (targets, candidates)}:
-        rows = f"one row of scores for each of {targets} targets or one for all" if targets > 1 else "one row of scores"
+        rows = f", or {targets} rows of them" if targets > 1 else ""
         raise ValueError(
-            f"relevance must be {rows}, with one score for each of {candidates} candidates, but its shape is "
-            f"{scores.shape}."
+            f"relevance must have one score for each of {candidates} {what}{rows}, but its shape is {scores.shape}."
         )
     off = ~((scores >= 0) & (scores <= 1))
     if off.any():
         place = np.argwhere(off)[0]
         raise ValueError(
-            f"relevance must be scores in [0, 1], but that of candidate {place[-1]} is {scores[tuple(place)]:g}. "
+            f"relevance must be scores in [0, 1], but number {place[-1]} of the {what} has {scores[tuple(place)]:g}. "
             "Scale scores of another range first, by a sigmoid for logits."
         )
     return np.broadcast_to(scores, (targets, candidates))

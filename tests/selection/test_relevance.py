@@ -283,12 +283,14 @@ def test_hull_refuses_scores() -> None:
 @pytest.mark.parametrize(
     ("relevance", "complaint"),
     [
-        ([0.1, math.nan, 0.2], "in \\[0, 1\\], but that of candidate 1 is nan"),
-        ([0.1, 0.2, math.inf], "candidate 2 is inf"),
-        ([0.1, 0.2, -0.01], "candidate 2 is -0.01"),
-        ([7.3, 0.2, 0.1], "candidate 0 is 7.3. Scale scores of another range first"),
+        ([0.1, math.nan, 0.2], "in \\[0, 1\\], but number 1 of the candidates has nan"),
+        ([0.1, 0.2, math.inf], "number 2 of the candidates has inf"),
+        ([0.1, 0.2, -0.01], "has -0.01"),
+        ([7.3, 0.2, 0.1], "number 0 of the candidates has 7.3. Scale scores of another range first"),
         ([0.1, 0.2], r"one score for each of 3 candidates, but its shape is \(2,\)"),
         ([[0.1, 0.2, 0.3]] * 2, r"shape is \(2, 3\)"),
+        (["much", "less", "none"], "must be numbers, one for each of 3 candidates"),
+        ([[0.1], [0.2, 0.3]], "must be numbers"),
         (0.5, r"shape is \(\)"),
         ([], r"shape is \(0,\)"),
     ],
