@@ -166,12 +166,13 @@ class Retriever:
         nearest = len(candidates)
         candidates += self._sharing_words(asked, targets, candidates, known)
         searched = perf_counter()
-        candidates, choice, exact = self._choose(asked, targets, candidates, known, nearest)
+        scored = None if self.relevance is None else ScoredTexts(self.relevance, asked.questions)
+        candidates, choice, exact = self._choose(asked, targets, candidates, known, nearest, scored)
         selected = perf_counter()
         selection, left = choice.selection, choice.selection.irreducible_variance
         retrieval = Retrieval(
             questions=asked.questions,
-            hits=self._hits(asked, targets, candidates, choice, nearest),
+            hits=self._hits(asked, targets, candidates, choice, nearest, scored),
             prior_variance=selection.prior_variance,
             irreducible_variance=math.nan if left is None else left,
             passed_over=_passed_over(candidates, _rows(candidates), choice),
@@ -243,6 +244,7 @@ class Retriever:
         candidates: list[Candidate],
         known: Sequence[Candidate],
         nearest: int,
+        scored: ScoredTexts | None,
     ) -> tuple[list[Candidate], Choice, ExactReport | None]:
         if asked.exact:
             return choose_from_all(
@@ -257,8 +259,6 @@ class Retriever:
                 keep_copies=self.keep_copies,
                 where=asked.where,
             )
-
-        scored = None if self.relevance is None else ScoredTexts(self.relevance, asked.questions)
 
         def pool() -> Pool:
             texts = _texts(candidates)
@@ -283,7 +283,13 @@ class Retriever:
         return candidates, self.selector.select(pool(), asked.k, stopping=asked.stopping), None
 
     def _hits(
-        self, asked: Query, targets: Targets, candidates: Sequence[Candidate], choice: Choice, nearest: int
+        self,
+        asked: Query,
+        targets: Targets,
+        candidates: Sequence[Candidate],
+        choice: Choice,
+        nearest: int,
+        scored: ScoredTexts | None,
     ) -> tuple[Hit, ...]:
         selection = choice.selection
         followed = choice.followed
@@ -292,6 +298,7 @@ class Retriever:
         words = None
         if features is not None and not asked.exact:
             words = SharedWords(targets.texts, _texts(candidates[:nearest]), features)
+        told = [None] * len(candidates) if scored is None else scored.of(_texts(candidates)).max(axis=0).tolist()
         columns = (selection.indices, selection.posterior_variances, selection.gains, selection.relevance)
         return tuple(
             Hit(
@@ -304,6 +311,7 @@ class Retriever:
                 copies=candidates[index].copies,
                 shared_words=() if words is None else words.of(candidates[index].passage.embedding_text),
                 brought_by="first passage" if share > 0.5 else "question",
+                reranker_score=told[index],
             )
             for rank, (index, variance, gain, relevance, share) in enumerate(
                 zip(*(column.tolist() for column in columns), shares, strict=True), start=1
