@@ -5,7 +5,7 @@ relevant; which of them say the same, the kernel tells as before. A score s in [
 
     c(x) = exp((s(x) - 1) / 0.5)
 
-and the recurrence of ``conditioning.py`` goes on from there. Measured: docs/decisions/0013.
+and the recurrence of ``conditioning.py`` goes on from there. The reasons: docs/decisions/0013.
 """
 
 from __future__ import annotations
