@@ -73,7 +73,7 @@ def load_cross_encoder(name: str, *, device: str | None = None, batch_size: int 
 
 
 class CrossEncoderRelevance:
-    """A ``Relevance`` over a loaded model with one output: its logit through a sigmoid. Safe to share by threads."""
+    """A ``Relevance`` over a loaded model: its one logit through a sigmoid. Safe to share between threads."""
 
     def __init__(self, name: str, model: CrossEncoder, *, batch_size: int = BATCH_SIZE) -> None:
         self.name = name
