@@ -37,7 +37,10 @@ SECTIONS = {
     "selection": ("Selection", ("selection",)),
     "answering": ("Answering", ("answering",)),
     "finetuning": ("Fine-tuning and comparing", ("finetuning", "evaluation")),
-    "parts": ("Stores, embedders, models", ("protocols", "stores", "embedders", "models", "hub", "devices", "vectors")),
+    "parts": (
+        "Stores, embedders, models",
+        ("protocols", "stores", "embedders", "relevance", "models", "hub", "devices", "vectors"),
+    ),
     "errors": ("Errors", ("errors",)),
 }
 """Pages of the Python reference: title, and the modules whose public names they hold."""

@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from sift_rag.opening import open_embedder as open_embedder
     from sift_rag.opening import open_index as open_index
     from sift_rag.opening import open_model as open_model
+    from sift_rag.opening import open_relevance as open_relevance
     from sift_rag.opening import open_reranker as open_reranker
     from sift_rag.opening import open_retriever as open_retriever
     from sift_rag.opening import open_store as open_store
@@ -76,9 +77,12 @@ if TYPE_CHECKING:
     from sift_rag.protocols import Message as Message
     from sift_rag.protocols import PassageIndex as PassageIndex
     from sift_rag.protocols import PassageStore as PassageStore
+    from sift_rag.protocols import Relevance as Relevance
     from sift_rag.protocols import Selector as Selector
     from sift_rag.protocols import Totals as Totals
     from sift_rag.protocols import TrainableModel as TrainableModel
+    from sift_rag.relevance.cross_encoder import CrossEncoderRelevance as CrossEncoderRelevance
+    from sift_rag.relevance.endpoint import EndpointRelevance as EndpointRelevance
     from sift_rag.repetition import CopyGroup as CopyGroup
     from sift_rag.repetition import Duplicates as Duplicates
     from sift_rag.repetition import NearestPlaces as NearestPlaces
@@ -159,6 +163,7 @@ _HOME = {
     "ConfigurationError": "errors",
     "Conversation": "answering.conversation",
     "CopyGroup": "repetition",
+    "CrossEncoderRelevance": "relevance.cross_encoder",
     "Database": "protocols",
     "DatabaseFactory": "stores.registry",
     "Document": "types",
@@ -167,6 +172,7 @@ _HOME = {
     "Duplicates": "repetition",
     "Embedder": "protocols",
     "Embedding": "types",
+    "EndpointRelevance": "relevance.endpoint",
     "ExactReport": "types",
     "Features": "selection",
     "Filter": "filters",
@@ -211,6 +217,7 @@ _HOME = {
     "RankedText": "retrieval.reranker",
     "Rbf": "selection",
     "Redundancy": "selection",
+    "Relevance": "protocols",
     "Remedy": "errors",
     "RepeatedDocument": "repetition",
     "Reranker": "retrieval.reranker",
@@ -258,6 +265,7 @@ _HOME = {
     "open_embedder": "opening",
     "open_index": "opening",
     "open_model": "opening",
+    "open_relevance": "opening",
     "open_reranker": "opening",
     "open_retriever": "opening",
     "open_store": "opening",

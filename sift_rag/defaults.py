@@ -34,6 +34,9 @@ FOLLOW_AFTER = 3
 FOLLOW_CANDIDATES = 100
 """Nearest passages that the second search looks at."""
 
+RELEVANCE_SCALE = 0.5
+"""A score s of another reranker stands for the covariance exp((s - 1) / this) with the target."""
+
 PLACES = 8
 """Nearest passages that are searched for copies when a collection's repetition is measured."""
 PROBES = 100

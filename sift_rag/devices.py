@@ -1,8 +1,10 @@
-"""Choose the device and the number format that suit this machine, for everything that loads a model."""
+"""The parts that everything that loads a model shares: device and number format of this machine, a silent stderr."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
@@ -25,3 +27,20 @@ def native_dtype(device: str) -> torch.dtype:
         return torch.bfloat16
     capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return torch.bfloat16 if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else torch.float32
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Silence progress bars and the load report on stderr; failures become errors."""
+    from transformers.utils import logging as transformers_logging
+
+    logging: Any = transformers_logging  # unannotated
+    bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()

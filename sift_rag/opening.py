@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from sift_rag import defaults
 from sift_rag.embedders.sentence_transformer import load_sentence_transformer
 from sift_rag.errors import ConfigurationError, Remedy, StoreConflict
-from sift_rag.protocols import Embedder, LanguageModel, PassageIndex, PassageStore, Selector
+from sift_rag.protocols import Embedder, LanguageModel, PassageIndex, PassageStore, Relevance, Selector
 from sift_rag.stores.registry import open_database
 from sift_rag.types import CollectionInfo
 
@@ -36,6 +36,7 @@ def open_retriever(
     selector: Selector | None = None,
     candidate_limit: int = defaults.CANDIDATE_LIMIT,
     keep_copies: bool = False,
+    relevance: str | Relevance | None = None,
     api_key: str | None = None,
     layout: Layout | None = None,
 ) -> Retriever:
@@ -48,6 +49,8 @@ def open_retriever(
         selector: selector of passages; by default SIFT with its defaults for context windows.
         candidate_limit: number of distinct candidates to select from.
         keep_copies: keep passages of the same text as separate candidates, for comparisons.
+        relevance: another model, whose scores of the candidates say how relevant they are: a cross-encoder by name or
+            folder, or what ``open_relevance`` returns. By default the embedder and the words tell.
         api_key: key of the server that keeps the collection; the environment is not read.
         layout: known fields of a server's collection that another tool made; the others are inferred.
 
@@ -57,33 +60,77 @@ def open_retriever(
         cannot be identified.
         StoreConflict: the collection was made with another embedder.
         StoreInUse: another process holds it.
-        ModelUnavailable: the embedder cannot be loaded.
+        ModelUnavailable: the embedder or the cross-encoder cannot be loaded.
+        ModelUnsuitable: ``relevance`` is not a cross-encoder.
     """
     from sift_rag.retrieval.retriever import Retriever
 
     opened, part = _open_both(store, collection, embedder, api_key, layout)
     try:
-        return Retriever(part, opened, selector=selector, candidate_limit=candidate_limit, keep_copies=keep_copies)
+        return Retriever(
+            part,
+            opened,
+            selector=selector,
+            candidate_limit=candidate_limit,
+            keep_copies=keep_copies,
+            relevance=_relevance_for(relevance),
+        )
     except BaseException:
         if opened is not store:
             opened.close()
         raise
 
 
-def open_reranker(embedder: str | Embedder | None = None, *, selector: Selector | None = None) -> Reranker:
+def open_reranker(
+    embedder: str | Embedder | None = None,
+    *,
+    selector: Selector | None = None,
+    relevance: str | Relevance | None = None,
+) -> Reranker:
     """Open a reranker of texts.
 
     Args:
         embedder: name, folder or object; None for the default. Loaded now.
         selector: selector of passages; by default SIFT with its defaults for context windows.
+        relevance: another model, whose scores say how relevant each text is, as in ``open_retriever``.
 
     Raises:
-        ModelUnavailable: the embedder cannot be loaded.
+        ModelUnavailable: the embedder or the cross-encoder cannot be loaded.
+        ModelUnsuitable: ``relevance`` is not a cross-encoder.
     """
     from sift_rag.retrieval.reranker import Reranker
 
     part = open_embedder(embedder) if embedder is None or isinstance(embedder, str) else embedder
-    return Reranker(part, selector=selector)
+    return Reranker(part, selector=selector, relevance=_relevance_for(relevance))
+
+
+def _relevance_for(relevance: str | Relevance | None) -> Relevance | None:
+    """Return the model that is given or named."""
+    return open_relevance(relevance) if isinstance(relevance, str) else relevance
+
+
+def open_relevance(name: str | None = None, *, base_url: str | None = None, api_key: str | None = None) -> Relevance:
+    """Open a model that scores how relevant texts are: at an endpoint if there is a ``base_url``, else by name.
+
+    Args:
+        name: a cross-encoder by name or folder; with ``base_url``, the endpoint's name for its model, if it needs one.
+        base_url: address of an endpoint that speaks Cohere's dialect, up to and including ``/v1`` or ``/rerank``.
+        api_key: key of the endpoint; the environment is not read.
+
+    Raises:
+        ConfigurationError: neither a name nor an endpoint.
+        ModelUnavailable: the cross-encoder cannot be loaded.
+        ModelUnsuitable: it is not a cross-encoder.
+    """
+    if base_url is not None:
+        from sift_rag.relevance.endpoint import EndpointRelevance
+
+        return EndpointRelevance(base_url, name, api_key)
+    if name is None:
+        raise ConfigurationError("No reranker is named.", remedy=Remedy("reranker-required"))
+    from sift_rag.relevance.cross_encoder import load_cross_encoder
+
+    return load_cross_encoder(name)
 
 
 def _open_both(
@@ -184,6 +231,7 @@ def open_assistant(
     api_key: str | None = None,
     store_api_key: str | None = None,
     layout: Layout | None = None,
+    relevance: str | Relevance | None = None,
     options: SearchOptions | None = None,
     settings: AnswerSettings | None = None,
 ) -> Assistant:
@@ -198,6 +246,7 @@ def open_assistant(
         api_key: key of the endpoint.
         store_api_key: key of the server that keeps the collection.
         layout: how to read a collection on a server that another tool made.
+        relevance: another model, whose scores say how relevant each candidate is, as in ``open_retriever``.
         options: how to search.
         settings: how to answer.
 
@@ -220,6 +269,7 @@ def open_assistant(
         selector=options.make_selector(),
         candidate_limit=options.candidate_limit,
         keep_copies=options.keep_copies,
+        relevance=relevance,
         api_key=store_api_key,
         layout=layout,
     )

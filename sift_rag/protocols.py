@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
 
+import numpy as np
+
 from sift_rag.filters import Filter
 from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Passage
 
@@ -226,6 +228,24 @@ class Database(Protocol):
 
     def check(self, name: str) -> list[str]:
         """Return the collection's problems, a sentence each; none if it is healthy. Reads every vector."""
+
+
+class Relevance(Protocol):
+    """Another model that tells how relevant texts are to a question: a cross-encoder, a reranker behind an endpoint."""
+
+    @property
+    def name(self) -> str:
+        """Name, as the user wrote it."""
+
+    def score(self, question: str, texts: Sequence[str]) -> np.ndarray:
+        """Return ``(n,)`` in [0, 1], score i for text i; empty for no texts.
+
+        A score depends on its question and text alone, not on the other texts.
+
+        Raises:
+            ModelUnavailable: the endpoint does not answer.
+            ModelUnsuitable: it gives no score in [0, 1] for each text.
+        """
 
 
 class Selector(Protocol):

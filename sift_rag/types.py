@@ -142,6 +142,14 @@ class Hit:
     """Words of the questions that it holds, as written there, the most telling first; none where words do not count."""
     brought_by: Literal["question", "first passage"] = "question"
     """Target that most of its gain in the selection was for: the questions, or these together with the first hit."""
+    reranker_score: float | None = None
+    """Relevance to the question that the reranker gave, in [0, 1]; with several questions, the largest. None without
+    a reranker."""
+
+    @property
+    def best_score(self) -> float:
+        """Return the reranker's score, or the similarity where there is none."""
+        return self.similarity if self.reranker_score is None else self.reranker_score
 
     @property
     def redundancy(self) -> float:
@@ -154,6 +162,7 @@ class Hit:
             "rank": self.rank,
             **self.passage.to_dict(),
             "similarity": finite(self.similarity),
+            "reranker_score": self.reranker_score,
             "gain": finite(self.gain),
             "relevance": finite(self.relevance),
             "redundancy": finite(self.redundancy),

@@ -78,3 +78,18 @@ class Fragile:
             return result
 
         return write_and_perhaps_die
+
+
+class WordRelevance:
+    """A reranker that finds a text the more relevant the oftener it says a word; it remembers what it was asked."""
+
+    def __init__(self, word: str, name: str = "word") -> None:
+        self.name = name
+        self._word = word
+        self.scored: list[tuple[str, str]] = []
+        """All pairs of a question and a text scored so far, to detect what was scored again."""
+
+    def score(self, question: str, texts: Sequence[str]) -> np.ndarray:
+        self.scored.extend((question, text) for text in texts)
+        counts = [re.findall(r"\w+", text.casefold()).count(self._word) for text in texts]
+        return np.array([1.0 - 0.5**count for count in counts])

@@ -134,4 +134,9 @@ def _body(hit: Hit, width: int, *, full: bool) -> Iterator[Text]:
 
 
 def _scores(hit: Hit, share: float) -> str:
-    return f"similarity {number(hit.similarity)}" + (f"  adds {percent(share)}" if math.isfinite(share) else "")
+    parts = [f"similarity {number(hit.similarity)}"]
+    if hit.reranker_score is not None:
+        parts.append(f"reranker {number(hit.reranker_score)}")
+    if math.isfinite(share):
+        parts.append(f"adds {percent(share)}")
+    return "  ".join(parts)

@@ -124,6 +124,28 @@ Selector = Annotated[
         help=f"How to select passages: {', '.join(CHOICES['selector'])}.",
     ),
 ]
+Reranker = Annotated[
+    str | None,
+    typer.Option(
+        "--reranker",
+        metavar="NAME|PATH",
+        envvar="SIFT_RAG_RERANKER",
+        rich_help_panel=PASSAGES,
+        help="Let a reranker say how relevant each candidate is: a cross-encoder's Hugging Face name or folder; with "
+        "--reranker-url, the endpoint's name for its model.",
+    ),
+]
+RerankerUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--reranker-url",
+        metavar="URL",
+        envvar="SIFT_RAG_RERANKER_URL",
+        rich_help_panel=PASSAGES,
+        help="A reranker's endpoint, such as http://localhost:8000/v1, that speaks Cohere's dialect. Set its API key "
+        "in SIFT_RAG_RERANKER_KEY.",
+    ),
+]
 Exact = Annotated[
     bool,
     typer.Option(

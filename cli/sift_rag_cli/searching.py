@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sift_rag_cli.api_keys import endpoint_key, store_key
+from sift_rag_cli.api_keys import endpoint_key, reranker_key, store_key
 from sift_rag_cli.fine_tuning import model_of
 from sift_rag_cli.inputs import read_known
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from sift_rag.answering.assistant import Assistant
     from sift_rag.answering.settings import AnswerSettings
-    from sift_rag.protocols import Embedder
+    from sift_rag.protocols import Embedder, Relevance
     from sift_rag.retrieval.options import SearchOptions
     from sift_rag.retrieval.queries import Query
     from sift_rag.retrieval.retriever import Retriever
@@ -54,10 +54,13 @@ def open_search(
     store: str | None,
     collection: str,
     embedder: str | None,
+    reranker: str | None,
+    reranker_url: str | None,
 ) -> Retriever:
     """Open the collection that the options name, for searching as they specify."""
     from sift_rag.opening import open_retriever
 
+    relevance = open_scoring(context, reranker, reranker_url)
     return open_retriever(
         store,
         collection,
@@ -65,9 +68,19 @@ def open_search(
         selector=options.make_selector(),
         candidate_limit=options.candidate_limit,
         keep_copies=options.keep_copies,
+        relevance=relevance,
         api_key=store_key(context, store),
         layout=layout_of(values),
     )
+
+
+def open_scoring(context: typer.Context, reranker: str | None, reranker_url: str | None) -> Relevance | None:
+    """Open the reranker that the options name; None if they name none."""
+    from sift_rag.opening import open_relevance
+
+    if reranker is None and reranker_url is None:
+        return None
+    return open_relevance(reranker, base_url=reranker_url, api_key=reranker_key(context, reranker_url))
 
 
 def layout_of(values: Values) -> Layout:
@@ -97,6 +110,8 @@ def open_answering(
     store: str | None,
     collection: str,
     embedder: str | None,
+    reranker: str | None,
+    reranker_url: str | None,
     model: str | None,
     base_url: str | None,
 ) -> Iterator[Assistant]:
@@ -105,7 +120,16 @@ def open_answering(
     from sift_rag.opening import open_model
 
     name = model_of(values, model, base_url)
-    with open_search(context, values, options, store=store, collection=collection, embedder=embedder) as retriever:
+    with open_search(
+        context,
+        values,
+        options,
+        store=store,
+        collection=collection,
+        embedder=embedder,
+        reranker=reranker,
+        reranker_url=reranker_url,
+    ) as retriever:
         language_model = None
         if name is not None or base_url is not None:
             language_model = open_model(name, base_url=base_url, api_key=endpoint_key(context, base_url))

@@ -30,6 +30,7 @@ class SiftRanker:
         settings: Mapping[str, object] | None = None,
         top_k: int | None = None,
         known_texts: Sequence[str] = (),
+        relevance: str | None = None,
         use_embeddings: bool = True,
     ) -> None:
         """Check the arguments. Nothing is loaded yet.
@@ -41,12 +42,14 @@ class SiftRanker:
             settings: parameters of a selector that is named: ``{"relevance": 0.7}``.
             top_k: number of documents to return, >= 1; None for all.
             known_texts: texts that the reader knows: documents that repeat them tell less.
+            relevance: name or folder of a cross-encoder that says how relevant each document is.
             use_embeddings: use the embeddings that documents carry.
         """
         check_top_k(top_k)
         self.embedder = embedder
         self.options = SearchOptions.from_dict({"selector": selector, "settings": settings, "known_texts": known_texts})
         self.top_k = top_k
+        self.relevance = relevance
         self.use_embeddings = use_embeddings
         self._reranker: Reranker | None = None
         self._opening = Lock()
@@ -115,6 +118,7 @@ class SiftRanker:
             self,
             embedder=self.embedder,
             top_k=self.top_k,
+            relevance=self.relevance,
             use_embeddings=self.use_embeddings,
             **self.options.to_dict(),
         )
@@ -129,5 +133,7 @@ class SiftRanker:
     def _open(self) -> Reranker:
         with self._opening:  # two first runs at once would load it twice
             if self._reranker is None:
-                self._reranker = open_reranker(self.embedder, selector=self.options.reranking_selector())
+                self._reranker = open_reranker(
+                    self.embedder, selector=self.options.reranking_selector(), relevance=self.relevance
+                )
             return self._reranker

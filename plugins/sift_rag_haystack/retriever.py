@@ -33,6 +33,7 @@ class SiftRetriever:
         top_k: int = defaults.K,
         api_key: Secret | None = None,
         layout: Layout | None = None,
+        relevance: str | None = None,
         **options: Any,
     ) -> None:
         """Check the options. Nothing is opened yet.
@@ -44,6 +45,7 @@ class SiftRetriever:
             top_k: number of documents, >= 1; fewer only if the collection holds fewer distinct ones.
             api_key: API key of a Qdrant server.
             layout: layout of a collection that another tool made on a server; the rest is inferred.
+            relevance: name or folder of a cross-encoder that says how relevant each candidate is.
             options: any other field of ``sift_rag.SearchOptions``: ``where=``, ``token_budget=``, ``selector=``, ...
 
         Raises:
@@ -55,6 +57,7 @@ class SiftRetriever:
         self.embedder = embedder
         self.api_key = api_key
         self.layout = layout
+        self.relevance = relevance
         self.options = SearchOptions.from_dict({"k": top_k, **options})
         self._retriever: Retriever | None = None
         self._opening = Lock()
@@ -74,7 +77,7 @@ class SiftRetriever:
     def configured(self, options: SearchOptions) -> Retriever:
         """Return a retriever over the open collection with these options."""
         opened = self._open()
-        return options.retriever(opened.embedder, opened.store)
+        return options.retriever(opened.embedder, opened.store, opened.relevance)
 
     @component.output_types(documents=list[Document])
     def run(self, query: str | list[str], top_k: int | None = None, **options: Any) -> dict[str, Any]:
@@ -104,6 +107,7 @@ class SiftRetriever:
             embedder=self.embedder,
             api_key=self.api_key,
             layout=asdict(self.layout) if self.layout else None,
+            relevance=self.relevance,
             **self.options.to_dict(),
         )
         return saved
@@ -121,7 +125,12 @@ class SiftRetriever:
             if self._retriever is None:
                 api_key = self.api_key.resolve_value() if self.api_key else None
                 self._retriever = open_retriever(
-                    self.store, self.collection, self.embedder, api_key=api_key, layout=self.layout
+                    self.store,
+                    self.collection,
+                    self.embedder,
+                    relevance=self.relevance,
+                    api_key=api_key,
+                    layout=self.layout,
                 )
             return self._retriever
 
@@ -129,7 +138,7 @@ class SiftRetriever:
 def documents_of(retrieval: Retrieval) -> list[Document]:
     """Return the hits as Haystack's documents."""
     hits = retrieval.hits
-    scores = falling_scores([hit.gain for hit in hits], hits[0].similarity) if hits else []
+    scores = falling_scores([hit.gain for hit in hits], hits[0].best_score) if hits else []
     return [
         Document(id=hit.passage.id, content=hit.passage.text, meta=dict(hit_metadata(hit)), score=score)
         for hit, score in zip(hits, scores, strict=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from langchain_core.embeddings import Embeddings
 
-from sift_rag import Embedder, FunctionEmbedder, Layout, PassageIndex, Retriever, open_index, open_retriever
+from sift_rag import Embedder, FunctionEmbedder, Layout, PassageIndex, Relevance, Retriever, open_index, open_retriever
 
 
 def as_embedder(embedder: str | Embedder | Embeddings | None, *, name: str | None = None) -> str | Embedder | None:
@@ -23,15 +23,16 @@ def open_with(
     *,
     api_key: str | None = None,
     layout: Layout | None = None,
+    relevance: str | Relevance | None = None,
 ) -> Retriever:
     """Open a collection; LangChain's embeddings are assumed to be those that it was made with."""
     if not isinstance(embedder, Embeddings):
-        return open_retriever(store, collection, embedder, api_key=api_key, layout=layout)
+        return open_retriever(store, collection, embedder, relevance=relevance, api_key=api_key, layout=layout)
     opened = store
     if opened is None or isinstance(opened, str | Path):
         opened = open_index(opened, collection, api_key=api_key, layout=layout)
     try:
-        return open_retriever(opened, embedder=as_embedder(embedder, name=opened.info.embedder))
+        return open_retriever(opened, embedder=as_embedder(embedder, name=opened.info.embedder), relevance=relevance)
     except BaseException:
         if opened is not store:
             opened.close()

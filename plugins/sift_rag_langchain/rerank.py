@@ -10,7 +10,7 @@ from langchain_core.documents import BaseDocumentCompressor, Document
 from langchain_core.embeddings import Embeddings
 from pydantic import ConfigDict, Field, PrivateAttr, SkipValidation
 
-from sift_rag import Embedder, Reranker, SearchOptions, Selector, defaults, open_reranker
+from sift_rag import Embedder, Relevance, Reranker, SearchOptions, Selector, defaults, open_reranker
 from sift_rag_langchain.embedding import as_embedder
 
 SCORE = "relevance_score"
@@ -31,6 +31,8 @@ class SiftRerank(BaseDocumentCompressor):
     """Name of a selector, or the selector itself: ``Mmr(relevance=0.7)``."""
     settings: SkipValidation[Mapping[str, object]] = Field(default_factory=dict)
     """Parameters of a selector that is named: ``{"relevance": 0.7}``."""
+    relevance: SkipValidation[str | Relevance | None] = None
+    """A reranker that says how relevant each document is: a cross-encoder's name, or ``open_relevance(...)``."""
     top_n: int | None = Field(None, ge=1)
     """Number of documents to return; None for all."""
     known_texts: tuple[str, ...] = ()
@@ -42,7 +44,9 @@ class SiftRerank(BaseDocumentCompressor):
         """Load the embedder: raises what ``sift_rag.open_reranker`` does."""
         super().model_post_init(context)
         options = SearchOptions.from_dict({"selector": self.selector, "settings": self.settings})
-        self._reranker = open_reranker(as_embedder(self.embedder), selector=options.reranking_selector())
+        self._reranker = open_reranker(
+            as_embedder(self.embedder), selector=options.reranking_selector(), relevance=self.relevance
+        )
 
     def compress_documents(
         self,

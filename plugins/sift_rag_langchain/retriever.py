@@ -13,7 +13,17 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import run_in_executor
 from pydantic import ConfigDict, PrivateAttr, SecretStr, SkipValidation, model_validator
 
-from sift_rag import Embedder, Layout, PassageIndex, Retrieval, Retriever, SearchOptions, defaults, hit_metadata
+from sift_rag import (
+    Embedder,
+    Layout,
+    PassageIndex,
+    Relevance,
+    Retrieval,
+    Retriever,
+    SearchOptions,
+    defaults,
+    hit_metadata,
+)
 from sift_rag_langchain.embedding import open_with
 from sift_rag_langchain.options import NAMES, options_of, with_options
 
@@ -46,6 +56,8 @@ class SiftRetriever(RetrieverWithOptions):
     """API key of a Qdrant server."""
     layout: SkipValidation[Layout | None] = None
     """Layout of a collection that another tool made on a server; the rest is inferred."""
+    relevance: SkipValidation[str | Relevance | None] = None
+    """A reranker that says how relevant each candidate is: a cross-encoder's name, or ``open_relevance(...)``."""
 
     _retriever: Retriever = PrivateAttr()
 
@@ -62,7 +74,14 @@ class SiftRetriever(RetrieverWithOptions):
         """Open the collection: raises what ``sift_rag.open_retriever`` does."""
         super().model_post_init(context)
         api_key = self.api_key.get_secret_value() if self.api_key else None
-        self._retriever = open_with(self.store, self.collection, self.embedder, api_key=api_key, layout=self.layout)
+        self._retriever = open_with(
+            self.store,
+            self.collection,
+            self.embedder,
+            api_key=api_key,
+            layout=self.layout,
+            relevance=self.relevance,
+        )
 
     @property
     def retriever(self) -> Retriever:
@@ -79,7 +98,7 @@ class SiftRetriever(RetrieverWithOptions):
 
     def configured(self, options: SearchOptions) -> Retriever:
         """Return a retriever over the open collection with these options."""
-        return options.retriever(self._retriever.embedder, self._retriever.store)
+        return options.retriever(self._retriever.embedder, self._retriever.store, self._retriever.relevance)
 
     def search(self, questions: Sequence[str], **overrides: Any) -> Retrieval:
         """Retrieve with some options overridden: raises what ``sift_rag.Retriever.retrieve`` does."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from llama_index.core.base.embeddings.base import BaseEmbedding
 
-from sift_rag import Embedder, FunctionEmbedder, Layout, PassageIndex, Retriever, open_index, open_retriever
+from sift_rag import Embedder, FunctionEmbedder, Layout, PassageIndex, Relevance, Retriever, open_index, open_retriever
 
 
 def as_embedder(embedder: str | Embedder | BaseEmbedding | None, *, name: str | None = None) -> str | Embedder | None:
@@ -25,15 +25,16 @@ def open_with(
     *,
     api_key: str | None = None,
     layout: Layout | None = None,
+    relevance: str | Relevance | None = None,
 ) -> Retriever:
     """Open a collection; LlamaIndex's embedding model is assumed to be the one that it was made with."""
     if not isinstance(embedder, BaseEmbedding):
-        return open_retriever(store, collection, embedder, api_key=api_key, layout=layout)
+        return open_retriever(store, collection, embedder, relevance=relevance, api_key=api_key, layout=layout)
     opened = store
     if opened is None or isinstance(opened, str | Path):
         opened = open_index(opened, collection, api_key=api_key, layout=layout)
     try:
-        return open_retriever(opened, embedder=as_embedder(embedder, name=opened.info.embedder))
+        return open_retriever(opened, embedder=as_embedder(embedder, name=opened.info.embedder), relevance=relevance)
     except BaseException:
         if opened is not store:
             opened.close()

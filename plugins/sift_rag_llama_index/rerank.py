@@ -13,7 +13,7 @@ from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
 from llama_index_instrumentation import get_dispatcher
 
-from sift_rag import Embedder, Reranker, SearchOptions, Selector, defaults, open_reranker
+from sift_rag import Embedder, Relevance, Reranker, SearchOptions, Selector, defaults, open_reranker
 from sift_rag_llama_index.embedding import as_embedder
 from sift_rag_llama_index.query import options_for
 
@@ -45,6 +45,7 @@ class SiftRerank(BaseNodePostprocessor):
         selector: str | Selector = defaults.SELECTOR,
         settings: Mapping[str, object] | None = None,
         known_texts: Sequence[str] = (),
+        relevance: str | Relevance | None = None,
         use_node_embeddings: bool = True,
         callback_manager: CallbackManager | None = None,
         **data: Any,
@@ -58,6 +59,8 @@ class SiftRerank(BaseNodePostprocessor):
             selector: name of a selector, or the selector itself: ``Mmr(relevance=0.7)``.
             settings: parameters of a selector that is named: ``{"relevance": 0.7}``.
             known_texts: texts that the reader knows: nodes that repeat them tell less.
+            relevance: a reranker that says how relevant each node is: a cross-encoder's name, or
+                ``open_relevance(...)``.
             use_node_embeddings: use the embeddings that nodes carry; if the query has one too, nothing is embedded.
             callback_manager: LlamaIndex's.
             data: arguments of the base class.
@@ -68,7 +71,7 @@ class SiftRerank(BaseNodePostprocessor):
         super().__init__(**data)
         self._options = {"selector": selector, "settings": settings, "known_texts": known_texts}
         selecting = SearchOptions.from_dict(self._options).reranking_selector()
-        self._reranker = open_reranker(as_embedder(embed_model), selector=selecting)
+        self._reranker = open_reranker(as_embedder(embed_model), selector=selecting, relevance=relevance)
 
     @classmethod
     def class_name(cls) -> str:

@@ -16,6 +16,7 @@ from sift_rag import (
     Hit,
     Layout,
     PassageIndex,
+    Relevance,
     Retrieval,
     Retriever,
     SearchOptions,
@@ -44,6 +45,7 @@ class SiftRetriever(BaseRetriever):
         similarity_top_k: int = defaults.K,
         api_key: str | None = None,
         layout: Layout | None = None,
+        relevance: str | Relevance | None = None,
         callback_manager: CallbackManager | None = None,
         **options: Any,
     ) -> None:
@@ -57,6 +59,8 @@ class SiftRetriever(BaseRetriever):
             similarity_top_k: number of nodes, >= 1; fewer only if the collection holds fewer distinct ones.
             api_key: API key of a Qdrant server.
             layout: layout of a collection that another tool made on a server; the rest is inferred.
+            relevance: a reranker that says how relevant each candidate is: a cross-encoder's name, or
+                ``open_relevance(...)``.
             callback_manager: LlamaIndex's.
             options: any other field of ``sift_rag.SearchOptions``: ``where=``, ``token_budget=``, ``selector=``, ...
 
@@ -66,7 +70,7 @@ class SiftRetriever(BaseRetriever):
         super().__init__(callback_manager=callback_manager)
         self.options = {"k": similarity_top_k, **options}
         SearchOptions.from_dict(self.options)
-        self.retriever = open_with(store, collection, embed_model, api_key=api_key, layout=layout)
+        self.retriever = open_with(store, collection, embed_model, api_key=api_key, layout=layout, relevance=relevance)
 
     def close(self) -> None:
         """Close the collection."""
@@ -74,7 +78,7 @@ class SiftRetriever(BaseRetriever):
 
     def configured(self, options: SearchOptions) -> Retriever:
         """Return a retriever over the open collection with these options."""
-        return options.retriever(self.retriever.embedder, self.retriever.store)
+        return options.retriever(self.retriever.embedder, self.retriever.store, self.retriever.relevance)
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         options = options_for(query_bundle, self.options)
@@ -87,7 +91,7 @@ class SiftRetriever(BaseRetriever):
 def nodes_of(retrieval: Retrieval) -> list[NodeWithScore]:
     """Return the hits as LlamaIndex's nodes, with decreasing scores in (0, 1]."""
     hits = retrieval.hits
-    scores = falling_scores([hit.gain for hit in hits], hits[0].similarity) if hits else []
+    scores = falling_scores([hit.gain for hit in hits], hits[0].best_score) if hits else []
     return [NodeWithScore(node=_node(hit), score=score) for hit, score in zip(hits, scores, strict=True)]
 
 

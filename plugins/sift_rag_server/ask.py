@@ -115,7 +115,9 @@ def _prepare(service: Service, model: LanguageModel, parsed: Parsed[AskFields]) 
     )
     collection = asked.collection or service.settings.collection
     with service.collection(collection) as store:
-        retriever = parsed.options.retriever(QueuedEmbedder(service.collection_queue(store)), store)
+        retriever = parsed.options.retriever(
+            QueuedEmbedder(service.collection_queue(store)), store, service.settings.relevance
+        )
         stream = Assistant(retriever, model, settings).stream(parsed.query, asked.mode, decompose=asked.decompose)
     return _Answer(collection, asked, stream)
 

@@ -78,7 +78,8 @@ async def _rerank(service: Service, content: bytes, context: RequestContext) -> 
         dict(zip(parsed.queries, queries, strict=True)),
         dict(zip(parsed.passages, passages, strict=True)),
     )
-    return Response(await service.in_worker(_answer, parsed, embedder, head), media_type="application/json")
+    reranker = Reranker(embedder, selector=parsed.request.selector, relevance=service.settings.relevance)
+    return Response(await service.in_worker(_answer, parsed, reranker, head), media_type="application/json")
 
 
 def _parse(content: bytes, service: Service, queue: EmbeddingQueue, context: RequestContext) -> _Parsed:
@@ -102,15 +103,16 @@ def _parse(content: bytes, service: Service, queue: EmbeddingQueue, context: Req
     )
 
 
-def _answer(parsed: _Parsed, embedder: QueuedEmbedder, head: ReplyHead) -> bytes:
+def _answer(parsed: _Parsed, reranker: Reranker, head: ReplyHead) -> bytes:
     request = parsed.request
-    ranking = Reranker(embedder, selector=request.selector).rerank(
+    ranking = reranker.rerank(
         request.questions,
         request.texts,
         k=request.k,
         embeddings=None if request.embeddings is None else [_row(vector) for vector in request.embeddings],
         weights=request.weights,
         known_texts=request.known_texts,
+        relevance=request.relevance,
     )
     reply = parsed.dialect.write(request, ranking, head)
     return json.dumps(reply, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()

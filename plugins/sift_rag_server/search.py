@@ -50,6 +50,8 @@ def _search(service: Service, content: bytes) -> dict[str, JsonValue]:
     parsed = Parsed(read_object(content), SearchFields, service.settings.limits)
     collection = parsed.fields.collection or service.settings.collection
     with service.collection(collection) as store:
-        retriever = parsed.options.retriever(QueuedEmbedder(service.collection_queue(store)), store)
+        retriever = parsed.options.retriever(
+            QueuedEmbedder(service.collection_queue(store)), store, service.settings.relevance
+        )
         retrieval = retriever.retrieve(parsed.query)
     return {"collection": collection, **retrieval.to_dict(explain=parsed.fields.explain)}

@@ -8,7 +8,7 @@ from pathlib import Path
 from sift_rag import defaults
 from sift_rag.errors import ConfigurationError
 from sift_rag.hosts import is_loopback
-from sift_rag.protocols import LanguageModel
+from sift_rag.protocols import LanguageModel, Relevance
 
 KEY_VARIABLE = "SIFT_RAG_SERVER_API_KEY"
 """Environment variable from which ``sift-rag serve`` reads the API key."""
@@ -70,6 +70,8 @@ class ServerSettings:
     """Time after which an idle collection is closed. Until then no other process can write to it if it is embedded."""
     language_model: LanguageModel | None = None
     """Model that answers ``/v1/ask``; None to serve no answers."""
+    relevance: Relevance | None = None
+    """Another model, whose scores say how relevant documents and candidates are; None for the embedder and words."""
     workers: int = 2
     """Number of threads that select passages; the embedder has its own."""
     limits: Limits = field(default_factory=Limits)

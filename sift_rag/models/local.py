@@ -7,11 +7,11 @@ answers and fine-tuning apart.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from sift_rag.devices import default_device, native_dtype
+from sift_rag.devices import default_device, native_dtype, quiet_transformers
 from sift_rag.errors import ModelError, ModelUnsuitable
 from sift_rag.extras import require
 from sift_rag.hub import model_folder
@@ -43,7 +43,7 @@ def load_local_model(name_or_path: str, *, device: str | None = None) -> LocalMo
         require(package, "finetune")
     folder = model_folder(name_or_path)
     device = device or default_device()
-    with _quiet_transformers():
+    with quiet_transformers():
         model, tokenizer = _load(folder, name_or_path, device)
     return LocalModel(name_or_path, model, tokenizer)
 
@@ -137,20 +137,3 @@ def _load(folder: Path, name: str, device: str) -> tuple[PreTrainedModel, PreTra
             "filled with noise: get the complete model."
         )
     return cast("PreTrainedModel", model), tokenizer
-
-
-@contextmanager
-def _quiet_transformers() -> Iterator[None]:
-    """Silence progress bars and the load report on stderr; failures become errors."""
-    from transformers.utils import logging as transformers_logging
-
-    logging: Any = transformers_logging  # unannotated
-    bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from sift_rag import defaults
 from sift_rag.filters import Filter
-from sift_rag.protocols import Embedder, PassageIndex, Selector
+from sift_rag.protocols import Embedder, PassageIndex, Relevance, Selector
 from sift_rag.retrieval.queries import Query, check_filter, check_whole, numbers_of, texts_of
 from sift_rag.retrieval.retriever import Retriever
 from sift_rag.selection import Stopping, selector_from
@@ -133,14 +133,15 @@ class SearchOptions:
         usual = self.selector == defaults.SELECTOR and not self.settings
         return None if usual else self.make_selector()
 
-    def retriever(self, embedder: Embedder, store: PassageIndex) -> Retriever:
-        """Return a retriever over a collection with this selector."""
+    def retriever(self, embedder: Embedder, store: PassageIndex, relevance: Relevance | None = None) -> Retriever:
+        """Return a retriever over a collection with this selector, and another model's scores if there is one."""
         return Retriever(
             embedder,
             store,
             selector=self.make_selector(),
             candidate_limit=self.candidate_limit,
             keep_copies=self.keep_copies,
+            relevance=relevance,
         )
 
     def to_dict(self) -> dict[str, JsonValue]:

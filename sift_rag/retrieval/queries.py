@@ -137,6 +137,8 @@ class Targets(NamedTuple):
     """``(m,)``: each question's weight, shared among its pieces; None leaves it to the selector."""
     texts: list[str]
     """m texts: the questions, or their pieces."""
+    owners: list[int]
+    """``(m,)``: place of the question of each."""
 
 
 def embed_questions(
@@ -156,14 +158,15 @@ def embed_questions(
         if len(vectors) != len(questions):
             raise ValueError(f"Expected one embedding for each of {len(questions)} questions, but got {len(vectors)}.")
         rows = as_unit_rows(vectors, what="The embeddings of the questions")
-        return Targets(rows, None if weights is None else list(weights), list(questions))
+        return Targets(rows, None if weights is None else list(weights), list(questions), list(range(len(questions))))
     pieces = [cut_into_pieces(text, embedder) for text in questions]
     texts = [piece for cut in pieces for piece in cut]
+    owners = [place for place, cut in enumerate(pieces) for _ in cut]
     rows = embedder.embed_queries(texts)
     if weights is None:
-        return Targets(rows, None, texts)
+        return Targets(rows, None, texts, owners)
     shares = [weight / len(cut) for weight, cut in zip(weights, pieces, strict=True) for _ in cut]
-    return Targets(rows, shares, texts)
+    return Targets(rows, shares, texts, owners)
 
 
 def cut_into_pieces(text: str, embedder: Embedder, *, limit: int = MAX_PIECES) -> list[str]:

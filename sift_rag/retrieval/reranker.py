@@ -15,11 +15,13 @@ from numpy.typing import ArrayLike
 
 from sift_rag import defaults
 from sift_rag.near_duplicates import leaders_of_copies
-from sift_rag.protocols import Embedder, Selector
+from sift_rag.protocols import Embedder, Relevance, Selector
 from sift_rag.retrieval.queries import Query, embed_questions
+from sift_rag.retrieval.scored import ScoredTexts
 from sift_rag.retrieval.scores import falling_scores
 from sift_rag.selection import Choice, Features, GaussianProcess, Pool, Sift, Texts
 from sift_rag.selection.features import common_share
+from sift_rag.selection.relevance import check_relevance
 from sift_rag.selection.settings import check_selector
 from sift_rag.types import Embedding
 from sift_rag.vectors import as_unit_rows
@@ -72,13 +74,17 @@ class Reranker:
     threads if the embedder is.
     """
 
-    def __init__(self, embedder: Embedder, *, selector: Selector | None = None) -> None:
+    def __init__(
+        self, embedder: Embedder, *, selector: Selector | None = None, relevance: Relevance | None = None
+    ) -> None:
         """Keep the parts.
 
         Args:
             embedder: of the question, and of the texts that come without a vector.
             selector: how to choose; by default SIFT with the setting for context windows, centred by as much as the
                 texts have in common (docs/decisions/0008).
+            relevance: another model, whose scores of the texts take the place of the kernel between question and texts;
+                by default the kernel tells.
 
         Raises:
             TypeError: it is no selector.
@@ -90,6 +96,7 @@ class Reranker:
             raise ValueError("A reranking lists every text once: give a selector without repeats.")
         self.embedder = embedder
         self.selector = selector
+        self.relevance = relevance
 
     def rerank(
         self,
@@ -101,6 +108,7 @@ class Reranker:
         question_embeddings: Sequence[ArrayLike] | Embedding | None = None,
         weights: Sequence[float] | None = None,
         known_texts: Sequence[str] = (),
+        relevance: ArrayLike | None = None,
     ) -> Reranking:
         """Return every text once, most informative first: O(k n (d + k)) and, once, O(n² (n + d)).
 
@@ -113,11 +121,15 @@ class Reranker:
             question_embeddings: ``(m, d)``, one for each question, likewise; then the embedder is not asked for them.
             weights: each question's weight in the total variance, >= 0; by default the selector balances them.
             known_texts: what the reader already knows: the order is by what the texts add.
+            relevance: ``(n,)``, or ``(q, n)`` for q questions, in [0, 1]: how relevant another model says each text is.
+                The scores take the place of the reranker's own ``relevance``, which is not asked then.
 
         Raises:
             ValueError: ``texts`` is one string, k < 1, what ``Query`` and ``embed_questions`` refuse, not one
                 embedding for each text, or one that is not finite, has norm 0 or is of another dimension than the
-                question's.
+                question's; or not one relevance score in [0, 1] for each text.
+            ModelUnavailable: ``relevance`` does not answer.
+            ModelUnsuitable: it gives no score in [0, 1] for each text.
         """
         asked = Query(
             question,  # type: ignore[arg-type]
@@ -131,7 +143,8 @@ class Reranker:
             raise ValueError(
                 f"Expected one embedding (or None) for each of {len(texts)} texts, but got {len(embeddings)}."
             )
-        targets, shares, words = embed_questions(
+        told = None if relevance is None else check_relevance(relevance, len(asked.questions), len(texts), what="texts")
+        targets, shares, words, owners = embed_questions(
             asked.questions, self.embedder, asked.weights, vectors=question_embeddings
         )
         spoken = [index for index, text in enumerate(texts) if text.strip()]
@@ -143,6 +156,10 @@ class Reranker:
         similarities = np.full(len(texts), np.nan)
         similarities[spoken] = (rows @ targets.T).max(axis=1)
         pool = _Distinct.of(texts, spoken, rows, similarities)
+        if told is not None:
+            told = told[:, pool.indices]
+        elif self.relevance is not None:
+            told = ScoredTexts(self.relevance, asked.questions).of([texts[index] for index in pool.indices])
         choice = self._selector_for(pool.rows).select(
             Pool(
                 targets,
@@ -150,6 +167,7 @@ class Reranker:
                 known=self.embedder.embed_passages(asked.known_texts) if asked.known_texts else None,
                 weights=shares,
                 texts=Texts(words, [texts[index] for index in pool.indices], asked.known_texts),
+                relevance=None if told is None else told[owners],
             ),
             len(pool.indices) if k is None else min(k, len(pool.indices)),
         )
@@ -160,7 +178,8 @@ class Reranker:
             *(_silent(index, pool.similarities[index], copy_of=leader) for index, leader in pool.copies),
             *(_silent(index, math.nan) for index, text in enumerate(texts) if not text.strip()),
         ]
-        scores = falling_scores([text.gain for text in ranked], ranked[0].similarity) if ranked else []
+        gains = [text.gain for text in ranked]
+        scores = falling_scores(gains, pool.unit(ranked[0], told)) if ranked else []
         left = choice.selection.irreducible_variance
         return Reranking(
             questions=asked.questions,
@@ -214,6 +233,12 @@ class _Distinct:
             [(indices[place], indices[leader]) for leader, place in following],
             similarities.tolist(),
         )
+
+    def unit(self, first: RankedText, relevance: Embedding | None) -> float:
+        """Return the score of the text ranked first: its largest relevance ``(q, n)``, or its similarity without."""
+        if relevance is None or first.index not in self.indices:
+            return first.similarity
+        return float(relevance[:, self.indices.index(first.index)].max())
 
     def picks(self, choice: Choice) -> Iterator[RankedText]:
         """Yield the picks, in order."""

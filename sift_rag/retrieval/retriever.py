@@ -17,9 +17,10 @@ from sift_rag import defaults
 from sift_rag.errors import DocumentNotFound, NoEvidence
 from sift_rag.exact import check_exact, choose_from_all
 from sift_rag.filters import Filter
-from sift_rag.protocols import Embedder, PassageIndex, Selector, WordIndex
+from sift_rag.protocols import Embedder, PassageIndex, Relevance, Selector, WordIndex
 from sift_rag.retrieval.candidates import adding, all_candidates, distinct_candidates
 from sift_rag.retrieval.queries import Query, Targets, embed_questions
+from sift_rag.retrieval.scored import ScoredTexts
 from sift_rag.retrieval.shared_words import SharedWords
 from sift_rag.selection import Choice, Features, GaussianProcess, Pool, Sift, Target, Texts
 from sift_rag.selection.settings import check_selector
@@ -61,6 +62,7 @@ class Retriever:
         selector: Selector | None = None,
         candidate_limit: int = defaults.CANDIDATE_LIMIT,
         keep_copies: bool = False,
+        relevance: Relevance | None = None,
     ) -> None:
         """Keep the parts.
 
@@ -70,7 +72,9 @@ class Retriever:
             selector: how to choose; by default SIFT with the setting for context windows.
             candidate_limit: number of distinct candidates to select from (for each target), >= 1.
             keep_copies: keep passages that say the same as separate candidates, as a plain vector search does; for
-            comparison.
+                comparison.
+            relevance: another model, whose scores of the candidates take the place of the kernel between questions and
+                candidates; by default the kernel tells.
         """
         if candidate_limit < 1:
             raise ValueError(f"candidate_limit must be >= 1, but got {candidate_limit}.")
@@ -81,6 +85,7 @@ class Retriever:
         self.selector: Selector = selector if selector is not None else Sift()
         self.candidate_limit = candidate_limit
         self.keep_copies = keep_copies
+        self.relevance = relevance
 
     @classmethod
     def from_texts(
@@ -93,6 +98,7 @@ class Retriever:
         selector: Selector | None = None,
         candidate_limit: int = defaults.CANDIDATE_LIMIT,
         keep_copies: bool = False,
+        relevance: Relevance | None = None,
     ) -> Retriever:
         """Return a retriever over texts held in memory, each one a passage.
 
@@ -104,6 +110,7 @@ class Retriever:
             selector: see the class.
             candidate_limit: see the class.
             keep_copies: see the class.
+            relevance: see the class.
 
         Raises:
             ValueError: ``texts`` is one string, not one source or mapping for each text, or a text is empty.
@@ -114,7 +121,14 @@ class Retriever:
         if embedder is None or isinstance(embedder, str):
             embedder = load_sentence_transformer(embedder or defaults.EMBEDDER)
         store = memory_store(texts, embedder, sources=sources, metadata=metadata)
-        return cls(embedder, store, selector=selector, candidate_limit=candidate_limit, keep_copies=keep_copies)
+        return cls(
+            embedder,
+            store,
+            selector=selector,
+            candidate_limit=candidate_limit,
+            keep_copies=keep_copies,
+            relevance=relevance,
+        )
 
     def retrieve(self, query: Query | str | Sequence[str], k: int | None = None) -> Retrieval:
         """Return the passages that together leave the least uncertainty about the answer.
@@ -130,11 +144,18 @@ class Retriever:
                 through, or its candidates would leave more than ``max_variance``.
             DocumentNotFound: a ``known`` is neither a passage nor a document of the collection.
             StoreConflict: ``where`` asks for metadata, and the collection was made before they could be filtered by.
+            ModelUnavailable: the reranker does not answer.
+            ModelUnsuitable: it gives no score in [0, 1] for each candidate.
         """
         asked = query if isinstance(query, Query) else Query(query, k=defaults.K if k is None else k)  # type: ignore[arg-type]
         asked = asked if k is None else replace(asked, k=k)
         if asked.exact:
             check_exact(self.selector, asked.stopping)
+            if self.relevance is not None:
+                raise ValueError(
+                    "An exact selection reads every passage by its embedding, and a reranker scores only candidates: "
+                    "leave out one of the two."
+                )
 
         started = perf_counter()
         targets = embed_questions(asked.questions, self.embedder, asked.weights)
@@ -145,12 +166,13 @@ class Retriever:
         nearest = len(candidates)
         candidates += self._sharing_words(asked, targets, candidates, known)
         searched = perf_counter()
-        candidates, choice, exact = self._choose(asked, targets, candidates, known, nearest)
+        scored = None if self.relevance is None else ScoredTexts(self.relevance, asked.questions)
+        candidates, choice, exact = self._choose(asked, targets, candidates, known, nearest, scored)
         selected = perf_counter()
         selection, left = choice.selection, choice.selection.irreducible_variance
         retrieval = Retrieval(
             questions=asked.questions,
-            hits=self._hits(asked, targets, candidates, choice, nearest),
+            hits=self._hits(asked, targets, candidates, choice, nearest, scored),
             prior_variance=selection.prior_variance,
             irreducible_variance=math.nan if left is None else left,
             passed_over=_passed_over(candidates, _rows(candidates), choice),
@@ -222,6 +244,7 @@ class Retriever:
         candidates: list[Candidate],
         known: Sequence[Candidate],
         nearest: int,
+        scored: ScoredTexts | None,
     ) -> tuple[list[Candidate], Choice, ExactReport | None]:
         if asked.exact:
             return choose_from_all(
@@ -238,6 +261,7 @@ class Retriever:
             )
 
         def pool() -> Pool:
+            texts = _texts(candidates)
             budget = asked.stopping is not None and asked.stopping.tokens is not None
             return Pool(
                 targets.rows,
@@ -245,7 +269,8 @@ class Retriever:
                 known=_rows(known) if known else None,
                 weights=targets.weights,
                 token_counts=self._token_counts(candidates) if budget else None,
-                texts=Texts(targets.texts, _texts(candidates), _texts(known)),
+                texts=Texts(targets.texts, texts, _texts(known)),
+                relevance=None if scored is None else scored.of(texts)[targets.owners],
                 reference=nearest,
                 extend=extend,
             )
@@ -258,7 +283,13 @@ class Retriever:
         return candidates, self.selector.select(pool(), asked.k, stopping=asked.stopping), None
 
     def _hits(
-        self, asked: Query, targets: Targets, candidates: Sequence[Candidate], choice: Choice, nearest: int
+        self,
+        asked: Query,
+        targets: Targets,
+        candidates: Sequence[Candidate],
+        choice: Choice,
+        nearest: int,
+        scored: ScoredTexts | None,
     ) -> tuple[Hit, ...]:
         selection = choice.selection
         followed = choice.followed
@@ -267,6 +298,7 @@ class Retriever:
         words = None
         if features is not None and not asked.exact:
             words = SharedWords(targets.texts, _texts(candidates[:nearest]), features)
+        told = [None] * len(candidates) if scored is None else scored.of(_texts(candidates)).max(axis=0).tolist()
         columns = (selection.indices, selection.posterior_variances, selection.gains, selection.relevance)
         return tuple(
             Hit(
@@ -279,6 +311,7 @@ class Retriever:
                 copies=candidates[index].copies,
                 shared_words=() if words is None else words.of(candidates[index].passage.embedding_text),
                 brought_by="first passage" if share > 0.5 else "question",
+                reranker_score=told[index],
             )
             for rank, (index, variance, gain, relevance, share) in enumerate(
                 zip(*(column.tolist() for column in columns), shares, strict=True), start=1

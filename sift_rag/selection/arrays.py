@@ -61,7 +61,7 @@ def to_numpy(array: ArrayLike) -> np.ndarray:
 
 def float64_copy(array: Array) -> np.ndarray:
     """Return a float64 copy on the CPU."""
-    return np.array(array if isinstance(array, np.ndarray) else array.cpu(), dtype=np.float64)
+    return np.array(array if isinstance(array, np.ndarray) else array.cpu().numpy(), dtype=np.float64)
 
 
 def beside(points: Array, values: ArrayLike) -> Array:

@@ -64,7 +64,7 @@ class ArrayPosterior:
 
     def __init__(self, problem: Problem, observations: int, *, greedily: bool = False) -> None:
         points, noise = problem.points, problem.noise_variance
-        covariance: Any = problem.kernel.matrix(problem.targets, points)
+        covariance = problem.covariances()
         self.prior_variance = _weighted_prior(problem)
         if problem.weights is not None:
             covariance *= np.sqrt(problem.weights)[:, None].astype(points.dtype)
@@ -146,7 +146,7 @@ class TensorPosterior:
     def __init__(self, problem: Problem, observations: int) -> None:
         self._problem = problem
         points = problem.points
-        covariance: Any = problem.kernel.matrix(problem.targets, points)
+        covariance = problem.covariances()
         self.prior_variance = _weighted_prior(problem)
         if problem.weights is not None:
             covariance = covariance * covariance.new_tensor(problem.weights).sqrt()[:, None]

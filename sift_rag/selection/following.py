@@ -52,7 +52,10 @@ def choose_following(process: GaussianProcess, pool: Pool, k: int, rules: Rules,
     first = begun.indices.tolist()
     target = _further_target(pool, problem, first[0])
     if pool.extend is not None:
+        scored = pool.relevance is not None
         pool = pool.extend(target)
+        if scored and pool.relevance is None:
+            raise ValueError("The pool has relevance scores, but what extends it has none.")
         problem = process.problem(pool, view=problem.view)
     if rules.token_counts is not None:
         rules = replace(rules, token_counts=pool.token_counts)
@@ -66,7 +69,7 @@ def choose_following(process: GaussianProcess, pool: Pool, k: int, rules: Rules,
 
 def _further_target(pool: Pool, problem: Problem, first: int) -> Target:
     """Return the unit vector halfway between a passage and the question of which it tells most."""
-    told: Any = problem.kernel.matrix(problem.targets, problem.points[first : first + 1])[:, 0]
+    told = problem.covariances()[:, first]
     shares = np.ones(len(told)) if problem.weights is None else problem.weights
     question = int(np.argmax(shares * np.asarray(to_numpy(told), dtype=np.float64) ** 2))
     targets, candidates = _rows(pool.targets), _rows(pool.candidates)
@@ -89,7 +92,7 @@ def _with_target(problem: Problem, target: Target, weight: float, language: str)
         own = said.shape[1] - 1
         said = np.insert(said, [own] * len(targets), 0.0, axis=1)  # the columns of the other targets
         further, targets, points = beside(further, said, view.share), widened(targets), widened(points)
-    prior = joined(problem.prior, problem.prior[:1])
+    prior = joined(problem.prior, problem.prior[:1] * 0.0 + 1.0)
     return problem._replace(targets=joined(targets, further), points=points, view=view, prior=prior)
 
 

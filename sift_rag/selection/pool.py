@@ -50,6 +50,9 @@ class Pool:
     """``(n,)``, > 0: tokens of each candidate."""
     texts: Texts | None = None
     """Texts of all rows; None leaves a selection to embeddings alone."""
+    relevance: ArrayLike | None = None
+    """``(m, n)``, or ``(n,)`` for every target, in [0, 1]: scores of another model, which then say how relevant each
+    candidate is, in place of the kernel; None for the kernel. What is known has none."""
     reference: int | None = None
     """Number of first candidates over which mean and document frequencies are counted; None for all. Candidates found
     by their words must not count: a word that brought thirty of them would look common."""
@@ -69,3 +72,5 @@ class ArrayPool(NamedTuple):
     weights: np.ndarray | None
     """``(m,)``, those asked for."""
     texts: Texts | None
+    relevance: np.ndarray | None = None
+    """``(m, n)``: scores of another model, in place of the similarity with each target."""

@@ -60,11 +60,24 @@ def posterior_variance(
 
 def irreducible_variance(problem: Problem) -> float:
     """Return the targets' variance after observing every point once: ``posterior_variance`` of all."""
+    if problem.told is not None:
+        left = np.asarray(problem.prior.tolist()) - explained(problem)
+        return float(left.sum() if problem.weights is None else problem.weights @ left)
+    targets, points, kernel = _in_double(problem)
+    return _variance(targets, points, kernel, problem.noise_variance, problem.weights)
+
+
+def explained(problem: Problem) -> np.ndarray:
+    """Return ``(m,)``: c (K + λI)⁻¹ c, how much of each target's variance all points together explain."""
+    targets, points, kernel = _in_double(problem)
+    cross = problem._replace(targets=targets, points=points, kernel=kernel, told=_double(problem.told)).covariances()
+    noisy = np.asarray(kernel.matrix(points, points)) + problem.noise_variance * np.eye(len(points))
+    return np.asarray(np.einsum("mn,nm->m", cross, np.linalg.solve(noisy, cross.T)))
+
+
+def _in_double(problem: Problem) -> tuple[np.ndarray, np.ndarray, PreparedKernel]:
+    """Return targets, points and the kernel of a problem on float64 arrays."""
     kernel, like = problem.kernel, problem.points
-    targets, points = (
-        np.asarray(rows if isinstance(rows, np.ndarray) else rows.cpu(), dtype=np.float64)
-        for rows in (problem.targets, problem.points)
-    )
     if isinstance(kernel, Custom) and not isinstance(like, np.ndarray):
         function = kernel.function
 
@@ -73,7 +86,11 @@ def irreducible_variance(problem: Problem) -> float:
             return np.asarray(values.double().cpu())
 
         kernel = Custom(on_arrays)
-    return _variance(targets, points, kernel, problem.noise_variance, problem.weights)
+    return _double(problem.targets), _double(problem.points), kernel
+
+
+def _double(rows: Any) -> Any:
+    return None if rows is None else np.asarray(rows if isinstance(rows, np.ndarray) else rows.cpu(), dtype=np.float64)
 
 
 def _variance(

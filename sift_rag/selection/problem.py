@@ -56,6 +56,9 @@ class Problem(NamedTuple):
     """Device of the caller's tensors; None for numpy."""
     words: WordRows | None = None
     """Words beside the embeddings; None where they do not count."""
+    told: Any = None
+    """``(m, n)``: prior covariances of the first m targets with the candidates that another model tells; None for the
+    kernel's."""
 
     @property
     def weights(self) -> np.ndarray | None:
@@ -66,6 +69,13 @@ class Problem(NamedTuple):
     def known(self) -> range:
         """Rows of the points that are known already."""
         return range(self.size, len(self.points))
+
+    def covariances(self) -> Any:
+        """Return a new array ``(m, n + g)``: the prior covariance of every point with each target."""
+        values: Any = self.kernel.matrix(self.targets, self.points)
+        if self.told is not None:
+            values[: len(self.told), : self.size] = self.told
+        return values
 
     def as_given(self, array: np.ndarray) -> Array:
         """Return a result as the caller's kind of array."""

@@ -14,6 +14,7 @@ from sift_rag.selection.kernels import Kernel, Rbf, prepared
 from sift_rag.selection.pool import Pool
 from sift_rag.selection.problem import Problem, read_problem
 from sift_rag.selection.redundancy import RedundancyWatch
+from sift_rag.selection.relevance import with_relevance
 from sift_rag.selection.result import Choice, GreedySelection
 from sift_rag.selection.view import View
 
@@ -42,13 +43,17 @@ class GaussianProcess:
         """Return True if the words of texts count beside their embeddings."""
         return isinstance(self.kernel, Rbf) and self.features.words > 0
 
-    def problem(self, pool: Pool, *, view: View | None = None) -> Problem:
-        """Return the checked arrays of a pool; ``view`` was read off another one, instead of off its own candidates.
+    def problem(self, pool: Pool, *, view: View | None = None, double: bool = False) -> Problem:
+        """Return the checked arrays of a pool, in float64 if ``double``.
+
+        ``view`` was read off another pool, instead of off its own candidates.
 
         Raises:
             ValueError: see ``select_sift``.
         """
-        return read_problem(pool, prepared(self.kernel), self.noise_variance, features=self.features, view=view)
+        kernel, noise = prepared(self.kernel), self.noise_variance
+        problem = read_problem(pool, kernel, noise, features=self.features, view=view, double=double)
+        return with_relevance(problem, pool, balanced=view is None)
 
 
 def check_process(process: object) -> None:
@@ -82,6 +87,8 @@ def measure(problem: Problem, order: Iterable[int], k: int, rules: Rules) -> Cho
 
 
 def _unobserved(problem: Problem, k: int, rules: Rules) -> Posterior:
+    if rules.with_repeats and problem.told is not None:
+        raise ValueError("A choice with repeats cannot use relevance scores: they say nothing about a second reading.")
     observations = steps(problem, k, with_repeats=rules.with_repeats) + len(problem.known)
     return start(problem, observations, greedily=True)
 

@@ -1,7 +1,8 @@
 """Other ways to choose k of n, for comparison: each a frozen value that returns an order; one function measures them.
 
 A baseline chooses by the embeddings as they are; the process only measures its choice, so that the rows of a table can
-be compared. Similarity is the inner product throughout; directions are fixed here and tested.
+be compared. Similarity with the query is the inner product, or another model's score where the pool has some; between
+candidates it is always the inner product. Directions are fixed here and tested.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from sift_rag.selection.lexical import bm25
 from sift_rag.selection.pool import ArrayPool, Pool
 from sift_rag.selection.problem import read_problem
 from sift_rag.selection.process import GaussianProcess, check_process, measure
+from sift_rag.selection.relevance import check_relevance
 from sift_rag.selection.result import Choice
 from sift_rag.selection.stopping import Stopping
 from sift_rag.words import bag_of
@@ -60,7 +62,10 @@ class Baseline:
             for some in (pool.targets, candidates[:0] if pool.known is None else pool.known)
         )
         weights = None if pool.weights is None else problem.weights
-        order = self.order(ArrayPool(targets, candidates, known, weights, pool.texts), k)
+        scores = None
+        if pool.relevance is not None:
+            scores = check_relevance(pool.relevance, len(targets), len(candidates)).astype(candidates.dtype)
+        order = self.order(ArrayPool(targets, candidates, known, weights, pool.texts, scores), k)
         return measure(problem, order, k, Rules(stopping=stopping, token_counts=pool.token_counts))
 
 
@@ -224,7 +229,16 @@ class Hull(Baseline):
     """Duality gap at which the mixture is good enough."""
 
     def order(self, pool: ArrayPool, k: int) -> Sequence[int]:
-        """Implement ``Baseline.order``."""
+        """Implement ``Baseline.order``.
+
+        Raises:
+            ValueError: the pool has relevance scores.
+        """
+        if pool.relevance is not None:
+            raise ValueError(
+                "The selector 'hull' mixes the query from candidates, so relevance scores mean nothing to it: choose "
+                "another selector."
+            )
         points = pool.candidates.astype(np.float64)
         target = np.average(pool.targets, axis=0, weights=pool.weights)
         mixture = hull_weights(target, points, iterations=self.iterations, tolerance=self.tolerance)
@@ -249,7 +263,7 @@ class Hybrid(Baseline):
 
     def order(self, pool: ArrayPool, k: int) -> Sequence[int]:
         """Implement ``Baseline.order``."""
-        fused = (1.0 / (self.constant + _ranks(pool.targets @ pool.candidates.T))).sum(axis=0)
+        fused = (1.0 / (self.constant + _ranks(_similarities(pool)))).sum(axis=0)
         if pool.texts is not None:
             language = self.process.features.language
             asked, held = (
@@ -279,8 +293,13 @@ def _in_turn(
 
 
 def _similarity(pool: ArrayPool) -> np.ndarray:
-    """Return ``(n,)``: the largest inner product over the targets."""
-    return np.asarray((pool.targets @ pool.candidates.T).max(axis=0))
+    """Return ``(n,)``: the largest similarity over the targets."""
+    return np.asarray(_similarities(pool).max(axis=0))
+
+
+def _similarities(pool: ArrayPool) -> np.ndarray:
+    """Return ``(m, n)``: scores of another model where there are some, else inner products."""
+    return np.asarray(pool.targets @ pool.candidates.T) if pool.relevance is None else pool.relevance
 
 
 def _ranks(scores: np.ndarray) -> np.ndarray:

@@ -20,9 +20,8 @@ from sift_rag.selection.features import Features
 from sift_rag.selection.following import choose_following
 from sift_rag.selection.greedy import Accept, Rules, select_greedily, steps
 from sift_rag.selection.information import InformationPosterior
-from sift_rag.selection.kernels import Kernel, Linear, kernel_named, prepared
+from sift_rag.selection.kernels import Kernel, Linear, kernel_named
 from sift_rag.selection.pool import Pool, Texts
-from sift_rag.selection.problem import read_problem
 from sift_rag.selection.process import GaussianProcess, check_process, select
 from sift_rag.selection.result import Choice, GreedySelection
 from sift_rag.selection.stopping import Stopping
@@ -78,6 +77,7 @@ def select_sift(
     words: float = defaults.WORDS,
     language: str = defaults.LANGUAGE,
     texts: Texts | None = None,
+    relevance: ArrayLike | None = None,
     follow: float = 0.0,
     with_repeats: bool = False,
     known: ArrayLike | None = None,
@@ -108,6 +108,9 @@ def select_sift(
         words: share, in [0, 1), of the words in the similarity of two texts; ``rbf`` and ``texts`` only.
         language: language that words are stemmed in; ``none`` leaves them as they are.
         texts: texts of query, candidates and known, whose words then count beside the embeddings.
+        relevance: ``(n,)``, or ``(m, n)`` for each target, in [0, 1]: scores of another model, which take the place of
+            the kernel between targets and candidates (see ``with_relevance``). The kernel still says which candidates
+            repeat each other, and what known rows tell. Costs O(n² (n + d)) more.
         follow: weight of the question together with the first passage as a further target, after the first picks (see
             ``choose_following``); ``rbf`` only.
         with_repeats: choose a candidate again where that brings more, as in the paper (a repeat is another step).
@@ -125,8 +128,8 @@ def select_sift(
         The choice. Ties, to a few units in the last place, go to the lowest index; k = 0 or n = 0 give an empty one.
 
     Raises:
-        ValueError: shapes disagree, a value is not finite, a parameter is out of range, rbf rows are not unit-norm, or
-            there is not one text for each row.
+        ValueError: shapes disagree, a value is not finite, a parameter is out of range, rbf rows are not unit-norm,
+            there is not one text for each row, or a relevance score is outside [0, 1].
         MissingExtra: there are texts, and the package that stems their words is not installed.
     """
     check_follow(follow)
@@ -137,11 +140,21 @@ def select_sift(
         raise ValueError("Weights mean nothing for objective='information': scaling a target changes no determinant.")
     if informative and follow:
         raise ValueError("A choice with objective='information' cannot follow its first passage: leave out follow.")
+    if informative and relevance is not None:
+        raise ValueError("A choice with objective='information' cannot use relevance scores: leave out one of them.")
     process = GaussianProcess(
         kernel_named(kernel, lengthscale), noise_variance, Features(centring, words=words, language=language)
     )
     rules = Rules(with_repeats, stopping, token_counts, accept, irreducible)
-    pool = Pool(query, candidates, known=known, weights=weights, token_counts=token_counts, texts=texts)
+    pool = Pool(
+        query,
+        candidates,
+        known=known,
+        weights=weights,
+        token_counts=token_counts,
+        texts=texts,
+        relevance=relevance,
+    )
     if follow:
         return choose_following(process, pool, k, rules, follow).selection
     return select_with(process, pool, k, rules, informative=informative)
@@ -164,14 +177,7 @@ def select_with(
 ) -> GreedySelection:
     """Return SIFT's choice under a process: ``select_sift`` with its parameters as values."""
     check_k(k)
-    problem = read_problem(
-        pool,
-        prepared(process.kernel),
-        process.noise_variance,
-        features=process.features,
-        view=view,
-        double=informative,
-    )
+    problem = process.problem(pool, view=view, double=informative)
     if informative:
         problem = problem._replace(view=problem.view._replace(weights=None))
         observations = steps(problem, k, with_repeats=rules.with_repeats) + len(problem.known)

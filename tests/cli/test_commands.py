@@ -86,6 +86,7 @@ def test_the_json_of_search_has_its_shape_and_gives_the_text_back(ask_store: Run
     assert set(answer["hits"][0]) == {
         "rank", "id", "source", "line", "page", "title", "headings", "text", "similarity", "posterior_variance",
         "gain", "relevance", "redundancy", "shared_words", "brought_by", "also_in", "metadata",
+        "reranker_score",
     }  # fmt: skip
     for hit, (before, after) in zip(answer["hits"], pairwise(_variances(answer)), strict=True):
         assert hit["gain"] == pytest.approx(before - after, rel=1e-3)

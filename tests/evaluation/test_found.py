@@ -15,7 +15,7 @@ from sift_rag.evaluation.found_report import difference_in_words, render_found
 from sift_rag.evaluation.judge import Judge
 from sift_rag.evaluation.metrics import Interval
 from sift_rag.stores.memory import MemoryStore
-from tests.doubles import HashingEmbedder
+from tests.doubles import HashingEmbedder, WordRelevance
 from tests.evaluation.conftest import PASSAGES
 from tests.evaluation.test_report import EVIL, Page
 
@@ -245,3 +245,11 @@ def test_the_page_has_the_verdict_every_row_the_failures_and_what_is_missing_wit
     assert words.count("... and 10 more.") == 2
     assert len([name for name, _ in page.elements if name == "tr"]) == 1 + len(result.rows) == 11
     assert "Where" not in render_found(judged([(ranking(1), ranking(1))] * 2), collection="c")
+
+
+def test_a_reranker_scores_each_pair_once_for_all_searches(store: MemoryStore) -> None:
+    reranker = WordRelevance("flowers")
+    asked = [question(("owls", "mice"), "owls.md", name="1"), question("owls", "owls.md", name="2")]
+    evaluate(asked, embedder=HashingEmbedder(), store=store, relevance=reranker)
+    assert reranker.scored
+    assert len(reranker.scored) == len(set(reranker.scored))

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from sift_rag import Filter, Layout, Mmr, PassageStore, Reranker, Retriever, opening
-from tests.doubles import HashingEmbedder
+from sift_rag.relevance import cross_encoder
+from tests.doubles import HashingEmbedder, WordRelevance
 from tests.plugins.conftest import OPTIONS, QUESTIONS, TEXTS, expected
 
 pytest.importorskip("haystack", reason="Haystack is not installed: pip install 'sift-rag[haystack]'")
@@ -213,3 +214,25 @@ def test_a_ranking_by_default_is_the_reranker_s(embedder: HashingEmbedder, monke
     monkeypatch.setattr(opening, "load_sentence_transformer", lambda _: embedder)
     wanted = [text.score for text in Reranker(embedder).rerank(QUESTION, list(TEXTS.values())).ranked]
     assert [document.score for document in SiftRanker().run(QUESTION, DOCUMENTS)["documents"]] == wanted
+
+
+def test_a_reranker_is_named_saved_and_opened_with_the_component(
+    store: PassageStore, embedder: HashingEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+
+    def load(name: str) -> WordRelevance:
+        opened.append(name)
+        return WordRelevance("flowers")
+
+    monkeypatch.setattr(cross_encoder, "load_cross_encoder", load)
+    monkeypatch.setattr(opening, "load_sentence_transformer", lambda name: embedder)
+    monkeypatch.setattr(opening, "open_index", lambda *arguments, **options: store)
+    ranker = SiftRanker.from_dict(SiftRanker(relevance="tiny", top_k=2).to_dict())
+    ranked = ranker.run(QUESTION, DOCUMENTS)["documents"]
+    assert {document.meta["name"] for document in ranked} == {"bees.md", "rain.md"}
+    retriever = SiftRetriever.from_dict(SiftRetriever(embedder="hashing", relevance="tiny", top_k=2).to_dict())
+    found = retriever.run(QUESTION)["documents"]
+    assert {document.meta["source"] for document in found} == {"bees.md", "rain.md"}
+    assert found[0].score == pytest.approx(0.5)
+    assert opened == ["tiny", "tiny"]

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from sift_rag import Filter, Mmr, PassageStore, Reranker, Retriever, Sift, StoreConflict, ingest_paths
 from sift_rag.types import Embedding
-from tests.doubles import HashingEmbedder
+from tests.doubles import HashingEmbedder, WordRelevance
 from tests.plugins.conftest import OPTIONS, QUESTION, QUESTIONS, TEXTS, expected
 from tests.retrieval.test_candidates import filled
 
@@ -221,3 +221,12 @@ def test_a_reranking_by_default_is_the_reranker_s(embedder: HashingEmbedder) -> 
         got = SiftRerank(embedder=embedder, **named).compress_documents(DOCUMENTS, QUESTION)
         assert [document.metadata["relevance_score"] for document in got] == wanted
     assert wanted != [text.score for text in Reranker(embedder, selector=Sift()).rerank(QUESTION, texts).ranked]
+
+
+def test_a_reranker_decides_in_a_retriever_and_in_a_compressor(store: PassageStore, embedder: HashingEmbedder) -> None:
+    reranker = WordRelevance("flowers")
+    found = SiftRetriever(store=store, embedder=embedder, relevance=reranker, k=2).invoke(QUESTION)
+    assert {document.metadata["source"] for document in found} == {"bees.md", "rain.md"}
+    assert found[0].metadata["sift"]["reranker_score"] == 0.5
+    kept = SiftRerank(embedder=embedder, relevance=reranker, top_n=2).compress_documents(DOCUMENTS, QUESTION)
+    assert {document.metadata["name"] for document in kept} == {"bees.md", "rain.md"}

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from sift_rag import Mmr, PassageStore, Reranker, Retriever, Sift
 from sift_rag.types import Embedding
-from tests.doubles import HashingEmbedder
+from tests.doubles import HashingEmbedder, WordRelevance
 from tests.plugins.conftest import OPTIONS, QUESTION, TEXTS, expected
 
 pytest.importorskip("llama_index.core", reason="LlamaIndex is not installed: pip install 'sift-rag[llama-index]'")
@@ -225,3 +225,14 @@ def test_a_reranking_by_default_is_the_reranker_s(embedder: HashingEmbedder) -> 
     got = SiftRerank(embed_model=embedder).postprocess_nodes(nodes(), query_str=QUESTION)
     assert [node.score for node in got] == wanted
     assert wanted != [text.score for text in Reranker(embedder, selector=Sift()).rerank(QUESTION, texts).ranked]
+
+
+def test_a_reranker_decides_in_a_retriever_and_in_a_postprocessor(
+    store: PassageStore, embedder: HashingEmbedder
+) -> None:
+    reranker = WordRelevance("flowers")
+    found = SiftRetriever(store, embed_model=embedder, relevance=reranker, similarity_top_k=2).retrieve(QUESTION)
+    assert {node.metadata["source"] for node in found} == {"bees.md", "rain.md"}
+    assert found[0].score == pytest.approx(0.5)
+    rerank = SiftRerank(2, embed_model=embedder, relevance=reranker)
+    assert set(ids(rerank.postprocess_nodes(nodes(), query_str=QUESTION))) == {"bees.md", "rain.md"}

@@ -50,6 +50,7 @@ def test_metadata_place_and_reasons_stand_together() -> None:
             "posterior_variance": 0.9,
             "shared_words": ["owls"],
             "brought_by": "question",
+            "reranker_score": None,
             "also_in": [{"id": "1", "source": "copy.md", "line": 2, "page": None}],
         },
     }

@@ -47,6 +47,8 @@ def ask(
     token_budget: options.TokenBudget = None,
     exact: options.Exact = False,
     selector: options.Selector = defaults.SELECTOR,
+    reranker: options.Reranker = None,
+    reranker_url: options.RerankerUrl = None,
     model: options.Model = None,
     base_url: options.BaseUrl = None,
     system: options.System = None,
@@ -94,6 +96,8 @@ def ask(
         store=store,
         collection=collection,
         embedder=embedder,
+        reranker=reranker,
+        reranker_url=reranker_url,
         model=model,
         base_url=base_url,
     ) as assistant:

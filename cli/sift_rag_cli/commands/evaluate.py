@@ -39,6 +39,8 @@ def evaluate(
         typer.Option("-k", metavar="N,N", rich_help_panel=options.PASSAGES, help="Numbers of passages."),
     ] = ",".join(map(str, defaults.EVALUATED_KS)),
     filters: options.Filter = None,
+    reranker: options.Reranker = None,
+    reranker_url: options.RerankerUrl = None,
     limit: Annotated[
         int | None,
         typer.Option("--limit", metavar="N", min=1, help="Use only N of the questions, spread evenly over all."),
@@ -92,9 +94,25 @@ def evaluate(
     if report is not None:
         require_matplotlib()
     judged, interrupted = [], None
-    with open_search(context, values, usual, store=store, collection=collection, embedder=embedder) as retriever:
+    with open_search(
+        context,
+        values,
+        usual,
+        store=store,
+        collection=collection,
+        embedder=embedder,
+        reranker=reranker,
+        reranker_url=reranker_url,
+    ) as retriever:
         judge = Judge(asked, retriever.store)
-        results = judge_searches(judge, embedder=retriever.embedder, store=retriever.store, searches=searches, ks=ks)
+        results = judge_searches(
+            judge,
+            embedder=retriever.embedder,
+            store=retriever.store,
+            searches=searches,
+            ks=ks,
+            relevance=retriever.relevance,
+        )
         try:
             with counted_progress("evaluating", "question", len(asked)) as advance:
                 for one in results:

@@ -28,6 +28,8 @@ def search(
     token_budget: options.TokenBudget = None,
     exact: options.Exact = False,
     selector: options.Selector = defaults.SELECTOR,
+    reranker: options.Reranker = None,
+    reranker_url: options.RerankerUrl = None,
     explain: options.Explain = False,
     full: Annotated[
         bool, typer.Option("--full", rich_help_panel=options.OUTPUT, help="Show every passage in full.")
@@ -45,11 +47,21 @@ def search(
         sift-rag search "How do I book a flight?" -k 3 --filter 'source=travel/*'
         sift-rag search "What is new?" --known report.pdf --explain
         sift-rag search "Taxi fares" --selector mmr --set relevance=0.7 --json
+        sift-rag search "Taxi fares" --reranker cross-encoder/ms-marco-MiniLM-L6-v2
     """
     asked = read_questions(questions)
     values = settings_for(context, assignments, selectors=(selector,))
     wanted = search_options(values, k=k, filters=filters, token_budget=token_budget, exact=exact, selector=selector)
-    with open_search(context, values, wanted, store=store, collection=collection, embedder=embedder) as retriever:
+    with open_search(
+        context,
+        values,
+        wanted,
+        store=store,
+        collection=collection,
+        embedder=embedder,
+        reranker=reranker,
+        reranker_url=reranker_url,
+    ) as retriever:
         retrieval = retriever.retrieve(with_known(wanted.query(asked), known, retriever.embedder))
     if json:
         write_json({**retrieval.to_dict(explain=explain), **about_search(wanted, collection)})

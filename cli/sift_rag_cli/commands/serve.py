@@ -9,6 +9,7 @@ from sift_rag import defaults
 from sift_rag.errors import MissingExtra
 from sift_rag_cli import options
 from sift_rag_cli.api_keys import endpoint_key, store_key
+from sift_rag_cli.searching import open_scoring
 
 LIMITS = "Limits"
 SERVER = "Server"
@@ -114,6 +115,8 @@ def serve(
             help="Memory for a cache of document embeddings.",
         ),
     ] = 256,
+    reranker: options.Reranker = None,
+    reranker_url: options.RerankerUrl = None,
     model: options.Model = None,
     base_url: options.BaseUrl = None,
     store: options.Store = None,
@@ -171,6 +174,7 @@ def serve(
             seconds=timeout,
             cache_bytes=cache_megabytes * 2**20,
         ),
+        relevance=open_scoring(context, reranker, reranker_url),
         language_model=None
         if model is None and base_url is None
         else open_model(model, base_url=base_url, api_key=endpoint_key(context, base_url)),

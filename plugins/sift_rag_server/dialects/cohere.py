@@ -97,6 +97,7 @@ def _read(body: Mapping[str, Any], limits: Limits) -> RerankRequest:
         selector=extension.make_selector(),
         known_texts=tuple(extension.known_texts),
         weights=None if extension.weights is None else tuple(extension.weights),
+        relevance=extension.relevance,
     )
     check_texts((*request.questions, *request.texts, *request.known_texts), limits)
     return request

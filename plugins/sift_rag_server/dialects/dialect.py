@@ -37,6 +37,8 @@ class RerankRequest:
     """Texts that the reader already knows."""
     weights: tuple[float, ...] | None = None
     """Weight of each question."""
+    relevance: Sequence[float] | None = None
+    """Another model's score of each text, in [0, 1]; None if the request has none."""
 
     @property
     def k(self) -> int | None:

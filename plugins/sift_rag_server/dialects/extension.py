@@ -32,6 +32,13 @@ class SiftExtension(Body):
         None, description="Weight of each question.", min_length=1
     )
 
+    relevance: list[Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]] | None = Field(
+        None,
+        description="How relevant another model says each document is, in its order: the scores take the place of the "
+        "similarity with the question.",
+        min_length=1,
+    )
+
     def make_selector(self) -> Selector | None:
         """Return the selector; None for the reranker's default.
 

@@ -1,0 +1,195 @@
+"""A reranker behind an endpoint that speaks Cohere's dialect: Cohere, Jina, vLLM, llama.cpp, LocalAI, ...
+
+The only module that talks to ``httpx`` (extra ``openai``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from time import sleep
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sift_rag.errors import ModelError, ModelUnavailable, ModelUnsuitable, Remedy
+from sift_rag.extras import require
+from sift_rag.relevance.scores import checked_scores
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from httpx import Response
+
+CONNECT_SECONDS = 5.0
+READ_SECONDS = 300.0
+"""Seconds without a byte of the reply; a laptop that reads a hundred texts is silent for minutes."""
+
+MOST_DOCUMENTS = 1000
+"""Number of texts in one request: the limit of Cohere and of our own server."""
+
+FIRST_PAUSE = 0.5
+LONGEST_PAUSE = 8.0
+"""Seconds before the first and, at most, before any retry; each pause is twice the one before."""
+
+_TRANSIENT = frozenset({408, 409, 429})
+
+
+class EndpointRelevance:
+    """A ``Relevance`` at an endpoint. Nothing is sent before the first ``score``, and then to this address only."""
+
+    def __init__(self, url: str, model: str | None = None, api_key: str | None = None, *, max_retries: int = 2) -> None:
+        """Create the client; the endpoint is not contacted yet.
+
+        Args:
+            url: address up to and including ``/v1``, or all of it, up to and including ``/rerank``.
+            model: the model's name at the endpoint; None for one that serves only one.
+            api_key: None for an endpoint without keys.
+            max_retries: number of retries, with growing pauses, while the endpoint cannot be reached or answers 429 or
+                5xx.
+
+        Raises:
+            MissingExtra: ``httpx`` is not installed.
+            ValueError: ``url`` is not an http address.
+        """
+        if not url.startswith(("http://", "https://")):
+            raise ValueError(f"The reranker's address is {url!r}: expected one like http://localhost:8000/v1.")
+        require("httpx", "openai")
+        import httpx
+
+        address = url.rstrip("/")
+        self.url = address if address.endswith("/rerank") else f"{address}/rerank"
+        self.name = model or self.url
+        self._model = model
+        self._max_retries = max_retries
+        self._client = httpx.Client(
+            headers={"authorization": f"Bearer {api_key}"} if api_key else {},
+            timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
+        )
+
+    def score(self, question: str, texts: Sequence[str]) -> np.ndarray:
+        """Implement ``Relevance.score``.
+
+        Raises:
+            ModelUnavailable: no connection, a refused key, no such model, an overloaded endpoint, or a reply that is
+                not a ranking of the texts.
+            ModelUnsuitable: the endpoint refuses the request, or a score is outside [0, 1].
+        """
+        parts = [
+            self._scored(question, texts[start : start + MOST_DOCUMENTS])
+            for start in range(0, len(texts), MOST_DOCUMENTS)
+        ]
+        return np.concatenate(parts) if parts else np.zeros(0)
+
+    def close(self) -> None:
+        """Close the connections. Closing twice is allowed."""
+        self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"EndpointRelevance({self.url!r}, {self._model!r})"
+
+    def _scored(self, question: str, texts: Sequence[str]) -> np.ndarray:
+        body: dict[str, object] = {"query": question, "documents": list(texts), "top_n": len(texts)}
+        if self._model is not None:
+            body["model"] = self._model
+        response = self._post(body)
+        if response.status_code != 200:
+            raise self._status_error(response)
+        return checked_scores(self._scores_in(response, len(texts)), len(texts), self.name)
+
+    def _post(self, body: Mapping[str, object]) -> Response:
+        """Return the endpoint's response, asking again while it may only be busy."""
+        import httpx
+
+        pause = FIRST_PAUSE
+        for left in range(self._max_retries, -1, -1):
+            try:
+                response = self._client.post(self.url, json=body)
+            except httpx.TransportError as error:
+                if not left:
+                    raise self._transport_error(error) from error
+            else:
+                busy = response.status_code in _TRANSIENT or response.status_code >= 500
+                if not (busy and left):
+                    return response
+            sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _scores_in(self, response: Response, count: int) -> list[Any]:
+        """Return the score of each text by its index.
+
+        Raises:
+            ModelUnavailable: it is not a ranking of all the texts.
+        """
+        try:
+            scores = {result["index"]: result["relevance_score"] for result in response.json()["results"]}
+            return [scores[index] for index in range(count)]
+        except (ValueError, KeyError, TypeError):
+            raise ModelUnavailable(
+                f"The endpoint {self.url} sent something that is not a ranking of {count} texts: check that it is the "
+                "address of a reranker that speaks Cohere's dialect."
+            ) from None
+
+    def _transport_error(self, error: Exception) -> ModelError:
+        import httpx
+
+        if isinstance(error, httpx.TimeoutException):
+            return ModelUnavailable(
+                f"The endpoint {self.url} did not answer in time: try again, or check that it is running."
+            )
+        return ModelUnavailable(
+            f"The endpoint {self.url} cannot be reached, or closed the connection ({_one_line(str(error))}): check the "
+            "address, and that it is running."
+        )
+
+    def _status_error(self, response: Response) -> ModelError:
+        """Return the error for a status. It never quotes the key: the endpoint's words are left out where they may."""
+        status, url = response.status_code, self.url
+        model = "the model" if self._model is None else repr(self._model)
+        match status:
+            case 401 | 403:
+                return ModelUnavailable(
+                    f"The endpoint {url} refuses the API key ({status}): give a key that may use {model}.",
+                    remedy=Remedy("reranker-api-key", url=url),
+                )
+            case 404:
+                return ModelUnavailable(
+                    f"The endpoint {url} has no reranker {model}, or is not the address of one (404): check both."
+                )
+            case 429:
+                return ModelUnavailable(
+                    f"The endpoint {url} accepts no more requests now (429: {_reason(response)}): try again later."
+                )
+            case _ if status >= 500:
+                return ModelUnavailable(f"The endpoint {url} failed ({status}: {_reason(response)}): try again later.")
+            case _:
+                return ModelUnsuitable(
+                    f"The endpoint {url} refuses the request to {model} ({status}: {_reason(response)})."
+                )
+
+
+def _reason(response: Response) -> str:
+    """Return what a reply says went wrong, in one line."""
+    try:
+        body = response.json()
+    except ValueError:
+        return _one_line(response.reason_phrase)
+    for key in ("message", "detail", "error"):
+        value = body.get(key) if isinstance(body, dict) else None
+        value = value.get("message") if isinstance(value, dict) else value
+        if isinstance(value, str):
+            return _one_line(value)
+    return _one_line(response.reason_phrase)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:300] or "no reason given"

@@ -1,0 +1,33 @@
+"""A reranker's scores of one retrieval: each pair of a question and a candidate is scored once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from sift_rag.protocols import Relevance
+from sift_rag.relevance.scores import checked_scores
+
+
+class ScoredTexts:
+    """The scores of a list of texts that only grows, for each of some questions. Lives for one selection."""
+
+    def __init__(self, relevance: Relevance, questions: Sequence[str]) -> None:
+        self._relevance = relevance
+        self._questions = questions
+        self._scores: dict[str, list[float]] = {question: [] for question in questions}
+
+    def of(self, texts: Sequence[str]) -> np.ndarray:
+        """Return ``(q, n)`` in [0, 1], a row for each question; ``texts`` begins with those of the call before.
+
+        Raises:
+            ModelUnavailable: see ``Relevance.score``.
+            ModelUnsuitable: see ``Relevance.score``.
+        """
+        for question, held in self._scores.items():
+            fresh = list(texts[len(held) :])
+            if fresh:
+                found = self._relevance.score(question, fresh)
+                held.extend(checked_scores(found, len(fresh), self._relevance.name).tolist())
+        return np.array([self._scores[question] for question in self._questions])
