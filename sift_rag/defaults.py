@@ -75,6 +75,13 @@ COMPARED_KS = (5, 20, 50)
 COMPARED_SELECTORS = ("nearest", "sift")
 EVALUATED_SELECTORS = ("sift", "nearest", "hybrid", "mmr", "dpp")
 EVALUATED_KS = (4, 8)
+CALIBRATED_WORDS = (0.0, 0.25, 0.5, 0.75, 0.9)
+CALIBRATED_NOISE_VARIANCES = (2.0, 5.0, 20.0)
+CALIBRATED_FOLLOWS = (0.0, 1.0)
+"""Values that a calibration compares, besides those that are set."""
+ANSWERED_SHARE = 0.95
+"""Share of the questions that a collection can answer which a proposed threshold lets through."""
+GENERATED_QUESTIONS = 100
 PRESETS = ("gpt2", "gpt2-large", "phi-3", "qwen3-0.6b")
 
 MAX_BYTES = 64 * 2**20

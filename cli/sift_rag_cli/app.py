@@ -14,6 +14,7 @@ import typer
 from sift_rag import errors
 from sift_rag_cli.commands import (
     ask,
+    calibrate,
     chat,
     collections,
     compare,
@@ -161,6 +162,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "ask": ask.ask,
     "chat": chat.chat,
     "evaluate": evaluate.evaluate,
+    "calibrate": calibrate.calibrate,
     "compare": compare.compare,
     "serve": serve.serve,
     "status": status.status,

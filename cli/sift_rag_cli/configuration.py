@@ -40,7 +40,13 @@ TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
 }
 """The command whose options, and the groups whose settings, are the keys of each table. The first has no name."""
 _READS = {"search": ("search",), "ask": ("search", "ask", "finetuning"), "compare": ("finetuning",)}
-_READS |= {"chat": _READS["ask"], "evaluate": _READS["search"], "ingest": ("ingest",), "serve": ("serve",)}
+_READS |= {
+    "chat": _READS["ask"],
+    "evaluate": _READS["search"],
+    "calibrate": ("search", "ask"),
+    "ingest": ("ingest",),
+    "serve": ("serve",),
+}
 """The tables that a command reads; later ones win. Every command reads the first table."""
 
 

@@ -53,6 +53,7 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "chat": ("search", "selector", "layout", "answer", "finetuning"),
     "duplicates": ("layout",),
     "evaluate": ("search", "selector", "layout"),
+    "calibrate": ("search", "selector", "layout", "answer"),
     "compare": ("comparison", "layout", "finetuning"),
     "ingest": ("server",),
     "migrate": ("server",),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from sift_rag.defaults import MAX_NEW_TOKENS
 from sift_rag.errors import ModelUnsuitable
 from sift_rag.protocols import LanguageModel, Message
 
@@ -19,6 +20,11 @@ What does the 2023 model cost to run?
 What does the 2021 model cost to run?
 How safe is the 2023 model?
 How safe is the 2021 model?"""
+
+ABOUT_A_PASSAGE = """\
+Write one question that the passage answers, as somebody would ask who has not seen it: understandable by itself, and \
+in other words than the passage where that is possible. Write the question on one line, ending in a question mark, and \
+nothing else. If the passage answers no question, write: none"""
 
 TOKENS_PER_PART = 64
 LONGEST_PART = 300
@@ -69,6 +75,28 @@ def decompose(question: str, model: LanguageModel, *, limit: int = 4) -> tuple[s
         if len(parts) == limit:
             break
     return (question, *parts.values()) if len(parts) > 1 else (question,)
+
+
+def question_about(passage: str, model: LanguageModel, *, max_new_tokens: int = MAX_NEW_TOKENS) -> str | None:
+    """Return a question that the passage answers, as the model writes it; None if it writes none.
+
+    The model is stopped as soon as it has written one.
+
+    Raises:
+        ModelUnavailable: the endpoint does not answer.
+        ModelUnsuitable: the passage does not fit the model's context.
+    """
+    messages = (Message("system", ABOUT_A_PASSAGE), Message("user", f"Passage:\n{passage}"))
+    tokens = model.count_tokens(messages)
+    if tokens + max_new_tokens > model.context_length:
+        raise ModelUnsuitable(
+            f"Writing a question about a passage takes {tokens + max_new_tokens} tokens, and {model.name!r} has room "
+            f"for {model.context_length}."
+        )
+    for line in _lines(model.stream(messages, max_new_tokens=max_new_tokens)):
+        if (question := _part(line)) is not None:
+            return question
+    return None
 
 
 def _part(line: str) -> str | None:

@@ -53,6 +53,10 @@ class Judge:
             if one not in self._names
         )
 
+    def has(self, question: JudgedQuestion) -> bool:
+        """Return True if the collection has something that is relevant to the question."""
+        return any(one in self._names for one in question.relevant)
+
     def found(self, question: JudgedQuestion, hits: Iterable[Hit]) -> list[tuple[Relevant, ...]]:
         """Return for each hit what it is the first to find; a hit also finds what its copies are."""
         left = [one for one in question.relevant if one in self._names]

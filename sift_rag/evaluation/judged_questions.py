@@ -72,6 +72,24 @@ def read_judged_questions(path: Path) -> list[JudgedQuestion]:
     return found
 
 
+def read_foreign_questions(path: Path) -> list[tuple[str, ...]]:
+    """Read questions that a collection cannot answer: the ``question`` of each line of a JSONL file.
+
+    It is a text, or a list of texts that are asked together. Other keys are ignored.
+
+    Raises:
+        ConfigurationError: there is no question, or a line has none.
+    """
+    found = []
+    for number, row in read_rows(path):
+        if row.get("question") is None:
+            raise ConfigurationError(f"{path}:{number} has no 'question': expected a text or a list of texts.")
+        found.append(_texts(row, "question", f"{path}:{number}"))
+    if not found:
+        raise ConfigurationError(f"{str(path)!r} holds no question.")
+    return found
+
+
 def _in_lines(path: Path) -> Iterator[JudgedQuestion]:
     for number, row in read_rows(path):
         place = f"{path}:{number}"

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 from sift_rag.errors import MissingExtra
+from sift_rag.evaluation.calibration import Combination
 from sift_rag.evaluation.found import FoundRow
 from sift_rag.evaluation.outcomes import Outcome
 from sift_rag.evaluation.summary import ALL, Row
+from sift_rag.evaluation.trials import Uncertainty, Values
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -217,6 +219,61 @@ def found_over_k(rows: Sequence[FoundRow]) -> Figure:
         axes.set_xlabel("k")
     figure.legend(loc="outside lower center", ncols=6, frameon=False)
     return figure
+
+
+@_styled
+def one_setting_at_a_time(lines: Mapping[str, Sequence[Combination]], current: Values) -> Figure:
+    """Plot what each value of a setting finds more than the current one, the other settings as they are."""
+    figure = _figure(9.2, 3.2)
+    panels = figure.subplots(1, len(lines), sharey=True)
+    for axes, (name, line) in zip(panels, lines.items(), strict=True):
+        own, gaps = [getattr(one.values, name) for one in line], [one.difference for one in line]
+        axes.errorbar(
+            range(len(line)),
+            [100 * gap.mean for gap in gaps],
+            [[100 * (gap.mean - gap.low) for gap in gaps], [100 * (gap.high - gap.mean) for gap in gaps]],
+            color=COLOURS[0],
+            marker=MARKERS[0],
+            capsize=2,
+        )
+        axes.plot([own.index(getattr(current, name))], [0], color=COLOURS[1], marker=MARKERS[1], linestyle="none")
+        axes.set_xticks(range(len(line)), [f"{value:g}" for value in own])
+        axes.axhline(0, color="#888888", linewidth=1, linestyle=":")
+        axes.set_title(name, loc="left", fontsize=12)
+    panels[0].set_ylabel("points")
+    figure.legend(
+        handles=[panels[0].plot([], [], color=COLOURS[1], marker=MARKERS[1], linestyle="none", label="current")[0]],
+        loc="outside lower center",
+        frameon=False,
+    )
+    return figure
+
+
+@_styled
+def remaining(
+    answerable: Sequence[Uncertainty],
+    foreign: Sequence[Uncertainty],
+    max_variance: float | None,
+    min_gain: float | None,
+) -> Figure:
+    """Plot the distributions of variance and predicted gain over both kinds of questions, with the thresholds."""
+    figure = _figure(9.2, 3.6)
+    panels = figure.subplots(1, 2, sharey=True)
+    for axes, title, limit in zip(panels, ("variance", "gain"), (max_variance, min_gain), strict=True):
+        for number, (kind, questions) in enumerate((("answerable", answerable), ("foreign", foreign))):
+            if questions:
+                values = [getattr(one, title) for one in questions]
+                axes.ecdf(values, color=COLOURS[number], label=kind if title == "variance" else None)
+        if limit is not None:
+            axes.axvline(limit, color="#444444", linewidth=1, linestyle="--")
+        axes.set_title(_TITLES[title], loc="left", fontsize=12)
+        axes.set_ylim(0, 1)
+    panels[0].set_ylabel("share of the questions")
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    return figure
+
+
+_TITLES = {"variance": "irreducible variance", "gain": "predicted gain"}
 
 
 def _figure(width: float, height: float) -> Figure:

@@ -1,0 +1,208 @@
+"""``sift-rag calibrate``."""
+
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from sift_rag import defaults
+from sift_rag_cli import options
+from sift_rag_cli.api_keys import endpoint_key
+from sift_rag_cli.calibrations import calibration_json, say_proposals, write_proposals
+from sift_rag_cli.configuration import settings_for
+from sift_rag_cli.inputs import spread, whole_numbers_in
+from sift_rag_cli.output import check_writable, count_of, say, write_json, write_page
+from sift_rag_cli.progress import counted_progress
+from sift_rag_cli.searching import open_search, search_options
+
+if TYPE_CHECKING:
+    from sift_rag.evaluation import JudgedQuestion
+    from sift_rag.evaluation.trials import Plan, Uncertainty
+    from sift_rag.protocols import LanguageModel
+    from sift_rag.retrieval.retriever import Retriever
+    from sift_rag_cli.settings import Values
+
+T = TypeVar("T")
+
+
+def calibrate(
+    context: typer.Context,
+    questions: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[QUESTIONS]",
+            help="Judged questions, as `sift-rag evaluate` reads them. Without: questions are made from the "
+            "collection, which give thresholds only.",
+        ),
+    ] = None,
+    generate: Annotated[
+        int | None,
+        typer.Option(
+            "--generate",
+            metavar="N",
+            min=1,
+            help="Make N questions from the collection: sentences of its passages, or with --model what the model asks "
+            f"about them.  [default without QUESTIONS: {defaults.GENERATED_QUESTIONS}]",
+        ),
+    ] = None,
+    foreign: Annotated[
+        Path | None,
+        typer.Option(
+            "--foreign",
+            metavar="FILE",
+            help="Questions that the collection cannot answer, JSON lines with 'question': thresholds are checked on "
+            "them.",
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", metavar="N", min=1, help="Use only N of the QUESTIONS, spread evenly over all."),
+    ] = None,
+    k: Annotated[
+        str,
+        typer.Option(
+            "-k",
+            metavar="N,N",
+            rich_help_panel=options.PASSAGES,
+            help="Numbers of passages that recall is averaged over.",
+        ),
+    ] = ",".join(map(str, defaults.EVALUATED_KS)),
+    filters: options.Filter = None,
+    model: options.Model = None,
+    base_url: options.BaseUrl = None,
+    steps: options.Steps = defaults.STEPS,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            "--report",
+            metavar="FILE",
+            rich_help_panel=options.OUTPUT,
+            help="Write an HTML page with plots and all figures.",
+        ),
+    ] = None,
+    json: options.Json = False,
+    store: options.Store = None,
+    collection: options.Collection = defaults.COLLECTION,
+    embedder: options.Embedder = None,
+    assignments: options.Set = None,
+) -> None:
+    """Propose settings for a collection: words, noise_variance, follow, and thresholds.
+
+    Judged questions give values of words, noise_variance and follow that find more than the current ones, if some do
+    so beyond chance, on questions that were not used to choose them. Any questions give the max_variance and min_gain
+    that let 95 % of them through. No file is changed: the lines for sift-rag.toml are printed.
+
+    Examples:
+        sift-rag calibrate questions.jsonl --foreign others.jsonl
+        sift-rag calibrate questions.jsonl -k 5 --report page.html
+        sift-rag calibrate --generate 200
+        sift-rag calibrate -m Qwen/Qwen3-0.6B --json > calibration.json
+    """
+    from sift_rag.evaluation import read_foreign_questions, read_judged_questions
+    from sift_rag.evaluation.calibration import choose, sum_up
+    from sift_rag.evaluation.judge import Judge
+    from sift_rag.evaluation.plots import require_matplotlib
+    from sift_rag.evaluation.trials import Plan, measure_foreign, try_out
+
+    if questions is not None and generate is not None:
+        raise ValueError("Give QUESTIONS or --generate, not both.")
+    if questions is None and limit is not None:
+        raise ValueError("--limit is for QUESTIONS: use --generate N for a number of generated ones.")
+    values = settings_for(context, assignments, selectors=(defaults.SELECTOR,))
+    usual = search_options(
+        values, k=defaults.K, filters=filters, token_budget=None, exact=False, selector=defaults.SELECTOR
+    )
+    by_model = model is not None or base_url is not None
+    plan = Plan(
+        options=usual,
+        ks=whole_numbers_in(k),
+        origin="judged" if questions is not None else "model" if by_model else "sentences",
+        steps=steps,
+        min_gain=values["answer"].get("min_gain", defaults.MIN_GAIN),
+    )
+    check_writable(report)
+    asked = None if questions is None else spread(read_judged_questions(questions), limit)
+    others = [] if foreign is None else read_foreign_questions(foreign)
+    if report is not None:
+        require_matplotlib()
+    theirs: list[Uncertainty] = []
+    with open_search(context, values, usual, store=store, collection=collection, embedder=embedder) as retriever:
+        if asked is None:
+            language_model = _model(context, model, base_url)
+            asked = _generated(retriever, plan, values, language_model, generate or defaults.GENERATED_QUESTIONS)
+        judge = Judge(asked, retriever.store)
+        results = try_out(plan, judge, embedder=retriever.embedder, store=retriever.store)
+        trials, interrupted = _measured(results, len(asked), least=1)
+        choice = choose(plan, trials)
+        if others and interrupted is None:
+            measured = measure_foreign(plan, choice.values, others, embedder=retriever.embedder, store=retriever.store)
+            theirs, interrupted = _measured(measured, len(others), least=0)
+    calibration = sum_up(plan, choice, trials, theirs, judge)
+    if report is not None:
+        from sift_rag.evaluation.calibration_report import render_calibration
+
+        write_page(report, render_calibration(calibration, collection=collection))
+    if json:
+        write_json(calibration_json(calibration, collection=collection, plan=plan))
+    else:
+        write_proposals(calibration)
+        say_proposals(calibration)
+    if interrupted is not None:
+        raise interrupted
+
+
+def _model(context: typer.Context, name: str | None, base_url: str | None) -> "LanguageModel | None":
+    from sift_rag.opening import open_model
+
+    if name is None and base_url is None:
+        return None
+    return open_model(name, base_url=base_url, api_key=endpoint_key(context, base_url))
+
+
+def _generated(
+    retriever: "Retriever", plan: "Plan", values: "Values", model: "LanguageModel | None", wanted: int
+) -> "list[JudgedQuestion]":
+    """Return questions made from the collection."""
+    from sift_rag.errors import ConfigurationError, NoEvidence
+    from sift_rag.evaluation.generated_questions import sentence_questions, written_questions
+
+    store, where = retriever.store, plan.options.where or None
+    if not store.count():
+        raise NoEvidence(f"Collection {store.info.name!r} is empty: ingest something first.")
+    if model is None:
+        made = list(islice(sentence_questions(store, where=where), wanted))
+    else:
+        tokens = values["answer"].get("max_new_tokens", defaults.MAX_NEW_TOKENS)
+        written = written_questions(store, model, where=where, max_new_tokens=tokens)
+        with counted_progress("writing questions", "question", wanted) as advance:
+            made = []
+            for one in islice(written, wanted):
+                made.append(one)
+                advance(one.questions[0])
+    if not made:
+        raise ConfigurationError(
+            "No question can be made from the collection: no passage has a sentence of prose."
+            if model is None
+            else "No question can be made from the collection: the model wrote none."
+        )
+    if len(made) < wanted:
+        say(f"The collection gave {count_of(len(made), 'question')}, not {wanted:,}.")
+    return made
+
+
+def _measured(results: Iterable[T], total: int, *, least: int) -> tuple[list[T], KeyboardInterrupt | None]:
+    """Return what is measured until the end, or until an interruption once there are ``least``, with that."""
+    found: list[T] = []
+    try:
+        with counted_progress("measuring", "question", total) as advance:
+            for one in results:
+                found.append(one)
+                advance(f"question {len(found)}")
+    except KeyboardInterrupt as error:
+        if len(found) < least:
+            raise
+        say(f"Interrupted after {len(found)} of {count_of(total, 'question')}.")
+        return found, error
+    return found, None

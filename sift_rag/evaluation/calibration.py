@@ -1,0 +1,369 @@
+"""Propose settings for one collection: values that find more, chosen and measured on different questions; thresholds.
+
+A value is proposed only if the values chosen on some of the questions find more on the others than the current ones do,
+beyond chance. A threshold is a percentile over questions that the collection can answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import NamedTuple
+
+import numpy as np
+
+from sift_rag import defaults
+from sift_rag.evaluation.found import interval_in_words
+from sift_rag.evaluation.judge import Judge, Unmatched
+from sift_rag.evaluation.judged_questions import JudgedQuestion
+from sift_rag.evaluation.metrics import SEED, Interval, bootstrap
+from sift_rag.evaluation.summary import FEWEST
+from sift_rag.evaluation.trials import Origin, Plan, Trial, Uncertainty, Values, measure_foreign, try_out, values_json
+from sift_rag.protocols import Embedder, PassageIndex
+from sift_rag.types import JsonValue
+
+FOLDS = 5
+DIGITS = 4
+"""Decimals of a threshold, rounded so that no more questions are refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Combination:
+    """One combination of values, over all questions."""
+
+    values: Values
+    found: float
+    """Mean share of what is relevant that it finds, in [0, 1]."""
+    difference: Interval
+    """Paired difference to the current values. Not corrected for there being many combinations."""
+
+    def to_dict(self) -> dict[str, JsonValue]:
+        """Return its JSON shape."""
+        return {**values_json(self.values), "found": self.found, "difference": {**self.difference._asdict()}}
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """The proposed value of one setting."""
+
+    name: str
+    """Name of the setting."""
+    current: float
+    proposed: float
+    """The current value, if no other one finds more beyond chance."""
+    brings: Interval | None
+    """What the change of this setting adds to the share found, on questions not used to choose; None if it stays."""
+
+    @property
+    def changed(self) -> bool:
+        """Return True if another value is proposed."""
+        return self.proposed != self.current
+
+    def to_dict(self) -> dict[str, JsonValue]:
+        """Return its JSON shape."""
+        brings: JsonValue = None if self.brings is None else {**self.brings._asdict()}
+        return {"name": self.name, "current": self.current, "proposed": self.proposed, "brings": brings}
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """The proposed value of a threshold: a percentile over questions that the collection can answer."""
+
+    name: str
+    """``max_variance`` or ``min_gain``."""
+    current: float | None
+    """None if it is not set."""
+    proposed: float | None
+    """None if nothing can be proposed."""
+    answerable: float | None
+    """Share of the answerable questions that the proposal refuses, at most 0.05; None without one."""
+    foreign: Interval | None
+    """Share of the foreign questions that it refuses; None without a proposal or without such questions."""
+    note: str
+    """Sentence that says what the proposal is, or why there is none."""
+
+    def to_dict(self) -> dict[str, JsonValue]:
+        """Return its JSON shape."""
+        foreign: JsonValue = None if self.foreign is None else {**self.foreign._asdict()}
+        return {
+            "name": self.name,
+            "current": self.current,
+            "proposed": self.proposed,
+            "refuses": {"answerable": self.answerable, "foreign": foreign},
+            "note": self.note,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """The result of a calibration."""
+
+    origin: Origin
+    """Where the questions come from."""
+    questions: int
+    """Number of questions measured."""
+    left: int
+    """Number of questions left out because the run was interrupted."""
+    proposals: tuple[Proposal, ...]
+    """One for each setting; empty for generated questions, which cannot say."""
+    brings: Interval | None
+    """What choosing values brings, on questions not used to choose them; None for generated questions."""
+    thresholds: tuple[Threshold, ...]
+    combinations: tuple[Combination, ...]
+    """Everything that was compared; empty for generated questions."""
+    verdict: str
+    """Sentence on the settings."""
+    answerable: tuple[Uncertainty, ...]
+    """What remains of each answerable question."""
+    foreign: tuple[Uncertainty, ...]
+    """What remains of each foreign question."""
+    unmatched: tuple[Unmatched, ...]
+    """What is relevant and not in the collection."""
+
+    def changes(self) -> dict[str, dict[str, float]]:
+        """Return the proposals that differ from the current values, by table of ``sift-rag.toml``."""
+        search = {one.name: one.proposed for one in self.proposals if one.changed}
+        limits = {
+            one.name: one.proposed
+            for one in self.thresholds
+            if one.proposed is not None and one.proposed != one.current
+        }
+        ask = {name: value for name, value in limits.items() if name == "min_gain"}
+        search |= {name: value for name, value in limits.items() if name not in ask}
+        return {name: table for name, table in (("search", search), ("ask", ask)) if table}
+
+    def toml(self) -> str:
+        """Return these changes as lines of ``sift-rag.toml``; an empty string if there are none."""
+        return "\n".join(
+            "".join((f"[{name}]\n", *(f"{key} = {value!r}\n" for key, value in table.items())))
+            for name, table in self.changes().items()
+        )
+
+    def to_dict(self) -> dict[str, JsonValue]:
+        """Return its JSON shape."""
+        changes: dict[str, JsonValue] = {name: {**table} for name, table in self.changes().items()}
+        return {
+            "origin": self.origin,
+            "questions": self.questions,
+            "left": self.left,
+            "answerable": len(self.answerable),
+            "foreign": len(self.foreign),
+            "proposals": [one.to_dict() for one in self.proposals],
+            "brings": None if self.brings is None else {**self.brings._asdict()},
+            "thresholds": [one.to_dict() for one in self.thresholds],
+            "combinations": [one.to_dict() for one in self.combinations],
+            "verdict": self.verdict,
+            "changes": changes,
+            "unmatched": [one.to_dict() for one in self.unmatched],
+        }
+
+
+def calibrate(
+    questions: Sequence[JudgedQuestion],
+    *,
+    embedder: Embedder,
+    store: PassageIndex,
+    plan: Plan | None = None,
+    foreign: Sequence[Sequence[str]] = (),
+) -> Calibration:
+    """Return values of ``words``, ``noise_variance`` and ``follow``, and thresholds, that suit a collection.
+
+    Args:
+        questions: what to search for; at least one.
+        embedder: the one that the collection was made with.
+        store: the collection.
+        plan: the current search, and what to compare with it.
+        foreign: questions that the collection cannot answer, each one text or several asked together.
+
+    Raises:
+        NoEvidence: the collection is empty, or nothing in it passes the filter.
+        ValueError: there is no question, or one is too long.
+    """
+    plan = plan or Plan()
+    judge = Judge(questions, store)
+    trials = list(try_out(plan, judge, embedder=embedder, store=store))
+    choice = choose(plan, trials)
+    measured = list(measure_foreign(plan, choice.values, foreign, embedder=embedder, store=store))
+    return sum_up(plan, choice, trials, measured, judge)
+
+
+class Choice(NamedTuple):
+    """The values that are proposed, with what they bring."""
+
+    values: Values
+    """The current ones, if no others find more beyond chance."""
+    brings: Interval | None
+    """Difference in the share found to the current values, on questions not used to choose; None if not compared."""
+    parts: dict[str, Interval]
+    """The same for each setting: what is lost if it alone keeps its current value."""
+
+
+def choose(plan: Plan, trials: Sequence[Trial]) -> Choice:
+    """Return the values to propose after these trials, which may be a part of all.
+
+    Raises:
+        ValueError: there are no trials.
+    """
+    if not trials:
+        raise ValueError("There are no questions to calibrate with: expected at least one.")
+    tried, current = plan.combinations, plan.current
+    if len(tried) == 1:
+        return Choice(current, None, {})
+    found = np.array([trial.found for trial in trials])
+    kept = tried.index(current)
+    folds = np.random.default_rng(SEED).permutation(len(trials)) % FOLDS
+    total = np.zeros(len(trials))
+    parts = {name: np.zeros(len(trials)) for name in Values._fields}
+    for fold in range(min(FOLDS, len(trials))):
+        out = folds == fold
+        chosen = _best(found[~out], tried, kept) if len(trials) > 1 else kept
+        total[out] = found[out, chosen] - found[out, kept]
+        for name, part in parts.items():
+            without = tried.index(tried[chosen]._replace(**{name: getattr(current, name)}))
+            part[out] = found[out, chosen] - found[out, without]
+    brings = bootstrap(total.tolist())
+    proven = len(trials) >= FEWEST and brings.low > 0
+    values = tried[_best(found, tried, kept)] if proven else current
+    return Choice(values, brings, {name: bootstrap(part.tolist()) for name, part in parts.items()})
+
+
+def _best(found: np.ndarray, tried: Sequence[Values], kept: int) -> int:
+    """Return the combination to choose: of those within a standard error of the best, the one that changes least.
+
+    Args:
+        found: ``(n, p)``, n > 0.
+        tried: p combinations.
+        kept: the current one.
+    """
+    means = found.mean(axis=0)
+    behind = found[:, [int(means.argmax())]] - found
+    error = behind.std(axis=0, ddof=min(1, len(found) - 1)) / np.sqrt(len(found))
+    near = np.flatnonzero(behind.mean(axis=0) <= error + 1e-12)
+    places: list[int] = near.tolist()
+    return min(places, key=lambda place: (tried[place].changes(tried[kept]), -means[place], place))
+
+
+def sum_up(
+    plan: Plan, choice: Choice, trials: Sequence[Trial], foreign: Sequence[Uncertainty], judge: Judge
+) -> Calibration:
+    """Return proposals and thresholds.
+
+    Args:
+        plan: what was compared.
+        choice: that of ``choose`` for the trials.
+        trials: what was measured, which may be a part of the judge's questions.
+        foreign: what remains of the foreign questions, with the values of ``choice``.
+        judge: has all questions.
+    """
+    place = plan.combinations.index(choice.values)
+    answerable = tuple(Uncertainty(trial.variances[place], trial.gain) for trial in trials if trial.answerable)
+    measured = {trial.question.id for trial in trials}
+    judged = plan.origin == "judged"
+    return Calibration(
+        origin=plan.origin,
+        questions=len(trials),
+        left=len(judge.questions) - len(trials),
+        proposals=_proposals(plan, choice) if judged else (),
+        brings=choice.brings,
+        thresholds=_thresholds(plan, answerable, foreign),
+        combinations=_combinations(plan, trials) if judged else (),
+        verdict=_verdict(plan, choice, len(trials)),
+        answerable=answerable,
+        foreign=tuple(foreign),
+        unmatched=tuple(one for one in judge.unmatched if one.question in measured),
+    )
+
+
+def _proposals(plan: Plan, choice: Choice) -> tuple[Proposal, ...]:
+    return tuple(
+        Proposal(name, own, proposed, choice.parts[name] if proposed != own else None)
+        for name, own, proposed in zip(Values._fields, plan.current, choice.values, strict=True)
+    )
+
+
+def _combinations(plan: Plan, trials: Sequence[Trial]) -> tuple[Combination, ...]:
+    kept = plan.combinations.index(plan.current)
+    return tuple(
+        Combination(
+            values,
+            fmean(trial.found[place] for trial in trials),
+            bootstrap([trial.found[place] - trial.found[kept] for trial in trials]),
+        )
+        for place, values in enumerate(plan.combinations)
+    )
+
+
+def _thresholds(
+    plan: Plan, answerable: Sequence[Uncertainty], foreign: Sequence[Uncertainty]
+) -> tuple[Threshold, Threshold]:
+    variances, gains = ([one[part] for one in answerable] for part in (0, 1))
+    theirs, their_gains = ([one[part] for one in foreign] for part in (0, 1))
+    return (
+        _threshold("max_variance", plan.options.max_variance, variances, theirs),
+        _threshold("min_gain", plan.min_gain, gains, their_gains, sign=-1),
+    )
+
+
+def _threshold(
+    name: str, current: float | None, values: Sequence[float], foreign: Sequence[float], *, sign: int = 1
+) -> Threshold:
+    """Return the percentile that lets 95 % of the values through: those up to it, or with sign -1 those from it on."""
+    if len(values) < FEWEST:
+        note = f"No {name}: a percentile needs {FEWEST} answerable questions, and there are {len(values)}."
+        return Threshold(name, current, None, None, None, note)
+    limit = percentile([sign * value for value in values])
+    proposed = sign * limit
+
+    def refused(some: Sequence[float]) -> list[float]:
+        return [float(sign * value > limit) for value in some]
+
+    share = fmean(refused(values))
+    told = bootstrap(refused(foreign)) if foreign else None
+    percent = round(100 * (defaults.ANSWERED_SHARE if sign == 1 else 1 - defaults.ANSWERED_SHARE))
+    what = f"{name} = {proposed:g} is the {percent}th percentile over {len(values):,} answerable questions"
+    if told is None:
+        return Threshold(name, current, proposed, share, None, f"{what}; what else it refuses is not known.")
+    rate = f"{100 * told.mean:.0f} % {interval_in_words(100 * told.low, 100 * told.high)}"
+    if told.low <= 1 - defaults.ANSWERED_SHARE:
+        note = f"No {name} tells the questions apart: {what}, and refuses {rate} of {len(foreign):,} foreign ones."
+        return Threshold(name, current, None, None, None, note)
+    return Threshold(
+        name, current, proposed, share, told, f"{what}; it refuses {rate} of {len(foreign):,} foreign ones."
+    )
+
+
+def percentile(values: Sequence[float]) -> float:
+    """Return the least of the values that 95 % of them do not exceed, rounded up to four decimals."""
+    exact = float(np.quantile(np.asarray(values, dtype=np.float64), defaults.ANSWERED_SHARE, method="inverted_cdf"))
+    rounded = round(exact, DIGITS)
+    return rounded if rounded >= exact else round(rounded + 10**-DIGITS, DIGITS)
+
+
+def _verdict(plan: Plan, choice: Choice, count: int) -> str:
+    if choice.brings is None:
+        return (
+            "Questions generated from the collection give thresholds only: each shares words with its own passage, so "
+            "they would always ask for more words."
+        )
+    low, high = 100 * choice.brings.low, 100 * choice.brings.high
+    brings = f"{100 * choice.brings.mean:+z.1f} points {interval_in_words(low, high)}"
+    on = f"on questions not used to choose, {count:,} question{'' if count == 1 else 's'}"
+    if choice.values == plan.current:
+        kept = " and ".join((", ".join(_assigned(plan.current)[:-1]), _assigned(plan.current)[-1]))
+        few = (
+            f"at least {FEWEST} questions are needed to show more"
+            if count < FEWEST
+            else "nothing else finds more beyond chance"
+        )
+        return f"Keep {kept}: {few} ({brings} {on})."
+    changed = [
+        text
+        for text, own, proposed in zip(_assigned(choice.values), plan.current, choice.values, strict=True)
+        if own != proposed
+    ]
+    return f"{', '.join(changed)} finds more than the current settings: {brings} {on}."
+
+
+def _assigned(values: Values) -> list[str]:
+    return [f"{name} = {value:g}" for name, value in values._asdict().items()]
