@@ -17,14 +17,14 @@ from sift_rag import defaults
 from sift_rag.evaluation.found import interval_in_words
 from sift_rag.evaluation.judge import Judge, Unmatched
 from sift_rag.evaluation.judged_questions import JudgedQuestion
-from sift_rag.evaluation.metrics import SEED, Interval, bootstrap
+from sift_rag.evaluation.metrics import SEED, Interval, bootstrap, bootstraps, share
 from sift_rag.evaluation.summary import FEWEST
 from sift_rag.evaluation.trials import Origin, Plan, Trial, Uncertainty, Values, measure_foreign, try_out, values_json
 from sift_rag.protocols import Embedder, PassageIndex
 from sift_rag.types import JsonValue
 
 FOLDS = 5
-DIGITS = 4
+DIGITS = 5
 """Decimals of a threshold, rounded so that no more questions are refused."""
 
 
@@ -112,6 +112,8 @@ class Calibration:
     thresholds: tuple[Threshold, ...]
     combinations: tuple[Combination, ...]
     """Everything that was compared; empty for generated questions."""
+    found: float
+    """Mean share of what is relevant that the current values find, in [0, 1]."""
     verdict: str
     """Sentence on the settings."""
     answerable: tuple[Uncertainty, ...]
@@ -147,6 +149,7 @@ class Calibration:
             "origin": self.origin,
             "questions": self.questions,
             "left": self.left,
+            "found": self.found,
             "answerable": len(self.answerable),
             "foreign": len(self.foreign),
             "proposals": [one.to_dict() for one in self.proposals],
@@ -260,6 +263,8 @@ def sum_up(
     answerable = tuple(Uncertainty(trial.variances[place], trial.gain) for trial in trials if trial.answerable)
     measured = {trial.question.id for trial in trials}
     judged = plan.origin == "judged"
+    kept = plan.combinations.index(plan.current)
+    found = fmean(trial.found[kept] for trial in trials)
     return Calibration(
         origin=plan.origin,
         questions=len(trials),
@@ -268,7 +273,8 @@ def sum_up(
         brings=choice.brings,
         thresholds=_thresholds(plan, answerable, foreign),
         combinations=_combinations(plan, trials) if judged else (),
-        verdict=_verdict(plan, choice, len(trials)),
+        found=found,
+        verdict=_verdict(plan, choice, found, len(trials)),
         answerable=answerable,
         foreign=tuple(foreign),
         unmatched=tuple(one for one in judge.unmatched if one.question in measured),
@@ -283,15 +289,10 @@ def _proposals(plan: Plan, choice: Choice) -> tuple[Proposal, ...]:
 
 
 def _combinations(plan: Plan, trials: Sequence[Trial]) -> tuple[Combination, ...]:
-    kept = plan.combinations.index(plan.current)
-    return tuple(
-        Combination(
-            values,
-            fmean(trial.found[place] for trial in trials),
-            bootstrap([trial.found[place] - trial.found[kept] for trial in trials]),
-        )
-        for place, values in enumerate(plan.combinations)
-    )
+    found = np.array([trial.found for trial in trials])
+    gaps = bootstraps(found - found[:, [plan.combinations.index(plan.current)]])
+    means = found.mean(axis=0).tolist()
+    return tuple(Combination(*one) for one in zip(plan.combinations, means, gaps, strict=True))
 
 
 def _thresholds(
@@ -315,54 +316,48 @@ def _threshold(
     limit = percentile([sign * value for value in values])
     proposed = sign * limit
 
-    def refused(some: Sequence[float]) -> list[float]:
-        return [float(sign * value > limit) for value in some]
+    def refused(some: Sequence[float]) -> list[bool]:
+        return [sign * value > limit for value in some]
 
-    share = fmean(refused(values))
-    told = bootstrap(refused(foreign)) if foreign else None
+    own = share(refused(values)).mean
+    told = share(refused(foreign)) if foreign else None
     percent = round(100 * (defaults.ANSWERED_SHARE if sign == 1 else 1 - defaults.ANSWERED_SHARE))
     what = f"{name} = {proposed:g} is the {percent}th percentile over {len(values):,} answerable questions"
     if told is None:
-        return Threshold(name, current, proposed, share, None, f"{what}; what else it refuses is not known.")
+        return Threshold(name, current, proposed, own, None, f"{what}; what else it refuses is not known.")
     rate = f"{100 * told.mean:.0f} % {interval_in_words(100 * told.low, 100 * told.high)}"
     if told.low <= 1 - defaults.ANSWERED_SHARE:
         note = f"No {name} tells the questions apart: {what}, and refuses {rate} of {len(foreign):,} foreign ones."
         return Threshold(name, current, None, None, None, note)
-    return Threshold(
-        name, current, proposed, share, told, f"{what}; it refuses {rate} of {len(foreign):,} foreign ones."
-    )
+    return Threshold(name, current, proposed, own, told, f"{what}; it refuses {rate} of {len(foreign):,} foreign ones.")
 
 
 def percentile(values: Sequence[float]) -> float:
-    """Return the least of the values that 95 % of them do not exceed, rounded up to four decimals."""
+    """Return the least of the values that 95 % of them do not exceed, rounded up to five decimals."""
     exact = float(np.quantile(np.asarray(values, dtype=np.float64), defaults.ANSWERED_SHARE, method="inverted_cdf"))
     rounded = round(exact, DIGITS)
     return rounded if rounded >= exact else round(rounded + 10**-DIGITS, DIGITS)
 
 
-def _verdict(plan: Plan, choice: Choice, count: int) -> str:
+def _verdict(plan: Plan, choice: Choice, found: float, count: int) -> str:
     if choice.brings is None:
         return (
-            "Questions generated from the collection give thresholds only: each shares words with its own passage, so "
-            "they would always ask for more words."
+            "Questions made from the collection give thresholds only: they share words with their own passage, so what "
+            "finds them says little about the questions of others."
         )
     low, high = 100 * choice.brings.low, 100 * choice.brings.high
-    brings = f"{100 * choice.brings.mean:+z.1f} points {interval_in_words(low, high)}"
-    on = f"on questions not used to choose, {count:,} question{'' if count == 1 else 's'}"
-    if choice.values == plan.current:
-        kept = " and ".join((", ".join(_assigned(plan.current)[:-1]), _assigned(plan.current)[-1]))
-        few = (
-            f"at least {FEWEST} questions are needed to show more"
-            if count < FEWEST
-            else "nothing else finds more beyond chance"
-        )
-        return f"Keep {kept}: {few} ({brings} {on})."
-    changed = [
-        text
-        for text, own, proposed in zip(_assigned(choice.values), plan.current, choice.values, strict=True)
-        if own != proposed
-    ]
-    return f"{', '.join(changed)} finds more than the current settings: {brings} {on}."
+    brings = f"{100 * choice.brings.mean:+z.1f} points {interval_in_words(low, high)} on questions not used to choose"
+    on = f"{count:,} question{'' if count == 1 else 's'}"
+    now = f"the current settings find {100 * found:.1f} %"
+    if choice.values != plan.current:
+        pairs = zip(_assigned(choice.values), plan.current, choice.values, strict=True)
+        changed = ", ".join(text for text, own, proposed in pairs if own != proposed)
+        return f"{changed} finds more: {brings}; {now}, {on}."
+    *first, last = _assigned(plan.current)
+    kept = f"Keep {', '.join(first)} and {last}"
+    if count < FEWEST:
+        return f"{kept}: a change needs at least {FEWEST} questions; {now}, {on}."
+    return f"{kept}: nothing else finds more beyond chance ({brings}); {now}, {on}."
 
 
 def _assigned(values: Values) -> list[str]:

@@ -36,6 +36,7 @@ def render_calibration(calibration: Calibration, *, collection: str) -> str:
         "collection": collection,
         "questions": f"{calibration.questions:,}, {_ORIGINS[calibration.origin]}{left}",
         "answerable": f"{len(calibration.answerable):,} have something relevant in the collection",
+        "found now": f"{100 * calibration.found:.1f} % of what is relevant",
         "foreign questions": f"{len(calibration.foreign):,}",
     }
     sections = [
@@ -65,11 +66,11 @@ def refuses_in_words(threshold: Threshold) -> str:
     """Return the shares of the questions that a threshold refuses, in per cent; nothing without a proposal."""
     if threshold.answerable is None:
         return ""
-    own = f"refuses {100 * threshold.answerable:.0f} % answerable"
+    own = f"refuses {100 * threshold.answerable:.0f} %"
     if threshold.foreign is None:
         return own
     rate = threshold.foreign
-    return f"{own}, {100 * rate.mean:.0f} % [{100 * rate.low:.0f}, {100 * rate.high:.0f}] foreign"
+    return f"{own}, foreign {100 * rate.mean:.0f} % [{100 * rate.low:.0f}, {100 * rate.high:.0f}]"
 
 
 def _points(interval: Interval) -> str:
@@ -134,8 +135,8 @@ _ONE_NOTE = (
 )
 _REMAINING_NOTE = (
     "Share of the questions up to each value. Left: the variance that all candidates together leave; max_variance "
-    "refuses what lies to the right of the line. Right: the share of the variance that the training passages explain; "
-    "below min_gain, to the left of the line, nothing is fine-tuned."
+    "refuses what lies to the right of the line; the lowest tenth is not shown. Right: the share of the variance that "
+    "the training passages explain; below min_gain, to the left of the line, nothing is fine-tuned."
 )
 _COMBINATIONS_NOTE = (
     "Found, in per cent; difference to the current values, in points, with 95 % intervals. Of many combinations the "

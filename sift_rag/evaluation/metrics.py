@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import string
 from collections import Counter
@@ -15,7 +16,7 @@ SEED = 20261123
 
 
 class Interval(NamedTuple):
-    """A mean with its 95 % bootstrap interval."""
+    """A mean with its 95 % interval."""
 
     mean: float
     low: float
@@ -60,11 +61,26 @@ def as_words(text: str) -> str:
 
 def bootstrap(values: Sequence[float]) -> Interval:
     """Return the mean of ``(n,)`` values, n > 0, with a percentile bootstrap interval; the same in every run."""
-    array = np.asarray(values, dtype=np.float64)
-    n, generator = len(array), np.random.default_rng(SEED)
-    blocks = [generator.multinomial(n, np.full(n, 1 / n), size=1000) @ array / n for _ in range(RESAMPLES // 1000)]
-    low, high = np.quantile(np.concatenate(blocks), [0.025, 0.975])
-    return Interval(float(array.mean()), float(low), float(high))
+    (interval,) = bootstraps(np.asarray(values, dtype=np.float64)[:, None])
+    return interval
+
+
+def bootstraps(columns: np.ndarray) -> list[Interval]:
+    """Return ``bootstrap`` of each column of ``(n, c)`` values, over the same resamples."""
+    n, generator = len(columns), np.random.default_rng(SEED)
+    shares = np.full(n, 1 / n)
+    blocks = [generator.multinomial(n, shares, size=1000) @ columns / n for _ in range(RESAMPLES // 1000)]
+    low, high = np.quantile(np.concatenate(blocks), [0.025, 0.975], axis=0)
+    rows = zip(columns.mean(axis=0).tolist(), low.tolist(), high.tolist(), strict=True)
+    return [Interval(*row) for row in rows]
+
+
+def share(flags: Sequence[bool]) -> Interval:
+    """Return the share of ``(n,)`` flags, n > 0, that are true, with Wilson's 95 % interval."""
+    n, rate, z = len(flags), sum(flags) / len(flags), 1.959964
+    middle, width = rate + z * z / (2 * n), z * math.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n))
+    scale = 1 + z * z / n
+    return Interval(rate, max(0.0, (middle - width) / scale), min(1.0, (middle + width) / scale))
 
 
 def standard_error(values: Sequence[float]) -> float:

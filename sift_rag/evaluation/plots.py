@@ -209,7 +209,7 @@ def found_over_k(rows: Sequence[FoundRow]) -> Figure:
                 **(style | {"linestyle": "none"}),
             )
     recall.set_xticks(ks, [str(k) for k in ks])
-    recall.set_ylim(bottom=0)
+    recall.set_ylim(0, 103)
     recall.set_title("found, %", loc="left", fontsize=12)
     difference.set_xticks(range(len(ks)), [str(k) for k in ks])
     difference.set_xlim(-0.5, len(ks) - 0.5)
@@ -266,8 +266,11 @@ def remaining(
                 axes.ecdf(values, color=COLOURS[number], label=kind if title == "variance" else None)
         if limit is not None:
             axes.axvline(limit, color="#444444", linewidth=1, linestyle="--")
+        axes.locator_params(axis="x", nbins=5)
         axes.set_title(_TITLES[title], loc="left", fontsize=12)
         axes.set_ylim(0, 1)
+    if answerable:
+        panels[0].set_xlim(left=sorted(one.variance for one in answerable)[len(answerable) // 10])
     panels[0].set_ylabel("share of the questions")
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return figure

@@ -43,8 +43,8 @@ def calibrate(
             "--generate",
             metavar="N",
             min=1,
-            help="Make N questions from the collection: sentences of its passages, or with --model what the model asks "
-            f"about them.  [default without QUESTIONS: {defaults.GENERATED_QUESTIONS}]",
+            help=f"Make N questions from the collection, {defaults.GENERATED_QUESTIONS} if there are no QUESTIONS: "
+            "sentences of its passages, or with --model what the model asks about them.",
         ),
     ] = None,
     foreign: Annotated[
@@ -88,7 +88,7 @@ def calibrate(
     embedder: options.Embedder = None,
     assignments: options.Set = None,
 ) -> None:
-    """Propose settings for a collection: words, noise_variance, follow, and thresholds.
+    """Propose settings that suit a collection.
 
     Judged questions give values of words, noise_variance and follow that find more than the current ones, if some do
     so beyond chance, on questions that were not used to choose them. Any questions give the max_variance and min_gain
