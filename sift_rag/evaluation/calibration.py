@@ -20,7 +20,7 @@ from sift_rag.evaluation.judged_questions import JudgedQuestion
 from sift_rag.evaluation.metrics import SEED, Interval, bootstrap, bootstraps, share
 from sift_rag.evaluation.summary import FEWEST
 from sift_rag.evaluation.trials import Origin, Plan, Trial, Uncertainty, Values, measure_foreign, try_out, values_json
-from sift_rag.protocols import Embedder, PassageIndex
+from sift_rag.protocols import Embedder, PassageIndex, Relevance
 from sift_rag.types import JsonValue
 
 FOLDS = 5
@@ -169,6 +169,7 @@ def calibrate(
     store: PassageIndex,
     plan: Plan | None = None,
     foreign: Sequence[Sequence[str]] = (),
+    relevance: Relevance | None = None,
 ) -> Calibration:
     """Return values of ``words``, ``noise_variance`` and ``follow``, and thresholds, that suit a collection.
 
@@ -178,6 +179,7 @@ def calibrate(
         store: the collection.
         plan: the current search, and what to compare with it.
         foreign: questions that the collection cannot answer, each one text or several asked together.
+        relevance: another model that says how relevant the candidates of every search are.
 
     Raises:
         NoEvidence: the collection is empty, or nothing in it passes the filter.
@@ -185,10 +187,10 @@ def calibrate(
     """
     plan = plan or Plan()
     judge = Judge(questions, store)
-    trials = list(try_out(plan, judge, embedder=embedder, store=store))
+    trials = list(try_out(plan, judge, embedder=embedder, store=store, relevance=relevance))
     choice = choose(plan, trials)
-    measured = list(measure_foreign(plan, choice.values, foreign, embedder=embedder, store=store))
-    return sum_up(plan, choice, trials, measured, judge)
+    measured = measure_foreign(plan, choice.values, foreign, embedder=embedder, store=store, relevance=relevance)
+    return sum_up(plan, choice, trials, list(measured), judge)
 
 
 class Choice(NamedTuple):

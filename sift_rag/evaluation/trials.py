@@ -12,8 +12,8 @@ from sift_rag import defaults
 from sift_rag.evaluation.judge import Judge
 from sift_rag.evaluation.judged_questions import JudgedQuestion
 from sift_rag.evaluation.ranking import recall
-from sift_rag.evaluation.remembering import RememberingEmbedder, RememberingIndex, remembering
-from sift_rag.protocols import Embedder, PassageIndex
+from sift_rag.evaluation.remembering import RememberingEmbedder, RememberingIndex, RememberingRelevance, remembering
+from sift_rag.protocols import Embedder, PassageIndex, Relevance
 from sift_rag.retrieval.options import SearchOptions
 from sift_rag.retrieval.queries import Query, cut_into_pieces
 from sift_rag.retrieval.retriever import Retriever
@@ -115,10 +115,12 @@ class Plan:
         return self.options.settings.get(name, selector_settings(defaults.SELECTOR)[name].default)
 
 
-def try_out(plan: Plan, judge: Judge, *, embedder: Embedder, store: PassageIndex) -> Iterator[Trial]:
+def try_out(
+    plan: Plan, judge: Judge, *, embedder: Embedder, store: PassageIndex, relevance: Relevance | None = None
+) -> Iterator[Trial]:
     """Yield each of the judge's questions with what every combination of values finds.
 
-    A question is embedded once, and equal searches of it are made once for all combinations.
+    A question is embedded and scored once, and equal searches of it are made once for all combinations.
 
     Raises:
         NoEvidence: the collection is empty, or nothing in it passes the filter.
@@ -126,11 +128,17 @@ def try_out(plan: Plan, judge: Judge, *, embedder: Embedder, store: PassageIndex
     """
     for question in judge.questions:
         _check_length(question.id, question.questions, embedder)
-    return _trials(plan, judge, embedder, store)
+    return _trials(plan, judge, _Searches(plan, plan.combinations, embedder, store, relevance))
 
 
 def measure_foreign(
-    plan: Plan, values: Values, questions: Sequence[Sequence[str]], *, embedder: Embedder, store: PassageIndex
+    plan: Plan,
+    values: Values,
+    questions: Sequence[Sequence[str]],
+    *,
+    embedder: Embedder,
+    store: PassageIndex,
+    relevance: Relevance | None = None,
 ) -> Iterator[Uncertainty]:
     """Yield what the collection leaves unexplained of each question, with these values.
 
@@ -140,40 +148,44 @@ def measure_foreign(
     """
     for number, texts in enumerate(questions, start=1):
         _check_length(f"foreign:{number}", texts, embedder)
-    return _uncertainties(plan, values, questions, embedder, store)
+    return _uncertainties(questions, _Searches(plan, (values,), embedder, store, relevance))
 
 
-def _trials(plan: Plan, judge: Judge, embedder: Embedder, store: PassageIndex) -> Iterator[Trial]:
-    remembered = _Searches(plan, plan.combinations, embedder, store)
+def _trials(plan: Plan, judge: Judge, searches: _Searches) -> Iterator[Trial]:
     for question in judge.questions:
-        retrievals = list(remembered.retrieve(question.questions))
+        retrievals = list(searches.retrieve(question.questions))
         yield Trial(
             question=question,
             answerable=judge.has(question),
             found=tuple(_found(judge, question, retrieval, plan.ks) for retrieval in retrievals),
             variances=tuple(map(_variance, retrievals)),
-            gain=remembered.gain(question.questions),
+            gain=searches.gain(question.questions),
         )
 
 
-def _uncertainties(
-    plan: Plan, values: Values, questions: Sequence[Sequence[str]], embedder: Embedder, store: PassageIndex
-) -> Iterator[Uncertainty]:
-    remembered = _Searches(plan, (values,), embedder, store)
+def _uncertainties(questions: Sequence[Sequence[str]], searches: _Searches) -> Iterator[Uncertainty]:
     for texts in questions:
-        (retrieval,) = remembered.retrieve(texts)
-        yield Uncertainty(_variance(retrieval), remembered.gain(texts))
+        (retrieval,) = searches.retrieve(texts)
+        yield Uncertainty(_variance(retrieval), searches.gain(texts))
 
 
 class _Searches:
     """Searches for one question after the other, with several combinations of values and for training passages."""
 
-    def __init__(self, plan: Plan, tried: Sequence[Values], embedder: Embedder, store: PassageIndex) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        tried: Sequence[Values],
+        embedder: Embedder,
+        store: PassageIndex,
+        relevance: Relevance | None,
+    ) -> None:
         self._plan = plan
         self._options = plan.options
         self._store: RememberingIndex = remembering(store)
         own = RememberingEmbedder(embedder)
-        self._retrievers = [plan.search(values).retriever(own, self._store) for values in tried]
+        scoring = None if relevance is None else RememberingRelevance(relevance)
+        self._retrievers = [plan.search(values).retriever(own, self._store, scoring) for values in tried]
         self._training = Retriever(
             own, self._store, selector=fine_tuning_selector(), candidate_limit=defaults.TRAINING_CANDIDATES
         )

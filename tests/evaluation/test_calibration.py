@@ -266,6 +266,22 @@ def test_each_question_is_embedded_once_and_equal_searches_are_made_once(store: 
     assert len(searches) == len(set(searches)) > 2
 
 
+def test_another_models_scores_are_asked_for_once_and_decide(store: MemoryStore) -> None:
+    class Scoring:
+        name = "scoring"
+        asked: list[str] = []  # noqa: RUF012
+
+        def score(self, question: str, texts: Sequence[str]) -> np.ndarray:
+            self.asked += texts
+            return np.array([float("dance" in text) for text in texts])
+
+    relevance = Scoring()
+    judge = Judge([question("q", "owls", "bees.md")], store)
+    (trial,) = try_out(Plan(ks=(1,)), judge, embedder=HashingEmbedder(), store=store, relevance=relevance)
+    assert set(trial.found) == {1.0}
+    assert len(relevance.asked) == len(set(relevance.asked)) == len(PASSAGES)
+
+
 def test_an_index_that_remembers_finds_the_same_and_keeps_what_it_can_do(store: MemoryStore) -> None:
     index, target = remembering(store), HashingEmbedder().embed_queries(["owls"])
     assert isinstance(index, WordIndex)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypedDict, TypeVar
 
 import typer
 
@@ -20,11 +20,19 @@ from sift_rag_cli.searching import open_search, search_options
 if TYPE_CHECKING:
     from sift_rag.evaluation import JudgedQuestion
     from sift_rag.evaluation.trials import Plan, Uncertainty
-    from sift_rag.protocols import LanguageModel
+    from sift_rag.protocols import Embedder, LanguageModel, PassageIndex, Relevance
     from sift_rag.retrieval.retriever import Retriever
     from sift_rag_cli.settings import Values
 
 T = TypeVar("T")
+
+
+class _Parts(TypedDict):
+    """What every search is made with."""
+
+    embedder: "Embedder"
+    store: "PassageIndex"
+    relevance: "Relevance | None"
 
 
 def calibrate(
@@ -70,6 +78,8 @@ def calibrate(
         ),
     ] = ",".join(map(str, defaults.EVALUATED_KS)),
     filters: options.Filter = None,
+    reranker: options.Reranker = None,
+    reranker_url: options.RerankerUrl = None,
     model: options.Model = None,
     base_url: options.BaseUrl = None,
     steps: options.Steps = defaults.STEPS,
@@ -128,16 +138,25 @@ def calibrate(
     if report is not None:
         require_matplotlib()
     theirs: list[Uncertainty] = []
-    with open_search(context, values, usual, store=store, collection=collection, embedder=embedder) as retriever:
+    with open_search(
+        context,
+        values,
+        usual,
+        store=store,
+        collection=collection,
+        embedder=embedder,
+        reranker=reranker,
+        reranker_url=reranker_url,
+    ) as retriever:
         if asked is None:
             language_model = _model(context, model, base_url)
             asked = _generated(retriever, plan, values, language_model, generate or defaults.GENERATED_QUESTIONS)
         judge = Judge(asked, retriever.store)
-        results = try_out(plan, judge, embedder=retriever.embedder, store=retriever.store)
-        trials, interrupted = _measured(results, len(asked), least=1)
+        parts = _Parts(embedder=retriever.embedder, store=retriever.store, relevance=retriever.relevance)
+        trials, interrupted = _measured(try_out(plan, judge, **parts), len(asked), least=1)
         choice = choose(plan, trials)
         if others and interrupted is None:
-            measured = measure_foreign(plan, choice.values, others, embedder=retriever.embedder, store=retriever.store)
+            measured = measure_foreign(plan, choice.values, others, **parts)
             theirs, interrupted = _measured(measured, len(others), least=0)
     calibration = sum_up(plan, choice, trials, theirs, judge)
     if report is not None:
