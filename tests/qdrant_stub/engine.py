@@ -118,6 +118,11 @@ class Engine:
             self._collections[real].created = changed
         return True
 
+    def create_vector_name(self, name: str, vector: str, body: models.VectorNameConfig) -> models.UpdateResult:
+        real = self._real(name)
+        self._client.create_vector_name(real, vector, body)
+        return self._done(real, wait=True)
+
     def delete_collection(self, name: str) -> bool:
         self._collections.pop(name, None)
         return self._client.delete_collection(name)
@@ -170,6 +175,15 @@ class Engine:
         points = body.batch if isinstance(body, models.PointsBatch) else body.points
         self._check_strict_mode(real, upsert=len(points.ids if isinstance(points, models.Batch) else points))
         self._client.upsert(real, points)
+        return self._done(real, wait=wait)
+
+    def update_vectors(self, name: str, body: models.UpdateVectors, *, wait: bool) -> models.UpdateResult:
+        real = self._real(name)
+        self._check_strict_mode(real, upsert=len(body.points))
+        try:
+            self._client.update_vectors(real, body.points, update_filter=body.update_filter)
+        except KeyError as error:
+            raise Refused(404, f"Not found: No point with id {error} found") from error
         return self._done(real, wait=wait)
 
     def delete(self, name: str, selector: models.PointsSelector, *, wait: bool) -> models.UpdateResult:
