@@ -123,6 +123,10 @@ class Engine:
         self._client.create_vector_name(real, vector, body)
         return self._done(real, wait=True)
 
+    def forget_vector(self, name: str, vector: str) -> None:
+        """Make a collection one that was created without this vector; for tests."""
+        self._client.delete_vector_name(self._real(name), vector)
+
     def delete_collection(self, name: str) -> bool:
         self._collections.pop(name, None)
         return self._client.delete_collection(name)
@@ -167,6 +171,7 @@ class Engine:
         real = self._real(name)
         kind = schema if isinstance(schema, models.PayloadSchemaType) else models.PayloadSchemaType(schema.type.value)
         params = None if isinstance(schema, models.PayloadSchemaType) else schema
+        self._client._client.collections[real].create_payload_index(key, schema)  # one that ranks has an effect
         self._collections[real].indexes[key] = models.PayloadIndexInfo(data_type=kind, params=params, points=0)
         return self._done(real, wait=wait)
 

@@ -23,7 +23,7 @@ from qdrant_client import models
 
 from sift_rag.errors import CollectionNotFound
 from sift_rag.selection.lexical import SATURATION
-from sift_rag.stores.payloads import PASSAGE_FIELDS, passage_of
+from sift_rag.stores.payloads import EMBEDDING_TEXT, PASSAGE_FIELDS, passage_of
 from sift_rag.stores.qdrant.connection import Connection
 from sift_rag.stores.qdrant.rest_transport import sparse_vector
 from sift_rag.stores.qdrant.transport import MOST_POINTS, WORDS, Page, PointId, Target, WordVector
@@ -88,8 +88,9 @@ def index_words(connection: Connection, target: Target, config: models.Collectio
 
 
 def without_words() -> models.Filter:
-    """Return the filter for points that have no words yet."""
-    return models.Filter(must_not=[models.HasVectorCondition(has_vector=WORDS)])
+    """Return the filter for passages of ours that have no words yet."""
+    of_others = models.IsEmptyCondition(is_empty=models.PayloadField(key=EMBEDDING_TEXT))
+    return models.Filter(must_not=[models.HasVectorCondition(has_vector=WORDS), of_others])
 
 
 def _create(connection: Connection, target: Target) -> bool:
