@@ -142,5 +142,8 @@ def _words_of(ids: Sequence[PointId], payloads: Sequence[Mapping[str, Any]]) -> 
 
 def _merged(ids: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the distinct indices of words, and the sum of the counts of each."""
-    indices, places = np.unique(ids & 0xFFFFFFFF, return_inverse=True)
-    return indices, np.bincount(places, weights=counts, minlength=len(indices))
+    indices = ids & 0xFFFFFFFF
+    order = np.argsort(indices)
+    indices, counts = indices[order], counts[order]
+    firsts = np.flatnonzero(np.append(True, indices[1:] != indices[:-1])[: len(indices)])
+    return indices[firsts], np.add.reduceat(counts, firsts) if len(firsts) else counts
