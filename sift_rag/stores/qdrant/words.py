@@ -97,8 +97,8 @@ def _create(connection: Connection, target: Target) -> bool:
     if not connection.adds_vectors:
         _LOG.warning(
             "%s was made before words were indexed, and %s cannot add an index of words to it: it is searched by "
-            "embeddings alone. To search by words too, upgrade server and qdrant-client to 1.18 or newer and optimize the "
-            "collection, or migrate it to a new one.",
+            "embeddings alone. To search by words too, upgrade server and qdrant-client to 1.18 or newer and optimize "
+            "the collection, or migrate it to a new one.",
             target.label,
             connection.where,
         )
