@@ -146,6 +146,15 @@ class WordIndex(Protocol):
         """
 
 
+@runtime_checkable
+class WordStatus(Protocol):
+    """Records of documents that also tell whether the collection's passages are found by their words."""
+
+    @property
+    def words_indexed(self) -> bool:
+        """False for a collection made before words were indexed, until it is upgraded."""
+
+
 class Totals(NamedTuple):
     """Sums over the records of a collection's documents."""
 

@@ -1,9 +1,9 @@
 """The client's side of a Qdrant server, against qdrant-client and a bare encode in the same run.
 
-    python -m benchmarks.speed.server_client_vs_qdrant [--only client,ingest] [--json FILE]
+    python -m benchmarks.speed.server_client_vs_qdrant [--only client,ingest,words] [--json FILE]
 
-``client`` asks a process that answers every query with the same bytes (``canned_replies.py``), ``ingest`` writes into
-the stub of the tests. Neither is Qdrant: the time that a server takes is not in these figures.
+``client`` asks a process that answers every query with the same bytes (``canned_replies.py``), ``ingest`` and ``words``
+write into the stub of the tests. Neither is Qdrant: the time that a server takes is not in these figures.
 """
 
 from __future__ import annotations
@@ -20,10 +20,13 @@ from itertools import count, islice
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
+from uuid import NAMESPACE_URL, uuid5
 
 import numpy as np
 
 from benchmarks.common.turns import Row, compare, compare_times, run_parts, unit_rows
+from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
+from sift_rag.stores.qdrant.transport import Transport
 
 DIMENSION = 384
 CANDIDATES = 200
@@ -150,6 +153,71 @@ def ingest() -> Iterator[Row]:
         )
 
 
+def words() -> Iterator[Row]:
+    """Compare writing and finding passages with words and without, over gRPC and REST.
+
+    The stub keeps words in dictionaries, in Python: the processor time of this process says what the client's side
+    costs. The words of the texts are read anew in each turn, as in an ingest.
+    """
+    from benchmarks.speed.words_in_kernel import stretches
+    from sift_rag.stores.payloads import payload_of
+    from sift_rag.stores.qdrant import collections
+    from sift_rag.stores.qdrant.address import parse_address
+    from sift_rag.stores.qdrant.connection import connect
+    from sift_rag.stores.qdrant.options import ServerOptions
+    from sift_rag.stores.qdrant.transport import NewPoint
+    from sift_rag.stores.qdrant.transports import transport_for
+    from sift_rag.stores.qdrant.words import words_of_passage, words_of_question
+    from sift_rag.types import CollectionInfo, Passage, Span
+    from sift_rag.words import bag_of
+
+    texts = stretches(150)
+    rows = unit_rows(len(texts), DIMENSION, 3)
+    passages = [
+        Passage(str(uuid5(NAMESPACE_URL, str(n))), text, "a.md", Span(n, n + 1)) for n, text in enumerate(texts)
+    ]
+    question = words_of_question("How do I define a function with optional arguments?")
+
+    def write(transport: Transport, *, words: bool) -> None:
+        bag_of.cache_clear()
+        transport.upsert(
+            [
+                NewPoint(passage.id, payload_of(passage), row, words_of_passage(passage) if words else None)
+                for passage, row in zip(passages, rows, strict=True)
+            ]
+        )
+
+    with started("-c", STUB) as ports:
+        for protocol, grpc_port in (("gRPC", ports["grpc_port"]), ("REST", 9)):
+            address = parse_address(f"http://127.0.0.1:{ports['port']}?grpc_port={grpc_port}")
+            with closing(connect(address)) as connection:
+                wires = []
+                for name in (f"with-{protocol}", f"without-{protocol}"):
+                    collections.create(
+                        connection, CollectionInfo(name, "none", DIMENSION, SCHEMA_VERSION), ServerOptions()
+                    )
+                    wires.append(transport_for(connection, collections.find(connection, name).target))
+                ours, theirs = partial(write, wires[0], words=True), partial(write, wires[1], words=False)
+                ours()
+                theirs()
+                yield from compare_times(
+                    f"server: {len(texts)} passages of 150 words written into the stub, {protocol}",
+                    ours,
+                    "the same without words",
+                    theirs,
+                    runs=9,
+                    goal="",
+                )
+                yield from compare_times(
+                    f"server: 30 candidates by words, {protocol}",
+                    partial(wires[0].query, [question], 30, full=True),
+                    "30 candidates by embedding",
+                    partial(wires[0].query, rows[:1], 30, full=True),
+                    runs=30,
+                    goal="",
+                )
+
+
 @contextmanager
 def started(*arguments: str) -> Iterator[dict[str, int]]:
     """Start a server in a process of its own, which ends with the block; yield its ports."""
@@ -163,7 +231,7 @@ def started(*arguments: str) -> Iterator[dict[str, int]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    run_parts({"client": lambda _: client(), "ingest": lambda _: ingest()}, parser)
+    run_parts({"client": lambda _: client(), "ingest": lambda _: ingest(), "words": lambda _: words()}, parser)
 
 
 if __name__ == "__main__":

@@ -54,6 +54,11 @@ def test_every_command_of_a_folder_works_on_a_server(
     assert filled("collections").stdout.split("\t")[0] == "documents"
     assert filled("doctor").exit_code == 0
     assert "on a server, which optimizes it by itself" in filled("optimize").stderr
+    assert json.loads(filled("status", "--json").stdout)["words_indexed"] is True
+    qdrant.engine.forget_vector("documents", "words")
+    assert "words       not indexed yet" in filled("status").stdout
+    assert "has been optimized" in filled("optimize").stderr
+    assert "words  " not in filled("status").stdout
     assert filled("ask", "Who pays for taxis?").exit_code == 0
     filtered = json.loads(filled("search", "laptop", "--filter", "source=*/laptops.md", "--json").stdout)
     assert {hit["source"] for hit in filtered["hits"]} == {"library/laptops.md"}

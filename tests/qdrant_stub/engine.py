@@ -118,6 +118,15 @@ class Engine:
             self._collections[real].created = changed
         return True
 
+    def create_vector_name(self, name: str, vector: str, body: models.VectorNameConfig) -> models.UpdateResult:
+        real = self._real(name)
+        self._client.create_vector_name(real, vector, body)
+        return self._done(real, wait=True)
+
+    def forget_vector(self, name: str, vector: str) -> None:
+        """Make a collection one that was created without this vector; for tests."""
+        self._client.delete_vector_name(self._real(name), vector)
+
     def delete_collection(self, name: str) -> bool:
         self._collections.pop(name, None)
         return self._client.delete_collection(name)
@@ -162,6 +171,7 @@ class Engine:
         real = self._real(name)
         kind = schema if isinstance(schema, models.PayloadSchemaType) else models.PayloadSchemaType(schema.type.value)
         params = None if isinstance(schema, models.PayloadSchemaType) else schema
+        self._client._client.collections[real].create_payload_index(key, schema)  # one that ranks has an effect
         self._collections[real].indexes[key] = models.PayloadIndexInfo(data_type=kind, params=params, points=0)
         return self._done(real, wait=wait)
 
@@ -170,6 +180,15 @@ class Engine:
         points = body.batch if isinstance(body, models.PointsBatch) else body.points
         self._check_strict_mode(real, upsert=len(points.ids if isinstance(points, models.Batch) else points))
         self._client.upsert(real, points)
+        return self._done(real, wait=wait)
+
+    def update_vectors(self, name: str, body: models.UpdateVectors, *, wait: bool) -> models.UpdateResult:
+        real = self._real(name)
+        self._check_strict_mode(real, upsert=len(body.points))
+        try:
+            self._client.update_vectors(real, body.points, update_filter=body.update_filter)
+        except KeyError as error:
+            raise Refused(404, f"Not found: No point with id {error} found") from error
         return self._done(real, wait=wait)
 
     def delete(self, name: str, selector: models.PointsSelector, *, wait: bool) -> models.UpdateResult:

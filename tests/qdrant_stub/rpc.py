@@ -188,6 +188,20 @@ def _upsert(engine: Engine, message: Any) -> Any:
     return _updated(engine.upsert(message.collection_name, body, wait=message.wait))
 
 
+def _create_vector_name(engine: Engine, message: Any) -> Any:
+    modifier = _optional(GrpcToRest.convert_modifier, message.sparse_config, "modifier")
+    config = models.SparseVectorNameConfig(sparse=models.SparseVectorConfig(modifier=modifier))
+    return _updated(engine.create_vector_name(message.collection_name, message.vector_name, config))
+
+
+def _update_vectors(engine: Engine, message: Any) -> Any:
+    body = models.UpdateVectors(
+        points=[GrpcToRest.convert_point_vectors(point) for point in message.points],
+        update_filter=_optional(GrpcToRest.convert_filter, message, "update_filter"),
+    )
+    return _updated(engine.update_vectors(message.collection_name, body, wait=message.wait))
+
+
 def _delete(engine: Engine, message: Any) -> Any:
     selector = GrpcToRest.convert_points_selector(message.points)
     return _updated(engine.delete(message.collection_name, selector, wait=message.wait))
@@ -277,6 +291,8 @@ _COLLECTIONS: dict[str, tuple[str, Answer]] = {
 }
 _POINTS: dict[str, tuple[str, Answer]] = {
     "Upsert": ("upsert", _upsert),
+    "CreateVectorName": ("create_vector_name", _create_vector_name),
+    "UpdateVectors": ("update_vectors", _update_vectors),
     "Delete": ("delete", _delete),
     "CreateFieldIndex": ("create_index", _create_index),
     "Get": ("retrieve", _retrieve),

@@ -16,7 +16,7 @@ from sift_rag.errors import ConfigurationError, StoreConflict, StoreError
 from sift_rag.filters import Filter
 from sift_rag.ingestion import ingest_paths, reindex
 from sift_rag.opening import open_index, open_retriever, open_store
-from sift_rag.protocols import Scannable
+from sift_rag.protocols import Scannable, WordIndex
 from sift_rag.stores.qdrant.layout import (
     Layout,
     SeveralVectors,
@@ -350,3 +350,71 @@ class TestLayout:
         payload = {"text": "t", "tag": "outer", "metadata": {"tag": "inner", "n": 1}, "meta": "not an object"}
         assert metadata_of(payload, "text") == {"tag": "inner", "n": 1, "meta": "not an object"}
         assert metadata_of({"metadata": {"body": "t", "n": 1}}, "metadata.body") == {"n": 1}
+
+
+FULL_TEXT = models.TextIndexParams(type=models.TextIndexType.TEXT)
+RANKED = models.TextIndexParams(type=models.TextIndexType.TEXT, scoring=True)
+
+
+class TestWords:
+    """Candidates by words, where another tool made a full-text index."""
+
+    def found(self, url: str, *texts: str, limit: int = 3, where: Filter | None = None) -> list[list[str]]:
+        with closing(open_index(url, "theirs")) as store:
+            assert isinstance(store, WordIndex)
+            return [[c.passage.text for c in found] for found in store.search_words(texts, limit, where=where)]
+
+    def test_without_a_full_text_index_there_are_none(self, url: str, client: QdrantClient) -> None:
+        fill(client)
+        assert self.found(url, "honey", "") == [[], []]
+
+    def test_nor_from_sparse_vectors_whose_words_are_not_known(self, url: str, client: QdrantClient) -> None:
+        client.create_collection(
+            "theirs",
+            vectors_config=COSINE,
+            sparse_vectors_config={"words": models.SparseVectorParams(modifier=models.Modifier.IDF)},
+        )
+        row = EMBEDDER.embed_passages(TEXTS[:1])[0].tolist()
+        words = models.SparseVector(indices=[1], values=[1.0])
+        point = models.PointStruct(id=1, vector={"": row, "words": words}, payload=langchain(TEXTS[0], 0))
+        client.upsert("theirs", [point], wait=True)
+        assert self.found(url, "owls") == [[]]
+        with closing(open_index(url, "theirs")) as store:
+            assert np.allclose(store.fetch(["1"])[0].embedding, row, atol=1e-6)
+
+    @pytest.mark.parametrize("index", [FULL_TEXT, RANKED], ids=["filtering", "ranking"])
+    def test_a_full_text_index_finds_words(self, url: str, client: QdrantClient, index: models.TextIndexParams) -> None:
+        fill(client)
+        client.create_payload_index("theirs", "page_content", index, wait=True)
+        assert self.found(url, "Who makes HONEY?", "mice", "?", "", "zebra", "\ud800") == [
+            [TEXTS[1]],
+            [TEXTS[2]],
+            [],
+            [],
+            [],
+            [],
+        ]
+        assert self.found(url, "fear see")[0] == [TEXTS[2], TEXTS[3]] or self.found(url, "fear see")[0] == [
+            TEXTS[3],
+            TEXTS[2],
+        ]
+        assert self.found(url, "honey mice", where=Filter(("docs/0.md",))) == [[TEXTS[2]]]
+        assert self.found(url, "honey mice", where=Filter(("nowhere",))) == [[]]
+        assert len(self.found(url, "honey mice bats", limit=2)[0]) == 2
+
+    def test_one_that_only_filters_passes_over_common_words(self, url: str, client: QdrantClient) -> None:
+        fill(client)
+        client.create_payload_index("theirs", "page_content", FULL_TEXT, wait=True)
+        assert self.found(url, "owls night", limit=2) == [[TEXTS[0]]]
+        assert set(self.found(url, "owls night", limit=3)[0]) == {TEXTS[0], TEXTS[2], TEXTS[3]}
+        assert self.found(url, "owls night", limit=3)[0][0] == TEXTS[0]
+
+    def test_one_that_ranks_puts_rare_words_first(self, url: str, client: QdrantClient) -> None:
+        fill(client)
+        client.create_payload_index("theirs", "page_content", RANKED, wait=True)
+        assert self.found(url, "owls honey")[0][0] == TEXTS[1]
+
+    def test_a_question_of_any_length_is_asked(self, url: str, client: QdrantClient) -> None:
+        fill(client)
+        client.create_payload_index("theirs", "page_content", FULL_TEXT, wait=True)
+        assert self.found(url, "honey " + " ".join(f"w{n}" for n in range(2000))) == [[TEXTS[1]]]

@@ -30,11 +30,13 @@ def status(
     Examples:
         sift-rag status
     """
+    from sift_rag.protocols import WordStatus
     from sift_rag.stores.registry import open_database
 
     database = open_database(store, api_key=store_key(context, store))
     with closing(database.documents(collection)) as records:
         info, documents = records.info, list(records.documents())
+        words = records.words_indexed if isinstance(records, WordStatus) else None
     ingested = [document for document in documents if document.state == "ingested"]
     failed = [document for document in documents if document.state == "failed"]
     pending = [document for document in documents if document.state == "pending"]
@@ -54,6 +56,7 @@ def status(
                 "passages": passages,
                 "bytes": size,
                 "repeated": None if found is None else found.repeated,
+                "words_indexed": words,
                 "last_ingested_at": last or None,
                 "failed": [{"source": document.source, "reason": document.reason} for document in failed],
                 "interrupted": [document.source for document in pending],
@@ -65,6 +68,8 @@ def status(
     write(f"embedder    {one_line(info.embedder) or 'unknown, made by another tool'}, {info.dimension} dimensions")
     write(f"files       {count_of(len(ingested), 'file')} ({human_size(size)}), {count_of(passages, 'passage')}")
     write(f"copies      {'not counted: see `sift-rag duplicates`' if found is None else first_line(found)}")
+    if words is False:
+        write("words       not indexed yet: `sift-rag optimize` does it")
     if last:
         write(f"last in     {local_time(last)}")
     for document in failed:

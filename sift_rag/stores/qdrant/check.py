@@ -14,9 +14,9 @@ from sift_rag.stores.qdrant import collections
 from sift_rag.stores.qdrant.collections import CollectionRef
 from sift_rag.stores.qdrant.connection import Connection
 from sift_rag.stores.qdrant.documents import QdrantDocuments
-from sift_rag.stores.qdrant.transport import Target, limits_of
-from sift_rag.stores.qdrant.transports import scroll, transport_for
-from sift_rag.types import CollectionInfo, Document
+from sift_rag.stores.qdrant.transports import count, scroll, transport_for
+from sift_rag.stores.qdrant.words import has_words, without_words
+from sift_rag.types import Document
 
 _PAGE = 500
 _NORM_TOLERANCE = 1e-2
@@ -37,13 +37,14 @@ def check_collection(connection: Connection, name: str) -> list[str]:
     problems = [*_server_problems(ref), *_replica_problems(connection, ref)]
     documents: list[Document] | None = None
     try:
-        documents = list(QdrantDocuments(connection, ref.documents, info, limits_of(ref.state.config)).documents())
+        documents = list(QdrantDocuments(connection, ref, info).documents())
     except (CollectionNotFound, StoreDamaged) as error:
         problems.append(f"The records of documents cannot be read: {error}")
-    counts, findings = _check_passages(connection, ref, info)
+    counts, findings = _check_passages(connection, ref)
     problems += abridged(findings)
     if documents is not None:
         problems += abridged(inconsistencies(documents, counts))
+    problems += _word_problems(connection, ref)
     leftovers = [other for other in collections.generations(connection, name) if other != ref.physical]
     return problems + [
         f"'{other}' exists beside '{ref.physical}': a re-index is under way, or was interrupted; the next one uses "
@@ -71,6 +72,13 @@ def _server_problems(ref: CollectionRef) -> list[str]:
     return problems
 
 
+def _word_problems(connection: Connection, ref: CollectionRef) -> list[str]:
+    if not has_words(ref.state.config):
+        return []  # made by an earlier version: no fault, and ``status`` tells
+    missing = count(connection, ref.target, without_words())
+    return [f"Passages whose words are not indexed: {missing}. Optimizing the collection does it."] if missing else []
+
+
 def _replica_problems(connection: Connection, ref: CollectionRef) -> list[str]:
     info = connection.call(
         lambda: connection.client.collection_cluster_info(ref.physical), f"The collection '{ref.name}'"
@@ -84,12 +92,9 @@ def _replica_problems(connection: Connection, ref: CollectionRef) -> list[str]:
     ]
 
 
-def _check_passages(connection: Connection, ref: CollectionRef, info: CollectionInfo) -> tuple[Counter[str], list[str]]:
+def _check_passages(connection: Connection, ref: CollectionRef) -> tuple[Counter[str], list[str]]:
     """Return the number of passages of each source, and the problems of some."""
-    transport = transport_for(
-        connection,
-        Target(ref.physical, f"The collection '{ref.name}'", info.dimension, limits=limits_of(ref.state.config)),
-    )
+    transport = transport_for(connection, ref.target)
     counts: Counter[str] = Counter()
     findings: list[str] = []
     for page in scroll(transport, payload=True, vectors=True, page=_PAGE):

@@ -1,7 +1,7 @@
 """Collections on a server: their names and metadata; create, replace and drop them.
 
     news                   an alias: the name that people use; it moves from one generation to the next atomically
-    news@0                 passages with their vectors; ``metadata`` describes the collection
+    news@0                 passages with their vectors and words; ``metadata`` describes the collection
     news@0.documents       the records of its documents: points without vectors, in one shard
 
 No collection's name contains ``@``, so names cannot collide. A generation without an alias is being built, or was left
@@ -27,8 +27,9 @@ from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
 from sift_rag.stores.payloads import KEYWORD_FIELDS
 from sift_rag.stores.qdrant.connection import Connection
 from sift_rag.stores.qdrant.options import ServerOptions
-from sift_rag.stores.qdrant.transport import Target
+from sift_rag.stores.qdrant.transport import Target, limits_of
 from sift_rag.stores.qdrant.transports import count
+from sift_rag.stores.qdrant.words import index_params
 from sift_rag.stores.validation import check_info
 from sift_rag.types import CollectionInfo
 
@@ -54,6 +55,12 @@ class CollectionRef:
     def documents(self) -> str:
         """Name of the collection of its documents' records."""
         return self.physical + _DOCUMENTS
+
+    @property
+    def target(self) -> Target:
+        """Target of reads and writes of the passages of a collection of ours."""
+        dimension = self.info.dimension if self.info else 0
+        return Target(self.physical, _label(self.name), dimension, limits=limits_of(self.state.config), own=True)
 
 
 def find(connection: Connection, name: str) -> CollectionRef:
@@ -244,6 +251,7 @@ def _passages(info: CollectionInfo, options: ServerOptions) -> dict[str, Any]:
     match = _GENERATION.fullmatch(info.name)
     return {
         "vectors_config": vectors,
+        "sparse_vectors_config": index_params(on_disk=options.on_disk),
         "shard_number": options.shard_number,
         "quantization_config": quantization if options.quantize else None,
         "metadata": {

@@ -29,6 +29,8 @@ _PING_SECONDS = 5
 _PROBE_SECONDS = 1.0
 _OLDEST = (1, 16)
 """First version that keeps metadata of collections."""
+_ADDS_VECTORS = (1, 18)
+"""First version that adds a vector to an existing collection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,8 @@ class Connection:
         self.timeout = timeout
         self._has_key = has_key
         self._retrying = retrying or Retrying()
+        self.server: tuple[int, int] | None = None
+        """Major and minor version of the server; None if not known."""
         self._closed = False
 
     def call(self, request: Callable[[], _T], label: str, *, retrying: Retrying | None = None) -> _T:
@@ -104,6 +108,11 @@ class Connection:
                 _LOG.debug("attempt %d failed (%s); the next one in %.2f s", attempt, failure.error, pause)
             retrying.sleep(pause)
 
+    @property
+    def adds_vectors(self) -> bool:
+        """True if server and client can add a vector to an existing collection; a server of unknown version can."""
+        return (self.server is None or self.server >= _ADDS_VECTORS) and hasattr(self.client, "create_vector_name")
+
     def check_open(self, label: str) -> None:
         """Raise ``StoreError`` after ``close``."""
         if self._closed:
@@ -130,7 +139,7 @@ def connect(address: ServerAddress, *, retrying: Retrying | None = None) -> Conn
     if address.grpc_port is not None and (address.scheme.startswith("grpc") or _listens(address)):
         connection = _open(address, over_grpc=True, retrying=retrying)
         try:
-            _check_version(_ping(connection), connection.where)
+            _greet(connection)
         except StoreUnreachable:
             connection.close()
             if address.scheme.startswith("grpc"):
@@ -142,7 +151,7 @@ def connect(address: ServerAddress, *, retrying: Retrying | None = None) -> Conn
             return connection
     connection = _open(address, over_grpc=False, retrying=retrying)
     try:
-        _check_version(_ping(connection), connection.where)
+        _greet(connection)
     except BaseException:
         connection.close()
         raise
@@ -194,9 +203,11 @@ def _open(address: ServerAddress, *, over_grpc: bool, retrying: Retrying | None)
     )
 
 
-def _ping(connection: Connection) -> str:
-    """Return the server's version."""
-    return connection.call(lambda: connection.client.info().version, connection.where, retrying=ONCE)
+def _greet(connection: Connection) -> None:
+    """Ask for the server's version, remember it, and raise or warn if it does not fit."""
+    version_there = connection.call(lambda: connection.client.info().version, connection.where, retrying=ONCE)
+    _check_version(version_there, connection.where)
+    connection.server = _numbers(version_there)
 
 
 def _listens(address: ServerAddress) -> bool:

@@ -16,7 +16,7 @@ from sift_rag.stores.qdrant.foreign_documents import ForeignDocuments
 from sift_rag.stores.qdrant.layout import Layout
 from sift_rag.stores.qdrant.options import ServerOptions
 from sift_rag.stores.qdrant.store import QdrantStore
-from sift_rag.stores.qdrant.transport import limits_of
+from sift_rag.stores.qdrant.words import index_words
 from sift_rag.types import CollectionInfo
 
 
@@ -79,9 +79,7 @@ class QdrantDatabase:
             ref = collections.find(connection, name)
             if ref.info is None:
                 return ForeignDocuments(connection, ref, self._layout)
-            return QdrantDocuments(
-                connection, ref.documents, collections.readable(connection, ref), limits_of(ref.state.config)
-            )
+            return QdrantDocuments(connection, ref, collections.readable(connection, ref))
 
     def drop(self, name: str) -> None:
         """Implement ``Database.drop``."""
@@ -99,10 +97,13 @@ class QdrantDatabase:
             collections.replace(connection, name, replacement)
 
     def optimize(self, name: str) -> bool:
-        """Implement ``Database.optimize``: a server does that by itself, so there is never anything to do."""
+        """Implement ``Database.optimize``: index words that are not indexed yet; the rest a server does by itself."""
         with self._connected() as connection:
-            collections.find(connection, name)
-        return False
+            ref = collections.find(connection, name)
+            if ref.info is None:
+                return False
+            collections.readable(connection, ref)
+            return bool(index_words(connection, ref.target, ref.state.config))
 
     def check(self, name: str) -> list[str]:
         """Implement ``Database.check``."""

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from uuid import UUID, uuid5
 
 from qdrant_client import models
 
 from sift_rag.errors import Remedy, StoreDamaged
 from sift_rag.protocols import Totals
+from sift_rag.stores.qdrant.collections import CollectionRef
 from sift_rag.stores.qdrant.connection import Connection
-from sift_rag.stores.qdrant.transport import Limits, NewPoint, Page, Target
+from sift_rag.stores.qdrant.transport import NewPoint, Page
 from sift_rag.stores.qdrant.transports import scroll, transport_for
+from sift_rag.stores.qdrant.words import has_words
 from sift_rag.stores.validation import check_documents
 from sift_rag.types import CollectionInfo, Document
 from sift_rag.unicode import is_text
@@ -30,16 +32,22 @@ _FIELDS = tuple(field.name for field in fields(Document))
 class QdrantDocuments:
     """The ``DocumentRecords`` of one collection, and writes to them. Safe to use from several threads."""
 
-    def __init__(self, connection: Connection, collection: str, info: CollectionInfo, limits: Limits) -> None:
+    def __init__(self, connection: Connection, ref: CollectionRef, info: CollectionInfo) -> None:
         self._connection = connection
         self._info = info
-        self._target = Target(collection, f"The collection '{info.name}'", limits=limits)
+        self._target = replace(ref.target, collection=ref.documents, dimension=0, own=False)
+        self._words_indexed = has_words(ref.state.config)
         self._transport = transport_for(connection, self._target)
 
     @property
     def info(self) -> CollectionInfo:
         """Description of the collection."""
         return self._info
+
+    @property
+    def words_indexed(self) -> bool:
+        """Implement ``WordStatus.words_indexed``, as it was when the records were opened."""
+        return self._words_indexed
 
     def document(self, source: str) -> Document | None:
         """Implement ``DocumentRecords.document``."""

@@ -17,6 +17,7 @@ from sift_rag.stores.qdrant.collections import CollectionRef
 from sift_rag.stores.qdrant.connection import Connection
 from sift_rag.stores.qdrant.foreign_documents import ForeignDocuments, dense_vectors, source_of
 from sift_rag.stores.qdrant.foreign_filters import foreign_filter
+from sift_rag.stores.qdrant.foreign_words import ForeignWords
 from sift_rag.stores.qdrant.layout import SAMPLE, Layout, choose_text, choose_vector, metadata_of, text_at
 from sift_rag.stores.qdrant.search import PointSearch
 from sift_rag.stores.qdrant.transport import PointId, Target, limits_of
@@ -54,6 +55,7 @@ class ForeignIndex:
         self._documents = ForeignDocuments(connection, ref, layout)
         self._info = CollectionInfo(ref.name, "", dimensions[vector], 0)
         self._points = PointSearch(transport, config, label, self._passage, normalised=False)
+        self._words = ForeignWords(connection, ref, self._target, self._text)
 
     @property
     def info(self) -> CollectionInfo:
@@ -73,6 +75,16 @@ class ForeignIndex:
         check_page(limit, offset)
         rows = unit_rows(targets, self._info.dimension, what="The targets")
         return self._points.search(rows, limit, offset, foreign_filter(where, self._documents))
+
+    def search_words(self, texts: Sequence[str], limit: int, *, where: Filter | None = None) -> list[list[Candidate]]:
+        """Implement ``WordIndex.search_words`` by a full-text index on the text's field; nothing if there is none."""
+        self._check_open()
+        check_page(limit, 0)
+        if not self._words.indexed:
+            return [[] for _ in texts]
+        rankings = self._words.rankings(texts, limit, foreign_filter(where, self._documents))
+        found = self._points.fetch(list({identifier: None for ranking in rankings for identifier in ranking}))
+        return [[found[identifier] for identifier in ranking if identifier in found] for ranking in rankings]
 
     def fetch(self, ids: Sequence[str]) -> list[Candidate]:
         """Implement ``PassageIndex.fetch``; an id asked twice is answered twice. Numbers are written in decimal."""

@@ -15,7 +15,17 @@ from qdrant_client.conversions.conversion import RestToGrpc
 
 from sift_rag.stores.payloads import PASSAGE_FIELDS
 from sift_rag.stores.qdrant.connection import Connection
-from sift_rag.stores.qdrant.transport import MOST_POINTS, NewPoint, Page, PointId, Target, grouped, page_size
+from sift_rag.stores.qdrant.transport import (
+    MOST_POINTS,
+    WORDS,
+    NewPoint,
+    Page,
+    PointId,
+    Target,
+    WordVector,
+    grouped,
+    page_size,
+)
 from sift_rag.types import Embedding
 
 _FLOAT = np.dtype("<f4")
@@ -36,7 +46,7 @@ class GrpcTransport:
 
     def query(
         self,
-        rows: Embedding,
+        rows: Embedding | Sequence[WordVector],
         limit: int,
         *,
         offset: int = 0,
@@ -50,12 +60,10 @@ class GrpcTransport:
         queries = [
             grpc.QueryPoints(
                 collection_name=name,
-                query=grpc.Query(nearest=grpc.VectorInput(dense=self._dense(row))),
-                using=self._target.vector or None,
+                **self._asked(row, exact),
                 filter=wanted,
                 limit=limit,
                 offset=offset or None,
-                params=grpc.SearchParams(exact=exact),
                 with_payload=self._fields(full),
                 with_vectors=self._vectors(full),
             )
@@ -106,7 +114,7 @@ class GrpcTransport:
         structs = [
             grpc.PointStruct(
                 id=_grpc_id(point.id),
-                vectors=self._stored(point.vector),
+                vectors=self._stored(point),
                 payload={key: _value(value) for key, value in point.payload.items()},
             )
             for point in points
@@ -119,20 +127,31 @@ class GrpcTransport:
         connection = self._connection
         return connection.call(lambda: method(connection.client.grpc_points, connection.timeout), self._target.label)
 
+    def _asked(self, row: Embedding | WordVector, exact: bool) -> dict[str, Any]:
+        if isinstance(row, WordVector):
+            return {"query": grpc.Query(nearest=grpc.VectorInput(sparse=_sparse(row))), "using": WORDS}
+        return {
+            "query": grpc.Query(nearest=grpc.VectorInput(dense=self._dense(row))),
+            "using": self._target.vector or None,
+            "params": grpc.SearchParams(exact=exact),
+        }
+
     def _dense(self, row: Embedding) -> grpc.DenseVector:
         packed: grpc.DenseVector = grpc.DenseVector.FromString(self._head + row.astype(_FLOAT, copy=False).tobytes())
         return packed
 
-    def _stored(self, row: Embedding | None) -> grpc.Vectors:
-        if row is None:
+    def _stored(self, point: NewPoint) -> grpc.Vectors:
+        if point.vector is None:
             return grpc.Vectors(vectors=grpc.NamedVectors())
-        vector = grpc.Vector(dense=self._dense(row))
-        if self._target.vector:
-            return grpc.Vectors(vectors=grpc.NamedVectors(vectors={self._target.vector: vector}))
-        return grpc.Vectors(vector=vector)
+        named = {self._target.vector: grpc.Vector(dense=self._dense(point.vector))}
+        if point.words is not None:
+            named[WORDS] = grpc.Vector(sparse=_sparse(point.words))
+        if self._target.vector or len(named) > 1:
+            return grpc.Vectors(vectors=grpc.NamedVectors(vectors=named))
+        return grpc.Vectors(vector=named[""])
 
     def _vectors(self, wanted: bool) -> grpc.WithVectorsSelector:
-        if wanted and self._target.vector:
+        if wanted and (self._target.vector or self._target.own):
             return grpc.WithVectorsSelector(include=grpc.VectorsSelector(names=[self._target.vector]))
         return grpc.WithVectorsSelector(enable=wanted)
 
@@ -154,13 +173,19 @@ class GrpcTransport:
         missing = np.full(self._target.dimension, np.nan, _FLOAT).tobytes()
         blocks = []
         for point in points:
-            vector = point.vectors.vectors.vectors[name] if name else point.vectors.vector
+            held = point.vectors
+            named = name or held.WhichOneof("vectors_options") == "vectors"  # an unnamed one, but with others
+            vector = held.vectors.vectors[name] if named else held.vector
             block = vector.dense.SerializeToString()[-size:]
             if len(block) != size:  # how servers wrote it before 1.17, or no vector at all
                 block = np.array(vector.data, dtype=_FLOAT).tobytes()
             blocks.append(block if len(block) == size else missing)
         rows = np.frombuffer(bytearray().join(blocks), dtype=_FLOAT)
         return rows.reshape(len(blocks), self._target.dimension).astype(np.float32, copy=False)
+
+
+def _sparse(words: WordVector) -> grpc.SparseVector:
+    return grpc.SparseVector(indices=words.indices.tolist(), values=words.values.tolist())
 
 
 def _payload(wanted: bool | list[str]) -> grpc.WithPayloadSelector:

@@ -12,11 +12,23 @@ from qdrant_client import models
 
 from sift_rag.stores.payloads import PASSAGE_FIELDS
 from sift_rag.stores.qdrant.connection import Connection
-from sift_rag.stores.qdrant.transport import MOST_POINTS, NewPoint, Page, PointId, Target, grouped, page_size
+from sift_rag.stores.qdrant.transport import (
+    MOST_POINTS,
+    WORDS,
+    NewPoint,
+    Page,
+    PointId,
+    Target,
+    WordVector,
+    grouped,
+    page_size,
+)
 from sift_rag.types import Embedding
 
 _NUMBER_BYTES = 22
 """Largest number of characters of a float32 in decimal."""
+_WORD_BYTES = _NUMBER_BYTES + 12
+"""Likewise of a word's index and value."""
 
 
 class RestTransport:
@@ -28,7 +40,7 @@ class RestTransport:
 
     def query(
         self,
-        rows: Embedding,
+        rows: Embedding | Sequence[WordVector],
         limit: int,
         *,
         offset: int = 0,
@@ -39,16 +51,14 @@ class RestTransport:
         """Implement ``Transport.query``."""
         requests = [
             models.QueryRequest(
-                query=row,
-                using=self._target.vector or None,
+                **self._asked(row, exact),
                 limit=limit,
                 offset=offset or None,
                 filter=where,
-                params=models.SearchParams(exact=exact),
                 with_payload=full and self._fields(),
                 with_vector=self._vectors(full),
             )
-            for row in rows.tolist()
+            for row in rows
         ]
         client, target = self._connection.client, self._target
         answers = self._connection.call(lambda: client.query_batch_points(target.collection, requests), target.label)
@@ -95,24 +105,41 @@ class RestTransport:
     def upsert(self, points: Sequence[NewPoint], *, most: int = MOST_POINTS) -> None:
         """Implement ``Transport.upsert``."""
         client, target = self._connection.client, self._target
-        sizes = [len(json.dumps(point.payload)) + _NUMBER_BYTES * target.dimension + 256 for point in points]
+        sizes = [
+            len(json.dumps(point.payload))
+            + _NUMBER_BYTES * target.dimension
+            + (_WORD_BYTES * len(point.words.indices) if point.words else 0)
+            + 256
+            for point in points
+        ]
         for group in grouped(points, sizes, target.limits.upsert or most):
             structs = [
-                models.PointStruct(id=point.id, vector=self._vector(point.vector), payload=point.payload)
-                for point in group
+                models.PointStruct(id=point.id, vector=self._vector(point), payload=point.payload) for point in group
             ]
             self._connection.call(partial(client.upsert, target.collection, structs, wait=True), target.label)
 
     def _fields(self) -> bool | list[str]:
         return list(PASSAGE_FIELDS) if self._target.own else True
 
-    def _vectors(self, wanted: bool) -> bool | list[str]:
-        return [self._target.vector] if wanted and self._target.vector else wanted
+    def _asked(self, row: Embedding | WordVector, exact: bool) -> dict[str, Any]:
+        if isinstance(row, WordVector):
+            return {"query": sparse_vector(row), "using": WORDS}
+        return {
+            "query": row.tolist(),
+            "using": self._target.vector or None,
+            "params": models.SearchParams(exact=exact),
+        }
 
-    def _vector(self, row: Embedding | None) -> Any:
-        if row is None:
+    def _vectors(self, wanted: bool) -> bool | list[str]:
+        return [self._target.vector] if wanted and (self._target.vector or self._target.own) else wanted
+
+    def _vector(self, point: NewPoint) -> Any:
+        if point.vector is None:
             return {}
-        return {self._target.vector: row.tolist()} if self._target.vector else row.tolist()
+        row: list[float] = point.vector.tolist()
+        if point.words is not None:
+            return {self._target.vector: row, WORDS: sparse_vector(point.words)}
+        return {self._target.vector: row} if self._target.vector else row
 
     def _page(self, points: Sequence[Any], *, full: bool, scored: bool = False) -> Page:
         ids = [point.id for point in points]
@@ -124,3 +151,8 @@ class RestTransport:
         held = [point.vector.get(name) if isinstance(point.vector, dict) else point.vector for point in points]
         rows = np.array([vector or empty for vector in held], dtype=np.float32)
         return Page(ids, payloads, rows.reshape(len(points), self._target.dimension), scores)
+
+
+def sparse_vector(words: WordVector) -> models.SparseVector:
+    """Return words as the client's own models have them."""
+    return models.SparseVector(indices=words.indices.tolist(), values=words.values.tolist())

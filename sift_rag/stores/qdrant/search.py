@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from qdrant_client import models
 
-from sift_rag.stores.qdrant.transport import Page, PointId, Transport, limits_of
+from sift_rag.stores.qdrant.transport import Page, PointId, Transport, WordVector, limits_of
 from sift_rag.stores.qdrant.transports import scroll
 from sift_rag.types import Candidate, Embedding, Passage
 
@@ -63,6 +63,18 @@ class PointSearch:
     def search(self, rows: Embedding, limit: int, offset: int, where: models.Filter | None) -> list[list[Candidate]]:
         """Return for each row, of norm 1, the ``limit`` nearest points after ``offset``, with their cosines."""
         return [self._candidates(page) for page in self._nearest(rows, limit, offset, where)]
+
+    def search_words(
+        self, rows: Sequence[WordVector], limit: int, where: models.Filter | None
+    ) -> list[list[Candidate]]:
+        """Return for each row the ``limit`` points of largest score by words; ties by id. The similarity is NaN.
+
+        Fewer if the collection's strict mode allows only shorter answers.
+        """
+        asked = [row for row in rows if len(row.indices)]
+        most = limit + _TIES if self._longest is None else min(limit + _TIES, self._longest)
+        pages = iter(self._transport.query(asked, most, where=where, full=True) if asked else [])
+        return [self._best(next(pages), limit) if len(row.indices) else [] for row in rows]
 
     def fetch(self, ids: Sequence[PointId]) -> dict[PointId, Candidate]:
         """Return the points that exist and have a vector, by id; the similarity is NaN."""
@@ -114,6 +126,13 @@ class PointSearch:
     def _candidate(self, page: Page, index: int) -> Candidate:
         passage = self._passage(page.ids[index], page.payloads[index])
         return Candidate(passage, page.scores[index], page.vectors[index])
+
+    def _best(self, page: Page, limit: int) -> list[Candidate]:
+        """Return the candidates of largest positive score."""
+        page = _by_rank(page)
+        page = _first(page, min(limit, sum(score > 0 for score in page.scores)))
+        unscored = replace(page, vectors=self._unit_rows(page), scores=[float("nan")] * len(page.ids))
+        return self._candidates(unscored)
 
     def _nearest(self, rows: Embedding, limit: int, offset: int, where: models.Filter | None) -> list[Page]:
         if not len(rows):

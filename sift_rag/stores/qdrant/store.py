@@ -11,6 +11,7 @@ off is repeated.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from threading import Lock
 from typing import Any
 
 from qdrant_client import models
@@ -23,8 +24,9 @@ from sift_rag.stores.qdrant.collections import CollectionRef
 from sift_rag.stores.qdrant.connection import Connection
 from sift_rag.stores.qdrant.documents import QdrantDocuments
 from sift_rag.stores.qdrant.search import PointSearch, match
-from sift_rag.stores.qdrant.transport import NewPoint, PointId, Target, limits_of
+from sift_rag.stores.qdrant.transport import NewPoint, PointId
 from sift_rag.stores.qdrant.transports import count, transport_for
+from sift_rag.stores.qdrant.words import has_words, index_words, words_of_passage, words_of_question
 from sift_rag.stores.validation import check_page, check_passages, is_passage_id
 from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Passage
 from sift_rag.unicode import is_text
@@ -39,11 +41,14 @@ class QdrantStore:
     def __init__(self, connection: Connection, ref: CollectionRef, info: CollectionInfo) -> None:
         self._connection = connection
         self._info = info
-        limits = limits_of(ref.state.config)
-        self._target = Target(ref.physical, f"The collection '{info.name}'", info.dimension, limits=limits, own=True)
+        self._target = ref.target
         self._transport = transport_for(connection, self._target)
-        self._documents = QdrantDocuments(connection, ref.documents, info, limits)
-        self._points = PointSearch(self._transport, ref.state.config, self._target.label, self._passage)
+        self._documents = QdrantDocuments(connection, ref, info)
+        self._config = ref.state.config
+        self._points = PointSearch(self._transport, self._config, self._target.label, self._passage)
+        self._has_words = has_words(self._config)
+        self._words_checked = False
+        self._upgrading = Lock()
 
     @property
     def info(self) -> CollectionInfo:
@@ -65,6 +70,15 @@ class QdrantStore:
         if not all(values for _, values in conditions):
             return [[] for _ in rows]
         return self._points.search(rows, limit, offset, _all_of(conditions))
+
+    def search_words(self, texts: Sequence[str], limit: int, *, where: Filter | None = None) -> list[list[Candidate]]:
+        """Implement ``WordIndex.search_words`` by BM25, whose document frequencies the server counts."""
+        self._connection.check_open(self._target.label)
+        check_page(limit, 0)
+        conditions = self._conditions(where)
+        if not self._has_words or not all(values for _, values in conditions):
+            return [[] for _ in texts]
+        return self._points.search_words([words_of_question(text) for text in texts], limit, _all_of(conditions))
 
     def fetch(self, ids: Sequence[str]) -> list[Candidate]:
         """Implement ``PassageIndex.fetch``; an id asked twice is answered twice."""
@@ -111,14 +125,24 @@ class QdrantStore:
         return {text_of_holder[str(holder)]: row for holder, row in rows.items()}
 
     def upsert(self, passages: Sequence[Passage], embeddings: Embedding) -> None:
-        """Implement ``PassageStore.upsert``; of two passages with one id the last one stays."""
+        """Implement ``PassageStore.upsert``; of two passages with one id the last one stays.
+
+        The first call also indexes the words of passages that were written before words were indexed.
+        """
         self._connection.check_open(self._target.label)
         rows = unit_rows(embeddings, self._info.dimension, what="The embeddings")
         if len(rows) != len(passages):
             raise ValueError(f"There are {len(passages)} passages, but {len(rows)} embeddings: expected one each.")
         check_passages(passages)
         latest = {passage.id: (passage, row) for passage, row in zip(passages, rows, strict=True)}
-        self._transport.upsert([NewPoint(key, payload_of(passage), row) for key, (passage, row) in latest.items()])
+        if latest:
+            self._index_words()
+        self._transport.upsert(
+            [
+                NewPoint(key, payload_of(passage), row, words_of_passage(passage) if self._has_words else None)
+                for key, (passage, row) in latest.items()
+            ]
+        )
 
     def delete_passages(self, source: str, *, except_revision: str | None = None) -> int:
         """Implement ``PassageStore.delete_passages``."""
@@ -159,6 +183,13 @@ class QdrantStore:
     def close(self) -> None:
         """Implement ``PassageIndex.close``."""
         self._connection.close()
+
+    def _index_words(self) -> None:
+        """Index the words of a collection made before they were, once, if the server can."""
+        with self._upgrading:
+            if not self._words_checked:
+                self._has_words = index_words(self._connection, self._target, self._config) is not None
+                self._words_checked = True
 
     def _conditions(self, where: Filter | None) -> list[Condition]:
         return conditions_of(where, self._info, self._documents.sources)

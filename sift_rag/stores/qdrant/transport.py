@@ -13,6 +13,8 @@ from sift_rag.types import Embedding
 
 _T = TypeVar("_T")
 
+WORDS = "words"
+"""Name of the sparse vector with a passage's words."""
 MOST_POINTS = 128
 """Largest number of points in a request that writes."""
 MOST_BYTES = 16 * 2**20
@@ -34,12 +36,22 @@ class Page:
     """Scores of a search, as the server computed them."""
 
 
+class WordVector(NamedTuple):
+    """The words of a text as a sparse vector: see ``words.py``."""
+
+    indices: np.ndarray
+    """``(w,)`` int64 in [0, 2**32), ascending and distinct."""
+    values: np.ndarray
+    """``(w,)`` float32, > 0."""
+
+
 class NewPoint(NamedTuple):
     """A point to be stored."""
 
     id: PointId
     payload: dict[str, Any]
     vector: Embedding | None = None
+    words: WordVector | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +78,8 @@ class Target:
     """Name of the vector; empty for a collection's only, unnamed one."""
     limits: Limits = Limits()
     own: bool = False
-    """True if this library wrote the points: then only its own payload fields are read."""
+    """True if this library wrote the points: then only its own payload fields are read, and of the vectors not that
+    of the words."""
 
 
 class Transport(Protocol):
@@ -74,7 +87,7 @@ class Transport(Protocol):
 
     def query(
         self,
-        rows: Embedding,
+        rows: Embedding | Sequence[WordVector],
         limit: int,
         *,
         offset: int = 0,
@@ -82,7 +95,10 @@ class Transport(Protocol):
         exact: bool = True,
         full: bool = False,
     ) -> list[Page]:
-        """Return for each row the nearest points by score; with ``full`` also payloads and vectors."""
+        """Return for each row the points of largest score; with ``full`` also payloads and vectors.
+
+        Rows of words score by the words of the points, and find only points that share some; at least one word each.
+        """
 
     def retrieve(self, ids: Sequence[PointId], *, payload: bool = True) -> Page:
         """Return the points with these ids that exist, in any order, with vectors."""
