@@ -2,7 +2,7 @@
 
     python -m benchmarks.quality.answers MODEL --data FOLDER [--questions 200] [--json FILE]
 
-Questions and windows of two sentences of HotpotQA's dev questions. The prompt is that of ``sift-rag ask``; the gold
+The first dev questions of HotpotQA, k = 4 windows of two sentences. The prompt is that of ``sift-rag ask``; the gold
 answer then costs so many bits a byte, lower is better. Differences are paired, with a 95 % bootstrap interval over the
 questions. MODEL is a folder or a GGUF file of a causal language model that follows instructions.
 """
@@ -28,8 +28,8 @@ from sift_rag.finetuning.scoring import score_text
 from sift_rag.models.local import LocalModel, load_local_model
 from sift_rag.types import Passage, Span
 
-KS = (4, 8)
-METHODS = ("nearest", "hybrid", "sift:words=0,follow=0", "sift:follow=0", "sift")
+K = 4
+METHODS = ("nearest", "hybrid", "sift:follow=0", "sift")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -41,14 +41,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if len(task.questions) != len(asked):
         raise SystemExit("A question has no evidence in the corpus: its answer cannot be told from the next one's.")
     embedded = embed_task(task, options.cache)
-    chosen = {method: orders(method, embedded, max(KS)) for method in METHODS}
+    chosen = {method: orders(method, embedded, K) for method in METHODS}
     passages = [_passage(row, text) for row, text in enumerate(task.passages)]
     model = open_model(options.model)
-    costs = {(method, k): np.zeros(len(asked)) for method in METHODS for k in KS}
+    costs = {method: np.zeros(len(asked)) for method in METHODS}
     for place, question in enumerate(asked):
         known: dict[tuple[int, ...], float] = {}
-        for (method, k), cost in costs.items():
-            rows = tuple(chosen[method][place][:k])
+        for method, cost in costs.items():
+            rows = tuple(chosen[method][place][:K])
             if rows not in known:
                 quoted = [passages[row] for row in rows]
                 prompt = build_prompt([question.question], quoted, model=model)
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 known[rows] = score_text(model, question.answer, context=context).bits_per_byte
             cost[place] = known[rows]
         print(f"\r{place + 1} of {len(asked)} questions", end="", file=sys.stderr, flush=True)
-    records = [_record(costs, method, k) | {"questions": len(asked), "model": model.name} for method, k in costs]
+    records = [_record(costs, method) | {"questions": len(asked), "model": model.name} for method in costs]
     _show(records)
     if options.json:
         options.json.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
@@ -80,19 +80,18 @@ def _passage(row: int, text: str) -> Passage:
     return Passage(str(uuid5(NAMESPACE_URL, f"window/{row}")), body, title, Span(0, len(body)), title=title)
 
 
-def _record(costs: dict[tuple[str, int], np.ndarray], method: str, k: int) -> dict[str, Any]:
-    ours, theirs = costs[method, k], costs["nearest", k]
+def _record(costs: dict[str, np.ndarray], method: str) -> dict[str, Any]:
+    ours, theirs = costs[method], costs["nearest"]
     difference = paired_difference(ours / 100, theirs / 100)
-    return {"method": method, "k": k, "bits_per_byte": float(ours.mean()), **difference._asdict()}
+    return {"method": method, "k": K, "bits_per_byte": float(ours.mean()), **difference._asdict()}
 
 
 def _show(records: Sequence[dict[str, Any]]) -> None:
-    print("\n| | k | bits per byte of the gold answer | to nearest |\n|---|---|---|---|")
+    print("\n| | bits per byte of the gold answer | to nearest |\n|---|---|---|")
     for record in records:
         low, high = record["low"], record["high"]
         print(
-            f"| {record['method']} | {record['k']} | {record['bits_per_byte']:.3f} | "
-            f"{record['mean']:+.3f} [{low:+.3f}, {high:+.3f}] |"
+            f"| {record['method']} | {record['bits_per_byte']:.3f} | {record['mean']:+.3f} [{low:+.3f}, {high:+.3f}] |"
         )
 
 
