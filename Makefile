@@ -8,6 +8,8 @@ OFFLINE := HF_HUB_OFFLINE=1 NO_MKDOCS_2_WARNING=1
 PARALLEL ?= --numprocesses=auto --dist=loadscope
 # Every worker must collect the same tests: a set in a parameter would be shown in another order by each.
 export PYTHONHASHSEED ?= 0
+# Compiled modules are kept: else every worker rewrites every assertion, and every process of a test compiles everything.
+unexport PYTHONDONTWRITEBYTECODE
 SOAK ?= 10
 SEED ?= 0
 
