@@ -41,6 +41,7 @@ def questions(elsewhere: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_pipe_gets_a_row_for_each_setting_and_what_to_do_is_talk(
     ask_store: Run, questions: Path, elsewhere: Path
 ) -> None:
@@ -105,6 +106,7 @@ def test_a_model_writes_the_questions(ask_store: Run) -> None:
     assert "the model wrote none" in result.stderr
 
 
+@pytest.mark.slow
 def test_the_report_is_a_page_with_the_verdict_and_the_lines(ask_store: Run, questions: Path, elsewhere: Path) -> None:
     options = ("--foreign", "foreign.jsonl", "--json", "--report", "page.html", "-k", "1")
     result = ask_store("calibrate", str(questions), *options)
@@ -150,6 +152,7 @@ def test_an_interrupted_run_gives_what_there_is(
     assert (nothing.exit_code, nothing.stdout, nothing.stderr) == (130, "", "Interrupted.\n")
 
 
+@pytest.mark.slow
 def test_the_table_fits_80_columns(ask_store: Run, questions: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sift_rag_cli.output.is_terminal", lambda stream: True)
     options = ("--foreign", "foreign.jsonl", "-k", "1")

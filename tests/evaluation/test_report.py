@@ -151,6 +151,7 @@ def test_any_name_of_a_group_can_be_shown(group: str) -> None:
     assert f"{group}: 3 tasks" in words
 
 
+@pytest.mark.slow
 def test_long_texts_are_cut_in_the_examples() -> None:
     long = "owl " * 5000
     named = {"sift": (Example("owls.md", long, 3),)}
@@ -159,6 +160,7 @@ def test_long_texts_are_cut_in_the_examples() -> None:
     assert "owl …" in page(outcomes)
 
 
+@pytest.mark.slow
 def test_equal_outcomes_give_the_same_page() -> None:
     assert page(two_groups("law", "code")) == page(two_groups("law", "code"))
 

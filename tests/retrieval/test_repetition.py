@@ -17,6 +17,8 @@ from sift_rag.types import Candidate, CollectionInfo, Embedding, Passage, Span
 
 WORDS = ("owls", "Owls", "hunt", "not", "7", "8", "----", "bees")
 
+SEEDS = [*range(5), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(5, 30))]
+
 
 def random_store(seed: int) -> MemoryStore:
     """Return a collection of 1 to 80 passages in up to 6 documents, with copies by text, by cosine and by both."""
@@ -69,7 +71,7 @@ def small_blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(repetition, "_PAGE", request.param)
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_groups_documents_and_counts_are_those_of_a_comparison_of_all_pairs(seed: int) -> None:
     store = random_store(seed)
     candidates = candidates_of(store)
@@ -95,7 +97,7 @@ def test_groups_documents_and_counts_are_those_of_a_comparison_of_all_pairs(seed
     assert list(found.documents) == sorted(expected, key=lambda row: (-row[2], row[0]))
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize(("k", "probes"), [(1, 5), (4, 7), (8, 100)])
 def test_places_are_counted_one_question_at_a_time(seed: int, k: int, probes: int) -> None:
     store = random_store(seed)

@@ -36,6 +36,8 @@ from tests.qdrant_stub.faults import Fault
 from tests.qdrant_stub.server import QdrantStub
 from tests.servers import PROTOCOLS
 
+pytestmark = pytest.mark.slow
+
 DIMENSION = 8
 INFO = CollectionInfo("news", "an embedder", DIMENSION, SCHEMA_VERSION, "1/200/20")
 NAMESPACE = UUID("5b7e7f57-97b0-4b5c-a4a5-0f2f6c1d6f11")
@@ -112,7 +114,7 @@ PASSING = [
 
 
 @pytest.mark.parametrize("fault", PASSING, ids=lambda fault: f"{fault.kind} {fault.status} {fault.retry_after}")
-@pytest.mark.parametrize("skip", [pytest.param(0, marks=pytest.mark.slow), 1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("skip", [0, 1, 2])
 def test_an_upload_goes_on_after_a_fault_that_passes(
     server: Server, store: PassageStore, fault: Fault, skip: int
 ) -> None:
@@ -134,7 +136,6 @@ def test_reading_goes_on_after_a_fault_that_passes(server: Server, store: Passag
     assert len(server.pauses) >= 2
 
 
-@pytest.mark.slow
 def test_a_request_that_takes_too_long_is_made_again(server: Server) -> None:
     with closing(server.database(parameters="timeout=1").create(INFO)) as store:
         server.stub.faults.append(Fault("hang", on="upsert", skip=1))
@@ -205,7 +206,6 @@ def test_a_server_that_is_down_is_told_at_once(server: Server) -> None:
     assert server.pauses == []
 
 
-@pytest.mark.slow
 def test_a_server_that_restarts_amid_an_upload_gets_the_rest(server: Server) -> None:
     with ExitStack() as down:
 
@@ -282,7 +282,6 @@ class TestKeys:
 
 
 class TestSize:
-    @pytest.mark.slow
     def test_requests_hold_at_most_128_points_and_16_mebibytes(self, server: Server, store: PassageStore) -> None:
         store.upsert(passages(), vectors())
         assert server.written() == [128, 128, 44]

@@ -37,6 +37,8 @@ from tests.qdrant_stub.faults import Fault
 from tests.qdrant_stub.server import QdrantStub
 from tests.servers import PROTOCOLS
 
+pytestmark = pytest.mark.slow  # the fast tests ask the local mode, in tests/contracts
+
 DIMENSION = 8
 INFO = CollectionInfo("news", "an embedder", DIMENSION, SCHEMA_VERSION)
 NAMESPACE = UUID("cd5b4a0f-3a0e-4d0c-9d57-0e7a8f3e6a10")
@@ -303,7 +305,6 @@ class TestUpgrade:
             database.optimize("news")
 
 
-@pytest.mark.slow
 def test_a_migration_carries_words_from_a_folder_to_a_server_and_back(
     database: QdrantDatabase, qdrant: QdrantStub, tmp_path: Path
 ) -> None:
