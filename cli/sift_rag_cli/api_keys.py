@@ -42,13 +42,13 @@ def server_key() -> str | None:
 
 
 def _key_for(context: typer.Context, url: str | None, key: str | None, *, what: str, option: str) -> str | None:
-    """Return the key unless only the working directory's file has named the address; that is then reported."""
+    """Return the key, or report and withhold it if only the working directory's file named the address."""
     if url is None or key is None:
         return None
     if chosen_by_working_directory(context, option):
         flag, variable = option.replace("_", "-"), option.upper()
         say(
-            f"The {what} {one_line(url)} was chosen by sift-rag.toml in this directory, so your API key is not sent to "
+            f"The {what} {one_line(url)} is set by sift-rag.toml in this directory, so your API key is not sent to "
             f"it. To send it, name the {what} with --{flag} or SIFT_RAG_{variable}."
         )
         return None

@@ -107,7 +107,7 @@ def test_where_nothing_matters_the_defaults_stay_and_one_sentence_says_so() -> N
         result = calibrate(asked, embedder=HashingEmbedder(), store=retriever.store, plan=Plan(ks=(12,)))
     assert proposed(result) == DEFAULT
     assert all(one.brings is None for one in result.proposals)
-    assert result.verdict.startswith("Keep words = 0.5, noise_variance = 5 and follow = 1: nothing else finds more")
+    assert result.verdict.startswith("Keep words = 0.5, noise_variance = 5 and follow = 1: no other values find significantly more")
     assert "words" not in result.toml()
 
 
@@ -182,7 +182,7 @@ def test_a_threshold_is_the_stated_percentile_and_lets_95_in_100_through() -> No
 def test_without_foreign_questions_it_says_that_it_does_not_know() -> None:
     result = summed(Plan(), trials(Plan(), {DEFAULT: [1.0] * 20}))
     assert [one.foreign for one in result.thresholds] == [None, None]
-    assert all(one.note.endswith("what else it refuses is not known.") for one in result.thresholds)
+    assert all(one.note.endswith("not checked on foreign questions.") for one in result.thresholds)
 
 
 def test_a_threshold_that_refuses_foreign_questions_no_more_often_is_not_proposed() -> None:
@@ -190,7 +190,7 @@ def test_a_threshold_that_refuses_foreign_questions_no_more_often_is_not_propose
     foreign = [Uncertainty(0.85, 0.15)] * 40
     result = summed(Plan(), trials(Plan(), {DEFAULT: [1.0] * 100}, variances), foreign)
     assert [one.proposed for one in result.thresholds] == [None, None]
-    assert all("tells the questions apart" in one.note for one in result.thresholds)
+    assert all("separates the questions" in one.note for one in result.thresholds)
     assert result.changes() == {}
 
 
@@ -381,7 +381,7 @@ def test_generated_questions_give_thresholds_only() -> None:
         plan = Plan(origin="sentences")
         result = calibrate(asked, embedder=HashingEmbedder(), store=retriever.store, plan=plan)
     assert (result.proposals, result.combinations, result.brings) == ((), (), None)
-    assert result.verdict.startswith("Questions made from the collection give thresholds only")
+    assert result.verdict.startswith("Generated questions give thresholds only")
     assert set(result.changes().get("search", {})) == {"max_variance"}
 
 
@@ -389,7 +389,7 @@ def test_foreign_questions_are_lines_with_a_question(tmp_path) -> None:  # type:
     path = tmp_path / "foreign.jsonl"
     path.write_text('{"question": "Who?", "answer": 3}\n\n{"question": ["a", "b"]}\n', encoding="utf-8")
     assert read_foreign_questions(path) == [("Who?",), ("a", "b")]
-    for text, message in (("", "holds no question"), ('{"query": "x"}', "has no 'question'"), ("[]", "1")):
+    for text, message in (("", "contains no question"), ('{"query": "x"}', "has no 'question'"), ("[]", "1")):
         path.write_text(text, encoding="utf-8")
         with pytest.raises(ConfigurationError, match=message):
             read_foreign_questions(path)

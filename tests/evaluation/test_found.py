@@ -201,12 +201,12 @@ def test_a_search_that_finds_more_throughout_wins() -> None:
 def test_a_difference_that_may_be_chance_is_none() -> None:
     one, none = ranking(1, 1), ranking(0, 0)
     result = judged([(one, none)] * 6 + [(none, one)] * 5)
-    assert result.verdict.startswith("No difference can be shown: sift finds 4.5 points more than nearest at k = 1 [-")
+    assert result.verdict.startswith("No significant difference: sift finds 4.5 points more than nearest at k = 1 [-")
     result = judged([(one, none)] * 5 + [(none, one)] * 6)
     assert result.best == "nearest"
-    assert result.verdict.startswith("No difference can be shown: nearest finds 4.5 points more than sift at k = 1 [-")
+    assert result.verdict.startswith("No significant difference: nearest finds 4.5 points more than sift at k = 1 [-")
     assert judged([(one, one)] * 12).verdict == (
-        "No difference can be shown: sift finds as much as nearest at k = 1 [0.0, 0.0], 12 questions."
+        "No significant difference: sift finds as much as nearest at k = 1 [0.0, 0.0], 12 questions."
     )
 
 
