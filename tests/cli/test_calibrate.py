@@ -51,10 +51,10 @@ def test_a_pipe_gets_a_row_for_each_setting_and_what_to_do_is_talk(
     assert [row[0] for row in rows] == NAMES
     assert [row[1] for row in rows] == ["0.5", "5", "1", "–", "0.3"]
     verdict, variance, gain, how, *lines = result.stderr.splitlines()
-    assert verdict.startswith("Keep words = 0.5, noise_variance = 5 and follow = 1: no other values find significantly more")
+    assert verdict.startswith("Keep words = 0.5, noise_variance = 5 and follow = 1: no other values find")
     assert variance.startswith("max_variance = ")
     assert gain.startswith("min_gain = ")
-    assert how == "To apply this, put it into sift-rag.toml:"
+    assert how == "To apply the proposals, add this to sift-rag.toml:"
     assert {*tomllib.loads("\n".join(lines))} == {"search", "ask"}
     (elsewhere / "sift-rag.toml").write_text("\n".join(lines), encoding="utf-8")
     assert ask_store("search", "When are receipts due?").exit_code == 0
@@ -86,7 +86,7 @@ def test_without_questions_sentences_give_thresholds(ask_store: Run) -> None:
     assert result.exit_code == 0, result.stderr
     value = json.loads(result.stdout)
     assert (value["origin"], value["proposals"], value["combinations"]) == ("sentences", [], [])
-    assert result.stderr.startswith(f"The collection gave {value['questions']} questions, not 50.\n")
+    assert result.stderr.startswith(f"Generated only {value['questions']} questions of 50.\n")
 
 
 def test_a_model_writes_the_questions(ask_store: Run) -> None:

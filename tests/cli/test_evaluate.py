@@ -118,7 +118,7 @@ def test_the_table_fits_80_columns(ask_store: Run, questions: Path, monkeypatch:
     result = ask_store("evaluate", str(questions), *options, env={"COLUMNS": "80", "NO_COLOR": "1"})
     assert result.exit_code == 0, result.stderr
     head, *rows = result.stdout.splitlines()
-    assert head.split() == ["selector", "k", "recall", "to", "nearest,", "95", "%", "nDCG@10", "MRR"]
+    assert head.split() == ["selector", "k", "recall", "vs", "nearest,", "95", "%", "nDCG@10", "MRR"]
     assert len(rows) == 6
     assert max(map(len, result.stdout.splitlines())) <= 80
 

@@ -200,7 +200,7 @@ def test_questions_whose_answer_is_not_there_do_not_count_for_thresholds() -> No
     result = summed(Plan(), made)
     assert len(result.answerable) == 5
     assert {one.note for one in result.thresholds} == {
-        f"No {name}: a percentile needs 10 answerable questions, and there are 5."
+        f"No {name}: at least 10 answerable questions are needed, and there are 5."
         for name in ("max_variance", "min_gain")
     }
 

@@ -62,8 +62,8 @@ def evaluate(
 ) -> None:
     """Find out which selector finds more, on your own questions.
 
-    Every selector searches for each question, and the hits are scored against its relevance judgements. Several passages
-    of one relevant source count once. A setting applies to every selector that has it.
+    Every selector searches for each question, and the hits are scored against its relevance judgements. Several
+    passages of one relevant source count once. A setting applies to every selector that has it.
 
     Examples:
         sift-rag evaluate questions.jsonl
