@@ -48,7 +48,7 @@ def _key_for(context: typer.Context, url: str | None, key: str | None, *, what: 
     if chosen_by_working_directory(context, option):
         flag, variable = option.replace("_", "-"), option.upper()
         say(
-            f"The {what} {one_line(url)} is set by sift-rag.toml in this directory, so your API key is not sent to "
+            f"The {what} {one_line(url)} was chosen by sift-rag.toml in this directory, so your API key is not sent to "
             f"it. To send it, name the {what} with --{flag} or SIFT_RAG_{variable}."
         )
         return None

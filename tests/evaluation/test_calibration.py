@@ -107,7 +107,9 @@ def test_where_nothing_matters_the_defaults_stay_and_one_sentence_says_so() -> N
         result = calibrate(asked, embedder=HashingEmbedder(), store=retriever.store, plan=Plan(ks=(12,)))
     assert proposed(result) == DEFAULT
     assert all(one.brings is None for one in result.proposals)
-    assert result.verdict.startswith("Keep words = 0.5, noise_variance = 5 and follow = 1: no other values find significantly more")
+    assert result.verdict.startswith(
+        "Keep words = 0.5, noise_variance = 5 and follow = 1: no other values find significantly more"
+    )
     assert "words" not in result.toml()
 
 

@@ -275,14 +275,16 @@ class TestUpgrade:
         qdrant.version = "1.17.1"
         with caplog.at_level(logging.WARNING, "sift_rag"):
             assert not database.optimize("news")
-            told = [record.getMessage() for record in caplog.records if "cannot add an index" in record.getMessage()]
+            told = [
+                record.getMessage() for record in caplog.records if "cannot add a word index" in record.getMessage()
+            ]
             assert len(told) == 1
             with closing(database.open("news")) as store:
                 for number in (COUNT, COUNT + 1):
                     store.upsert([passage(number)], vectors(1))
                 assert store.count() == COUNT + 2
                 assert numbers_found(store, "E7") == []
-        assert sum("cannot add an index" in record.getMessage() for record in caplog.records) == 2
+        assert sum("cannot add a word index" in record.getMessage() for record in caplog.records) == 2
         assert "create_vector_name" not in qdrant.operations()
         with closing(database.documents("news")) as records:
             assert isinstance(records, WordStatus)
