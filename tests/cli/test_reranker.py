@@ -17,7 +17,7 @@ SECRET = "a-key-that-nobody-may-see"
 
 @pytest.fixture
 def reranker(monkeypatch: pytest.MonkeyPatch) -> Iterator[StubReranker]:
-    """An endpoint that finds texts relevant that speak of laptops."""
+    """An endpoint that scores texts about laptops as relevant."""
     monkeypatch.setattr(endpoint, "sleep", lambda seconds: None)
     with stub_reranker() as stub:
         stub.score = lambda text: 0.9 if "broken laptop" in text else 0.1

@@ -1,4 +1,4 @@
-"""Calibration: values that find more on other questions than those that chose them, and thresholds as percentiles."""
+"""Calibration: values that find more on held-out questions, and thresholds as percentiles."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ DEFAULT = Values(0.5, 5.0, 1.0)
 
 
 class BlindEmbedder(HashingEmbedder):
-    """Sees a text as one random direction: texts that share words are no nearer than others."""
+    """Embeds each text as a random direction, so that texts with shared words are no closer than others."""
 
     def _vector(self, text: str) -> Embedding:
         row = np.random.default_rng(list(text.encode())).normal(size=self.dimension)
@@ -51,7 +51,7 @@ def question(name: str, text: str, *relevant: str) -> JudgedQuestion:
 
 
 def trials(plan: Plan, found: dict[Values, Sequence[float]], variances: Sequence[float] = ()) -> list[Trial]:
-    """Trials in which a combination finds what is given, and any other what the current one does."""
+    """Trials in which one combination has the given recall, and any other that of the current one."""
     size = len(next(iter(found.values())))
     usual = found.get(plan.current, [0.5] * size)
     rows = [[found.get(values, usual)[n] for values in plan.combinations] for n in range(size)]
@@ -349,7 +349,7 @@ def test_sentences_of_a_script_without_blanks_serve_too() -> None:
 
 
 class Writer:
-    """A language model that answers from a list, and counts what it is asked."""
+    """A language model that answers from a list and counts calls."""
 
     name, context_length = "writer", 4096
 

@@ -1,4 +1,4 @@
-"""Searches judged by what is known to be relevant: what a hit finds, the figures, and the verdict."""
+"""Evaluation of searches on judged questions: matching of hits, metrics, and the verdict."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def ranking(*finds: int) -> Ranking:
 
 
 def judged(pairs: Sequence[tuple[Ranking, Ranking]], relevant: int = 2) -> Evaluation:
-    """Sum up the rankings of sift and of nearest, in one question after the other."""
+    """Sum up the rankings of sift and nearest, question by question."""
     names = [f"q{number}" for number in range(len(pairs))]
     asked = [question("Who?", *(f"s{i}" for i in range(relevant)), name=name) for name in names]
     with folder_of(*(f"s{i}" for i in range(relevant))) as retriever:

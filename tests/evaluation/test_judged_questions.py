@@ -1,4 +1,4 @@
-"""Questions with what is relevant to them, read from JSON lines and from folders."""
+"""Judged questions, read from JSON lines and from folders."""
 
 from __future__ import annotations
 

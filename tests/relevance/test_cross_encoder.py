@@ -1,4 +1,4 @@
-"""A cross-encoder that was trained here, loaded by its folder."""
+"""A tiny cross-encoder, trained here, loaded from its folder."""
 
 from __future__ import annotations
 

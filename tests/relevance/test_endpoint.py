@@ -1,4 +1,4 @@
-"""A reranker behind an endpoint, on a stub of one."""
+"""A reranker at an endpoint, against a stub."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A reranker's scores in retrieval and reranking: what they decide, and that each pair is scored once."""
+"""Reranker scores in retrieval and reranking: their effect, and that each pair is scored once."""
 
 from __future__ import annotations
 

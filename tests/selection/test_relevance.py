@@ -1,4 +1,4 @@
-"""Scores of another model as the covariance with the targets: an oracle, and what they never change."""
+"""Relevance scores as covariances with the targets: an oracle, and invariants."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def kernel_of(rows: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def greedy_by_covariances(cross: np.ndarray, among: np.ndarray, k: int, given: list[int]) -> tuple[list[int], list]:
-    """The greedy choice of a Gaussian process with these prior covariances, by one solve for every candidate."""
+    """Greedy selection of a Gaussian process with these prior covariances, by one solve per candidate."""
 
     def explained(rows: list[int]) -> float:
         noisy = among[np.ix_(rows, rows)] + NOISE * np.eye(len(rows))
