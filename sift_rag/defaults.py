@@ -10,8 +10,8 @@ K = 5
 CANDIDATE_LIMIT = 100
 """Number of distinct candidates to select from, per target."""
 WORD_CANDIDATES = 30
-"""Passages that are added to them because they share words with a question. Measured: docs/log.md, "Words in the
-kernel, and following the evidence"; so are the next ones of words and following."""
+"""Lexical candidates to add to them. Measured, like the defaults of words and following below: docs/log.md, "Words in
+the kernel, and following the evidence"."""
 
 KERNEL = "rbf"
 KERNELS = ("rbf", "linear")
@@ -23,19 +23,19 @@ CENTRING = 0.5
 """Measured: docs/log.md, "The default for a context window"."""
 
 WORDS = 0.5
-"""Share of the words in the similarity of two texts."""
+"""Weight of words in the similarity of two texts."""
 IDENTIFIER_WORDS = 0.8
-"""The same where a question names a rare identifier that a passage holds."""
+"""The same, if a question contains a rare identifier that a passage contains too."""
 LANGUAGE = "english"
 FOLLOW = 1.0
-"""Weight of the question together with the first passage."""
+"""Weight of the follow-up target: question and first passage together."""
 FOLLOW_AFTER = 3
-"""Picks that each target of the question is given before the first passage is followed."""
+"""Picks per target of the question before the first passage is followed."""
 FOLLOW_CANDIDATES = 100
 """Nearest passages that the second search looks at."""
 
 RELEVANCE_SCALE = 0.5
-"""A score s of another reranker stands for the covariance exp((s - 1) / this) with the target."""
+"""Scale of reranker scores: a score s becomes the covariance exp((s - 1) / scale) with the target."""
 
 PLACES = 8
 """Nearest passages that are searched for copies when a collection's repetition is measured."""
@@ -78,9 +78,9 @@ EVALUATED_KS = (4, 8)
 CALIBRATED_WORDS = (0.0, 0.25, 0.5, 0.75, 0.9)
 CALIBRATED_NOISE_VARIANCES = (2.0, 5.0, 20.0)
 CALIBRATED_FOLLOWS = (0.0, 1.0)
-"""Values that a calibration compares, besides those that are set."""
+"""Values that a calibration compares with the current ones."""
 ANSWERED_SHARE = 0.95
-"""Share of the questions that a collection can answer which a proposed threshold lets through."""
+"""Share of answerable questions that pass a proposed threshold."""
 GENERATED_QUESTIONS = 100
 PRESETS = ("gpt2", "gpt2-large", "phi-3", "qwen3-0.6b")
 

@@ -1,4 +1,4 @@
-"""The parts that everything that loads a model shares: device and number format of this machine, a silent stderr."""
+"""Helpers for loading models: device and number format of this machine, and a quiet stderr."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def native_dtype(device: str) -> torch.dtype:
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Silence progress bars and the load report on stderr; failures become errors."""
+    """Silence progress bars and the load report on stderr; failures still raise."""
     from transformers.utils import logging as transformers_logging
 
     logging: Any = transformers_logging  # unannotated

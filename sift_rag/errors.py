@@ -33,9 +33,9 @@ from __future__ import annotations
 
 
 class Remedy:
-    """The remedy for an error: a key, and the values that an entry point's wording needs.
+    """Remedy for an error: a key, and the values that an entry point needs to word it.
 
-    The command line's words: ``sift_rag_cli/remedies.py``.
+    The command line's wording is in ``sift_rag_cli/remedies.py``.
     """
 
     def __init__(self, key: str, **values: object) -> None:

@@ -36,9 +36,9 @@ class Filter:
     """The passages that may be found: those of these documents with these labels. An empty filter matches all."""
 
     sources: tuple[str, ...] = ()
-    """Globs over ``Passage.source``; at least one must match the whole name. ``*`` stands for any characters, ``/``
-    among them, ``?`` for one, ``[ab]`` and ``[!ab]`` for one of a set; a glob that ends in ``/`` means all below. Upper
-    and lower case differ."""
+    """Globs over ``Passage.source``; at least one must match the whole name. ``*`` matches any characters including
+    ``/``, ``?`` one character, ``[ab]`` and ``[!ab]`` one of a set; a glob that ends in ``/`` matches everything below.
+    Globs are case-sensitive."""
     labels: tuple[tuple[str, str], ...] = ()
     """(key, value) as ``labels_of`` gives them: for each key any of its values, and that for all keys."""
 

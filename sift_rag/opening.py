@@ -49,8 +49,8 @@ def open_retriever(
         selector: selector of passages; by default SIFT with its defaults for context windows.
         candidate_limit: number of distinct candidates to select from.
         keep_copies: keep passages of the same text as separate candidates, for comparisons.
-        relevance: another model, whose scores of the candidates say how relevant they are: a cross-encoder by name or
-            folder, or what ``open_relevance`` returns. By default the embedder and the words tell.
+        relevance: a model that scores the relevance of candidates: a cross-encoder by name or folder, or what
+            ``open_relevance`` returns. By default, embeddings and words decide.
         api_key: key of the server that keeps the collection; the environment is not read.
         layout: known fields of a server's collection that another tool made; the others are inferred.
 
@@ -92,7 +92,7 @@ def open_reranker(
     Args:
         embedder: name, folder or object; None for the default. Loaded now.
         selector: selector of passages; by default SIFT with its defaults for context windows.
-        relevance: another model, whose scores say how relevant each text is, as in ``open_retriever``.
+        relevance: a model that scores the relevance of each text, as in ``open_retriever``.
 
     Raises:
         ModelUnavailable: the embedder or the cross-encoder cannot be loaded.
@@ -105,20 +105,20 @@ def open_reranker(
 
 
 def _relevance_for(relevance: str | Relevance | None) -> Relevance | None:
-    """Return the model that is given or named."""
+    """Return the given model, loaded if it is a name."""
     return open_relevance(relevance) if isinstance(relevance, str) else relevance
 
 
 def open_relevance(name: str | None = None, *, base_url: str | None = None, api_key: str | None = None) -> Relevance:
-    """Open a model that scores how relevant texts are: at an endpoint if there is a ``base_url``, else by name.
+    """Open a model that scores the relevance of texts: an endpoint if ``base_url`` is given, else a cross-encoder.
 
     Args:
-        name: a cross-encoder by name or folder; with ``base_url``, the endpoint's name for its model, if it needs one.
-        base_url: address of an endpoint that speaks Cohere's dialect, up to and including ``/v1`` or ``/rerank``.
+        name: a cross-encoder by name or folder; with ``base_url``, the name of the endpoint's model, if required.
+        base_url: address of a Cohere-compatible rerank endpoint, up to and including ``/v1`` or ``/rerank``.
         api_key: key of the endpoint; the environment is not read.
 
     Raises:
-        ConfigurationError: neither a name nor an endpoint.
+        ConfigurationError: neither a name nor an endpoint is given.
         ModelUnavailable: the cross-encoder cannot be loaded.
         ModelUnsuitable: it is not a cross-encoder.
     """
@@ -246,7 +246,7 @@ def open_assistant(
         api_key: key of the endpoint.
         store_api_key: key of the server that keeps the collection.
         layout: how to read a collection on a server that another tool made.
-        relevance: another model, whose scores say how relevant each candidate is, as in ``open_retriever``.
+        relevance: a model that scores the relevance of each candidate, as in ``open_retriever``.
         options: how to search.
         settings: how to answer.
 

@@ -148,7 +148,7 @@ class WordIndex(Protocol):
 
 @runtime_checkable
 class WordStatus(Protocol):
-    """Records of documents that also tell whether the collection's passages are found by their words."""
+    """Document records that also say whether the collection has a word index."""
 
     @property
     def words_indexed(self) -> bool:
@@ -240,7 +240,7 @@ class Database(Protocol):
 
 
 class Relevance(Protocol):
-    """Another model that tells how relevant texts are to a question: a cross-encoder, a reranker behind an endpoint."""
+    """Model that scores the relevance of texts to a question: a cross-encoder, or a reranker at an endpoint."""
 
     @property
     def name(self) -> str:
@@ -249,11 +249,11 @@ class Relevance(Protocol):
     def score(self, question: str, texts: Sequence[str]) -> np.ndarray:
         """Return ``(n,)`` in [0, 1], score i for text i; empty for no texts.
 
-        A score depends on its question and text alone, not on the other texts.
+        A score depends on its question and text only, not on the other texts.
 
         Raises:
             ModelUnavailable: the endpoint does not answer.
-            ModelUnsuitable: it gives no score in [0, 1] for each text.
+            ModelUnsuitable: it does not return one score in [0, 1] per text.
         """
 
 

@@ -1,4 +1,4 @@
-"""Find the passages of a collection that say the same, from the vectors that it holds.
+"""Find duplicate passages of a collection from its stored vectors.
 
 No model is needed. ``sift_rag.near_duplicates`` defines what a copy is.
 """
@@ -50,7 +50,7 @@ class RepeatedDocument(NamedTuple):
 
 
 class NearestPlaces(NamedTuple):
-    """The copies that nearest neighbour would return for passages of the collection, asked as questions."""
+    """Copies that a nearest-neighbour search returns when the collection's own passages are the queries."""
 
     k: int
     """Number of places for each question."""

@@ -143,12 +143,12 @@ class Hit:
     brought_by: Literal["question", "first passage"] = "question"
     """Target that most of its gain in the selection was for: the questions, or these together with the first hit."""
     reranker_score: float | None = None
-    """Relevance to the question that the reranker gave, in [0, 1]; with several questions, the largest. None without
-    a reranker."""
+    """The reranker's relevance score, in [0, 1]; the largest if there are several questions. None without a
+    reranker."""
 
     @property
     def best_score(self) -> float:
-        """Return the reranker's score, or the similarity where there is none."""
+        """Return the reranker's score, or the similarity without a reranker."""
         return self.similarity if self.reranker_score is None else self.reranker_score
 
     @property

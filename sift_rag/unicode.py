@@ -1,13 +1,13 @@
-"""Unicode text, which a Python string need not be: it may hold half of a surrogate pair."""
+"""Check strings for lone surrogates, which are not valid Unicode text."""
 
 from __future__ import annotations
 
 
 def is_text(text: str) -> bool:
-    """Return True if it is Unicode text: half of a surrogate pair (an undecodable file name) is not."""
+    """Return False if the string contains a lone surrogate, as an undecodable file name does."""
     return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def written(text: str) -> str:
-    """Return the text without what ``is_text`` refuses."""
+    """Return the text without lone surrogates."""
     return text if is_text(text) else text.encode("utf-8", "ignore").decode("utf-8")

@@ -81,13 +81,13 @@ class Fragile:
 
 
 class WordRelevance:
-    """A reranker that finds a text the more relevant the oftener it says a word; it remembers what it was asked."""
+    """A reranker whose score grows with the count of a word; it records its calls."""
 
     def __init__(self, word: str, name: str = "word") -> None:
         self.name = name
         self._word = word
         self.scored: list[tuple[str, str]] = []
-        """All pairs of a question and a text scored so far, to detect what was scored again."""
+        """All pairs of question and text scored so far, to detect repeated scoring."""
 
     def score(self, question: str, texts: Sequence[str]) -> np.ndarray:
         self.scored.extend((question, text) for text in texts)

@@ -84,14 +84,14 @@ def embed_task(
     sharing: int = defaults.WORD_CANDIDATES,
     embedder: str = defaults.EMBEDDER,
 ) -> EmbeddedTask:
-    """Embed questions and passages, and find each question's pool.
+    """Embed questions and passages, and build each question's pool.
 
     Args:
-        task: what is embedded.
+        task: the task to embed.
         cache: folder of the embeddings.
         pool: nearest passages for each target.
-        sharing: passages by BM25 for each target that are added to the nearest; 0 for none.
-        embedder: as ``--embedder`` has it.
+        sharing: lexical candidates (BM25) to add per target; 0 for none.
+        embedder: value of ``--embedder``.
     """
     passages = embed_cached(task.passages, "passage", cache, embedder)
     rows = embed_cached([target for targets in task.questions for target in targets], "query", cache, embedder)
@@ -107,7 +107,7 @@ def embed_task(
 
 
 def _best_by_words(task: RetrievalTask, limit: int) -> list[list[int]]:
-    """Return for each target up to ``limit`` rows of largest BM25; a word that a question repeats counts once."""
+    """Return, for each target, up to ``limit`` rows with the highest BM25; repeated words of a question count once."""
     asked = [bag_of(text) for texts in task.questions for text in texts]
     if not limit:
         return [[] for _ in asked]
@@ -200,9 +200,9 @@ def _embedding_function(name: str, role: Role) -> Callable[[Sequence[str]], np.n
 
 
 def _wordllama() -> Callable[[Sequence[str]], np.ndarray]:
-    """Return the embedding by a table of 256 numbers a token, whose weights the package carries."""
+    """Return WordLlama's embedding: a table of 256 numbers per token, shipped with the package."""
     import wordllama
 
-    shipped = Path(wordllama.__file__).parent  # the tokenizer is found there only if it is named as a cache
+    shipped = Path(wordllama.__file__).parent  # the bundled tokenizer is found only if this is the cache
     model = wordllama.WordLlama.load(dim=256, cache_dir=shipped, disable_download=True)
     return lambda texts: np.asarray(model.embed(list(texts), norm=True), dtype=np.float32)

@@ -1,10 +1,10 @@
-"""The cost of the gold answer to a model that has read the passages each method chooses.
+"""Measure the cost of the gold answer to a model given the passages that each method selects.
 
     python -m benchmarks.quality.answers MODEL --data FOLDER [--questions 200] [--json FILE]
 
-The first dev questions of HotpotQA, k = 4 windows of two sentences. The prompt is that of ``sift-rag ask``; the gold
-answer then costs so many bits a byte, lower is better. Differences are paired, with a 95 % bootstrap interval over the
-questions. MODEL is a folder or a GGUF file of a causal language model that follows instructions.
+Questions are HotpotQA's first dev questions, passages are k = 4 windows of two sentences. The prompt is that of
+``sift-rag ask``; cost is in bits per byte of the gold answer, lower is better. Differences have 95 % paired bootstrap
+intervals over questions. MODEL is a folder or GGUF file of an instruction-tuned causal language model.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = read["dev"][: options.questions]
     task = hotpot_task(asked, [*read["train"], *read["dev"]], unit="windows")
     if len(task.questions) != len(asked):
-        raise SystemExit("A question has no evidence in the corpus: its answer cannot be told from the next one's.")
+        raise SystemExit("A question has no evidence in the corpus, so questions and answers do not line up.")
     embedded = embed_task(task, options.cache)
     chosen = {method: orders(method, embedded, K) for method in METHODS}
     passages = [_passage(row, text) for row, text in enumerate(task.passages)]
@@ -101,9 +101,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("model", type=Path, help="folder, or GGUF file (needs the package gguf)")
+    parser.add_argument("model", type=Path, help="folder or GGUF file (needs the package gguf)")
     add_data_options(parser)
-    parser.add_argument("--questions", type=int, default=200, metavar="N", help="the first N dev questions")
+    parser.add_argument("--questions", type=int, default=200, metavar="N", help="use the first N dev questions")
     return parser.parse_args(arguments)
 
 

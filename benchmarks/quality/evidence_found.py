@@ -252,7 +252,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--embedder",
         default=defaults.EMBEDDER,
         metavar="NAME[@D]",
-        help=f"{WORDLLAMA}, a model's name or its folder; @D keeps the first D dimensions",
+        help=f"{WORDLLAMA}, or a model's name or folder; @D keeps the first D dimensions",
     )
     parser.add_argument("--pool", type=int, default=POOL, help="candidates a target")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""The figures of ``evidence_found.py`` as the tables of this folder's README.
+"""Print the results of ``evidence_found.py`` as the tables of this folder's README.
 
 python -m benchmarks.quality.evidence_tables results.json
 """
@@ -43,14 +43,14 @@ LABELS = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quality.evidence_tables", description=__doc__)
-    parser.add_argument("results", type=Path, help="what evidence_found wrote with --json")
+    parser.add_argument("results", type=Path, help="output of evidence_found --json")
     options = parser.parse_args(arguments)
     for lines in tables(json.loads(options.results.read_text(encoding="utf-8"))):
         print("\n".join(lines), end="\n\n")
 
 
 def tables(records: Sequence[dict[str, Any]]) -> Iterator[list[str]]:
-    """Yield each task's table in Markdown: the first row in per cent, the others in points over it."""
+    """Yield each task's table in Markdown: the first row in per cent, the others as differences from it in points."""
     for task, group in groupby(records, lambda record: record["task"]):
         rows = list(group)
         first, columns = rows[0], list(rows[0]["at"])

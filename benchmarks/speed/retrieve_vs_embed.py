@@ -1,9 +1,8 @@
-"""Search and selection on 50,000 passages: against embedding the question, and with words and following or without.
+"""Time search and selection on 50,000 passages against embedding the question, with and without words and following.
 
 python -m benchmarks.speed.retrieve_vs_embed [--json FILE]
 
-The passages are 150 words drawn at random from Python's language reference, as often as it has them, with made-up
-vectors in 500 clusters.
+Passages are 150 words sampled from Python's language reference by frequency, with synthetic vectors in 500 clusters.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ RUNS = 40
 
 
 def retrieval() -> Iterator[Row]:
-    """Compare search and selection with embedding the question, and each part of it with what comes before."""
+    """Compare search and selection with embedding the question, and each addition with embeddings alone."""
     from sift_rag.opening import open_embedder
     from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
     from sift_rag.stores.embedded.store import create_collection
@@ -57,7 +56,7 @@ def retrieval() -> Iterator[Row]:
 
 
 def took(retriever: Retriever) -> Callable[[], float]:
-    """Return a function that retrieves once, the questions in turn, and returns the milliseconds without embedding."""
+    """Return a function that retrieves for the next question and returns the milliseconds, embedding excluded."""
     asked = 0
     for question in QUESTIONS:
         retriever.retrieve(question)

@@ -2,8 +2,8 @@
 
     python -m benchmarks.speed.server_client_vs_qdrant [--only client,ingest,words] [--json FILE]
 
-``client`` asks a process that answers every query with the same bytes (``canned_replies.py``), ``ingest`` and ``words``
-write into the stub of the tests. Neither is Qdrant: the time that a server takes is not in these figures.
+``client`` queries a process that answers with the same bytes every time (``canned_replies.py``); ``ingest`` and
+``words`` write to the stub of the tests. Neither is Qdrant: the figures exclude server time.
 """
 
 from __future__ import annotations
@@ -154,10 +154,10 @@ def ingest() -> Iterator[Row]:
 
 
 def words() -> Iterator[Row]:
-    """Compare writing and finding passages with words and without, over gRPC and REST.
+    """Compare writing and searching passages with and without words, over gRPC and REST.
 
-    The stub keeps words in dictionaries, in Python: the processor time of this process says what the client's side
-    costs. The words of the texts are read anew in each turn, as in an ingest.
+    The stub keeps words in Python dictionaries, so the cost of the client is this process's CPU time. The texts are
+    tokenised anew in each run, as in an ingest.
     """
     from benchmarks.speed.words_in_kernel import stretches
     from sift_rag.stores.payloads import payload_of

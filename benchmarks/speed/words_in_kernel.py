@@ -1,9 +1,9 @@
-"""What words and following add to one selection of 5, without a store.
+"""Time that words and following add to one selection of 5, without a store.
 
 python -m benchmarks.speed.words_in_kernel [--json FILE]
 
-Candidates are stretches of Python's language reference of 100 or 200 words, with made-up vectors. Their words are read
-once and kept, as a process that runs on does; the last rows read those of 100 candidates that were not met before.
+Candidates are spans of 100 or 200 words of Python's language reference, with synthetic vectors. They are tokenised once
+and cached, as in a long-running process; the last rows tokenise 100 new candidates.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ QUESTION = "How do I define a function with optional arguments?"
 
 
 def selection() -> Iterator[Row]:
-    """Compare a selection with words, and with following, with one by embeddings alone."""
+    """Compare a selection with words, and with words and following, to one by embeddings alone."""
     alone = Sift(GaussianProcess(features=Features(words=0)), follow=0)
     for size in (100, 200):
         texts, rows = stretches(200)[:size], unit_rows(size + 1, 384, 1)
@@ -37,7 +37,7 @@ def selection() -> Iterator[Row]:
 
 
 def reading() -> Iterator[Row]:
-    """Compare reading the words of 100 new candidates with a selection by embeddings alone."""
+    """Compare tokenising 100 new candidates to a selection by embeddings alone."""
     alone = Sift(GaussianProcess(features=Features(words=0)), follow=0)
     rows = unit_rows(101, 384, 1)
     for length in (100, 200):
@@ -74,7 +74,7 @@ def milliseconds(work: Callable[[], object]) -> Callable[[], float]:
 
 
 def stretches(length: int) -> list[str]:
-    """Return the language reference in stretches of so many words."""
+    """Return spans of the language reference of the given length in words."""
     from pydoc_data.topics import topics
 
     words = " ".join(topics[name] for name in sorted(topics)).split()

@@ -42,7 +42,7 @@ def server_key() -> str | None:
 
 
 def _key_for(context: typer.Context, url: str | None, key: str | None, *, what: str, option: str) -> str | None:
-    """Return the key unless only the working directory's file has named the address; that is then reported."""
+    """Return the key, or report and withhold it if only the working directory's file named the address."""
     if url is None or key is None:
         return None
     if chosen_by_working_directory(context, option):

@@ -1,4 +1,4 @@
-"""A calibration as a table, as remarks and as JSON."""
+"""Print a calibration as a table with remarks, or as JSON."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     from sift_rag.evaluation import Calibration, Plan
 
 SHOWN = 3
-"""Number of things not in the collection that are named."""
+"""Maximum number of unmatched items to list."""
 
-_COLUMNS = ("setting", "current", "proposed", "brings, 95 %")
+_COLUMNS = ("setting", "current", "proposed", "improvement, 95 %")
 
 
 def write_proposals(calibration: Calibration) -> None:
-    """Write a line for each setting and each threshold."""
+    """Write one line per setting and per threshold."""
     from sift_rag.evaluation.calibration_report import brings_in_words, number_in_words, refuses_in_words
 
     rows = [
@@ -31,9 +31,9 @@ def write_proposals(calibration: Calibration) -> None:
 
 
 def say_proposals(calibration: Calibration) -> None:
-    """Say what the proposals are, what is missing, and the lines of ``sift-rag.toml`` that apply them."""
+    """Report unmatched items, the verdict, and the lines of ``sift-rag.toml`` that apply the proposals."""
     if calibration.unmatched:
-        count = count_of(len(calibration.unmatched), "relevant name or text")
+        count = count_of(len(calibration.unmatched), "relevant source or text")
         names = ", ".join(f"{one.name[:60]!r} ({one.question})" for one in calibration.unmatched[:SHOWN])
         more = ", ..." if len(calibration.unmatched) > SHOWN else ""
         say(one_line(f"{count} not in the collection, counted as not found: {names}{more}."))
@@ -41,7 +41,7 @@ def say_proposals(calibration: Calibration) -> None:
     for threshold in calibration.thresholds:
         say(one_line(threshold.note))
     if lines := calibration.toml():
-        say(f"To apply this, put it into sift-rag.toml:\n\n{lines}")
+        say(f"To apply the proposals, add this to sift-rag.toml:\n\n{lines}")
 
 
 def calibration_json(calibration: Calibration, *, collection: str, plan: Plan) -> dict[str, object]:

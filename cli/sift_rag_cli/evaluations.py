@@ -1,4 +1,4 @@
-"""An evaluation of searches as a table, as remarks and as JSON."""
+"""Print an evaluation of searches as a table with remarks, or as JSON."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from sift_rag.retrieval.options import SearchOptions
 
 SHOWN = 3
-"""Number of questions, and of things not in the collection, that are named."""
+"""Maximum number of questions, and of unmatched items, to list."""
 
-_COLUMNS = ("selector", "k", "recall", "to nearest, 95 %", "nDCG@10", "MRR")
+_COLUMNS = ("selector", "k", "recall", "vs nearest, 95 %", "nDCG@10", "MRR")
 
 
 def write_found(evaluation: Evaluation) -> None:
-    """Write a line for each search and k, in per cent and points: the most found first at each k."""
+    """Write one line per search and k, in per cent and points, by descending recall within each k."""
     from sift_rag.evaluation.found_report import difference_in_words
 
     rows = sorted(evaluation.rows, key=lambda row: (row.k, -row.recall.mean))
@@ -37,9 +37,9 @@ def write_found(evaluation: Evaluation) -> None:
 
 
 def write_failures(evaluation: Evaluation) -> None:
-    """Say what is not in the collection, and for which questions the best search finds nothing."""
+    """Report unmatched items, and questions for which the best search finds nothing."""
     if evaluation.unmatched:
-        count = count_of(len(evaluation.unmatched), "relevant name or text")
+        count = count_of(len(evaluation.unmatched), "relevant source or text")
         names = [f"{one.name[:60]!r} ({one.question})" for one in evaluation.unmatched[:SHOWN]]
         say(one_line(f"{count} not in the collection, counted as not found: {_listed(names, evaluation.unmatched)}."))
     if evaluation.failures:

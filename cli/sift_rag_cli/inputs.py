@@ -61,12 +61,12 @@ def read_shard(text: str) -> Shard:
 
 
 def names_in(value: str) -> tuple[str, ...]:
-    """Return the names in a list separated by commas, each once."""
+    """Return the distinct names in a comma-separated list."""
     return tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
 
 
 def whole_numbers_in(value: str) -> tuple[int, ...]:
-    """Return the numbers that ``-k`` lists, ascending, each once.
+    """Return the distinct numbers that ``-k`` lists, ascending.
 
     Raises:
         ValueError: one is not a whole number.
@@ -74,11 +74,11 @@ def whole_numbers_in(value: str) -> tuple[int, ...]:
     try:
         return tuple(sorted({int(number) for number in names_in(value)}))
     except ValueError:
-        raise ValueError(f"-k is {value!r}, but must be whole numbers separated by commas, such as 5,20,50.") from None
+        raise ValueError(f"-k is {value!r}, but must be comma-separated whole numbers, such as 5,20,50.") from None
 
 
 def spread(items: Sequence[T], limit: int | None) -> list[T]:
-    """Return at most ``limit`` items, spread evenly over the list so that every part has its share."""
+    """Return at most ``limit`` items, evenly spaced over the list."""
     if limit is None or limit >= len(items):
         return list(items)
     return [items[index * len(items) // limit] for index in range(limit)]

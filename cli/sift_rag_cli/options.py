@@ -131,8 +131,8 @@ Reranker = Annotated[
         metavar="NAME|PATH",
         envvar="SIFT_RAG_RERANKER",
         rich_help_panel=PASSAGES,
-        help="Let a reranker say how relevant each candidate is: a cross-encoder's Hugging Face name or folder; with "
-        "--reranker-url, the endpoint's name for its model.",
+        help="Score candidates' relevance with a cross-encoder, given by Hugging Face name or folder; with "
+        "--reranker-url, the name of the endpoint's model.",
     ),
 ]
 RerankerUrl = Annotated[
@@ -142,8 +142,8 @@ RerankerUrl = Annotated[
         metavar="URL",
         envvar="SIFT_RAG_RERANKER_URL",
         rich_help_panel=PASSAGES,
-        help="A reranker's endpoint, such as http://localhost:8000/v1, that speaks Cohere's dialect. Set its API key "
-        "in SIFT_RAG_RERANKER_KEY.",
+        help="Score candidates' relevance with a Cohere-compatible rerank endpoint, such as http://localhost:8000/v1. "
+        "Set its API key in SIFT_RAG_RERANKER_KEY.",
     ),
 ]
 Exact = Annotated[

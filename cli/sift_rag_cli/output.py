@@ -63,7 +63,7 @@ def write_json(value: Mapping[str, object]) -> None:
 
 
 def check_writable(*files: Path | None) -> None:
-    """Raise ``ConfigurationError`` if there is no folder for one of the files: before the work, not after it."""
+    """Raise ``ConfigurationError`` if the folder of a file does not exist, before any work is done."""
     for file in files:
         if file is not None and not file.parent.is_dir():
             raise ConfigurationError(f"There is no folder {str(file.parent)!r} to write {file.name} to.")

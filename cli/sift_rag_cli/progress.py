@@ -68,15 +68,15 @@ def progress_bar(beginning: str) -> Iterator[Callable[[ProgressState, int], None
 
 @contextmanager
 def counted_progress(doing: str, noun: str, total: int, done: int = 0) -> Iterator[Callable[[str], None]]:
-    """Yield a function to call after each task, with its name.
+    """Yield a function to call with each task's name when it is done.
 
-    It moves a bar at a terminal; elsewhere it writes a line for each tenth of a long run.
+    It advances a bar on a terminal; elsewhere it writes a line per tenth of a long run.
 
     Args:
-        doing: what happens, until the first task is done.
-        noun: one task in words.
+        doing: description to show until the first task is done.
+        noun: what to call one task.
         total: number of tasks.
-        done: number of those done before.
+        done: number already done.
     """
     from rich.progress import Progress
 

@@ -75,7 +75,7 @@ def open_search(
 
 
 def open_scoring(context: typer.Context, reranker: str | None, reranker_url: str | None) -> Relevance | None:
-    """Open the reranker that the options name; None if they name none."""
+    """Open the reranker that the options name, or return None."""
     from sift_rag.opening import open_relevance
 
     if reranker is None and reranker_url is None:

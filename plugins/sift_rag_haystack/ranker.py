@@ -42,7 +42,7 @@ class SiftRanker:
             settings: parameters of a selector that is named: ``{"relevance": 0.7}``.
             top_k: number of documents to return, >= 1; None for all.
             known_texts: texts that the reader knows: documents that repeat them tell less.
-            relevance: name or folder of a cross-encoder that says how relevant each document is.
+            relevance: name or folder of a cross-encoder that scores the relevance of each document.
             use_embeddings: use the embeddings that documents carry.
         """
         check_top_k(top_k)

@@ -45,7 +45,7 @@ class SiftRetriever:
             top_k: number of documents, >= 1; fewer only if the collection holds fewer distinct ones.
             api_key: API key of a Qdrant server.
             layout: layout of a collection that another tool made on a server; the rest is inferred.
-            relevance: name or folder of a cross-encoder that says how relevant each candidate is.
+            relevance: name or folder of a cross-encoder that scores the relevance of each candidate.
             options: any other field of ``sift_rag.SearchOptions``: ``where=``, ``token_budget=``, ``selector=``, ...
 
         Raises:

@@ -32,7 +32,7 @@ class SiftRerank(BaseDocumentCompressor):
     settings: SkipValidation[Mapping[str, object]] = Field(default_factory=dict)
     """Parameters of a selector that is named: ``{"relevance": 0.7}``."""
     relevance: SkipValidation[str | Relevance | None] = None
-    """A reranker that says how relevant each document is: a cross-encoder's name, or ``open_relevance(...)``."""
+    """A model that scores the relevance of each document: a cross-encoder's name, or ``open_relevance(...)``."""
     top_n: int | None = Field(None, ge=1)
     """Number of documents to return; None for all."""
     known_texts: tuple[str, ...] = ()

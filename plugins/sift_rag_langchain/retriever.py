@@ -57,7 +57,7 @@ class SiftRetriever(RetrieverWithOptions):
     layout: SkipValidation[Layout | None] = None
     """Layout of a collection that another tool made on a server; the rest is inferred."""
     relevance: SkipValidation[str | Relevance | None] = None
-    """A reranker that says how relevant each candidate is: a cross-encoder's name, or ``open_relevance(...)``."""
+    """A model that scores the relevance of each candidate: a cross-encoder's name, or ``open_relevance(...)``."""
 
     _retriever: Retriever = PrivateAttr()
 

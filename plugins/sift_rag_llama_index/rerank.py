@@ -59,7 +59,7 @@ class SiftRerank(BaseNodePostprocessor):
             selector: name of a selector, or the selector itself: ``Mmr(relevance=0.7)``.
             settings: parameters of a selector that is named: ``{"relevance": 0.7}``.
             known_texts: texts that the reader knows: nodes that repeat them tell less.
-            relevance: a reranker that says how relevant each node is: a cross-encoder's name, or
+            relevance: a model that scores the relevance of each node: a cross-encoder's name, or
                 ``open_relevance(...)``.
             use_node_embeddings: use the embeddings that nodes carry; if the query has one too, nothing is embedded.
             callback_manager: LlamaIndex's.

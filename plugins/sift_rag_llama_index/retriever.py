@@ -59,7 +59,7 @@ class SiftRetriever(BaseRetriever):
             similarity_top_k: number of nodes, >= 1; fewer only if the collection holds fewer distinct ones.
             api_key: API key of a Qdrant server.
             layout: layout of a collection that another tool made on a server; the rest is inferred.
-            relevance: a reranker that says how relevant each candidate is: a cross-encoder's name, or
+            relevance: a model that scores the relevance of each candidate: a cross-encoder's name, or
                 ``open_relevance(...)``.
             callback_manager: LlamaIndex's.
             options: any other field of ``sift_rag.SearchOptions``: ``where=``, ``token_budget=``, ``selector=``, ...

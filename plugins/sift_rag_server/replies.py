@@ -49,7 +49,7 @@ class HitReply(PassageLocation):
     text: str
     metadata: dict[str, Any]
     similarity: float | None
-    reranker_score: float | None = Field(description="Relevance that the server's reranker gave; null without one.")
+    reranker_score: float | None = Field(description="Relevance score of the server's reranker; null without one.")
     gain: float
     relevance: float
     redundancy: float

@@ -71,7 +71,7 @@ class ServerSettings:
     language_model: LanguageModel | None = None
     """Model that answers ``/v1/ask``; None to serve no answers."""
     relevance: Relevance | None = None
-    """Another model, whose scores say how relevant documents and candidates are; None for the embedder and words."""
+    """Model that scores the relevance of documents and candidates; None for embeddings and words."""
     workers: int = 2
     """Number of threads that select passages; the embedder has its own."""
     limits: Limits = field(default_factory=Limits)

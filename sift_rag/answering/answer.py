@@ -29,7 +29,7 @@ class Answer:
     model: str
     """Name of the model."""
     mode: Mode
-    """The use made of the passages."""
+    """Mode in which the passages were used."""
     notices: tuple[str, ...]
     """Notices for the user: passages that did not fit, fine-tuning that was declined."""
     conversation: Conversation = field(repr=False)

@@ -18,7 +18,7 @@ class PreparedPrompt:
     asked: tuple[str, ...]
     """Questions as they were asked. ``retrieval.questions`` also holds those that decomposing them added."""
     mode: Mode
-    """The use made of the passages."""
+    """Mode in which the passages are used."""
     retrieval: Retrieval
     """Passages for the prompt; in the mode ``finetune``, those for training."""
     training: Retrieval | None

@@ -78,9 +78,9 @@ def decompose(question: str, model: LanguageModel, *, limit: int = 4) -> tuple[s
 
 
 def question_about(passage: str, model: LanguageModel, *, max_new_tokens: int = MAX_NEW_TOKENS) -> str | None:
-    """Return a question that the passage answers, as the model writes it; None if it writes none.
+    """Let the model write a question that the passage answers; return None if it writes none.
 
-    The model is stopped as soon as it has written one.
+    Generation stops after the first question.
 
     Raises:
         ModelUnavailable: the endpoint does not answer.

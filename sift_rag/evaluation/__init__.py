@@ -1,12 +1,12 @@
-"""Compare context with fine-tuning, and ways of searching with each other, on your own data.
+"""Compare context with fine-tuning, and searches with each other, on your own data.
 
 ``tasks`` reads the tasks, ``comparison`` measures each of them in every arm, ``summary`` turns the measurements into
 rows and a verdict, ``report`` into a page. ``journal`` keeps the measurements, so that a killed run can go on.
 
-``judged_questions`` reads questions with what is relevant to them, ``judge`` decides what a hit finds, ``found`` sums
-up how much each search finds, ``found_report`` makes a page of it. ``trials`` searches for them with several values of
-SIFT's settings, ``calibration`` proposes values and thresholds, ``calibration_report`` makes a page of it;
-``generated_questions`` makes questions where nobody has judged any.
+``judged_questions`` reads questions with relevance judgements, ``judge`` matches hits against them, ``found`` compares
+searches, ``found_report`` renders the result. ``trials`` searches with several values of SIFT's settings,
+``calibration`` proposes values and thresholds, ``calibration_report`` renders them; ``generated_questions`` generates
+questions if there are no judged ones.
 """
 
 from sift_rag.evaluation.calibration import Calibration, calibrate

@@ -1,7 +1,7 @@
-"""Propose settings for one collection: values that find more, chosen and measured on different questions; thresholds.
+"""Propose settings for a collection: values that raise recall, cross-validated, and thresholds.
 
-A value is proposed only if the values chosen on some of the questions find more on the others than the current ones do,
-beyond chance. A threshold is a percentile over questions that the collection can answer.
+Values are proposed only if, chosen on part of the questions, they find significantly more than the current ones on the
+held-out rest. A threshold is a percentile over questions that the collection can answer.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from sift_rag.types import JsonValue
 
 FOLDS = 5
 DIGITS = 5
-"""Decimals of a threshold, rounded so that no more questions are refused."""
+"""Decimals of a threshold, rounded so as never to refuse more questions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Combination:
-    """One combination of values, over all questions."""
+    """One combination of values, scored over all questions."""
 
     values: Values
     found: float
-    """Mean share of what is relevant that it finds, in [0, 1]."""
+    """Mean recall, in [0, 1]."""
     difference: Interval
-    """Paired difference to the current values. Not corrected for there being many combinations."""
+    """Paired difference from the current values, not corrected for multiple comparisons."""
 
     def to_dict(self) -> dict[str, JsonValue]:
         """Return its JSON shape."""
@@ -51,9 +51,9 @@ class Proposal:
     """Name of the setting."""
     current: float
     proposed: float
-    """The current value, if no other one finds more beyond chance."""
+    """The current value, unless another finds significantly more."""
     brings: Interval | None
-    """What the change of this setting adds to the share found, on questions not used to choose; None if it stays."""
+    """Improvement in recall from this change alone, on held-out questions; None if the value stays."""
 
     @property
     def changed(self) -> bool:
@@ -68,20 +68,20 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """The proposed value of a threshold: a percentile over questions that the collection can answer."""
+    """The proposed value of a threshold: a percentile over answerable questions."""
 
     name: str
     """``max_variance`` or ``min_gain``."""
     current: float | None
-    """None if it is not set."""
+    """None if not set."""
     proposed: float | None
     """None if nothing can be proposed."""
     answerable: float | None
-    """Share of the answerable questions that the proposal refuses, at most 0.05; None without one."""
+    """Share of answerable questions that the proposal refuses, at most 0.05; None without a proposal."""
     foreign: Interval | None
-    """Share of the foreign questions that it refuses; None without a proposal or without such questions."""
+    """Share of foreign questions that it refuses; None without a proposal or without foreign questions."""
     note: str
-    """Sentence that says what the proposal is, or why there is none."""
+    """Sentence that states the proposal, or why there is none."""
 
     def to_dict(self) -> dict[str, JsonValue]:
         """Return its JSON shape."""
@@ -106,22 +106,22 @@ class Calibration:
     left: int
     """Number of questions left out because the run was interrupted."""
     proposals: tuple[Proposal, ...]
-    """One for each setting; empty for generated questions, which cannot say."""
+    """One per setting; empty for generated questions."""
     brings: Interval | None
-    """What choosing values brings, on questions not used to choose them; None for generated questions."""
+    """Improvement in recall, on held-out questions; None for generated questions."""
     thresholds: tuple[Threshold, ...]
     combinations: tuple[Combination, ...]
-    """Everything that was compared; empty for generated questions."""
+    """All combinations compared; empty for generated questions."""
     found: float
-    """Mean share of what is relevant that the current values find, in [0, 1]."""
+    """Mean recall of the current values, in [0, 1]."""
     verdict: str
     """Sentence on the settings."""
     answerable: tuple[Uncertainty, ...]
-    """What remains of each answerable question."""
+    """Uncertainty left for each answerable question."""
     foreign: tuple[Uncertainty, ...]
-    """What remains of each foreign question."""
+    """Uncertainty left for each foreign question."""
     unmatched: tuple[Unmatched, ...]
-    """What is relevant and not in the collection."""
+    """Relevant items that are not in the collection."""
 
     def changes(self) -> dict[str, dict[str, float]]:
         """Return the proposals that differ from the current values, by table of ``sift-rag.toml``."""
@@ -171,7 +171,7 @@ def calibrate(
     foreign: Sequence[Sequence[str]] = (),
     relevance: Relevance | None = None,
 ) -> Calibration:
-    """Return values of ``words``, ``noise_variance`` and ``follow``, and thresholds, that suit a collection.
+    """Propose values of ``words``, ``noise_variance`` and ``follow``, and thresholds, for a collection.
 
     Args:
         questions: what to search for; at least one.
@@ -179,7 +179,7 @@ def calibrate(
         store: the collection.
         plan: the current search, and what to compare with it.
         foreign: questions that the collection cannot answer, each one text or several asked together.
-        relevance: another model that says how relevant the candidates of every search are.
+        relevance: a reranker that scores the candidates of every search.
 
     Raises:
         NoEvidence: the collection is empty, or nothing in it passes the filter.
@@ -194,18 +194,18 @@ def calibrate(
 
 
 class Choice(NamedTuple):
-    """The values that are proposed, with what they bring."""
+    """Proposed values and their improvement in recall."""
 
     values: Values
-    """The current ones, if no others find more beyond chance."""
+    """The current values, unless others find significantly more."""
     brings: Interval | None
-    """Difference in the share found to the current values, on questions not used to choose; None if not compared."""
+    """Difference in recall from the current values, on held-out questions; None if not compared."""
     parts: dict[str, Interval]
-    """The same for each setting: what is lost if it alone keeps its current value."""
+    """By setting: the recall lost if it alone keeps its current value."""
 
 
 def choose(plan: Plan, trials: Sequence[Trial]) -> Choice:
-    """Return the values to propose after these trials, which may be a part of all.
+    """Return the values to propose after these trials, possibly an incomplete run.
 
     Raises:
         ValueError: there are no trials.
@@ -234,7 +234,7 @@ def choose(plan: Plan, trials: Sequence[Trial]) -> Choice:
 
 
 def _best(found: np.ndarray, tried: Sequence[Values], kept: int) -> int:
-    """Return the combination to choose: of those within a standard error of the best, the one that changes least.
+    """Return the combination to choose: among those within a standard error of the best, the one that changes least.
 
     Args:
         found: ``(n, p)``, n > 0.
@@ -257,9 +257,9 @@ def sum_up(
     Args:
         plan: what was compared.
         choice: that of ``choose`` for the trials.
-        trials: what was measured, which may be a part of the judge's questions.
-        foreign: what remains of the foreign questions, with the values of ``choice``.
-        judge: has all questions.
+        trials: the trials measured, possibly for only some of the judge's questions.
+        foreign: uncertainty left for the foreign questions, with the values of ``choice``.
+        judge: the judge of all questions.
     """
     place = plan.combinations.index(choice.values)
     answerable = tuple(Uncertainty(trial.variances[place], trial.gain) for trial in trials if trial.answerable)
@@ -311,9 +311,9 @@ def _thresholds(
 def _threshold(
     name: str, current: float | None, values: Sequence[float], foreign: Sequence[float], *, sign: int = 1
 ) -> Threshold:
-    """Return the percentile that lets 95 % of the values through: those up to it, or with sign -1 those from it on."""
+    """Return the threshold that 95 % of the values pass: those at most it, or with sign -1 at least it."""
     if len(values) < FEWEST:
-        note = f"No {name}: a percentile needs {FEWEST} answerable questions, and there are {len(values)}."
+        note = f"No {name}: at least {FEWEST} answerable questions are needed, and there are {len(values)}."
         return Threshold(name, current, None, None, None, note)
     limit = percentile([sign * value for value in values])
     proposed = sign * limit
@@ -326,16 +326,16 @@ def _threshold(
     percent = round(100 * (defaults.ANSWERED_SHARE if sign == 1 else 1 - defaults.ANSWERED_SHARE))
     what = f"{name} = {proposed:g} is the {percent}th percentile over {len(values):,} answerable questions"
     if told is None:
-        return Threshold(name, current, proposed, own, None, f"{what}; what else it refuses is not known.")
+        return Threshold(name, current, proposed, own, None, f"{what}; not checked on foreign questions.")
     rate = f"{100 * told.mean:.0f} % {interval_in_words(100 * told.low, 100 * told.high)}"
     if told.low <= 1 - defaults.ANSWERED_SHARE:
-        note = f"No {name} tells the questions apart: {what}, and refuses {rate} of {len(foreign):,} foreign ones."
+        note = f"No {name} separates the questions: {what}, but refuses only {rate} of {len(foreign):,} foreign ones."
         return Threshold(name, current, None, None, None, note)
     return Threshold(name, current, proposed, own, told, f"{what}; it refuses {rate} of {len(foreign):,} foreign ones.")
 
 
 def percentile(values: Sequence[float]) -> float:
-    """Return the least of the values that 95 % of them do not exceed, rounded up to five decimals."""
+    """Return the smallest value that 95 % of the values do not exceed, rounded up to five decimals."""
     exact = float(np.quantile(np.asarray(values, dtype=np.float64), defaults.ANSWERED_SHARE, method="inverted_cdf"))
     rounded = round(exact, DIGITS)
     return rounded if rounded >= exact else round(rounded + 10**-DIGITS, DIGITS)
@@ -344,22 +344,22 @@ def percentile(values: Sequence[float]) -> float:
 def _verdict(plan: Plan, choice: Choice, found: float, count: int) -> str:
     if choice.brings is None:
         return (
-            "Questions made from the collection give thresholds only: they share words with their own passage, so what "
-            "finds them says little about the questions of others."
+            "Generated questions give thresholds only: they share words with their own passage, so settings that find "
+            "it may not suit real questions."
         )
     low, high = 100 * choice.brings.low, 100 * choice.brings.high
-    brings = f"{100 * choice.brings.mean:+z.1f} points {interval_in_words(low, high)} on questions not used to choose"
+    brings = f"{100 * choice.brings.mean:+z.1f} points {interval_in_words(low, high)} on held-out questions"
     on = f"{count:,} question{'' if count == 1 else 's'}"
     now = f"the current settings find {100 * found:.1f} %"
     if choice.values != plan.current:
         pairs = zip(_assigned(choice.values), plan.current, choice.values, strict=True)
         changed = ", ".join(text for text, own, proposed in pairs if own != proposed)
-        return f"{changed} finds more: {brings}; {now}, {on}."
+        return f"{changed} finds significantly more: {brings}; {now}, {on}."
     *first, last = _assigned(plan.current)
     kept = f"Keep {', '.join(first)} and {last}"
     if count < FEWEST:
         return f"{kept}: a change needs at least {FEWEST} questions; {now}, {on}."
-    return f"{kept}: nothing else finds more beyond chance ({brings}); {now}, {on}."
+    return f"{kept}: no other values find significantly more ({brings}); {now}, {on}."
 
 
 def _assigned(values: Values) -> list[str]:

@@ -1,4 +1,4 @@
-"""The report of a calibration, as a page."""
+"""Render a calibration as an HTML report."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sift_rag.evaluation.page import cut, facts_list, render_page, section
 from sift_rag.evaluation.trials import Values
 
 UNMATCHED = 50
-"""Maximum number of things not in the collection that the page shows."""
+"""Maximum number of unmatched items on the page."""
 
 _ORIGINS = {
     "judged": "judged",
@@ -22,7 +22,7 @@ _ORIGINS = {
 
 
 def render_calibration(calibration: Calibration, *, collection: str) -> str:
-    """Render the report as an HTML page that refers to nothing outside itself.
+    """Render the report as a self-contained HTML page.
 
     Args:
         calibration: the result.
@@ -35,8 +35,8 @@ def render_calibration(calibration: Calibration, *, collection: str) -> str:
     facts = {
         "collection": collection,
         "questions": f"{calibration.questions:,}, {_ORIGINS[calibration.origin]}{left}",
-        "answerable": f"{len(calibration.answerable):,} have something relevant in the collection",
-        "found now": f"{100 * calibration.found:.1f} % of what is relevant",
+        "answerable": f"{len(calibration.answerable):,} have a relevant item in the collection",
+        "current recall": f"{100 * calibration.found:.1f} %",
         "foreign questions": f"{len(calibration.foreign):,}",
     }
     sections = [
@@ -53,17 +53,17 @@ def render_calibration(calibration: Calibration, *, collection: str) -> str:
 
 
 def number_in_words(value: float | None) -> str:
-    """Return a value as it is written in a file of settings; a dash for none."""
+    """Return a value as written in ``sift-rag.toml``; a dash for None."""
     return "–" if value is None else f"{value:g}"
 
 
 def brings_in_words(proposal: Proposal) -> str:
-    """Return what a changed setting brings, in points with the interval; nothing for one that stays."""
+    """Return the improvement from a changed setting, in points with its interval; empty for an unchanged one."""
     return "" if proposal.brings is None else f"{_points(proposal.brings)} points"
 
 
 def refuses_in_words(threshold: Threshold) -> str:
-    """Return the shares of the questions that a threshold refuses, in per cent; nothing without a proposal."""
+    """Return the shares of questions that a threshold refuses, in per cent; empty without a proposal."""
     if threshold.answerable is None:
         return ""
     own = f"refuses {100 * threshold.answerable:.0f} %"
@@ -96,7 +96,7 @@ def _proposals(calibration: Calibration) -> str:
         for one in calibration.thresholds
     ]
     notes = "".join(f"<p class=note>{escape(one.note)}</p>" for one in calibration.thresholds)
-    return f"<h2>Proposals</h2>{_table(('setting', 'current', 'proposed', 'brings'), rows)}{notes}"
+    return f"<h2>Proposals</h2>{_table(('setting', 'current', 'proposed', 'improvement'), rows)}{notes}"
 
 
 def _apply(calibration: Calibration) -> str:
@@ -113,7 +113,7 @@ def _one_at_a_time(calibration: Calibration) -> str:
 
 
 def along(calibration: Calibration, name: str, current: Values) -> list[Combination]:
-    """Return the combinations that differ from the current values in one setting at most, by its value."""
+    """Return the combinations that differ from the current values in at most this setting, in order of its value."""
     return [
         one for one in calibration.combinations if one.values == current._replace(**{name: getattr(one.values, name)})
     ]
@@ -126,23 +126,23 @@ def _remaining(calibration: Calibration) -> str:
     figure = plots.remaining(
         calibration.answerable, calibration.foreign, limits.get("max_variance"), limits.get("min_gain")
     )
-    return section("What tells the questions apart", figure, _REMAINING_NOTE)
+    return section("Answerable and foreign questions", figure, _REMAINING_NOTE)
 
 
 _ONE_NOTE = (
-    "More found than with the current values, in points, if one setting alone is changed; 95 % intervals, bootstrap "
-    "over all questions, paired. Unlike the proposal, these figures are not checked on questions kept back."
+    "Difference in recall from the current values, in points, with one setting changed; 95 % paired bootstrap "
+    "intervals over all questions. Unlike the proposal, these figures are not checked on held-out questions."
 )
 _REMAINING_NOTE = (
-    "Share of the questions up to each value. Left: the variance that all candidates together leave; max_variance "
-    "refuses what lies to the right of the line; the lowest tenth is not shown. Right: the share of the variance that "
-    "the training passages explain; below min_gain, to the left of the line, nothing is fine-tuned."
+    "Cumulative share of questions. Left: variance left by all candidates together; max_variance refuses questions to "
+    "the right of the line; the lowest tenth is not shown. Right: share of the variance that the training passages "
+    "explain; questions to the left of the line, below min_gain, are not fine-tuned on."
 )
 _COMBINATIONS_NOTE = (
-    "Found, in per cent; difference to the current values, in points, with 95 % intervals. Of many combinations the "
-    "best looks better than it is."
+    "Recall in per cent; difference from the current values in points, with 95 % intervals. The best of many "
+    "combinations looks better than it is."
 )
-_HEAD = (*Values._fields, "found", "to the current")
+_HEAD = (*Values._fields, "recall", "vs current")
 
 
 def _combinations(calibration: Calibration) -> str:
@@ -168,6 +168,6 @@ def _unmatched(calibration: Calibration) -> str:
     rest = len(calibration.unmatched) - UNMATCHED
     more = f"<p class=note>... and {rest:,} more.</p>" if rest > 0 else ""
     return (
-        f"<h2>Not in the collection</h2><p class=note>{len(calibration.unmatched):,} things to find match no source, "
-        f"passage or text, and count as not found.</p><ul>{items}</ul>{more}"
+        f"<h2>Not in the collection</h2><p class=note>{len(calibration.unmatched):,} relevant items match no "
+        f"source, passage id or text, and count as not found.</p><ul>{items}</ul>{more}"
     )

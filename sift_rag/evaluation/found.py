@@ -1,4 +1,4 @@
-"""Find out which way of searching finds more of what is known to be relevant: search, judge, and sum up."""
+"""Compare searches on judged questions: run them, judge their hits, and summarise."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from sift_rag.suggestions import suggestion
 from sift_rag.types import Hit, JsonValue
 
 BASELINE = "nearest"
-"""The search that the others are compared with."""
+"""Search that the others are compared with."""
 
 SHOWN = 3
-"""Number of hits kept of a question for which nothing was found."""
+"""Number of hits to keep for a question with no relevant hit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """The hits of one question in one search, judged."""
+    """Judged hits of one search for one question."""
 
     hits: tuple[Hit, ...]
     gains: tuple[tuple[int, ...], ...]
-    """For each hit, the grades of what it is the first to find."""
+    """For each hit, the grades of the relevant items that it is the first to find."""
 
     def cut(self, k: int) -> Gains:
         """Return the gains of the first k hits."""
@@ -44,11 +44,11 @@ class Ranking:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One question with the ranking of every search."""
+    """One question with its ranking by every search."""
 
     question: JudgedQuestion
     rankings: Mapping[str, Ranking]
-    """By name of the search."""
+    """By search name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Score:
     mean: float
     """In [0, 1]."""
     difference: Interval | None
-    """Paired difference to the baseline with its 95 % bootstrap interval; None for the baseline itself."""
+    """Paired difference from the baseline with its 95 % bootstrap interval; None for the baseline itself."""
 
     def to_dict(self) -> dict[str, JsonValue]:
         """Return its JSON shape."""
@@ -72,13 +72,13 @@ class FoundRow:
     selector: str
     """Name of the search."""
     k: int
-    """Number of hits that the metrics look at."""
+    """Cut-off rank of the metrics."""
     recall: Score
-    """Share of what is relevant that the hits find."""
+    """Share of the relevant items that the hits find."""
     ndcg: Score
     """nDCG@10 of the k hits."""
     reciprocal_rank: Score
-    """1 / rank of the first hit that finds something."""
+    """1 / rank of the first relevant hit."""
 
     def to_dict(self) -> dict[str, JsonValue]:
         """Return its JSON shape."""
@@ -97,7 +97,7 @@ class Failure:
 
     question: JudgedQuestion
     hits: tuple[Hit, ...]
-    """The first hits that it has instead."""
+    """Its first hits."""
 
     def to_dict(self) -> dict[str, JsonValue]:
         """Return its JSON shape."""
@@ -116,13 +116,13 @@ class Evaluation:
     rows: tuple[FoundRow, ...]
     """By k, then in the order of the searches."""
     best: str
-    """Search of the largest recall, averaged over k; the first of equals."""
+    """Search with the highest recall averaged over k; the first in case of a tie."""
     verdict: str
-    """Sentence that says whether a search finds more than the baseline."""
+    """Sentence that says whether a search beats the baseline."""
     failures: tuple[Failure, ...]
     """Questions for which the best search finds nothing at the largest k."""
     unmatched: tuple[Unmatched, ...]
-    """What is relevant and not in the collection: it counts as not found."""
+    """Relevant items that are not in the collection; they count as not found."""
 
     def to_dict(self) -> dict[str, JsonValue]:
         """Return its JSON shape."""
@@ -142,12 +142,12 @@ def searches_with(
     options: SearchOptions | None = None,
     settings: Mapping[str, SettingValue] | None = None,
 ) -> dict[str, SearchOptions]:
-    """Return a search for each selector, the baseline among them.
+    """Return one search per selector, the baseline included.
 
     Args:
         selectors: their names.
         options: all other options.
-        settings: settings by name; each selector takes those that it has.
+        settings: settings by name; each selector uses those that it has.
 
     Raises:
         ValueError: there is no such selector, no selector has one of the settings, or one is out of range.
@@ -177,9 +177,9 @@ def judge_searches(
     ks: Sequence[int] = defaults.EVALUATED_KS,
     relevance: Relevance | None = None,
 ) -> Iterator[Judged]:
-    """Yield each of the judge's questions with the ranking of every search, embedded and scored once for all.
+    """Yield each of the judge's questions with its ranking by every search; each is embedded and scored only once.
 
-    A search runs once, at the largest k: the choice of a smaller one is the beginning of it.
+    A search runs once, at the largest k: its results for a smaller k are a prefix.
 
     Raises:
         NoEvidence: the collection is empty, or nothing in it passes the filter.
@@ -228,7 +228,7 @@ def evaluate(
     ks: Sequence[int] = defaults.EVALUATED_KS,
     relevance: Relevance | None = None,
 ) -> Evaluation:
-    """Return how much of what is relevant each search finds.
+    """Evaluate searches on judged questions.
 
     Args:
         questions: what to search for; at least one.
@@ -236,7 +236,7 @@ def evaluate(
         store: the collection.
         searches: options by name, ``nearest`` among them; by default those of ``searches_with``.
         ks: numbers of hits.
-        relevance: another model that says how relevant the candidates of every search are.
+        relevance: a reranker that scores the candidates of every search.
 
     Raises:
         NoEvidence: see ``judge_searches``.
@@ -249,7 +249,7 @@ def evaluate(
 
 
 def sum_up(judged: Sequence[Judged], judge: Judge, ks: Sequence[int]) -> Evaluation:
-    """Return the rows and the verdict of what was judged, which may be a part of the judge's questions.
+    """Return the result for the questions judged, possibly only some of the judge's.
 
     Raises:
         ValueError: nothing was judged.
@@ -308,11 +308,11 @@ def _verdict(rows: Sequence[FoundRow], best: str, k: int, count: int) -> str:
     facts = f"{ahead} finds {amount} at k = {k} {interval_in_words(low, high)}, {_questions(count)}"
     if count < FEWEST:
         return f"Too few questions to show a difference: {facts}."
-    return f"{facts}." if gap.excludes_zero else f"No difference can be shown: {facts}."
+    return f"{facts}." if gap.excludes_zero else f"No significant difference: {facts}."
 
 
 def interval_in_words(low: float, high: float) -> str:
-    """Return an interval to one decimal; 0 has no sign."""
+    """Return an interval to one decimal, without a sign on 0."""
     return f"[{low:z.1f}, {high:z.1f}]"
 
 

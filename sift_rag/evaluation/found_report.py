@@ -1,4 +1,4 @@
-"""The report of an evaluation of searches, as a page."""
+"""Render an evaluation of searches as an HTML report."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from sift_rag.evaluation.page import cut, facts_list, render_page, section
 from sift_rag.types import Hit
 
 FAILURES = 50
-"""Maximum number of questions without a find that the page shows."""
+"""Maximum number of questions without a relevant hit on the page."""
 
 
 def render_found(evaluation: Evaluation, *, collection: str, settings: str = "") -> str:
-    """Render the report as an HTML page that refers to nothing outside itself.
+    """Render the report as a self-contained HTML page.
 
     Args:
         evaluation: the result.
         collection: name of the collection.
-        settings: settings of the searches that are not at their defaults, in words.
+        settings: settings that differ from the defaults, as text.
 
     Raises:
         MissingExtra: matplotlib is not installed.
@@ -31,25 +31,25 @@ def render_found(evaluation: Evaluation, *, collection: str, settings: str = "")
         "settings": settings or "the defaults",
     }
     sections = [
-        f"<h1>Which search finds more</h1><p class=verdict>{escape(evaluation.verdict)}</p>",
+        f"<h1>Comparison of searches</h1><p class=verdict>{escape(evaluation.verdict)}</p>",
         facts_list(facts),
         section("Over k", plots.found_over_k(evaluation.rows), _NOTE),
         _table(evaluation),
         _failures(evaluation),
         _unmatched(evaluation),
     ]
-    return render_page(f"Which search finds more: {collection}", sections)
+    return render_page(f"Comparison of searches: {collection}", sections)
 
 
 _NOTE = (
-    "Found: share of what is relevant that the first k hits hold, mean over questions. Several passages of one "
-    "relevant source count once. Bars: 95 % intervals, bootstrap over questions, paired with nearest."
+    "Recall: share of the relevant items that the first k hits find, averaged over questions. Several passages of one "
+    "relevant source count once. Bars: 95 % paired bootstrap intervals of the difference from nearest."
 )
 _TABLE_NOTE = (
-    "In per cent; differences to nearest in points, with 95 % intervals. Bold: the most found at each k. Chosen on the "
-    "same questions, the best of several looks a little better than it is."
+    "In per cent; differences from nearest in points, with 95 % intervals. Bold: highest recall at each k. The best of "
+    "several, chosen on the same questions, looks a little better than it is."
 )
-_HEAD = ("selector", "k", "", "recall", "to nearest", "nDCG@10", "to nearest", "MRR", "to nearest")
+_HEAD = ("selector", "k", "", "recall", "vs nearest", "nDCG@10", "vs nearest", "MRR", "vs nearest")
 
 
 def _table(evaluation: Evaluation) -> str:
@@ -71,7 +71,7 @@ def _table_row(row: FoundRow, *, best: bool) -> str:
 
 
 def difference_in_words(score: Score) -> str:
-    """Return a difference to the baseline, in points, with its interval; nothing for the baseline."""
+    """Return the difference from the baseline, in points, with its interval; empty for the baseline."""
     gap = score.difference
     return "" if gap is None else f"{100 * gap.mean:+z.1f} {interval_in_words(100 * gap.low, 100 * gap.high)}"
 
@@ -113,6 +113,6 @@ def _unmatched(evaluation: Evaluation) -> str:
     rest = len(evaluation.unmatched) - FAILURES
     more = f"<p class=note>... and {rest:,} more.</p>" if rest > 0 else ""
     return (
-        f"<h2>Not in the collection</h2><p class=note>{len(evaluation.unmatched):,} things to find match no source, "
-        f"passage or text, and count as not found.</p><ul>{items}</ul>{more}"
+        f"<h2>Not in the collection</h2><p class=note>{len(evaluation.unmatched):,} relevant items match no "
+        f"source, passage id or text, and count as not found.</p><ul>{items}</ul>{more}"
     )

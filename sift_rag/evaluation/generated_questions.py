@@ -1,7 +1,7 @@
-"""Questions made from a collection, where nobody judged any: a sentence of a passage, or what a model asks about it.
+"""Generate questions from a collection: sentences of its passages, or questions that a model writes about them.
 
-Either shares more words with its passage than a stranger's question does, and has one relevant passage. So they can say
-what is usual of questions that the collection can answer, and cannot say how much words should count.
+Both share more words with their passage than real questions do, and have a single relevant passage. They serve to
+calibrate thresholds on answerable questions, but not to choose how much words should count.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ SEED = 20261201
 BLOCK = 64
 """Number of passages read at once."""
 SHORTEST, LONGEST = 30, 240
-"""Lengths in characters between which a sentence serves as a question."""
+"""Minimum and maximum length in characters of a sentence that serves as a question."""
 PROSE = 0.75
-"""Share of letters and blanks that a sentence of prose has at least; code and tables have less."""
+"""Minimum share of letters and spaces in a sentence of prose; code and tables have less."""
 
 _END = re.compile(r"(?<=[.!?])\s+|(?<=[\u3002\uff01\uff1f])|\n\s*\n")
 
 
 def sentence_questions(store: PassageIndex, *, where: Filter | None = None) -> Iterator[JudgedQuestion]:
-    """Yield a sentence of each passage as a question, in an order that looks random and is always the same.
+    """Yield one sentence of each passage as a question, in pseudo-random but reproducible order.
 
-    A passage without a sentence of prose is left out, and so is one that repeats an earlier text.
+    Passages without a sentence of prose and repeats of an earlier text are skipped.
 
     Args:
         store: the collection.
-        where: leaves only the passages that it matches.
+        where: filter that passages must match.
     """
     generator = random.Random(SEED)  # noqa: S311 - no secret
     for passage in _passages(store, where):
@@ -51,9 +51,9 @@ def written_questions(
     where: Filter | None = None,
     max_new_tokens: int = defaults.MAX_NEW_TOKENS,
 ) -> Iterator[JudgedQuestion]:
-    """Yield the question that a language model asks about each passage, in the same order.
+    """Yield the question that a language model writes about each passage, in the same order.
 
-    A passage for which the model writes no question is left out.
+    Passages for which the model writes no question are skipped.
 
     Raises:
         ModelUnavailable: the endpoint does not answer.
@@ -79,7 +79,7 @@ def _prose(text: str) -> float:
 
 
 def _passages(store: PassageIndex, where: Filter | None) -> Iterator[Passage]:
-    """Yield passages of different texts in random order."""
+    """Yield passages with distinct texts in random order."""
     ids = _ids(store, where)
     random.Random(SEED).shuffle(ids)  # noqa: S311
     seen: set[str] = set()

@@ -1,4 +1,4 @@
-"""Decide what a hit finds: which of a question's relevant sources, passages and texts it is or holds."""
+"""Match hits against a question's relevant sources, passages and texts."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ BLOCK = 1000
 
 @dataclass(frozen=True, slots=True)
 class Unmatched:
-    """Something relevant that the collection does not have."""
+    """A relevant item that is not in the collection."""
 
     question: str
-    """Id of its question."""
+    """Question id."""
     name: str
-    """Source, passage id or text, as it was given."""
+    """Source, passage id or text, as given."""
 
     def to_dict(self) -> dict[str, JsonValue]:
         """Return its JSON shape."""
@@ -31,15 +31,15 @@ class Unmatched:
 
 
 class Judge:
-    """Judges hits of one collection for some questions.
+    """Judges hits of a collection for a set of questions.
 
-    A name is the source of a document; else the id of a passage; else the end of exactly one source's path, with or
-    without its suffix; else a text, which is relevant in every passage that holds it, word for word but for case,
-    punctuation and English articles.
+    A name is resolved, in this order, as the source of a document; the id of a passage; the end of exactly one source's
+    path, with or without its suffix; or a text, to which every passage is relevant that contains it verbatim up to
+    case, punctuation and English articles.
     """
 
     def __init__(self, questions: Sequence[JudgedQuestion], store: PassageIndex) -> None:
-        """Look everything relevant up. Reads the whole collection once if there is a text among it."""
+        """Look up every relevant item. Reads the whole collection once if any is a text."""
         self.questions = tuple(questions)
         wanted = {one for question in questions for one in question.relevant}
         self._names = _names(wanted, _sources(store), store)
@@ -54,11 +54,11 @@ class Judge:
         )
 
     def has(self, question: JudgedQuestion) -> bool:
-        """Return True if the collection has something that is relevant to the question."""
+        """Return True if the collection has a relevant item for the question."""
         return any(one in self._names for one in question.relevant)
 
     def found(self, question: JudgedQuestion, hits: Iterable[Hit]) -> list[tuple[Relevant, ...]]:
-        """Return for each hit what it is the first to find; a hit also finds what its copies are."""
+        """Return the relevant items that each hit, or one of its copies, is the first to find."""
         left = [one for one in question.relevant if one in self._names]
         firsts = []
         for hit in hits:
@@ -69,7 +69,7 @@ class Judge:
 
 
 def _names(wanted: Iterable[Relevant], sources: Sequence[str], store: PassageIndex) -> dict[Relevant, frozenset[str]]:
-    """Return the source or the passage id that each name stands for, where it stands for one."""
+    """Return the source or passage id that each name resolves to, if any."""
     known = set(sources)
     ends: dict[str, set[str]] = defaultdict(set)
     for source in sources:
@@ -90,7 +90,7 @@ def _names(wanted: Iterable[Relevant], sources: Sequence[str], store: PassageInd
 
 
 def _holders(texts: Mapping[Relevant, str], store: PassageIndex) -> dict[Relevant, frozenset[str]]:
-    """Return the ids of the passages that hold each text, where any does."""
+    """Return the ids of the passages that contain each text, if any."""
     holders: dict[Relevant, set[str]] = defaultdict(set)
     for passage in _passages(store):
         words = as_words(passage.text)
@@ -101,7 +101,7 @@ def _holders(texts: Mapping[Relevant, str], store: PassageIndex) -> dict[Relevan
 
 
 def _sources(store: PassageIndex) -> list[str]:
-    """Return the sources that have passages; texts in memory have no records of documents."""
+    """Return the sources that have passages; texts in memory have no document records."""
     recorded = [document.source for document in store.documents() if document.passages]
     return recorded or sorted({passage.source for passage in _passages(store)})
 

@@ -1,4 +1,4 @@
-"""Questions whose relevant passages are known: JSON lines, or a folder in the layout of BEIR."""
+"""Read questions with relevance judgements: JSON lines, or a folder in BEIR format."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ _KEYS = ("question", "relevant", "answer", "id", "group")
 
 @dataclass(frozen=True, slots=True)
 class Relevant:
-    """One thing to find. Any number of passages that hold it count once."""
+    """A relevant item. Any number of passages that match it count once."""
 
     name: str
-    """Source, id of a passage, or text that a passage holds."""
+    """Source, passage id, or text that a passage contains."""
     grade: int = 1
     """Gain in nDCG, >= 1."""
     is_text: bool = False
-    """True if ``name`` is a text in any case, never a source or an id."""
+    """True if ``name`` is always a text, never a source or an id."""
 
 
 @dataclass(frozen=True, slots=True)
 class JudgedQuestion:
-    """One question, or several asked together, with what a search should find."""
+    """One question, or several asked together, with its relevant items."""
 
     id: str
     """Identifier, unique within an evaluation."""
     questions: tuple[str, ...]
-    """At least one, none blank."""
+    """At least one; none blank."""
     relevant: tuple[Relevant, ...]
     """At least one."""
 
@@ -53,17 +53,17 @@ class JudgedQuestion:
 def read_judged_questions(path: Path) -> list[JudgedQuestion]:
     """Read questions: a JSONL file, or a folder with ``queries.jsonl`` and ``qrels/*.tsv``.
 
-    A line has a ``question``, a text or a list of texts that are asked together, and either ``relevant``, a list of
-    sources, passage ids or texts, or an ``answer``, a text that a relevant passage holds; with both, ``relevant``
-    counts. It may state its ``id``. In a folder, the ids of documents are sources; queries without a relevant document
-    are left out.
+    A line has a ``question`` (a text, or a list of texts asked together), and either ``relevant`` (a list of sources,
+    passage ids or texts) or ``answer`` (a text that relevant passages contain); with both, ``relevant`` takes
+    precedence. An ``id`` is optional. In a folder, document ids are sources; queries without a relevant document are
+    skipped.
 
     Raises:
         ConfigurationError: there is no question, or a line cannot be used.
     """
     found = list(_in_folder(path) if path.is_dir() else _in_lines(path))
     if not found:
-        raise ConfigurationError(f"{str(path)!r} holds no question with something relevant to find.")
+        raise ConfigurationError(f"{str(path)!r} contains no question with a relevant item.")
     seen: set[str] = set()
     for question in found:
         if question.id in seen:
@@ -73,9 +73,9 @@ def read_judged_questions(path: Path) -> list[JudgedQuestion]:
 
 
 def read_foreign_questions(path: Path) -> list[tuple[str, ...]]:
-    """Read questions that a collection cannot answer: the ``question`` of each line of a JSONL file.
+    """Read questions that a collection cannot answer from the ``question`` of each line of a JSONL file.
 
-    It is a text, or a list of texts that are asked together. Other keys are ignored.
+    Each is a text, or a list of texts asked together. Other keys are ignored.
 
     Raises:
         ConfigurationError: there is no question, or a line has none.
@@ -86,7 +86,7 @@ def read_foreign_questions(path: Path) -> list[tuple[str, ...]]:
             raise ConfigurationError(f"{path}:{number} has no 'question': expected a text or a list of texts.")
         found.append(_texts(row, "question", f"{path}:{number}"))
     if not found:
-        raise ConfigurationError(f"{str(path)!r} holds no question.")
+        raise ConfigurationError(f"{str(path)!r} contains no question.")
     return found
 
 
@@ -103,7 +103,7 @@ def _in_lines(path: Path) -> Iterator[JudgedQuestion]:
 
 
 def _check_keys(row: Mapping[str, Any], place: str) -> None:
-    """Raise an error for a misspelt or a missing key; other keys are ignored."""
+    """Raise an error for a misspelt or missing key; ignore unrelated ones."""
     for key in row.keys() - _KEYS:
         close = get_close_matches(key, _KEYS, n=1, cutoff=0.75)
         if close:
@@ -113,7 +113,7 @@ def _check_keys(row: Mapping[str, Any], place: str) -> None:
     if row.get("relevant") is None and row.get("answer") is None:
         raise ConfigurationError(
             f"{place} has neither 'relevant' nor 'answer': expected a list of sources, passage ids or texts as "
-            "'relevant', or as 'answer' a text that a relevant passage holds."
+            "'relevant', or a text that relevant passages contain as 'answer'."
         )
 
 
@@ -121,7 +121,7 @@ def _texts(row: Mapping[str, Any], name: str, place: str, *, lists: bool = True)
     value = row[name]
     texts = value if isinstance(value, list) and lists else [value]
     if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
-        expected = "a text, or a list of texts, none of them blank" if lists else "a text that is not blank"
+        expected = "a non-blank text, or a list of such texts" if lists else "a non-blank text"
         raise ConfigurationError(f"{place} has {value!r} as {name!r}: expected {expected}.")
     return tuple(texts)
 
@@ -129,22 +129,20 @@ def _texts(row: Mapping[str, Any], name: str, place: str, *, lists: bool = True)
 def _in_folder(folder: Path) -> Iterator[JudgedQuestion]:
     files = sorted(folder.glob(QRELS))
     if not files or not (folder / QUERIES).is_file():
-        raise ConfigurationError(
-            f"The folder {str(folder)!r} is not in the layout of BEIR: expected {QUERIES} and {QRELS}."
-        )
+        raise ConfigurationError(f"The folder {str(folder)!r} is not in BEIR format: expected {QUERIES} and {QRELS}.")
     queries: dict[str, str] = {}
     for number, row in read_rows(folder / QUERIES):
         key, text = row.get("_id"), row.get("text")
         if not isinstance(key, str) or not isinstance(text, str) or not text.strip():
             raise ConfigurationError(
-                f"{folder / QUERIES}:{number} is not a query: expected '_id' and 'text', both texts."
+                f"{folder / QUERIES}:{number} is not a query: expected '_id' and a non-blank 'text', both strings."
             )
         queries[key] = text
     relevant: dict[str, dict[str, int]] = {}
     for file in files:
         for place, query, document, grade in _judgements(file):
             if query not in queries:
-                raise ConfigurationError(f"{place} judges the query {query!r}, which is not in {QUERIES}.")
+                raise ConfigurationError(f"{place} refers to query {query!r}, which is not in {QUERIES}.")
             if grade > 0:
                 relevant.setdefault(query, {})[document] = grade
     for key, grades in relevant.items():
@@ -165,5 +163,5 @@ def _judgements(file: Path) -> Iterator[tuple[str, str, str, int]]:
             yield f"{file}:{number}", query, document, int(grade)
         except ValueError:
             raise ConfigurationError(
-                f"{file}:{number} is not a judgement: expected query-id, corpus-id and a whole number, with tabs."
+                f"{file}:{number} is not a judgement: expected query-id, corpus-id and an integer, separated by tabs."
             ) from None

@@ -55,7 +55,7 @@ def contains_answer(texts: Sequence[str], reference: str) -> bool:
 
 
 def as_words(text: str) -> str:
-    """Return the words after ``normalise_answer``, each between spaces: of two such texts, one may hold the other."""
+    """Return the words after ``normalise_answer``, each surrounded by spaces, for substring tests."""
     return f" {normalise_answer(text)} "
 
 
@@ -76,7 +76,7 @@ def bootstraps(columns: np.ndarray) -> list[Interval]:
 
 
 def share(flags: Sequence[bool]) -> Interval:
-    """Return the share of ``(n,)`` flags, n > 0, that are true, with Wilson's 95 % interval."""
+    """Return the share of true flags among ``(n,)``, n > 0, with its 95 % Wilson interval."""
     n, rate, z = len(flags), sum(flags) / len(flags), 1.959964
     middle, width = rate + z * z / (2 * n), z * math.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n))
     scale = 1 + z * z / n

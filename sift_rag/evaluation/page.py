@@ -1,4 +1,4 @@
-"""The shell that reports share: one self-contained page, readable on paper and on a phone."""
+"""HTML shell shared by the reports: a self-contained page that also prints and fits a phone."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 LONGEST = 480
-"""Maximum number of characters shown of a text."""
+"""Maximum number of characters to show of a text."""
 
 _CSS = """
 :root { color-scheme: light; --ink: #1b1f24; --soft: #5b6570; --line: #d9dee3; --tint: #f4f6f8; }
@@ -30,7 +30,7 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; background: var(--tint); p
 
 
 def render_page(title: str, sections: Sequence[str]) -> str:
-    """Return an HTML page that refers to nothing outside itself; the title is text, the sections are HTML."""
+    """Return a self-contained HTML page; the title is text, the sections are HTML."""
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f"<title>{escape(title)}</title><style>{_CSS}</style><body>{''.join(sections)}</body></html>\n"
@@ -38,15 +38,15 @@ def render_page(title: str, sections: Sequence[str]) -> str:
 
 
 def facts_list(facts: Mapping[str, str]) -> str:
-    """Return names and values, both text, as a list."""
+    """Return names and values, both text, as a definition list."""
     return f"<dl>{''.join(f'<dt>{escape(name)}</dt><dd>{escape(value)}</dd>' for name, value in facts.items())}</dl>"
 
 
 def section(title: str, figure: str, note: str) -> str:
-    """Return a figure, which is HTML, under a title and over a note."""
+    """Return a section: title, figure (HTML) and note."""
     return f"<h2>{escape(title)}</h2><figure>{figure}<figcaption>{escape(note)}</figcaption></figure>"
 
 
 def cut(text: str) -> str:
-    """Return the text, at most ``LONGEST`` characters of it."""
+    """Return the text, cut to ``LONGEST`` characters."""
     return text if len(text) <= LONGEST else f"{text[:LONGEST].rstrip()} …"

@@ -187,7 +187,7 @@ def gain_and_cost(rows: Sequence[Row]) -> Figure:
 
 @_styled
 def found_over_k(rows: Sequence[FoundRow]) -> Figure:
-    """Plot recall over k, one line per search, beside its difference to the baseline with intervals."""
+    """Plot recall over k, one line per search, and its difference from the baseline with intervals."""
     figure = _figure(9.2, 3.8)
     recall, difference = figure.subplots(1, 2)
     names, ks = list(dict.fromkeys(row.selector for row in rows)), sorted({row.k for row in rows})
@@ -210,11 +210,11 @@ def found_over_k(rows: Sequence[FoundRow]) -> Figure:
             )
     recall.set_xticks(ks, [str(k) for k in ks])
     recall.set_ylim(0, 103)
-    recall.set_title("found, %", loc="left", fontsize=12)
+    recall.set_title("recall, %", loc="left", fontsize=12)
     difference.set_xticks(range(len(ks)), [str(k) for k in ks])
     difference.set_xlim(-0.5, len(ks) - 0.5)
     difference.axhline(0, color="#888888", linewidth=1, linestyle=":")
-    difference.set_title("more than nearest, points", loc="left", fontsize=12)
+    difference.set_title("difference from nearest, points", loc="left", fontsize=12)
     for axes in (recall, difference):
         axes.set_xlabel("k")
     figure.legend(loc="outside lower center", ncols=6, frameon=False)
@@ -223,7 +223,7 @@ def found_over_k(rows: Sequence[FoundRow]) -> Figure:
 
 @_styled
 def one_setting_at_a_time(lines: Mapping[str, Sequence[Combination]], current: Values) -> Figure:
-    """Plot what each value of a setting finds more than the current one, the other settings as they are."""
+    """Plot the difference in recall of each value of a setting from the current one, all others unchanged."""
     figure = _figure(9.2, 3.2)
     panels = figure.subplots(1, len(lines), sharey=True)
     for axes, (name, line) in zip(panels, lines.items(), strict=True):
@@ -256,7 +256,7 @@ def remaining(
     max_variance: float | None,
     min_gain: float | None,
 ) -> Figure:
-    """Plot the distributions of variance and predicted gain over both kinds of questions, with the thresholds."""
+    """Plot the distributions of variance and predicted gain for both kinds of questions, with the thresholds."""
     figure = _figure(9.2, 3.6)
     panels = figure.subplots(1, 2, sharey=True)
     for axes, title, limit in zip(panels, ("variance", "gain"), (max_variance, min_gain), strict=True):
@@ -271,7 +271,7 @@ def remaining(
         axes.set_ylim(0, 1)
     if answerable:
         panels[0].set_xlim(left=sorted(one.variance for one in answerable)[len(answerable) // 10])
-    panels[0].set_ylabel("share of the questions")
+    panels[0].set_ylabel("share of questions")
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return figure
 

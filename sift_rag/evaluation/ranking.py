@@ -1,7 +1,8 @@
 """Metrics of one ranking, as trec_eval and ir_measures define them.
 
-A ranking is given by its gains: for each hit, the grades of what it is the first to find. Where a hit finds one thing
-at most, as in a ranking of documents, the figures are those of trec_eval; one that finds several at once counts all.
+A ranking is given by its gains: for each hit, the grades of the relevant items that it is the first to find. If each
+hit finds at most one item, as in a document ranking, the figures match trec_eval; a hit that finds several counts for
+all of them.
 """
 
 from __future__ import annotations
@@ -10,28 +11,28 @@ from collections.abc import Sequence
 from math import log2
 
 NDCG_DEPTH = 10
-"""Number of hits that nDCG looks at."""
+"""Cut-off rank of nDCG."""
 
 Gains = Sequence[Sequence[int]]
-"""For each hit, the grades, >= 1, of what it is the first to find."""
+"""For each hit, the grades, >= 1, of the relevant items that it is the first to find."""
 
 
 def recall(gains: Gains, relevant: int) -> float:
-    """Return the share, in [0, 1], of ``relevant`` > 0 things that the hits find."""
+    """Return the share, in [0, 1], of ``relevant`` > 0 items that the hits find."""
     return sum(map(len, gains)) / relevant
 
 
 def reciprocal_rank(gains: Gains) -> float:
-    """Return 1 / rank of the first hit that finds something; 0 if none does."""
+    """Return 1 / rank of the first relevant hit; 0 if there is none."""
     return next((1 / rank for rank, found in enumerate(gains, start=1) if found), 0.0)
 
 
 def ndcg(gains: Gains, grades: Sequence[int], depth: int = NDCG_DEPTH) -> float:
-    """Return the discounted gain of the first ``depth`` hits over that of the ideal ranking, in [0, 1].
+    """Return the discounted gain of the first ``depth`` hits, divided by that of the ideal ranking, in [0, 1].
 
     Args:
-        gains: those of the ranking.
-        grades: the grades of everything relevant, at least one.
+        gains: gains of the ranking.
+        grades: grades of all relevant items, at least one.
         depth: number of hits.
     """
     found = _discounted([sum(some) for some in gains[:depth]])

@@ -1,4 +1,4 @@
-"""An embedder, a reranker and an index that remember what they were asked for."""
+"""Caching wrappers of an embedder, a reranker and an index."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 KEPT_QUESTIONS = 16
-"""Number of questions whose scores are kept."""
+"""Number of questions whose scores are cached."""
 
 
 class RememberingEmbedder:
-    """Wraps an embedder: the same texts in a row, from one search after another, are embedded once."""
+    """Caches the last texts embedded, which one search after another asks for."""
 
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
@@ -28,22 +28,22 @@ class RememberingEmbedder:
 
     @property
     def name(self) -> str:
-        """Return that of the embedder."""
+        """Return the embedder's."""
         return self._embedder.name
 
     @property
     def dimension(self) -> int:
-        """Return that of the embedder."""
+        """Return the embedder's."""
         return self._embedder.dimension
 
     @property
     def max_tokens(self) -> int:
-        """Return that of the embedder."""
+        """Return the embedder's."""
         return self._embedder.max_tokens
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """Return that of the embedder."""
+        """Return the embedder's."""
         return self._embedder.tokenizer
 
     def embed_queries(self, texts: Sequence[str]) -> Embedding:
@@ -63,7 +63,7 @@ class RememberingEmbedder:
 
 
 class RememberingRelevance:
-    """Wraps a reranker: what one search after another asks about the same questions is scored once."""
+    """Caches a reranker's scores, so that successive searches for the same questions score each pair once."""
 
     def __init__(self, relevance: Relevance) -> None:
         self.name = relevance.name
@@ -82,19 +82,19 @@ class RememberingRelevance:
 
 
 class RememberingIndex:
-    """Wraps an index: equal searches are made once, until ``forget`` is called."""
+    """Caches an index's searches until ``forget`` is called."""
 
     def __init__(self, index: PassageIndex) -> None:
         self._index = index
         self._found: dict[object, list[list[Candidate]]] = {}
 
     def forget(self) -> None:
-        """Forget what was found."""
+        """Clear the cache."""
         self._found.clear()
 
     @property
     def info(self) -> CollectionInfo:
-        """Return that of the index."""
+        """Return the index's."""
         return self._index.info
 
     def count(self) -> int:
@@ -131,7 +131,7 @@ class RememberingIndex:
 
 
 class RememberingWordIndex(RememberingIndex):
-    """The same for an index that also finds passages by their words."""
+    """Caches an index that also has lexical search."""
 
     def __init__(self, index: WordIndex) -> None:
         super().__init__(index)  # type: ignore[arg-type]
@@ -144,5 +144,5 @@ class RememberingWordIndex(RememberingIndex):
 
 
 def remembering(index: PassageIndex) -> RememberingIndex:
-    """Return an index that remembers, and that finds passages by their words if this one does."""
+    """Return a caching index, with lexical search if this one has it."""
     return RememberingWordIndex(index) if isinstance(index, WordIndex) else RememberingIndex(index)

@@ -1,4 +1,4 @@
-"""Try several values of SIFT's settings on the same questions: what each finds, and how much it leaves unexplained."""
+"""Try several values of SIFT's settings on the same questions: recall, and variance left unexplained."""
 
 from __future__ import annotations
 
@@ -22,59 +22,59 @@ from sift_rag.selection.settings import SettingValue, selector_settings
 from sift_rag.types import JsonValue, Retrieval
 
 Origin: TypeAlias = Literal["judged", "sentences", "model"]
-"""Where questions come from: people, sentences of the collection, or a language model that was shown its passages."""
+"""Origin of questions: people, sentences of the collection, or a language model given its passages."""
 
 
 class Values(NamedTuple):
-    """Values of the settings that are calibrated, named as the settings are."""
+    """Values of the calibrated settings, by setting name."""
 
     words: float
     noise_variance: float
     follow: float
 
     def changes(self, other: Values) -> int:
-        """Return the number of settings in which they differ."""
+        """Return the number of settings that differ."""
         return sum(ours != theirs for ours, theirs in zip(self, other, strict=True))
 
 
 class Uncertainty(NamedTuple):
-    """What the collection leaves unexplained of a question."""
+    """Uncertainty that the collection leaves about a question."""
 
     variance: float
-    """Irreducible variance per target, with the current values of the settings: what ``max_variance`` bounds."""
+    """Irreducible variance per target, with the current settings: what ``max_variance`` bounds."""
     gain: float
     """Share of the prior variance that the training passages explain: what ``min_gain`` bounds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One question, searched for with every combination of values."""
+    """Results of one question for every combination of values."""
 
     question: JudgedQuestion
     answerable: bool
-    """True if the collection has something that is relevant to it."""
+    """True if the collection has a relevant item for it."""
     found: tuple[float, ...]
-    """Share of what is relevant that the first k hits find, in [0, 1], mean over k; one for each combination."""
+    """Recall averaged over k, in [0, 1]; one per combination."""
     variances: tuple[float, ...]
-    """Irreducible variance per target; one for each combination."""
+    """Irreducible variance per target; one per combination."""
     gain: float
     """Share of the prior variance that the training passages explain, in [0, 1]."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a calibration compares.
+    """The combinations that a calibration compares, and how.
 
     Raises:
         ValueError: a k is less than 1, there are none, or the options are not for SIFT under the rbf kernel.
     """
 
     options: SearchOptions = field(default_factory=SearchOptions)
-    """The current search, whose values are compared with others. Its ``max_variance`` is not applied."""
+    """The current search, whose values are the baseline. Its ``max_variance`` is not applied."""
     ks: tuple[int, ...] = defaults.EVALUATED_KS
-    """Numbers of hits that recall is averaged over."""
+    """Values of k that recall is averaged over."""
     origin: Origin = "judged"
-    """Only judged questions can say how much words should count; others give thresholds alone."""
+    """Only judged questions give values of settings; generated ones give thresholds alone."""
     steps: int = defaults.STEPS
     """Number of training passages that predict the gain of fine-tuning, >= 1."""
     min_gain: float = defaults.MIN_GAIN
@@ -89,7 +89,7 @@ class Plan:
             raise ValueError(f"The selector is {self.options.selector!r}: only {defaults.SELECTOR} can be calibrated.")
         if self._setting("kernel") != defaults.KERNEL:
             raise ValueError(
-                f"The kernel is {self._setting('kernel')}: only {defaults.KERNEL} reads words and follows."
+                f"The kernel is {self._setting('kernel')}: only {defaults.KERNEL} supports words and follow."
             )
 
     @property
@@ -99,7 +99,7 @@ class Plan:
 
     @property
     def combinations(self) -> tuple[Values, ...]:
-        """Return what is compared: every combination of the values, the current ones among them."""
+        """Return every combination of the values, the current ones included."""
         current = self.current
         if self.origin != "judged":
             return (current,)
@@ -118,9 +118,9 @@ class Plan:
 def try_out(
     plan: Plan, judge: Judge, *, embedder: Embedder, store: PassageIndex, relevance: Relevance | None = None
 ) -> Iterator[Trial]:
-    """Yield each of the judge's questions with what every combination of values finds.
+    """Yield the results of each of the judge's questions for every combination of values.
 
-    A question is embedded and scored once, and equal searches of it are made once for all combinations.
+    Each question is embedded and scored once, and combinations share identical searches.
 
     Raises:
         NoEvidence: the collection is empty, or nothing in it passes the filter.
@@ -140,7 +140,7 @@ def measure_foreign(
     store: PassageIndex,
     relevance: Relevance | None = None,
 ) -> Iterator[Uncertainty]:
-    """Yield what the collection leaves unexplained of each question, with these values.
+    """Yield the uncertainty that the collection leaves about each question, with these values.
 
     Raises:
         NoEvidence: see ``try_out``.
@@ -170,7 +170,7 @@ def _uncertainties(questions: Sequence[Sequence[str]], searches: _Searches) -> I
 
 
 class _Searches:
-    """Searches for one question after the other, with several combinations of values and for training passages."""
+    """Searches for one question at a time, with every combination of values and for training passages."""
 
     def __init__(
         self,
@@ -191,7 +191,7 @@ class _Searches:
         )
 
     def retrieve(self, texts: Sequence[str]) -> Iterator[Retrieval]:
-        """Yield what each combination finds for a new question."""
+        """Yield the retrieval of each combination for a new question."""
         self._store.forget()
         query = replace(self._options.query(tuple(texts)), max_variance=None)
         return (retriever.retrieve(query, max(self._plan.ks)) for retriever in self._retrievers)

@@ -1,1 +1,1 @@
-"""Rerankers that score how relevant a text is: ``cross_encoder.py`` in this process, ``endpoint.py`` at an address."""
+"""Rerankers that score relevance: ``cross_encoder.py`` in this process, ``endpoint.py`` over HTTP."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 BATCH_SIZE = 32
 
 _SCORING = ("ForSequenceClassification", "ForCausalLM")
-"""Endings of architectures that give a score. Of any other sentence-transformers would make one with random weights."""
+"""Suffixes of architectures with a scoring head. To others, sentence-transformers would add one with random weights."""
 
 
 def load_cross_encoder(name: str, *, device: str | None = None, batch_size: int = BATCH_SIZE) -> CrossEncoderRelevance:
@@ -35,12 +35,12 @@ def load_cross_encoder(name: str, *, device: str | None = None, batch_size: int 
     Args:
         name: a name on the hub (``cross-encoder/`` may be left out), or a folder.
         device: ``cpu``, ``cuda``, ``mps``, ...; by default the GPU if there is one.
-        batch_size: number of texts that are read at once, >= 1.
+        batch_size: number of texts per batch, >= 1.
 
     Raises:
         MissingExtra: ``sentence-transformers`` is not installed.
         ModelUnavailable: no such model, or no way to fetch it.
-        ModelUnsuitable: the model does not give one score for a question and a text.
+        ModelUnsuitable: the model does not return a single score for a question and a text.
         ValueError: ``batch_size`` is less than 1.
     """
     if batch_size < 1:
@@ -67,13 +67,13 @@ def load_cross_encoder(name: str, *, device: str | None = None, batch_size: int 
         raise ModelUnsuitable(f"The reranker {name!r} cannot be loaded: {reason}") from error
     if model.num_labels != 1:
         raise ModelUnsuitable(
-            f"{name!r} sorts texts into {model.num_labels} classes: a reranker gives one score for each text."
+            f"{name!r} is a classifier with {model.num_labels} classes: expected a model with a single score."
         )
     return CrossEncoderRelevance(name, model.eval(), batch_size=batch_size)
 
 
 class CrossEncoderRelevance:
-    """A ``Relevance`` over a loaded model: its one logit through a sigmoid. Safe to share between threads."""
+    """A ``Relevance`` over a loaded model: the sigmoid of its logit. Thread-safe."""
 
     def __init__(self, name: str, model: CrossEncoder, *, batch_size: int = BATCH_SIZE) -> None:
         self.name = name
@@ -82,22 +82,22 @@ class CrossEncoderRelevance:
         self._lock = Lock()  # no thread may read a fast tokenizer while another sets its truncation
 
     def score(self, question: str, texts: Sequence[str]) -> np.ndarray:
-        """Implement ``Relevance.score``. The model reads the beginning of what is longer than it can read.
+        """Implement ``Relevance.score``. Texts longer than the model's maximum length are truncated.
 
         Raises:
-            ModelUnsuitable: the model returned something that is not a number.
+            ModelUnsuitable: the model returned NaN.
         """
         if not texts:
             return np.zeros(0)
         from torch.nn import Sigmoid
 
-        predict: Any = self._model.predict  # its overloads know no activation
+        predict: Any = self._model.predict  # its overloads lack activation_fn
         with self._lock:
             scores = predict(
                 [(question, text) for text in texts],
                 batch_size=self._batch_size,
                 show_progress_bar=False,
-                activation_fn=Sigmoid(),  # whatever its configuration says: models of MS MARCO leave logits as they are
+                activation_fn=Sigmoid(),  # whatever its configuration says: MS MARCO models return raw logits
                 convert_to_numpy=True,
             )
         return checked_scores(scores, len(texts), self.name)
@@ -114,7 +114,7 @@ def _resolve(name: str) -> str:
 
 
 def _check_scoring(folder: Path, name: str) -> None:
-    """Raise ``ModelUnsuitable`` unless a model's own files say that it scores texts."""
+    """Raise ``ModelUnsuitable`` unless the model's files say that it has a scoring head."""
     about: dict[str, Any] = {}
     for file in ("config.json", "config_sentence_transformers.json"):
         with suppress(OSError, ValueError):

@@ -1,4 +1,4 @@
-"""A reranker behind an endpoint that speaks Cohere's dialect: Cohere, Jina, vLLM, llama.cpp, LocalAI, ...
+"""A reranker at a Cohere-compatible endpoint: Cohere, Jina, vLLM, llama.cpp, LocalAI, ...
 
 The only module that talks to ``httpx`` (extra ``openai``).
 """
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 300.0
-"""Seconds without a byte of the reply; a laptop that reads a hundred texts is silent for minutes."""
+"""Read timeout in seconds; a laptop that scores a hundred texts sends nothing for minutes."""
 
 MOST_DOCUMENTS = 1000
 """Number of texts in one request: the limit of Cohere and of our own server."""
 
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 8.0
-"""Seconds before the first and, at most, before any retry; each pause is twice the one before."""
+"""Seconds before the first retry, and the longest pause; pauses double."""
 
 _TRANSIENT = frozenset({408, 409, 429})
 
@@ -42,10 +42,10 @@ class EndpointRelevance:
         """Create the client; the endpoint is not contacted yet.
 
         Args:
-            url: address up to and including ``/v1``, or all of it, up to and including ``/rerank``.
+            url: address up to and including ``/v1`` or ``/rerank``.
             model: the model's name at the endpoint; None for one that serves only one.
             api_key: None for an endpoint without keys.
-            max_retries: number of retries, with growing pauses, while the endpoint cannot be reached or answers 429 or
+            max_retries: number of retries, with growing pauses, if the endpoint cannot be reached or answers 429 or
                 5xx.
 
         Raises:
@@ -106,7 +106,7 @@ class EndpointRelevance:
         return checked_scores(self._scores_in(response, len(texts)), len(texts), self.name)
 
     def _post(self, body: Mapping[str, object]) -> Response:
-        """Return the endpoint's response, asking again while it may only be busy."""
+        """Return the endpoint's response, retrying transient failures."""
         import httpx
 
         pause = FIRST_PAUSE
@@ -125,18 +125,18 @@ class EndpointRelevance:
         raise AssertionError("the last attempt returns or raises")
 
     def _scores_in(self, response: Response, count: int) -> list[Any]:
-        """Return the score of each text by its index.
+        """Return the scores in the order of the texts.
 
         Raises:
-            ModelUnavailable: it is not a ranking of all the texts.
+            ModelUnavailable: the response is not a ranking of all texts.
         """
         try:
             scores = {result["index"]: result["relevance_score"] for result in response.json()["results"]}
             return [scores[index] for index in range(count)]
         except (ValueError, KeyError, TypeError):
             raise ModelUnavailable(
-                f"The endpoint {self.url} sent something that is not a ranking of {count} texts: check that it is the "
-                "address of a reranker that speaks Cohere's dialect."
+                f"The endpoint {self.url} did not return a ranking of {count} texts: check that it is the address of a "
+                "Cohere-compatible reranker."
             ) from None
 
     def _transport_error(self, error: Exception) -> ModelError:
@@ -148,17 +148,17 @@ class EndpointRelevance:
             )
         return ModelUnavailable(
             f"The endpoint {self.url} cannot be reached, or closed the connection ({_one_line(str(error))}): check the "
-            "address, and that it is running."
+            "address and that it is running."
         )
 
     def _status_error(self, response: Response) -> ModelError:
-        """Return the error for a status. It never quotes the key: the endpoint's words are left out where they may."""
+        """Return the error for a status. The endpoint's reason is left out where it might quote the key."""
         status, url = response.status_code, self.url
         model = "the model" if self._model is None else repr(self._model)
         match status:
             case 401 | 403:
                 return ModelUnavailable(
-                    f"The endpoint {url} refuses the API key ({status}): give a key that may use {model}.",
+                    f"The endpoint {url} refuses the API key ({status}): use a key with access to {model}.",
                     remedy=Remedy("reranker-api-key", url=url),
                 )
             case 404:
@@ -167,18 +167,18 @@ class EndpointRelevance:
                 )
             case 429:
                 return ModelUnavailable(
-                    f"The endpoint {url} accepts no more requests now (429: {_reason(response)}): try again later."
+                    f"The endpoint {url} is rate-limiting requests (429: {_reason(response)}): try again later."
                 )
             case _ if status >= 500:
                 return ModelUnavailable(f"The endpoint {url} failed ({status}: {_reason(response)}): try again later.")
             case _:
                 return ModelUnsuitable(
-                    f"The endpoint {url} refuses the request to {model} ({status}: {_reason(response)})."
+                    f"The endpoint {url} rejects the request to {model} ({status}: {_reason(response)})."
                 )
 
 
 def _reason(response: Response) -> str:
-    """Return what a reply says went wrong, in one line."""
+    """Return the error message of a response, in one line."""
     try:
         body = response.json()
     except ValueError:

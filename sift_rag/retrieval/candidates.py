@@ -36,8 +36,8 @@ def distinct_candidates(
         store: the collection.
         targets: ``(m, d)``.
         limit: distinct candidates a target, >= 1.
-        known: passages that the reader has already: they and their copies are left out.
-        where: leaves only the passages that it matches, copies too.
+        known: passages that the reader already has; they and their copies are skipped.
+        where: filter that passages must match, copies included.
 
     Returns:
         Similarity (the largest over the targets) descending, then source and position; at most m·``limit``.
@@ -93,9 +93,9 @@ def _distinct(found: Iterable[Candidate], known: Sequence[Candidate]) -> list[Ca
 def adding(
     found: Iterable[Candidate], pool: Sequence[Candidate], targets: Embedding, *, keep_copies: bool
 ) -> list[Candidate]:
-    """Return what was found that adds to a pool, with its similarity to the targets ``(m, d)``.
+    """Return the candidates found that are new to a pool, with their similarity to the targets ``(m, d)``.
 
-    ``pool`` holds what is known as well. Copies of what it holds add nothing, unless copies are kept.
+    ``pool`` includes the known passages. Copies of its members are not new, unless copies are kept.
     """
     held = {candidate.passage.id for candidate in pool}
     fresh = [measured(candidate, targets) for candidate in found if candidate.passage.id not in held]

@@ -134,7 +134,7 @@ class SearchOptions:
         return None if usual else self.make_selector()
 
     def retriever(self, embedder: Embedder, store: PassageIndex, relevance: Relevance | None = None) -> Retriever:
-        """Return a retriever over a collection with this selector, and another model's scores if there is one."""
+        """Return a retriever over a collection with this selector, and with a reranker's scores if one is given."""
         return Retriever(
             embedder,
             store,

@@ -138,7 +138,7 @@ class Targets(NamedTuple):
     texts: list[str]
     """m texts: the questions, or their pieces."""
     owners: list[int]
-    """``(m,)``: place of the question of each."""
+    """``(m,)``: index of each target's question."""
 
 
 def embed_questions(

@@ -83,8 +83,8 @@ class Reranker:
             embedder: of the question, and of the texts that come without a vector.
             selector: how to choose; by default SIFT with the setting for context windows, centred by as much as the
                 texts have in common (docs/decisions/0008).
-            relevance: another model, whose scores of the texts take the place of the kernel between question and texts;
-                by default the kernel tells.
+            relevance: a model whose scores replace the kernel between question and texts; by default the kernel is
+                used.
 
         Raises:
             TypeError: it is no selector.
@@ -121,15 +121,15 @@ class Reranker:
             question_embeddings: ``(m, d)``, one for each question, likewise; then the embedder is not asked for them.
             weights: each question's weight in the total variance, >= 0; by default the selector balances them.
             known_texts: what the reader already knows: the order is by what the texts add.
-            relevance: ``(n,)``, or ``(q, n)`` for q questions, in [0, 1]: how relevant another model says each text is.
-                The scores take the place of the reranker's own ``relevance``, which is not asked then.
+            relevance: ``(n,)``, or ``(q, n)`` for q questions, in [0, 1]: scores of each text by another model. They
+                take precedence over the reranker's own ``relevance``, which is then not called.
 
         Raises:
             ValueError: ``texts`` is one string, k < 1, what ``Query`` and ``embed_questions`` refuse, not one
                 embedding for each text, or one that is not finite, has norm 0 or is of another dimension than the
                 question's; or not one relevance score in [0, 1] for each text.
             ModelUnavailable: ``relevance`` does not answer.
-            ModelUnsuitable: it gives no score in [0, 1] for each text.
+            ModelUnsuitable: it does not return one score in [0, 1] per text.
         """
         asked = Query(
             question,  # type: ignore[arg-type]
@@ -235,7 +235,7 @@ class _Distinct:
         )
 
     def unit(self, first: RankedText, relevance: Embedding | None) -> float:
-        """Return the score of the text ranked first: its largest relevance ``(q, n)``, or its similarity without."""
+        """Return the score of the first text: its largest relevance in ``(q, n)``, else its similarity."""
         if relevance is None or first.index not in self.indices:
             return first.similarity
         return float(relevance[:, self.indices.index(first.index)].max())

@@ -73,8 +73,8 @@ class Retriever:
             candidate_limit: number of distinct candidates to select from (for each target), >= 1.
             keep_copies: keep passages that say the same as separate candidates, as a plain vector search does; for
                 comparison.
-            relevance: another model, whose scores of the candidates take the place of the kernel between questions and
-                candidates; by default the kernel tells.
+            relevance: a model whose scores replace the kernel between questions and candidates; by default the kernel
+                is used.
         """
         if candidate_limit < 1:
             raise ValueError(f"candidate_limit must be >= 1, but got {candidate_limit}.")
@@ -145,7 +145,7 @@ class Retriever:
             DocumentNotFound: a ``known`` is neither a passage nor a document of the collection.
             StoreConflict: ``where`` asks for metadata, and the collection was made before they could be filtered by.
             ModelUnavailable: the reranker does not answer.
-            ModelUnsuitable: it gives no score in [0, 1] for each candidate.
+            ModelUnsuitable: it does not return one score in [0, 1] per candidate.
         """
         asked = query if isinstance(query, Query) else Query(query, k=defaults.K if k is None else k)  # type: ignore[arg-type]
         asked = asked if k is None else replace(asked, k=k)
@@ -153,7 +153,7 @@ class Retriever:
             check_exact(self.selector, asked.stopping)
             if self.relevance is not None:
                 raise ValueError(
-                    "An exact selection reads every passage by its embedding, and a reranker scores only candidates: "
+                    "An exact selection considers every passage, but a reranker scores only candidates: "
                     "leave out one of the two."
                 )
 

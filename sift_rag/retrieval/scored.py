@@ -1,4 +1,4 @@
-"""A reranker's scores of one retrieval: each pair of a question and a candidate is scored once."""
+"""Reranker scores of one retrieval: each pair of question and candidate is scored once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sift_rag.relevance.scores import checked_scores
 
 
 class ScoredTexts:
-    """The scores of a list of texts that only grows, for each of some questions. Lives for one selection."""
+    """Scores of a growing list of texts for a set of questions. Lives for one selection."""
 
     def __init__(self, relevance: Relevance, questions: Sequence[str]) -> None:
         self._relevance = relevance
@@ -19,7 +19,7 @@ class ScoredTexts:
         self._scores: dict[str, list[float]] = {question: [] for question in questions}
 
     def of(self, texts: Sequence[str]) -> np.ndarray:
-        """Return ``(q, n)`` in [0, 1], a row for each question; ``texts`` begins with those of the call before.
+        """Return ``(q, n)`` in [0, 1], one row per question; ``texts`` must extend those of the previous call.
 
         Raises:
             ModelUnavailable: see ``Relevance.score``.

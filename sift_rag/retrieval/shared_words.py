@@ -18,7 +18,7 @@ class SharedWords:
     """The words of questions, weighed by the candidates as the kernel weighs them."""
 
     def __init__(self, questions: Sequence[str], candidates: Sequence[str], features: Features) -> None:
-        """Take the texts of the questions and of the nearest candidates, over which the kernel counts words."""
+        """Take the texts of the questions, and of the nearest candidates, which define the kernel's word counts."""
         self._language = features.language
         self._vocabulary = Vocabulary.of([bag_of(text, self._language) for text in candidates])
         self._written: dict[int, str] = {}

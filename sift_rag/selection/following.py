@@ -1,8 +1,8 @@
-"""Following the evidence: after the first picks, the question together with the first passage is a further target.
+"""Follow the evidence: after the first picks, add question and first passage together as a further target.
 
-The first passage says what the question could not: the name of the second hop, the term of the field. As a target of
-the same process it draws in what continues it, without a language model: Rocchio's relevance feedback, as one more row
-of a Gaussian process. Measured: docs/log.md, "Words in the kernel, and following the evidence".
+The first passage often names what the question could not: the entity of the second hop, the term of the field. As a
+target of the same Gaussian process, it attracts the passages that continue it, without a language model: Rocchio's
+relevance feedback as one more target. Measured: docs/log.md, "Words in the kernel, and following the evidence".
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ TINY = 1e-30
 
 
 def choose_following(process: GaussianProcess, pool: Pool, k: int, rules: Rules, weight: float) -> Choice:
-    """Return SIFT's choice that follows its first passage, after ``defaults.FOLLOW_AFTER`` picks for each target.
+    """Select with SIFT, following the first passage after ``defaults.FOLLOW_AFTER`` picks per target.
 
     The further target only steers: gains, variances, stopping rules and the irreducible variance are the question's,
-    and a choice of k' < k is the first k' of it. Under other kernels than ``Rbf``, with repeats, or at a ``weight`` of
-    0 it is the plain choice. Costs one selection more, and what ``pool.extend`` does.
+    and a selection of k' < k is a prefix. Under kernels other than ``Rbf``, with repeats, or at ``weight`` 0 it is the
+    plain selection. Costs one more selection and a call of ``pool.extend``.
 
     Args:
         process: chooses and measures.
-        pool: is extended by ``pool.extend``; the choice then counts its new candidates after those of the pool.
+        pool: extended by ``pool.extend``; indices of the new candidates follow those of the pool.
         k: number of picks, >= 0.
         rules: end the choice.
-        weight: share of the further target, where the targets of the question have 1 on average, >= 0.
+        weight: weight of the further target, >= 0; the targets of the question have 1 on average.
     """
     problem = process.problem(pool)
     follows = weight > 0 and isinstance(process.kernel, Rbf) and not rules.with_repeats
@@ -55,7 +55,7 @@ def choose_following(process: GaussianProcess, pool: Pool, k: int, rules: Rules,
         scored = pool.relevance is not None
         pool = pool.extend(target)
         if scored and pool.relevance is None:
-            raise ValueError("The pool has relevance scores, but what extends it has none.")
+            raise ValueError("The pool has relevance scores, but its extension has none.")
         problem = process.problem(pool, view=problem.view)
     if rules.token_counts is not None:
         rules = replace(rules, token_counts=pool.token_counts)

@@ -1,13 +1,13 @@
-"""The words of targets, candidates and known passages as columns beside their embeddings.
+"""Words of targets, candidates and known passages as columns next to their embeddings.
 
 A row is ``[sqrt(1 - w) * embedding, sqrt(w) * words]``, both parts of unit norm, so that its inner product with another
 is ``(1 - w) * cosine of the embeddings + w * cosine of the words`` and every kernel of inner products applies. Word
 weights are those of BM25 without its length normalisation, which the unit norm replaces, with an inverse document
-frequency counted over the nearest candidates alone: a word that all of them share says nothing. It is centring, for
-words.
+frequency counted over the nearest candidates alone: a word that all of them share carries no information. It is the
+lexical counterpart of centring.
 
 Only inner products matter, so N sparse rows over a vocabulary become N dense columns: the Cholesky factor of their Gram
-matrix. The selection then stays exact, and knows nothing of words. Measured: docs/log.md, "Words in the kernel, and
+matrix. The selection stays exact and unaware of words. Measured: docs/log.md, "Words in the kernel, and
 following the evidence".
 """
 
@@ -62,7 +62,7 @@ class Vocabulary(NamedTuple):
 
 
 class WordRows:
-    """The words of N points as N columns, and of any targets as rows beside them."""
+    """Words of N points as N columns, and of any targets as matching rows."""
 
     def __init__(self, points: Sequence[Bag], vocabulary: Vocabulary) -> None:
         """Factorise the Gram matrix of the points' words: O(N² V + N³) for V words that two points share."""
@@ -85,8 +85,8 @@ class WordRows:
     def targets(self, bags: Sequence[Bag]) -> np.ndarray:
         """Return ``(m, N + m)`` float32: unit rows, whose inner products with the columns and each other are cosines.
 
-        Words that no point has are left out; what no column says stands in the last m. A target without other words is
-        at right angles to everything.
+        Words that no point has are ignored; the part of a target outside the span of the columns is in the last m. A
+        target that shares no word with any point is orthogonal to everything.
         """
         said = np.zeros((len(bags), len(self._ids)))
         for row, bag in zip(said, bags, strict=True):

@@ -51,8 +51,8 @@ class Pool:
     texts: Texts | None = None
     """Texts of all rows; None leaves a selection to embeddings alone."""
     relevance: ArrayLike | None = None
-    """``(m, n)``, or ``(n,)`` for every target, in [0, 1]: scores of another model, which then say how relevant each
-    candidate is, in place of the kernel; None for the kernel. What is known has none."""
+    """``(m, n)``, or ``(n,)`` for every target, in [0, 1]: relevance scores by another model, which replace the kernel
+    between targets and candidates; None for the kernel. Known passages have no scores."""
     reference: int | None = None
     """Number of first candidates over which mean and document frequencies are counted; None for all. Candidates found
     by their words must not count: a word that brought thirty of them would look common."""
@@ -73,4 +73,4 @@ class ArrayPool(NamedTuple):
     """``(m,)``, those asked for."""
     texts: Texts | None
     relevance: np.ndarray | None = None
-    """``(m, n)``: scores of another model, in place of the similarity with each target."""
+    """``(m, n)``: relevance scores that replace the similarity with each target."""

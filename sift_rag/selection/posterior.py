@@ -68,7 +68,7 @@ def irreducible_variance(problem: Problem) -> float:
 
 
 def explained(problem: Problem) -> np.ndarray:
-    """Return ``(m,)``: c (K + λI)⁻¹ c, how much of each target's variance all points together explain."""
+    """Return ``(m,)``: c (K + λI)⁻¹ c, the variance of each target that all points together explain."""
     targets, points, kernel = _in_double(problem)
     cross = problem._replace(targets=targets, points=points, kernel=kernel, told=_double(problem.told)).covariances()
     noisy = np.asarray(kernel.matrix(points, points)) + problem.noise_variance * np.eye(len(points))

@@ -57,7 +57,7 @@ class Problem(NamedTuple):
     words: WordRows | None = None
     """Words beside the embeddings; None where they do not count."""
     told: Any = None
-    """``(m, n)``: prior covariances of the first m targets with the candidates that another model tells; None for the
+    """``(m, n)``: prior covariances of the first m targets with the candidates, from relevance scores; None for the
     kernel's."""
 
     @property

@@ -46,7 +46,7 @@ class GaussianProcess:
     def problem(self, pool: Pool, *, view: View | None = None, double: bool = False) -> Problem:
         """Return the checked arrays of a pool, in float64 if ``double``.
 
-        ``view`` was read off another pool, instead of off its own candidates.
+        ``view`` was computed from another pool instead of its own candidates.
 
         Raises:
             ValueError: see ``select_sift``.
@@ -69,7 +69,7 @@ def choose(problem: Problem, k: int, rules: Rules) -> Choice:
 
 
 def select(problem: Problem, k: int, rules: Rules) -> GreedySelection:
-    """Return SIFT's k of the problem's candidates: ``choose`` without what is only asked of a whole choice."""
+    """Return SIFT's k of the problem's candidates: ``choose`` without the totals of a complete selection."""
     return select_greedily(_unobserved(problem, k, rules), problem, k, rules)
 
 
@@ -88,7 +88,7 @@ def measure(problem: Problem, order: Iterable[int], k: int, rules: Rules) -> Cho
 
 def _unobserved(problem: Problem, k: int, rules: Rules) -> Posterior:
     if rules.with_repeats and problem.told is not None:
-        raise ValueError("A choice with repeats cannot use relevance scores: they say nothing about a second reading.")
+        raise ValueError("A choice with repeats cannot use relevance scores: they do not say what a repeat adds.")
     observations = steps(problem, k, with_repeats=rules.with_repeats) + len(problem.known)
     return start(problem, observations, greedily=True)
 

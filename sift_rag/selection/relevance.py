@@ -1,11 +1,11 @@
-"""Relevance from elsewhere: another model's scores as the covariance of the candidates with the targets.
+"""Use a reranker's scores as the covariances of candidates and targets.
 
-A cross-encoder reads question and passage together and knows better than a kernel over embeddings which passages are
-relevant; which of them say the same, the kernel tells as before. A score s in [0, 1] stands for the prior covariance
+A cross-encoder reads question and passage together, so it judges relevance better than a kernel over embeddings;
+redundancy between passages is still the kernel's. A score s in [0, 1] becomes the prior covariance
 
     c(x) = exp((s(x) - 1) / 0.5)
 
-and the recurrence of ``conditioning.py`` goes on from there. The reasons: docs/decisions/0013.
+and the recurrence of ``conditioning.py`` starts from it. Rationale: docs/decisions/0013.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from sift_rag.selection.posterior import explained
 from sift_rag.selection.problem import Problem
 
 MARGIN = 1.01
-"""Prior variance of a target, at least, as a multiple of what all points together explain of it."""
+"""Minimum prior variance of a target, as a multiple of the variance that all points together explain."""
 
 
 def check_relevance(relevance: Any, targets: int, candidates: int, *, what: str = "candidates") -> np.ndarray:
-    """Return scores as ``(m, n)`` float64; one row stands for every target.
+    """Return scores as ``(m, n)`` float64; a single row applies to every target.
 
     Args:
         relevance: ``(n,)`` or ``(m, n)``, numpy, torch or lists.
         targets: m.
         candidates: n.
-        what: the candidates, in the words of the caller.
+        what: what the caller calls the candidates.
 
     Raises:
-        ValueError: another shape, or a score that is not finite or outside [0, 1].
+        ValueError: wrong shape, or a score that is not finite or outside [0, 1].
     """
     given = relevance.detach().cpu() if hasattr(relevance, "detach") else relevance
     try:
@@ -52,22 +52,22 @@ def check_relevance(relevance: Any, targets: int, candidates: int, *, what: str 
         place = np.argwhere(off)[0]
         raise ValueError(
             f"relevance must be scores in [0, 1], but number {place[-1]} of the {what} has {scores[tuple(place)]:g}. "
-            "Scale scores of another range first, by a sigmoid for logits."
+            "Rescale the scores first: for logits, apply a sigmoid."
         )
     return np.broadcast_to(scores, (targets, candidates))
 
 
 def with_relevance(problem: Problem, pool: Pool, *, balanced: bool) -> Problem:
-    """Return the problem with the pool's scores as covariances of the candidates.
+    """Return the problem with the pool's scores as covariances of targets and candidates.
 
-    What is known keeps the covariance of the kernel. The prior variance of a target is the kernel's, raised where the
-    scores need it: they and the kernel are a Gaussian process only if it is at least c (K + λI)⁻¹ c, what all points
-    together explain. It changes no choice, for gains do not depend on it; every variance stays positive by it. Scores
-    that are the kernel's covariances leave it as it is. Costs O(n² (n + d)).
+    Known passages keep the kernel's covariances. The prior variance of a target is the kernel's, raised where the
+    scores require it: scores and kernel form a Gaussian process only if it is at least c (K + λI)⁻¹ c, the variance
+    that all points together explain. This keeps every variance positive and changes no selection, since gains do not
+    depend on it. Scores equal to the kernel's covariances leave it unchanged. Costs O(n² (n + d)).
 
     Args:
-        problem: of the pool.
-        pool: with scores.
+        problem: the pool's problem.
+        pool: a pool with scores.
         balanced: weigh several targets by the inverse of each one's largest covariance, as ``balanced_weights`` does;
             under the rbf kernel, where the pool has no weights.
 
@@ -89,7 +89,7 @@ def with_relevance(problem: Problem, pool: Pool, *, balanced: bool) -> Problem:
 
 
 def _like(points: Array, values: np.ndarray) -> Array:
-    """Return values as an array of the points' kind and dtype."""
+    """Return values as an array with the points' type and dtype."""
     if isinstance(points, np.ndarray):
         return values.astype(points.dtype)
     tensor: Array = import_torch().as_tensor(values, dtype=points.dtype, device=points.device)

@@ -1,7 +1,7 @@
 """Other ways to choose k of n, for comparison: each a frozen value that returns an order; one function measures them.
 
 A baseline chooses by the embeddings as they are; the process only measures its choice, so that the rows of a table can
-be compared. Similarity with the query is the inner product, or another model's score where the pool has some; between
+be compared. Similarity with the query is the inner product, or the relevance score if the pool has scores; between
 candidates it is always the inner product. Directions are fixed here and tested.
 """
 
@@ -236,7 +236,7 @@ class Hull(Baseline):
         """
         if pool.relevance is not None:
             raise ValueError(
-                "The selector 'hull' mixes the query from candidates, so relevance scores mean nothing to it: choose "
+                "The selector 'hull' mixes the query from candidates, so it cannot use relevance scores: choose "
                 "another selector."
             )
         points = pool.candidates.astype(np.float64)
@@ -298,7 +298,7 @@ def _similarity(pool: ArrayPool) -> np.ndarray:
 
 
 def _similarities(pool: ArrayPool) -> np.ndarray:
-    """Return ``(m, n)``: scores of another model where there are some, else inner products."""
+    """Return ``(m, n)``: the pool's relevance scores if it has some, else inner products."""
     return np.asarray(pool.targets @ pool.candidates.T) if pool.relevance is None else pool.relevance
 
 

@@ -105,12 +105,12 @@ def select_sift(
         noise_variance: λ > 0. Towards infinity the order is that of the squared kernel value with the query (relevance
             alone); towards 0 what is known already is worth nothing.
         centring: share, in [0, 1), of the candidates' mean that is subtracted from every embedding; ``rbf`` only.
-        words: share, in [0, 1), of the words in the similarity of two texts; ``rbf`` and ``texts`` only.
+        words: weight, in [0, 1), of words in the similarity of two texts; ``rbf`` and ``texts`` only.
         language: language that words are stemmed in; ``none`` leaves them as they are.
-        texts: texts of query, candidates and known, whose words then count beside the embeddings.
-        relevance: ``(n,)``, or ``(m, n)`` for each target, in [0, 1]: scores of another model, which take the place of
-            the kernel between targets and candidates (see ``with_relevance``). The kernel still says which candidates
-            repeat each other, and what known rows tell. Costs O(n² (n + d)) more.
+        texts: texts of query, candidates and known, whose words then count along with the embeddings.
+        relevance: ``(n,)``, or ``(m, n)`` for each target, in [0, 1]: scores by another model, which replace the kernel
+            between targets and candidates (see ``with_relevance``). Redundancy and known rows still use the kernel.
+            Costs O(n² (n + d)) more.
         follow: weight of the question together with the first passage as a further target, after the first picks (see
             ``choose_following``); ``rbf`` only.
         with_repeats: choose a candidate again where that brings more, as in the paper (a repeat is another step).
@@ -141,7 +141,7 @@ def select_sift(
     if informative and follow:
         raise ValueError("A choice with objective='information' cannot follow its first passage: leave out follow.")
     if informative and relevance is not None:
-        raise ValueError("A choice with objective='information' cannot use relevance scores: leave out one of them.")
+        raise ValueError("A choice with objective='information' cannot use relevance scores: leave out one of the two.")
     process = GaussianProcess(
         kernel_named(kernel, lengthscale), noise_variance, Features(centring, words=words, language=language)
     )

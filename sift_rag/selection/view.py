@@ -44,7 +44,7 @@ def look(
     weights: np.ndarray | None,
     view: View | None,
 ) -> tuple[Array, Array, View, WordRows | None]:
-    """Return targets and points as the kernel is given them, the view, and the words beside the embeddings.
+    """Return the targets and points that the kernel receives, the view, and the words next to the embeddings.
 
     The view is the given one, or the candidates' own. Words are None where they do not count: without texts, at a share
     of 0, and where no target shares one with a point.
@@ -52,12 +52,12 @@ def look(
     Args:
         targets: ``(m, d)``, unit norm.
         points: ``(n + g, d)``, unit norm: the candidates, then what is known.
-        size: number of first candidates that the view is read off, <= n.
+        size: number of first candidates that the view is computed from, <= n.
         texts: of all rows; None if words do not count.
         kernel: balances several targets.
-        features: share of the mean that is taken off, and share of the words.
+        features: share of the mean to subtract, and weight of words.
         weights: ``(m,)``, those asked for; None balances the targets.
-        view: read off another pool; its weights take the place of ``weights``.
+        view: computed from another pool; its weights replace ``weights``.
     """
     own = view is None
     bags: list[Bag] = []

@@ -51,10 +51,10 @@ def test_a_pipe_gets_a_row_for_each_setting_and_what_to_do_is_talk(
     assert [row[0] for row in rows] == NAMES
     assert [row[1] for row in rows] == ["0.5", "5", "1", "–", "0.3"]
     verdict, variance, gain, how, *lines = result.stderr.splitlines()
-    assert verdict.startswith("Keep words = 0.5, noise_variance = 5 and follow = 1: nothing else finds more")
+    assert verdict.startswith("Keep words = 0.5, noise_variance = 5 and follow = 1: no other values find")
     assert variance.startswith("max_variance = ")
     assert gain.startswith("min_gain = ")
-    assert how == "To apply this, put it into sift-rag.toml:"
+    assert how == "To apply the proposals, add this to sift-rag.toml:"
     assert {*tomllib.loads("\n".join(lines))} == {"search", "ask"}
     (elsewhere / "sift-rag.toml").write_text("\n".join(lines), encoding="utf-8")
     assert ask_store("search", "When are receipts due?").exit_code == 0
@@ -86,7 +86,7 @@ def test_without_questions_sentences_give_thresholds(ask_store: Run) -> None:
     assert result.exit_code == 0, result.stderr
     value = json.loads(result.stdout)
     assert (value["origin"], value["proposals"], value["combinations"]) == ("sentences", [], [])
-    assert result.stderr.startswith(f"The collection gave {value['questions']} questions, not 50.\n")
+    assert result.stderr.startswith(f"Generated only {value['questions']} questions of 50.\n")
 
 
 def test_a_model_writes_the_questions(ask_store: Run) -> None:
@@ -159,7 +159,7 @@ def test_the_table_fits_80_columns(ask_store: Run, questions: Path, monkeypatch:
     result = ask_store("calibrate", str(questions), *options, env={"COLUMNS": "80", "NO_COLOR": "1"})
     assert result.exit_code == 0, result.stderr
     head, *rows = result.stdout.splitlines()
-    assert head.split() == ["setting", "current", "proposed", "brings,", "95", "%"]
+    assert head.split() == ["setting", "current", "proposed", "improvement,", "95", "%"]
     assert len(rows) == 5
     assert max(map(len, result.stdout.splitlines())) <= 80
 
@@ -169,17 +169,17 @@ def test_the_table_fits_80_columns(ask_store: Run, questions: Path, monkeypatch:
     [
         (("none.jsonl",), 2, "'none.jsonl' cannot be read as lines of JSON"),
         (("questions.jsonl", "--generate", "5"), 2, "Give QUESTIONS or --generate, not both."),
-        (("--limit", "5"), 2, "--limit is for QUESTIONS"),
+        (("--limit", "5"), 2, "--limit applies to QUESTIONS"),
         (("--generate", "0"), 2, "--generate"),
-        (("questions.jsonl", "-k", "4,x"), 2, "-k is '4,x', but must be whole numbers"),
+        (("questions.jsonl", "-k", "4,x"), 2, "-k is '4,x', but must be comma-separated whole numbers"),
         (("questions.jsonl", "-k", "0"), 2, "each at least 1"),
         (("questions.jsonl", "--foreign", "none.jsonl"), 2, "'none.jsonl' cannot be read as lines of JSON"),
         (("questions.jsonl", "--report", "no/page.html"), 2, "There is no folder 'no' to write page.html to."),
         (("questions.jsonl", "--set", "wrods=1"), 2, "did you mean 'words'?"),
         (("questions.jsonl", "--set", "words=2"), 2, "words must be"),
-        (("questions.jsonl", "--set", "kernel=linear"), 2, "only rbf reads words"),
+        (("questions.jsonl", "--set", "kernel=linear"), 2, "only rbf supports words"),
         (("questions.jsonl", "--collection", "none"), 5, "none"),
-        (("--filter", "source=none/*"), 2, "No question can be made from the collection"),
+        (("--filter", "source=none/*"), 2, "No questions can be generated from the collection"),
     ],
 )
 def test_what_cannot_be_calibrated_is_said_in_one_line(

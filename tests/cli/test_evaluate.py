@@ -34,7 +34,7 @@ def test_a_pipe_gets_the_rows_and_what_to_look_at_is_talk(ask_store: Run, questi
     assert [row[1] for row in rows] == ["1"] * 3 + ["2"] * 3
     assert all((row[3] == "") is (row[0] == "nearest") for row in rows)
     missing, nothing, verdict = result.stderr.splitlines()
-    assert missing == "1 relevant name or text not in the collection, counted as not found: 'library/cats.md' (cat)."
+    assert missing == "1 relevant source or text not in the collection, counted as not found: 'library/cats.md' (cat)."
     assert nothing.startswith("sift finds nothing for ")
     assert "'Who feeds the cat?'" in nothing
     assert verdict.startswith("Too few questions to show a difference: ")
@@ -118,7 +118,7 @@ def test_the_table_fits_80_columns(ask_store: Run, questions: Path, monkeypatch:
     result = ask_store("evaluate", str(questions), *options, env={"COLUMNS": "80", "NO_COLOR": "1"})
     assert result.exit_code == 0, result.stderr
     head, *rows = result.stdout.splitlines()
-    assert head.split() == ["selector", "k", "recall", "to", "nearest,", "95", "%", "nDCG@10", "MRR"]
+    assert head.split() == ["selector", "k", "recall", "vs", "nearest,", "95", "%", "nDCG@10", "MRR"]
     assert len(rows) == 6
     assert max(map(len, result.stdout.splitlines())) <= 80
 
@@ -137,7 +137,7 @@ def test_a_file_of_settings_gives_k_and_settings_of_a_search(ask_store: Run, que
         (("none.jsonl",), 2, "'none.jsonl' cannot be read as lines of JSON"),
         (("questions.jsonl", "--selectors", "sift,hybird"), 2, "Did you mean 'hybrid'?"),
         (("questions.jsonl", "--selectors", ","), 2, "--selectors is empty"),
-        (("questions.jsonl", "-k", "4,x"), 2, "-k is '4,x', but must be whole numbers"),
+        (("questions.jsonl", "-k", "4,x"), 2, "-k is '4,x', but must be comma-separated whole numbers"),
         (("questions.jsonl", "-k", "0"), 2, "each at least 1"),
         (("questions.jsonl", "-k", ""), 2, "at least one number"),
         (("questions.jsonl", "--limit", "0"), 2, "--limit"),

@@ -17,7 +17,7 @@ SECRET = "a-key-that-nobody-may-see"
 
 @pytest.fixture
 def reranker(monkeypatch: pytest.MonkeyPatch) -> Iterator[StubReranker]:
-    """An endpoint that finds texts relevant that speak of laptops."""
+    """An endpoint that scores texts about laptops as relevant."""
     monkeypatch.setattr(endpoint, "sleep", lambda seconds: None)
     with stub_reranker() as stub:
         stub.score = lambda text: 0.9 if "broken laptop" in text else 0.1
@@ -100,7 +100,7 @@ def test_what_cannot_be_asked_is_a_usage_error(ask_store: Run, reranker: StubRer
     for arguments, complaint in (
         (("--reranker-url", "localhost:8000"), "expected one like http://localhost:8000/v1"),
         (("--reranker-url", reranker.url, "--exact"), "leave out one of the two"),
-        (("--reranker-url", reranker.url, "--selector", "hull"), "relevance scores mean nothing to it"),
+        (("--reranker-url", reranker.url, "--selector", "hull"), "cannot use relevance scores"),
     ):
         result = ask_store("search", QUESTION, *arguments)
         assert result.exit_code == 2

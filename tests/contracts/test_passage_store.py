@@ -645,7 +645,7 @@ def test_a_durable_store_holds_after_reopening_what_it_held_before(kind: str, tm
 
 
 class TestWords:
-    """The contract of stores that find passages by their words."""
+    """Contract of stores with lexical search."""
 
     @pytest.fixture(params=kinds(STORES))
     def words(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[WordIndex]:

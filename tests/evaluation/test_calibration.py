@@ -1,4 +1,4 @@
-"""Calibration: values that find more on other questions than those that chose them, and thresholds as percentiles."""
+"""Calibration: values that find more on held-out questions, and thresholds as percentiles."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ DEFAULT = Values(0.5, 5.0, 1.0)
 
 
 class BlindEmbedder(HashingEmbedder):
-    """Sees a text as one random direction: texts that share words are no nearer than others."""
+    """Embeds each text as a random direction, so that texts with shared words are no closer than others."""
 
     def _vector(self, text: str) -> Embedding:
         row = np.random.default_rng(list(text.encode())).normal(size=self.dimension)
@@ -51,7 +51,7 @@ def question(name: str, text: str, *relevant: str) -> JudgedQuestion:
 
 
 def trials(plan: Plan, found: dict[Values, Sequence[float]], variances: Sequence[float] = ()) -> list[Trial]:
-    """Trials in which a combination finds what is given, and any other what the current one does."""
+    """Trials in which one combination has the given recall, and any other that of the current one."""
     size = len(next(iter(found.values())))
     usual = found.get(plan.current, [0.5] * size)
     rows = [[found.get(values, usual)[n] for values in plan.combinations] for n in range(size)]
@@ -107,7 +107,9 @@ def test_where_nothing_matters_the_defaults_stay_and_one_sentence_says_so() -> N
         result = calibrate(asked, embedder=HashingEmbedder(), store=retriever.store, plan=Plan(ks=(12,)))
     assert proposed(result) == DEFAULT
     assert all(one.brings is None for one in result.proposals)
-    assert result.verdict.startswith("Keep words = 0.5, noise_variance = 5 and follow = 1: nothing else finds more")
+    assert result.verdict.startswith(
+        "Keep words = 0.5, noise_variance = 5 and follow = 1: no other values find significantly more"
+    )
     assert "words" not in result.toml()
 
 
@@ -182,7 +184,7 @@ def test_a_threshold_is_the_stated_percentile_and_lets_95_in_100_through() -> No
 def test_without_foreign_questions_it_says_that_it_does_not_know() -> None:
     result = summed(Plan(), trials(Plan(), {DEFAULT: [1.0] * 20}))
     assert [one.foreign for one in result.thresholds] == [None, None]
-    assert all(one.note.endswith("what else it refuses is not known.") for one in result.thresholds)
+    assert all(one.note.endswith("not checked on foreign questions.") for one in result.thresholds)
 
 
 def test_a_threshold_that_refuses_foreign_questions_no_more_often_is_not_proposed() -> None:
@@ -190,7 +192,7 @@ def test_a_threshold_that_refuses_foreign_questions_no_more_often_is_not_propose
     foreign = [Uncertainty(0.85, 0.15)] * 40
     result = summed(Plan(), trials(Plan(), {DEFAULT: [1.0] * 100}, variances), foreign)
     assert [one.proposed for one in result.thresholds] == [None, None]
-    assert all("tells the questions apart" in one.note for one in result.thresholds)
+    assert all("separates the questions" in one.note for one in result.thresholds)
     assert result.changes() == {}
 
 
@@ -200,7 +202,7 @@ def test_questions_whose_answer_is_not_there_do_not_count_for_thresholds() -> No
     result = summed(Plan(), made)
     assert len(result.answerable) == 5
     assert {one.note for one in result.thresholds} == {
-        f"No {name}: a percentile needs 10 answerable questions, and there are 5."
+        f"No {name}: at least 10 answerable questions are needed, and there are 5."
         for name in ("max_variance", "min_gain")
     }
 
@@ -347,7 +349,7 @@ def test_sentences_of_a_script_without_blanks_serve_too() -> None:
 
 
 class Writer:
-    """A language model that answers from a list, and counts what it is asked."""
+    """A language model that answers from a list and counts calls."""
 
     name, context_length = "writer", 4096
 
@@ -381,7 +383,7 @@ def test_generated_questions_give_thresholds_only() -> None:
         plan = Plan(origin="sentences")
         result = calibrate(asked, embedder=HashingEmbedder(), store=retriever.store, plan=plan)
     assert (result.proposals, result.combinations, result.brings) == ((), (), None)
-    assert result.verdict.startswith("Questions made from the collection give thresholds only")
+    assert result.verdict.startswith("Generated questions give thresholds only")
     assert set(result.changes().get("search", {})) == {"max_variance"}
 
 
@@ -389,7 +391,7 @@ def test_foreign_questions_are_lines_with_a_question(tmp_path) -> None:  # type:
     path = tmp_path / "foreign.jsonl"
     path.write_text('{"question": "Who?", "answer": 3}\n\n{"question": ["a", "b"]}\n', encoding="utf-8")
     assert read_foreign_questions(path) == [("Who?",), ("a", "b")]
-    for text, message in (("", "holds no question"), ('{"query": "x"}', "has no 'question'"), ("[]", "1")):
+    for text, message in (("", "contains no question"), ('{"query": "x"}', "has no 'question'"), ("[]", "1")):
         path.write_text(text, encoding="utf-8")
         with pytest.raises(ConfigurationError, match=message):
             read_foreign_questions(path)

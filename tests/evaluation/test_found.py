@@ -1,4 +1,4 @@
-"""Searches judged by what is known to be relevant: what a hit finds, the figures, and the verdict."""
+"""Evaluation of searches on judged questions: matching of hits, metrics, and the verdict."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def ranking(*finds: int) -> Ranking:
 
 
 def judged(pairs: Sequence[tuple[Ranking, Ranking]], relevant: int = 2) -> Evaluation:
-    """Sum up the rankings of sift and of nearest, in one question after the other."""
+    """Sum up the rankings of sift and nearest, question by question."""
     names = [f"q{number}" for number in range(len(pairs))]
     asked = [question("Who?", *(f"s{i}" for i in range(relevant)), name=name) for name in names]
     with folder_of(*(f"s{i}" for i in range(relevant))) as retriever:
@@ -201,12 +201,12 @@ def test_a_search_that_finds_more_throughout_wins() -> None:
 def test_a_difference_that_may_be_chance_is_none() -> None:
     one, none = ranking(1, 1), ranking(0, 0)
     result = judged([(one, none)] * 6 + [(none, one)] * 5)
-    assert result.verdict.startswith("No difference can be shown: sift finds 4.5 points more than nearest at k = 1 [-")
+    assert result.verdict.startswith("No significant difference: sift finds 4.5 points more than nearest at k = 1 [-")
     result = judged([(one, none)] * 5 + [(none, one)] * 6)
     assert result.best == "nearest"
-    assert result.verdict.startswith("No difference can be shown: nearest finds 4.5 points more than sift at k = 1 [-")
+    assert result.verdict.startswith("No significant difference: nearest finds 4.5 points more than sift at k = 1 [-")
     assert judged([(one, one)] * 12).verdict == (
-        "No difference can be shown: sift finds as much as nearest at k = 1 [0.0, 0.0], 12 questions."
+        "No significant difference: sift finds as much as nearest at k = 1 [0.0, 0.0], 12 questions."
     )
 
 

@@ -1,4 +1,4 @@
-"""Questions with what is relevant to them, read from JSON lines and from folders."""
+"""Judged questions, read from JSON lines and from folders."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ def test_a_line_names_what_is_relevant_or_an_answer(tmp_path: Path) -> None:
         ({"answer": "a"}, "q.jsonl:2 has no 'question'"),
         ({"question": " ", "answer": "a"}, "q.jsonl:2 has ' ' as 'question'"),
         ({"question": [], "answer": "a"}, r"q.jsonl:2 has \[\] as 'question'"),
-        ({"question": ["Who?", 5], "answer": "a"}, "as 'question': expected a text, or a list of texts"),
+        ({"question": ["Who?", 5], "answer": "a"}, "as 'question': expected a non-blank text, or a list"),
         ({"question": "Who?", "relevant": []}, r"q.jsonl:2 has \[\] as 'relevant'"),
         ({"question": "Who?", "relevant": [""]}, "as 'relevant'"),
-        ({"question": "Who?", "answer": ["a"]}, "as 'answer': expected a text that is not blank"),
+        ({"question": "Who?", "answer": ["a"]}, "as 'answer': expected a non-blank text"),
         (["Who?"], "q.jsonl:2 is list: expected a JSON object"),
     ],
 )
@@ -62,7 +62,7 @@ def test_a_line_that_cannot_be_used_is_named(tmp_path: Path, row: Any, message: 
 
 
 def test_nothing_a_missing_file_and_an_id_twice_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="holds no question"):
+    with pytest.raises(ConfigurationError, match="contains no question"):
         read_judged_questions(lines(tmp_path / "q.jsonl"))
     with pytest.raises(ConfigurationError, match="cannot be read as lines of JSON"):
         read_judged_questions(tmp_path / "none.jsonl")
@@ -86,7 +86,7 @@ def test_a_folder_of_beir_has_grades_and_queries_without_a_relevant_document_are
         ("1\towls.md", "test.tsv:3 is not a judgement"),
         ("1 owls.md 1", "test.tsv:3 is not a judgement"),
         ("1\towls.md\tvery", "test.tsv:3 is not a judgement"),
-        ("3\towls.md\t1", "test.tsv:3 judges the query '3', which is not in queries.jsonl"),
+        ("3\towls.md\t1", "test.tsv:3 refers to query '3', which is not in queries.jsonl"),
     ],
 )
 def test_a_judgement_that_cannot_be_used_is_named(tmp_path: Path, judgement: str, message: str) -> None:

@@ -1,4 +1,4 @@
-"""Scores of another model over HTTP: those that a request brings, and those of the server's own reranker."""
+"""Relevance scores over HTTP: those of a request, and those of the server's reranker."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DOCUMENTS = ["The blue whale sings.", "The red fox eats mice.", "A fox eats berr
 
 @pytest.fixture(scope="module")
 def reranking(store: Path) -> Iterator[Served]:
-    """A server with a reranker that likes whales."""
+    """A server with a reranker that prefers whales."""
     with serving(store=store, idle_seconds=0, relevance=WordRelevance("whale")) as running:
         yield running
 

@@ -13,7 +13,7 @@ from tests.relevance.tiny import train_cross_encoder
 
 @pytest.fixture(scope="session")
 def cross_encoder_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a cross-encoder that prefers texts that say "flowers"."""
+    """A folder with a cross-encoder that prefers texts with the word "flowers"."""
     return train_cross_encoder(tmp_path_factory.mktemp("cross-encoder"))
 
 

@@ -1,4 +1,4 @@
-"""A stub of a reranker's endpoint: a loopback server that speaks Cohere's dialect as told, faults too."""
+"""A stub of a Cohere-compatible rerank endpoint: a loopback server that can simulate faults."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from typing import Any
 
 
 def relevance_of(text: str) -> float:
-    """The score of a text: the share of its words that are ``flowers``."""
+    """Score of a text: the share of its words that are ``flowers``."""
     words = text.split()
     return words.count("flowers") / max(1, len(words))
 
 
 @dataclass
 class StubReranker:
-    """What it answers can be changed between requests; what it was asked is kept."""
+    """Replies can be changed between requests; requests are recorded."""
 
     url: str
     score: Callable[[str], float] = relevance_of
     statuses: list[int] = field(default_factory=list)
-    """Statuses of the next replies; 200 once there is none left."""
+    """Statuses of the next replies; then 200."""
     error: object = field(default_factory=lambda: {"message": "as told"})
     reply: bytes | None = None
-    """Body of every reply, in place of a ranking."""
+    """Body of every reply, instead of a ranking."""
     paths: list[str] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
     bodies: list[dict[str, Any]] = field(default_factory=list)

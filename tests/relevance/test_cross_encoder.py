@@ -1,4 +1,4 @@
-"""A cross-encoder that was trained here, loaded by its folder."""
+"""A tiny cross-encoder, trained here, loaded from its folder."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_an_embedder_is_no_cross_encoder() -> None:
 
 def test_a_classifier_of_several_classes_is_no_reranker(tmp_path: Path) -> None:
     folder = train_cross_encoder(tmp_path / "classes", labels=3)
-    with pytest.raises(ModelUnsuitable, match="into 3 classes: a reranker gives one score"):
+    with pytest.raises(ModelUnsuitable, match="with 3 classes: expected a model with a single score"):
         load_cross_encoder(str(folder))
 
 

@@ -1,4 +1,4 @@
-"""A reranker behind an endpoint, on a stub of one."""
+"""A reranker at an endpoint, against a stub."""
 
 from __future__ import annotations
 
@@ -74,11 +74,11 @@ def test_a_busy_endpoint_is_asked_again_with_growing_pauses(
 @pytest.mark.parametrize(
     ("statuses", "kind", "complaint", "requests"),
     [
-        ([401], ModelUnavailable, r"refuses the API key \(401\): give a key that may use 'tiny'", 1),
+        ([401], ModelUnavailable, r"refuses the API key \(401\): use a key with access to 'tiny'", 1),
         ([403], ModelUnavailable, "refuses the API key", 1),
         ([404], ModelUnavailable, r"has no reranker 'tiny', or is not the address of one \(404\)", 1),
-        ([422], ModelUnsuitable, r"refuses the request to 'tiny' \(422: as told\)", 1),
-        ([429] * 3, ModelUnavailable, r"accepts no more requests now \(429: as told\)", 3),
+        ([422], ModelUnsuitable, r"rejects the request to 'tiny' \(422: as told\)", 1),
+        ([429] * 3, ModelUnavailable, r"is rate-limiting requests \(429: as told\)", 3),
         ([503] * 3, ModelUnavailable, r"failed \(503: as told\): try again later", 3),
         ([0] * 3, ModelUnavailable, "cannot be reached, or closed the connection", 3),
     ],
@@ -133,7 +133,7 @@ def test_a_reply_that_is_not_a_ranking_of_the_texts_is_told(
     reranker: EndpointRelevance, endpoint: StubReranker, reply: bytes
 ) -> None:
     endpoint.reply = reply
-    with pytest.raises(ModelUnavailable, match="not a ranking of 3 texts"):
+    with pytest.raises(ModelUnavailable, match="did not return a ranking of 3 texts"):
         reranker.score(QUESTION, TEXTS)
 
 

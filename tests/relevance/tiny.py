@@ -1,4 +1,4 @@
-"""A cross-encoder of a few thousand parameters: trained for a second, so that it prefers texts that say a word."""
+"""A cross-encoder of a few thousand parameters, trained for a second to prefer texts with a given word."""
 
 from __future__ import annotations
 

@@ -157,7 +157,7 @@ def test_merging_does_not_depend_on_the_order_given() -> None:
 
 @pytest.mark.parametrize("keep", [False, True])
 def test_what_a_search_without_similarities_found_is_compared_by_its_own(keep: bool) -> None:
-    """Of copies the nearest to the question stands for all, in whatever order a search for words names them."""
+    """The copy nearest to the question represents all, whatever the order of a lexical search."""
     target = np.array([[1.0, 0.0]], dtype=np.float32)
 
     def found(name: str, text: str, cosine: float) -> Candidate:

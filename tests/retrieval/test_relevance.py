@@ -1,4 +1,4 @@
-"""A reranker's scores in retrieval and reranking: what they decide, and that each pair is scored once."""
+"""Reranker scores in retrieval and reranking: their effect, and that each pair is scored once."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class Faulty:
         (lambda n: np.full(n, 3.2), "gave a score of 3.2"),
         (lambda n: np.zeros(n + 1), "expected one for each of"),
         (lambda n: np.zeros((n, 2)), "expected one for each of"),
-        (lambda n: ["high"] * n, "not a list of numbers"),
+        (lambda n: ["high"] * n, "other than a list of numbers"),
     ],
 )
 def test_a_reranker_that_gives_no_scores_is_named(scores: Any, complaint: str) -> None:

@@ -1,4 +1,4 @@
-"""Scores of another model as the covariance with the targets: an oracle, and what they never change."""
+"""Relevance scores as covariances with the targets: an oracle, and invariants."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def kernel_of(rows: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def greedy_by_covariances(cross: np.ndarray, among: np.ndarray, k: int, given: list[int]) -> tuple[list[int], list]:
-    """The greedy choice of a Gaussian process with these prior covariances, by one solve for every candidate."""
+    """Greedy selection of a Gaussian process with these prior covariances, by one solve per candidate."""
 
     def explained(rows: list[int]) -> float:
         noisy = among[np.ix_(rows, rows)] + NOISE * np.eye(len(rows))
@@ -220,7 +220,7 @@ def test_what_the_second_search_finds_is_scored_too_or_it_is_an_error() -> None:
 
     scores[12] = 1.0
     assert 12 in Sift(PLAIN).select(extended(scores), 5).selection.indices
-    with pytest.raises(ValueError, match="what extends it has none"):
+    with pytest.raises(ValueError, match="its extension has none"):
         Sift(PLAIN).select(extended(None), 5)
 
 
@@ -286,7 +286,7 @@ def test_hull_refuses_scores() -> None:
         ([0.1, math.nan, 0.2], "in \\[0, 1\\], but number 1 of the candidates has nan"),
         ([0.1, 0.2, math.inf], "number 2 of the candidates has inf"),
         ([0.1, 0.2, -0.01], "has -0.01"),
-        ([7.3, 0.2, 0.1], "number 0 of the candidates has 7.3. Scale scores of another range first"),
+        ([7.3, 0.2, 0.1], "number 0 of the candidates has 7.3. Rescale the scores first"),
         ([0.1, 0.2], r"one score for each of 3 candidates, but its shape is \(2,\)"),
         ([[0.1, 0.2, 0.3]] * 2, r"shape is \(2, 3\)"),
         (["much", "less", "none"], "must be numbers, one for each of 3 candidates"),

@@ -357,7 +357,7 @@ RANKED = models.TextIndexParams(type=models.TextIndexType.TEXT, scoring=True)
 
 
 class TestWords:
-    """Candidates by words, where another tool made a full-text index."""
+    """Lexical candidates from another tool's full-text index."""
 
     def found(self, url: str, *texts: str, limit: int = 3, where: Filter | None = None) -> list[list[str]]:
         with closing(open_index(url, "theirs")) as store:

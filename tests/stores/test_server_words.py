@@ -1,4 +1,4 @@
-"""Words on a server: the vectors, and collections made before there were any; on the stub of a server."""
+"""Words on a server: vectors, and upgrades of collections without them; against the stub."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ DIMENSION = 8
 INFO = CollectionInfo("news", "an embedder", DIMENSION, SCHEMA_VERSION)
 NAMESPACE = UUID("cd5b4a0f-3a0e-4d0c-9d57-0e7a8f3e6a10")
 COUNT = 300
-"""Number of passages of an old collection: three requests that write their words."""
+"""Number of passages of an old collection; writing their words takes three requests."""
 SAME_INDEX = ("wordgbcm", "wordffjlg")
-"""Two words of one index: found by trying 400,000."""
+"""Two words with the same index, found among 400,000."""
 
 
 def passage(number: int, text: str = "") -> Passage:
@@ -275,14 +275,16 @@ class TestUpgrade:
         qdrant.version = "1.17.1"
         with caplog.at_level(logging.WARNING, "sift_rag"):
             assert not database.optimize("news")
-            told = [record.getMessage() for record in caplog.records if "cannot add an index" in record.getMessage()]
+            told = [
+                record.getMessage() for record in caplog.records if "cannot add a word index" in record.getMessage()
+            ]
             assert len(told) == 1
             with closing(database.open("news")) as store:
                 for number in (COUNT, COUNT + 1):
                     store.upsert([passage(number)], vectors(1))
                 assert store.count() == COUNT + 2
                 assert numbers_found(store, "E7") == []
-        assert sum("cannot add an index" in record.getMessage() for record in caplog.records) == 2
+        assert sum("cannot add a word index" in record.getMessage() for record in caplog.records) == 2
         assert "create_vector_name" not in qdrant.operations()
         with closing(database.documents("news")) as records:
             assert isinstance(records, WordStatus)

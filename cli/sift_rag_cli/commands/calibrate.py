@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 class _Parts(TypedDict):
-    """What every search is made with."""
+    """Keyword arguments of every search."""
 
     embedder: "Embedder"
     store: "PassageIndex"
@@ -41,8 +41,8 @@ def calibrate(
         Path | None,
         typer.Argument(
             metavar="[QUESTIONS]",
-            help="Judged questions, as `sift-rag evaluate` reads them. Without: questions are made from the "
-            "collection, which give thresholds only.",
+            help="Judged questions, in the format of `sift-rag evaluate`. Without them, questions are generated from "
+            "the collection and give thresholds only.",
         ),
     ] = None,
     generate: Annotated[
@@ -51,8 +51,8 @@ def calibrate(
             "--generate",
             metavar="N",
             min=1,
-            help=f"Make N questions from the collection, {defaults.GENERATED_QUESTIONS} if there are no QUESTIONS: "
-            "sentences of its passages, or with --model what the model asks about them.",
+            help=f"Generate N questions from the collection ({defaults.GENERATED_QUESTIONS} if QUESTIONS is omitted): "
+            "sentences of its passages, or with --model, questions that the model writes about them.",
         ),
     ] = None,
     foreign: Annotated[
@@ -60,13 +60,12 @@ def calibrate(
         typer.Option(
             "--foreign",
             metavar="FILE",
-            help="Questions that the collection cannot answer, JSON lines with 'question': thresholds are checked on "
-            "them.",
+            help="Check thresholds on questions that the collection cannot answer: JSON lines with 'question'.",
         ),
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option("--limit", metavar="N", min=1, help="Use only N of the QUESTIONS, spread evenly over all."),
+        typer.Option("--limit", metavar="N", min=1, help="Use only N of the QUESTIONS, evenly spaced."),
     ] = None,
     k: Annotated[
         str,
@@ -74,7 +73,7 @@ def calibrate(
             "-k",
             metavar="N,N",
             rich_help_panel=options.PASSAGES,
-            help="Numbers of passages that recall is averaged over.",
+            help="Values of k to average recall over.",
         ),
     ] = ",".join(map(str, defaults.EVALUATED_KS)),
     filters: options.Filter = None,
@@ -89,7 +88,7 @@ def calibrate(
             "--report",
             metavar="FILE",
             rich_help_panel=options.OUTPUT,
-            help="Write an HTML page with plots and all figures.",
+            help="Write an HTML report with plots and all figures.",
         ),
     ] = None,
     json: options.Json = False,
@@ -100,9 +99,9 @@ def calibrate(
 ) -> None:
     """Propose settings that suit a collection.
 
-    Judged questions give values of words, noise_variance and follow that find more than the current ones, if some do
-    so beyond chance, on questions that were not used to choose them. Any questions give the max_variance and min_gain
-    that let 95 % of them through. No file is changed: the lines for sift-rag.toml are printed.
+    With judged questions, propose values of words, noise_variance and follow if they find significantly more than the
+    current ones on held-out questions. With any questions, propose the max_variance and min_gain that 95 % of them
+    pass. No file is changed: the lines to add to sift-rag.toml are printed.
 
     Examples:
         sift-rag calibrate questions.jsonl --foreign others.jsonl
@@ -119,7 +118,7 @@ def calibrate(
     if questions is not None and generate is not None:
         raise ValueError("Give QUESTIONS or --generate, not both.")
     if questions is None and limit is not None:
-        raise ValueError("--limit is for QUESTIONS: use --generate N for a number of generated ones.")
+        raise ValueError("--limit applies to QUESTIONS: use --generate N to set the number of generated ones.")
     values = settings_for(context, assignments, selectors=(defaults.SELECTOR,))
     usual = search_options(
         values, k=defaults.K, filters=filters, token_budget=None, exact=False, selector=defaults.SELECTOR
@@ -183,7 +182,7 @@ def _model(context: typer.Context, name: str | None, base_url: str | None) -> "L
 def _generated(
     retriever: "Retriever", plan: "Plan", values: "Values", model: "LanguageModel | None", wanted: int
 ) -> "list[JudgedQuestion]":
-    """Return questions made from the collection."""
+    """Return questions generated from the collection."""
     from sift_rag.errors import ConfigurationError, NoEvidence
     from sift_rag.evaluation.generated_questions import sentence_questions, written_questions
 
@@ -202,17 +201,17 @@ def _generated(
                 advance(one.questions[0])
     if not made:
         raise ConfigurationError(
-            "No question can be made from the collection: no passage has a sentence of prose."
+            "No questions can be generated from the collection: no passage contains a sentence of prose."
             if model is None
-            else "No question can be made from the collection: the model wrote none."
+            else "No questions can be generated from the collection: the model wrote none."
         )
     if len(made) < wanted:
-        say(f"The collection gave {count_of(len(made), 'question')}, not {wanted:,}.")
+        say(f"Generated only {count_of(len(made), 'question')} of {wanted:,}.")
     return made
 
 
 def _measured(results: Iterable[T], total: int, *, least: int) -> tuple[list[T], KeyboardInterrupt | None]:
-    """Return what is measured until the end, or until an interruption once there are ``least``, with that."""
+    """Return the results, and the interruption if one came after at least ``least`` of them."""
     found: list[T] = []
     try:
         with counted_progress("measuring", "question", total) as advance:

@@ -21,8 +21,8 @@ def evaluate(
         Path,
         typer.Argument(
             metavar="QUESTIONS",
-            help="JSON lines with 'question' and 'relevant' (sources, passage ids or texts) or 'answer' (a text that a "
-            "relevant passage holds); or a folder with queries.jsonl and qrels/*.tsv, as BEIR has them.",
+            help="JSON lines with 'question' and either 'relevant' (sources, passage ids or texts) or 'answer' (a text "
+            "that relevant passages contain); or a folder in BEIR format (queries.jsonl and qrels/*.tsv).",
         ),
     ],
     selectors: Annotated[
@@ -31,19 +31,19 @@ def evaluate(
             "--selectors",
             metavar="A,B",
             rich_help_panel=options.PASSAGES,
-            help=f"Ways to select passages: {', '.join(defaults.SELECTORS)}. nearest is always among them.",
+            help=f"Selectors to compare: {', '.join(defaults.SELECTORS)}. nearest is always included.",
         ),
     ] = ",".join(defaults.EVALUATED_SELECTORS),
     k: Annotated[
         str,
-        typer.Option("-k", metavar="N,N", rich_help_panel=options.PASSAGES, help="Numbers of passages."),
+        typer.Option("-k", metavar="N,N", rich_help_panel=options.PASSAGES, help="Values of k to evaluate at."),
     ] = ",".join(map(str, defaults.EVALUATED_KS)),
     filters: options.Filter = None,
     reranker: options.Reranker = None,
     reranker_url: options.RerankerUrl = None,
     limit: Annotated[
         int | None,
-        typer.Option("--limit", metavar="N", min=1, help="Use only N of the questions, spread evenly over all."),
+        typer.Option("--limit", metavar="N", min=1, help="Use only N of the questions, evenly spaced."),
     ] = None,
     report: Annotated[
         Path | None,
@@ -51,7 +51,7 @@ def evaluate(
             "--report",
             metavar="FILE",
             rich_help_panel=options.OUTPUT,
-            help="Write an HTML page with plots and the questions for which nothing is found.",
+            help="Write an HTML report with plots and the questions with no relevant hit.",
         ),
     ] = None,
     json: options.Json = False,
@@ -62,8 +62,8 @@ def evaluate(
 ) -> None:
     """Find out which selector finds more, on your own questions.
 
-    Each question is searched for with every selector, and the hits are compared with what is known to be relevant.
-    Several passages of one relevant source count once. A setting applies to all selectors that have it.
+    Every selector searches for each question, and the hits are scored against its relevance judgements. Several
+    passages of one relevant source count once. A setting applies to every selector that has it.
 
     Examples:
         sift-rag evaluate questions.jsonl
@@ -77,7 +77,7 @@ def evaluate(
 
     names, ks = names_in(selectors), whole_numbers_in(k)
     if not names:
-        raise ValueError(f"--selectors is empty: expected some of {', '.join(defaults.SELECTORS)}.")
+        raise ValueError(f"--selectors is empty: expected one or more of {', '.join(defaults.SELECTORS)}.")
     values = settings_for(context, assignments, selectors=names)
     settings = {name: value for group in ("search", "selector") for name, value in values[group].items()}
     usual = search_options(

@@ -15,7 +15,7 @@ def optimize(
 ) -> None:
     """Rearrange a collection's files for faster search.
 
-    Run it after large changes; it takes a while. A Qdrant server does this by itself. Also indexes the words of a
+    Run it after large changes; it takes a while. A Qdrant server does this by itself. Also adds the word index to a
     collection made by an earlier version, in a folder or on a server.
 
     Examples:

@@ -69,7 +69,7 @@ def status(
     write(f"files       {count_of(len(ingested), 'file')} ({human_size(size)}), {count_of(passages, 'passage')}")
     write(f"copies      {'not counted: see `sift-rag duplicates`' if found is None else first_line(found)}")
     if words is False:
-        write("words       not indexed yet: `sift-rag optimize` does it")
+        write("words       not indexed yet: run `sift-rag optimize`")
     if last:
         write(f"last in     {local_time(last)}")
     for document in failed:

@@ -38,7 +38,7 @@ class RerankRequest:
     weights: tuple[float, ...] | None = None
     """Weight of each question."""
     relevance: Sequence[float] | None = None
-    """Another model's score of each text, in [0, 1]; None if the request has none."""
+    """Relevance score of each text by another model, in [0, 1]; None if the request has none."""
 
     @property
     def k(self) -> int | None:

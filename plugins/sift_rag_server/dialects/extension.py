@@ -34,8 +34,8 @@ class SiftExtension(Body):
 
     relevance: list[Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]] | None = Field(
         None,
-        description="How relevant another model says each document is, in its order: the scores take the place of the "
-        "similarity with the question.",
+        description="Relevance score of each document by another model, in order. The scores replace the similarity "
+        "with the question.",
         min_length=1,
     )
 

@@ -74,9 +74,9 @@ def _server_problems(ref: CollectionRef) -> list[str]:
 
 def _word_problems(connection: Connection, ref: CollectionRef) -> list[str]:
     if not has_words(ref.state.config):
-        return []  # made by an earlier version: no fault, and ``status`` tells
+        return []  # made by an earlier version: not a problem, and ``status`` reports it
     missing = count(connection, ref.target, without_words())
-    return [f"Passages whose words are not indexed: {missing}. Optimizing the collection does it."] if missing else []
+    return [f"Passages whose words are not indexed: {missing}. Optimize the collection."] if missing else []
 
 
 def _replica_problems(connection: Connection, ref: CollectionRef) -> list[str]:

@@ -30,7 +30,7 @@ _PROBE_SECONDS = 1.0
 _OLDEST = (1, 16)
 """First version that keeps metadata of collections."""
 _ADDS_VECTORS = (1, 18)
-"""First version that adds a vector to an existing collection."""
+"""First version that can add a vector to an existing collection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Connection:
         self._has_key = has_key
         self._retrying = retrying or Retrying()
         self.server: tuple[int, int] | None = None
-        """Major and minor version of the server; None if not known."""
+        """Major and minor version of the server; None if unknown."""
         self._closed = False
 
     def call(self, request: Callable[[], _T], label: str, *, retrying: Retrying | None = None) -> _T:
@@ -110,7 +110,7 @@ class Connection:
 
     @property
     def adds_vectors(self) -> bool:
-        """True if server and client can add a vector to an existing collection; a server of unknown version can."""
+        """True if server and client can add a vector to an existing collection; assumed of an unknown version."""
         return (self.server is None or self.server >= _ADDS_VECTORS) and hasattr(self.client, "create_vector_name")
 
     def check_open(self, label: str) -> None:

@@ -97,7 +97,7 @@ class QdrantDatabase:
             collections.replace(connection, name, replacement)
 
     def optimize(self, name: str) -> bool:
-        """Implement ``Database.optimize``: index words that are not indexed yet; the rest a server does by itself."""
+        """Implement ``Database.optimize``: index missing words; a server does the rest by itself."""
         with self._connected() as connection:
             ref = collections.find(connection, name)
             if ref.info is None:

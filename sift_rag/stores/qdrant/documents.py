@@ -46,7 +46,7 @@ class QdrantDocuments:
 
     @property
     def words_indexed(self) -> bool:
-        """Implement ``WordStatus.words_indexed``, as it was when the records were opened."""
+        """Implement ``WordStatus.words_indexed``, as of when the records were opened."""
         return self._words_indexed
 
     def document(self, source: str) -> Document | None:

@@ -77,7 +77,7 @@ class ForeignIndex:
         return self._points.search(rows, limit, offset, foreign_filter(where, self._documents))
 
     def search_words(self, texts: Sequence[str], limit: int, *, where: Filter | None = None) -> list[list[Candidate]]:
-        """Implement ``WordIndex.search_words`` by a full-text index on the text's field; nothing if there is none."""
+        """Implement ``WordIndex.search_words`` with a full-text index on the text field; no results without one."""
         self._check_open()
         check_page(limit, 0)
         if not self._words.indexed:

@@ -1,9 +1,9 @@
-"""Find the points of another tool's collection by words, where it has a full-text index on the field with the text.
+"""Search another tool's collection by words, if it has a full-text index on the text field.
 
-If the index ranks (``scoring``, Qdrant 1.20), the server's BM25 is the score. Any other full-text index only filters:
-then a word that more points hold than are asked for is passed over, and points are ranked by the inverse document
-frequencies of the others, which the filter counts. Sparse vectors are not used, even those that another tool made for
-this: how it made words of a text is not stored with them.
+If the index ranks (``scoring``, Qdrant 1.20), the score is the server's BM25. Any other full-text index only filters:
+words in more points than requested are skipped, and points are ranked by the summed inverse document frequencies of the
+others, counted from the filter's results. Another tool's sparse vectors are not used, since its tokenisation is not
+stored with them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sift_rag.stores.qdrant.transport import PointId, Target, page_size
 from sift_rag.unicode import written
 
 MOST_WORDS = 64
-"""Number of distinct words of a text that are looked up by a filter: each is a query of its own."""
+"""Maximum number of distinct words per text to look up by filter; each takes a query."""
 
 
 class ForeignWords:
@@ -40,7 +40,7 @@ class ForeignWords:
         self._ranks = self.indexed and bool(getattr(index and index.params, "scoring", None))
 
     def rankings(self, texts: Sequence[str], limit: int, where: models.Filter | None) -> list[list[PointId]]:
-        """Return for each text the ids of up to ``limit`` points that share words with it, best first; ties by id."""
+        """Return, for each text, the ids of up to ``limit`` points that share words with it, best first; ties by id."""
         found = self._ranked if self._ranks else self._filtered
         return [found(_words_of(text), limit, where) for text in texts]
 
@@ -51,7 +51,7 @@ class ForeignWords:
             query=models.TextQuery(text=" ".join(words)),
             using=self._field,
             filter=where,
-            limit=page_size(self._target, 2 * limit),  # more, for ties across the limit
+            limit=page_size(self._target, 2 * limit),  # more, to break ties at the limit
             with_payload=False,
         )
         [points] = self._ask([asked])
@@ -80,7 +80,7 @@ class ForeignWords:
 
 
 def _words_of(text: str) -> list[str]:
-    """Return the distinct pieces between spaces; the index makes its own words of each."""
+    """Return the distinct whitespace-separated tokens; the index tokenises each further."""
     pieces = (piece.strip(string.punctuation) for piece in written(text).split())
     return list(dict.fromkeys(piece for piece in pieces if piece))
 

@@ -154,5 +154,5 @@ class RestTransport:
 
 
 def sparse_vector(words: WordVector) -> models.SparseVector:
-    """Return words as the client's own models have them."""
+    """Return words as the client's sparse vector model."""
     return models.SparseVector(indices=words.indices.tolist(), values=words.values.tolist())

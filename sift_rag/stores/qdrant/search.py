@@ -67,9 +67,9 @@ class PointSearch:
     def search_words(
         self, rows: Sequence[WordVector], limit: int, where: models.Filter | None
     ) -> list[list[Candidate]]:
-        """Return for each row the ``limit`` points of largest score by words; ties by id. The similarity is NaN.
+        """Return, for each row, the ``limit`` points with the highest lexical score; ties by id. The similarity is NaN.
 
-        Fewer if the collection's strict mode allows only shorter answers.
+        Fewer if the collection's strict mode limits results further.
         """
         asked = [row for row in rows if len(row.indices)]
         most = limit + _TIES if self._longest is None else min(limit + _TIES, self._longest)
@@ -128,7 +128,7 @@ class PointSearch:
         return Candidate(passage, page.scores[index], page.vectors[index])
 
     def _best(self, page: Page, limit: int) -> list[Candidate]:
-        """Return the candidates of largest positive score."""
+        """Return the candidates with the highest positive scores."""
         page = _by_rank(page)
         page = _first(page, min(limit, sum(score > 0 for score in page.scores)))
         unscored = replace(page, vectors=self._unit_rows(page), scores=[float("nan")] * len(page.ids))

@@ -72,7 +72,7 @@ class QdrantStore:
         return self._points.search(rows, limit, offset, _all_of(conditions))
 
     def search_words(self, texts: Sequence[str], limit: int, *, where: Filter | None = None) -> list[list[Candidate]]:
-        """Implement ``WordIndex.search_words`` by BM25, whose document frequencies the server counts."""
+        """Implement ``WordIndex.search_words`` with BM25; the server counts document frequencies."""
         self._connection.check_open(self._target.label)
         check_page(limit, 0)
         conditions = self._conditions(where)
@@ -127,7 +127,7 @@ class QdrantStore:
     def upsert(self, passages: Sequence[Passage], embeddings: Embedding) -> None:
         """Implement ``PassageStore.upsert``; of two passages with one id the last one stays.
 
-        The first call also indexes the words of passages that were written before words were indexed.
+        The first call also indexes the words of passages written by earlier versions.
         """
         self._connection.check_open(self._target.label)
         rows = unit_rows(embeddings, self._info.dimension, what="The embeddings")
@@ -185,7 +185,7 @@ class QdrantStore:
         self._connection.close()
 
     def _index_words(self) -> None:
-        """Index the words of a collection made before they were, once, if the server can."""
+        """Index the words of a collection made by an earlier version, once, if the server can."""
         with self._upgrading:
             if not self._words_checked:
                 self._has_words = index_words(self._connection, self._target, self._config) is not None

@@ -37,7 +37,7 @@ class Page:
 
 
 class WordVector(NamedTuple):
-    """The words of a text as a sparse vector: see ``words.py``."""
+    """Words of a text as a sparse vector: see ``words.py``."""
 
     indices: np.ndarray
     """``(w,)`` int64 in [0, 2**32), ascending and distinct."""
@@ -78,8 +78,7 @@ class Target:
     """Name of the vector; empty for a collection's only, unnamed one."""
     limits: Limits = Limits()
     own: bool = False
-    """True if this library wrote the points: then only its own payload fields are read, and of the vectors not that
-    of the words."""
+    """True if this library wrote the points: then only its own payload fields are read, and not the vector of words."""
 
 
 class Transport(Protocol):
@@ -95,9 +94,9 @@ class Transport(Protocol):
         exact: bool = True,
         full: bool = False,
     ) -> list[Page]:
-        """Return for each row the points of largest score; with ``full`` also payloads and vectors.
+        """Return, for each row, the points with the highest score; with ``full`` also payloads and vectors.
 
-        Rows of words score by the words of the points, and find only points that share some; at least one word each.
+        Rows of words, at least one word each, score points by their words and find only points that share some.
         """
 
     def retrieve(self, ids: Sequence[PointId], *, payload: bool = True) -> Page:

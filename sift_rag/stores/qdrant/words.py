@@ -1,12 +1,12 @@
-"""The words of passages and questions as sparse vectors, and the index of them that a collection has.
+"""Words of passages and questions as sparse vectors, and a collection's index of them.
 
 A passage's value for a word is BM25's term frequency, saturated and divided by length; a question's is 1 for each
 distinct word. The server multiplies by the inverse document frequency, which it counts itself (``Modifier.IDF``), so
-that the product of both vectors is BM25. Words are those of ``sift_rag.words``, unstemmed and with stop words, as in
-every other store: a collection has no language.
+that the inner product is BM25. Words are those of ``sift_rag.words``, unstemmed and with stop words, as in every other
+store: a collection has no language.
 
-An index is the first four bytes of the BLAKE2b-64 of the word, little-endian: equal in every process. Two words of one
-index count as one word. Of 100,000 words about one pair does (n² / 2³³), which costs a candidate that is not one; the
+An index is the first four bytes of the word's BLAKE2b-64, little-endian, so it is the same in every process. Words with
+the same index count as one: about one pair in 100,000 words (n² / 2³³). At worst this adds an irrelevant candidate; the
 selection reads the texts.
 """
 
@@ -34,18 +34,18 @@ from sift_rag.words import UNSTEMMED, bag_of
 _LOG = logging.getLogger(__name__)
 
 LENGTH_SHARE = 0.75
-"""b of BM25: share of a value that is divided by the length of the passage."""
+"""b of BM25: strength of length normalisation."""
 AVERAGE_WORDS = 128
-"""Number of words of an average passage. A constant, so that a value depends on its passage alone: it stays right as
-the collection grows, is the same whoever writes it, and survives a migration. With passages of 43, 104 and 164 words
-on average, 79, 90 and 93 % of the 30 best are those by the true average; with Qdrant's own 256 it is 75, 85 and 91."""
+"""Average passage length in words. A constant, so that a value depends on its passage alone: it stays right as the
+collection grows, does not depend on the writer, and survives a migration. With passages of 43, 104 and 164 words on
+average, 79, 90 and 93 % of the top 30 agree with those by the true average; with Qdrant's 256, 75, 85 and 91 %."""
 
 _WITHOUT = WordVector(np.zeros(1, np.int64), np.ones(1, np.float32))
-"""The words of a passage that has none, so that every passage has a vector: those without are still to be indexed."""
+"""Vector of a passage without words, so that a missing vector always means that words are not indexed yet."""
 
 
 def words_of_passage(passage: Passage) -> WordVector:
-    """Return the words of a passage's embedding text, with BM25's saturated term frequencies."""
+    """Return the words of a passage's embedding text with BM25's saturated term frequencies."""
     bag = bag_of(passage.embedding_text, UNSTEMMED)
     if not len(bag.ids):
         return _WITHOUT
@@ -56,29 +56,29 @@ def words_of_passage(passage: Passage) -> WordVector:
 
 
 def words_of_question(text: str) -> WordVector:
-    """Return the distinct words of a text, each with the value 1; none for a text without words."""
+    """Return the distinct words of a text, each with value 1; empty for a text without words."""
     ids = bag_of(text, UNSTEMMED).ids
     indices, _ = _merged(ids, np.ones(len(ids)))
     return WordVector(indices, np.ones(len(indices), np.float32))
 
 
 def index_params(*, on_disk: bool = False) -> dict[str, models.SparseVectorParams]:
-    """Return the configuration of a new collection's words."""
+    """Return the configuration of the word vectors of a new collection."""
     index = models.SparseIndexParams(on_disk=True) if on_disk else None
     return {WORDS: models.SparseVectorParams(index=index, modifier=models.Modifier.IDF)}
 
 
 def has_words(config: models.CollectionConfig) -> bool:
-    """Return True if a collection of ours has an index of words."""
+    """Return True if one of our collections has a word index."""
     held = (config.params.sparse_vectors or {}).get(WORDS)
     return held is not None and held.modifier is models.Modifier.IDF
 
 
 def index_words(connection: Connection, target: Target, config: models.CollectionConfig) -> bool | None:
-    """Give a collection of ours its index of words, and to each passage without words its own.
+    """Add the word index to one of our collections, and the words of each passage that lacks them.
 
     Returns:
-        True if something was missing, False if nothing was; None if the server cannot add an index to a collection.
+        True if anything was missing, False if not; None if the server cannot add the index.
     """
     created = not has_words(config)
     if created and not _create(connection, target):
@@ -88,7 +88,7 @@ def index_words(connection: Connection, target: Target, config: models.Collectio
 
 
 def without_words() -> models.Filter:
-    """Return the filter for passages of ours that have no words yet."""
+    """Return the filter for our passages whose words are not indexed yet."""
     of_others = models.IsEmptyCondition(is_empty=models.PayloadField(key=EMBEDDING_TEXT))
     return models.Filter(must_not=[models.HasVectorCondition(has_vector=WORDS), of_others])
 
@@ -96,7 +96,7 @@ def without_words() -> models.Filter:
 def _create(connection: Connection, target: Target) -> bool:
     if not connection.adds_vectors:
         _LOG.warning(
-            "%s was made before words were indexed, and %s cannot add an index of words to it: it is searched by "
+            "%s was made by an earlier version, and %s cannot add a word index to it: it is searched by "
             "embeddings alone. To search by words too, upgrade server and qdrant-client to 1.18 or newer and optimize "
             "the collection, or migrate it to a new one.",
             target.label,
@@ -120,7 +120,7 @@ def _to_do(connection: Connection, target: Target) -> Iterator[Page]:
 
 
 def _write(connection: Connection, target: Target, page: Page) -> int:
-    """Write the words of these points, but not over those that another process writes meanwhile; return the number."""
+    """Write the words of these points without overwriting a concurrent writer's; return the number of points."""
     points = [
         models.PointVectors(id=identifier, vector={WORDS: sparse_vector(words)})
         for identifier, words in _words_of(page.ids, page.payloads)
@@ -129,19 +129,19 @@ def _write(connection: Connection, target: Target, page: Page) -> int:
         update = partial(
             connection.client.update_vectors, target.collection, points, wait=True, update_filter=without_words()
         )
-        with suppress(CollectionNotFound):  # some are deleted by now; the server has written the others
+        with suppress(CollectionNotFound):  # some have been deleted meanwhile; the server has written the others
             connection.call(update, target.label)
     return len(points)
 
 
 def _words_of(ids: Sequence[PointId], payloads: Sequence[Mapping[str, Any]]) -> Iterator[tuple[PointId, WordVector]]:
     for identifier, payload in zip(ids, payloads, strict=True):
-        with suppress(KeyError, TypeError, ValueError):  # no passage of ours: for ``check`` to report
+        with suppress(KeyError, TypeError, ValueError):  # not one of our passages: ``check`` reports it
             yield identifier, words_of_passage(passage_of(str(identifier), payload))
 
 
 def _merged(ids: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the distinct indices of words, and the sum of the counts of each."""
+    """Return the distinct word indices with their summed counts."""
     indices = ids & 0xFFFFFFFF
     order = np.argsort(indices)
     indices, counts = indices[order], counts[order]
