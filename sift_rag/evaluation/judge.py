@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from sift_rag.evaluation.judged_questions import JudgedQuestion, Relevant
@@ -35,20 +35,20 @@ class Judge:
 
     A name is the source of a document; else the id of a passage; else the end of exactly one source's path, with or
     without its suffix; else a text, which is relevant in every passage that holds it, word for word but for case,
-    punctuation and English articles.
+    punctuation and English articles. Two names of one document, such as its source and the end of its path, count once.
     """
 
     def __init__(self, questions: Sequence[JudgedQuestion], store: PassageIndex) -> None:
         """Look everything relevant up. Reads the whole collection once if there is a text among it."""
-        self.questions = tuple(questions)
         wanted = {one for question in questions for one in question.relevant}
         self._names = _names(wanted, _sources(store), store)
+        self.questions = tuple(_each_once(question, self._names) for question in questions)
         texts = {one: as_words(one.name) for one in wanted if one not in self._names and as_words(one.name).strip()}
         if texts:
             self._names |= _holders(texts, store)
         self.unmatched = tuple(
             Unmatched(question.id, one.name)
-            for question in questions
+            for question in self.questions
             for one in question.relevant
             if one not in self._names
         )
@@ -87,6 +87,16 @@ def _names(wanted: Iterable[Relevant], sources: Sequence[str], store: PassageInd
         elif len(ends[one.name]) == 1:
             found[one] = frozenset(ends[one.name])
     return found
+
+
+def _each_once(question: JudgedQuestion, names: Mapping[Relevant, frozenset[str]]) -> JudgedQuestion:
+    """Return the question with each source and passage once, however many names it was given; the best grade counts."""
+    best: dict[object, Relevant] = {}
+    for one in question.relevant:
+        key = names.get(one, one)
+        if key not in best or best[key].grade < one.grade:
+            best[key] = one
+    return replace(question, relevant=tuple(best.values()))
 
 
 def _holders(texts: Mapping[Relevant, str], store: PassageIndex) -> dict[Relevant, frozenset[str]]:

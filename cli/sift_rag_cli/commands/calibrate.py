@@ -201,8 +201,9 @@ def _generated(
                 made.append(one)
                 advance(one.questions[0])
     if not made:
+        of_these = "" if where is None else " that the filter matches"
         raise ConfigurationError(
-            "No question can be made from the collection: no passage has a sentence of prose."
+            f"No question can be made from the collection: no passage{of_these} has a sentence of prose."
             if model is None
             else "No question can be made from the collection: the model wrote none."
         )
