@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sift_rag_cli.output import count_of, one_line, say, write_table
+from sift_rag_cli.evaluations import say_unmatched
+from sift_rag_cli.output import one_line, say, write_table
 
 if TYPE_CHECKING:
     from sift_rag.evaluation import Calibration, Plan
-
-SHOWN = 3
-"""Maximum number of unmatched items to list."""
 
 _COLUMNS = ("setting", "current", "proposed", "improvement, 95 %")
 
@@ -32,11 +30,7 @@ def write_proposals(calibration: Calibration) -> None:
 
 def say_proposals(calibration: Calibration) -> None:
     """Report unmatched items, the verdict, and the lines of ``sift-rag.toml`` that apply the proposals."""
-    if calibration.unmatched:
-        count = count_of(len(calibration.unmatched), "relevant source or text")
-        names = ", ".join(f"{one.name[:60]!r} ({one.question})" for one in calibration.unmatched[:SHOWN])
-        more = ", ..." if len(calibration.unmatched) > SHOWN else ""
-        say(one_line(f"{count} not in the collection, counted as not found: {names}{more}."))
+    say_unmatched(calibration.unmatched)
     say(one_line(calibration.verdict))
     for threshold in calibration.thresholds:
         say(one_line(threshold.note))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from sift_rag_cli.output import count_of, one_line, say, write_table
 
 if TYPE_CHECKING:
     from sift_rag.evaluation import Evaluation
+    from sift_rag.evaluation.judge import Unmatched
     from sift_rag.retrieval.options import SearchOptions
 
 SHOWN = 3
@@ -38,17 +39,22 @@ def write_found(evaluation: Evaluation) -> None:
 
 def write_failures(evaluation: Evaluation) -> None:
     """Report unmatched items, and questions for which the best search finds nothing."""
-    if evaluation.unmatched:
-        count = count_of(len(evaluation.unmatched), "relevant source or text")
-        names = [f"{one.name[:60]!r} ({one.question})" for one in evaluation.unmatched[:SHOWN]]
-        say(one_line(f"{count} not in the collection, counted as not found: {_listed(names, evaluation.unmatched)}."))
+    say_unmatched(evaluation.unmatched)
     if evaluation.failures:
         count = count_of(len(evaluation.failures), "question")
         names = [f"{one.question.questions[0][:60]!r}" for one in evaluation.failures[:SHOWN]]
         say(one_line(f"{evaluation.best} finds nothing for {count}: {_listed(names, evaluation.failures)}."))
 
 
-def _listed(names: list[str], everything: tuple[object, ...]) -> str:
+def say_unmatched(unmatched: Sequence[Unmatched]) -> None:
+    """Say what is relevant and not in the collection, if anything is."""
+    if unmatched:
+        count = count_of(len(unmatched), "relevant name or text", "relevant names or texts")
+        names = [f"{one.name[:60]!r} ({one.question})" for one in unmatched[:SHOWN]]
+        say(one_line(f"{count} not in the collection, counted as not found: {_listed(names, unmatched)}."))
+
+
+def _listed(names: Sequence[str], everything: Sequence[object]) -> str:
     return ", ".join(names) + (", ..." if len(everything) > len(names) else "")
 
 

@@ -142,9 +142,9 @@ def local_time(moment: str) -> str:
     return datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M") if moment else ""
 
 
-def count_of(number: int, noun: str) -> str:
-    """Return a number with its noun: ``1 passage``, ``1,204 passages``."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+def count_of(number: int, noun: str, plural: str | None = None) -> str:
+    """Return a number with its noun: ``1 passage``, ``1,204 passages``; by default the plural ends in s."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def document_json(document: Document) -> dict[str, object]:

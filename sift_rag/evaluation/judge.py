@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from sift_rag.evaluation.judged_questions import JudgedQuestion, Relevant
@@ -35,20 +35,20 @@ class Judge:
 
     A name is resolved, in this order, as the source of a document; the id of a passage; the end of exactly one source's
     path, with or without its suffix; or a text, to which every passage is relevant that contains it verbatim up to
-    case, punctuation and English articles.
+    case, punctuation and English articles. Two names of one document count once.
     """
 
     def __init__(self, questions: Sequence[JudgedQuestion], store: PassageIndex) -> None:
         """Look up every relevant item. Reads the whole collection once if any is a text."""
-        self.questions = tuple(questions)
         wanted = {one for question in questions for one in question.relevant}
         self._names = _names(wanted, _sources(store), store)
+        self.questions = tuple(_each_once(question, self._names) for question in questions)
         texts = {one: as_words(one.name) for one in wanted if one not in self._names and as_words(one.name).strip()}
         if texts:
             self._names |= _holders(texts, store)
         self.unmatched = tuple(
             Unmatched(question.id, one.name)
-            for question in questions
+            for question in self.questions
             for one in question.relevant
             if one not in self._names
         )
@@ -87,6 +87,16 @@ def _names(wanted: Iterable[Relevant], sources: Sequence[str], store: PassageInd
         elif len(ends[one.name]) == 1:
             found[one] = frozenset(ends[one.name])
     return found
+
+
+def _each_once(question: JudgedQuestion, names: Mapping[Relevant, frozenset[str]]) -> JudgedQuestion:
+    """Return the question with each source and passage once, however many names it was given; the best grade counts."""
+    best: dict[object, Relevant] = {}
+    for one in question.relevant:
+        key = names.get(one, one)
+        if key not in best or best[key].grade < one.grade:
+            best[key] = one
+    return replace(question, relevant=tuple(best.values()))
 
 
 def _holders(texts: Mapping[Relevant, str], store: PassageIndex) -> dict[Relevant, frozenset[str]]:

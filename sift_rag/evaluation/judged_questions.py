@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sift_rag.errors import ConfigurationError
-from sift_rag.evaluation.tasks import read_rows
+from sift_rag.evaluation.tasks import read_rows, row_id
 from sift_rag.types import JsonValue
 
 QUERIES = "queries.jsonl"
@@ -99,7 +99,7 @@ def _in_lines(path: Path) -> Iterator[JudgedQuestion]:
             if row.get("relevant") is not None
             else tuple(Relevant(text, is_text=True) for text in _texts(row, "answer", place, lists=False))
         )
-        yield JudgedQuestion(str(row.get("id") or f"{path.name}:{number}"), _texts(row, "question", place), relevant)
+        yield JudgedQuestion(row_id(row, path, number), _texts(row, "question", place), relevant)
 
 
 def _check_keys(row: Mapping[str, Any], place: str) -> None:
@@ -160,6 +160,8 @@ def _judgements(file: Path) -> Iterator[tuple[str, str, str, int]]:
             continue
         try:
             query, document, grade = cells
+            if not document.strip():
+                raise ValueError
             yield f"{file}:{number}", query, document, int(grade)
         except ValueError:
             raise ConfigurationError(

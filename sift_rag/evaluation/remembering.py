@@ -9,6 +9,7 @@ import numpy as np
 
 from sift_rag.filters import Filter
 from sift_rag.protocols import Embedder, PassageIndex, Relevance, WordIndex
+from sift_rag.relevance.scores import checked_scores
 from sift_rag.types import Candidate, CollectionInfo, Document, Embedding
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ class RememberingRelevance:
         held = self._scores.setdefault(question, {})
         fresh = [text for text in dict.fromkeys(texts) if text not in held]
         if fresh:
-            held.update(zip(fresh, self._relevance.score(question, fresh).tolist(), strict=True))
+            scores = checked_scores(self._relevance.score(question, fresh), len(fresh), self.name)
+            held.update(zip(fresh, scores.tolist(), strict=True))
         return np.array([held[text] for text in texts])
 
 

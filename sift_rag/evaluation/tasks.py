@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,7 @@ def read_questions(path: Path) -> list[Task]:
     return _unique(
         [
             Task(
-                id=str(row.get("id") or f"{path.name}:{number}"),
+                id=row_id(row, path, number),
                 group=str(row.get("group") or "questions"),
                 text=_field(row, "answer", path, number),
                 question=_field(row, "question", path, number),
@@ -68,7 +68,7 @@ def _texts(path: Path) -> Iterator[tuple[str, str, str]]:
     if path.is_file() and path.suffix == ROWS:
         for number, row in read_rows(path):
             text = _field(row, "text", path, number)
-            yield str(row.get("id") or f"{path.name}:{number}"), str(row.get("group") or path.stem), text
+            yield row_id(row, path, number), str(row.get("group") or path.stem), text
         return
     if not path.exists():
         raise ConfigurationError(f"There is no {str(path)!r}: expected a file of texts, or a folder of them.")
@@ -106,6 +106,20 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         yield from read_json_lines(text, prefix=f"{path}:")
     except UnreadableDocument as error:
         raise ConfigurationError(f"{error}.") from error
+
+
+def row_id(row: Mapping[str, Any], path: Path, number: int) -> str:
+    """Return the ``id`` that a line states, a text or a number; else the name of its file and its number.
+
+    Raises:
+        ConfigurationError: it is something else.
+    """
+    value = row.get("id")
+    if value is None or value == "":
+        return f"{path.name}:{number}"
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ConfigurationError(f"{path}:{number} has {value!r} as 'id': expected a text or a number.")
+    return str(value)
 
 
 def _field(row: dict[str, Any], name: str, path: Path, number: int) -> str:

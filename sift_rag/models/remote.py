@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sift_rag.errors import ModelError, ModelUnavailable, ModelUnsuitable, Remedy
 from sift_rag.extras import require
+from sift_rag.hosts import check_api_key, is_http_address
 from sift_rag.protocols import Message
 
 if TYPE_CHECKING:
@@ -53,13 +54,15 @@ class RemoteModel:
             max_retries: number of retries, with growing pauses, while the endpoint answers 429 or 5xx.
 
         Raises:
+            ConfigurationError: ``api_key`` cannot be sent.
             MissingExtra: ``openai`` is not installed.
             ValueError: ``context_length`` is not positive, or ``base_url`` is not an http address.
         """
         if context_length < 1:
             raise ValueError(f"context_length is {context_length}: expected a number of tokens above 0.")
-        if base_url is not None and not base_url.startswith(("http://", "https://")):
+        if base_url is not None and not is_http_address(base_url):
             raise ValueError(f"base_url is {base_url!r}: expected an address like http://localhost:8000/v1.")
+        check_api_key(api_key, f"the endpoint {base_url or OPENAI_URL}")
         self.name = name
         self.context_length = context_length
         self._url = base_url or OPENAI_URL

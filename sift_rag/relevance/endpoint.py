@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from time import sleep
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import numpy as np
 
 from sift_rag.errors import ModelError, ModelUnavailable, ModelUnsuitable, Remedy
 from sift_rag.extras import require
+from sift_rag.hosts import check_api_key, is_http_address
 from sift_rag.relevance.scores import checked_scores
+from sift_rag.unicode import written
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -50,15 +53,22 @@ class EndpointRelevance:
 
         Raises:
             MissingExtra: ``httpx`` is not installed.
-            ValueError: ``url`` is not an http address.
+            ConfigurationError: ``api_key`` cannot be sent.
+            ValueError: ``url`` is not an http address, or holds a user or a password; or ``max_retries`` is negative.
         """
-        if not url.startswith(("http://", "https://")):
+        parts = urlsplit(url) if is_http_address(url) else None
+        if parts is None:
             raise ValueError(f"The reranker's address is {url!r}: expected one like http://localhost:8000/v1.")
+        if "@" in parts.netloc:
+            raise ValueError("The reranker's address holds a user or a password: give its API key instead.")
+        if max_retries < 0:
+            raise ValueError(f"max_retries must be >= 0, but got {max_retries}.")
+        check_api_key(api_key, f"the reranker {url}")
         require("httpx", "openai")
         import httpx
 
-        address = url.rstrip("/")
-        self.url = address if address.endswith("/rerank") else f"{address}/rerank"
+        path = parts.path.rstrip("/")
+        self.url = parts._replace(path=path if path.endswith("/rerank") else f"{path}/rerank", fragment="").geturl()
         self.name = model or self.url
         self._model = model
         self._max_retries = max_retries
@@ -97,7 +107,8 @@ class EndpointRelevance:
         return f"EndpointRelevance({self.url!r}, {self._model!r})"
 
     def _scored(self, question: str, texts: Sequence[str]) -> np.ndarray:
-        body: dict[str, object] = {"query": question, "documents": list(texts), "top_n": len(texts)}
+        documents = [written(text) for text in texts]
+        body: dict[str, object] = {"query": written(question), "documents": documents, "top_n": len(texts)}
         if self._model is not None:
             body["model"] = self._model
         response = self._post(body)
@@ -111,11 +122,15 @@ class EndpointRelevance:
 
         pause = FIRST_PAUSE
         for left in range(self._max_retries, -1, -1):
+            if self._client.is_closed:
+                raise ModelUnavailable(f"The reranker at {self.url} was closed: open it again.")
             try:
                 response = self._client.post(self.url, json=body)
             except httpx.TransportError as error:
                 if not left:
                     raise self._transport_error(error) from error
+            except httpx.DecodingError as error:
+                raise self._no_ranking() from error
             else:
                 busy = response.status_code in _TRANSIENT or response.status_code >= 500
                 if not (busy and left):
@@ -128,16 +143,22 @@ class EndpointRelevance:
         """Return the scores in the order of the texts.
 
         Raises:
-            ModelUnavailable: the response is not a ranking of all texts.
+            ModelUnavailable: the response is not a ranking of all texts, each once.
         """
         try:
-            scores = {result["index"]: result["relevance_score"] for result in response.json()["results"]}
-            return [scores[index] for index in range(count)]
-        except (ValueError, KeyError, TypeError):
-            raise ModelUnavailable(
-                f"The endpoint {self.url} did not return a ranking of {count} texts: check that it is the address of a "
-                "Cohere-compatible reranker."
-            ) from None
+            results = response.json()["results"]
+            scores = {result["index"]: result["relevance_score"] for result in results}
+            if len(results) == count:
+                return [scores[index] for index in range(count)]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            pass
+        raise self._no_ranking(f" of {count} texts")
+
+    def _no_ranking(self, of: str = "") -> ModelError:
+        return ModelUnavailable(
+            f"The endpoint {self.url} did not return a ranking{of}: check that it is the address of a "
+            "Cohere-compatible reranker."
+        )
 
     def _transport_error(self, error: Exception) -> ModelError:
         import httpx

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sift_rag.errors import ModelUnsuitable
+from sift_rag.selection.arrays import as_numbers
 
 
 def checked_scores(scores: ArrayLike, count: int, reranker: str) -> np.ndarray:
@@ -15,8 +16,8 @@ def checked_scores(scores: ArrayLike, count: int, reranker: str) -> np.ndarray:
         ModelUnsuitable: not one number per text, or a number that is not finite or outside [0, 1].
     """
     try:
-        values = np.asarray(scores, dtype=np.float64)
-    except (TypeError, ValueError):
+        values = as_numbers(scores)
+    except ValueError:
         raise ModelUnsuitable(f"The reranker {reranker!r} gave something other than a list of numbers.") from None
     if values.shape != (count,):
         raise ModelUnsuitable(

@@ -17,7 +17,7 @@ from sift_rag import defaults
 from sift_rag.near_duplicates import leaders_of_copies
 from sift_rag.protocols import Embedder, Relevance, Selector
 from sift_rag.retrieval.queries import Query, embed_questions
-from sift_rag.retrieval.scored import ScoredTexts
+from sift_rag.retrieval.scored import ScoredTexts, check_reranker
 from sift_rag.retrieval.scores import falling_scores
 from sift_rag.selection import Choice, Features, GaussianProcess, Pool, Sift, Texts
 from sift_rag.selection.features import common_share
@@ -87,13 +87,14 @@ class Reranker:
                 used.
 
         Raises:
-            TypeError: it is no selector.
+            TypeError: ``selector`` is no selector, or ``relevance`` scores nothing.
             ValueError: the selector repeats its choices.
         """
         if selector is not None:
             check_selector(selector)
         if getattr(selector, "with_repeats", False):
             raise ValueError("A reranking lists every text once: give a selector without repeats.")
+        check_reranker(relevance)
         self.embedder = embedder
         self.selector = selector
         self.relevance = relevance

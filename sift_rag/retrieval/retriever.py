@@ -20,7 +20,7 @@ from sift_rag.filters import Filter
 from sift_rag.protocols import Embedder, PassageIndex, Relevance, Selector, WordIndex
 from sift_rag.retrieval.candidates import adding, all_candidates, distinct_candidates
 from sift_rag.retrieval.queries import Query, Targets, embed_questions
-from sift_rag.retrieval.scored import ScoredTexts
+from sift_rag.retrieval.scored import ScoredTexts, check_reranker
 from sift_rag.retrieval.shared_words import SharedWords
 from sift_rag.selection import Choice, Features, GaussianProcess, Pool, Sift, Target, Texts
 from sift_rag.selection.settings import check_selector
@@ -78,6 +78,7 @@ class Retriever:
         """
         if candidate_limit < 1:
             raise ValueError(f"candidate_limit must be >= 1, but got {candidate_limit}.")
+        check_reranker(relevance)
         self.embedder = embedder
         self.store = store
         if selector is not None:

@@ -10,6 +10,12 @@ from sift_rag.protocols import Relevance
 from sift_rag.relevance.scores import checked_scores
 
 
+def check_reranker(relevance: object) -> None:
+    """Raise ``TypeError`` unless it is None or can score texts: a name alone cannot."""
+    if relevance is not None and not callable(getattr(relevance, "score", None)):
+        raise TypeError(f"relevance must be a Relevance, but got {relevance!r}: open_relevance opens one by its name.")
+
+
 class ScoredTexts:
     """Scores of a growing list of texts for a set of questions. Lives for one selection."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -48,6 +49,23 @@ def joined(points: Array, others: Array) -> Array:
 def to_double(array: Array) -> Array:
     """Return the array as float64."""
     return array.astype(np.float64, copy=False) if isinstance(array, np.ndarray) else array.double()
+
+
+def as_numbers(values: Any) -> np.ndarray:
+    """Return numbers of any kind and shape as float64; a text that reads like a number is none.
+
+    Raises:
+        ValueError: something is no real number, is too large for a float, or rows differ in length.
+    """
+    try:
+        given = np.asarray(values.detach().cpu().double() if hasattr(values, "detach") else values)
+        if given.dtype.kind == "O" and all(isinstance(value, Real) for value in given.flat):
+            given = given.astype(np.float64)
+    except (TypeError, OverflowError) as error:
+        raise ValueError(str(error)) from None
+    if given.dtype.kind not in "biuf":
+        raise ValueError(f"Expected numbers, but got {given.dtype}.")
+    return given.astype(np.float64, copy=False)
 
 
 def to_numpy(array: ArrayLike) -> np.ndarray:

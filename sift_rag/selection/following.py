@@ -26,6 +26,9 @@ from sift_rag.words import bag_of
 
 TINY = 1e-30
 
+OPPOSITE = 1e-3
+"""Norm of the sum of two unit vectors, below which what is halfway between them is rounding."""
+
 
 def choose_following(process: GaussianProcess, pool: Pool, k: int, rules: Rules, weight: float) -> Choice:
     """Select with SIFT, following the first passage after ``defaults.FOLLOW_AFTER`` picks per target.
@@ -51,6 +54,8 @@ def choose_following(process: GaussianProcess, pool: Pool, k: int, rules: Rules,
         return choose(problem, k, rules)
     first = begun.indices.tolist()
     target = _further_target(pool, problem, first[0])
+    if target is None:
+        return choose(problem, k, rules)
     if pool.extend is not None:
         scored = pool.relevance is not None
         pool = pool.extend(target)
@@ -67,16 +72,22 @@ def choose_following(process: GaussianProcess, pool: Pool, k: int, rules: Rules,
     return measured._replace(selection=selection, followed=_followed(first, selection, steered))
 
 
-def _further_target(pool: Pool, problem: Problem, first: int) -> Target:
-    """Return the unit vector halfway between a passage and the question of which it tells most."""
+def _further_target(pool: Pool, problem: Problem, first: int) -> Target | None:
+    """Return the unit vector halfway between a passage and the question of which it tells most.
+
+    None if they are opposite: by scores from elsewhere such a passage may be the first as well.
+    """
     told = problem.covariances()[:, first]
     shares = np.ones(len(told)) if problem.weights is None else problem.weights
     question = int(np.argmax(shares * np.asarray(to_numpy(told), dtype=np.float64) ** 2))
     targets, candidates = _rows(pool.targets), _rows(pool.candidates)
     row = (targets if targets.ndim == 1 else targets[question]) + candidates[first]
+    norm = float((row * row).sum()) ** 0.5
+    if norm < OPPOSITE:
+        return None
     texts = pool.texts
     text = None if texts is None else f"{texts.targets[question]}\n{texts.candidates[first]}"
-    return Target(row / float((row * row).sum()) ** 0.5, text)
+    return Target(row / norm, text)
 
 
 def _with_target(problem: Problem, target: Target, weight: float, language: str) -> Problem:

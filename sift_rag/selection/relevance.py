@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from sift_rag import defaults
-from sift_rag.selection.arrays import Array, import_torch
+from sift_rag.selection.arrays import Array, as_numbers, import_torch
 from sift_rag.selection.kernels import Rbf
 from sift_rag.selection.pool import Pool
 from sift_rag.selection.posterior import explained
@@ -37,10 +37,9 @@ def check_relevance(relevance: Any, targets: int, candidates: int, *, what: str 
     Raises:
         ValueError: wrong shape, or a score that is not finite or outside [0, 1].
     """
-    given = relevance.detach().cpu() if hasattr(relevance, "detach") else relevance
     try:
-        scores = np.asarray(given, dtype=np.float64)
-    except (TypeError, ValueError):
+        scores = as_numbers(relevance)
+    except ValueError:
         raise ValueError(f"relevance must be numbers, one for each of {candidates} {what}.") from None
     if scores.shape not in {(candidates,), (targets, candidates)}:
         rows = f", or {targets} rows of them" if targets > 1 else ""

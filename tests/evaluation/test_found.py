@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from sift_rag import Retriever, SearchOptions
-from sift_rag.errors import NoEvidence
+from sift_rag.errors import ModelUnsuitable, NoEvidence
 from sift_rag.evaluation import JudgedQuestion, Relevant, evaluate, searches_with
 from sift_rag.evaluation.found import Evaluation, Judged, Ranking, Score, judge_searches, sum_up
 from sift_rag.evaluation.found_report import difference_in_words, render_found
@@ -72,6 +73,13 @@ def test_the_end_of_one_path_names_it_and_that_of_two_does_not() -> None:
             [question("Who?", "bees", "bees.txt", "owls.md", "a/birds/owls.md", "irds/owls.md")], retriever.store
         )
     assert [one.name for one in judge.unmatched] == ["owls.md", "irds/owls.md"]
+
+
+def test_two_names_of_one_document_are_one_thing_to_find_with_the_better_grade(store: MemoryStore) -> None:
+    (candidate,) = store.passages("owls.md")
+    names = (Relevant("owls.md"), Relevant("nobody.md"), Relevant("owls", 2), Relevant(candidate.passage.id))
+    [asked] = Judge([question("Who?", *names)], store).questions
+    assert asked.relevant == (Relevant("owls", 2), Relevant("nobody.md"), Relevant(candidate.passage.id))
 
 
 def test_several_passages_of_one_source_count_once_and_a_copy_counts_as_its_source() -> None:
@@ -253,3 +261,19 @@ def test_a_reranker_scores_each_pair_once_for_all_searches(store: MemoryStore) -
     evaluate(asked, embedder=HashingEmbedder(), store=store, relevance=reranker)
     assert reranker.scored
     assert len(reranker.scored) == len(set(reranker.scored))
+
+
+def test_a_reranker_that_gives_lists_is_one_and_too_few_scores_are_told(store: MemoryStore) -> None:
+    class Lists:
+        name = "lists"
+        missing = 0
+
+        def score(self, question: str, texts: Sequence[str]) -> Any:
+            return [0.5] * (len(texts) - self.missing)
+
+    reranker = Lists()
+    asked = [question("owls", "owls.md")]
+    assert evaluate(asked, embedder=HashingEmbedder(), store=store, relevance=reranker).questions == 1
+    reranker.missing = 1
+    with pytest.raises(ModelUnsuitable, match="'lists' gave scores of shape"):
+        evaluate(asked, embedder=HashingEmbedder(), store=store, relevance=reranker)

@@ -53,6 +53,10 @@ def test_a_line_names_what_is_relevant_or_an_answer(tmp_path: Path) -> None:
         ({"question": "Who?", "relevant": []}, r"q.jsonl:2 has \[\] as 'relevant'"),
         ({"question": "Who?", "relevant": [""]}, "as 'relevant'"),
         ({"question": "Who?", "answer": ["a"]}, "as 'answer': expected a non-blank text"),
+        (
+            {"question": "Who?", "answer": "a", "id": ["x"]},
+            r"q.jsonl:2 has \['x'\] as 'id': expected a text or a number",
+        ),
         (["Who?"], "q.jsonl:2 is list: expected a JSON object"),
     ],
 )
@@ -69,6 +73,8 @@ def test_nothing_a_missing_file_and_an_id_twice_are_refused(tmp_path: Path) -> N
     row = {"question": "Who?", "answer": "a", "id": "x"}
     with pytest.raises(ConfigurationError, match="has the id 'x' twice"):
         read_judged_questions(lines(tmp_path / "q.jsonl", row, row))
+    with pytest.raises(ConfigurationError, match="has the id '0' twice"):
+        read_judged_questions(lines(tmp_path / "q.jsonl", *[{"question": "Who?", "answer": "a", "id": 0}] * 2))
 
 
 def test_a_folder_of_beir_has_grades_and_queries_without_a_relevant_document_are_left_out(tmp_path: Path) -> None:
@@ -83,6 +89,7 @@ def test_a_folder_of_beir_has_grades_and_queries_without_a_relevant_document_are
 @pytest.mark.parametrize(
     ("judgement", "message"),
     [
+        ("1\t \t1", "test.tsv:3 is not a judgement"),
         ("1\towls.md", "test.tsv:3 is not a judgement"),
         ("1 owls.md 1", "test.tsv:3 is not a judgement"),
         ("1\towls.md\tvery", "test.tsv:3 is not a judgement"),

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer
 
-from sift_rag.errors import MissingExtra, ModelUnavailable, ModelUnsuitable
+from sift_rag.errors import ConfigurationError, MissingExtra, ModelUnavailable, ModelUnsuitable
 from sift_rag.models.remote import OPENAI_URL, RemoteModel
 from sift_rag.protocols import Message
 from tests.models.stub_endpoint import StubEndpoint
@@ -155,7 +155,7 @@ def test_without_the_package_the_error_names_the_extra(monkeypatch: pytest.Monke
         RemoteModel("small")
 
 
-@pytest.mark.parametrize("url", ["localhost:8000/v1", "ftp://somewhere/v1", ""])
+@pytest.mark.parametrize("url", ["localhost:8000/v1", "ftp://somewhere/v1", "", "http://", "http://a:port/v1"])
 def test_what_is_no_address_is_refused_at_once(url: str) -> None:
     with pytest.raises(ValueError, match="expected an address like http://localhost:8000/v1"):
         RemoteModel("small", base_url=url)
@@ -206,3 +206,10 @@ def test_the_estimate_of_prose_is_not_three_times_too_high(language_model_path: 
     tokenizer = Tokenizer.from_file(str(language_model_path / "tokenizer.json"))
     estimate = RemoteModel("small", api_key="k").count_tokens([Message("user", SAMPLES["prose"])])
     assert estimate < 3 * len(tokenizer.encode(SAMPLES["prose"]).ids)
+
+
+@pytest.mark.parametrize("key", ["secret\r", "sécret", "sec\nret"])
+def test_a_key_that_no_header_can_hold_is_refused_and_not_shown(key: str) -> None:
+    with pytest.raises(ConfigurationError, match="must be printable ASCII") as raised:
+        RemoteModel("small", "http://localhost:8000/v1", key)
+    assert key not in str(raised.value)

@@ -28,6 +28,8 @@ class StubReranker:
     error: object = field(default_factory=lambda: {"message": "as told"})
     reply: bytes | None = None
     """Body of every reply, instead of a ranking."""
+    encoding: str | None = None
+    """Content encoding that every reply claims to have."""
     paths: list[str] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
     bodies: list[dict[str, Any]] = field(default_factory=list)
@@ -75,6 +77,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(payload)))
+        if stub.encoding is not None:
+            self.send_header("content-encoding", stub.encoding)
         self.send_header("connection", "close")
         self.end_headers()
         self.wfile.write(payload)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sift_rag import ModelUnavailable, ModelUnsuitable, Retriever, SiftRagError, open_relevance
+from sift_rag import ConfigurationError, ModelUnavailable, ModelUnsuitable, Retriever, SiftRagError, open_relevance
 from sift_rag.relevance import endpoint as module
 from sift_rag.relevance.endpoint import EndpointRelevance
 from tests.doubles import HashingEmbedder
@@ -18,6 +18,11 @@ from tests.relevance.stub_reranker import StubReranker
 SECRET = "a-key-that-nobody-may-see"
 QUESTION = "where do flowers grow"
 TEXTS = ["owls hunt", "flowers", "flowers grow"]
+
+
+def ranking_of(*scores: tuple[int, float]) -> bytes:
+    results = [{"index": index, "relevance_score": score} for index, score in scores]
+    return json.dumps({"results": results}).encode()
 
 
 @pytest.fixture(autouse=True)
@@ -127,6 +132,9 @@ def test_scores_outside_zero_and_one_are_refused(
         b'{"results": [[0, 0.5]]}',
         b'{"results": 3}',
         b"\xff\xfe",
+        b"[" * 100_000,
+        ranking_of((0, 0.1), (0, 0.9), (1, 0.5), (2, 0.4)),
+        ranking_of((0, 0.1), (7, 0.9), (1, 0.5), (2, 0.4)),
     ],
 )
 def test_a_reply_that_is_not_a_ranking_of_the_texts_is_told(
@@ -137,7 +145,7 @@ def test_a_reply_that_is_not_a_ranking_of_the_texts_is_told(
         reranker.score(QUESTION, TEXTS)
 
 
-@pytest.mark.parametrize("value", [None, "high", [1], {"a": 1}])
+@pytest.mark.parametrize("value", [None, "high", "0.5", [1], {"a": 1}, 10**400])
 def test_a_score_that_is_no_number_is_told(reranker: EndpointRelevance, endpoint: StubReranker, value: Any) -> None:
     results = [{"index": index, "relevance_score": value} for index in range(3)]
     endpoint.reply = json.dumps({"results": results}).encode()
@@ -153,7 +161,9 @@ def test_an_endpoint_that_is_not_there_is_told() -> None:
         relevance.score(QUESTION, TEXTS)
 
 
-@pytest.mark.parametrize("url", ["localhost:8000", "ftp://x", ""])
+@pytest.mark.parametrize(
+    "url", ["localhost:8000", "ftp://x", "", "http://", "http://[", "http://localhost:port", "http://local\nhost"]
+)
 def test_an_address_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="expected one like http://localhost:8000/v1"):
         EndpointRelevance(url)
@@ -166,3 +176,46 @@ def test_a_retriever_takes_it(endpoint: StubReranker) -> None:
         found = Retriever.from_texts(TEXTS, HashingEmbedder(), relevance=relevance).retrieve(QUESTION, 1)
     assert found.texts == ["flowers"]
     assert np.allclose([len(body["documents"]) for body in endpoint.bodies], 3)
+
+
+@pytest.mark.parametrize("key", ["line\n" + SECRET, SECRET + "\r", "\u00e9" + SECRET, " " + SECRET, SECRET + "\x01"])
+def test_a_key_that_no_header_can_hold_is_refused_and_not_shown(key: str) -> None:
+    with pytest.raises(ConfigurationError, match="must be printable ASCII") as raised:
+        EndpointRelevance("http://localhost:8000/v1", api_key=key)
+    assert SECRET not in str(raised.value)
+
+
+def test_an_address_with_a_password_is_refused_and_not_shown() -> None:
+    with pytest.raises(ValueError, match="holds a user or a password") as raised:
+        EndpointRelevance(f"http://me:{SECRET}@localhost:8000/v1")
+    assert SECRET not in str(raised.value)
+
+
+def test_the_parameters_of_an_address_stay_behind_its_path(endpoint: StubReranker) -> None:
+    with EndpointRelevance(f"{endpoint.url}/?version=2") as relevance:
+        relevance.score(QUESTION, TEXTS)
+    assert endpoint.paths == ["/v1/rerank?version=2"]
+
+
+def test_fewer_than_no_retries_are_refused() -> None:
+    with pytest.raises(ValueError, match="max_retries must be >= 0"):
+        EndpointRelevance("http://localhost:8000/v1", max_retries=-1)
+
+
+def test_half_a_surrogate_pair_is_left_out(reranker: EndpointRelevance, endpoint: StubReranker) -> None:
+    assert reranker.score("why\ud800", ["flowers\udfff"]).tolist() == [1.0]
+    assert (endpoint.bodies[0]["query"], endpoint.bodies[0]["documents"]) == ("why", ["flowers"])
+
+
+def test_a_reply_that_cannot_be_unpacked_is_told(reranker: EndpointRelevance, endpoint: StubReranker) -> None:
+    endpoint.encoding = "gzip"
+    with pytest.raises(ModelUnavailable, match="not a ranking"):
+        reranker.score(QUESTION, TEXTS)
+
+
+def test_a_closed_one_says_so(endpoint: StubReranker) -> None:
+    relevance = EndpointRelevance(endpoint.url)
+    relevance.close()
+    relevance.close()
+    with pytest.raises(ModelUnavailable, match="was closed: open it again"):
+        relevance.score(QUESTION, TEXTS)

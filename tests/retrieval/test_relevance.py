@@ -201,3 +201,9 @@ def test_no_texts_give_an_empty_ranking() -> None:
     reranker = Reranker(HashingEmbedder(), relevance=WordRelevance("flowers"))
     assert reranker.rerank(QUESTION, []).ranked == ()
     assert reranker.rerank(QUESTION, [], relevance=[]).ranked == ()
+
+
+@pytest.mark.parametrize("make", [lambda: Reranker(HashingEmbedder(), relevance="tiny"), lambda: retriever("tiny")])  # type: ignore[arg-type]
+def test_the_name_of_a_reranker_is_none(make: Any) -> None:
+    with pytest.raises(TypeError, match="relevance must be a Relevance, but got 'tiny': open_relevance"):
+        make()

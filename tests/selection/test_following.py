@@ -204,3 +204,15 @@ def test_token_counts_of_more_candidates_count_only_where_those_of_the_pool_do()
 
     plain = Sift().select(asked, 12)
     assert picks(Sift().select(Pool(asked.targets, asked.candidates, extend=extend), 12)) == picks(plain)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_first_passage_opposite_to_the_question_is_not_followed() -> None:
+    asked = pool(3)
+    candidates = np.concatenate([-np.asarray(asked.targets), np.asarray(asked.candidates)])
+    scores = np.array([1.0] + [0.1] * (len(candidates) - 1))
+    scored = Pool(asked.targets, candidates, relevance=scores)
+    choice = Sift().select(scored, AFTER + 4)
+    assert choice.followed is None
+    assert picks(choice) == picks(Sift(follow=0).select(scored, AFTER + 4))
+    assert picks(choice)[0] == 0

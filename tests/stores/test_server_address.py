@@ -87,3 +87,10 @@ def test_more_replicas_cannot_confirm_than_there_are() -> None:
         ServerOptions(replication_factor=2, write_consistency_factor=3)
     with pytest.raises(ValueError, match="no write could be acknowledged"):
         ServerOptions(write_consistency_factor=2)
+
+
+@pytest.mark.parametrize("key", ["secret\r", "sécret", "sec\nret"])
+def test_a_key_that_no_header_can_hold_is_refused_and_not_shown(key: str) -> None:
+    with pytest.raises(ConfigurationError, match="must be printable ASCII") as raised:
+        parse_address("http://localhost:6333", api_key=key)
+    assert key not in str(raised.value)

@@ -200,8 +200,9 @@ def _generated(
                 made.append(one)
                 advance(one.questions[0])
     if not made:
+        of_these = "" if where is None else " that the filter matches"
         raise ConfigurationError(
-            "No questions can be generated from the collection: no passage contains a sentence of prose."
+            f"No questions can be generated from the collection: no passage{of_these} contains a sentence of prose."
             if model is None
             else "No questions can be generated from the collection: the model wrote none."
         )

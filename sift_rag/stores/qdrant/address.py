@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from sift_rag.errors import ConfigurationError, Remedy
-from sift_rag.hosts import is_loopback
+from sift_rag.hosts import check_api_key, is_loopback
 
 REST_PORT = 6333
 GRPC_PORT = 6334
@@ -58,7 +58,8 @@ def parse_address(url: str, *, api_key: str | None = None) -> ServerAddress:
     """Return the address of a URL.
 
     Raises:
-        ConfigurationError: it is not a server's, or holds a user, a password or an unknown parameter.
+        ConfigurationError: it is not a server's, or holds a user, a password or an unknown parameter;
+            or ``api_key`` cannot be sent.
     """
     try:
         parts = urlsplit(url)
@@ -74,6 +75,7 @@ def parse_address(url: str, *, api_key: str | None = None) -> ServerAddress:
             "belong there.",
             remedy=Remedy("qdrant-key"),
         )
+    check_api_key(api_key, f"the store {_shown(url)}")
     grpc_port, timeout = parameters.pop("grpc_port", None), parameters.pop("timeout", None)
     key = parameters.pop("key", None)
     if parameters or key not in {None, "none"} or parts.fragment:
