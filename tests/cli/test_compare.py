@@ -216,7 +216,11 @@ def test_a_damaged_journal_says_how_to_go_on(ask_store: Run, texts: Path, journa
             2,
             "selectors is dpp: expected some of nearest",
         ),
-        (("--texts", "texts.jsonl", "--model", "m", "-k", "5,x"), 2, "-k is '5,x', but must be whole numbers"),
+        (
+            ("--texts", "texts.jsonl", "--model", "m", "-k", "5,x"),
+            2,
+            "-k is '5,x', but must be comma-separated whole numbers",
+        ),
         (("--texts", "texts.jsonl", "--model", "m", "-k", "0,5"), 2, "each at least 1"),
         (("--texts", "texts.jsonl", "--model", "m", "-k", ""), 2, "at least one number"),
         (("--texts", "texts.jsonl", "--model", "m", "--set", "finetuning.learning_rate=-1"), 2, "learning_rate"),
