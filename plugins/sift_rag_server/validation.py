@@ -63,7 +63,8 @@ def read_body(kind: type[_Body], body: Mapping[str, Any], status: HTTPStatus = H
         return kind.model_validate(body)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        field = ".".join(str(part) for part in first["loc"][:1]) or "body"
+        depth = 2 if first["loc"][:1] == ("sift",) else 1  # below other fields, names of types follow
+        field = ".".join(str(part) for part in first["loc"][:depth]) or "body"
         if first["type"] == "missing":
             raise HTTPError(status, f"The field {field!r} is missing.") from None
         raise HTTPError(status, f"The field {field!r} is invalid: {first['msg']}.") from None

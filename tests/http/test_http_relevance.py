@@ -45,11 +45,11 @@ def test_scores_of_a_request_order_its_documents_as_the_library_does(served: Ser
     ("relevance", "complaint"),
     [
         ([0.1, 0.2], "one score for each of 4 texts"),
-        ([], "invalid"),
-        ([0.1, 0.2, 0.3, 1.5], "invalid"),
-        ([0.1, 0.2, 0.3, "high"], "invalid"),
-        ([0.1, 0.2, 0.3, None], "invalid"),
-        (0.5, "invalid"),
+        ([], "field 'sift.relevance' is invalid"),
+        ([0.1, 0.2, 0.3, 1.5], "field 'sift.relevance' is invalid"),
+        ([0.1, 0.2, 0.3, "high"], "field 'sift.relevance' is invalid"),
+        ([0.1, 0.2, 0.3, None], "field 'sift.relevance' is invalid"),
+        (0.5, "field 'sift.relevance' is invalid"),
     ],
 )
 def test_scores_that_cannot_be_used_are_a_400(served: Served, relevance: object, complaint: str) -> None:

@@ -209,7 +209,7 @@ def test_half_a_surrogate_pair_is_left_out(reranker: EndpointRelevance, endpoint
 
 def test_a_reply_that_cannot_be_unpacked_is_told(reranker: EndpointRelevance, endpoint: StubReranker) -> None:
     endpoint.encoding = "gzip"
-    with pytest.raises(ModelUnavailable, match="did not return a ranking"):
+    with pytest.raises(ModelUnavailable, match="did not return a ranking: check that it is the address"):
         reranker.score(QUESTION, TEXTS)
 
 

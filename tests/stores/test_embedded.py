@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from threading import Event, Thread
 from uuid import UUID
 
 import numpy as np
@@ -754,3 +755,32 @@ class TestCheck:
         store = open_collection(root, "news")
         assert store.search(unit_vectors(1), 20) == found
         store.close()
+
+
+def test_closing_waits_for_what_other_threads_read_at_this_moment(tmp_path: Path) -> None:
+    create_collection(tmp_path, INFO).close()
+    errors: list[BaseException] = []
+
+    def search(store: EmbeddedStore, started: Event) -> None:
+        try:
+            while True:
+                store.search(unit_vectors(20), 50)
+                started.set()
+        except BaseException as error:  # noqa: BLE001 - any other than that of a closed store fails the test
+            errors.append(error)
+
+    for number in range(5):
+        store = open_collection(tmp_path, INFO.name)
+        if not number:
+            fill(store, 500)
+        started = Event()
+        threads = [Thread(target=search, args=(store, started)) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        assert started.wait(60)
+        store.close()
+        for thread in threads:
+            thread.join(60)
+    assert {type(error) for error in errors} == {StoreError}
+    assert all("closed" in str(error) for error in errors)
+    assert len(errors) == 15

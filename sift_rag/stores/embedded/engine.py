@@ -12,6 +12,7 @@ from collections import Counter
 from contextlib import contextmanager
 from itertools import islice
 from struct import Struct
+from time import sleep
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -61,6 +62,10 @@ _TIES = 32
 """Points requested beyond the limit, to see whether the last one has ties: costs next to nothing."""
 _MATCH_BATCH = 512
 _SCROLL_PAGE = 2048
+_IN_USE, _CLOSING = "Already borrowed", "Already mutably borrowed"
+"""What the engine says to who would close it while another thread reads, and to who would read while one closes it."""
+_PAUSE = 0.001
+"""Seconds between two attempts to close it."""
 _REBUILD = Remedy("check-or-reindex")
 
 
@@ -190,9 +195,15 @@ class PassageShard:
             return changed
 
     def close(self) -> None:
-        """Release the files; closing twice is allowed."""
+        """Release the files, after what other threads are reading at this moment; closing twice is allowed."""
         with self._errors():
-            self._shard.close()
+            while True:
+                try:
+                    return self._shard.close()
+                except RuntimeError as error:
+                    if str(error) != _IN_USE:
+                        raise
+                sleep(_PAUSE)
 
     def _scroll(
         self, wanted: Filter | None, *, payload: bool | list[str], vector: bool, page: int = _SCROLL_PAGE
@@ -309,11 +320,17 @@ def _batches(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
     return (items[start : start + size] for start in range(0, len(items), size))
 
 
+def _closed(label: str) -> StoreError:
+    return StoreError(f"{label} was closed by another thread. Open it again to use it.")
+
+
 @contextmanager
 def _engine_errors(label: str) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
+        if type(error) is RuntimeError and str(error) == _CLOSING:
+            raise _closed(label) from error
         panic = type(error).__name__ == "PanicException"
         if type(error) is not Exception and not panic:
             raise
@@ -323,7 +340,7 @@ def _engine_errors(label: str) -> Iterator[None]:
         if "No space left" in reason:
             raise StoreFull(f"{label} could not be written: {reason}. Free some space and try again.") from error
         if "not initialized" in reason:
-            raise StoreError(f"{label} was closed by another thread. Open it again to use it.") from error
+            raise _closed(label) from error
         if panic or any(sign in reason for sign in ("load", "WAL", "IO Error", "parse", "deserialize", "orrupt")):
             raise StoreDamaged(f"{label} is damaged: {reason}.", remedy=_REBUILD) from error
         raise StoreError(f"{label} could not be used: {reason}.") from error
