@@ -49,7 +49,7 @@ def write_failures(evaluation: Evaluation) -> None:
 def say_unmatched(unmatched: Sequence[Unmatched]) -> None:
     """Say what is relevant and not in the collection, if anything is."""
     if unmatched:
-        count = count_of(len(unmatched), "relevant name or text", "relevant names or texts")
+        count = count_of(len(unmatched), "relevant source or text", "relevant sources or texts")
         names = [f"{one.name[:60]!r} ({one.question})" for one in unmatched[:SHOWN]]
         say(one_line(f"{count} not in the collection, counted as not found: {_listed(names, unmatched)}."))
 

@@ -194,4 +194,4 @@ def test_what_cannot_be_calibrated_is_said_in_one_line(
 def test_a_filter_that_matches_nothing_is_named_where_no_question_can_be_made(ask_store: Run) -> None:
     result = ask_store("calibrate", "--generate", "2", "--filter", "source=nowhere/*")
     assert result.exit_code == 2
-    assert "no passage that the filter matches has a sentence of prose" in result.stderr
+    assert "no passage that the filter matches contains a sentence of prose" in result.stderr
