@@ -141,8 +141,7 @@ class _Forms(dict[str, tuple[int, ...]]):
         self._lock = Lock()  # a stemmer serves one thread at a time
 
     def __missing__(self, piece: str) -> tuple[int, ...]:
-        with self._lock:
-            numbers = tuple(map(_number, self.words(piece)))
+        numbers = tuple(map(_number, self.words(piece)))
         if len(piece) <= LONGEST_KEPT:
             if len(self) >= REMEMBERED_PIECES:
                 self.clear()
@@ -150,7 +149,11 @@ class _Forms(dict[str, tuple[int, ...]]):
         return numbers
 
     def words(self, piece: str) -> list[str]:
-        """Return the words of a piece, in order."""
+        """Return the words of a piece, in order. Any thread may ask."""
+        with self._lock:
+            return self._words(piece)
+
+    def _words(self, piece: str) -> list[str]:
         plain = piece.strip(_PUNCTUATION)
         if plain.isascii() and plain.isalpha() and (plain[1:].islower() or plain.isupper() or len(plain) == 1):
             lower = plain.lower()
