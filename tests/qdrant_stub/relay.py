@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from contextlib import suppress
+from contextlib import closing, suppress
 from threading import Lock, Thread
 
 from tests.qdrant_stub.rest import reset_on_close
@@ -55,7 +55,12 @@ class Relay:
                 client, _ = listener.accept()
             except OSError:
                 return
-            link = _Link(client, socket.create_connection(("127.0.0.1", self._target_port)), self._forget)
+            try:
+                server = socket.create_connection(("127.0.0.1", self._target_port))
+            except OSError:  # the server has just ended
+                client.close()
+                continue
+            link = _Link(client, server, self._forget)
             with self._lock:
                 self._links.add(link)
             link.start()
@@ -117,6 +122,6 @@ class _Link:
             self._open -= 1
             if self._open:
                 return
-            self._client.close()
-            self._server.close()
+            with closing(self._server), closing(self._client):  # both, also if one fails
+                pass
         self._forget(self)
