@@ -67,7 +67,7 @@ def test_a_body_that_is_no_request_is_a_400(served: Served, path: str, body: byt
         ({"embeddings": [[float("inf")] + [0.0] * 63, None]}, "not finite"),
         ({"embeddings": [["a"] * 64, None]}, "'embeddings'"),
         ({"embeddings": [[], None]}, "(0,)"),
-        ({"sift": {"k": 0}}, "'sift'"),
+        ({"sift": {"k": 0}}, "'sift.k'"),
         ({"sift": {"settings": {"noise_variance": -1.0}}}, "noise_variance"),
         ({"sift": {"settings": {"centring": 1.0}}}, "centring"),
         ({"sift": {"settings": {"lenghtscale": 1.0}}}, "Did you mean 'lengthscale'?"),
