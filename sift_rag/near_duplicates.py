@@ -10,6 +10,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
@@ -17,6 +18,8 @@ from numpy.typing import NDArray
 
 from sift_rag.types import Candidate, Embedding, Passage
 
+REMEMBERED_TEXTS = 4096
+"""Texts whose normalised form is kept: a search merges the same candidates up to three times, and the next again."""
 COPY_SIMILARITY = 0.98
 """Minimum cosine of two passages that say the same, if their numbers and negations agree too.
 
@@ -140,6 +143,7 @@ _LETTERS = "etaoin"
 """Letters whose counts normalisation never changes in ASCII text."""
 
 
+@lru_cache(maxsize=REMEMBERED_TEXTS)
 def _normalised(text: str) -> str:
     if text.isascii():  # nothing to normalise
         return " ".join(_RULE.sub("", text.lower()).split())

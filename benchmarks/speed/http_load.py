@@ -46,13 +46,15 @@ def main() -> None:
         with closing(HTTPConnection("127.0.0.1", port)) as connection:
             ask(connection, body(documents, 0, 10))
             numbers = count(1)
-            for name, top_n, known in (
-                ("known question, 10 best", 10, True),
-                ("known question, all", None, True),
-                ("new question, 10 best", 10, False),
-                ("new question, all", None, False),
+            for name, top_n, known, sift in (
+                ("known question, 10 best", 10, True, None),
+                ("the same, by embeddings alone", 10, True, {"settings": {"words": 0.0, "follow": 0.0}}),
+                ("known question, all", None, True, None),
+                ("new question, 10 best", 10, False, None),
+                ("new question, all", None, False, None),
             ):
-                times = [timed(connection, body(documents, 0 if known else next(numbers), top_n)) for _ in range(100)]
+                asked = (body(documents, 0 if known else next(numbers), top_n, sift) for _ in range(100))
+                times = [timed(connection, content) for content in asked]
                 results[name] = spread(times)
                 print(f"{name}: p50 {median(times):.1f} ms, p90 {quantiles(times, n=10)[-1]:.1f} ms")
         runs: dict[int, list[tuple[float, float]]] = {1: [], options.clients: []}
@@ -80,9 +82,10 @@ def passages() -> list[str]:
     return [" ".join(words[start : start + WORDS]) for start in range(0, DOCUMENTS * WORDS, WORDS)][:DOCUMENTS]
 
 
-def body(documents: Sequence[str], number: int, top_n: int | None) -> bytes:
+def body(documents: Sequence[str], number: int, top_n: int | None, sift: object = None) -> bytes:
     question = f"What was measured in experiment {number}, and what did it change?"
-    return json.dumps({"query": question, "documents": documents, "top_n": top_n}).encode()
+    more = {} if sift is None else {"sift": sift}
+    return json.dumps({"query": question, "documents": documents, "top_n": top_n, **more}).encode()
 
 
 def ask(connection: HTTPConnection, content: bytes) -> None:
