@@ -7,11 +7,11 @@ hub is not asked.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
@@ -27,6 +27,12 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 BATCH_SIZE = 32
+
+Role: TypeAlias = Literal["query", "document"]
+
+PROMPTS: Mapping[Role, Sequence[str]] = {"query": ("query",), "document": ("document", "passage", "corpus")}
+"""Names that models give their prompts, by role. A model that names one ``passage`` has an empty ``document`` too, at
+which the library itself would stop."""
 
 
 def load_sentence_transformer(
@@ -89,13 +95,15 @@ class SentenceTransformerEmbedder:
         """
         return self._embed(texts, "document")
 
-    def _embed(self, texts: Sequence[str], role: str) -> Embedding:
+    def _embed(self, texts: Sequence[str], role: Role) -> Embedding:
         if not texts:
             return np.empty((0, self.dimension), dtype=np.float32)
         encode = self._model.encode_query if role == "query" else self._model.encode_document
+        prompts = (self._model.prompts.get(name) for name in PROMPTS[role])
         with self._lock:
             vectors = encode(
                 list(texts),
+                prompt=next(filter(None, prompts), None),
                 batch_size=BATCH_SIZE,
                 show_progress_bar=False,
                 convert_to_numpy=True,
