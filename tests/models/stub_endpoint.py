@@ -7,8 +7,9 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
+
+from tests.loopback import StubHandler, loopback
 
 
 @dataclass(frozen=True)
@@ -34,40 +35,20 @@ class StubEndpoint:
 
 @contextmanager
 def stub_endpoint() -> Iterator[StubEndpoint]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.stub = stub = StubEndpoint(f"http://127.0.0.1:{server.server_port}/v1")  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with loopback(_Handler, StubEndpoint) as stub:
         yield stub
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self) -> None:
-        stub: StubEndpoint = self.server.stub  # type: ignore[attr-defined]
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+class _Handler(StubHandler):
+    def respond(self, body: Any) -> None:
+        stub: StubEndpoint = self.stub
         stub.requests.append(Request(self.path, {k.lower(): v for k, v in self.headers.items()}, body))
-        self.close_connection = True
         if stub.status != 200:
-            self._whole(stub.status, "application/json", json.dumps({"error": stub.error}))
+            self.send_whole(stub.status, "application/json", json.dumps({"error": stub.error}).encode())
         elif stub.fault == "html":
-            self._whole(200, "text/html", "<html><body>Welcome to the router</body></html>")
+            self.send_whole(200, "text/html", b"<html><body>Welcome to the router</body></html>")
         else:
             self._stream(stub)
-
-    def _whole(self, status: int, kind: str, text: str) -> None:
-        payload = text.encode()
-        self.send_response(status)
-        self.send_header("content-type", kind)
-        self.send_header("content-length", str(len(payload)))
-        self.end_headers()
-        self.wfile.write(payload)
 
     def _stream(self, stub: StubEndpoint) -> None:
         self.send_response(200)
@@ -99,6 +80,3 @@ class _Handler(BaseHTTPRequestHandler):
     def _chunk(self, payload: bytes) -> None:
         self.wfile.write(f"{len(payload):x}\r\n".encode() + payload + b"\r\n")
         self.wfile.flush()
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name it has there
-        """Log nothing to stderr."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.loopback import StubHandler, loopback
 
 
 def relevance_of(text: str) -> float:
@@ -49,39 +49,17 @@ class StubReranker:
 
 @contextmanager
 def stub_reranker() -> Iterator[StubReranker]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.stub = stub = StubReranker(f"http://127.0.0.1:{server.server_port}/v1")  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with loopback(_Handler, StubReranker) as stub:
         yield stub
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self) -> None:
-        stub: StubReranker = self.server.stub  # type: ignore[attr-defined]
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+class _Handler(StubHandler):
+    def respond(self, body: Any) -> None:
+        stub: StubReranker = self.stub
         stub.paths.append(self.path)
         stub.keys.append(self.headers.get("authorization"))
         stub.bodies.append(body)
-        self.close_connection = True
         status, payload = stub.answer(body)
-        if status == 0:  # hangs up
-            return
-        self.send_response(status)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(payload)))
-        if stub.encoding is not None:
-            self.send_header("content-encoding", stub.encoding)
-        self.send_header("connection", "close")
-        self.end_headers()
-        self.wfile.write(payload)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name it has there
-        """Log nothing to stderr."""
+        if status:  # else it hangs up
+            encoding = {} if stub.encoding is None else {"content_encoding": stub.encoding}
+            self.send_whole(status, "application/json", payload, connection="close", **encoding)
