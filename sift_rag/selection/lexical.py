@@ -23,6 +23,9 @@ from sift_rag.words import Bag
 SATURATION = 1.2
 """k1 of BM25: how soon further mentions of a word stop to count."""
 
+LENGTH_SHARE = 0.75
+"""b of BM25: how far a frequency is divided by the length of its text."""
+
 BLOCK = 1 << 22
 """Entries of a dense block of rows and words at a time: 16 MiB."""
 
@@ -123,22 +126,19 @@ class WordRows:
         return (gram + JITTER * np.eye(self._size)) / (1.0 + JITTER)
 
 
-def bm25(queries: Sequence[Bag], candidates: Sequence[Bag], *, length_share: float = 0.75) -> np.ndarray:
+def bm25(queries: Sequence[Bag], candidates: Sequence[Bag]) -> np.ndarray:
     """Return ``(m, n)`` float64: BM25 of each candidate for each query (Robertson and Zaragoza, 2009).
 
     Args:
         queries: a word that comes twice counts twice.
         candidates: the collection.
-        length_share: b, in [0, 1]: how far a score is divided by the length of the candidate.
     """
     vocabulary = Vocabulary.of(candidates)
     lengths = np.array([bag.counts.sum() for bag in candidates], dtype=np.float64)
-    relative = (
-        1.0 - length_share + length_share * lengths / max(float(lengths.mean()), 1.0) if len(lengths) else lengths
-    )
+    relative = lengths / max(float(lengths.mean()), 1.0) if len(lengths) else lengths
     rows = np.repeat(np.arange(len(candidates)), [len(bag.ids) for bag in candidates])
     ids, counts = _joined([bag.ids for bag in candidates]), _joined([bag.counts for bag in candidates])
-    weights = vocabulary.weights(ids) * counts * (SATURATION + 1) / (counts + SATURATION * relative[rows])
+    weights = vocabulary.weights(ids) * frequencies(counts, relative[rows])
     scores = np.zeros((len(queries), len(candidates)))
     for query, bag in enumerate(queries):
         places = np.searchsorted(bag.ids, ids).clip(max=max(len(bag.ids) - 1, 0))
@@ -149,9 +149,21 @@ def bm25(queries: Sequence[Bag], candidates: Sequence[Bag], *, length_share: flo
     return scores
 
 
+def frequencies(counts: np.ndarray, length: np.ndarray | float) -> np.ndarray:
+    """Return BM25's term frequencies: counts that saturate below k1 + 1, divided by length.
+
+    Args:
+        counts: ``(w,)`` mentions, >= 1.
+        length: words of the text over those of an average one, for all or for each.
+    """
+    return np.asarray(
+        counts * (SATURATION + 1.0) / (counts + SATURATION * (1.0 - LENGTH_SHARE + LENGTH_SHARE * length))
+    )
+
+
 def _saturated(counts: np.ndarray) -> np.ndarray:
     """Return how much each count counts: 1 for 1, at most k1 + 1."""
-    return np.asarray(counts * (SATURATION + 1.0) / (counts + SATURATION))
+    return frequencies(counts, 1.0)
 
 
 def _joined(arrays: Sequence[np.ndarray]) -> np.ndarray:

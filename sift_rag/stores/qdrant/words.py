@@ -22,7 +22,7 @@ import numpy as np
 from qdrant_client import models
 
 from sift_rag.errors import CollectionNotFound
-from sift_rag.selection.lexical import SATURATION
+from sift_rag.selection.lexical import frequencies
 from sift_rag.stores.payloads import EMBEDDING_TEXT, PASSAGE_FIELDS, passage_of
 from sift_rag.stores.qdrant.connection import Connection
 from sift_rag.stores.qdrant.rest_transport import sparse_vector
@@ -33,8 +33,6 @@ from sift_rag.words import UNSTEMMED, bag_of
 
 _LOG = logging.getLogger(__name__)
 
-LENGTH_SHARE = 0.75
-"""b of BM25: strength of length normalisation."""
 AVERAGE_WORDS = 128
 """Average passage length in words. A constant, so that a value depends on its passage alone: it stays right as the
 collection grows, does not depend on the writer, and survives a migration. With passages of 43, 104 and 164 words on
@@ -50,9 +48,7 @@ def words_of_passage(passage: Passage) -> WordVector:
     if not len(bag.ids):
         return _WITHOUT
     indices, counts = _merged(bag.ids, bag.counts)
-    length = 1.0 - LENGTH_SHARE + LENGTH_SHARE * counts.sum() / AVERAGE_WORDS
-    values = counts * (SATURATION + 1.0) / (counts + SATURATION * length)
-    return WordVector(indices, values.astype(np.float32))
+    return WordVector(indices, frequencies(counts, counts.sum() / AVERAGE_WORDS).astype(np.float32))
 
 
 def words_of_question(text: str) -> WordVector:
