@@ -142,3 +142,8 @@ class TrainingFailed(ModelError):
 
 class AdapterNotSaved(ModelError):
     """The folder cannot take an adapter: it is read-only or not empty, or its disk is full. No partial files remain."""
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of what an error of another library says, or its type's name if it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

