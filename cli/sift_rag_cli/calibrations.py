@@ -15,17 +15,9 @@ _COLUMNS = ("setting", "current", "proposed", "improvement, 95 %")
 
 def write_proposals(calibration: Calibration) -> None:
     """Write one line per setting and per threshold."""
-    from sift_rag.evaluation.calibration_report import brings_in_words, number_in_words, refuses_in_words
+    from sift_rag.evaluation.calibration_report import proposal_rows
 
-    rows = [
-        [one.name, number_in_words(one.current), number_in_words(one.proposed), brings_in_words(one)]
-        for one in calibration.proposals
-    ]
-    rows += [
-        [one.name, number_in_words(one.current), number_in_words(one.proposed), refuses_in_words(one)]
-        for one in calibration.thresholds
-    ]
-    write_table(_COLUMNS, rows, numeric=_COLUMNS[1:3])
+    write_table(_COLUMNS, proposal_rows(calibration), numeric=_COLUMNS[1:3])
 
 
 def say_proposals(calibration: Calibration) -> None:

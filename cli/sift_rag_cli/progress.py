@@ -1,11 +1,14 @@
 """Progress of a long command, on stderr: a bar at a terminal, at most a few lines otherwise."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from itertools import count
+from typing import NamedTuple, TypeVar
 
 from sift_rag_cli.output import console, count_of, is_terminal, one_line, say
+
+T = TypeVar("T")
 
 LONG_RUN = 20
 """Number of tasks above which progress is reported even without a terminal."""
@@ -93,3 +96,30 @@ def counted_progress(doing: str, noun: str, total: int, done: int = 0) -> Iterat
                 say(f"{measured} of {count_of(total, noun)}")
 
         yield advance
+
+
+def collected(
+    results: Iterable[T], total: int, *, doing: str, least: int, names: Iterable[str] | None = None
+) -> tuple[list[T], KeyboardInterrupt | None]:
+    """Return the results of a run over questions, and the interruption if one came after at least ``least`` of them.
+
+    Args:
+        results: one per question.
+        total: number of questions.
+        doing: description to show until the first question is done.
+        least: number of results that are worth keeping.
+        names: a name per question; by default its number.
+    """
+    found: list[T] = []
+    named = map(str, count(1)) if names is None else iter(names)
+    try:
+        with counted_progress(doing, "question", total) as advance:
+            for one in results:
+                found.append(one)
+                advance(f"question {next(named)}")
+    except KeyboardInterrupt as error:
+        if len(found) < least:
+            raise
+        say(f"Interrupted after {len(found)} of {count_of(total, 'question')}.")
+        return found, error
+    return found, None

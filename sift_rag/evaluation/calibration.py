@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sift_rag import defaults
-from sift_rag.evaluation.found import interval_in_words
+from sift_rag.evaluation.found import interval_in_words, questions_in_words
 from sift_rag.evaluation.judge import Judge, Unmatched
 from sift_rag.evaluation.judged_questions import JudgedQuestion
 from sift_rag.evaluation.metrics import SEED, Interval, bootstrap, bootstraps, share
@@ -100,7 +100,7 @@ class Calibration:
     """The result of a calibration."""
 
     origin: Origin
-    """Where the questions come from."""
+    """Origin of the questions."""
     questions: int
     """Number of questions measured."""
     left: int
@@ -201,7 +201,7 @@ class Choice(NamedTuple):
     brings: Interval | None
     """Difference in recall from the current values, on held-out questions; None if not compared."""
     parts: dict[str, Interval]
-    """By setting: the recall lost if it alone keeps its current value."""
+    """Recall lost if one setting alone keeps its current value, by setting."""
 
 
 def choose(plan: Plan, trials: Sequence[Trial]) -> Choice:
@@ -349,7 +349,7 @@ def _verdict(plan: Plan, choice: Choice, found: float, count: int) -> str:
         )
     low, high = 100 * choice.brings.low, 100 * choice.brings.high
     brings = f"{100 * choice.brings.mean:+z.1f} points {interval_in_words(low, high)} on held-out questions"
-    on = f"{count:,} question{'' if count == 1 else 's'}"
+    on = questions_in_words(count)
     now = f"the current settings find {100 * found:.1f} %"
     if choice.values != plan.current:
         pairs = zip(_assigned(choice.values), plan.current, choice.values, strict=True)

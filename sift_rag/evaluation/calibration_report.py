@@ -6,13 +6,9 @@ from html import escape
 
 from sift_rag.evaluation import plots
 from sift_rag.evaluation.calibration import Calibration, Combination, Proposal, Threshold
-from sift_rag.evaluation.found import interval_in_words
-from sift_rag.evaluation.metrics import Interval
-from sift_rag.evaluation.page import cut, facts_list, render_page, section
+from sift_rag.evaluation.found import points_in_words
+from sift_rag.evaluation.page import facts_list, render_page, section, table, unmatched_section
 from sift_rag.evaluation.trials import Values
-
-UNMATCHED = 50
-"""Maximum number of unmatched items on the page."""
 
 _ORIGINS = {
     "judged": "judged",
@@ -47,7 +43,7 @@ def render_calibration(calibration: Calibration, *, collection: str) -> str:
         _one_at_a_time(calibration),
         _remaining(calibration),
         _combinations(calibration),
-        _unmatched(calibration),
+        unmatched_section(calibration.unmatched),
     ]
     return render_page(f"Settings for {collection}", sections)
 
@@ -59,7 +55,7 @@ def number_in_words(value: float | None) -> str:
 
 def brings_in_words(proposal: Proposal) -> str:
     """Return the improvement from a changed setting, in points with its interval; empty for an unchanged one."""
-    return "" if proposal.brings is None else f"{_points(proposal.brings)} points"
+    return "" if proposal.brings is None else f"{points_in_words(proposal.brings)} points"
 
 
 def refuses_in_words(threshold: Threshold) -> str:
@@ -73,30 +69,18 @@ def refuses_in_words(threshold: Threshold) -> str:
     return f"{own}, foreign {100 * rate.mean:.0f} % [{100 * rate.low:.0f}, {100 * rate.high:.0f}]"
 
 
-def _points(interval: Interval) -> str:
-    return f"{100 * interval.mean:+z.1f} {interval_in_words(100 * interval.low, 100 * interval.high)}"
-
-
-def _table(head: tuple[str, ...], rows: list[list[str]], best: int | None = None) -> str:
-    cells = "".join(f"<th>{escape(name)}</th>" for name in head)
-    body = "".join(
-        f"<tr{' class=best' if number == best else ''}>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>"
-        for number, row in enumerate(rows)
-    )
-    return f"<div class=scroll><table><tr>{cells}</tr>{body}</table></div>"
+def proposal_rows(calibration: Calibration) -> list[list[str]]:
+    """Return a row per setting and per threshold: name, current value, proposed value, effect."""
+    effects: list[tuple[Proposal | Threshold, str]] = [
+        *((one, brings_in_words(one)) for one in calibration.proposals),
+        *((one, refuses_in_words(one)) for one in calibration.thresholds),
+    ]
+    return [[one.name, number_in_words(one.current), number_in_words(one.proposed), effect] for one, effect in effects]
 
 
 def _proposals(calibration: Calibration) -> str:
-    rows = [
-        [one.name, number_in_words(one.current), number_in_words(one.proposed), brings_in_words(one)]
-        for one in calibration.proposals
-    ]
-    rows += [
-        [one.name, number_in_words(one.current), number_in_words(one.proposed), refuses_in_words(one)]
-        for one in calibration.thresholds
-    ]
     notes = "".join(f"<p class=note>{escape(one.note)}</p>" for one in calibration.thresholds)
-    return f"<h2>Proposals</h2>{_table(('setting', 'current', 'proposed', 'improvement'), rows)}{notes}"
+    return f"<h2>Proposals</h2>{table(_PROPOSALS, proposal_rows(calibration))}{notes}"
 
 
 def _apply(calibration: Calibration) -> str:
@@ -142,6 +126,7 @@ _COMBINATIONS_NOTE = (
     "Recall in per cent; difference from the current values in points, with 95 % intervals. The best of many "
     "combinations looks better than it is."
 )
+_PROPOSALS = ("setting", "current", "proposed", "improvement")
 _HEAD = (*Values._fields, "recall", "vs current")
 
 
@@ -151,23 +136,10 @@ def _combinations(calibration: Calibration) -> str:
     proposed = Values(*(one.proposed for one in calibration.proposals))
     ordered = sorted(calibration.combinations, key=lambda one: -one.found)
     rows = [
-        [*(number_in_words(value) for value in one.values), f"{100 * one.found:.1f}", _points(one.difference)]
+        [*(number_in_words(value) for value in one.values), f"{100 * one.found:.1f}", points_in_words(one.difference)]
         for one in ordered
     ]
     best = [one.values for one in ordered].index(proposed)
-    return f"<h2>All combinations</h2><p class=note>{_COMBINATIONS_NOTE} Bold: proposed.</p>{_table(_HEAD, rows, best)}"
-
-
-def _unmatched(calibration: Calibration) -> str:
-    if not calibration.unmatched:
-        return ""
-    items = "".join(
-        f"<li>{escape(cut(one.name))} <span class=note>{escape(one.question)}</span></li>"
-        for one in calibration.unmatched[:UNMATCHED]
-    )
-    rest = len(calibration.unmatched) - UNMATCHED
-    more = f"<p class=note>... and {rest:,} more.</p>" if rest > 0 else ""
     return (
-        f"<h2>Not in the collection</h2><p class=note>{len(calibration.unmatched):,} relevant items match no "
-        f"source, passage id or text, and count as not found.</p><ul>{items}</ul>{more}"
+        f"<h2>All combinations</h2><p class=note>{_COMBINATIONS_NOTE} Bold: proposed.</p>{table(_HEAD, rows, [best])}"
     )

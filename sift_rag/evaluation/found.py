@@ -35,7 +35,7 @@ class Ranking:
 
     hits: tuple[Hit, ...]
     gains: tuple[tuple[int, ...], ...]
-    """For each hit, the grades of the relevant items that it is the first to find."""
+    """Grades of the relevant items that each hit is the first to find."""
 
     def cut(self, k: int) -> Gains:
         """Return the gains of the first k hits."""
@@ -48,7 +48,7 @@ class Judged:
 
     question: JudgedQuestion
     rankings: Mapping[str, Ranking]
-    """By search name."""
+    """Ranking of each search, by its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class Evaluation:
     left: int
     """Number of questions left out because the run was interrupted."""
     rows: tuple[FoundRow, ...]
-    """By k, then in the order of the searches."""
+    """Rows by k, then in the order of the searches."""
     best: str
     """Search with the highest recall averaged over k; the first in case of a tie."""
     verdict: str
@@ -191,15 +191,20 @@ def judge_searches(
     if not ks or min(ks) < 1:
         raise ValueError(f"k is {tuple(ks)}: expected at least one number, each at least 1.")
     for question in judge.questions:
-        for text in question.questions:
-            try:
-                cut_into_pieces(text, embedder)
-            except ValueError as error:
-                raise ValueError(f"Question {question.id!r} cannot be asked. {error}") from error
+        check_length(question.id, question.questions, embedder)
     scoring = None if relevance is None else RememberingRelevance(relevance)
     remembering = RememberingEmbedder(embedder)
     retrievers = {name: options.retriever(remembering, store, scoring) for name, options in searches.items()}
     return _judged(judge, retrievers, searches, max(ks))
+
+
+def check_length(name: str, texts: Sequence[str], embedder: Embedder) -> None:
+    """Raise ``ValueError`` if one of the texts of a question is too long to be asked."""
+    for text in texts:
+        try:
+            cut_into_pieces(text, embedder)
+        except ValueError as error:
+            raise ValueError(f"Question {name!r} cannot be asked. {error}") from error
 
 
 def _judged(
@@ -297,7 +302,7 @@ def _verdict(rows: Sequence[FoundRow], best: str, k: int, count: int) -> str:
     at_k = {row.selector: row for row in rows if row.k == k}
     others = [name for name in at_k if name != BASELINE]
     if not others:
-        return f"{BASELINE} finds {100 * at_k[BASELINE].recall.mean:.1f} % at k = {k}, {_questions(count)}."
+        return f"{BASELINE} finds {100 * at_k[BASELINE].recall.mean:.1f} % at k = {k}, {questions_in_words(count)}."
     compared = best if best != BASELINE else max(others, key=lambda name: at_k[name].recall.mean)
     gap = at_k[compared].recall.difference or Interval(0.0, 0.0, 0.0)
     low, high = 100 * gap.low, 100 * gap.high
@@ -305,7 +310,7 @@ def _verdict(rows: Sequence[FoundRow], best: str, k: int, count: int) -> str:
     if gap.mean < 0:
         low, high = -high, -low
     amount = f"{abs(100 * gap.mean):.1f} points more than {behind}" if gap.mean else f"as much as {behind}"
-    facts = f"{ahead} finds {amount} at k = {k} {interval_in_words(low, high)}, {_questions(count)}"
+    facts = f"{ahead} finds {amount} at k = {k} {interval_in_words(low, high)}, {questions_in_words(count)}"
     if count < FEWEST:
         return f"Too few questions to show a difference: {facts}."
     return f"{facts}." if gap.excludes_zero else f"No significant difference: {facts}."
@@ -316,5 +321,11 @@ def interval_in_words(low: float, high: float) -> str:
     return f"[{low:z.1f}, {high:z.1f}]"
 
 
-def _questions(count: int) -> str:
+def points_in_words(interval: Interval) -> str:
+    """Return an improvement in points with its interval, without a sign on 0."""
+    return f"{100 * interval.mean:+z.1f} {interval_in_words(100 * interval.low, 100 * interval.high)}"
+
+
+def questions_in_words(count: int) -> str:
+    """Return a number of questions with its noun."""
     return f"{count:,} question{'' if count == 1 else 's'}"

@@ -5,12 +5,9 @@ from __future__ import annotations
 from html import escape
 
 from sift_rag.evaluation import plots
-from sift_rag.evaluation.found import Evaluation, Failure, FoundRow, Score, interval_in_words
-from sift_rag.evaluation.page import cut, facts_list, render_page, section
+from sift_rag.evaluation.found import Evaluation, Failure, FoundRow, Score, points_in_words
+from sift_rag.evaluation.page import LISTED, cut, facts_list, render_page, rest_of, section, table, unmatched_section
 from sift_rag.types import Hit
-
-FAILURES = 50
-"""Maximum number of questions without a relevant hit on the page."""
 
 
 def render_found(evaluation: Evaluation, *, collection: str, settings: str = "") -> str:
@@ -36,7 +33,7 @@ def render_found(evaluation: Evaluation, *, collection: str, settings: str = "")
         section("Over k", plots.found_over_k(evaluation.rows), _NOTE),
         _table(evaluation),
         _failures(evaluation),
-        _unmatched(evaluation),
+        unmatched_section(evaluation.unmatched),
     ]
     return render_page(f"Comparison of searches: {collection}", sections)
 
@@ -53,38 +50,32 @@ _HEAD = ("selector", "k", "", "recall", "vs nearest", "nDCG@10", "vs nearest", "
 
 
 def _table(evaluation: Evaluation) -> str:
-    most = {k: max(row.recall.mean for row in evaluation.rows if row.k == k) for k in {r.k for r in evaluation.rows}}
-    body = "".join(_table_row(row, best=row.recall.mean == most[row.k]) for row in evaluation.rows)
-    head = "".join(f"<th>{name}</th>" for name in _HEAD)
-    return (
-        f"<h2>All figures</h2><p class=note>{_TABLE_NOTE}</p>"
-        f"<div class=scroll><table><tr>{head}</tr>{body}</table></div>"
-    )
+    rows = evaluation.rows
+    most = {k: max(row.recall.mean for row in rows if row.k == k) for k in {row.k for row in rows}}
+    bold = [number for number, row in enumerate(rows) if row.recall.mean == most[row.k]]
+    return f"<h2>All figures</h2><p class=note>{_TABLE_NOTE}</p>{table(_HEAD, [_cells(row) for row in rows], bold)}"
 
 
-def _table_row(row: FoundRow, *, best: bool) -> str:
+def _cells(row: FoundRow) -> list[str]:
     cells = [row.selector, str(row.k), ""]
     for score in (row.recall, row.ndcg, row.reciprocal_rank):
         cells += [f"{100 * score.mean:.1f}", difference_in_words(score)]
-    mark = " class=best" if best else ""
-    return f"<tr{mark}>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"
+    return cells
 
 
 def difference_in_words(score: Score) -> str:
     """Return the difference from the baseline, in points, with its interval; empty for the baseline."""
-    gap = score.difference
-    return "" if gap is None else f"{100 * gap.mean:+z.1f} {interval_in_words(100 * gap.low, 100 * gap.high)}"
+    return "" if score.difference is None else points_in_words(score.difference)
 
 
 def _failures(evaluation: Evaluation) -> str:
-    shown = evaluation.failures[:FAILURES]
-    if not shown:
+    count = len(evaluation.failures)
+    if not count:
         return ""
-    rest = len(evaluation.failures) - len(shown)
-    more = f"<p class=note>... and {rest:,} more.</p>" if rest else ""
+    shown = "".join(map(_failure, evaluation.failures[:LISTED]))
     return (
-        f"<h2>Where {escape(evaluation.best)} finds nothing</h2><p class=note>{len(evaluation.failures):,} of "
-        f"{evaluation.questions:,} questions, with the first hits.</p>{''.join(map(_failure, shown))}{more}"
+        f"<h2>Where {escape(evaluation.best)} finds nothing</h2><p class=note>{count:,} of {evaluation.questions:,} "
+        f"questions, with the first hits.</p>{shown}{rest_of(count)}"
     )
 
 
@@ -101,18 +92,3 @@ def _failure(failure: Failure) -> str:
 def _hit(hit: Hit) -> str:
     line = "" if hit.passage.span.line is None else f":{hit.passage.span.line}"
     return f"<div class=note>{escape(hit.passage.source)}{line}</div><pre>{escape(cut(hit.passage.text))}</pre>"
-
-
-def _unmatched(evaluation: Evaluation) -> str:
-    if not evaluation.unmatched:
-        return ""
-    items = "".join(
-        f"<li>{escape(cut(one.name))} <span class=note>{escape(one.question)}</span></li>"
-        for one in evaluation.unmatched[:FAILURES]
-    )
-    rest = len(evaluation.unmatched) - FAILURES
-    more = f"<p class=note>... and {rest:,} more.</p>" if rest > 0 else ""
-    return (
-        f"<h2>Not in the collection</h2><p class=note>{len(evaluation.unmatched):,} relevant items match no "
-        f"source, passage id or text, and count as not found.</p><ul>{items}</ul>{more}"
-    )

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from html import escape
 
+from sift_rag.evaluation.judge import Unmatched
+
+LISTED = 50
+"""Maximum number of items in a list of what is missing or was not found."""
 LONGEST = 480
 """Maximum number of characters to show of a text."""
 
@@ -45,6 +49,34 @@ def facts_list(facts: Mapping[str, str]) -> str:
 def section(title: str, figure: str, note: str) -> str:
     """Return a section: title, figure (HTML) and note."""
     return f"<h2>{escape(title)}</h2><figure>{figure}<figcaption>{escape(note)}</figcaption></figure>"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], best: Container[int] = ()) -> str:
+    """Return a table of texts that scrolls; the rows with the numbers in ``best`` are bold."""
+    names = "".join(f"<th>{escape(name)}</th>" for name in head)
+    body = "".join(
+        f"<tr{' class=best' if number in best else ''}>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>"
+        for number, row in enumerate(rows)
+    )
+    return f"<div class=scroll><table><tr>{names}</tr>{body}</table></div>"
+
+
+def rest_of(count: int) -> str:
+    """Return the note on those of ``count`` items that a list of ``LISTED`` leaves out; empty if it leaves out none."""
+    return f"<p class=note>... and {count - LISTED:,} more.</p>" if count > LISTED else ""
+
+
+def unmatched_section(unmatched: Sequence[Unmatched]) -> str:
+    """Return the section on relevant items that are not in the collection; empty if there are none."""
+    if not unmatched:
+        return ""
+    items = "".join(
+        f"<li>{escape(cut(one.name))} <span class=note>{escape(one.question)}</span></li>" for one in unmatched[:LISTED]
+    )
+    return (
+        f"<h2>Not in the collection</h2><p class=note>{len(unmatched):,} relevant items match no source, passage id or "
+        f"text, and count as not found.</p><ul>{items}</ul>{rest_of(len(unmatched))}"
+    )
 
 
 def cut(text: str) -> str:

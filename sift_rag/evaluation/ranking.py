@@ -14,7 +14,7 @@ NDCG_DEPTH = 10
 """Cut-off rank of nDCG."""
 
 Gains = Sequence[Sequence[int]]
-"""For each hit, the grades, >= 1, of the relevant items that it is the first to find."""
+"""Grades, >= 1, of the relevant items that each hit is the first to find."""
 
 
 def recall(gains: Gains, relevant: int) -> float:

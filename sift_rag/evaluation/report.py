@@ -7,7 +7,7 @@ from html import escape
 
 from sift_rag.evaluation import plots
 from sift_rag.evaluation.outcomes import Comparison, Example, Outcome
-from sift_rag.evaluation.page import cut, facts_list, render_page, section
+from sift_rag.evaluation.page import cut, facts_list, render_page, section, table
 from sift_rag.evaluation.summary import ALL, Row, Summary
 
 EXAMPLES = 3
@@ -120,11 +120,11 @@ def _tables(summary: Summary) -> str:
     for group in dict.fromkeys(row.group for row in summary.rows):
         rows = [row for row in summary.rows if row.group == group]
         best = best_rows(rows)
-        body = "".join(_table_row(row, row in best) for row in rows)
-        head = "".join(f"<th>{name}</th>" for name in _HEAD + (_ANSWER_HEAD if rows[0].f1 is not None else ()))
+        head = _HEAD + (_ANSWER_HEAD if rows[0].f1 is not None else ())
+        bold = [number for number, row in enumerate(rows) if row in best]
         parts.append(
             f"<details{' open' if group == ALL else ''}><summary>{escape(group)}: {rows[0].tasks} tasks</summary>"
-            f"<div class=scroll><table><tr>{head}</tr>{body}</table></div></details>"
+            f"{table(head, [_cells(row) for row in rows], bold)}</details>"
         )
     note = (
         "Bold: the best of each arm; these are what the sentence at the top compares. Chosen on the same tasks, the "
@@ -138,7 +138,7 @@ _HEAD = ("arm", "selector", "k", "% of base", "± s.e.", "interval", "seconds", 
 _ANSWER_HEAD = ("exact", "F1", "in passages")
 
 
-def _table_row(row: Row, best: bool) -> str:
+def _cells(row: Row) -> list[str]:
     cells = [
         row.arm,
         row.selector,
@@ -152,5 +152,4 @@ def _table_row(row: Row, best: bool) -> str:
     ]
     if row.f1 is not None and row.exact_match is not None and row.in_passages is not None:
         cells += [f"{row.exact_match:.0%}", f"{row.f1:.2f}", f"{row.in_passages:.0%}"]
-    mark = " class=best" if best else ""
-    return f"<tr{mark}>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"
+    return cells

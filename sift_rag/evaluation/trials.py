@@ -9,13 +9,14 @@ from statistics import fmean
 from typing import Literal, NamedTuple, TypeAlias
 
 from sift_rag import defaults
+from sift_rag.evaluation.found import check_length
 from sift_rag.evaluation.judge import Judge
 from sift_rag.evaluation.judged_questions import JudgedQuestion
 from sift_rag.evaluation.ranking import recall
 from sift_rag.evaluation.remembering import RememberingEmbedder, RememberingIndex, RememberingRelevance, remembering
 from sift_rag.protocols import Embedder, PassageIndex, Relevance
 from sift_rag.retrieval.options import SearchOptions
-from sift_rag.retrieval.queries import Query, cut_into_pieces
+from sift_rag.retrieval.queries import Query
 from sift_rag.retrieval.retriever import Retriever
 from sift_rag.selection import fine_tuning_selector
 from sift_rag.selection.settings import SettingValue, selector_settings
@@ -127,7 +128,7 @@ def try_out(
         ValueError: a question is too long; raised before any question.
     """
     for question in judge.questions:
-        _check_length(question.id, question.questions, embedder)
+        check_length(question.id, question.questions, embedder)
     return _trials(plan, judge, _Searches(plan, plan.combinations, embedder, store, relevance))
 
 
@@ -147,7 +148,7 @@ def measure_foreign(
         ValueError: see ``try_out``.
     """
     for number, texts in enumerate(questions, start=1):
-        _check_length(f"foreign:{number}", texts, embedder)
+        check_length(f"foreign:{number}", texts, embedder)
     return _uncertainties(questions, _Searches(plan, (values,), embedder, store, relevance))
 
 
@@ -211,14 +212,6 @@ def _found(judge: Judge, question: JudgedQuestion, retrieval: Retrieval, ks: Seq
 
 def _variance(retrieval: Retrieval) -> float:
     return retrieval.irreducible_variance / retrieval.targets
-
-
-def _check_length(name: str, texts: Sequence[str], embedder: Embedder) -> None:
-    for text in texts:
-        try:
-            cut_into_pieces(text, embedder)
-        except ValueError as error:
-            raise ValueError(f"Question {name!r} cannot be asked. {error}") from error
 
 
 def values_json(values: Values) -> dict[str, JsonValue]:

@@ -221,7 +221,7 @@ def test_a_question_that_names_a_rare_identifier_goes_by_words() -> None:
 
 
 def test_information_counts_the_words_that_targets_share() -> None:
-    """By definition: the log determinant of the targets' posterior covariance under the mixed kernel."""
+    """The log determinant of the targets' posterior covariance under the mixed kernel, by definition."""
     rng = np.random.default_rng(11)
     queries, candidates = unit_rows(rng, 2, 8, dtype=np.float64), unit_rows(rng, 4, 8, dtype=np.float64)
     said = ["ape bee eel", "cat dog fox", "gnu hen", "eel fox hen"]  # fewer than words: they span a part of them

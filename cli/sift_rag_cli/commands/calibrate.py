@@ -1,9 +1,8 @@
 """``sift-rag calibrate``."""
 
-from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 
@@ -14,7 +13,7 @@ from sift_rag_cli.calibrations import calibration_json, say_proposals, write_pro
 from sift_rag_cli.configuration import settings_for
 from sift_rag_cli.inputs import spread, whole_numbers_in
 from sift_rag_cli.output import check_writable, count_of, say, write_json, write_page
-from sift_rag_cli.progress import counted_progress
+from sift_rag_cli.progress import collected, counted_progress
 from sift_rag_cli.searching import open_search, search_options
 
 if TYPE_CHECKING:
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from sift_rag.protocols import Embedder, LanguageModel, PassageIndex, Relevance
     from sift_rag.retrieval.retriever import Retriever
     from sift_rag_cli.settings import Values
-
-T = TypeVar("T")
 
 
 class _Parts(TypedDict):
@@ -152,11 +149,11 @@ def calibrate(
             asked = _generated(retriever, plan, values, language_model, generate or defaults.GENERATED_QUESTIONS)
         judge = Judge(asked, retriever.store)
         parts = _Parts(embedder=retriever.embedder, store=retriever.store, relevance=retriever.relevance)
-        trials, interrupted = _measured(try_out(plan, judge, **parts), len(asked), least=1)
+        trials, interrupted = collected(try_out(plan, judge, **parts), len(asked), doing="measuring", least=1)
         choice = choose(plan, trials)
         if others and interrupted is None:
             measured = measure_foreign(plan, choice.values, others, **parts)
-            theirs, interrupted = _measured(measured, len(others), least=0)
+            theirs, interrupted = collected(measured, len(others), doing="measuring", least=0)
     calibration = sum_up(plan, choice, trials, theirs, judge)
     if report is not None:
         from sift_rag.evaluation.calibration_report import render_calibration
@@ -209,19 +206,3 @@ def _generated(
     if len(made) < wanted:
         say(f"Generated only {count_of(len(made), 'question')} of {wanted:,}.")
     return made
-
-
-def _measured(results: Iterable[T], total: int, *, least: int) -> tuple[list[T], KeyboardInterrupt | None]:
-    """Return the results, and the interruption if one came after at least ``least`` of them."""
-    found: list[T] = []
-    try:
-        with counted_progress("measuring", "question", total) as advance:
-            for one in results:
-                found.append(one)
-                advance(f"question {len(found)}")
-    except KeyboardInterrupt as error:
-        if len(found) < least:
-            raise
-        say(f"Interrupted after {len(found)} of {count_of(total, 'question')}.")
-        return found, error
-    return found, None

@@ -10,8 +10,8 @@ from sift_rag_cli import options
 from sift_rag_cli.configuration import settings_for
 from sift_rag_cli.evaluations import evaluation_json, write_failures, write_found
 from sift_rag_cli.inputs import names_in, spread, whole_numbers_in
-from sift_rag_cli.output import check_writable, count_of, one_line, say, write_json, write_page
-from sift_rag_cli.progress import counted_progress
+from sift_rag_cli.output import check_writable, one_line, say, write_json, write_page
+from sift_rag_cli.progress import collected
 from sift_rag_cli.searching import open_search, search_options
 
 
@@ -93,7 +93,6 @@ def evaluate(
     asked = spread(read_judged_questions(questions), limit)
     if report is not None:
         require_matplotlib()
-    judged, interrupted = [], None
     with open_search(
         context,
         values,
@@ -113,16 +112,8 @@ def evaluate(
             ks=ks,
             relevance=retriever.relevance,
         )
-        try:
-            with counted_progress("evaluating", "question", len(asked)) as advance:
-                for one in results:
-                    judged.append(one)
-                    advance(f"question {one.question.id}")
-        except KeyboardInterrupt as error:
-            if not judged:
-                raise
-            interrupted = error
-            say(f"Interrupted after {len(judged)} of {count_of(len(asked), 'question')}.")
+        ids = (question.id for question in judge.questions)
+        judged, interrupted = collected(results, len(asked), doing="evaluating", least=1, names=ids)
     evaluation = sum_up(judged, judge, ks)
     if report is not None:
         from sift_rag.evaluation.found_report import render_found

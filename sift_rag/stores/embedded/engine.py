@@ -63,7 +63,7 @@ _TIES = 32
 _MATCH_BATCH = 512
 _SCROLL_PAGE = 2048
 _IN_USE, _CLOSING = "Already borrowed", "Already mutably borrowed"
-"""What the engine says to who would close it while another thread reads, and to who would read while one closes it."""
+"""Messages of the engine: to a thread that closes while another reads, and to one that reads while another closes."""
 _PAUSE = 0.001
 """Seconds between two attempts to close it."""
 _REBUILD = Remedy("check-or-reindex")
