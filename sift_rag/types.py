@@ -94,6 +94,10 @@ class Document:
     """ISO 8601, UTC."""
     reason: str = ""
     """Reason of the failure; empty otherwise."""
+    notices: tuple[str, ...] = ()
+    """What a reader should know of how it was read, a clause each."""
+    pages_without_text: int = 0
+    """Number of pages that hold no text, scans for example."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from sift_rag import defaults
 CHOICES: Mapping[str, Sequence[str]] = {
     "kernel": defaults.KERNELS,
     "mode": defaults.MODES,
+    "ocr": defaults.OCR_MODES,
     "preset": defaults.PRESETS,
     "selector": tuple(defaults.SELECTORS),
 }

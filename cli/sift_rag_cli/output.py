@@ -158,4 +158,6 @@ def document_json(document: Document) -> dict[str, object]:
         "location": document.location,
         "ingested_at": document.ingested_at or None,
         "reason": document.reason or None,
+        "notices": list(document.notices),
+        "pages_without_text": document.pages_without_text,
     }

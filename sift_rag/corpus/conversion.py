@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from sift_rag.corpus.decoding import decode, one_line, universal_newlines, without_surrogates
 from sift_rag.corpus.formats import Convertible
-from sift_rag.corpus.sections import Section
+from sift_rag.corpus.sections import Extracted, Section, placed
 from sift_rag.errors import UnreadableDocument
 from sift_rag.extras import require
 
@@ -38,8 +38,8 @@ _IMAGE = re.compile(r"!\[([^\]]{0,1000})\]\([^()\s]{0,1000}(?:\s{1,9}\"[^\"]{0,1
 _SLIDE = "<!-- Slide number: {} -->"
 
 
-def convert(data: bytes, container: Convertible) -> tuple[str, list[Section]]:
-    """Return the title that the file states (or ""), and its text as Markdown: a section a slide for PPTX, else one.
+def convert(data: bytes, container: Convertible) -> Extracted:
+    """Return the text of a file as Markdown: a section for each slide of PPTX, else one.
 
     Images become their descriptions. Nothing outside ``data`` is read.
 
@@ -61,7 +61,8 @@ def convert(data: bytes, container: Convertible) -> tuple[str, list[Section]]:
     text = universal_newlines(without_surrogates(text))
     sections = _slides(text) if container == "pptx" else [Section(text)]
     cleaned = [Section(_IMAGE.sub(r"\1", section.text).strip(), page=section.page) for section in sections]
-    return one_line(without_surrogates(title)), [section for section in cleaned if section.text]
+    with_text = placed(section for section in cleaned if section.text)
+    return Extracted(with_text, "markdown", one_line(without_surrogates(title)))
 
 
 def _run(data: bytes, container: Convertible) -> tuple[str, str]:

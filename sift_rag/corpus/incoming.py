@@ -72,7 +72,7 @@ class IncomingFile:
 
     def read(self, options: IngestOptions) -> SourceDocument:
         """Implement ``Incoming.read``."""
-        return read_document(self.path, max_bytes=options.max_bytes, text_field=options.text_field)
+        return read_document(self.path, options)
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,6 +100,16 @@ class _Tally:
     skipped: int = 0
     failed: int = 0
     problems: list[Problem] = field(default_factory=list)
+    notices: list[Problem] = field(default_factory=list)
+    pages_without_text: int = 0
+
+    def went_in(self, action: Write) -> None:
+        if action.previous is None:
+            self.new += 1
+        else:
+            self.updated += 1
+        self.notices += (Problem(action.record.source, notice) for notice in action.record.notices)
+        self.pages_without_text += action.record.pages_without_text
 
     def skip(self, source: str, reason: str) -> None:
         self.skipped += 1
@@ -173,7 +183,7 @@ class _Ingest:
         if read is None:
             self.tally.unchanged += 1
             return False
-        action = plan(item.source, item.location, record, read, text_field=self.options.text_field)
+        action = plan(item.source, item.location, record, read, self.options)
         match action:
             case Refresh():
                 self.tally.unchanged += 1
@@ -192,7 +202,7 @@ class _Ingest:
     def read(self, item: Incoming, record: Document | None) -> SourceDocument | UnreadableDocument | None:
         """Return the document, or the reason that it cannot become text; None if the store has it as it is."""
         try:
-            if is_current(record, item.state(), self.options.text_field):
+            if is_current(record, item.state(), self.options):
                 return None
             document = item.read(self.options)
             grammar(document.syntax)
@@ -213,10 +223,7 @@ class _Ingest:
             revision=action.record.revision,
         )
         self.writer.write(action.record, passages, action.previous)
-        if action.previous is None:
-            self.tally.new += 1
-        else:
-            self.tally.updated += 1
+        self.tally.went_in(action)
 
     def prune(self, root: Path, unlistable: Sequence[str]) -> None:
         """Remove files that were under ``root`` and no longer exist, unless their folder could not be listed."""
@@ -247,6 +254,8 @@ class _Ingest:
             passages_deleted=self.writer.deleted,
             passages_total=self.store.count(),
             problems=tuple(self.tally.problems),
+            notices=tuple(self.tally.notices),
+            pages_without_text=self.tally.pages_without_text,
             seconds=seconds,
         )
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from sift_rag import defaults
 from sift_rag.corpus.shards import Shard
+
+OcrMode: TypeAlias = Literal["auto", "off"]
+"""``auto`` reads pages without text by optical character recognition, if the extra ``ocr`` is installed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -17,10 +21,20 @@ class IngestOptions:
     """Gitignore-style patterns; if there are any, only files that match one are ingested."""
     exclude: Sequence[str] = ()
     """Gitignore-style patterns; files that match one are left out."""
+    follow_links: bool = False
+    """Follow links that lead out of the ingested folder."""
     max_bytes: int = defaults.MAX_BYTES
     """Size in bytes above which a file is skipped."""
+    file_timeout: float = defaults.FILE_TIMEOUT
+    """Seconds that the conversion of one file may take; one that takes longer fails."""
     text_field: str | None = None
     """Field of JSON lines, or column of CSV, that holds the text; None: found by its name."""
+    header: bool | None = None
+    """True if the first row of CSV names the columns, False if it does not; None: recognised by its cells."""
+    encoding: str | None = None
+    """Encoding of text files, as Python names it; None: UTF-8, or recognised where that does not fit."""
+    ocr: OcrMode = "auto"
+    """How to treat pages without text."""
     prune: bool = False
     """Also remove documents of the ingested folders whose files no longer exist."""
     dry_run: bool = False
@@ -37,3 +51,8 @@ class IngestOptions:
         for name in ("include", "exclude"):
             if isinstance(getattr(self, name), str):
                 raise ValueError(f"{name} is one string: expected a sequence of patterns.")
+
+    @property
+    def reading(self) -> str:
+        """The options that decide which text is read from a file: where they change, it is read again."""
+        return f"{self.text_field}\n{self.header}\n{self.encoding}\n{self.ocr}"

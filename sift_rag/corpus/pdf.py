@@ -6,7 +6,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from sift_rag.corpus.decoding import one_line, universal_newlines, without_surrogates
-from sift_rag.corpus.sections import Section
+from sift_rag.corpus.sections import Extracted, Section, placed
 from sift_rag.errors import UnreadableDocument
 from sift_rag.extras import require
 
@@ -20,8 +20,8 @@ _BROKEN_WORD = "\ufffe"
 """Mark that PDFium leaves where a hyphen divided a word between lines; it has joined the halves already."""
 
 
-def read_pdf(data: bytes) -> tuple[str, list[Section]]:
-    """Return the title from the metadata, and a section for each page that holds text.
+def read_pdf(data: bytes) -> Extracted:
+    """Return a section for each page that holds text, and the title from the metadata.
 
     Raises:
         MissingExtra: ``pypdfium2`` is not installed.
@@ -45,7 +45,7 @@ def read_pdf(data: bytes) -> tuple[str, list[Section]]:
                 raise UnreadableDocument("password-protected PDF") from error
             at_page = f", page {page}" if page else ""
             raise UnreadableDocument(f"broken PDF{at_page}: {error}") from error
-    return one_line(without_surrogates(title)), sections
+    return Extracted(placed(sections), title=one_line(without_surrogates(title)))
 
 
 def _page_text(page: pypdfium2.PdfPage) -> str:

@@ -8,6 +8,7 @@ from hashlib import blake2b
 from typing import TypeAlias
 
 from sift_rag.corpus.documents import FileState, SourceDocument
+from sift_rag.corpus.options import IngestOptions
 from sift_rag.corpus.passages import RECIPE
 from sift_rag.errors import SkippedDocument, UnreadableDocument
 from sift_rag.types import Document
@@ -52,17 +53,17 @@ class Fail:
 Action: TypeAlias = Refresh | Write | Discard | Fail
 
 
-def is_current(record: Document | None, state: FileState | None, text_field: str | None) -> bool:
+def is_current(record: Document | None, state: FileState | None, options: IngestOptions) -> bool:
     """Return True if the store has this document as it is, so that it need not be read.
 
     Args:
         record: the store's record of it, if there is one.
         state: the file's state now; None for a text, which has to be read.
-        text_field: the field or column that holds the text.
+        options: how documents are read.
     """
     if record is None or state is None:
         return False
-    if record.state != "ingested" or record.revision != revision_of(record.content_hash, text_field):
+    if record.state != "ingested" or record.revision != revision_of(record.content_hash, options):
         return False
     if FileState(record.size, record.modified_ns, record.changed_ns) != state:
         return False
@@ -75,8 +76,7 @@ def plan(
     location: str,
     record: Document | None,
     document: SourceDocument | UnreadableDocument,
-    *,
-    text_field: str | None = None,
+    options: IngestOptions,
 ) -> Action:
     """Decide what to do with a document that has been read.
 
@@ -85,14 +85,14 @@ def plan(
         location: path of its file; "" for a text.
         record: the store's record of it, if there is one.
         document: its text, or the reason that it has none.
-        text_field: the field or column that holds the text.
+        options: how documents are read.
     """
     if isinstance(document, SkippedDocument):
         return Discard(str(document), record)
     if isinstance(document, UnreadableDocument):
         failed = record or Document(source=source, location=location, state="failed")
         return Fail(str(document), failed)
-    revision = revision_of(document.content_hash, text_field)
+    revision = revision_of(document.content_hash, options)
     fresh = Document(
         source=source,
         location=location,
@@ -103,12 +103,14 @@ def plan(
         content_hash=document.content_hash,
         revision=revision,
         title=document.title,
+        notices=document.notices,
+        pages_without_text=document.pages_without_text,
     )
     if record is not None and record.state == "ingested" and record.revision == revision:
         return Refresh(replace(fresh, passages=record.passages))
     return Write(fresh, document, record)
 
 
-def revision_of(content_hash: str, text_field: str | None) -> str:
-    """Return a hash that changes whenever the passages may: with the bytes, the splitting, or the text field."""
-    return blake2b(f"{content_hash}\n{RECIPE}\n{text_field}".encode(), digest_size=12).hexdigest()
+def revision_of(content_hash: str, options: IngestOptions) -> str:
+    """Return a hash that changes whenever the passages may: with the bytes, the splitting, or how they are read."""
+    return blake2b(f"{content_hash}\n{RECIPE}\n{options.reading}".encode(), digest_size=12).hexdigest()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A document that was not ingested, with the reason."""
+    """A document that was not ingested, with the reason; or one that was, with what to know of how it was read."""
 
     source: str
     reason: str
@@ -30,7 +30,12 @@ class IngestReport:
     passages_total: int
     """Number of passages in the collection afterwards."""
     problems: tuple[Problem, ...]
+    """The documents that were skipped or failed."""
     seconds: float
+    notices: tuple[Problem, ...] = ()
+    """What to know of new and updated documents, and of the whole run (with an empty source)."""
+    pages_without_text: int = 0
+    """Number of pages without text in the new and updated documents."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
+from sift_rag.corpus.formats import Syntax
 from sift_rag.types import JsonValue
+
+SECTION_BREAK = "\n\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,30 @@ class Section:
     headings: tuple[str, ...] = ()
     """Headings above the section, outermost first."""
     metadata: Mapping[str, JsonValue] = field(default_factory=dict)
+    lead: str = ""
+    """Lines that every passage of the section begins with, such as the short fields of a record; "" for none."""
 
 
-SECTION_BREAK = "\n\n"
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """The text of a file, as the reader of its format returns it."""
+
+    sections: Iterable[Section]
+    """Sections with text; none if the file holds none. Can be iterated again."""
+    syntax: Syntax = "plain"
+    title: str = ""
+    """Title that the file states, or ""."""
+    notices: tuple[str, ...] = ()
+    """What a reader should know of how it was read, a clause each: "read as cp1252, by a guess"."""
+    pages_without_text: int = 0
+    """Number of pages that hold no text, scans for example."""
+
+
+def placed(sections: Iterable[Section]) -> list[Section]:
+    """Return the sections with their start in the document's text."""
+    result: list[Section] = []
+    start = 0
+    for section in sections:
+        result.append(replace(section, start=start))
+        start += len(section.text) + len(SECTION_BREAK)
+    return result

@@ -28,7 +28,15 @@ def test_a_second_ingest_finds_everything_unchanged_and_says_so_in_json(ask_stor
         "library/broken.txt",
         "library/picture.png",
     }
-    assert set(report) == {"collection", "files", "passages", "problems", "seconds"}
+    assert set(report) == {
+        "collection",
+        "files",
+        "passages",
+        "problems",
+        "notices",
+        "pages_without_text",
+        "seconds",
+    }
 
 
 def test_nothing_that_could_go_in_is_exit_code_1(run: Run, tmp_path: Path) -> None:

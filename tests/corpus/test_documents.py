@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from sift_rag.corpus.decoding import decode
 from sift_rag.corpus.documents import FileState, SourceDocument, read_document, stat_file
+from sift_rag.corpus.options import IngestOptions
 from sift_rag.corpus.sections import SECTION_BREAK, Section
 from sift_rag.errors import SkippedDocument, UnreadableDocument
 
@@ -22,7 +23,7 @@ from sift_rag.errors import SkippedDocument, UnreadableDocument
 def _read(folder: Path, name: str, content: str | bytes, **options: Any) -> SourceDocument:
     path = folder / name
     path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return read_document(path, **options)
+    return read_document(path, IngestOptions(**options))
 
 
 def _text(document: SourceDocument) -> str:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from sift_rag.corpus.documents import read_document
 from sift_rag.corpus.formats import CONTAINERS, SYNTAXES
+from sift_rag.corpus.options import IngestOptions
 from sift_rag.corpus.passages import split_document
 from sift_rag.errors import UnreadableDocument
 from sift_rag.stores.validation import check_passages
@@ -30,7 +31,7 @@ def _passages_or_reason(folder: Path, suffix: str, data: bytes, **options: str |
     path = folder / f"file{suffix}"
     path.write_bytes(data)
     try:
-        document = read_document(path, **options)  # type: ignore[arg-type]
+        document = read_document(path, IngestOptions(**options))  # type: ignore[arg-type]
         passages = list(
             split_document(document, "file", tokenizer=word_tokenizer(), max_tokens=64, revision=document.content_hash)
         )

@@ -8,11 +8,13 @@ from datetime import UTC, datetime
 import pytest
 
 from sift_rag.corpus.documents import FileState, SourceDocument
+from sift_rag.corpus.options import IngestOptions
 from sift_rag.corpus.planning import RACE_NS, Discard, Fail, Refresh, Write, is_current, plan, revision_of
 from sift_rag.corpus.sections import Section
 from sift_rag.errors import SkippedDocument, UnreadableDocument
 from sift_rag.types import Document
 
+OPTIONS = IngestOptions()
 STATE = FileState(size=9, modified_ns=10**18, changed_ns=10**18)
 READ = SourceDocument("ab" * 32, STATE, "Owls", "plain", [Section("Owls hunt")])
 RECORD = Document(
@@ -23,7 +25,7 @@ RECORD = Document(
     modified_ns=10**18,
     changed_ns=10**18,
     content_hash="ab" * 32,
-    revision=revision_of("ab" * 32, None),
+    revision=revision_of("ab" * 32, OPTIONS),
     passages=4,
     title="Owls",
     ingested_at=datetime.fromtimestamp((10**18 + 2 * RACE_NS) / 1e9, UTC).isoformat(),
@@ -31,21 +33,21 @@ RECORD = Document(
 
 
 def test_a_new_document_is_written() -> None:
-    action = plan("notes/owls.md", "/notes/owls.md", None, READ)
+    action = plan("notes/owls.md", "/notes/owls.md", None, READ, OPTIONS)
     assert isinstance(action, Write)
     assert action.previous is None
     assert (action.record.state, action.record.revision) == ("ingested", RECORD.revision)
 
 
 def test_a_changed_document_is_written_over_the_previous_one() -> None:
-    action = plan("notes/owls.md", "/notes/owls.md", RECORD, replace(READ, content_hash="cd" * 32))
+    action = plan("notes/owls.md", "/notes/owls.md", RECORD, replace(READ, content_hash="cd" * 32), OPTIONS)
     assert isinstance(action, Write)
     assert action.previous is RECORD
 
 
 def test_one_that_was_only_touched_gets_a_new_record_and_keeps_its_passages() -> None:
     touched = replace(READ, state=FileState(9, 10**18 + 5, 10**18 + 5))
-    action = plan("notes/owls.md", "/attic/owls.md", RECORD, touched)
+    action = plan("notes/owls.md", "/attic/owls.md", RECORD, touched, OPTIONS)
     assert isinstance(action, Refresh)
     assert (action.record.modified_ns, action.record.passages) == (10**18 + 5, 4)
     assert action.record.location == "/attic/owls.md"
@@ -53,27 +55,27 @@ def test_one_that_was_only_touched_gets_a_new_record_and_keeps_its_passages() ->
 
 @pytest.mark.parametrize("state", ["pending", "failed"])
 def test_one_that_is_not_complete_is_written_again(state: str) -> None:
-    assert isinstance(plan("notes/owls.md", "/notes/owls.md", replace(RECORD, state=state), READ), Write)  # type: ignore[arg-type]
+    assert isinstance(plan("notes/owls.md", "/notes/owls.md", replace(RECORD, state=state), READ, OPTIONS), Write)  # type: ignore[arg-type]
 
 
 def test_another_text_field_is_another_revision() -> None:
-    assert isinstance(plan("notes/owls.md", "/notes/owls.md", RECORD, READ, text_field="body"), Write)
+    assert isinstance(plan("notes/owls.md", "/notes/owls.md", RECORD, READ, IngestOptions(text_field="body")), Write)
 
 
 def test_one_that_is_skipped_loses_what_it_had_and_one_that_fails_keeps_it() -> None:
-    assert plan("a", "/a", RECORD, SkippedDocument("empty")) == Discard("empty", RECORD)
-    assert plan("a", "/a", RECORD, UnreadableDocument("broken")) == Fail("broken", RECORD)
-    new = plan("a", "/a", None, UnreadableDocument("broken"))
+    assert plan("a", "/a", RECORD, SkippedDocument("empty"), OPTIONS) == Discard("empty", RECORD)
+    assert plan("a", "/a", RECORD, UnreadableDocument("broken"), OPTIONS) == Fail("broken", RECORD)
+    new = plan("a", "/a", None, UnreadableDocument("broken"), OPTIONS)
     assert isinstance(new, Fail)
     assert new.record == Document(source="a", location="/a", state="failed")
 
 
 def test_only_an_old_enough_unchanged_file_is_current() -> None:
-    assert is_current(RECORD, STATE, None)
-    assert not is_current(None, STATE, None)
-    assert not is_current(RECORD, None, None)
-    assert not is_current(RECORD, replace(STATE, size=8), None)
-    assert not is_current(RECORD, STATE, "body")
-    assert not is_current(replace(RECORD, state="pending"), STATE, None)
+    assert is_current(RECORD, STATE, OPTIONS)
+    assert not is_current(None, STATE, OPTIONS)
+    assert not is_current(RECORD, None, OPTIONS)
+    assert not is_current(RECORD, replace(STATE, size=8), OPTIONS)
+    assert not is_current(RECORD, STATE, IngestOptions(text_field="body"))
+    assert not is_current(replace(RECORD, state="pending"), STATE, OPTIONS)
     soon = datetime.fromtimestamp((10**18 + RACE_NS / 2) / 1e9, UTC).isoformat()
-    assert not is_current(replace(RECORD, ingested_at=soon), STATE, None)
+    assert not is_current(replace(RECORD, ingested_at=soon), STATE, OPTIONS)

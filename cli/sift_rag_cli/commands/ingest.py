@@ -70,6 +70,56 @@ def ingest(
             help="The JSON lines field or CSV column that holds the text. Default: recognised by its name.",
         ),
     ] = None,
+    header: Annotated[
+        bool | None,
+        typer.Option(
+            "--header/--no-header",
+            envvar="SIFT_RAG_HEADER",
+            rich_help_panel=FILES,
+            help="The first row of CSV names the columns, or does not. Default: recognised by its cells.",
+        ),
+    ] = None,
+    encoding: Annotated[
+        str | None,
+        typer.Option(
+            "--encoding",
+            metavar="NAME",
+            envvar="SIFT_RAG_ENCODING",
+            rich_help_panel=FILES,
+            help="Encoding of text files, such as cp1252. Default: UTF-8, or recognised where that does not fit.",
+        ),
+    ] = None,
+    ocr: Annotated[
+        str,
+        typer.Option(
+            "--ocr",
+            metavar="auto|off",
+            envvar="SIFT_RAG_OCR",
+            callback=options.one_of("ocr"),
+            rich_help_panel=FILES,
+            help="Read scanned pages by optical character recognition, if it is installed.",
+        ),
+    ] = defaults.OCR,
+    file_timeout: Annotated[
+        float,
+        typer.Option(
+            "--file-timeout",
+            metavar="SECONDS",
+            min=0.1,
+            envvar="SIFT_RAG_FILE_TIMEOUT",
+            rich_help_panel=FILES,
+            help="Give up on a file whose conversion takes longer.",
+        ),
+    ] = defaults.FILE_TIMEOUT,
+    follow_links: Annotated[
+        bool,
+        typer.Option(
+            "--follow-links",
+            envvar="SIFT_RAG_FOLLOW_LINKS",
+            rich_help_panel=FILES,
+            help="Follow links that lead out of a folder.",
+        ),
+    ] = False,
     shard: Annotated[
         str | None,
         typer.Option(
@@ -135,6 +185,11 @@ def ingest(
                     exclude=exclude or (),
                     max_bytes=max_megabytes * 2**20,
                     text_field=text_field,
+                    header=header,
+                    encoding=encoding,
+                    ocr="off" if ocr == "off" else "auto",
+                    file_timeout=file_timeout,
+                    follow_links=follow_links,
                     prune=prune,
                     dry_run=dry_run,
                     shard=part,
@@ -189,6 +244,8 @@ def _report_json(report: "IngestReport") -> dict[str, object]:
             "total": report.passages_total,
         },
         "problems": [{"source": problem.source, "reason": problem.reason} for problem in report.problems],
+        "notices": [{"source": notice.source, "notice": notice.reason} for notice in report.notices],
+        "pages_without_text": report.pages_without_text,
         "seconds": round(report.seconds, 3),
     }
 

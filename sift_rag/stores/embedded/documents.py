@@ -6,13 +6,14 @@ read while another process writes: ``open_documents`` needs neither the lock nor
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from itertools import takewhile
 from threading import RLock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sift_rag.errors import Remedy, StoreConflict, StoreDamaged, StoreError, StoreFull
 from sift_rag.protocols import Totals
@@ -47,12 +48,15 @@ CREATE TABLE documents (
     passages INTEGER NOT NULL,
     title TEXT NOT NULL,
     ingested_at TEXT NOT NULL,
-    reason TEXT NOT NULL
+    reason TEXT NOT NULL,
+    notices TEXT NOT NULL DEFAULT '[]',
+    pages_without_text INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 PRAGMA application_id = {_APPLICATION_ID};
 PRAGMA user_version = {_TABLE_VERSION};
 """
-_SELECT = f"SELECT {', '.join(_COLUMNS)} FROM documents"  # noqa: S608 - the names are our own
+_ADDED = {"notices": "TEXT NOT NULL DEFAULT '[]'", "pages_without_text": "INTEGER NOT NULL DEFAULT 0"}
+"""Columns that a table of an earlier release lacks. With their defaults, earlier releases write to the table too."""
 _PUT = f"INSERT OR REPLACE INTO documents ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
 _FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 _BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
@@ -65,6 +69,7 @@ class SqliteDocuments:
         self._info = info
         self._folder = folder
         self._connection: sqlite3.Connection | None = connection
+        self._select = _select(connection)
         self._turn = RLock()
 
     @property
@@ -77,8 +82,8 @@ class SqliteDocuments:
         if not is_text(source):
             return None
         with self._session() as connection:
-            row = connection.execute(f"{_SELECT} WHERE source = ?", (source,)).fetchone()
-        return None if row is None else Document(*row)
+            row = connection.execute(f"{self._select} WHERE source = ?", (source,)).fetchone()
+        return None if row is None else _document(row)
 
     def documents(self, prefix: str = "") -> Iterator[Document]:
         """Implement ``DocumentRecords.documents``. Records written meanwhile, further on, are seen."""
@@ -104,7 +109,7 @@ class SqliteDocuments:
     def put(self, documents: Sequence[Document]) -> None:
         """Insert or replace by source, all or none. Refused on records that were opened for reading."""
         check_documents(documents)
-        rows = [tuple(getattr(document, name) for name in _COLUMNS) for document in documents]
+        rows = [_row(document) for document in documents]
         with self._session() as connection, connection:
             connection.executemany(_PUT, rows)
 
@@ -130,9 +135,9 @@ class SqliteDocuments:
         last: str | None = None
         while True:
             where, bound = ("source >= ?", prefix) if last is None else ("source > ?", last)
-            query = f"{_SELECT} WHERE {where} ORDER BY source LIMIT {_PAGE}"
+            query = f"{self._select} WHERE {where} ORDER BY source LIMIT {_PAGE}"
             with self._session() as connection:
-                page = [Document(*row) for row in connection.execute(query, (bound,))]
+                page = [_document(row) for row in connection.execute(query, (bound,))]
             for document in page:
                 if not document.source.startswith(prefix):
                     return  # those of one prefix stand together in this order
@@ -196,10 +201,33 @@ def connect_documents(folder: Path, info: CollectionInfo, *, read_only: bool = F
             if not read_only:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = FULL")
+                for column in _ADDED.keys() - _columns(connection):
+                    connection.execute(f"ALTER TABLE documents ADD COLUMN {column} {_ADDED[column]}")
+            return SqliteDocuments(info, folder, connection)
         except BaseException:
             connection.close()
             raise
-    return SqliteDocuments(info, folder, connection)
+
+
+def _columns(connection: sqlite3.Connection) -> set[str]:
+    return {row[1] for row in connection.execute("PRAGMA table_info(documents)")}
+
+
+def _select(connection: sqlite3.Connection) -> str:
+    """Return a query for all columns of ``Document``; columns that the table lacks have their defaults."""
+    held = _columns(connection)
+    defaults = {"notices": "'[]'", "pages_without_text": "0"}
+    columns = (name if name in held or name not in _ADDED else defaults[name] for name in _COLUMNS)
+    return f"SELECT {', '.join(columns)} FROM documents"  # noqa: S608 - the names are our own
+
+
+def _row(document: Document) -> tuple[str | int, ...]:
+    return tuple(json.dumps(document.notices) if name == "notices" else getattr(document, name) for name in _COLUMNS)
+
+
+def _document(row: Sequence[Any]) -> Document:
+    values = dict(zip(_COLUMNS, row, strict=True))
+    return Document(**{**values, "notices": tuple(json.loads(values["notices"]))})
 
 
 def _check_ours(connection: sqlite3.Connection, path: Path) -> None:
@@ -210,7 +238,7 @@ def _check_ours(connection: sqlite3.Connection, path: Path) -> None:
             f"{path} is not the table of documents that this sift-rag reads (application {application_id:#x}, version "
             f"{version}; expected {_APPLICATION_ID:#x}, {_TABLE_VERSION}). Use the version that wrote it."
         )
-    connection.execute(f"{_SELECT} LIMIT 1").fetchone()
+    connection.execute(f"{_select(connection)} LIMIT 1").fetchone()
 
 
 @contextmanager

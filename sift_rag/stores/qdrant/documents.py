@@ -27,6 +27,8 @@ _NAMESPACE = UUID("0f5a3c3e-5a3f-4d0e-8f6e-2d1d3a6c9b57")
 _MOST_RECORDS = 20_000
 """Largest number of records in one request, if their size allows."""
 _FIELDS = tuple(field.name for field in fields(Document))
+_ADDED: dict[str, object] = {"notices": (), "pages_without_text": 0}
+"""Fields that records of an earlier release lack, with their values then."""
 
 
 class QdrantDocuments:
@@ -107,12 +109,17 @@ class QdrantDocuments:
 
     def _document(self, payload: dict[str, object]) -> Document:
         try:
-            return Document(**{name: payload[name] for name in _FIELDS})  # type: ignore[arg-type]
+            values = {**_ADDED, **payload}
+            return Document(**{name: _value(values[name]) for name in _FIELDS})  # type: ignore[arg-type]
         except KeyError as error:
             raise StoreDamaged(
                 f"{self._target.label}: a record of a document lacks {error}: another program has changed it.",
                 remedy=Remedy("check-or-reindex"),
             ) from error
+
+
+def _value(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _id(source: str) -> str:

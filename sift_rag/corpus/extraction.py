@@ -1,0 +1,70 @@
+"""Extract the text of a file's bytes: a reader for each format. To add a file type, add it to ``formats.py`` first.
+
+A reader imports its library when it is called. None reads anything but the bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from sift_rag.corpus.decoding import decode, one_line
+from sift_rag.corpus.formats import CONTAINERS, SYNTAXES, Container, Syntax
+from sift_rag.corpus.front_matter import front_matter
+from sift_rag.corpus.headings import find_headings
+from sift_rag.corpus.options import IngestOptions
+from sift_rag.corpus.sections import Extracted, Section
+from sift_rag.corpus.tabular import Rows
+from sift_rag.types import JsonValue
+
+
+def extract(data: bytes, suffix: str, options: IngestOptions) -> Extracted:
+    """Return the text of a file.
+
+    Args:
+        data: its bytes, at least one of which is not white space.
+        suffix: suffix of its name, in lower case, which decides the format: ``.md``.
+        options: how to read it.
+
+    Raises:
+        MissingExtra: the package that reads this format is not installed.
+        SkippedDocument: the bytes are not text.
+        UnreadableDocument: the file should be readable and is not; the message says why.
+    """
+    match container_of(data, suffix):
+        case None:
+            return _text_file(decode(data), SYNTAXES.get(suffix, "plain"))
+        case "jsonl" | "csv" as form:
+            return Extracted(Rows(decode(data), form, options.text_field))
+        case "pdf":
+            from sift_rag.corpus.pdf import read_pdf
+
+            return read_pdf(data)
+        case form:
+            from sift_rag.corpus.conversion import convert
+
+            return convert(data, form)
+
+
+def container_of(data: bytes, suffix: str) -> Container | None:
+    """Return the format that the text must be extracted from; None for a text file."""
+    return CONTAINERS.get(suffix) or ("pdf" if data.startswith(b"%PDF-") else None)
+
+
+_LATEX_TITLE = re.compile(
+    r"^[^%\n]*\\title\s{0,9}(?:\[[^\]]{0,200}\])?\s{0,9}\{((?:[^{}]|\{[^{}]{0,200}\}){0,500})\}", re.MULTILINE
+)
+
+
+def _text_file(text: str, syntax: Syntax) -> Extracted:
+    """Return the one section of a text file; Markdown's front matter becomes its metadata."""
+    if syntax == "plain" and find_headings(text[: 1 << 16], "rst"):
+        syntax = "rst"  # plain text has always had underlined titles
+    title, line = "", 1
+    metadata: Mapping[str, JsonValue] = {}
+    if syntax == "markdown" and (front := front_matter(text)):
+        title, metadata = front.title, front.metadata
+        text, line = text[len(front.text) :], 1 + front.text.count("\n")
+    elif syntax == "latex" and (stated := _LATEX_TITLE.search(text)):
+        title = one_line(stated[1])
+    return Extracted([Section(text, line=line, metadata=metadata)] if text.strip() else [], syntax, title)
