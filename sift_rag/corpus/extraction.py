@@ -14,7 +14,7 @@ from sift_rag.corpus.front_matter import front_matter
 from sift_rag.corpus.headings import find_headings
 from sift_rag.corpus.options import IngestOptions
 from sift_rag.corpus.sections import Extracted, Section
-from sift_rag.corpus.tabular import Rows
+from sift_rag.corpus.tabular import Rows, json_records
 from sift_rag.types import JsonValue
 
 
@@ -35,7 +35,12 @@ def extract(data: bytes, suffix: str, options: IngestOptions) -> Extracted:
         case None:
             return _text_file(decode(data), SYNTAXES.get(suffix, "plain"))
         case "jsonl" | "csv" as form:
-            return Extracted(Rows(decode(data), form, options.text_field))
+            rows = Rows(decode(data), form, options.text_field, options.header)
+            return Extracted(rows, notices=rows.notices)
+        case "json":
+            text = decode(data)
+            records = json_records(text, options.text_field)
+            return _text_file(text, "plain") if records is None else Extracted(records)
         case "pdf":
             from sift_rag.corpus.pdf import read_pdf
 

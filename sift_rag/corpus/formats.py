@@ -24,7 +24,7 @@ Syntax: TypeAlias = Literal[
 Convertible: TypeAlias = Literal["html", "docx", "pptx", "epub", "ipynb"]
 """Formats that are converted to Markdown."""
 
-Container: TypeAlias = Literal["pdf", "jsonl", "csv"] | Convertible
+Container: TypeAlias = Literal["pdf", "json", "jsonl", "csv"] | Convertible
 """Formats whose text must be extracted first."""
 
 SYNTAXES: dict[str, Syntax] = {
@@ -50,6 +50,7 @@ CONTAINERS: dict[str, Container] = {
     ".pptx": "pptx",
     ".epub": "epub",
     ".ipynb": "ipynb",
+    ".json": "json",
     **dict.fromkeys((".jsonl", ".ndjson"), "jsonl"),
     **dict.fromkeys((".csv", ".tsv"), "csv"),
 }
