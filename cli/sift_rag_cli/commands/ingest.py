@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -204,18 +205,24 @@ def ingest(
     if json:
         write_json(_report_json(report))
     else:
-        _say_report(report, dry_run=dry_run)
+        _say_report(report, dry_run=dry_run, ocr=ocr)
     went_in = report.new or report.updated or report.unchanged or report.removed
     if not went_in and (part is None or report.problems):  # a shard of few files may be empty
         raise typer.Exit(1)
 
 
-def _say_report(report: "IngestReport", *, dry_run: bool) -> None:
-    for problem in report.problems[:PROBLEMS_SHOWN]:
+def _say_report(report: "IngestReport", *, dry_run: bool, ocr: str) -> None:
+    of_files = [notice for notice in report.notices if notice.source]
+    told = [*report.problems, *of_files]
+    for problem in told[:PROBLEMS_SHOWN]:
         say(f"{one_line(problem.source)}: {one_line(problem.reason)}")
-    hidden = len(report.problems) - PROBLEMS_SHOWN
-    if hidden > 0:
-        say(f"... and {hidden} more; --json lists all")
+    if len(told) > PROBLEMS_SHOWN:
+        say(f"... and {len(told) - PROBLEMS_SHOWN} more; --json lists all")
+    for notice in report.notices:
+        if not notice.source:
+            say(one_line(notice.reason))
+    if report.pages_without_text:
+        say(f"{count_of(report.pages_without_text, 'page')} without text, probably scans{_ocr_remedy(ocr)}")
     say(
         f"{count_of(report.passages_added, 'passage')} added, {report.passages_deleted:,} deleted, "
         f"{report.passages_total:,} in collection '{one_line(report.collection)}' ({report.seconds:.1f} s)"
@@ -225,6 +232,13 @@ def _say_report(report: "IngestReport", *, dry_run: bool) -> None:
         + f"{report.new:,} new, {report.updated:,} updated, {report.unchanged:,} unchanged, "
         f"{report.removed:,} removed, {report.skipped:,} skipped, {report.failed:,} failed"
     )
+
+
+def _ocr_remedy(ocr: str) -> str:
+    """Return what to do about scans."""
+    if find_spec("rapidocr") is None:
+        return ": pip install 'sift-rag[ocr]' and ingest again to read them"
+    return ": --ocr auto reads them" if ocr == "off" else ""
 
 
 def _report_json(report: "IngestReport") -> dict[str, object]:

@@ -34,7 +34,10 @@ def list_documents(
         write_json({"collection": records.info.name, "documents": [document_json(d) for d in documents]})
         return
     write_table(
-        ("source", "state", "passages", "size", "ingested"),
-        [(d.source, d.state, str(d.passages), human_size(d.size), local_time(d.ingested_at)) for d in documents],
+        ("source", "state", "passages", "size", "ingested", "notices"),
+        [
+            (d.source, d.state, str(d.passages), human_size(d.size), local_time(d.ingested_at), "; ".join(d.notices))
+            for d in documents
+        ],
         numeric=("passages", "size"),
     )

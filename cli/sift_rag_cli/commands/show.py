@@ -45,6 +45,8 @@ def show_document(
     write(f"ingested  {local_time(document.ingested_at)}, {count_of(len(passages), 'passage')}")
     if document.reason:
         write(f"reason    {one_line(document.reason)}")
+    for notice in document.notices:
+        write(f"notice    {one_line(notice)}")
     for passage in passages:
         write(f"\n{passage.id}  {locate(passage)}  {heading_path(passage)}".rstrip())
         write(printable(passage.text.strip("\n")))

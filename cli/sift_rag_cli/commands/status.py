@@ -60,6 +60,8 @@ def status(
                 "last_ingested_at": last or None,
                 "failed": [{"source": document.source, "reason": document.reason} for document in failed],
                 "interrupted": [document.source for document in pending],
+                "notices": sum(bool(document.notices) for document in ingested),
+                "pages_without_text": sum(document.pages_without_text for document in ingested),
             }
         )
         return
@@ -72,6 +74,13 @@ def status(
         write("words       not indexed yet: run `sift-rag optimize`")
     if last:
         write(f"last in     {local_time(last)}")
+    scans = sum(document.pages_without_text for document in ingested)
+    if scans:
+        files = count_of(sum(document.pages_without_text > 0 for document in ingested), "file")
+        write(f"no text     {count_of(scans, 'page')} in {files}, probably scans")
+    noted = sum(bool(document.notices) for document in ingested)
+    if noted:
+        write(f"notices     {count_of(noted, 'file')}: `sift-rag list` marks them, `sift-rag show` tells")
     for document in failed:
         write(f"failed      {one_line(document.source)}: {one_line(document.reason)}")
     for document in pending:
