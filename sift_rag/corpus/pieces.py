@@ -20,6 +20,9 @@ _BATCH = 1 << 16
 """Characters tokenised at once."""
 
 
+_UNEVEN = 1.2
+"""Longest part of a block that is cut, as a multiple of equal parts: parts of one size, but at natural places."""
+
 _INDENTATION = 40
 """White space that a passage may begin with; more means nothing."""
 
@@ -110,8 +113,8 @@ def cut(text: str, blocks: Sequence[Block], syntax: Syntax, measure: Measure) ->
     """
     cutter = _Cutter(text, syntax, measure)
     for units in _sections([cutter.unit(*sized) for sized in _sized(text, blocks, measure.tokenizer)]):
-        for packed in cutter.packed(cutter.fitting(units)):
-            yield from cutter.pieces(packed)
+        for pack in cutter.evened(list(cutter.packed(cutter.fitting(units)))):
+            yield from cutter.pieces(pack)
 
 
 def _sized(text: str, blocks: Sequence[Block], tokenizer: Tokenizer) -> Iterator[tuple[Block, int]]:
@@ -174,7 +177,7 @@ class _Cutter:
             return
         leading = 0
         for unit, following in zip(section, [*section[1:], None], strict=True):
-            if unit.tokens <= self.measure.capacity:
+            if unit.tokens <= self.measure.joined:
                 yield unit._replace(leads=unit.leads or self.introduces(unit, following))
             else:
                 yield from self.parts(unit, min(leading, self.measure.capacity // 4))
@@ -260,11 +263,31 @@ class _Cutter:
         if pack:
             yield pack
 
+    def evened(self, packs: list[list[_Unit]]) -> list[list[_Unit]]:
+        """Move units from the last pack but one to the last, if that one is small."""
+        if len(packs) < 2:
+            return packs
+        *others, fuller, last = packs
+        small, capacity = self.measure.capacity // 4, self.measure.capacity
+        tokens, left = (sum(unit.tokens for unit in pack) for pack in (last, fuller))
+        while len(fuller) > 1 and not fuller[-2].leads:
+            moved = fuller[-1]
+            left, total = left - moved.tokens, tokens + moved.tokens + self.around(moved, last[-1])
+            if tokens > small or left < total or total > capacity:
+                break
+            fuller, last, tokens = fuller[:-1], [moved, *last], tokens + moved.tokens
+        return [*others, fuller, last]
+
     def fits(self, pack: list[_Unit], unit: _Unit) -> bool:
         tokens = sum(part.tokens for part in pack)
-        around = sum(self.measure.count(text) for text in (pack[0].before, unit.after) if text)
         is_joined = pack[-1].leads or min(tokens, unit.tokens) <= self.measure.tiny
-        return tokens + unit.tokens + around <= (self.measure.joined if is_joined else self.measure.capacity)
+        return tokens + unit.tokens + self.around(pack[0], unit) <= (
+            self.measure.joined if is_joined else self.measure.capacity
+        )
+
+    def around(self, first: _Unit, last: _Unit) -> int:
+        """Return the tokens of what a piece repeats of its first and last block."""
+        return sum(self.measure.count(text) for text in (first.before, last.after) if text)
 
     def pieces(self, pack: list[_Unit]) -> Iterator[Piece]:
         """Yield the pack as one piece, or as several if it turns out to have too many tokens."""
