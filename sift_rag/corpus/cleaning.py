@@ -150,33 +150,33 @@ _LONGEST_TAG = 30
 
 def _without_modules_and_tags(text: str) -> str:
     lines = text.split("\n")
-    in_code = _lines_of_code(text)
-    number = 0
+    number, fence = 0, ""
     while number < len(lines):
+        mark = _FENCE.match(lines[number])
         last = number + 1
-        if number not in in_code:
-            if _MODULE.match(lines[number]):
-                last = _module_end(lines, number)
-                lines[number:last] = [""] * (last - number)
-            elif _TAG.fullmatch(lines[number]):
-                lines[number] = ""
-            elif _TAG_START.fullmatch(lines[number]) and (end := _tag_end(lines, number)):
-                last = end
-                lines[number:last] = [""] * (last - number)
+        if fence:
+            is_closing = mark and mark[1].startswith(fence) and not lines[number][mark.end() :].strip()
+            fence = "" if is_closing else fence
+        elif mark:
+            fence = mark[1]
+        elif end := _module_or_tag_end(lines, number):
+            last = end
+            lines[number:last] = [""] * (last - number)
         number = last
     return "\n".join(lines)
 
 
-def _lines_of_code(text: str) -> set[int]:
-    """Return the numbers of the lines of fenced code; indented lines are no code in MDX."""
-    numbers: set[int] = set()
-    line = counted = 0
-    for start, end in _code(text):
-        line += text.count("\n", counted, start)
-        counted = start
-        if text[start:end].lstrip(" \t>-+*0123456789.)").startswith(("```", "~~~")):
-            numbers.update(range(line, line + text.count("\n", start, end) + 1))
-    return numbers
+_FENCE = re.compile(r"[\s>]{0,100}(?:(?:[-+*]|\d{1,9}[.)])\s{1,9}){0,9}(`{3,}|~{3,})")
+"""Fence of code at any depth; in MDX, no code is marked by its indentation."""
+
+
+def _module_or_tag_end(lines: list[str], first: int) -> int:
+    """Return one past the last line of the import, export or tags that begin on a line; 0 if none does."""
+    if _MODULE.match(lines[first]):
+        return _module_end(lines, first)
+    if _TAG.fullmatch(lines[first]):
+        return first + 1
+    return _tag_end(lines, first) if _TAG_START.fullmatch(lines[first]) else 0
 
 
 def _module_end(lines: list[str], first: int) -> int:

@@ -40,6 +40,7 @@ def parse_blocks(text: str) -> Iterator[Segment]:
         MissingExtra: ``markdown-it-py`` is not installed.
     """
     require("markdown_it", "ingest")
+    text = text.replace("\r", "\n")  # as the parser does, but for the length
     start = 0
     while start < len(text):
         end = _segment_end(text, start)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from sift_rag.corpus.blocks import Block
@@ -22,6 +24,8 @@ _BATCH = 1 << 16
 
 _UNEVEN = 1.2
 """Longest part of a block that is cut, as a multiple of equal parts: parts of one size, but at natural places."""
+
+_LINE = re.compile(r"[^\n]*\n|[^\n]+")
 
 _INDENTATION = 40
 """White space that a passage may begin with; more means nothing."""
@@ -112,24 +116,24 @@ def cut(text: str, blocks: Sequence[Block], syntax: Syntax, measure: Measure) ->
         MissingExtra: ``semantic-text-splitter`` is not installed.
     """
     cutter = _Cutter(text, syntax, measure)
-    for units in _sections([cutter.unit(*sized) for sized in _sized(text, blocks, measure.tokenizer)]):
+    sizes = _sizes(text, blocks, measure.tokenizer)
+    for units in _sections([cutter.unit(block, tokens) for block, tokens in zip(blocks, sizes, strict=True)]):
         for pack in cutter.evened(list(cutter.packed(cutter.fitting(units)))):
             yield from cutter.pieces(pack)
 
 
-def _sized(text: str, blocks: Sequence[Block], tokenizer: Tokenizer) -> Iterator[tuple[Block, int]]:
-    """Yield each block with its tokens, from one call of the tokenizer for many blocks."""
+def _sizes(text: str, stretches: Sequence[Block] | Sequence[Stretch], tokenizer: Tokenizer) -> Iterator[int]:
+    """Yield the tokens of each stretch, from one call of the tokenizer for many; they ascend and do not overlap."""
     first = 0
-    while first < len(blocks):
-        last = first + 1
-        while last < len(blocks) and blocks[last].end - blocks[first].start <= _BATCH:
+    while first < len(stretches):
+        start, last = stretches[first].start, first + 1
+        while last < len(stretches) and stretches[last].end - start <= _BATCH:
             last += 1
-        start = blocks[first].start
-        offsets = tokenizer.encode(text[start : blocks[last - 1].end], add_special_tokens=False).offsets
+        offsets = tokenizer.encode(text[start : stretches[last - 1].end], add_special_tokens=False).offsets
         places = [place for place, _ in offsets]
-        for block in blocks[first:last]:
-            tokens = bisect_left(places, block.end - start) - bisect_left(places, block.start - start)
-            yield block, max(tokens, (block.end - block.start) // CHARACTERS_PER_TOKEN)
+        for stretch in stretches[first:last]:
+            tokens = bisect_left(places, stretch.end - start) - bisect_left(places, stretch.start - start)
+            yield max(tokens, (stretch.end - stretch.start) // CHARACTERS_PER_TOKEN)
         first = last
 
 
@@ -177,7 +181,7 @@ class _Cutter:
             return
         leading = 0
         for unit, following in zip(section, [*section[1:], None], strict=True):
-            if unit.tokens <= self.measure.joined:
+            if unit.tokens <= self.measure.capacity or leading + unit.tokens <= self.measure.joined:
                 yield unit._replace(leads=unit.leads or self.introduces(unit, following))
             else:
                 yield from self.parts(unit, min(leading, self.measure.capacity // 4))
@@ -197,53 +201,60 @@ class _Cutter:
         if unit.block.kind == "table":
             yield from self.rows(unit, inner)
         elif unit.block.kind == "code":
-            yield from self.code(unit, inner)
+            yield from self.sized(unit, self.code(unit, replace(inner, overlap=0)))
         else:
-            for stretch in self.split(Stretch(unit.start, unit.end), self.syntax, inner):
-                yield self.part(unit, stretch)
+            for stretch in self.split(unit, self.syntax, inner):
+                yield self.part(unit, stretch, inner.size(self.text[stretch.start : stretch.end]))
 
-    def part(self, unit: _Unit, stretch: Stretch) -> _Unit:
-        tokens = self.measure.size(self.text[stretch.start : stretch.end].strip())
+    def sized(self, unit: _Unit, stretches: list[Stretch]) -> Iterator[_Unit]:
+        for stretch, tokens in zip(stretches, _sizes(self.text, stretches, self.measure.tokenizer), strict=True):
+            yield self.part(unit, stretch, tokens)
+
+    def part(self, unit: _Unit, stretch: Stretch, tokens: int) -> _Unit:
         inside, goes_on = stretch.start > unit.start, stretch.end < unit.end
         return _Unit(unit.block, stretch.start, stretch.end, tokens, inside, goes_on)
 
-    def split(self, stretch: Stretch, syntax: Syntax, measure: Measure) -> Iterator[Stretch]:
-        piece = self.text[stretch.start : stretch.end]
-        for start, end in split(piece, syntax, measure.tokenizer, capacity=measure.capacity, overlap=measure.overlap):
-            yield Stretch(stretch.start + start, stretch.start + end)
+    def split(self, whole: _Unit, syntax: Syntax, measure: Measure) -> Iterator[Stretch]:
+        """Yield parts of about equal size of the body of a block, or of what is said to be one."""
+        body = whole.block.body
+        even = whole.tokens / max(1, -(-whole.tokens // measure.capacity))
+        capacity = min(measure.capacity, int(even * _UNEVEN) + 1)
+        overlap = min(measure.overlap, capacity // 2)
+        piece = self.text[body.start : body.end]
+        for start, end in split(piece, syntax, measure.tokenizer, capacity=capacity, overlap=overlap):
+            yield Stretch(body.start + start, body.start + end)
 
-    def code(self, unit: _Unit, measure: Measure) -> Iterator[_Unit]:
-        """Yield whole lines of code, cut where its language has a boundary."""
-        body, measure = unit.block.body, replace(measure, overlap=0)
+    def code(self, unit: _Unit, measure: Measure) -> list[Stretch]:
+        """Return stretches of whole lines of code, cut where its language has a boundary."""
         try:
-            places = [stretch.start for stretch in self.split(body, unit.block.language, measure)]
+            places = [stretch.start for stretch in self.split(unit, unit.block.language, measure)]
         except MissingExtra:  # the code is a part of a text, which is read without it
-            places = [stretch.start for stretch in self.split(body, "plain", measure)]
-        yield from self.divided(unit, [self.line_start(place, body.start) for place in places[1:]])
+            places = [stretch.start for stretch in self.split(unit, "plain", measure)]
+        least = unit.block.body.start
+        lines = [max(least, self.text.rfind("\n", least, place) + 1) for place in places[1:]]
+        return list(self.divided(unit, lines))
 
-    def line_start(self, place: int, least: int) -> int:
-        return max(least, self.text.rfind("\n", least, place) + 1)
-
-    def divided(self, unit: _Unit, places: Sequence[int]) -> Iterator[_Unit]:
+    def divided(self, unit: _Unit, places: Sequence[int]) -> Iterator[Stretch]:
         """Yield the stretches of a unit between places, which ascend; a place may occur twice."""
         start = unit.start
         for place in [*places, unit.end]:
             if self.text[max(start, unit.block.body.start) : place].strip() or place == unit.end:
-                yield self.part(unit, Stretch(start, place))
+                yield Stretch(start, place)
                 start = place
 
     def rows(self, unit: _Unit, measure: Measure) -> Iterator[_Unit]:
         """Yield the header, which leads to the first row, and each row, cut if it is too long by itself."""
-        start = unit.block.body.start
-        yield self.part(unit, Stretch(unit.start, start))._replace(leads=True, goes_on=False)
-        while start < unit.end:
-            end = self.text.find("\n", start, unit.end) + 1 or unit.end
-            row = self.part(unit, Stretch(start, end))
-            if row.tokens <= measure.capacity:
-                yield row
+        body = unit.block.body
+        ends = [match.end() for match in _LINE.finditer(self.text, body.start, unit.end)]
+        lines = [Stretch(*line) for line in pairwise([unit.start, body.start, *ends])]
+        for number, line in enumerate(self.sized(unit, lines)):
+            if number == 0:
+                yield line._replace(leads=True, goes_on=False)
+            elif line.tokens <= measure.capacity:
+                yield line
             else:
-                yield from (self.part(unit, part) for part in self.split(Stretch(start, end), "plain", measure))
-            start = end
+                row = line._replace(block=line.block._replace(body=Stretch(line.start, line.end)))
+                yield from self.sized(unit, list(self.split(row, "plain", replace(measure, overlap=0))))
 
     def packed(self, units: Iterator[_Unit]) -> Iterator[list[_Unit]]:
         """Put together as many units as fit; what leads to the next unit goes with it."""
@@ -303,19 +314,21 @@ class _Cutter:
             yield from self.forced(piece, pack[0].block)
 
     def forced(self, piece: Piece, block: Block) -> Iterator[Piece]:
-        """Yield parts of a piece, each within the limit."""
-        wrapped = self.measure.count(block.before) + self.measure.count(block.after)
-        before, after = (block.before, block.after) if wrapped <= self.measure.limit // 2 else ("", "")
-        measure = self.measure.less(wrapped if before or after else 0)
-        stretches = list(cut_to(self.text, Stretch(piece.start, piece.end), measure))
-        for number, (start, end) in enumerate(stretches):
-            first, last = number == 0, number == len(stretches) - 1
-            yield Piece(
-                start,
-                end,
-                (piece.before and before) if first else before,
-                (piece.after and after) if last else after,
-            )
+        """Yield parts of a piece, each within the limit; what a part repeats is not cut off from it."""
+        repeated = self.measure.count(block.before) + self.measure.count(block.after)
+        if repeated > self.measure.limit // 2:
+            block, piece, repeated = block._replace(before="", after=""), piece._replace(before="", after=""), 0
+        body = Stretch(max(piece.start, block.body.start), min(piece.end, block.body.end))
+        if not repeated or not self.text[body.start : body.end].strip():
+            body = Stretch(piece.start, piece.end)
+        parts = list(cut_to(self.text, body, self.measure.less(repeated)))
+        for start, end in parts:
+            part = Piece(start, end, block.before, block.after)
+            if start == parts[0].start:
+                part = part._replace(start=piece.start, before=piece.before)
+            if end == parts[-1].end:
+                part = part._replace(end=piece.end, after=piece.after)
+            yield part
 
     def trimmed(self, piece: Piece) -> Piece:
         """Return the piece without the white space around it, but for the indentation of its first line."""
