@@ -85,7 +85,7 @@ def _fill(blocks: list[Block], text: str, end: int) -> None:
     start = blocks[-1].end if blocks else 0
     if start >= end:
         return
-    if blocks and not text[start:end].strip():
+    if blocks and not text[start:end].strip().strip("> \t\n"):  # the marks of a quote are no text
         blocks[-1] = blocks[-1]._replace(end=end)
     else:
         blocks.extend(_paragraphs(text, start, end))
@@ -181,23 +181,31 @@ _ITEM = re.compile(r"[\s>]*(?:[-+*]|\d{1,9}[.)])\s+(?=\S)")
 def _indented(text: str, token: Token, lines: list[int]) -> Iterator[Block]:
     """Yield indented code, or the fences in it: below a tab or an admonition, writers indent whole documents."""
     start, end = _place(text, token, lines)
+    fences = list(_fences_within(text, token, lines)) if _MARK.search(token.content) else []
+    if not fences:
+        yield Block(start, end, "code", Stretch(start, end))
+        return
     place = start
-    if "```" in token.content or "~~~" in token.content:
-        first = (token.map or (0, 0))[0]
-        inner = token.content
-        for segment in parse_blocks(inner):
-            if len(segment.lines) > len(lines) - first:
-                break
-            outer_lines = [lines[first + number] for number in range(len(segment.lines))]
-            for found in segment.tokens:
-                if found.type == "fence" and found.map and len(inner) <= _INDENTED:
-                    block = _fence(text, found, outer_lines)
-                    yield from _paragraphs(text, place, block.start)
-                    yield block
-                    place = block.end
-    if place < end:
-        yield Block(place, end, "code" if place == start else "text", Stretch(place, end))
+    for fence in fences:
+        yield from _paragraphs(text, place, fence.start)
+        yield fence
+        place = fence.end
+    yield from _paragraphs(text, place, end)
 
+
+def _fences_within(text: str, token: Token, lines: list[int]) -> Iterator[Block]:
+    """Yield the fences of indented code, which is short enough to be a document of its own."""
+    if len(token.content) > _INDENTED:
+        return
+    first = (token.map or (0, 0))[0]
+    for segment in parse_blocks(token.content):
+        outer_lines = [*lines[first:], lines[-1]][: len(segment.lines)]
+        for found in segment.tokens:
+            if found.type == "fence" and found.map:
+                yield _fence(text, found, outer_lines)
+
+
+_MARK = re.compile("```|~~~")
 
 _INDENTED = 1 << 18
 """Characters of indented code that are searched for fences: more is no document."""

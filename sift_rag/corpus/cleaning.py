@@ -143,7 +143,7 @@ _MODULE = re.compile(
 )
 _TAG = re.compile(r"\s*</?(?:[A-Za-z][\w.:-]*(?:\s[^<>]*)?)?/?>\s*")
 _TAG_START = re.compile(r"\s*<[A-Z][\w.]*(?:\s[^<>]*)?")
-_LONGEST_MODULE = 200
+_LONGEST_MODULE = 50
 """Lines after the first empty one that are searched for the end of an import or export."""
 _LONGEST_TAG = 30
 
