@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
+from sift_rag.corpus.cleaning import CleanSections, clean_markdown
 from sift_rag.corpus.decoding import decode, one_line
 from sift_rag.corpus.formats import CONTAINERS, SYNTAXES, Container, Syntax
 from sift_rag.corpus.front_matter import front_matter
@@ -31,9 +33,14 @@ def extract(data: bytes, suffix: str, options: IngestOptions) -> Extracted:
         SkippedDocument: the bytes are not text.
         UnreadableDocument: the file should be readable and is not; the message says why.
     """
+    found = _read(data, suffix, options)
+    return replace(found, sections=CleanSections(found.sections))
+
+
+def _read(data: bytes, suffix: str, options: IngestOptions) -> Extracted:
     match container_of(data, suffix):
         case None:
-            return _text_file(decode(data), SYNTAXES.get(suffix, "plain"))
+            return _text_file(decode(data), suffix)
         case "jsonl" | "csv" as form:
             rows = Rows(decode(data), form, options.text_field, options.header)
             return Extracted(rows, notices=rows.notices)
@@ -61,15 +68,18 @@ _LATEX_TITLE = re.compile(
 )
 
 
-def _text_file(text: str, syntax: Syntax) -> Extracted:
+def _text_file(text: str, suffix: str) -> Extracted:
     """Return the one section of a text file; Markdown's front matter becomes its metadata."""
+    syntax: Syntax = SYNTAXES.get(suffix, "plain")
     if syntax == "plain" and find_headings(text[: 1 << 16], "rst"):
         syntax = "rst"  # plain text has always had underlined titles
     title, line = "", 1
     metadata: Mapping[str, JsonValue] = {}
-    if syntax == "markdown" and (front := front_matter(text)):
-        title, metadata = front.title, front.metadata
-        text, line = text[len(front.text) :], 1 + front.text.count("\n")
+    if syntax == "markdown":
+        if front := front_matter(text):
+            title, metadata = front.title, front.metadata
+            text, line = text[len(front.text) :], 1 + front.text.count("\n")
+        text = clean_markdown(text, is_mdx=suffix == ".mdx")
     elif syntax == "latex" and (stated := _LATEX_TITLE.search(text)):
         title = one_line(stated[1])
     return Extracted([Section(text, line=line, metadata=metadata)] if text.strip() else [], syntax, title)

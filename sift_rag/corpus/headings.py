@@ -6,17 +6,12 @@ import ast
 import re
 import warnings
 from collections.abc import Callable, Iterator
-from functools import cache
-from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import pairwise
+from typing import NamedTuple
 
 from sift_rag.corpus.decoding import one_line
 from sift_rag.corpus.formats import Syntax
-from sift_rag.extras import require
-
-if TYPE_CHECKING:
-    from markdown_it import MarkdownIt
-    from markdown_it.token import Token
+from sift_rag.corpus.markdown import Segment, line_starts, parse_blocks, rendered
 
 
 class Heading(NamedTuple):
@@ -42,60 +37,17 @@ def find_headings(text: str, syntax: Syntax) -> list[Heading]:
     return list(finder(text)) if finder else []
 
 
-_SEGMENT = 1 << 20
-"""Characters of Markdown that are parsed at once: a parsed document takes about thirty times the memory of its text."""
-
-_FENCE = re.compile(r"^ {0,3}(?:```|~~~)", re.MULTILINE)
-_TOP_LEVEL_BREAK = re.compile(r"\n\n(?=# )")
-
-
 def _markdown(text: str) -> Iterator[Heading]:
-    require("markdown_it", "ingest")
-    start = 0
-    while start < len(text):
-        end = _segment_end(text, start)
-        segment = text[start:end]
-        lines = _line_starts(segment)
-        tokens = _markdown_parser().parse(segment)
-        for opening, content in pairwise(tokens):
-            if opening.type == "heading_open" and opening.level == 0 and opening.map and (title := _rendered(content)):
-                first, last = opening.map
-                yield Heading(start + lines[first], start + lines[last], int(opening.tag[1]), title)
-        start = end
+    for segment in parse_blocks(text):
+        yield from markdown_headings(segment)
 
 
-def _segment_end(text: str, start: int) -> int:
-    """Return the end of the text if it is near, else the next top-level heading outside fenced code."""
-    if len(text) - start <= _SEGMENT:
-        return len(text)
-    fences, counted = 0, start
-    for match in _TOP_LEVEL_BREAK.finditer(text, start + _SEGMENT):
-        fences += len(_FENCE.findall(text, counted, match.end()))
-        counted = match.end()
-        if fences % 2 == 0:
-            return match.end()
-    return len(text)
-
-
-@cache
-def _markdown_parser() -> MarkdownIt:
-    from markdown_it import MarkdownIt
-
-    return MarkdownIt("commonmark").disable("inline")
-
-
-@cache
-def _inline_parser() -> MarkdownIt:
-    from markdown_it import MarkdownIt
-
-    return MarkdownIt("commonmark")
-
-
-def _rendered(heading: Token) -> str:
-    """Return the words of a heading, without the marks of emphasis, links and code."""
-    parsed = _inline_parser().parseInline(heading.content)
-    children = [child for token in parsed for child in token.children or ()]
-    return one_line("".join(" " if child.type == "softbreak" else child.content for child in children))
+def markdown_headings(segment: Segment) -> Iterator[Heading]:
+    """Yield the headings of a parsed stretch of Markdown: those of the outermost level that have a title."""
+    for opening, content in pairwise(segment.tokens):
+        if opening.type == "heading_open" and opening.level == 0 and opening.map and (title := rendered(content)):
+            first, last = opening.map
+            yield Heading(segment.lines[first], segment.lines[last], int(opening.tag[1]), title)
 
 
 _RST_LINE = re.compile(r"([!-/:-@\[-`{-~])\1{1,}")
@@ -104,7 +56,7 @@ _RST_LINE = re.compile(r"([!-/:-@\[-`{-~])\1{1,}")
 
 def _rst(text: str) -> Iterator[Heading]:
     lines = text.split("\n")
-    starts = _line_starts(text)
+    starts = line_starts(text)
     levels: dict[tuple[str, bool], int] = {}
     for number in range(1, len(lines)):
         under, title = lines[number].rstrip(), lines[number - 1].strip()
@@ -143,7 +95,7 @@ def _python(text: str) -> Iterator[Heading]:
             tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return
-    starts = _line_starts(text)
+    starts = line_starts(text)
     found: list[Heading] = []
     nodes: list[tuple[ast.AST, int]] = [(tree, 1)]
     while nodes:
@@ -163,10 +115,6 @@ def _python(text: str) -> Iterator[Heading]:
                 nodes.append((child, level))
     # Where several ends and a beginning meet: ends first, the innermost before the others.
     yield from sorted(found, key=lambda heading: (heading.start, heading.title != "", -heading.level))
-
-
-def _line_starts(text: str) -> list[int]:
-    return [0, *accumulate(len(line) + 1 for line in text.split("\n"))]
 
 
 _FINDERS: dict[Syntax, Callable[[str], Iterator[Heading]]] = {

@@ -6,11 +6,14 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID, uuid5
 
+from sift_rag.corpus.blocks import outline
 from sift_rag.corpus.documents import SourceDocument
+from sift_rag.corpus.formats import Syntax
 from sift_rag.corpus.headings import Heading, find_headings
+from sift_rag.corpus.pieces import Measure, Piece, cut, cut_to
 from sift_rag.corpus.sections import Section
 from sift_rag.corpus.splitting import Stretch, split
 from sift_rag.tokens import without_limits
@@ -25,7 +28,7 @@ CAPACITY = 200
 OVERLAP = 20
 """Tokens that a passage may share with the one before it in a long paragraph."""
 
-RECIPE = f"2/{CAPACITY}/{OVERLAP}"
+RECIPE = f"3/{CAPACITY}/{OVERLAP}"
 """Version of the splitting rules. It changes whenever they may give other passages; documents are then split again."""
 
 _MAX_HEADER = 64
@@ -77,40 +80,27 @@ def split_document(
     tokenizer = without_limits(tokenizer)
     count = _counter(tokenizer)
     capacity = min(capacity, room - room // 5)
-    longest = room - room // 10
+    limit = room - room // 10
+    joined = min(limit, capacity + capacity // 8)
+    measure = Measure(tokenizer, count, capacity, joined, limit, min(overlap, capacity // 2))
     copies: dict[UUID, int] = {}
     for section in document.sections:
-        text = section.text
-        headings = find_headings(text, document.syntax)
-        stretches = split(
-            text,
-            document.syntax,
-            tokenizer,
-            capacity=capacity,
-            overlap=min(overlap, capacity // 2),
-            breaks=[heading.start for heading in headings],
-        )
-        stretches = _joined_to_headings(text, stretches, headings, lambda joined: count(joined) <= longest)
-        for stretch, line, above in _with_headings(section, stretches, headings):
-            for start, end in _cut_to(longest, text, stretch, tokenizer, count, capacity):
-                piece = text[start:end]
-                if not piece.strip():
-                    continue
-                left = min(_MAX_HEADER, room - count(piece) - 1)
-                title, kept = _fit_header(document.title, above, left, tokenizer, count)
-                passage = Passage(
-                    id="",
-                    text=piece,
-                    source=source,
-                    span=Span(section.start + start, section.start + end, line, section.page),
-                    title=title,
-                    headings=kept,
-                    metadata=section.metadata,
-                    revision=revision,
-                )
-                first = passage_id(passage, copy=0)
-                copy = copies[first] = copies.get(first, -1) + 1
-                yield replace(passage, id=str(passage_id(passage, copy) if copy else first))
+        for cutting in _cuttings(section, document.syntax, measure):
+            left = min(_MAX_HEADER, room - count(cutting.text) - 1)
+            title, kept = _fit_header(document.title, cutting.headings, left, tokenizer, count)
+            passage = Passage(
+                id="",
+                text=cutting.text,
+                source=source,
+                span=cutting.span,
+                title=title,
+                headings=kept,
+                metadata=section.metadata,
+                revision=revision,
+            )
+            first = passage_id(passage, copy=0)
+            copy = copies[first] = copies.get(first, -1) + 1
+            yield replace(passage, id=str(passage_id(passage, copy) if copy else first))
 
 
 def passage_id(passage: Passage, copy: int) -> UUID:
@@ -128,8 +118,61 @@ def _counter(tokenizer: Tokenizer) -> Callable[[str], int]:
     return count
 
 
+class _Cutting(NamedTuple):
+    """A passage to be."""
+
+    text: str
+    span: Span
+    headings: tuple[str, ...]
+
+
+def _cuttings(section: Section, syntax: Syntax, measure: Measure) -> Iterator[_Cutting]:
+    """Yield the passages of a section, each of which begins with its lead."""
+    lead, rest = _lead(section.lead, measure)
+    measure = measure.less(measure.count(lead)) if lead else measure
+    if rest or not section.text.strip():
+        for start, end in _split_to(rest, "plain", measure, ()) if rest else [Stretch(0, 0)]:
+            place = Span(section.start, section.start, section.line, section.page)
+            if text := f"{lead}{rest[start:end]}".strip():
+                yield _Cutting(text, place, section.headings)
+    found = outline(section.text, syntax)
+    if found is None:
+        headings = find_headings(section.text, syntax)
+        pieces = _of_plain_text(section.text, syntax, headings, measure)
+    else:
+        headings = found.headings
+        pieces = cut(section.text, found.blocks, syntax, measure)
+    for piece, line, above in _with_headings(section, pieces, headings, is_code=found is None):
+        span = Span(section.start + piece.start, section.start + piece.end, line, section.page)
+        yield _Cutting(f"{lead}{piece.shown(section.text)}", span, above)
+
+
+def _lead(lead: str, measure: Measure) -> tuple[str, str]:
+    """Return the lines that fit into half a passage, with a line break at their end, and the others."""
+    lines = [line for line in lead.splitlines(keepends=True) if line.strip()]
+    kept = len(lines)
+    while kept and measure.count("".join(lines[:kept])) > measure.capacity // 2:
+        kept -= 1
+    head = "".join(lines[:kept])
+    return (f"{head.rstrip()}\n" if head else ""), "".join(lines[kept:])
+
+
+def _of_plain_text(text: str, syntax: Syntax, headings: Sequence[Heading], measure: Measure) -> Iterator[Piece]:
+    """Yield the pieces of a text without sections: prose, or a program."""
+    breaks = [heading.start for heading in headings]
+    stretches = _joined_to_headings(text, _split_to(text, syntax, measure, breaks), headings, measure)
+    for stretch in stretches:
+        for start, end in cut_to(text, stretch, measure):
+            if text[start:end].strip():
+                yield Piece(start, end)
+
+
+def _split_to(text: str, syntax: Syntax, measure: Measure, breaks: Sequence[int]) -> Iterator[Stretch]:
+    return split(text, syntax, measure.tokenizer, capacity=measure.capacity, overlap=measure.overlap, breaks=breaks)
+
+
 def _joined_to_headings(
-    text: str, stretches: Iterator[Stretch], headings: Sequence[Heading], fits: Callable[[str], bool]
+    text: str, stretches: Iterator[Stretch], headings: Sequence[Heading], measure: Measure
 ) -> Iterator[Stretch]:
     """Join headings that would stand alone to the text below them.
 
@@ -138,7 +181,7 @@ def _joined_to_headings(
     alone: Stretch | None = None
     for stretch in stretches:
         joined = Stretch(alone.start, stretch.end) if alone else stretch
-        if alone and not fits(text[joined.start : joined.end]):
+        if alone and measure.count(text[joined.start : joined.end]) > measure.limit:
             yield alone
             joined = stretch
         alone = None
@@ -151,26 +194,31 @@ def _joined_to_headings(
 
 
 def _with_headings(
-    section: Section, stretches: Iterator[Stretch], headings: Sequence[Heading]
-) -> Iterator[tuple[Stretch, int | None, tuple[str, ...]]]:
-    """Yield each stretch with the line it begins on and the headings above its first content that is new in it."""
+    section: Section, pieces: Iterator[Piece], headings: Sequence[Heading], *, is_code: bool
+) -> Iterator[tuple[Piece, int | None, tuple[str, ...]]]:
+    """Yield each piece with its line and the headings above its first content that is new in it.
+
+    The line is that of the first content, headings apart; the first of all in code, whose headings are definitions.
+    """
     text = section.text
     upcoming = iter(headings)
     heading = next(upcoming, None)
     path: list[Heading] = []
     line, counted, covered = section.line, 0, 0
-    for stretch in stretches:
-        new = Stretch(max(stretch.start, covered), stretch.end)
-        content = min(_first_content(text, new, headings), stretch.end - 1)
+    for piece in pieces:
+        new = Stretch(max(piece.start, covered), piece.end)
+        content = min(_first_content(text, new, headings), piece.end - 1)
         while heading is not None and heading.start <= content:
             path = [outer for outer in path if outer.level < heading.level]
             if heading.title:
                 path.append(heading)
             heading = next(upcoming, None)
+        first = piece.start if is_code else _first_content(text, Stretch(piece.start, piece.end), headings)
+        shown = first if first < piece.end else piece.start
         if line is not None and section.keeps_lines:
-            line += text.count("\n", counted, stretch.start)
-        counted, covered = stretch.start, max(covered, stretch.end)
-        yield stretch, line, (*section.headings, *(outer.title for outer in path))
+            line += text.count("\n", counted, shown) if shown >= counted else -text.count("\n", shown, counted)
+        counted, covered = shown, max(covered, piece.end)
+        yield piece, line, (*section.headings, *(outer.title for outer in path))
 
 
 def _first_content(text: str, stretch: Stretch, headings: Sequence[Heading]) -> int:
@@ -186,26 +234,6 @@ def _first_content(text: str, stretch: Stretch, headings: Sequence[Heading]) -> 
 def _first_character(text: str, start: int, end: int) -> int:
     """Return the first character that is not white space, or ``end``."""
     return next((position for position in range(start, end) if not text[position].isspace()), end)
-
-
-def _cut_to(
-    tokens: int, text: str, stretch: Stretch, tokenizer: Tokenizer, count: Callable[[str], int], capacity: int
-) -> Iterator[Stretch]:
-    """Yield the stretch if it has at most ``tokens`` tokens, else pieces of it that do.
-
-    Needed where a word was cut: its halves may have more tokens than the word.
-    """
-    piece = text[stretch.start : stretch.end]
-    if len(piece) <= 1 or count(piece) <= tokens:
-        yield stretch
-        return
-    if capacity > 1:
-        smaller = list(split(piece, "plain", tokenizer, capacity=capacity // 2, overlap=0))
-    else:
-        smaller = [Stretch(0, len(piece) // 2), Stretch(len(piece) // 2, len(piece))]
-    for start, end in smaller:
-        shifted = Stretch(stretch.start + start, stretch.start + end)
-        yield from _cut_to(tokens, text, shifted, tokenizer, count, max(1, capacity // 2))
 
 
 def _fit_header(

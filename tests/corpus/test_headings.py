@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sift_rag.corpus import headings
+from sift_rag.corpus import markdown
 from sift_rag.corpus.formats import Syntax
 from sift_rag.corpus.headings import find_headings
 
@@ -34,7 +34,7 @@ def test_a_long_markdown_text_has_the_headings_of_its_pieces(monkeypatch: pytest
         f"# Chapter {n}\n\ntext\n\n```\n\n# in code {n}\n\n```\n\n## Section {n}\n\ntext\n\n" for n in range(50)
     )
     whole = find_headings(text, "markdown")
-    monkeypatch.setattr(headings, "_SEGMENT", 300)
+    monkeypatch.setattr(markdown, "_SEGMENT", 300)
 
     assert find_headings(text, "markdown") == whole
     assert len(whole) == 100

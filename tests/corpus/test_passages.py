@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import get_args
@@ -17,6 +19,7 @@ from tokenizers import Tokenizer
 from sift_rag.corpus import splitting
 from sift_rag.corpus.documents import FileState, SourceDocument
 from sift_rag.corpus.formats import Syntax
+from sift_rag.corpus.headings import Heading, find_headings
 from sift_rag.corpus.passages import CAPACITY, split_document
 from sift_rag.corpus.sections import Section
 from sift_rag.tokens import CHARACTERS_PER_TOKEN, without_limits
@@ -39,21 +42,32 @@ def _tokens(text: str) -> int:
     return len(COUNTER.encode(text))
 
 
-def _check(text: str, passages: Iterable[Passage], max_tokens: int = 256) -> None:
+def _check(text: str, passages: Iterable[Passage], max_tokens: int = 256, syntax: Syntax = "plain") -> None:
     covered = bytearray(len(text))
     last = 0
+    is_prose = syntax in {"markdown", "rst", "latex"}
+    headings = find_headings(text, syntax) if is_prose else []
     for passage in passages:
         start, end, line, page = passage.span
-        assert text[start:end] == passage.text
-        assert passage.text.strip()
+        assert text[start:end] in passage.text
+        assert passage.text == text[start:end] or is_prose
+        assert text[start:end].strip()
         assert start >= last
-        assert line == 1 + text.count("\n", 0, start)
+        first = _first_content(text, start, end, headings) if is_prose else start
+        assert line == 1 + text.count("\n", 0, first)
         assert page is None
         assert _tokens(passage.embedding_text) <= max_tokens
         covered[start:end] = b"\1" * (end - start)
         last = start
     lost = [character for character, seen in zip(text, covered, strict=True) if not (seen or character.isspace())]
     assert lost == []
+
+
+def _first_content(text: str, start: int, end: int, headings: list[Heading]) -> int:
+    """Return the first character in no heading that is not white space, or ``start`` if there is none."""
+    places = (place for place in range(start, end) if not text[place].isspace())
+    below = (place for place in places if not any(heading.start <= place < heading.end for heading in headings))
+    return next(below, start)
 
 
 any_text = st.lists(
@@ -88,7 +102,7 @@ any_text = st.lists(
 @settings(max_examples=examples(80), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(text=any_text, syntax=st.sampled_from(get_args(Syntax)), max_tokens=st.sampled_from([24, 64, 256]))
 def test_places_are_right_and_nothing_is_lost(text: str, syntax: Syntax, max_tokens: int) -> None:
-    _check(text, _split(_document(text, syntax), max_tokens=max_tokens), max_tokens)
+    _check(text, _split(_document(text, syntax), max_tokens=max_tokens), max_tokens, syntax)
 
 
 @settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -98,7 +112,7 @@ def test_it_is_so_too_where_a_text_is_split_block_by_block(text: str, block: int
         patch.setattr(splitting, "_BLOCK", block)
         patch.setattr(splitting, "_LONG_LINE", line)
 
-        _check(text, _split(_document(text, "markdown")))
+        _check(text, _split(_document(text, "markdown")), syntax="markdown")
 
 
 @pytest.mark.slow
@@ -118,7 +132,7 @@ def test_it_is_so_too_where_a_text_is_split_block_by_block(text: str, block: int
 def test_odd_texts_give_passages_of_a_useful_size(text: str, longest: int, syntax: Syntax) -> None:
     passages = _split(_document(text, syntax))
 
-    _check(text, passages)
+    _check(text, passages, syntax=syntax)
     assert max(len(passage.text) for passage in passages) <= longest
 
 
@@ -220,14 +234,12 @@ def test_a_heading_that_nothing_follows_is_not_lost() -> None:
     assert _split(_document(text, "markdown"))[-1].text.endswith("# To be written")
 
 
-def test_what_is_new_in_an_overlapping_passage_decides_its_headings() -> None:
+def test_no_passage_reaches_over_a_heading_with_text_under_it() -> None:
     first, second = (f"## {name}\n\n" + "Sentence about subject one. " * 30 + "\n\n" for name in ("First", "Second"))
-    one, two = _split(_document(f"{first}## Between\n\nShort text.\n\n{second}", "markdown"))
+    passages = _split(_document(f"{first}## Between\n\nShort text.\n\n{second}", "markdown"))
 
-    assert one.text.endswith("Short text.")
-    assert two.text.startswith("## Between")
-    assert two.span.start < one.span.end
-    assert (one.headings, two.headings) == (("First",), ("Second",))
+    assert [passage.headings for passage in passages] == [("First",), ("Between",), ("Second",)]
+    assert passages[1].text == "## Between\n\nShort text."
 
 
 @pytest.mark.parametrize("max_tokens", [32, 128, 256, 8192])
@@ -276,3 +288,171 @@ def test_the_embedders_own_tokenizer_is_left_as_it_is() -> None:
 
     assert TOKENIZER.truncation is not None
     assert TOKENIZER.to_str() == before
+
+
+LINES = [f"value_{n} = compute(first={n}, second={n * n})" for n in range(60)]
+CODE = "\n".join(LINES)
+FENCE = re.compile(r"[\s>]*(?:[-+*]\s)?\s*(?:`{3,}|~{3,})[^`]*")
+
+
+def _fences(text: str) -> list[str]:
+    return [line for line in text.split("\n") if FENCE.fullmatch(line)]
+
+
+@pytest.mark.parametrize(
+    ("opening", "margin", "later"),
+    [
+        ("```python", "", "```python"),
+        ("~~~~ python title=x", "", "~~~~ python title=x"),
+        ("- ```unknown", "  ", "  ```unknown"),
+        ("> ```python", "> ", "> ```python"),
+        ("```", "", "```"),
+    ],
+)
+def test_every_piece_of_long_code_has_its_fence(opening: str, margin: str, later: str) -> None:
+    closing = margin + re.sub("[^`~]", "", opening)
+    body = "\n".join(margin + line for line in LINES)
+    passages = _split(_document(f"# Head\n\nRun this:\n\n{opening}\n{body}\n{closing}\n\nAfter it.", "markdown"))
+
+    assert len(passages) > 3
+    assert passages[0].text.startswith(f"# Head\n\nRun this:\n\n{opening}\n{margin}value_0")
+    for passage in passages[1:]:
+        assert passage.text.startswith(f"{later}\n{margin}value_")
+    for passage in passages:
+        assert len(_fences(passage.text)) == 2
+        assert {line.strip(" >") for line in passage.text.split("\n")} <= {
+            *LINES, "# Head", "Run this:", "", "After it.", opening.strip("> "), later.strip(), closing.strip(" >"),
+        }  # fmt: skip
+    assert passages[-1].text.endswith("After it.")
+
+
+def test_code_that_fits_is_whole_and_stays_with_the_words_before_it() -> None:
+    code = "```python\n" + "\n".join(LINES[:9]) + "\n```"
+    passages = _split(_document("Words of a text. " * 35 + f"\n\nRun this:\n\n{code}\n\nWords. " * 3, "markdown"))
+
+    assert sum(f"Run this:\n\n{code}" in passage.text for passage in passages) == 3
+
+
+def test_code_is_cut_where_its_language_has_a_boundary() -> None:
+    functions = [f"def function_{n}(argument):\n" + f"    use(argument, {n})\n" * 9 for n in range(12)]
+    passages = _split(_document("```python\n" + "\n".join(functions) + "```\n", "markdown"))
+
+    assert len(passages) > 2
+    assert all(passage.text.startswith("```python\ndef ") for passage in passages)
+
+
+def test_code_is_cut_by_lines_if_its_grammar_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tree_sitter_python", None)
+    splitting.grammar.cache_clear()
+    passages = _split(_document(f"```python\n{CODE}\n```", "markdown"))
+    splitting.grammar.cache_clear()
+
+    assert all(passage.text.startswith("```python\nvalue_") for passage in passages)
+
+
+ROWS = [f"| item {n} | {n},90 | a description of item {n} in a few words |" for n in range(40)]
+
+
+@pytest.mark.parametrize("quote", ["", "> "])
+def test_every_piece_of_a_long_table_has_its_header(quote: str) -> None:
+    header = f"{quote}| name | price | description |\n{quote}|---|---|---|\n"
+    table = header + "".join(f"{quote}{row}\n" for row in ROWS)
+    passages = _split(_document(f"# Prices\n\n{table}\nAfter it.", "markdown"))
+
+    assert len(passages) > 3
+    assert passages[0].text.startswith(f"# Prices\n\n{header}{quote}| item 0 ")
+    for passage in passages[1:]:
+        assert passage.text.startswith(f"{header}{quote}| item ")
+    assert sum(passage.text.count("| item ") for passage in passages) == 40
+    assert all(line.endswith("|") for passage in passages for line in passage.text.split("\n") if "| item" in line)
+
+
+def test_a_row_that_is_too_long_keeps_the_header() -> None:
+    header = "| name | text |\n|---|---|\n"
+    passages = _split(_document(header + "| short | a |\n| long | " + "many words of it " * 150 + "|\n", "markdown"))
+
+    assert len(passages) > 2
+    assert all(passage.text.startswith(header) for passage in passages)
+
+
+@pytest.mark.slow
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    pieces=st.lists(
+        st.sampled_from(
+            [
+                "## Head\n\n", "Words of a text. " * 12 + "\n\n", "Run this:\n\n",
+                "```python\n" + "\n".join(LINES[:8]) + "\n```\n\n",
+                f"~~~\n{CODE}\n~~~\n\n", "- item\n\n  ```c\n  f(x);\n  ```\n\n", "```\n```\n\n",
+            ]
+        ),
+        min_size=1, max_size=9,
+    ),
+    max_tokens=st.sampled_from([64, 128, 256]),
+)  # fmt: skip
+def test_no_fence_stands_alone_and_every_fence_is_closed(pieces: list[str], max_tokens: int) -> None:
+    text = "Beginning.\n\n" + "".join(pieces)
+    passages = _split(_document(text, "markdown"), max_tokens=max_tokens)
+
+    _check(text, passages, max_tokens, "markdown")
+    for passage in passages:
+        assert len(_fences(passage.text)) % 2 == 0
+        assert [line for line in passage.text.split("\n") if line.strip() and not FENCE.fullmatch(line)] or (
+            "```\n```" in text
+        )
+
+
+def test_every_passage_begins_with_the_lead_of_its_section() -> None:
+    section = Section("Words of a text. " * 120, line=4, keeps_lines=False, lead="sku: AB-1\nprice: 19,90\n")
+    passages = _split(replace(_document(""), sections=[section]))
+
+    assert len(passages) > 2
+    for passage in passages:
+        assert passage.text.startswith("sku: AB-1\nprice: 19,90\nWords")
+        assert passage.text.endswith(section.text[passage.span.start : passage.span.end])
+        assert _tokens(passage.embedding_text) <= 256
+
+
+def test_a_lead_that_is_too_long_is_cut_at_a_line_and_its_rest_is_text() -> None:
+    fields = [f"field {n}: value {n}" for n in range(80)]
+    section = Section("Words of a text. " * 40, start=7, line=4, keeps_lines=False, lead="\n".join(fields))
+    passages = _split(replace(_document(""), sections=[section]))
+
+    lines = [line for passage in passages for line in passage.text.split("\n")]
+    assert set(fields) <= set(lines)
+    assert all(passage.text.startswith("field 0: value 0\nfield 1: value 1\n") for passage in passages)
+    assert all(_tokens(passage.embedding_text) <= 256 for passage in passages)
+    assert [passage.span.start for passage in passages] == sorted(passage.span.start for passage in passages)
+
+
+def test_a_section_may_hold_nothing_but_a_lead() -> None:
+    [passage] = _split(replace(_document(""), sections=[Section("", line=2, lead="sku: AB-1")]))
+
+    assert (passage.text, passage.span.line) == ("sku: AB-1", 2)
+
+
+def test_the_line_of_a_section_is_that_of_its_first_words() -> None:
+    sections = [f"## Section {n}\n\nWords about {n}.\n\n" for n in range(4)]
+    passages = _split(_document("# Empty\n\n" + "".join(sections), "markdown"))
+
+    assert [passage.headings for passage in passages] == [("Empty", f"Section {n}") for n in range(4)]
+    assert [passage.span.line for passage in passages] == [5, 9, 13, 17]
+
+
+@pytest.mark.parametrize(
+    ("syntax", "text"),
+    [
+        ("rst", "One\n===\n\nWords.\n\nTwo\n===\n\nOther words.\n"),
+        ("latex", "\\section{One}\nWords.\n\n\\section{Two}\nOther words.\n"),
+    ],
+)
+def test_sections_are_borders_in_other_syntaxes(syntax: Syntax, text: str) -> None:
+    assert [passage.headings for passage in _split(_document(text, syntax))] == [("One",), ("Two",)]
+
+
+def test_every_piece_of_long_rst_code_has_its_directive() -> None:
+    body = "".join(f"   {line}\n" for line in LINES)
+    passages = _split(_document(f"One\n===\n\n.. code-block:: python\n\n{body}\nWords.\n", "rst"))
+
+    assert len(passages) > 2
+    assert all(".. code-block:: python\n\n   value_" in passage.text for passage in passages)

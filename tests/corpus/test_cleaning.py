@@ -1,0 +1,172 @@
+"""Removing what nobody searches for from a text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sift_rag.corpus.cleaning import clean_markdown, without_data_addresses
+from sift_rag.corpus.documents import read_document
+
+DATA = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJ" * 20
+ADDRESS = f"data:image/png;base64,{DATA}"
+DRAWING = "data:image/svg+xml,%3Csvg%20xmlns='http://www.w3.org/2000/svg'%3E%3Cpath/%3E%3C/svg%3E"
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        (f"a ![a chart]({ADDRESS}) b", "a a chart b"),
+        (f'a ![a chart](<{ADDRESS}> "Title") b', "a a chart b"),
+        (f"a ![]({ADDRESS}) b", "a  b"),
+        (f"a ![a drawing]({DRAWING}) b", "a a drawing b"),
+        (f"![a chart][one]\n\n[one]: {ADDRESS}\n\n![other][two]", "a chart\n\n\n\n![other][two]"),
+        (f"![a chart][One]\n\n[one]: <{ADDRESS}>\n", "a chart\n\n\n"),
+        (f"<p><img alt='a chart' src=\"{ADDRESS}\"/></p>", "<p>a chart</p>"),
+        (f'<img\nsrc="{ADDRESS}"\nalt="a chart">\nb', "a chart\n\n\nb"),
+        (f"url({ADDRESS})", "url()"),
+        (f"x = '{ADDRESS}'", "x = ''"),
+        ("x\n" + f"data:font/woff2;charset=utf-8;base64,{DATA}" + "\ny", "x\n\ny"),
+        (f"DATA:image/PNG;BASE64,{DATA} b", " b"),
+    ],
+)
+def test_data_addresses_are_removed_and_images_become_their_words(text: str, cleaned: str) -> None:
+    assert without_data_addresses(text) == cleaned
+    assert cleaned.count("\n") == text.count("\n")
+
+
+def test_a_data_address_of_several_lines_goes_but_the_line_breaks_stay() -> None:
+    wrapped = "\n".join(DATA[start : start + 76] for start in range(0, 760, 76))
+
+    assert without_data_addresses(f"a\ndata:image/png;base64,{wrapped}\nb") == "a\n" + "\n" * 10 + "b"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "![chart](chart.png) <img src='a.png' alt='b'> the data: here",
+        'f"data:image/png;base64,{encoded}"',
+        "begins with data:image/png;base64, and then the bytes",
+        "data:text/plain,hello",
+        "metadata:a/b, and so on",
+    ],
+)
+def test_what_is_no_data_address_stays(text: str) -> None:
+    assert without_data_addresses(text) == text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "repeated",
+    [
+        "data:", "data:a/b;base64,", "![](data:", "![", "<img ", "<img src=data:", "[a]: data:a/b,", ";base64,AAAA",
+        "<!--", "`<!-- -->", "import a ", "export const a = {\n\n", "<A\n",
+    ],
+)  # fmt: skip
+def test_cleaning_takes_time_in_proportion_to_the_text(repeated: str) -> None:
+    text = repeated * (1_000_000 // len(repeated))  # would take hours if it were quadratic
+
+    assert len(clean_markdown(without_data_addresses(text), is_mdx=True)) <= len(text)
+
+
+def test_comments_of_markdown_go_and_line_numbers_stay() -> None:
+    text = "a <!-- b --> c\n<!--\n```\n# no\n-->\nd `<!-- e -->` f\n```html\n<!-- g -->\n```\nh <!-- i\n"
+    cleaned = clean_markdown(text, is_mdx=False)
+
+    assert cleaned == "a  c\n\n\n\n\nd `<!-- e -->` f\n```html\n<!-- g -->\n```\nh <!-- i\n"
+
+
+MDX = """\
+import Tabs from '@theme/Tabs';
+import {
+  One,
+} from "./one";
+
+export const size = (a) => {
+
+  return { a };
+};
+
+# Head
+
+Import the package, then export const.
+
+<Tabs groupId="os"
+  value="x">
+  <TabItem value="a">
+
+Words <Badge/> in a line.
+
+```jsx
+import Code from 'code';
+<Tabs>
+```
+
+- ```js
+  export default 1;
+  ```
+
+</TabItem>
+</Tabs>
+"""
+
+
+def test_imports_exports_and_lone_tags_of_mdx_go_and_line_numbers_stay() -> None:
+    lines = clean_markdown(MDX, is_mdx=True).split("\n")
+
+    assert len(lines) == MDX.count("\n") + 1
+    assert [line for line in lines if line] == [
+        "# Head",
+        "Import the package, then export const.",
+        "Words <Badge/> in a line.",
+        "```jsx",
+        "import Code from 'code';",
+        "<Tabs>",
+        "```",
+        "- ```js",
+        "  export default 1;",
+        "  ```",
+    ]
+    assert all(line in {"", original} for line, original in zip(lines, MDX.split("\n"), strict=True))
+
+
+def test_an_export_that_is_never_closed_costs_its_paragraph_alone() -> None:
+    text = "export const a = {\n  b: 1,\n\nWords.\n" + "\nMore.\n" * 300
+
+    assert clean_markdown(text, is_mdx=True) == "\n\n\nWords.\n" + "\nMore.\n" * 300
+
+
+def test_imports_and_tags_are_text_in_other_markdown(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text(MDX)
+    [section] = read_document(tmp_path / "a.md").sections
+
+    assert section.text == MDX
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.md", f"Words ![chart]({ADDRESS})"),
+        ("a.txt", f"Words {ADDRESS}"),
+        ("a.py", f"words = '{ADDRESS}'"),
+        ("a.csv", f'text,image\n"Words {ADDRESS}",x\n'),
+        ("a.jsonl", f'{{"text": "Words ![chart]({ADDRESS})"}}'),
+        ("a.html", f"<p>Words <img alt='chart' src='{ADDRESS}'></p>"),
+    ],
+)
+def test_no_format_lets_a_data_address_through(name: str, content: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(content)
+    [section] = read_document(tmp_path / name).sections
+
+    assert "ords" in section.text
+    assert DATA[:20] not in section.text
+    assert "data:" not in section.text
+
+
+def test_a_section_that_becomes_shorter_moves_the_next_ones(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(f'text\n"One {ADDRESS} two."\n"{ADDRESS}"\nThree.\n')
+    one, three = read_document(tmp_path / "a.csv").sections
+
+    assert (one.text, three.text, three.start) == ("One  two.", "Three.", len("One  two.") + 2)
