@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
@@ -20,7 +21,7 @@ from sift_rag.opening import (
 )
 from sift_rag.protocols import Database, Embedder, PassageStore
 from sift_rag.stores.registry import open_database
-from sift_rag.types import CollectionInfo, JsonValue
+from sift_rag.types import CollectionInfo, Document, JsonValue
 
 if TYPE_CHECKING:
     from sift_rag.corpus.report import IngestReport, Progress
@@ -131,6 +132,9 @@ def reindex(
     Documents under ``paths`` are read from their files, all others from the passages in the store. They fill a new
     collection that takes the place of the old one only when it is complete. If interrupted, run it again: it continues.
 
+    A collection that cannot be opened is rebuilt from ``paths`` and from the files that its records name, wherever
+    those are readable. Documents that are in neither are named in the report's notices.
+
     Args:
         paths: files and folders to read again.
         store: folder or URL; None for the user's data folder.
@@ -160,16 +164,53 @@ def reindex(
     part = open_embedder(embedder) if embedder is None or isinstance(embedder, str) else embedder
     if options.dry_run:
         return ingest(files, _nowhere(collection, part), part, options, progress=progress)
-    if existing is None:
+    replacement = database.building_name(collection)
+    try:
+        old = database.open(collection)
+    except CollectionNotFound:
         with closing(open_or_create_store(database, collection, part)) as opened:
             return ingest(files, opened, part, options, progress=progress)
-    replacement = database.building_name(collection)
-    with closing(database.open(collection)) as old, closing(_resume(database, replacement, part)) as new:
-        report = ingest(files, new, part, options, progress=progress)
-        reembed(old, new, part)
-        report = replace(report, collection=collection, passages_total=new.count())
+    except StoreDamaged:
+        with closing(_resume(database, replacement, part)) as new:
+            report = _rebuild(_records(database, collection), files, new, part, options, progress)
+    else:
+        with closing(old), closing(_resume(database, replacement, part)) as new:
+            report = ingest(files, new, part, options, progress=progress)
+            reembed(old, new, part)
+            report = replace(report, passages_total=new.count())
     database.replace(collection, replacement)
-    return report
+    return replace(report, collection=collection)
+
+
+def _records(database: Database, collection: str) -> list[Document]:
+    """Return the records of a damaged collection; none if they are damaged too."""
+    try:
+        with closing(database.documents(collection)) as records:
+            return list(records.documents())
+    except (StoreDamaged, StoreConflict):
+        return []
+
+
+def _rebuild(
+    recorded: Sequence[Document],
+    files: Sequence[Path],
+    new: PassageStore,
+    embedder: Embedder,
+    options: IngestOptions,
+    progress: Callable[[Progress], None] | None,
+) -> IngestReport:
+    """Fill a collection from files alone: those given, and those that the records of a damaged one name."""
+    from sift_rag.corpus.ingest import ingest
+    from sift_rag.corpus.report import Problem
+
+    # A pending record makes its file keep its name.
+    new.put_documents([replace(record, state="pending") for record in recorded if new.document(record.source) is None])
+    named = [Path(record.location) for record in recorded if record.location and os.path.lexists(record.location)]
+    report = ingest([*files, *named], new, embedder, options, progress=progress)
+    lost = [record for record in new.documents() if record.state == "pending"]
+    new.drop_documents([record.source for record in lost])
+    notices = (Problem(record.source, "lost: its file is not there to be read again") for record in lost)
+    return replace(report, passages_total=new.count(), notices=(*report.notices, *notices))
 
 
 def open_or_create_store(database: Database, collection: str, embedder: Embedder) -> PassageStore:
