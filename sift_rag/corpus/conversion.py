@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sift_rag.corpus.decoding import decode, one_line, universal_newlines, without_surrogates
+from sift_rag.corpus.decoding import decode_html, one_line, universal_newlines, without_surrogates
 from sift_rag.corpus.formats import Convertible
 from sift_rag.corpus.sections import Extracted, Section, placed
 from sift_rag.errors import UnreadableDocument
@@ -31,27 +31,31 @@ _RATIO_COUNTS_FROM = 32 << 20
 _ENCRYPTED_OFFICE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 """First bytes of an OLE container, which is what a password-protected office file is instead of a zip."""
 
-_META_CHARSET = re.compile(
-    rb"""<(?:meta[^>]{0,200}charset|\?xml[^>]{0,200}encoding)\s*=\s*["']?\s*([\w.:-]+)""", re.IGNORECASE
-)
 _IMAGE = re.compile(r"!\[([^\]]{0,1000})\]\([^()\s]{0,1000}(?:\s{1,9}\"[^\"]{0,1000}\")?\)")
 _SLIDE = "<!-- Slide number: {} -->"
 
 
-def convert(data: bytes, container: Convertible) -> Extracted:
+def convert(data: bytes, container: Convertible, encoding: str | None = None) -> Extracted:
     """Return the text of a file as Markdown: a section for each slide of PPTX, else one.
 
     Images become their descriptions. Nothing outside ``data`` is read.
+
+    Args:
+        data: the file's bytes.
+        container: its format.
+        encoding: encoding of HTML that is not UTF-8; None: the declared one, or recognised by the bytes.
 
     Raises:
         MissingExtra: markitdown, or what it needs for this format, is not installed.
         UnreadableDocument: the file is broken, needs a password, or would unpack to far more than its size.
     """
     require("markitdown", "office")
+    notices: tuple[str, ...] = ()
     if container in _ZIPPED:
         _check_archive(data)
     elif container == "html":
-        data = _as_utf8(data)
+        decoded = decode_html(data, encoding)
+        data, notices = decoded.text.encode(), decoded.notices
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about how a page is written: no concern of ours
@@ -62,7 +66,7 @@ def convert(data: bytes, container: Convertible) -> Extracted:
     sections = _slides(text) if container == "pptx" else [Section(text)]
     cleaned = [Section(_IMAGE.sub(r"\1", section.text).strip(), page=section.page) for section in sections]
     with_text = placed(section for section in cleaned if section.text)
-    return Extracted(with_text, "markdown", one_line(without_surrogates(title)))
+    return Extracted(with_text, "markdown", one_line(without_surrogates(title)), notices)
 
 
 def _run(data: bytes, container: Convertible) -> tuple[str, str]:
@@ -103,17 +107,6 @@ def _check_archive(data: bytes) -> None:
     unpacked = sum(member.file_size for member in members)
     if unpacked > _MAX_UNPACKED or (unpacked > _RATIO_COUNTS_FROM and unpacked > _MAX_RATIO * len(data)):
         raise UnreadableDocument(f"would unpack to {unpacked >> 20} MB from {len(data) / (1 << 20):.1f} MB")
-
-
-def _as_utf8(data: bytes) -> bytes:
-    """Return the HTML in UTF-8, decoded from the encoding that it declares or seems to have."""
-    declared = _META_CHARSET.search(data[:2048])
-    if declared:
-        try:
-            return data.decode(declared[1].decode("ascii")).encode()
-        except (LookupError, UnicodeError):
-            pass  # declared wrongly: the bytes decide
-    return decode(data).encode()
 
 
 def _slides(text: str) -> list[Section]:

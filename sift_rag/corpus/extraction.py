@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from sift_rag.corpus.cleaning import CleanSections, clean_markdown
-from sift_rag.corpus.decoding import decode, one_line
+from sift_rag.corpus.decoding import Decoded, decode, one_line
 from sift_rag.corpus.formats import CONTAINERS, SYNTAXES, Container, Syntax
 from sift_rag.corpus.front_matter import front_matter
 from sift_rag.corpus.headings import find_headings
@@ -40,14 +40,15 @@ def extract(data: bytes, suffix: str, options: IngestOptions) -> Extracted:
 def _read(data: bytes, suffix: str, options: IngestOptions) -> Extracted:
     match container_of(data, suffix):
         case None:
-            return _text_file(decode(data), suffix)
+            return _text_file(decode(data, options.encoding), suffix)
         case "jsonl" | "csv" as form:
-            rows = Rows(decode(data), form, options.text_field, options.header)
-            return Extracted(rows, notices=rows.notices)
+            decoded = decode(data, options.encoding)
+            rows = Rows(decoded.text, form, options.text_field, options.header)
+            return Extracted(rows, notices=(*decoded.notices, *rows.notices))
         case "json":
-            text = decode(data)
-            records = json_records(text, options.text_field)
-            return _text_file(text, "plain") if records is None else Extracted(records)
+            decoded = decode(data, options.encoding)
+            records = json_records(decoded.text, options.text_field)
+            return _text_file(decoded, suffix) if records is None else Extracted(records, notices=decoded.notices)
         case "pdf":
             from sift_rag.corpus.pdf import read_pdf
 
@@ -55,7 +56,7 @@ def _read(data: bytes, suffix: str, options: IngestOptions) -> Extracted:
         case form:
             from sift_rag.corpus.conversion import convert
 
-            return convert(data, form)
+            return convert(data, form, options.encoding)
 
 
 def container_of(data: bytes, suffix: str) -> Container | None:
@@ -68,8 +69,9 @@ _LATEX_TITLE = re.compile(
 )
 
 
-def _text_file(text: str, suffix: str) -> Extracted:
+def _text_file(decoded: Decoded, suffix: str) -> Extracted:
     """Return the one section of a text file; Markdown's front matter becomes its metadata."""
+    text = decoded.text
     syntax: Syntax = SYNTAXES.get(suffix, "plain")
     if syntax == "plain" and find_headings(text[: 1 << 16], "rst"):
         syntax = "rst"  # plain text has always had underlined titles
@@ -82,4 +84,5 @@ def _text_file(text: str, suffix: str) -> Extracted:
         text = clean_markdown(text, is_mdx=suffix == ".mdx")
     elif syntax == "latex" and (stated := _LATEX_TITLE.search(text)):
         title = one_line(stated[1])
-    return Extracted([Section(text, line=line, metadata=metadata)] if text.strip() else [], syntax, title)
+    sections = [Section(text, line=line, metadata=metadata)] if text.strip() else []
+    return Extracted(sections, syntax, title, decoded.notices)

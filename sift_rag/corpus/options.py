@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from sift_rag import defaults
+from sift_rag.corpus.decoding import check_encoding
 from sift_rag.corpus.shards import Shard
 
 OcrMode: TypeAlias = Literal["auto", "off"]
@@ -43,14 +44,16 @@ class IngestOptions:
     """Ingest, prune and report only the documents of this shard; other ingests, now or later, handle the others."""
 
     def __post_init__(self) -> None:
-        """Check the patterns.
+        """Check the patterns and the encoding.
 
         Raises:
-            ValueError: ``include`` or ``exclude`` is a single string.
+            ValueError: ``include`` or ``exclude`` is a single string, or Python has no such ``encoding``.
         """
         for name in ("include", "exclude"):
             if isinstance(getattr(self, name), str):
                 raise ValueError(f"{name} is one string: expected a sequence of patterns.")
+        if self.encoding is not None:
+            check_encoding(self.encoding)
 
     @property
     def reading(self) -> str:

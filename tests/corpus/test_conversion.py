@@ -137,9 +137,11 @@ def test_html_in_the_encoding_that_it_declares_is_read(tmp_path: Path) -> None:
     assert [section.text for section in _read(tmp_path, "a.htm", page.encode("latin-1")).sections] == ["Café"]
 
 
-def test_html_that_declares_nothing_and_is_not_utf8_fails(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableDocument, match="invalid UTF-8 at byte 6"):
-        _read(tmp_path, "a.html", b"<p>Caf\xe9</p>")
+def test_html_that_declares_nothing_and_is_not_utf8_is_read_by_a_guess_that_is_told(tmp_path: Path) -> None:
+    document = _read(tmp_path, "a.html", b"<p>Caf\xe9</p>")
+
+    assert [section.text for section in document.sections] == ["Café"]
+    assert document.notices == ("read as cp1252, by a guess: name the encoding if this is wrong",)
 
 
 def test_html_nested_too_deeply_for_markdown_gives_its_text(tmp_path: Path) -> None:
