@@ -67,6 +67,10 @@ class MissingExtra(SiftRagError):
         self.package = package
         self.extra = extra
 
+    def __reduce__(self) -> tuple[type[MissingExtra], tuple[str, str]]:
+        """Let it be pickled, with the arguments that it was made from."""
+        return type(self), (self.package, self.extra)
+
 
 class UnreadableDocument(SiftRagError):
     """A file that cannot become text; the message is the reason, fit for a report."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sift_rag.corpus.decoding import one_line, valid_name
 from sift_rag.corpus.extraction import container_of, extract
-from sift_rag.corpus.formats import UNSUPPORTED, Syntax
+from sift_rag.corpus.formats import CONTAINERS, UNSUPPORTED, Syntax
 from sift_rag.corpus.headings import find_headings
 from sift_rag.corpus.options import IngestOptions
 from sift_rag.corpus.sections import Extracted, Section
@@ -90,6 +90,23 @@ def read_document(path: Path, options: IngestOptions | None = None) -> SourceDoc
         notices=found.notices,
         pages_without_text=found.pages_without_text,
     )
+
+
+def is_converted(path: Path) -> bool:
+    """Return True if a library has to convert the file, which is better done in a process of its own.
+
+    Rows of JSON lines and CSV are not converted but read one at a time, as they are used.
+    """
+    suffix = path.suffix.lower()
+    if suffix in CONTAINERS or suffix in UNSUPPORTED:
+        return CONTAINERS.get(suffix) not in {None, "jsonl", "csv"}
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return False
+        with open(path, "rb", opener=_open_at_once, buffering=0) as file:
+            return container_of(file.read(8), suffix) is not None
+    except OSError:
+        return False  # reading it will say why
 
 
 def _read_unchanged(path: Path, max_bytes: int, *, opened: bool) -> tuple[bytes, FileState]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sift_rag.corpus.decoding import valid_name
@@ -33,6 +33,14 @@ class Unlistable:
 
     source: str
     reason: str
+    path: Path | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkOut:
+    """A link that leads out of the ingested folder, and is not followed."""
+
+    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +52,8 @@ class _Entry:
     """Path from the ingested root, with ``/`` between names and none at the end."""
     is_folder: bool
     is_link: bool = False
+    leads_out: bool = False
+    """True for a link out of the root that is not followed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +81,15 @@ class _Folder:
 
 
 def find_files(
-    root: Path, *, include: Sequence[str] = (), exclude: Sequence[str] = ()
-) -> Iterator[FoundFile | Unlistable]:
+    root: Path, *, include: Sequence[str] = (), exclude: Sequence[str] = (), follow_links: bool = False
+) -> Iterator[FoundFile | Unlistable | LinkOut]:
     """Yield the files under ``root``, by source ascending; ``root`` itself if it is a file.
 
     - ``.gitignore`` files count as they do for git: at every level, and above ``root`` up to the top of the repository.
     - Hidden files and folders are skipped, unless a pattern of ``include`` names a hidden one (``.github/**``).
       Folders in ``NEVER_ENTERED`` and Python environments always are.
-    - Links are followed, but each folder that links lead to is walked once, and a link to something under ``root`` is
-    skipped: it is found under its own name.
+    - A link to something under ``root`` is skipped: it is found under its own name. One that leads out of it is
+      followed only if ``follow_links``; each folder that such links lead to is walked once. ``root`` may be a link.
     - Pipes, sockets and devices are found like files, and refused when they are read.
     - If ``root`` is a file, it is found whatever the patterns say.
 
@@ -89,6 +99,7 @@ def find_files(
         root: a folder or a file.
         include: gitignore-style patterns relative to ``root``; if there are any, only files that match are found.
         exclude: likewise; files and folders that match are not found.
+        follow_links: follow links that lead out of ``root``.
 
     Raises:
         NothingToIngest: ``root`` does not exist.
@@ -99,6 +110,7 @@ def find_files(
         include=pattern_rules(include),
         include_hidden=pattern_rules(pattern for pattern in include if _names_hidden(pattern)),
         exclude=pattern_rules(exclude),
+        follow_links=follow_links,
     )
     if not os.path.lexists(walk.root):
         raise NothingToIngest(f"There is no file or folder {str(root)!r}; relative paths start at {Path.cwd()}.")
@@ -112,10 +124,11 @@ class _Walk:
     include_hidden: IgnoreRules
     """Patterns of ``include`` that name a hidden file or folder."""
     exclude: IgnoreRules
+    follow_links: bool = False
     reached_by_link: set[Path] = field(default_factory=set)
     """Real paths of the folders outside the root that links have led to."""
 
-    def files(self) -> Iterator[FoundFile | Unlistable]:
+    def files(self) -> Iterator[FoundFile | Unlistable | LinkOut]:
         if not self.root.is_dir():
             yield FoundFile(_join(valid_name(self.root.parent.name), valid_name(self.root.name)), self.root)
             return
@@ -133,6 +146,8 @@ class _Walk:
             entry = next(path[-1].entries, None)
             if entry is None:
                 path.pop()
+            elif entry.leads_out:
+                yield LinkOut(self._source(entry.relative))
             elif not entry.is_folder:
                 yield FoundFile(self._source(entry.relative), entry.path)
             else:
@@ -148,14 +163,15 @@ class _Walk:
             with os.scandir(folder.path) as listing:
                 names = {entry.name: entry for entry in listing}
         except OSError as error:
-            return Unlistable(self._source(folder.relative), f"cannot be listed: {error.strerror or error}")
+            reason = f"cannot be listed: {error.strerror or error}"
+            return Unlistable(self._source(folder.relative), reason, folder.path)
         if _VIRTUAL_ENVIRONMENT in names and folder.relative:
             return None
         own = _gitignore(folder.path / ".gitignore") if ".gitignore" in names else None
         gitignores = (*above, _Gitignore(own, skip=len(folder.relative) + bool(folder.relative))) if own else above
         wanted = [entry for name in names.values() if (entry := self._entry(folder, name, gitignores))]
         # As strings sort: "a-b.md" before "a/b.md".
-        wanted.sort(key=lambda entry: valid_name(entry.path.name) + "/" * entry.is_folder)
+        wanted.sort(key=lambda entry: (valid_name(entry.path.name) + "/" * entry.is_folder, entry.path.name))
         return _Folder(real_path, gitignores, iter(wanted))
 
     def _entry(self, folder: _Entry, listed: os.DirEntry[str], gitignores: tuple[_Gitignore, ...]) -> _Entry | None:
@@ -173,24 +189,28 @@ class _Walk:
         # To git a link is a file, even if it leads to a folder.
         if _ignored(relative, gitignores, folder=is_folder and not is_link):
             return None
-        return entry if not is_link or self._worth_following(entry) else None
+        return self._followed(entry) if is_link else entry
 
     def _included(self, relative: str) -> bool:
         if any(part.startswith(".") for part in relative.split("/")):
             return self.include_hidden.covers(relative)
         return not self.include or self.include.covers(relative)
 
-    def _worth_following(self, link: _Entry) -> bool:
+    def _followed(self, link: _Entry) -> _Entry | None:
+        """Return the entry of a link; None if what it leads to is found without it."""
         target = Path(os.path.realpath(link.path))
         real_root = os.path.realpath(self.root)
         if target.is_relative_to(real_root):
             # A hidden target would not be found under its own name (Kubernetes mounts files as links into ..data/).
-            return any(part.startswith(".") for part in target.relative_to(real_root).parts)
+            hidden = any(part.startswith(".") for part in target.relative_to(real_root).parts)
+            return link if hidden else None
+        if not self.follow_links:
+            return replace(link, leads_out=True)
         if link.is_folder:
             if target in self.reached_by_link:
-                return False
+                return None
             self.reached_by_link.add(target)
-        return True
+        return link
 
     def _source(self, relative: str) -> str:
         return _join(valid_name(self.root.name), valid_name(relative))

@@ -13,6 +13,7 @@ from sift_rag.corpus.decoding import universal_newlines, without_surrogates
 from sift_rag.corpus.documents import FileState, SourceDocument, read_document, stat_file
 from sift_rag.corpus.formats import SYNTAXES
 from sift_rag.corpus.json_lines import storable
+from sift_rag.corpus.locations import location_of
 from sift_rag.corpus.options import IngestOptions
 from sift_rag.corpus.sections import Section
 from sift_rag.errors import SkippedDocument
@@ -28,7 +29,7 @@ class Incoming(Protocol):
 
     @property
     def location(self) -> str:
-        """Absolute path of the file; "" for a text."""
+        """Absolute path of the file, as ``location_of`` writes it; "" for a text."""
 
     @property
     def size(self) -> int:
@@ -56,7 +57,7 @@ class IncomingFile:
     @property
     def location(self) -> str:
         """Implement ``Incoming.location``."""
-        return str(self.path)
+        return location_of(self.path)
 
     @property
     def size(self) -> int:

@@ -1,30 +1,45 @@
 """The incremental pipeline: documents that changed -> passages -> vectors -> store, then prune those that are gone.
 
-``planning.py`` decides what is done with a document, ``writing.py`` does it and says what makes a run safe to kill and
-repeat. Ids are a function of source and content, so what is done twice lands in the same place.
+Files that have to be converted are read ahead, in child processes; what is read is used in the order of the walk, so
+that the same files always give the same collection. A file is known by its place, and is one document, whichever way it
+was reached. ``planning.py`` decides what is done with a document, ``writing.py`` does it and says what makes a run safe
+to kill and repeat. Ids are a function of source and content, so what is done twice lands in the same place.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
+from typing import NamedTuple
 
-from sift_rag.corpus.documents import SourceDocument
-from sift_rag.corpus.files import FoundFile, Unlistable, find_files
+from sift_rag.corpus.conversion_pool import ConversionPool
+from sift_rag.corpus.decoding import valid_name
+from sift_rag.corpus.documents import SourceDocument, is_converted
 from sift_rag.corpus.incoming import Incoming, IncomingFile, IncomingText
+from sift_rag.corpus.locations import KnownFiles, RealPaths, is_here, is_uri
 from sift_rag.corpus.options import IngestOptions
 from sift_rag.corpus.passages import split_document
-from sift_rag.corpus.planning import Discard, Fail, Refresh, Write, is_current, plan
+from sift_rag.corpus.planning import Action, Discard, Fail, Refresh, Write, is_current, plan
 from sift_rag.corpus.report import IngestReport, Problem, Progress, ProgressMeter
+from sift_rag.corpus.roots import RootWalk, in_order
 from sift_rag.corpus.splitting import grammar
 from sift_rag.corpus.writing import DryWriter, StoreWriter, Writer
 from sift_rag.errors import MissingExtra, StoreConflict, UnreadableDocument
 from sift_rag.extras import require
 from sift_rag.protocols import Embedder, PassageStore
 from sift_rag.types import Document
+
+LOOK_AHEAD = 64
+"""Number of documents that are looked at before their turn, so that those to be converted are begun in time."""
+
+_CONVERTED_AHEAD = 2
+"""Number of conversions, for each child process, that are under way or wait for their turn."""
 
 
 def ingest(
@@ -54,19 +69,18 @@ def ingest(
     """
     started = perf_counter()
     options = options or IngestOptions()
-    run = _Ingest(store, embedder, options, progress)
     roots = [Path(os.path.abspath(path)) for path in paths]  # noqa: PTH100 - resolve() would follow links
-    present = [root for root in roots if os.path.lexists(root)]
-    for root, path in zip(roots, paths, strict=True):
-        if root not in present:
-            run.tally.fail(str(path), "no such file or folder")
-    _refuse_equal_names(present)
-    if progress is not None:  # only progress needs a first walk
-        for root in present:
-            run.expect(_files(find_files(root, include=options.include, exclude=options.exclude)))
-    for root in present:
-        run.walk(root)
-    return run.report(seconds=perf_counter() - started)
+    present = in_order([root for root in roots if os.path.lexists(root)])
+    with closing(_Ingest(store, embedder, options, progress, present)) as run:
+        for root, path in zip(roots, paths, strict=True):
+            if not os.path.lexists(root):
+                run.tally.fail(str(path), "no such file or folder")
+        if progress is not None:  # only progress needs a first walk
+            for walk in run.walks(present):
+                run.expect(walk.files())
+        for walk in run.walks(present):
+            run.walk(walk)
+        return run.report(seconds=perf_counter() - started)
 
 
 def ingest_documents(
@@ -82,11 +96,11 @@ def ingest_documents(
     Of the options only ``dry_run`` and ``shard`` matter. Raises as ``ingest`` does.
     """
     started = perf_counter()
-    run = _Ingest(store, embedder, options or IngestOptions(), progress)
-    run.expect(texts)
-    run.take_all(texts)
-    run.writer.flush()
-    return run.report(seconds=perf_counter() - started)
+    with closing(_Ingest(store, embedder, options or IngestOptions(), progress)) as run:
+        run.expect(texts)
+        run.take_all(texts)
+        run.writer.flush()
+        return run.report(seconds=perf_counter() - started)
 
 
 @dataclass
@@ -104,7 +118,7 @@ class _Tally:
     pages_without_text: int = 0
 
     def went_in(self, action: Write) -> None:
-        if action.previous is None:
+        if action.previous is None and action.moved is None:
             self.new += 1
         else:
             self.updated += 1
@@ -120,6 +134,17 @@ class _Tally:
         self.problems.append(Problem(source, reason))
 
 
+class _Upcoming(NamedTuple):
+    """A document whose turn will come."""
+
+    item: Incoming
+    record: Document | None
+    """The store's record of it, if there is one."""
+    read: Callable[[], SourceDocument] | None
+    """Returns the document, or raises as ``Incoming.read`` does; None if the store has this content."""
+    is_converted: bool = False
+
+
 class _Ingest:
     """One run: its input, its store, and its counts."""
 
@@ -129,6 +154,7 @@ class _Ingest:
         embedder: Embedder,
         options: IngestOptions,
         progress: Callable[[Progress], None] | None,
+        roots: Sequence[Path] = (),
     ) -> None:
         for package in ("semantic_text_splitter", "tokenizers"):
             require(package, "ingest")
@@ -136,6 +162,15 @@ class _Ingest:
         self.meter = ProgressMeter(progress)
         self.writer: Writer = DryWriter(self.meter) if options.dry_run else StoreWriter(store, embedder, self.meter)
         self.tally = _Tally()
+        self.pool = ConversionPool(options)
+        self.paths = RealPaths()
+        self.known = KnownFiles(store, self.paths, roots)
+        self.escaped_names: set[str] = set()
+        """Names in this run that may be those of two files, because bytes of a name were written as ``\\xff``."""
+
+    def close(self) -> None:
+        """End the child processes, if there are any."""
+        self.pool.close()
 
     def is_ours(self, source: str) -> bool:
         return self.options.shard is None or self.options.shard.holds(source)
@@ -146,48 +181,94 @@ class _Ingest:
             if self.is_ours(item.source):
                 self.meter.expect(item.size)
 
-    def walk(self, root: Path) -> None:
-        """Ingest the files under ``root``, then prune it."""
-        unlistable: list[str] = []
+    def walks(self, roots: Sequence[Path]) -> list[RootWalk]:
+        """Return a walk through each root, in which no file comes that came in one before."""
+        seen: set[str] = set()
+        return [RootWalk(root, self.options, self.paths, seen) for root in roots]
 
-        def files() -> Iterator[IncomingFile]:
-            for item in find_files(root, include=self.options.include, exclude=self.options.exclude):
-                if isinstance(item, FoundFile):
-                    yield IncomingFile(item.source, item.path)
-                    continue
-                unlistable.append(item.source)
-                if self.is_ours(item.source):
-                    self.tally.fail(item.source, item.reason)
-
-        found = self.take_all(files())
+    def walk(self, walk: RootWalk) -> None:
+        """Ingest the files under a root, then prune it."""
+        self.take_all(walk.files(), walk)
         self.writer.flush()
-        if not found:
-            self.tally.fail(str(root), "nothing to ingest in it")  # an unmounted disk, perhaps: nothing is pruned
-        elif self.options.prune and root.is_dir():
-            self.prune(root, unlistable)
+        for folder in walk.unlistable:
+            if self.is_ours(folder.source):
+                self.tally.fail(folder.source, folder.reason)
+        if walk.links_out:
+            self.tally.notices.append(Problem("", _links_left_out(walk)))
+        if not walk.found and not walk.unlistable:
+            self.tally.fail(str(walk.root), "nothing to ingest in it")  # an unmounted disk? Nothing is pruned
+        elif self.options.prune and walk.root.is_dir():
+            self.prune(walk)
 
-    def take_all(self, items: Iterable[Incoming]) -> int:
-        """Ingest the documents of this shard, and return the number of documents in all shards."""
-        count = 0
+    def take_all(self, items: Iterable[Incoming], walk: RootWalk | None = None) -> None:
+        """Ingest the documents of this shard, in their order, while later ones are being converted."""
+        waiting: deque[_Upcoming] = deque()
+        in_conversion = 0
         for item in items:
-            count += 1
-            if self.is_ours(item.source) and not self.take(item):
-                self.meter.done(item.source, item.size)
-        return count
+            upcoming = self.begin(item, walk) if self.is_ours(item.source) else None
+            if upcoming is None:
+                continue
+            waiting.append(upcoming)
+            in_conversion += upcoming.is_converted
+            while len(waiting) > LOOK_AHEAD or in_conversion > _CONVERTED_AHEAD * self.pool.workers:
+                first = waiting.popleft()
+                in_conversion -= first.is_converted
+                self.take(first)
+        while waiting:
+            self.take(waiting.popleft())
 
-    def take(self, item: Incoming) -> bool:
-        """Bring one document up to date; True if it is complete only once its passages are written."""
+    def begin(self, item: Incoming, walk: RootWalk | None) -> _Upcoming | None:
+        """Find the record of a document, and begin to convert it if it has to be; None if it has failed already."""
+        item, record = self.identify(item, walk)
+        if self.shares_its_name(item, record):
+            self.tally.fail(item.source, "another file's name reads the same")
+            self.meter.done(item.source, item.size)
+            return None
+        try:
+            if is_current(record, item.state(), self.options):
+                return _Upcoming(item, record, None)
+        except UnreadableDocument as error:
+            return _Upcoming(item, record, partial(_raise, error))
+        if isinstance(item, IncomingFile) and is_converted(item.path):
+            return _Upcoming(item, record, self.pool.read(item.path).result, is_converted=True)
+        return _Upcoming(item, record, partial(item.read, self.options))
+
+    def identify(self, item: Incoming, walk: RootWalk | None) -> tuple[Incoming, Document | None]:
+        """Return the record of a document, and the document under the name that it has in the store.
+
+        Raises:
+            StoreConflict: its name is that of another document.
+        """
         record = self.store.document(item.source)
-        _refuse_taken_name(record, item)
-        read = self.read(item, record)
-        if read is None:
-            self.tally.unchanged += 1
+        if record is not None and record.location == item.location:
+            return item, record
+        if isinstance(item, IncomingFile):
+            known = self.known.at(item.path)
+            if known is not None:
+                return replace(item, source=known.source), known
+            if record is not None and walk is not None:
+                walk.learn_from(record, item.path)
+        if record is not None and not is_uri(record.location) and not is_uri(item.location):
+            _refuse_taken_name(record, item)
+        return item, record
+
+    def shares_its_name(self, item: Incoming, record: Document | None) -> bool:
+        """Return True if another file has the same name, as far as names that are not Unicode can be written."""
+        if "\\" not in item.source:
             return False
-        action = plan(item.source, item.location, record, read, self.options)
+        is_second = item.source in self.escaped_names
+        self.escaped_names.add(item.source)
+        return is_second or (record is not None and record.location != item.location and is_here(record.location))
+
+    def take(self, upcoming: _Upcoming) -> None:
+        """Bring one document up to date."""
+        item, record = upcoming.item, upcoming.record
+        action = self.action(upcoming)
         match action:
             case Refresh():
                 self.tally.unchanged += 1
-                self.writer.refresh(action.record)
+                if action.record is not record:
+                    self.writer.refresh(action.record)
             case Discard():
                 self.tally.skip(item.source, action.reason)
                 if action.previous is not None:
@@ -197,14 +278,24 @@ class _Ingest:
                 self.writer.fail(action.record, action.reason)
             case Write():
                 self.write(action)
-        return isinstance(action, Write)
+                return  # done only once its passages are written
+        self.meter.done(item.source, item.size)
 
-    def read(self, item: Incoming, record: Document | None) -> SourceDocument | UnreadableDocument | None:
-        """Return the document, or the reason that it cannot become text; None if the store has it as it is."""
+    def action(self, upcoming: _Upcoming) -> Action:
+        """Read a document, if it has to be, and decide what to do with it."""
+        item, record = upcoming.item, upcoming.record
+        if upcoming.read is None and record is not None:
+            return Refresh(record if is_here(record.location) else replace(record, location=item.location))
+        action = plan(item.source, item.location, record, self.read(upcoming), self.options)
+        is_new = record is None or record.state != "ingested"
+        if isinstance(action, Write) and isinstance(item, IncomingFile) and is_new:
+            return replace(action, moved=self.known.moved(action.record.content_hash))
+        return action
+
+    def read(self, upcoming: _Upcoming) -> SourceDocument | UnreadableDocument:
+        """Return the document, or the reason that it cannot become text."""
         try:
-            if is_current(record, item.state(), self.options):
-                return None
-            document = item.read(self.options)
+            document = upcoming.read() if upcoming.read else upcoming.item.read(self.options)
             grammar(document.syntax)
             for _ in document.sections:  # a row that cannot be read must show before anything is written
                 pass
@@ -222,21 +313,12 @@ class _Ingest:
             max_tokens=self.embedder.max_tokens,
             revision=action.record.revision,
         )
-        self.writer.write(action.record, passages, action.previous)
+        self.writer.write(action.record, passages, action.previous, action.moved)
         self.tally.went_in(action)
 
-    def prune(self, root: Path, unlistable: Sequence[str]) -> None:
-        """Remove files that were under ``root`` and no longer exist, unless their folder could not be listed."""
-        prefix = f"{root.name}/" if root.name else ""
-        gone = [
-            document
-            for document in self.store.documents(prefix)
-            if document.location  # a text has none
-            and self.is_ours(document.source)
-            and not os.path.lexists(root / document.source.removeprefix(prefix))
-            and not os.path.lexists(document.location)
-            and not any(document.source.startswith(f"{folder}/") for folder in unlistable)
-        ]
+    def prune(self, walk: RootWalk) -> None:
+        """Remove files that were under a root and no longer exist, unless their folder could not be listed."""
+        gone = [record for record in self.store.documents() if self.is_ours(record.source) and walk.lacks(record)]
         self.tally.removed += len(gone)
         if gone:
             self.writer.remove(gone)
@@ -260,32 +342,22 @@ class _Ingest:
         )
 
 
-def _files(found: Iterable[FoundFile | Unlistable]) -> Iterator[IncomingFile]:
-    return (IncomingFile(item.source, item.path) for item in found if isinstance(item, FoundFile))
+def _raise(error: UnreadableDocument) -> SourceDocument:
+    raise error
 
 
-def _refuse_taken_name(record: Document | None, item: Incoming) -> None:
-    if record is None or record.location == item.location:
-        return
-    if record.location and not os.path.lexists(record.location):
+def _links_left_out(walk: RootWalk) -> str:
+    links = "1 link leads" if walk.links_out == 1 else f"{walk.links_out:,} links lead"
+    were = "was" if walk.links_out == 1 else "were"
+    return f"{links} out of {valid_name(walk.root.name)!r} and {were} not followed"
+
+
+def _refuse_taken_name(record: Document, item: Incoming) -> None:
+    if record.location and not is_here(record.location):
         return  # moved, or replaced by a text
     holder = f"a file at {record.location}" if record.location else "a text"
     newcomer = f"a file at {item.location}" if item.location else "a text"
     raise StoreConflict(
         f"The name {item.source!r} is taken: the collection holds {holder} under it, so {newcomer} cannot be "
-        "added. Ingest a "
-        "folder that holds both, or use another collection."
+        "added. Ingest a folder that holds both, or use another collection."
     )
-
-
-def _refuse_equal_names(roots: Sequence[Path]) -> None:
-    by_name: dict[str, Path] = {}
-    for root in roots:
-        if not root.is_dir():
-            continue
-        other = by_name.setdefault(root.name, root)
-        if other != root:
-            raise StoreConflict(
-                f"Two folders are called {root.name!r}: {other} and {root}. Their files would share names: ingest a "
-                "folder that holds both, or use two collections."
-            )

@@ -32,6 +32,8 @@ class Write:
     record: Document
     document: SourceDocument
     previous: Document | None
+    moved: Document | None = None
+    """Record of the same content at a place where it no longer is: this document takes its place."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,8 +41,17 @@ class Writer(Protocol):
     def deleted(self) -> int:
         """Number of passages that were deleted."""
 
-    def write(self, record: Document, passages: Iterable[Passage], previous: Document | None) -> None:
-        """Replace the passages that the store had of a document; later, if the window is not full."""
+    def write(
+        self, record: Document, passages: Iterable[Passage], previous: Document | None, moved: Document | None = None
+    ) -> None:
+        """Replace the passages that the store had of a document; later, if the window is not full.
+
+        Args:
+            record: its new record.
+            passages: its new passages.
+            previous: the record that the store had of it.
+            moved: record of a document whose place it takes, and which is removed.
+        """
 
     def refresh(self, record: Document) -> None:
         """Store a record whose passages stay as they are."""
@@ -65,7 +74,13 @@ class DryWriter:
         self.deleted = 0
         self._meter = meter
 
-    def write(self, record: Document, passages: Iterable[Passage], previous: Document | None) -> None:  # noqa: ARG002
+    def write(
+        self,
+        record: Document,
+        passages: Iterable[Passage],
+        previous: Document | None,  # noqa: ARG002
+        moved: Document | None = None,  # noqa: ARG002
+    ) -> None:
         """Implement ``Writer.write``."""
         count = sum(1 for _ in passages)
         self.added += count
@@ -93,6 +108,8 @@ class _Open:
     is_new: bool
     held: int
     """Number of passages that the store had of it before."""
+    moved: Document | None = None
+    """Document whose place it takes."""
     passages: int = 0
     complete: bool = False
 
@@ -107,9 +124,11 @@ class StoreWriter:
         self._window: list[Passage] = []
         self._open: list[_Open] = []
 
-    def write(self, record: Document, passages: Iterable[Passage], previous: Document | None) -> None:
+    def write(
+        self, record: Document, passages: Iterable[Passage], previous: Document | None, moved: Document | None = None
+    ) -> None:
         """Implement ``Writer.write``."""
-        document = _Open(record, is_new=previous is None, held=self._held(previous))
+        document = _Open(record, is_new=previous is None, held=self._held(previous), moved=moved)
         self._open.append(document)
         for passage in passages:
             self._window.append(passage)
@@ -145,6 +164,8 @@ class StoreWriter:
                 deleted = self._store.delete_passages(source, except_revision=revision)
             self.deleted += deleted
             self.added += document.passages - document.held + deleted
+            if document.moved is not None:  # while this one is pending: if killed, the next run does it again
+                self.remove([document.moved])
         time = now()
         self._store.put_documents(
             [replace(document.record, passages=document.passages, ingested_at=time) for document in complete]

@@ -102,7 +102,7 @@ def test_a_named_encoding_is_used_for_what_is_not_utf8() -> None:
 
 
 def test_a_named_encoding_that_does_not_fit_fails() -> None:
-    with pytest.raises(UnreadableDocument, match=r"invalid EUC_JP at byte 2 \\(0x89\\) and many more"):
+    with pytest.raises(UnreadableDocument, match=r"invalid EUC_JP at byte 2 \(0x89\) and many more"):
         decode(b"a " + JAPANESE.encode("shift_jis"), "euc_jp")
 
 

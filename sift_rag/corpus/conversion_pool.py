@@ -1,0 +1,172 @@
+"""Convert files in child processes, so that a bad file costs itself and nothing else.
+
+The children are started with ``python -c``, not by ``multiprocessing``: a script without a main guard that ingests
+would run itself again in each of them.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from concurrent.futures import Future, ThreadPoolExecutor
+from multiprocessing.spawn import get_executable
+from pathlib import Path
+from threading import Lock, Timer, local
+from typing import IO, cast
+
+from sift_rag.corpus.conversion_worker import MEMORY_LIMIT, Answer, Request, receive, send
+from sift_rag.corpus.documents import SourceDocument
+from sift_rag.corpus.options import IngestOptions
+from sift_rag.errors import SiftRagError, UnreadableDocument
+
+_BOOTSTRAP = (
+    "import sys; sys.path[:] = sys.argv[2:]\n"  # before any import: the current folder, which is first, may be hostile
+    "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+    "from sift_rag.corpus.conversion_worker import serve; serve(int(sys.argv[1]))\n"
+)
+
+_START_TIMEOUT = 60.0
+"""Seconds within which a child has to be ready."""
+
+_MAX_WORKERS = 4
+
+
+class ConversionPool:
+    """Child processes that read files: started when there is something to convert, replaced when they die."""
+
+    def __init__(self, options: IngestOptions, workers: int | None = None) -> None:
+        """Prepare a pool; nothing is started yet.
+
+        Args:
+            options: how to read files, and for how long at most.
+            workers: number of files converted at once; by default one for each processor, up to 4.
+        """
+        self.workers = workers or max(1, min(_MAX_WORKERS, os.cpu_count() or 1))
+        self._options = options
+        self._threads = ThreadPoolExecutor(self.workers, thread_name_prefix="sift-rag-conversion")
+        self._own = local()
+        self._lock = Lock()
+        self._children: list[_Child] = []
+        self._closed = False
+
+    def read(self, path: Path) -> Future[SourceDocument]:
+        """Begin to read a file as ``read_document`` does.
+
+        The result is its exceptions too, and ``UnreadableDocument`` if it took too much time or memory, or the process
+        did not survive it.
+        """
+        return self._threads.submit(self._read, path)
+
+    def close(self) -> None:
+        """End all children, also those in the middle of a file. Closing twice is allowed."""
+        with self._lock:
+            self._closed = True
+        for child in self._children:
+            child.end()
+        self._threads.shutdown(cancel_futures=True)
+
+    def _read(self, path: Path) -> SourceDocument:
+        child: _Child | None = getattr(self._own, "child", None)
+        if child is None or child.is_dead:
+            child = self._own.child = self._start()
+        result = child.convert(Request(path, self._options))
+        if isinstance(result, SiftRagError):
+            raise result
+        return result
+
+    def _start(self) -> _Child:
+        with self._lock:
+            if self._closed:
+                raise UnreadableDocument("the ingest has ended")
+            for dead in [child for child in self._children if child.is_dead]:
+                dead.end()
+                self._children.remove(dead)
+            child = _Child()
+            self._children.append(child)
+        child.wait_until_ready()
+        return child
+
+
+class _Lost(Exception):
+    """The child ended before it answered."""
+
+
+class _Child:
+    """One child process, used by one thread; any thread may kill it."""
+
+    def __init__(self) -> None:
+        command = [get_executable() or sys.executable, "-c", _BOOTSTRAP, str(os.getpid()), *sys.path]
+        process = subprocess.Popen(  # noqa: S603 - Python itself
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+        self._requests, self._answers = cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
+        self._process = process
+        self._lock = Lock()
+        self._waiting = self._timed_out = False
+        self.is_dead = False
+
+    def wait_until_ready(self) -> None:
+        """Return once it waits for requests.
+
+        Raises:
+            UnreadableDocument: it could not be started.
+        """
+        try:
+            self._answer(_START_TIMEOUT)
+        except _Lost as error:
+            raise UnreadableDocument("the process that converts files could not be started") from error
+
+    def convert(self, request: Request) -> SourceDocument | SiftRagError:
+        """Return the document of a file, or the exception that says why there is none."""
+        try:
+            answer = self._answer(request.options.file_timeout, request)
+        except _Lost:
+            if self._timed_out:
+                return UnreadableDocument(f"took longer than {request.options.file_timeout:g} s")
+            return (
+                _too_much_memory() if self.end() > MEMORY_LIMIT // 2 else UnreadableDocument("the conversion crashed")
+            )
+        return _too_much_memory() if answer.out_of_memory else answer.result
+
+    def end(self) -> int:
+        """End the process at once, and return the memory that it has used at most, in bytes; 0 if that is unknown."""
+        self.is_dead = True
+        with self._lock:
+            if self._process.returncode is not None:
+                return 0
+            self._process.kill()
+            if sys.platform == "win32" or self._process.returncode is not None:
+                self._process.wait()
+                return 0
+            _, status, usage = os.wait4(self._process.pid, 0)
+            self._process.returncode = os.waitstatus_to_exitcode(status)
+            return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+    def _answer(self, timeout: float, request: Request | None = None) -> Answer:
+        """Send the request, if there is one, and return the next answer; the process is killed if it takes longer."""
+        self._waiting = True
+        timer = Timer(timeout, self._end_for_time)
+        timer.daemon = True
+        timer.start()
+        try:
+            if request is not None:
+                send(self._requests, request)
+            return cast("Answer", receive(self._answers))
+        except (EOFError, OSError) as error:
+            self.is_dead = True
+            raise _Lost from error
+        finally:
+            timer.cancel()
+            with self._lock:
+                self._waiting = False
+
+    def _end_for_time(self) -> None:
+        with self._lock:
+            if self._waiting:
+                self._timed_out = True
+                self._process.kill()
+
+
+def _too_much_memory() -> UnreadableDocument:
+    return UnreadableDocument(f"needs more than {MEMORY_LIMIT / (1 << 30):.1f} GB of memory")

@@ -1,0 +1,139 @@
+"""The child process that converts files for a ``ConversionPool``: one after the other, until its input ends.
+
+It answers a request (path, options) with a ``SourceDocument`` or with the exception that says why there is none. What
+happens to it, by a file that was made to do harm or by chance, happens to nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import struct
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+from sift_rag.corpus.documents import SourceDocument, read_document
+from sift_rag.corpus.options import IngestOptions
+from sift_rag.errors import SiftRagError, UnreadableDocument
+
+MEMORY_LIMIT = 2 << 30
+"""Bytes that a conversion may allocate. Far more than a file of 64 MB needs, far less than a machine has."""
+
+GRACE = 5
+"""Seconds after which a child ends itself, if a file takes longer than it may and its parent is gone."""
+
+_LENGTH = struct.Struct("!Q")
+_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
+
+
+class Request(NamedTuple):
+    """A file to convert."""
+
+    path: Path
+    options: IngestOptions
+
+
+class Answer(NamedTuple):
+    """What has become of a file: the document, or the exception that says why there is none."""
+
+    result: SourceDocument | SiftRagError
+    out_of_memory: bool = False
+
+
+def send(stream: IO[bytes], message: object) -> None:
+    """Write a message, after its length in bytes."""
+    data = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
+    stream.write(_LENGTH.pack(len(data)))
+    stream.write(data)
+    stream.flush()
+
+
+def receive(stream: IO[bytes]) -> Any:
+    """Read a message.
+
+    Raises:
+        EOFError: the other side has ended.
+    """
+    [length] = _LENGTH.unpack(_exactly(stream, _LENGTH.size))
+    return pickle.loads(_exactly(stream, length))  # noqa: S301 - of a process of our own
+
+
+def serve(parent: int) -> None:
+    """Answer requests on stdin until it ends.
+
+    Args:
+        parent: id of the process that asks.
+    """
+    _live_no_longer_than(parent)
+    _limit_memory()
+    requests = sys.stdin.buffer
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever a library prints must not get among the answers
+    send(answers, None)  # ready
+    while True:
+        try:
+            request: Request = receive(requests)
+        except EOFError:
+            return
+        _set_alarm(int(request.options.file_timeout) + GRACE)
+        answer = _convert(request)
+        _set_alarm(0)
+        try:
+            send(answers, answer)
+        except MemoryError:
+            send(answers, Answer(UnreadableDocument(), out_of_memory=True))
+
+
+def _convert(request: Request) -> Answer:
+    try:
+        document = read_document(request.path, request.options)
+        return Answer(replace(document, sections=list(document.sections)))
+    except SiftRagError as error:
+        return Answer(error, _is_of_memory(error))
+    except Exception as error:  # noqa: BLE001 - a defect of a reader costs one file, with the reason in the report
+        return Answer(UnreadableDocument(f"conversion failed: {type(error).__name__}: {error}"), _is_of_memory(error))
+
+
+def _is_of_memory(error: BaseException) -> bool:
+    """Return True if an exception was raised for want of memory, or from one that was."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, MemoryError):
+        cause = cause.__cause__ or cause.__context__
+    return cause is not None
+
+
+def _live_no_longer_than(parent: int) -> None:
+    """Let Ctrl-C be the parent's business, and end with it, even in the middle of a file."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+    if sys.platform != "win32" and os.getppid() != parent:  # it died before that
+        os._exit(1)
+
+
+def _limit_memory() -> None:
+    if sys.platform != "win32":
+        import resource
+
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        limit = MEMORY_LIMIT if hard == resource.RLIM_INFINITY else min(MEMORY_LIMIT, hard)
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _set_alarm(seconds: int) -> None:
+    """End this process after so many seconds, whatever it is doing then; 0: do not."""
+    if sys.platform != "win32":
+        signal.alarm(seconds)
+
+
+def _exactly(stream: IO[bytes], length: int) -> bytes:
+    data = stream.read(length)
+    if len(data) < length:
+        raise EOFError
+    return data
