@@ -37,6 +37,6 @@ def write_library(folder: Path) -> Path:
         path = library / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content, encoding="utf-8")
-    (library / "broken.txt").write_bytes(b"caf\xe9 au lait\n")
+    (library / "broken.txt").write_bytes(b"\xff\xfe" + b"\0\xdc" * 20)  # half characters only
     (library / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
     return library

@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,8 +22,8 @@ def _write(root: Path, *names: str) -> Path:
     return root
 
 
-def _sources(root: Path, **patterns: list[str]) -> list[str]:
-    return [found.source for found in find_files(root, **patterns)]
+def _sources(root: Path, **options: Any) -> list[str]:
+    return [found.source for found in find_files(root, **options)]
 
 
 def test_a_source_is_the_folders_name_and_the_path_in_it(tmp_path: Path) -> None:
@@ -109,7 +110,24 @@ def test_a_link_out_of_the_root_is_followed_once(tmp_path: Path) -> None:
     (root / "second").symlink_to(outside, target_is_directory=True)
     (root / "file.md").symlink_to(outside / "o.md")
 
-    assert _sources(root) == ["r/a.md", "r/file.md", "r/first/o.md", "r/first/sub/p.md"]
+    assert _sources(root, follow_links=True) == ["r/a.md", "r/file.md", "r/first/o.md", "r/first/sub/p.md"]
+
+
+def test_a_link_out_of_the_root_is_told_and_not_followed_unless_asked(tmp_path: Path) -> None:
+    outside = _write(tmp_path / "outside", "o.md")
+    root = _write(tmp_path / "r", "a.md")
+    (root / "folder").symlink_to(outside, target_is_directory=True)
+    (root / "file.md").symlink_to(outside / "o.md")
+    (root / "chain.md").symlink_to(root / "file.md")
+    (root / "nowhere.md").symlink_to("../gone.md")
+
+    assert [type(item).__name__ + " " + item.source for item in find_files(root)] == [
+        "FoundFile r/a.md",
+        "LinkOut r/chain.md",
+        "LinkOut r/file.md",
+        "LinkOut r/folder",
+        "LinkOut r/nowhere.md",
+    ]
 
 
 def test_a_link_to_what_the_root_holds_is_passed_over_but_not_one_into_a_hidden_folder(tmp_path: Path) -> None:
@@ -133,7 +151,7 @@ def test_links_that_lead_nowhere_are_found_so_that_reading_them_can_say_so(tmp_p
     (root / "circle.md").symlink_to("circle.md")
     (root / "gone.md").symlink_to(tmp_path / "nowhere.md")
 
-    assert _sources(root) == ["r/a.md", "r/gone.md"]
+    assert _sources(root, follow_links=True) == ["r/a.md", "r/gone.md"]
 
 
 def test_a_pipe_and_a_socket_are_found_and_do_not_block(tmp_path: Path) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from sift_rag.corpus import incoming, planning, writing
-from sift_rag.corpus import ingest as pipeline
+from sift_rag.corpus import incoming, planning, roots, writing
 from sift_rag.corpus.files import Unlistable
 from sift_rag.corpus.ingest import ingest
 from sift_rag.corpus.options import IngestOptions
@@ -179,13 +179,13 @@ def test_prune_leaves_other_folders_filtered_files_and_unlistable_folders_alone(
     report = ingest([notes], store, embedder, IngestOptions(prune=True, include=["*.md"]))
     assert report.removed == 0
     (notes / "deep" / "rain.txt").unlink()
-    real = pipeline.find_files
+    real = roots.find_files
 
-    def without_deep(root: Path, **options: Sequence[str]) -> Iterator[object]:
+    def without_deep(root: Path, **options: Any) -> Iterator[object]:
         yield from (item for item in real(root, **options) if "deep" not in item.source)
-        yield Unlistable("notes/deep", "permission denied")
+        yield Unlistable("notes/deep", "permission denied", root / "deep")
 
-    monkeypatch.setattr(pipeline, "find_files", without_deep)
+    monkeypatch.setattr(roots, "find_files", without_deep)
     report = ingest([notes], store, embedder, IngestOptions(prune=True))
     assert report.removed == 0
     assert report.failed == 1

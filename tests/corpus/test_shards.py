@@ -44,7 +44,7 @@ def notes(tmp_path: Path) -> Path:
     for number in range(12):
         text = "\n\n".join(f"## Section {part}\n\n" + f"word{number * part} " * 30 for part in range(1 + number % 4))
         (folder / f"{number}.md").write_text(text)
-    (folder / "broken.txt").write_bytes(b"caf\xe9 au lait\n")
+    (folder / "broken.txt").write_bytes(b"\xff\xfe" + b"\0\xdc" * 20)  # UTF-16 of half characters only
     (folder / "empty.md").write_bytes(b"")
     return folder
 

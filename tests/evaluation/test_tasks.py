@@ -46,16 +46,16 @@ def test_files_that_are_no_text_are_passed_over(tmp_path: Path) -> None:
     (tmp_path / "good.md").write_text("Owls hunt.", encoding="utf-8")
     (tmp_path / "empty.md").write_text("", encoding="utf-8")
     (tmp_path / "blank.md").write_text(" \n\n", encoding="utf-8")
-    (tmp_path / "broken.txt").write_bytes(b"caf\xe9 au lait\n")
+    (tmp_path / "broken.txt").write_bytes(b"\xff\xfe" + b"\0\xdc" * 20)  # half characters only
     (tmp_path / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
     assert [task.id for task in read_texts(tmp_path)] == ["good.md"]
 
 
 def test_one_file_is_one_text_and_must_be_readable(tmp_path: Path) -> None:
     (tmp_path / "owls.md").write_text("Owls hunt.", encoding="utf-8")
-    (tmp_path / "broken.txt").write_bytes(b"caf\xe9 au lait\n")
+    (tmp_path / "broken.txt").write_bytes(b"\xff\xfe" + b"\0\xdc" * 20)  # half characters only
     assert read_texts(tmp_path / "owls.md") == [Task("owls.md", ".md", "Owls hunt.")]
-    with pytest.raises(UnreadableDocument, match="invalid UTF-8"):
+    with pytest.raises(UnreadableDocument, match="invalid UTF-16"):
         read_texts(tmp_path / "broken.txt")
 
 

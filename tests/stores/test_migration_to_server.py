@@ -36,7 +36,7 @@ def notes(tmp_path: Path) -> Path:
     for number in range(9):
         text = "\n\n".join(f"## Part {part}\n\n" + f"word{number * part} " * 30 for part in range(1 + number % 4))
         (folder / f"{number}.md").write_text(text)
-    (folder / "broken.txt").write_bytes(b"caf\xe9 au lait\n")
+    (folder / "broken.txt").write_bytes(b"\xff\xfe" + b"\0\xdc" * 20)  # half characters only
     return folder
 
 
