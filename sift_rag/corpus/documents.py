@@ -103,10 +103,15 @@ def is_converted(path: Path) -> bool:
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             return False
-        with open(path, "rb", opener=_open_at_once, buffering=0) as file:
+        with open(path, "rb", opener=open_at_once, buffering=0) as file:
             return container_of(file.read(8), suffix) is not None
     except OSError:
         return False  # reading it will say why
+
+
+def open_at_once(path: str, flags: int) -> int:
+    """Open without blocking, as an ``opener`` of ``open``: the file may have become a pipe since it was checked."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _read_unchanged(path: Path, max_bytes: int, *, opened: bool) -> tuple[bytes, FileState]:
@@ -118,7 +123,7 @@ def _read_unchanged(path: Path, max_bytes: int, *, opened: bool) -> tuple[bytes,
         if not opened:
             raise SkippedDocument(f"unsupported format ({path.suffix.lower()})")
         for _ in range(2):
-            with open(path, "rb", opener=_open_at_once) as file:
+            with open(path, "rb", opener=open_at_once) as file:
                 before = os.fstat(file.fileno())
                 if before.st_size > max_bytes:
                     raise SkippedDocument(f"larger than {_megabytes(max_bytes)}: {_megabytes(before.st_size)}")
@@ -129,11 +134,6 @@ def _read_unchanged(path: Path, max_bytes: int, *, opened: bool) -> tuple[bytes,
     except OSError as error:
         raise _unreadable(error) from error
     raise UnreadableDocument("changed while it was being read; ingest again")
-
-
-def _open_at_once(path: str, flags: int) -> int:
-    """Open without blocking, in case the file has become a pipe since it was checked."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _state(status: os.stat_result) -> FileState:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sift_rag.corpus.decoding import valid_name
+from sift_rag.corpus.documents import open_at_once
 from sift_rag.corpus.gitignore import IgnoreRules, gitignore_rules, pattern_rules
 from sift_rag.errors import NothingToIngest
 
@@ -16,6 +17,10 @@ NEVER_ENTERED = frozenset({".git", ".hg", ".svn", ".bzr", ".jj", "CVS", "node_mo
 
 _VIRTUAL_ENVIRONMENT = "pyvenv.cfg"
 """File that marks a Python environment, whatever the folder's name."""
+
+
+_MAX_GITIGNORE = 1 << 20
+"""Bytes of a ``.gitignore``; those that people write have a few thousand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +138,11 @@ class _Walk:
             yield FoundFile(_join(valid_name(self.root.parent.name), valid_name(self.root.name)), self.root)
             return
         real_root = os.path.realpath(self.root)
-        opened = self._open(_Entry(self.root, "", is_folder=True), real_root, _gitignores_above(Path(real_root)))
+        top = _Entry(self.root, "", is_folder=True)
+        try:
+            opened = self._open(top, real_root, _gitignores_above(Path(real_root)))
+        except ValueError as error:
+            opened = self._without_rules(top, error)
         path: list[_Folder] = []  # an explicit stack: a tree may be deeper than Python's
         while True:
             if isinstance(opened, _Folder):
@@ -167,12 +176,20 @@ class _Walk:
             return Unlistable(self._source(folder.relative), reason, folder.path)
         if _VIRTUAL_ENVIRONMENT in names and folder.relative:
             return None
-        own = _gitignore(folder.path / ".gitignore") if ".gitignore" in names else None
+        try:
+            own = _gitignore(folder.path / ".gitignore") if ".gitignore" in names else None
+        except ValueError as error:
+            return self._without_rules(folder, error)
         gitignores = (*above, _Gitignore(own, skip=len(folder.relative) + bool(folder.relative))) if own else above
         wanted = [entry for name in names.values() if (entry := self._entry(folder, name, gitignores))]
         # As strings sort: "a-b.md" before "a/b.md".
         wanted.sort(key=lambda entry: (valid_name(entry.path.name) + "/" * entry.is_folder, entry.path.name))
         return _Folder(real_path, gitignores, iter(wanted))
+
+    def _without_rules(self, folder: _Entry, error: ValueError) -> Unlistable:
+        """Leave a folder out: without its rules, what was to stay outside would go in."""
+        reason = f"left out, because of a .gitignore that cannot be applied: {error}"
+        return Unlistable(self._source(folder.relative), reason, folder.path)
 
     def _entry(self, folder: _Entry, listed: os.DirEntry[str], gitignores: tuple[_Gitignore, ...]) -> _Entry | None:
         """Return the entry of a name, or None if it is not wanted."""
@@ -234,10 +251,21 @@ def _gitignores_above(folder: Path) -> tuple[_Gitignore, ...]:
 
 
 def _gitignore(path: Path) -> IgnoreRules | None:
+    """Return the rules of a file, or None if there are none.
+
+    Raises:
+        ValueError: it is too large, or has too many patterns.
+    """
     try:
-        return gitignore_rules(path.read_bytes()) or None
+        if not path.is_file():  # a pipe or a device could be read for ever
+            return None
+        with open(path, "rb", opener=open_at_once) as file:
+            content = file.read(_MAX_GITIGNORE + 1)
     except OSError:
         return None  # as for git: a .gitignore that is a folder, or unreadable, ignores nothing
+    if len(content) > _MAX_GITIGNORE:
+        raise ValueError(f"larger than {_MAX_GITIGNORE >> 20} MB")
+    return gitignore_rules(content) or None
 
 
 def _names_hidden(pattern: str) -> bool:

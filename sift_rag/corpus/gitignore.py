@@ -10,18 +10,46 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sift_rag.corpus.glob_regex import path_regex
 from sift_rag.errors import ConfigurationError
 
+MAX_WILDCARDS = 2000
+"""Number of patterns with a wildcard in one file: each is tried on every path, while others are looked up."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    regex: re.Pattern[str]
-    """Regular expression for the whole path of an entry, relative to the rules' folder."""
+    pattern: str
+    """The pattern, without ``!`` and without a slash at its end."""
     ignores: bool
     """True, or False for a pattern that begins with ``!``."""
     folders_only: bool
+
+    @property
+    def is_literal(self) -> bool:
+        return _WILDCARD.search(self.pattern) is None
+
+
+class _Verdict(NamedTuple):
+    """What the rule at a place in its file says."""
+
+    place: int
+    ignores: bool
+
+
+class _Wildcard(NamedTuple):
+    """A rule with a wildcard, and its place in its file."""
+
+    place: int
+    rule: _Rule
+    regex: re.Pattern[str]
+    """Regular expression for the whole path of an entry, relative to the rules' folder."""
+
+
+_WILDCARD = re.compile(r"[*?\[\\]")
+_BEFORE_ALL = _Verdict(-1, ignores=False)
 
 
 class IgnoreRules:
@@ -35,11 +63,27 @@ class IgnoreRules:
             bytewise: the rules are of bytes, each written as the character of its number. Git matches bytes: to it
                 ``?`` is half of an ``é``.
         """
-        self._last_first = tuple(rules)[::-1]
         self._bytewise = bytewise
+        self._wildcards: list[_Wildcard] = []
+        # By whether the entry is a folder: what is said of a path, and of the last name of one.
+        self._paths: dict[bool, dict[str, _Verdict]] = {False: {}, True: {}}
+        self._names: dict[bool, dict[str, _Verdict]] = {False: {}, True: {}}
+        for place, rule in enumerate(rules):
+            self._add(place, rule)
+        self._wildcards.reverse()
 
     def __bool__(self) -> bool:
-        return bool(self._last_first)
+        return bool(self._wildcards or self._paths[True] or self._names[True])
+
+    def _add(self, place: int, rule: _Rule) -> None:
+        if not rule.is_literal:
+            regex = path_regex(rule.pattern)
+            if regex is not None:
+                self._wildcards.append(_Wildcard(place, rule, regex))
+            return
+        table = self._paths if "/" in rule.pattern else self._names
+        for folder in (True,) if rule.folders_only else (True, False):
+            table[folder][rule.pattern.removeprefix("/")] = _Verdict(place, rule.ignores)
 
     def decide(self, path: str, *, folder: bool) -> bool | None:
         """Apply the last pattern that matches ``path``: True for a plain one, False for one with ``!``, None for none.
@@ -48,10 +92,14 @@ class IgnoreRules:
         """
         if self._bytewise and not path.isascii():
             path = path.encode("utf-8", "surrogateescape").decode("latin-1")
-        for rule in self._last_first:
-            if (folder or not rule.folders_only) and rule.regex.fullmatch(path):
+        name = path.rpartition("/")[2]
+        last = max(self._paths[folder].get(path, _BEFORE_ALL), self._names[folder].get(name, _BEFORE_ALL))
+        for place, rule, regex in self._wildcards:
+            if place < last.place:
+                break
+            if (folder or not rule.folders_only) and regex.fullmatch(path):
                 return rule.ignores
-        return None
+        return last.ignores if last.place >= 0 else None
 
     def covers(self, path: str) -> bool:
         """Return True if a pattern selects the file at ``path``, or else the nearest of its folders with a match."""
@@ -63,12 +111,18 @@ class IgnoreRules:
 
 
 def gitignore_rules(content: bytes) -> IgnoreRules:
-    """Parse a ``.gitignore`` file. Like git, it skips patterns that cannot match anything."""
+    """Parse a ``.gitignore`` file. Like git, it skips patterns that cannot match anything.
+
+    Raises:
+        ValueError: it has more than ``MAX_WILDCARDS`` patterns with a wildcard.
+    """
     rules: list[_Rule] = []
     for line in content.removeprefix(b"\xef\xbb\xbf").split(b"\n"):
         rule = _parse(line.removesuffix(b"\r").decode("latin-1"))
         if rule:
             rules.append(rule)
+    if sum(not rule.is_literal for rule in rules) > MAX_WILDCARDS:
+        raise ValueError(f"more than {MAX_WILDCARDS:,} patterns with a wildcard")
     return IgnoreRules(rules, bytewise=True)
 
 
@@ -81,7 +135,7 @@ def pattern_rules(patterns: Iterable[str]) -> IgnoreRules:
     rules: list[_Rule] = []
     for pattern in patterns:
         rule = _parse(pattern)
-        if rule is None:
+        if rule is None or not (rule.is_literal or path_regex(rule.pattern)):
             raise ConfigurationError(
                 f"{pattern!r} is not a file pattern: expected one as in a .gitignore, such as '*.md' or 'docs/'."
             )
@@ -90,7 +144,7 @@ def pattern_rules(patterns: Iterable[str]) -> IgnoreRules:
 
 
 def _parse(line: str) -> _Rule | None:
-    """Parse a line; None if it is blank, a comment, or a pattern that cannot match anything."""
+    """Parse a line; None if it is blank or a comment."""
     pattern = _without_trailing_spaces(line)
     if not pattern or pattern.startswith("#"):
         return None
@@ -100,8 +154,7 @@ def _parse(line: str) -> _Rule | None:
     pattern = pattern.removesuffix("/")
     if not pattern:
         return None
-    regex = path_regex(pattern)
-    return _Rule(regex, ignores, folders_only) if regex is not None else None
+    return _Rule(pattern, ignores, folders_only)
 
 
 def _without_trailing_spaces(line: str) -> str:

@@ -1,5 +1,8 @@
 """Translate gitignore patterns to regular expressions over paths, reading each character as git does.
 
+Each star but the last of its kind matches as little as it can, and is never tried again (an atomic group): a match
+there leaves the most for the star after it. So no pattern takes more than the square of a path's length.
+
 Git reads a bracket to its end, across slashes too, before anything else; a library that splits the pattern at its
 slashes sees another set, or none. So patterns are read from left to right, as git's ``wildmatch`` does.
 """
@@ -47,20 +50,18 @@ def path_regex(pattern: str) -> re.Pattern[str] | None:
 
 def _translate(pattern: str) -> str | None:
     """Translate a pattern; None if it is malformed: an open bracket, a backslash at the end."""
-    done, piece = "", ""  # piece: everything after the last star
+    before, done, piece = "", "", ""  # piece: everything after the last star; done: that after the last double star
     place = 0
     while place < len(pattern):
         character = pattern[place]
         if stars := _STARS.match(pattern, place):
             place = stars.end()
             bounded = (stars.start() == 0 or pattern[stars.start() - 1] == "/") and len(stars[0]) > 1
-            if bounded and pattern.startswith("/", place):
-                place += 1
-                piece += "(?:.*/)?"
-            elif bounded and (place == len(pattern) or pattern.startswith("\\/", place)):
-                piece += ".*"
+            if bounded and (place == len(pattern) or pattern.startswith(("/", "\\/"), place)):
+                before, done = f"{before}(?>{done}{piece})", ""
+                piece = "(?:.*?/)??" if pattern.startswith("/", place) else ".*?"
+                place += pattern.startswith("/", place)
             else:
-                # The first of two stars can match as little as possible, and needs no backtracking.
                 done += f"(?>{piece})" if piece.startswith("[^/]*?") else piece
                 piece = "[^/]*?"
             continue
@@ -78,7 +79,7 @@ def _translate(pattern: str) -> str | None:
         if read is None:
             return None
         piece, place = piece + re.escape(read[0]), read[1]
-    return done + piece
+    return before + done + piece
 
 
 def _bracket(pattern: str, place: int) -> tuple[str, int] | None:
