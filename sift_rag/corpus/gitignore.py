@@ -15,7 +15,7 @@ from typing import NamedTuple
 from sift_rag.corpus.glob_regex import path_regex
 from sift_rag.errors import ConfigurationError
 
-MAX_WILDCARDS = 2000
+MAX_WILDCARDS = 1000
 """Number of patterns with a wildcard in one file: each is tried on every path, while others are looked up."""
 
 
@@ -45,7 +45,8 @@ class _Wildcard(NamedTuple):
     place: int
     rule: _Rule
     regex: re.Pattern[str]
-    """Regular expression for the whole path of an entry, relative to the rules' folder."""
+    """Regular expression for the path of an entry, relative to the rules' folder, or for its name."""
+    of_names: bool
 
 
 _WILDCARD = re.compile(r"[*?\[\\]")
@@ -79,7 +80,7 @@ class IgnoreRules:
         if not rule.is_literal:
             regex = path_regex(rule.pattern)
             if regex is not None:
-                self._wildcards.append(_Wildcard(place, rule, regex))
+                self._wildcards.append(_Wildcard(place, rule, regex, "/" not in rule.pattern))
             return
         table = self._paths if "/" in rule.pattern else self._names
         for folder in (True,) if rule.folders_only else (True, False):
@@ -94,10 +95,10 @@ class IgnoreRules:
             path = path.encode("utf-8", "surrogateescape").decode("latin-1")
         name = path.rpartition("/")[2]
         last = max(self._paths[folder].get(path, _BEFORE_ALL), self._names[folder].get(name, _BEFORE_ALL))
-        for place, rule, regex in self._wildcards:
+        for place, rule, regex, of_names in self._wildcards:
             if place < last.place:
                 break
-            if (folder or not rule.folders_only) and regex.fullmatch(path):
+            if (folder or not rule.folders_only) and regex.fullmatch(name if of_names else path):
                 return rule.ignores
         return last.ignores if last.place >= 0 else None
 

@@ -32,15 +32,16 @@ _STARS = re.compile(r"\*+")
 
 
 def path_regex(pattern: str) -> re.Pattern[str] | None:
-    """Compile an expression for whole paths; None if the pattern cannot match anything.
+    """Compile an expression; None if the pattern cannot match anything.
 
-    A pattern with a slash is relative to the folder of its file; one without matches the last name of a path.
+    That of a pattern with a slash is for whole paths, relative to the folder of the pattern's file; that of one without
+    is for the last name of a path.
     ``pattern`` comes without ``!`` and without a slash at its end; paths have ``/`` between names and none at either
     end.
     """
     if "/" not in pattern:
         expression = _translate(pattern)
-        return None if expression is None else re.compile(f"(?s:(?:.*/)?{expression})")
+        return None if expression is None else re.compile(f"(?s:{expression})")
     pattern = pattern.removeprefix("/")
     special = _SPECIAL.search(pattern)
     literal = len(pattern) if special is None else special.start()
