@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from multiprocessing.spawn import get_executable
 from pathlib import Path
 from threading import Lock, Timer, local
@@ -65,6 +66,8 @@ class ConversionPool:
         for child in self._children:
             child.end()
         self._threads.shutdown(cancel_futures=True)
+        for child in self._children:
+            child.close_pipes()
 
     def _read(self, path: Path) -> SourceDocument:
         child: _Child | None = getattr(self._own, "child", None)
@@ -81,6 +84,7 @@ class ConversionPool:
                 raise UnreadableDocument("the ingest has ended")
             for dead in [child for child in self._children if child.is_dead]:
                 dead.end()
+                dead.close_pipes()
                 self._children.remove(dead)
             child = _Child()
             self._children.append(child)
@@ -142,6 +146,12 @@ class _Child:
             _, status, usage = os.wait4(self._process.pid, 0)
             self._process.returncode = os.waitstatus_to_exitcode(status)
             return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+    def close_pipes(self) -> None:
+        """Release what is left of a process that has ended, and that no thread is waiting for."""
+        self._answers.close()
+        with suppress(OSError):  # a request that it did not read any more
+            self._requests.close()
 
     def _answer(self, timeout: float, request: Request | None = None) -> Answer:
         """Send the request, if there is one, and return the next answer; the process is killed if it takes longer."""
