@@ -78,8 +78,11 @@ def ingest(
         if progress is not None:  # only progress needs a first walk
             for walk in run.walks(present):
                 run.expect(walk.files())
-        for walk in run.walks(present):
+        walks = run.walks(present)
+        for walk in walks:
             run.walk(walk)
+        for walk in walks:  # after all, so that what moved from one to another keeps its vectors
+            run.prune(walk)
         return run.report(seconds=perf_counter() - started)
 
 
@@ -187,7 +190,7 @@ class _Ingest:
         return [RootWalk(root, self.options, self.paths, seen) for root in roots]
 
     def walk(self, walk: RootWalk) -> None:
-        """Ingest the files under a root, then prune it."""
+        """Ingest the files under a root."""
         self.take_all(walk.files(), walk)
         self.writer.flush()
         for folder in walk.unlistable:
@@ -196,9 +199,7 @@ class _Ingest:
         if walk.links_out:
             self.tally.notices.append(Problem("", _links_left_out(walk)))
         if not walk.found and not walk.unlistable:
-            self.tally.fail(str(walk.root), "nothing to ingest in it")  # an unmounted disk? Nothing is pruned
-        elif self.options.prune and walk.root.is_dir():
-            self.prune(walk)
+            self.tally.fail(str(walk.root), "nothing to ingest in it")
 
     def take_all(self, items: Iterable[Incoming], walk: RootWalk | None = None) -> None:
         """Ingest the documents of this shard, in their order, while later ones are being converted."""
@@ -317,7 +318,13 @@ class _Ingest:
         self.tally.went_in(action)
 
     def prune(self, walk: RootWalk) -> None:
-        """Remove files that were under a root and no longer exist, unless their folder could not be listed."""
+        """Remove files that were under a root and no longer exist, if that is asked for.
+
+        Nothing is removed if the root holds no file at all, an unmounted disk perhaps, and nothing from folders that
+        could not be listed.
+        """
+        if not (self.options.prune and walk.found and walk.root.is_dir()):
+            return
         gone = [record for record in self.store.documents() if self.is_ours(record.source) and walk.lacks(record)]
         self.tally.removed += len(gone)
         if gone:
