@@ -58,3 +58,21 @@ class Telling(_Strange):
         with self.with_name(f"{self.name}.pid").open("a") as file:
             file.write(f"{os.getpid()}\n")
         time.sleep(600 if self.name.startswith("long") else 0)
+
+
+class _StrangeWhenRead(_Strange):
+    """Acts in the child process only: elsewhere its state is asked for too."""
+
+    def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
+        if "sift_rag.corpus.ingest" in sys.modules:
+            return Path(self).stat(follow_symlinks=follow_symlinks)
+        return super().stat(follow_symlinks=follow_symlinks)
+
+
+class TellingWhenRead(_StrangeWhenRead, Telling):
+    pass
+
+
+class Late(_StrangeWhenRead):
+    def act(self) -> None:
+        time.sleep(0.5)
