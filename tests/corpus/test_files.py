@@ -210,3 +210,20 @@ def test_files_that_are_not_text_are_found_too(tmp_path: Path) -> None:
     root = _write(tmp_path / "r", "a.png", "b.zip", "c")
 
     assert _sources(root) == ["r/a.png", "r/b.zip", "r/c"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems cannot make such a tree this way")
+def test_a_folder_beyond_the_longest_path_is_reported_and_the_rest_goes_on(tmp_path: Path) -> None:
+    root = _write(tmp_path / "r", "z.md")
+    here = os.open(root, os.O_RDONLY)
+    for _ in range(20):
+        os.mkdir("d" * 250, dir_fd=here)
+        inner = os.open("d" * 250, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = inner
+    os.close(here)
+
+    [deep, *rest] = find_files(root)
+    assert isinstance(deep, Unlistable)
+    assert deep.reason == "cannot be listed: File name too long"
+    assert rest == [FoundFile("r/z.md", root / "z.md")]
