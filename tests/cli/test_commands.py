@@ -298,7 +298,7 @@ def test_list_gives_one_line_a_file_in_a_pipe_and_filters_by_prefix(ask_store: R
     ]
     (document,) = json.loads(ask_store("list", "library/broken", "--json").stdout)["documents"]
     assert (document["state"], document["passages"]) == ("failed", 0)
-    assert "UTF-8" in document["reason"]
+    assert "UTF-16" in document["reason"]
 
 
 def test_status_counts_what_is_in_and_names_what_failed_and_why(ask_store: Run, store: Path) -> None:
