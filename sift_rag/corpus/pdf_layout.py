@@ -346,7 +346,8 @@ def _end_of_cells(rows: Sequence[Row], region: _Region, gutter: _Gutter) -> int:
         row, before = rows[number], rows[number - 1]
         crossed = any(other.narrowed(row)[1] - other.narrowed(row)[0] <= 0 for other in region.gutters)
         far = before.baseline - row.baseline > _TIGHT * row.size
-        if crossed or far or any(region.column_of(segment) == 0 for segment in row.segments):
+        in_first = any(region.column_of(segment) == 0 for segment in row.segments)
+        if crossed or far or (in_first and not _padded(region)):
             break
         number += 1
     return number
@@ -355,7 +356,7 @@ def _end_of_cells(rows: Sequence[Row], region: _Region, gutter: _Gutter) -> int:
 def _table_rows(region: _Region) -> Iterator[tuple[str, ...]]:
     group: list[Row] = []
     distances = [one.baseline - other.baseline for one, other in pairwise(region.rows)]
-    padded = max(distances, default=0.0) > _TIGHT * max(row.size for row in region.rows)
+    padded = _padded(region)
     for number, row in enumerate(region.rows):
         if group and not _goes_on(region, group, row, distances[number - 1], padded=padded):
             yield _cells(region, group)
@@ -365,6 +366,12 @@ def _table_rows(region: _Region) -> Iterator[tuple[str, ...]]:
         yield _cells(region, group)
 
 
+def _padded(region: _Region) -> bool:
+    """Return True if rows of the table stand farther apart than lines of a paragraph."""
+    size = max(row.size for row in region.rows)
+    return any(one.baseline - other.baseline > _TIGHT * size for one, other in pairwise(region.rows))
+
+
 def _goes_on(region: _Region, group: Sequence[Row], row: Row, distance: float, *, padded: bool) -> bool:
     """Return True if a row holds further lines of the cells above it."""
     if distance > _TIGHT * row.size:
@@ -372,7 +379,7 @@ def _goes_on(region: _Region, group: Sequence[Row], row: Row, distance: float, *
     here = {region.column_of(segment) for segment in row.segments}
     above = {region.column_of(segment) for part in group for segment in part.segments}
     if padded:  # the rows of the table stand apart: lines that do not are of one row
-        return not (0 in here and 0 in above)
+        return len(here) == 1 or not (0 in here and 0 in above)
     begins_small = all(segment.text[0].islower() for segment in row.segments)
     return 0 not in here and here <= above and len(here) < len(region.gutters) + 1 and begins_small
 

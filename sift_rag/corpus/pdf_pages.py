@@ -319,16 +319,17 @@ def _right_to_left(text: str) -> bool:
 
 def _segment(text_page: pypdfium2.PdfTextPage, words: list[_Word], order: int) -> Segment:
     longest = max(words, key=_length)  # a bullet or a reference mark may have a size of its own
-    size = _size(text_page, longest)
-    bold, mono = _font(text_page, longest.first)
+    looked_at = {words[0].first: words[0], longest.first: longest, words[-1].first: words[-1]}.values()
+    size = max(_size(text_page, word) for word in looked_at)
+    fonts = [_font(text_page, word.first) for word in looked_at]
     return Segment(
         text=" ".join(word.text for word in words),
         left=min(word.left for word in words),
         right=max(word.right for word in words),
         baseline=longest.bottom + 0.2 * size,
         size=size,
-        bold=bold,
-        mono=mono,
+        bold=all(bold for bold, _ in fonts),
+        mono=all(mono for _, mono in fonts),
         order=order,
     )
 

@@ -1,0 +1,130 @@
+"""Find the running headers and footers of a PDF: rows at the top or bottom of most pages that say the same."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+
+from sift_rag.corpus.pdf_layout import Row, rows_of
+from sift_rag.corpus.pdf_pages import Page, Segment
+
+_DEPTH = 3
+"""Rows at each end of a page that may be running."""
+
+_LEAST_PAGES = 3
+_SHARE = 0.5
+"""Share of the pages, or of the left or the right ones, on which a row must stand."""
+
+_MOST_ELSEWHERE = 0.2
+"""Occurrences elsewhere on pages, to those at the end of pages, above which a row is part of the text."""
+
+_APART = 1.8
+"""Distance to the text, in font sizes, of a row that stands apart."""
+
+_DIGITS = re.compile(r"\d+")
+_PAGE_NUMBER = re.compile(r"\W{0,3}(\d{1,5})\W{0,3}|\W{0,3}[ivxl]{1,8}\W{0,3}")
+
+
+def without_running_rows(pages: Sequence[Page]) -> list[tuple[Segment, ...]]:
+    """Return the segments of each page without running headers, footers and page numbers.
+
+    A row is running if it stands on at least half of the pages, or of the left or right ones, digits apart, and on
+    at least three; if only running rows are between it and the edge; and if it rarely stands elsewhere. A page that
+    would lose all of its text keeps it.
+    """
+    if len(pages) < _LEAST_PAGES:
+        return [page.segments for page in pages]
+    rows = [rows_of(page.segments) for page in pages]
+    running = _running(rows)
+    numbered = _numbered(pages, rows)
+    return [
+        _kept(page, page_rows, running, has_number=has_number)
+        for page, page_rows, has_number in zip(pages, rows, numbered, strict=True)
+    ]
+
+
+def _key(row: Row) -> str:
+    """Return what a row says, with every number as ``#``."""
+    return _DIGITS.sub("#", row.text).casefold()
+
+
+def _ends(rows: Sequence[Row]) -> Iterator[tuple[int, Row]]:
+    """Yield the rows near the ends of a page, each once, with their index."""
+    for index, row in enumerate(rows):
+        if index < _DEPTH or index >= len(rows) - _DEPTH:
+            yield index, row
+
+
+def _running(rows: Sequence[Sequence[Row]]) -> set[str]:
+    """Return the keys of running rows that hold letters."""
+    everywhere = Counter(_key(row) for page_rows in rows for row in page_rows)
+    pages: dict[str, set[int]] = defaultdict(set)
+    for number, page_rows in enumerate(rows):
+        for _, row in _ends(page_rows):
+            pages[_key(row)].add(number)
+    return _in_place(rows) | {
+        key
+        for key, found in pages.items()
+        if len(found) >= _LEAST_PAGES
+        and any(character.isalpha() for character in key)
+        and everywhere[key] <= (1 + _MOST_ELSEWHERE) * len(found)
+        and _is_frequent(found, len(rows))
+    }
+
+
+def _in_place(rows: Sequence[Sequence[Row]]) -> set[str]:
+    """Return the keys of rows that repeat at a place that most pages keep for such rows, chapter titles for example.
+
+    The place is the height of the first or last row, if that row stands apart from the text.
+    """
+    places: dict[int, Counter[str]] = defaultdict(Counter)
+    for page_rows in rows:
+        if len(page_rows) > 1:
+            for row, inner in ((page_rows[0], page_rows[1]), (page_rows[-1], page_rows[-2])):
+                if abs(row.baseline - inner.baseline) > _APART * max(row.size, inner.size):
+                    places[round(row.baseline / 2)][_key(row)] += 1
+    least = max(_LEAST_PAGES, _SHARE * len(rows))
+    kept = (keys for keys in places.values() if keys.total() >= least)
+    return {key for keys in kept for key, count in keys.items() if count > 1 and any(map(str.isalpha, key))}
+
+
+def _is_frequent(found: Iterable[int], pages: int) -> bool:
+    """Return True if enough of all pages, of the even ones, or of the odd ones are among those found."""
+    even = sum(number % 2 == 0 for number in found)
+    odd = sum(number % 2 == 1 for number in found)
+    return (
+        even + odd >= _SHARE * pages
+        or even >= max(_LEAST_PAGES, 1.6 * _SHARE * ((pages + 1) // 2))
+        or odd >= max(_LEAST_PAGES, 1.6 * _SHARE * (pages // 2))
+    )
+
+
+def _numbered(pages: Sequence[Page], rows: Sequence[Sequence[Row]]) -> list[bool]:
+    """Return for each page whether a number alone in its first or last row is the page's number."""
+    offsets = Counter(
+        offset for page, page_rows in zip(pages, rows, strict=True) for offset in _offsets(page.number, page_rows)
+    )
+    offset, count = offsets.most_common(1)[0] if offsets else (0, 0)
+    is_numbered = count >= max(_LEAST_PAGES, _SHARE * len(pages))
+    return [is_numbered and offset in _offsets(page.number, found) for page, found in zip(pages, rows, strict=True)]
+
+
+def _offsets(number: int, rows: Sequence[Row]) -> set[int]:
+    ends = {0: rows[0], 1: rows[-1]} if rows else {}
+    matches = (_PAGE_NUMBER.fullmatch(row.text) for row in ends.values())
+    return {int(match[1]) - number for match in matches if match and match[1]}
+
+
+def _kept(page: Page, rows: Sequence[Row], running: set[str], *, has_number: bool) -> tuple[Segment, ...]:
+    dropped: set[int] = set()
+    for indices in (range(min(_DEPTH, len(rows))), range(len(rows) - 1, max(-1, len(rows) - 1 - _DEPTH), -1)):
+        for index in indices:
+            is_number = has_number and _PAGE_NUMBER.fullmatch(rows[index].text) is not None
+            if not is_number and _key(rows[index]) not in running:
+                break
+            dropped.add(index)
+    if len(dropped) == len(rows):
+        return page.segments
+    gone = {segment.order for index in dropped for segment in rows[index].segments}
+    return tuple(segment for segment in page.segments if segment.order not in gone)
