@@ -20,6 +20,12 @@ _MOST_THREADS = 4
 
 _reading = Lock()
 
+_CONTRAST = 64
+"""Difference to the colour of the paper, of 255, that is ink."""
+
+_MARGIN = 60
+"""Pixels of paper left around the ink."""
+
 
 def is_installed() -> bool:
     """Return True if the packages of the extra ``ocr`` are installed. They are not imported."""
@@ -32,16 +38,33 @@ def read_image(image: NDArray[np.uint8]) -> list[Piece]:
     Args:
         image: shape ``(height, width, 3)``, red, green and blue.
     """
+    left, top, right, bottom = _inked(image)
+    if right <= left:
+        return []
     with _reading:
-        found = _engine()(image[:, :, ::-1].copy())
+        found = _engine()(image[top:bottom, left:right, ::-1].copy())
     if found.boxes is None or found.txts is None:
         return []
     pieces = []
     for box, text in zip(found.boxes, found.txts, strict=True):
-        (left, top), (right, bottom) = box.min(axis=0), box.max(axis=0)
+        near, far = (*box.min(axis=0), left, top), (*box.max(axis=0), left, top)
         if text.strip():
-            pieces.append(Piece(text.strip(), float(left), float(top), float(right), float(bottom)))
+            pieces.append(Piece(text.strip(), float(near[0]), float(near[1]), float(far[0]), float(far[1])))
     return pieces
+
+
+def _inked(image: NDArray[np.uint8]) -> tuple[int, int, int, int]:
+    """Return left, top, right and bottom of what is on the paper: a few small lines on a large sheet are not found."""
+    import numpy as np
+
+    grey = image.min(axis=2)
+    paper = int(np.median(grey[::8, ::8]))
+    ink = (grey < paper - _CONTRAST) | (grey > paper + _CONTRAST if paper < 255 - _CONTRAST else False)
+    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
+    if not len(rows):
+        return 0, 0, 0, 0
+    left, top = max(0, int(columns[0]) - _MARGIN), max(0, int(rows[0]) - _MARGIN)
+    return left, top, int(columns[-1]) + _MARGIN, int(rows[-1]) + _MARGIN
 
 
 @cache

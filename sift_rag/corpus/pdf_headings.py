@@ -20,7 +20,9 @@ _MOST_LARGE = 0.3
 _LEAST_MATCHED = 0.5
 """Share of the outline's titles that must stand on their pages for the outline to name all headings."""
 
-_NUMBERED = re.compile(r"((?:\d{1,3}|[A-Z])(?:\.\d{1,3}){0,4})[.)]?\s+\w|(?i:chapter|section|appendix|part)\s+\w{1,5}\b")
+_NUMBERED = re.compile(
+    r"((?:\d{1,3}|[A-Z])(?:\.\d{1,3}){0,4})[.)]?\s+\w|(?i:chapter|section|appendix|part)\s+\w{1,5}\b"
+)
 _LEADING_NUMBER = re.compile(r"^\W*(?:(?i:chapter|section|appendix|part)\s+)?(?:\d{1,3}|[A-Z])(?:\.\d{1,3})*[.):]?\s+")
 _SENTENCE_END = (".", ",", ";")
 

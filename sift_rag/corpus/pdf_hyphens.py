@@ -10,10 +10,10 @@ _WORD = re.compile(r"[^\W\d_]+(?:[-\u2010][^\W\d_]+)*")
 _ENDING = re.compile(r"(?:^|(?<=[^\w-]))([^\W_]+(?:-[^\W_]+)*)-$")
 _BEGINNING = re.compile(r"[^\W_]+(?:-[^\W_]+)*")
 
-_KEEP_AFTER = frozenset("all co cross half high low non quasi self well".split())
+_KEEP_AFTER = frozenset(["all", "co", "cross", "half", "high", "low", "non", "quasi", "self", "well"])
 """First parts that mostly keep their hyphen; "ex" is not among them, since "ex-ample" is more frequent."""
 
-_JOIN_AFTER = frozenset("any every more never over some there under where with".split())
+_JOIN_AFTER = frozenset(["any", "every", "more", "never", "over", "some", "there", "under", "where", "with"])
 """Words that words without a hyphen begin with: without, something."""
 
 _SHORT = 3

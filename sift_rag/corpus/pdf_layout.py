@@ -243,14 +243,14 @@ def _region_items(rows: Sequence[Row], gutter: _Gutter, depth: int) -> tuple[ran
         span = range(gutter.first, _end_of_column(rows, gutter) if by_row else gutter.last + 1)
         columns = _region(rows, gutter, span).columns()
         first = min(segment.order for column in columns for segment in column)
-        items = []
+        items: list[_Item] = []
         for number, column in enumerate(columns):
-            for item in _arranged(sorted(column, key=lambda segment: segment.order), depth + 1):
-                items.append(item._replace(key=(first, number)) if by_row else item)
+            made = _arranged(sorted(column, key=lambda segment: segment.order), depth + 1)
+            items += [item._replace(key=(first, number)) for item in made] if by_row else made
         return span, items
     if not by_row and _drawn_by_column(columns) and not _in_line(region):
         return None
-    if _is_list(columns[0]):
+    if _is_list(columns):
         return None
     span = range(gutter.first, _end_of_cells(rows, region, gutter))
     region = region._replace(rows=tuple(rows[number] for number in span))
@@ -313,12 +313,12 @@ def _in_line(region: _Region) -> bool:
     return 2 * beside > len(region.rows) and median(words) <= 3
 
 
-_MARKER = re.compile(r"(?:[•▪◦‣·●○■□–—*-]|\(?(?:\d{1,3}|[a-zA-Z]|[ivxIVX]{1,5})[.)])")
-"""A bullet, or a number with a full stop or a parenthesis."""
+_MARKER = re.compile(r"[•▪◦‣·●○■□–—*-]|\(?(?:\d{1,3}|[a-zA-Z]|[ivxIVX]{1,5})[.)]|[\dA-Z](?:\.\d{1,3})+\.?")
+"""A bullet, or the number of an item or a heading."""
 
 
-def _is_list(column: Sequence[Segment]) -> bool:
-    return all(_MARKER.fullmatch(segment.text) for segment in column)
+def _is_list(columns: Sequence[Sequence[Segment]]) -> bool:
+    return len(columns) == 2 and all(_MARKER.fullmatch(segment.text) for segment in columns[0])
 
 
 def _end_of_column(rows: Sequence[Row], gutter: _Gutter) -> int:
@@ -443,8 +443,10 @@ def _blocks(items: Sequence[_Item]) -> Iterator[Block]:
 
 def _leaves(last: Segment, line: Segment) -> bool:
     """Return True if a line is in another column than the one before it."""
-    upwards = line.baseline > last.baseline + 0.5 * line.size
-    return upwards or line.left > last.right + line.size or line.right < last.left - line.size
+    down = last.baseline - line.baseline
+    if -0.5 * line.size <= down <= 2 * line.size and (line.mono or abs(down) > 0.5 * line.size):
+        return False  # right below
+    return down < 0 or line.left > last.right + line.size or line.right < last.left - line.size
 
 
 def _flow(lines: list[Segment]) -> Iterator[Flow]:

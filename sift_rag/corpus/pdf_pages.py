@@ -197,6 +197,10 @@ def _clean(text: str) -> str:
     return without_surrogates(paired.translate(_CLEANED))
 
 
+_LEADERS = re.compile(r"(?:\s?[.·…_]){5,}")
+"""Dots that lead the eye from a title to its page, and lines to write on."""
+
+
 def _text(page: pypdfium2.PdfPage) -> tuple[list[Segment], list[str]]:
     """Return the segments in the order of the file, and the lines of turned text."""
     text_page = page.get_textpage()
@@ -323,7 +327,7 @@ def _segment(text_page: pypdfium2.PdfTextPage, words: list[_Word], order: int) -
     size = max(_size(text_page, word) for word in looked_at)
     fonts = [_font(text_page, word.first) for word in looked_at]
     return Segment(
-        text=" ".join(word.text for word in words),
+        text=_LEADERS.sub(" ...", " ".join(word.text for word in words)),
         left=min(word.left for word in words),
         right=max(word.right for word in words),
         baseline=longest.bottom + 0.2 * size,

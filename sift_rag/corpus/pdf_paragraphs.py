@@ -25,6 +25,9 @@ _NARROW = 0.5
 
 _BULLET = re.compile(r"[•▪◦‣·●○■□➢✓–—*-]\s+(?=\S)")
 _NUMBER = re.compile(r"(?:\(?(?:\d{1,3}|[a-zA-Z])\)|\d{1,3}\.|[ivx]{1,5}\.)\s+(?=\S)")
+_LEADS_TO_PAGE = re.compile(r"\.\.\.\s?\S{1,8}$")
+"""End of a line in a table of contents."""
+
 _ENDS = re.compile(r"""[.!?:;…]["'”’)\]]*$""")
 
 
@@ -91,7 +94,8 @@ class Writer:
 @dataclass(frozen=True, slots=True)
 class _Margins:
     left: float
-    right: float
+    right: dict[int, float]
+    """Where lines of each font size end at the most."""
     leading: float
     """Distance between two lines of a paragraph."""
 
@@ -100,8 +104,11 @@ class _Margins:
         left = min(line.left for line in flow.lines)
         down = [one.baseline - other.baseline for one, other in pairwise(flow.lines)]
         close = [distance for distance in down if 0 < distance <= 2 * flow.lines[0].size]
-        narrow = flow.right - left < _NARROW * page.width and len(flow.lines) < _FEW_LINES
-        right = max(flow.right, left + _NARROW * page.width) if narrow else flow.right
+        least = left + _NARROW * page.width if len(flow.lines) < _FEW_LINES else 0.0
+        right: dict[int, float] = {}
+        for line in flow.lines:
+            size = round(line.size)
+            right[size] = max(right.get(size, least), line.right)
         return cls(left, right, median(close) if close else 1.2 * flow.lines[0].size)
 
 
@@ -133,20 +140,35 @@ def _begins_run(run: _Run, line: Segment, margins: _Margins) -> bool:
     """Return True if a line begins a paragraph, another heading, or code."""
     before = run.lines[-1]
     distance = before.baseline - line.baseline
-    far = distance > _PARAGRAPH * max(margins.leading, min(line.size, before.size)) or distance < -0.5 * line.size
     if line.mono or before.mono:
         return line.mono != before.mono or distance > 2.5 * margins.leading
-    if abs(line.size - before.size) > 0.15 * max(line.size, before.size) or far:
+    far = distance > _PARAGRAPH * max(margins.leading, min(line.size, before.size)) or distance < -0.5 * line.size
+    if far or abs(line.size - before.size) > 0.15 * max(line.size, before.size):
         return not _goes_on_above(before, line, distance)
     if run.level or _begins_item(line):
         return False
+    if item := _item(run):
+        return _follows_item(item, before, line, margins)
+    return _begins_paragraph(run, line, margins)
+
+
+def _begins_paragraph(run: _Run, line: Segment, margins: _Margins) -> bool:
+    """Return True if the first line of a paragraph follows one of another."""
+    before, indent = run.lines[-1], _INDENT * line.size
     if line.bold != before.bold and _ended_on_purpose(before, line, margins):
         return True
-    if _in_item(run):
-        return line.left < before.left - _INDENT * line.size and _ENDS.search(before.text) is not None
-    if _INDENT * line.size < line.left - before.left and before.left - margins.left < _INDENT * line.size:
+    if line.left - before.left > indent > before.left - margins.left:
         return len(run.lines) > 1 or _ENDS.search(before.text) is not None
     return _ends_paragraph(before, line, margins)
+
+
+def _follows_item(item: Segment, before: Segment, line: Segment, margins: _Margins) -> bool:
+    """Return True if a line is no longer of the list item above it."""
+    left = item.left + 0.3 * line.size
+    if line.left > left:
+        return False
+    hangs = before is not item and before.left > left
+    return line.left < item.left - 0.3 * line.size or hangs or _ended_on_purpose(before, line, margins)
 
 
 def _goes_on_above(before: Segment, line: Segment, distance: float) -> bool:
@@ -154,8 +176,9 @@ def _goes_on_above(before: Segment, line: Segment, distance: float) -> bool:
     return distance < 0 and line.text[0].islower() and not _ENDS.search(before.text) and before.size == line.size
 
 
-def _in_item(run: _Run) -> bool:
-    return any(_begins_item(line) for line in run.lines)
+def _item(run: _Run) -> Segment | None:
+    """Return the first line of the list item that a run ends with; None if it has none."""
+    return next((line for line in reversed(run.lines) if _begins_item(line)), None)
 
 
 def _begins_item(line: Segment) -> bool:
@@ -164,11 +187,14 @@ def _begins_item(line: Segment) -> bool:
 
 def _ended_on_purpose(before: Segment, line: Segment, margins: _Margins) -> bool:
     """Return True if the first word of a line would have fitted into the line before it."""
+    if _LEADS_TO_PAGE.search(before.text):
+        return True
     if ends_in_hyphen(before.text) or line.text[0].islower():
         return False
     word = line.text.split(" ", 1)[0]
     width = (line.right - line.left) / max(1, len(line.text)) * (len(word) + 1)
-    return before.right + width < margins.right - _INDENT * line.size
+    right = max(margins.right[round(line.size)], margins.right[round(before.size)])
+    return before.right + width < right - _INDENT * line.size
 
 
 def _ends_paragraph(before: Segment, line: Segment, margins: _Margins) -> bool:
@@ -197,7 +223,9 @@ def table_text(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([written[0], f"|{' --- |' * len(rows[0])}", *written[1:]])
 
 
-_MISREAD = re.compile(r"^(?=#{1,6}(?:\s|$)|```|~~~|=+\s*$|-+\s*$|<[A-Za-z!/?])", re.MULTILINE)
+_MISREAD = re.compile(
+    r"^(?=#{1,6}(?:\s|$)|```|~~~|=+\s*$|-+\s*$|<(?:pre|script|style|textarea|!|\?))", re.MULTILINE | re.IGNORECASE
+)
 """Beginnings of lines that Markdown would take for a heading, code or HTML."""
 
 _MISREAD_IN_HEADING = re.compile(r"(?=[`*\[\]<\\])|(?<!\w)(?=_)|(?=_(?!\w))")

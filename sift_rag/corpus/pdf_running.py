@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeAlias
 
 from sift_rag.corpus.pdf_layout import Row, rows_of
 from sift_rag.corpus.pdf_pages import Page, Segment
@@ -22,8 +23,12 @@ _MOST_ELSEWHERE = 0.2
 _APART = 1.8
 """Distance to the text, in font sizes, of a row that stands apart."""
 
+_Key: TypeAlias = tuple[int, str]
+"""Font size of a row, and what it says with every number as ``#``."""
+
 _DIGITS = re.compile(r"\d+")
-_PAGE_NUMBER = re.compile(r"\W{0,3}(\d{1,5})\W{0,3}|\W{0,3}[ivxl]{1,8}\W{0,3}")
+_FIRST_OR_LAST = re.compile(r"^\d{1,5}\b|\b\d{1,5}(?=\W{0,3}$)")
+_PAGE_NUMBER = re.compile(r"\W{0,3}\d{1,5}\W{0,3}|\W{0,3}[ivxl]{1,8}\W{0,3}")
 
 
 def without_running_rows(pages: Sequence[Page]) -> list[tuple[Segment, ...]]:
@@ -44,9 +49,12 @@ def without_running_rows(pages: Sequence[Page]) -> list[tuple[Segment, ...]]:
     ]
 
 
-def _key(row: Row) -> str:
-    """Return what a row says, with every number as ``#``."""
-    return _DIGITS.sub("#", row.text).casefold()
+def _key(row: Row) -> _Key:
+    return round(row.size), _DIGITS.sub("#", row.text).casefold()
+
+
+def _has_letters(key: _Key) -> bool:
+    return any(map(str.isalpha, key[1]))
 
 
 def _ends(rows: Sequence[Row]) -> Iterator[tuple[int, Row]]:
@@ -56,10 +64,10 @@ def _ends(rows: Sequence[Row]) -> Iterator[tuple[int, Row]]:
             yield index, row
 
 
-def _running(rows: Sequence[Sequence[Row]]) -> set[str]:
+def _running(rows: Sequence[Sequence[Row]]) -> set[_Key]:
     """Return the keys of running rows that hold letters."""
     everywhere = Counter(_key(row) for page_rows in rows for row in page_rows)
-    pages: dict[str, set[int]] = defaultdict(set)
+    pages: dict[_Key, set[int]] = defaultdict(set)
     for number, page_rows in enumerate(rows):
         for _, row in _ends(page_rows):
             pages[_key(row)].add(number)
@@ -67,18 +75,18 @@ def _running(rows: Sequence[Sequence[Row]]) -> set[str]:
         key
         for key, found in pages.items()
         if len(found) >= _LEAST_PAGES
-        and any(character.isalpha() for character in key)
+        and _has_letters(key)
         and everywhere[key] <= (1 + _MOST_ELSEWHERE) * len(found)
         and _is_frequent(found, len(rows))
     }
 
 
-def _in_place(rows: Sequence[Sequence[Row]]) -> set[str]:
+def _in_place(rows: Sequence[Sequence[Row]]) -> set[_Key]:
     """Return the keys of rows that repeat at a place that most pages keep for such rows, chapter titles for example.
 
     The place is the height of the first or last row, if that row stands apart from the text.
     """
-    places: dict[int, Counter[str]] = defaultdict(Counter)
+    places: dict[int, Counter[_Key]] = defaultdict(Counter)
     for page_rows in rows:
         if len(page_rows) > 1:
             for row, inner in ((page_rows[0], page_rows[1]), (page_rows[-1], page_rows[-2])):
@@ -86,7 +94,7 @@ def _in_place(rows: Sequence[Sequence[Row]]) -> set[str]:
                     places[round(row.baseline / 2)][_key(row)] += 1
     least = max(_LEAST_PAGES, _SHARE * len(rows))
     kept = (keys for keys in places.values() if keys.total() >= least)
-    return {key for keys in kept for key, count in keys.items() if count > 1 and any(map(str.isalpha, key))}
+    return {key for keys in kept for key, count in keys.items() if count > 1 and _has_letters(key)}
 
 
 def _is_frequent(found: Iterable[int], pages: int) -> bool:
@@ -101,7 +109,7 @@ def _is_frequent(found: Iterable[int], pages: int) -> bool:
 
 
 def _numbered(pages: Sequence[Page], rows: Sequence[Sequence[Row]]) -> list[bool]:
-    """Return for each page whether a number alone in its first or last row is the page's number."""
+    """Return for each page whether its first or last row begins or ends with the page's number."""
     offsets = Counter(
         offset for page, page_rows in zip(pages, rows, strict=True) for offset in _offsets(page.number, page_rows)
     )
@@ -112,11 +120,10 @@ def _numbered(pages: Sequence[Page], rows: Sequence[Sequence[Row]]) -> list[bool
 
 def _offsets(number: int, rows: Sequence[Row]) -> set[int]:
     ends = {0: rows[0], 1: rows[-1]} if rows else {}
-    matches = (_PAGE_NUMBER.fullmatch(row.text) for row in ends.values())
-    return {int(match[1]) - number for match in matches if match and match[1]}
+    return {int(found) - number for row in ends.values() for found in _FIRST_OR_LAST.findall(row.text)}
 
 
-def _kept(page: Page, rows: Sequence[Row], running: set[str], *, has_number: bool) -> tuple[Segment, ...]:
+def _kept(page: Page, rows: Sequence[Row], running: set[_Key], *, has_number: bool) -> tuple[Segment, ...]:
     dropped: set[int] = set()
     for indices in (range(min(_DEPTH, len(rows))), range(len(rows) - 1, max(-1, len(rows) - 1 - _DEPTH), -1)):
         for index in indices:
