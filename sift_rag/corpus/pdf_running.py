@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import TypeAlias
 
 from sift_rag.corpus.pdf_layout import Row, rows_of
@@ -12,6 +13,9 @@ from sift_rag.corpus.pdf_pages import Page, Segment
 
 _DEPTH = 3
 """Rows at each end of a page that may be running."""
+
+_ZONE = 0.2
+"""Share of a page's height, at its top and at its bottom, in which running rows stand."""
 
 _LEAST_PAGES = 3
 _SHARE = 0.5
@@ -41,7 +45,7 @@ def without_running_rows(pages: Sequence[Page]) -> list[tuple[Segment, ...]]:
     if len(pages) < _LEAST_PAGES:
         return [page.segments for page in pages]
     rows = [rows_of(page.segments) for page in pages]
-    running = _running(rows)
+    running = _running(pages, rows)
     numbered = _numbered(pages, rows)
     return [
         _kept(page, page_rows, running, has_number=has_number)
@@ -57,23 +61,24 @@ def _has_letters(key: _Key) -> bool:
     return any(map(str.isalpha, key[1]))
 
 
-def _ends(rows: Sequence[Row]) -> Iterator[tuple[int, Row]]:
-    """Yield the rows near the ends of a page, each once, with their index."""
-    for index, row in enumerate(rows):
-        if index < _DEPTH or index >= len(rows) - _DEPTH:
-            yield index, row
+def _ends(page: Page, rows: Sequence[Row]) -> tuple[list[int], list[int]]:
+    """Return the indices of the rows at the top of a page, and of those at its bottom, from the edge inwards."""
+    top, bottom = (1 - _ZONE) * page.height, _ZONE * page.height
+    first = [index for index in range(min(_DEPTH, len(rows))) if rows[index].baseline >= top]
+    last = [index for index in range(max(0, len(rows) - _DEPTH), len(rows)) if rows[index].baseline <= bottom]
+    return first, last[::-1]
 
 
-def _running(rows: Sequence[Sequence[Row]]) -> set[_Key]:
+def _running(pages: Sequence[Page], rows: Sequence[Sequence[Row]]) -> set[_Key]:
     """Return the keys of running rows that hold letters."""
     everywhere = Counter(_key(row) for page_rows in rows for row in page_rows)
-    pages: dict[_Key, set[int]] = defaultdict(set)
-    for number, page_rows in enumerate(rows):
-        for _, row in _ends(page_rows):
-            pages[_key(row)].add(number)
+    at_ends: dict[_Key, set[int]] = defaultdict(set)
+    for number, (page, page_rows) in enumerate(zip(pages, rows, strict=True)):
+        for index in chain(*_ends(page, page_rows)):
+            at_ends[_key(page_rows[index])].add(number)
     return _in_place(rows) | {
         key
-        for key, found in pages.items()
+        for key, found in at_ends.items()
         if len(found) >= _LEAST_PAGES
         and _has_letters(key)
         and everywhere[key] <= (1 + _MOST_ELSEWHERE) * len(found)
@@ -125,7 +130,7 @@ def _offsets(number: int, rows: Sequence[Row]) -> set[int]:
 
 def _kept(page: Page, rows: Sequence[Row], running: set[_Key], *, has_number: bool) -> tuple[Segment, ...]:
     dropped: set[int] = set()
-    for indices in (range(min(_DEPTH, len(rows))), range(len(rows) - 1, max(-1, len(rows) - 1 - _DEPTH), -1)):
+    for indices in _ends(page, rows):
         for index in indices:
             is_number = has_number and _PAGE_NUMBER.fullmatch(rows[index].text) is not None
             if not is_number and _key(rows[index]) not in running:
