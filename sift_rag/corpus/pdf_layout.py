@@ -307,7 +307,9 @@ def _drawn_by_column(columns: Sequence[Sequence[Segment]]) -> bool:
 
 
 def _in_line(region: _Region) -> bool:
-    """Return True if the cells are short and stand in line with those beside them."""
+    """Return True if the cells of three columns or more are short and stand in line with those beside them."""
+    if len(region.gutters) < 2:
+        return False  # an index, rather
     beside = sum(len(row.segments) > 1 for row in region.rows)
     words = [segment.text.count(" ") + 1 for row in region.rows for segment in row.segments]
     return 2 * beside > len(region.rows) and median(words) <= 3

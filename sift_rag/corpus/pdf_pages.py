@@ -205,14 +205,15 @@ def _text(page: pypdfium2.PdfPage) -> tuple[list[Segment], list[str]]:
     """Return the segments in the order of the file, and the lines of turned text."""
     text_page = page.get_textpage()
     try:
-        words = _words(text_page, _turn(page))
+        turn = _turn(page)
+        words = _words(text_page, turn)
         segments: list[Segment] = []
         turned: list[str] = []
         for line in _lines(words):
             if any(word.turned for word in line):
                 turned.append(" ".join(word.text for word in line))
             else:
-                segments += _segments(text_page, line, len(segments))
+                segments += _segments(text_page, line, len(segments), turn)
     finally:
         text_page.close()
     return segments, turned
@@ -237,12 +238,15 @@ def _characters(text_page: pypdfium2.PdfTextPage) -> str:
 _Box: TypeAlias = tuple[float, float, float, float]
 """Left, bottom, right, top."""
 
+_Turn: TypeAlias = Callable[[_Box], _Box]
+"""Turns a box as the page is turned for its reader."""
 
-def _turn(page: pypdfium2.PdfPage) -> Callable[[_Box], _Box] | None:
-    """Return a function that turns a box as the page is turned for its reader; None if it is not."""
+
+def _turn(page: pypdfium2.PdfPage) -> _Turn | None:
+    """Return how the page is turned; None if it is not."""
     rotation = page.get_rotation()
     left, bottom, right, top = page.get_bbox()
-    turns: dict[int, Callable[[_Box], _Box]] = {
+    turns: dict[int, _Turn] = {
         90: lambda box: (box[1] - bottom, right - box[2], box[3] - bottom, right - box[0]),
         180: lambda box: (right - box[2], top - box[3], right - box[0], top - box[1]),
         270: lambda box: (top - box[3], box[0] - left, top - box[1], box[2] - left),
@@ -250,7 +254,7 @@ def _turn(page: pypdfium2.PdfPage) -> Callable[[_Box], _Box] | None:
     return turns.get(rotation)
 
 
-def _words(text_page: pypdfium2.PdfTextPage, turn: Callable[[_Box], _Box] | None) -> Iterator[_Word]:
+def _words(text_page: pypdfium2.PdfTextPage, turn: _Turn | None) -> Iterator[_Word]:
     """Yield the words. Only their first and last characters are looked up: a look-up takes nearly a microsecond."""
     from pypdfium2 import raw
 
@@ -291,14 +295,14 @@ def _lines(words: Iterator[_Word]) -> Iterator[list[_Word]]:
         yield line
 
 
-def _segments(text_page: pypdfium2.PdfTextPage, line: list[_Word], order: int) -> Iterator[Segment]:
+def _segments(text_page: pypdfium2.PdfTextPage, line: list[_Word], order: int, turn: _Turn | None) -> Iterator[Segment]:
     """Divide a line at its wide gaps."""
     size = _size(text_page, max(line, key=_length))
     first = 0
     for index, here in enumerate(line):
         after = line[index + 1] if index + 1 < len(line) else None
         if after is None or not _adjoin(here, after, size):
-            yield _segment(text_page, line[first : index + 1], order)
+            yield _segment(text_page, line[first : index + 1], order, turn)
             first, order = index + 1, order + 1
 
 
@@ -321,7 +325,7 @@ def _right_to_left(text: str) -> bool:
     return not text.isascii() and _RIGHT_TO_LEFT.search(text) is not None
 
 
-def _segment(text_page: pypdfium2.PdfTextPage, words: list[_Word], order: int) -> Segment:
+def _segment(text_page: pypdfium2.PdfTextPage, words: list[_Word], order: int, turn: _Turn | None) -> Segment:
     longest = max(words, key=_length)  # a bullet or a reference mark may have a size of its own
     looked_at = {words[0].first: words[0], longest.first: longest, words[-1].first: words[-1]}.values()
     size = max(_size(text_page, word) for word in looked_at)
@@ -330,12 +334,21 @@ def _segment(text_page: pypdfium2.PdfTextPage, words: list[_Word], order: int) -
         text=_LEADERS.sub(" ...", " ".join(word.text for word in words)),
         left=min(word.left for word in words),
         right=max(word.right for word in words),
-        baseline=longest.bottom + 0.2 * size,
+        baseline=_baseline(text_page, longest, turn),
         size=size,
         bold=all(bold for bold, _ in fonts),
         mono=all(mono for _, mono in fonts),
         order=order,
     )
+
+
+def _baseline(text_page: pypdfium2.PdfTextPage, word: _Word, turn: _Turn | None) -> float:
+    from pypdfium2 import raw
+
+    x, y = ctypes.c_double(), ctypes.c_double()
+    if not raw.FPDFText_GetCharOrigin(text_page, word.first, x, y):
+        return word.bottom
+    return turn((x.value, y.value, x.value, y.value))[1] if turn else y.value
 
 
 def _size(text_page: pypdfium2.PdfTextPage, word: _Word) -> float:
