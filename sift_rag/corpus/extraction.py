@@ -52,7 +52,7 @@ def _read(data: bytes, suffix: str, options: IngestOptions) -> Extracted:
         case "pdf":
             from sift_rag.corpus.pdf import read_pdf
 
-            return read_pdf(data)
+            return read_pdf(data, options)
         case form:
             from sift_rag.corpus.conversion import convert
 

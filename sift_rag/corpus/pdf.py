@@ -1,58 +1,127 @@
-"""Extract the pages of a PDF as text. The only module that knows PDFium."""
+"""Extract the text of a PDF: paragraphs, headings, lists and tables as Markdown, a section or more for each page."""
 
 from __future__ import annotations
 
-from threading import Lock
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Iterator, Sequence
 
-from sift_rag.corpus.decoding import one_line, universal_newlines, without_surrogates
-from sift_rag.corpus.sections import Extracted, Section, placed
-from sift_rag.errors import UnreadableDocument
-from sift_rag.extras import require
+from sift_rag.corpus import ocr
+from sift_rag.corpus.options import IngestOptions
+from sift_rag.corpus.pdf_headings import Headings, headings_of, largest_line
+from sift_rag.corpus.pdf_hyphens import Words
+from sift_rag.corpus.pdf_layout import Block, Flow, lay_out
+from sift_rag.corpus.pdf_pages import Page, Pages, Segment, read_pages
+from sift_rag.corpus.pdf_paragraphs import Part, Writer
+from sift_rag.corpus.pdf_running import without_running_rows
+from sift_rag.corpus.sections import SECTION_BREAK, Extracted, Section, placed
+from sift_rag.errors import SkippedDocument
 
-if TYPE_CHECKING:
-    import pypdfium2
-
-_pdfium = Lock()
-"""Lock around PDFium, which only one thread may enter at a time."""
-
-_BROKEN_WORD = "\ufffe"
-"""Mark that PDFium leaves where a hyphen divided a word between lines; it has joined the halves already."""
+_JUNK_TITLE = re.compile(
+    r"(?i)(?:microsoft (?:word|powerpoint|excel)\b.*|untitled\W*\d*|\(?(?:anonymous|unspecified)\)?|document\s?\d*|"
+    r"print|slide\s?\d*|presentation\s?\d*|.*\.(?:docx?|pptx?|xlsx?|odt|rtf|tex|dvi|indd|qxd|pdf|html?|txt|md))"
+)
+"""Titles that a program made up."""
 
 
-def read_pdf(data: bytes) -> Extracted:
-    """Return a section for each page that holds text, and the title from the metadata.
+def read_pdf(data: bytes, options: IngestOptions | None = None) -> Extracted:
+    """Return the text of a PDF as Markdown, page by page, and its title.
+
+    A section ends with its page, and at a heading that ends one begun on an earlier page. Running headers and footers
+    are left out. Pages without text are read by OCR, if it is installed and ``options.ocr`` says so.
 
     Raises:
         MissingExtra: ``pypdfium2`` is not installed.
+        SkippedDocument: no page holds text.
         UnreadableDocument: the file is broken or needs a password.
     """
-    require("pypdfium2", "pdf")
-    import pypdfium2
+    options = options or IngestOptions()
+    wants_ocr = options.ocr == "auto" and ocr.is_installed()
+    found = read_pages(data, ocr.read_image if wants_ocr else None)
+    numbers = [page.number for page in found.pages if page.is_scan]
+    blocks = [lay_out(kept) for kept in without_running_rows(found.pages)]
+    lines = [(page.number, _lines(laid)) for page, laid in zip(found.pages, blocks, strict=True)]
+    headings = headings_of(lines, found.outline)
+    writer = Writer(headings, Words(line.text for _, page_lines in lines for line in page_lines))
+    sections = placed(_sections(found.pages, blocks, writer))
+    if not sections:
+        raise SkippedDocument(_nothing(found.pages, options))
+    return Extracted(
+        sections,
+        "markdown",
+        title=_title(found, lines, headings),
+        notices=tuple(_notices(found.pages, numbers)),
+        pages_without_text=len(numbers),
+    )
 
-    sections: list[Section] = []
-    page = 0
-    with _pdfium:
-        try:
-            with pypdfium2.PdfDocument(data) as pdf:
-                title = pdf.get_metadata_value("Title")
-                for page in range(1, len(pdf) + 1):
-                    text = _page_text(pdf[page - 1])
-                    if text.strip():
-                        sections.append(Section(text, page=page))
-        except pypdfium2.PdfiumError as error:
-            if error.err_code == pypdfium2.raw.FPDF_ERR_PASSWORD:
-                raise UnreadableDocument("password-protected PDF") from error
-            at_page = f", page {page}" if page else ""
-            raise UnreadableDocument(f"broken PDF{at_page}: {error}") from error
-    return Extracted(placed(sections), title=one_line(without_surrogates(title)))
+
+def _lines(blocks: Sequence[Block]) -> list[Segment]:
+    return [line for block in blocks if isinstance(block, Flow) for line in block.lines]
 
 
-def _page_text(page: pypdfium2.PdfPage) -> str:
-    text_page = page.get_textpage()
-    try:
-        text = text_page.get_text_range()
-    finally:
-        text_page.close()
-        page.close()
-    return universal_newlines(without_surrogates(text.replace(_BROKEN_WORD, "")))
+def _sections(pages: Sequence[Page], blocks: Sequence[Sequence[Block]], writer: Writer) -> Iterator[Section]:
+    """Yield the sections, each with the headings in force where it begins."""
+    path: list[Part] = []
+    for page, laid in zip(pages, blocks, strict=True):
+        outer = tuple(path)
+        parts: list[Part] = []
+        for part in writer.parts(page, laid):
+            if part.level:
+                path = [heading for heading in path if heading.level < part.level]
+                if any(heading not in path for heading in outer):  # it ends a heading of an earlier page
+                    yield from _section(page, parts, outer)
+                    outer, parts = tuple(path), []
+                path.append(part)
+            parts.append(part)
+        yield from _section(page, parts, outer)
+
+
+def _section(page: Page, parts: Sequence[Part], outer: Sequence[Part]) -> Iterator[Section]:
+    text = SECTION_BREAK.join(part.text for part in parts)
+    if text.strip():
+        yield Section(text, page=page.number, headings=tuple(heading.title for heading in outer))
+
+
+def _title(found: Pages, lines: Sequence[tuple[int, Sequence[Segment]]], headings: Headings) -> str:
+    """Return the stated title unless a program made it up, else the largest line of the first page."""
+    if found.title and not _JUNK_TITLE.fullmatch(found.title):
+        return found.title
+    return largest_line(lines[0][1], headings.body) if lines else ""
+
+
+# Messages
+
+
+def _notices(pages: Sequence[Page], without_text: Sequence[int]) -> Iterator[str]:
+    if without_text:
+        one = len(without_text) == 1
+        verb, guess = ("has", "a scan?") if one else ("have", "scans?")
+        yield f"{_numbers(without_text)} of {len(pages)} {verb} no text ({guess})"
+    by_ocr = [page.number for page in pages if page.by_ocr]
+    if by_ocr:
+        yield f"{_numbers(by_ocr)} {'was' if len(by_ocr) == 1 else 'were'} read by OCR"
+
+
+def _nothing(pages: Sequence[Page], options: IngestOptions) -> str:
+    """Return why a document without text is skipped."""
+    count = "its only page is" if len(pages) == 1 else f"none of its {len(pages)} pages has text: they are"
+    if not any(page.is_scan for page in pages):
+        return "it holds no text: its pages are empty"
+    scans = f"it holds no text ({count} a scan?)" if len(pages) == 1 else f"it holds no text ({count} scans?)"
+    if options.ocr == "off":
+        return f"{scans}; OCR is off"
+    if ocr.is_installed():
+        return f"{scans}; OCR found none either"
+    return f"{scans}; pip install 'sift-rag[ocr]' to read them"
+
+
+def _numbers(numbers: Sequence[int]) -> str:
+    """Return "page 2", or "pages 2-4 and 7"."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and runs[-1][-1] == number - 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    names = [f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs]
+    listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return f"page{'s' if len(numbers) > 1 else ''} {listed}"

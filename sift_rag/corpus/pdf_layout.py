@@ -1,0 +1,456 @@
+"""Find the lines, columns and tables of a PDF's page, and the order in which they are read.
+
+What the file draws is kept in the order in which it draws it, unless nothing on the page stands beside anything else.
+Columns that are drawn row by row are divided, and cells that stand below one another in three rows or more become a
+table.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
+from typing import NamedTuple, TypeAlias
+
+from sift_rag.corpus.pdf_pages import GAP, Segment
+
+_SAME_LINE = 0.45
+"""Difference of two baselines, in font sizes, up to which they are of one line: raised figures lie 0.3 to 0.4 higher,
+the next line 1.0 or more lower."""
+
+_NARROWEST = 0.7
+"""Width, in font sizes, that is left of a gutter after all of its lines."""
+
+_LEAST_ROWS = 3
+_FAR = 4.0
+"""Distance between two lines, in font sizes, that ends a gutter."""
+
+_TIGHT = 1.4
+"""Distance between two lines, in font sizes, up to which they may be of one cell."""
+
+_MOST_SEGMENTS = 20_000
+"""Segments of a page above which neither columns nor tables are looked for: no page for reading has as many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """Lines that follow one another downwards in one column."""
+
+    lines: tuple[Segment, ...]
+    right: float
+    """Where the column ends: a line that is much shorter was ended on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table; every row has as many cells as the first, "" for an empty one."""
+
+    rows: tuple[tuple[str, ...], ...]
+
+
+Block: TypeAlias = Flow | Table
+
+
+class Row(NamedTuple):
+    """Segments of one height, from left to right."""
+
+    segments: tuple[Segment, ...]
+    baseline: float
+    size: float
+
+    @property
+    def text(self) -> str:
+        """Text of the row."""
+        return " ".join(segment.text for segment in self.segments)
+
+
+def lay_out(segments: Sequence[Segment]) -> list[Block]:
+    """Return the blocks of a page in reading order."""
+    return list(_blocks(_ordered(_arranged(_with_code_joined(segments)))))
+
+
+def rows_of(segments: Sequence[Segment]) -> list[Row]:
+    """Return the rows of a page, from the top."""
+    rows: list[Row] = []
+    current: list[Segment] = []
+    for segment in sorted(segments, key=lambda segment: (-segment.baseline, segment.left, segment.order)):
+        if current:
+            size = max(current[0].size, segment.size)
+            if current[0].baseline - segment.baseline > _SAME_LINE * size:
+                rows.append(_row(current))
+                current = []
+        current.append(segment)
+    return [*rows, _row(current)] if current else rows
+
+
+def _row(segments: list[Segment]) -> Row:
+    largest = max(segments, key=lambda segment: segment.size)
+    return Row(tuple(sorted(segments, key=_left)), largest.baseline, largest.size)
+
+
+def _left(segment: Segment) -> float:
+    return segment.left
+
+
+def joined(segments: Sequence[Segment], gap: str = " ") -> Segment:
+    """Return segments of one line as one."""
+    if len(segments) == 1:
+        return segments[0]
+    longest = max(segments, key=lambda segment: len(segment.text))
+    return longest._replace(
+        text=gap.join(segment.text for segment in segments),
+        left=min(segment.left for segment in segments),
+        right=max(segment.right for segment in segments),
+        order=min(segment.order for segment in segments),
+    )
+
+
+def _with_code_joined(segments: Sequence[Segment]) -> list[Segment]:
+    """Join the segments of each line of code: its gaps are neither columns' nor tables'."""
+    result: list[Segment] = []
+    for segment in segments:
+        last = result[-1] if result else None
+        if last and last.mono and segment.mono and _on_one_line(last, segment) and segment.left > last.right:
+            width = max(0.1, (last.right - last.left) / len(last.text))
+            result[-1] = joined((last, segment), " " * min(80, max(1, round((segment.left - last.right) / width))))
+        else:
+            result.append(segment)
+    return result
+
+
+def _on_one_line(one: Segment, other: Segment) -> bool:
+    return abs(one.baseline - other.baseline) <= _SAME_LINE * max(one.size, other.size)
+
+
+# Gutters
+
+
+@dataclass(slots=True)
+class _Gutter:
+    """An upright stretch of a page that no segment of its rows enters."""
+
+    left: float
+    right: float
+    first: int
+    """First row with text on both sides."""
+    last: int
+    """Last row with text on both sides."""
+    rows: int = 1
+    """Number of rows with text on both sides."""
+
+    @property
+    def middle(self) -> float:
+        return (self.left + self.right) / 2
+
+    def narrowed(self, row: Row) -> tuple[float, float]:
+        """Return what is left of it beside the segments of a row."""
+        free: list[tuple[float, float]] = [(self.left, self.right)]
+        for segment in row.segments:
+            if segment.right > self.left and segment.left < self.right:
+                free = [piece for stretch in free for piece in _without(stretch, segment)]
+        return max(free, key=lambda stretch: stretch[1] - stretch[0], default=(self.left, self.left))
+
+
+def _without(stretch: tuple[float, float], segment: Segment) -> list[tuple[float, float]]:
+    pieces = [(stretch[0], min(stretch[1], segment.left)), (max(stretch[0], segment.right), stretch[1])]
+    return [piece for piece in pieces if piece[1] > piece[0]]
+
+
+def _gutters(rows: Sequence[Row]) -> list[_Gutter]:
+    """Return the gutters between segments that stand beside one another in enough rows, the longest first."""
+    live: list[_Gutter] = []
+    found: list[_Gutter] = []
+    for number, row in enumerate(rows):
+        if number and rows[number - 1].baseline - row.baseline > _FAR * max(row.size, rows[number - 1].size):
+            found += live
+            live = []
+        kept = []
+        for gutter in live:
+            left, right = gutter.narrowed(row)
+            if right - left < _NARROWEST * row.size:
+                found.append(gutter)
+                continue
+            gutter.left, gutter.right = left, right
+            if row.segments[0].left < left and row.segments[-1].right > right:
+                gutter.last, gutter.rows = number, gutter.rows + 1
+            kept.append(gutter)
+        live = kept
+        for one, other in pairwise(row.segments):
+            is_new = not any(gutter.left < other.left and gutter.right > one.right for gutter in live)
+            if other.left - one.right >= GAP * row.size and is_new:
+                live.append(_Gutter(one.right, other.left, number, number))
+    enough = [gutter for gutter in found + live if gutter.rows >= _LEAST_ROWS]
+    return sorted(enough, key=lambda gutter: (-gutter.rows, gutter.first, gutter.left))
+
+
+# Regions
+
+
+class _Item(NamedTuple):
+    key: tuple[int, int]
+    """Place in the order of drawing."""
+    top: float
+    bottom: float
+    content: Segment | Table
+
+
+class _Region(NamedTuple):
+    rows: tuple[Row, ...]
+    gutters: tuple[_Gutter, ...]
+    """Gutters, from left to right."""
+
+    def column_of(self, segment: Segment) -> int:
+        middle = (segment.left + segment.right) / 2
+        return sum(gutter.middle < middle for gutter in self.gutters)
+
+    def columns(self) -> list[list[Segment]]:
+        columns: list[list[Segment]] = [[] for _ in range(len(self.gutters) + 1)]
+        for row in self.rows:
+            for segment in row.segments:
+                columns[self.column_of(segment)].append(segment)
+        return columns
+
+
+def _arranged(segments: Sequence[Segment], depth: int = 0) -> list[_Item]:
+    """Return the lines and tables, each with its place in the order of drawing."""
+    if len(segments) < 2 * _LEAST_ROWS or len(segments) > _MOST_SEGMENTS or depth > 2:
+        return _lines(segments)
+    rows = rows_of(segments)
+    items: list[_Item] = []
+    taken: set[int] = set()
+    for gutter in _gutters(rows):
+        span = range(gutter.first, gutter.last + 1)
+        if not taken.isdisjoint(span):
+            continue
+        found = _region_items(rows, gutter, depth)
+        if found:
+            span, made = found
+            if taken.isdisjoint(span):
+                items += made
+                taken.update(span)
+    rest = [segment for number, row in enumerate(rows) if number not in taken for segment in row.segments]
+    return items + _lines(sorted(rest, key=lambda segment: segment.order))
+
+
+def _region_items(rows: Sequence[Row], gutter: _Gutter, depth: int) -> tuple[range, list[_Item]] | None:
+    """Return the items that a gutter makes of its rows; None if they are neither columns nor a table."""
+    region = _region(rows, gutter, range(gutter.first, gutter.last + 1))
+    columns = region.columns()
+    by_row = _drawn_by_row(region)
+    if all(map(_is_prose, columns)):
+        span = range(gutter.first, _end_of_column(rows, gutter) if by_row else gutter.last + 1)
+        columns = _region(rows, gutter, span).columns()
+        first = min(segment.order for column in columns for segment in column)
+        items: list[_Item] = []
+        for number, column in enumerate(columns):
+            made = _arranged(sorted(column, key=lambda segment: segment.order), depth + 1)
+            items += [item._replace(key=(first, number)) for item in made] if by_row else made
+        return span, items
+    if not by_row and _drawn_by_column(columns) and not _in_line(region):
+        return None
+    if _is_list(columns):
+        return None
+    span = range(gutter.first, _end_of_cells(rows, region, gutter))
+    region = region._replace(rows=tuple(rows[number] for number in span))
+    table = Table(tuple(_table_rows(region)))
+    if len(table.rows) < 2:
+        return None
+    order = min(segment.order for row in region.rows for segment in row.segments)
+    top, bottom = region.rows[0], region.rows[-1]
+    return span, [_Item((order, 0), top.baseline + 0.8 * top.size, bottom.baseline - 0.2 * bottom.size, table)]
+
+
+def _region(rows: Sequence[Row], gutter: _Gutter, span: range) -> _Region:
+    """Return the rows with all gutters that run through them."""
+    chosen = tuple(rows[number] for number in span)
+    least = max(2, -(-len(chosen) // 4))
+    others = [other for other in _gutters_within(chosen) if other.rows >= least]
+    apart = [other for other in others if other.right <= gutter.left or other.left >= gutter.right]
+    return _Region(chosen, tuple(sorted([gutter, *apart], key=lambda other: other.left)))
+
+
+def _gutters_within(rows: Sequence[Row]) -> Iterator[_Gutter]:
+    """Yield the stretches that no segment of any of the rows enters."""
+    segments = sorted((segment for row in rows for segment in row.segments), key=_left)
+    right = segments[0].right
+    for segment in segments:
+        width = _NARROWEST * segment.size
+        if segment.left - right >= width:
+            beside = sum(row.segments[0].left < right and row.segments[-1].right > segment.left for row in rows)
+            yield _Gutter(right, segment.left, 0, len(rows) - 1, beside)
+        right = max(right, segment.right)
+
+
+def _is_prose(column: Sequence[Segment]) -> bool:
+    """Return True for a column of running text: lines of several words that mostly fill it."""
+    if len(column) < _LEAST_ROWS:
+        return False
+    width = max(segment.right for segment in column) - min(segment.left for segment in column)
+    words = median(segment.text.count(" ") + 1 for segment in column)
+    return words >= 4 and median(segment.right - segment.left for segment in column) >= 0.6 * width
+
+
+def _drawn_by_row(region: _Region) -> bool:
+    """Return True if most rows are drawn from end to end before the next."""
+    rows = [row.segments for row in region.rows if len(row.segments) > 1]
+    at_once = sum(max(s.order for s in row) - min(s.order for s in row) == len(row) - 1 for row in rows)
+    return 2 * at_once > len(rows)
+
+
+def _drawn_by_column(columns: Sequence[Sequence[Segment]]) -> bool:
+    return all(
+        max(segment.order for segment in one) < min(segment.order for segment in other)
+        for one, other in pairwise(column for column in columns if column)
+    )
+
+
+def _in_line(region: _Region) -> bool:
+    """Return True if the cells of three columns or more are short and stand in line with those beside them."""
+    if len(region.gutters) < 2:
+        return False  # an index, rather
+    beside = sum(len(row.segments) > 1 for row in region.rows)
+    words = [segment.text.count(" ") + 1 for row in region.rows for segment in row.segments]
+    return 2 * beside > len(region.rows) and median(words) <= 3
+
+
+_MARKER = re.compile(r"[•▪◦‣·●○■□–—*-]|\(?(?:\d{1,3}|[a-zA-Z]|[ivxIVX]{1,5})[.)]|[\dA-Z](?:\.\d{1,3})+\.?")
+"""A bullet, or the number of an item or a heading."""
+
+
+def _is_list(columns: Sequence[Sequence[Segment]]) -> bool:
+    return len(columns) == 2 and all(_MARKER.fullmatch(segment.text) for segment in columns[0])
+
+
+def _end_of_column(rows: Sequence[Row], gutter: _Gutter) -> int:
+    """Return one past the last row of two columns, the second of which may be shorter than the first."""
+    leading = median(one.baseline - other.baseline for one, other in pairwise(rows[gutter.first : gutter.last + 1]))
+    number = gutter.last + 1
+    while number < len(rows):
+        row, before = rows[number], rows[number - 1]
+        left, right = gutter.narrowed(row)
+        if right - left < _NARROWEST * row.size or abs(row.size - before.size) > 0.5:
+            break
+        if before.baseline - row.baseline > 1.6 * leading:
+            break
+        number += 1
+    return number
+
+
+# Tables
+
+
+def _end_of_cells(rows: Sequence[Row], region: _Region, gutter: _Gutter) -> int:
+    """Return one past the last row: below the last that is divided, cells may go on in lines of their own."""
+    number = gutter.last + 1
+    while number < len(rows):
+        row, before = rows[number], rows[number - 1]
+        crossed = any(other.narrowed(row)[1] - other.narrowed(row)[0] <= 0 for other in region.gutters)
+        far = before.baseline - row.baseline > _TIGHT * row.size
+        in_first = any(region.column_of(segment) == 0 for segment in row.segments)
+        if crossed or far or (in_first and not _padded(region)):
+            break
+        number += 1
+    return number
+
+
+def _table_rows(region: _Region) -> Iterator[tuple[str, ...]]:
+    group: list[Row] = []
+    distances = [one.baseline - other.baseline for one, other in pairwise(region.rows)]
+    padded = _padded(region)
+    for number, row in enumerate(region.rows):
+        if group and not _goes_on(region, group, row, distances[number - 1], padded=padded):
+            yield _cells(region, group)
+            group = []
+        group.append(row)
+    if group:
+        yield _cells(region, group)
+
+
+def _padded(region: _Region) -> bool:
+    """Return True if rows of the table stand farther apart than lines of a paragraph."""
+    size = max(row.size for row in region.rows)
+    return any(one.baseline - other.baseline > _TIGHT * size for one, other in pairwise(region.rows))
+
+
+def _goes_on(region: _Region, group: Sequence[Row], row: Row, distance: float, *, padded: bool) -> bool:
+    """Return True if a row holds further lines of the cells above it."""
+    if distance > _TIGHT * row.size:
+        return False
+    here = {region.column_of(segment) for segment in row.segments}
+    above = {region.column_of(segment) for part in group for segment in part.segments}
+    if padded:  # the rows of the table stand apart: lines that do not are of one row
+        return len(here) == 1 or not (0 in here and 0 in above)
+    begins_small = all(segment.text[0].islower() for segment in row.segments)
+    return 0 not in here and here <= above and len(here) < len(region.gutters) + 1 and begins_small
+
+
+def _cells(region: _Region, group: Sequence[Row]) -> tuple[str, ...]:
+    cells = [""] * (len(region.gutters) + 1)
+    for row in group:
+        for segment in row.segments:
+            column = region.column_of(segment)
+            cells[column] = f"{cells[column]} {segment.text}".strip()
+    return tuple(cells)
+
+
+# Order
+
+
+def _lines(segments: Sequence[Segment]) -> list[_Item]:
+    """Return the segments as lines: those that are drawn one after the other at one height are joined."""
+    lines: list[list[Segment]] = []
+    for segment in segments:
+        last = lines[-1][-1] if lines else None
+        follows = last is not None and _on_one_line(last, segment) and segment.order == last.order + 1
+        if last is not None and follows and segment.left > last.left:
+            lines[-1].append(segment)
+        else:
+            lines.append([segment])
+    return [_line_item(joined(line)) for line in lines]
+
+
+def _line_item(line: Segment) -> _Item:
+    return _Item((line.order, 0), line.baseline + 0.75 * line.size, line.baseline - 0.15 * line.size, line)
+
+
+def _ordered(items: list[_Item]) -> list[_Item]:
+    """Sort from top to bottom if nothing stands beside anything else, else in the order of drawing."""
+    downwards = sorted(items, key=lambda item: -item.top)
+    lowest = float("inf")
+    for item in downwards:
+        if item.top > lowest + 0.35 * (item.top - item.bottom):
+            return sorted(items, key=lambda item: item.key)
+        lowest = min(lowest, item.bottom)
+    return downwards
+
+
+def _blocks(items: Sequence[_Item]) -> Iterator[Block]:
+    """Yield tables, and between them the lines of each column."""
+    lines: list[Segment] = []
+    for item in items:
+        content = item.content
+        if isinstance(content, Table):
+            yield from _flow(lines)
+            lines = []
+            yield content
+            continue
+        if lines and _leaves(lines[-1], content):
+            yield from _flow(lines)
+            lines = []
+        lines.append(content)
+    yield from _flow(lines)
+
+
+def _leaves(last: Segment, line: Segment) -> bool:
+    """Return True if a line is in another column than the one before it."""
+    down = last.baseline - line.baseline
+    if -0.5 * line.size <= down <= 2 * line.size and (line.mono or abs(down) > 0.5 * line.size):
+        return False  # right below
+    return down < 0 or line.left > last.right + line.size or line.right < last.left - line.size
+
+
+def _flow(lines: list[Segment]) -> Iterator[Flow]:
+    if lines:
+        yield Flow(tuple(lines), max(line.right for line in lines))

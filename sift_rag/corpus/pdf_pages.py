@@ -1,0 +1,474 @@
+"""Read the pages of a PDF as pieces of lines with their places. The only module that knows PDFium."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from sift_rag.corpus.decoding import one_line, without_surrogates
+from sift_rag.errors import UnreadableDocument
+from sift_rag.extras import require
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pypdfium2
+    from numpy.typing import NDArray
+
+    Image: TypeAlias = NDArray[np.uint8]
+
+_pdfium = Lock()
+"""Lock around PDFium, which only one thread may enter at a time."""
+
+GAP = 0.9
+"""Gap between two words, in font sizes, from which they may belong to two columns. Spaces take 0.25 to 0.35; lines that
+are stretched to the margin rarely have more than 0.8."""
+
+_FEW_CHARACTERS = 100
+"""Characters that a stamp or a scanner's note may have. A page with more is text, whatever images it holds."""
+
+_COVERED = 0.6
+"""Share of a page that an image must cover for the page to be a scan."""
+
+_DPI = 200
+_MAX_PIXELS = 12_000_000
+"""Pixels of a rendered page: A3 at 200 dpi has 7.7 million."""
+
+_MAX_FIELDS = 1000
+"""Form fields read on a page."""
+
+
+class Segment(NamedTuple):
+    """Words of one line that no wide gap divides. Lengths in points, as a reader sees the page; y points upwards."""
+
+    text: str
+    left: float
+    right: float
+    baseline: float
+    size: float
+    """Font size."""
+    bold: bool = False
+    mono: bool = False
+    """True for a font whose characters are all of one width."""
+    order: int = 0
+    """Place among the segments of the page in the order in which the file draws them."""
+
+
+class Piece(NamedTuple):
+    """A piece of a line that was read from an image. Pixels; y points downwards."""
+
+    text: str
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+class OutlineEntry(NamedTuple):
+    """A bookmark of the document's outline."""
+
+    title: str
+    level: int
+    """Level, 1 for the outermost."""
+    page: int
+    """Page that it leads to, from 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of a PDF."""
+
+    number: int
+    """Number of the page, from 1."""
+    width: float
+    height: float
+    segments: tuple[Segment, ...]
+    turned: tuple[str, ...] = ()
+    """Lines that do not run from left to right, such as a note along the margin."""
+    fields: tuple[str, ...] = ()
+    """Form fields that are filled in: "name: value"."""
+    is_scan: bool = False
+    """True if the page shows something and holds no text but a stamp's."""
+    by_ocr: bool = False
+    """True if its text was read from its image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """The pages of a PDF, and what the file says of itself."""
+
+    title: str
+    outline: tuple[OutlineEntry, ...]
+    pages: tuple[Page, ...]
+
+
+def read_pages(data: bytes, read_image: Callable[[Image], list[Piece]] | None = None) -> Pages:
+    """Return the pages of a PDF, about 200 a second.
+
+    Args:
+        data: the file's bytes.
+        read_image: reads an image of ``(height, width, 3)`` bytes; called for each page that is a scan.
+
+    Raises:
+        MissingExtra: ``pypdfium2`` is not installed.
+        UnreadableDocument: the file is broken or needs a password.
+    """
+    require("pypdfium2", "pdf")
+    import pypdfium2
+
+    number = 0
+    pages: list[Page] = []
+    with _pdfium:
+        try:
+            with pypdfium2.PdfDocument(data) as pdf:
+                pdf.init_forms()
+                title = one_line(_clean(pdf.get_metadata_value("Title")))
+                outline = tuple(_outline(pdf))
+                for number in range(1, len(pdf) + 1):
+                    with _closing(pdf[number - 1]) as page:
+                        pages.append(_page(page, number, read_image))
+        except pypdfium2.PdfiumError as error:
+            if error.err_code == pypdfium2.raw.FPDF_ERR_PASSWORD:
+                raise UnreadableDocument("password-protected PDF") from error
+            at_page = f", page {number}" if number else ""
+            raise UnreadableDocument(f"broken PDF{at_page}: {error}") from error
+    return Pages(title, outline, tuple(pages))
+
+
+@contextmanager
+def _closing(page: pypdfium2.PdfPage) -> Iterator[pypdfium2.PdfPage]:
+    try:
+        yield page
+    finally:
+        page.close()
+
+
+def _outline(pdf: pypdfium2.PdfDocument) -> Iterator[OutlineEntry]:
+    for bookmark in pdf.get_toc(max_depth=6):
+        target = bookmark.get_dest()
+        index = target.get_index() if target else None
+        title = one_line(_clean(bookmark.get_title()))
+        if index is not None and title:
+            yield OutlineEntry(title, bookmark.level + 1, index + 1)
+
+
+def _page(page: pypdfium2.PdfPage, number: int, read_image: Callable[[Image], list[Piece]] | None) -> Page:
+    width, height = page.get_size()
+    segments, turned = _text(page)
+    fields = tuple(dict.fromkeys(_fields(page)))
+    is_scan, by_ocr = _is_scan(page, segments, turned), False
+    if is_scan and read_image and (found := _read_scan(page, read_image)):
+        segments, turned, is_scan, by_ocr = found, [], False, True
+    return Page(number, width, height, tuple(segments), tuple(turned), fields, is_scan, by_ocr)
+
+
+# Text
+
+
+class _Word(NamedTuple):
+    text: str
+    first: int
+    """Index of its first character on the page."""
+    left: float
+    bottom: float
+    right: float
+    top: float
+    ends_line: bool
+    turned: bool
+
+
+_WORD = re.compile("[^\\s\ufffe]+")
+_HYPHEN = "\ufffe"
+"""Mark that PDFium leaves, in place of a line end, where a hyphen ends a line."""
+
+_DROPPED = dict.fromkeys([*range(32), *range(127, 160), 0xAD, 0x200B, 0xFEFF, 0xFFFE, 0xFFFF])
+_LIGATURES = {0xFB00: "ff", 0xFB01: "fi", 0xFB02: "fl", 0xFB03: "ffi", 0xFB04: "ffl", 0xFB05: "st", 0xFB06: "st"}
+_CLEANED = _DROPPED | _LIGATURES
+
+
+def _clean(text: str) -> str:
+    if text.isascii() and text.isprintable():
+        return text
+    paired = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return without_surrogates(paired.translate(_CLEANED))
+
+
+_LEADERS = re.compile(r"(?:\s?[.·…_]){5,}")
+"""Dots that lead the eye from a title to its page, and lines to write on."""
+
+
+def _text(page: pypdfium2.PdfPage) -> tuple[list[Segment], list[str]]:
+    """Return the segments in the order of the file, and the lines of turned text."""
+    text_page = page.get_textpage()
+    try:
+        turn = _turn(page)
+        words = _words(text_page, turn)
+        segments: list[Segment] = []
+        turned: list[str] = []
+        for line in _lines(words):
+            if any(word.turned for word in line):
+                turned.append(" ".join(word.text for word in line))
+            else:
+                segments += _segments(text_page, line, len(segments), turn)
+    finally:
+        text_page.close()
+    return segments, turned
+
+
+def _characters(text_page: pypdfium2.PdfTextPage) -> str:
+    """Return the text with one character for each that PDFium counts."""
+    from pypdfium2 import raw
+
+    count = text_page.count_chars()
+    if not count:
+        return ""
+    buffer = (ctypes.c_ushort * (2 * count + 2))()
+    written = raw.FPDFText_GetText(text_page, 0, count, buffer)
+    text = bytes(memoryview(buffer)[: max(0, written - 1)]).decode("utf-16-le", "surrogatepass")
+    if len(text) == count:
+        return text
+    codes = (raw.FPDFText_GetUnicode(text_page, index) for index in range(count))
+    return "".join(chr(code) if code < 0x110000 else "\ufffd" for code in codes)
+
+
+_Box: TypeAlias = tuple[float, float, float, float]
+"""Left, bottom, right, top."""
+
+_Turn: TypeAlias = Callable[[_Box], _Box]
+"""Turns a box as the page is turned for its reader."""
+
+
+def _turn(page: pypdfium2.PdfPage) -> _Turn | None:
+    """Return how the page is turned; None if it is not."""
+    rotation = page.get_rotation()
+    left, bottom, right, top = page.get_bbox()
+    turns: dict[int, _Turn] = {
+        90: lambda box: (box[1] - bottom, right - box[2], box[3] - bottom, right - box[0]),
+        180: lambda box: (right - box[2], top - box[3], right - box[0], top - box[1]),
+        270: lambda box: (top - box[3], box[0] - left, top - box[1], box[2] - left),
+    }
+    return turns.get(rotation)
+
+
+def _words(text_page: pypdfium2.PdfTextPage, turn: _Turn | None) -> Iterator[_Word]:
+    """Yield the words. Only their first and last characters are looked up: a look-up takes nearly a microsecond."""
+    from pypdfium2 import raw
+
+    text = _characters(text_page)
+    handle, look_up, rectangle = text_page.raw, raw.FPDFText_GetLooseCharBox, raw.FS_RECTF()
+    reference = ctypes.byref(rectangle)
+
+    def box(index: int) -> _Box:
+        look_up(handle, index, reference)
+        found = rectangle.left, rectangle.bottom, rectangle.right, rectangle.top
+        return turn(found) if turn else found
+
+    matches = list(_WORD.finditer(text))
+    for number, match in enumerate(matches):
+        start, end = match.span()
+        left, bottom, right, top = first = box(start)
+        is_turned = False
+        if end - start > 1:
+            last = box(end - 1)
+            is_turned = abs(last[1] - first[1]) > 0.5 * (top - bottom) + 0.1
+            left, bottom = min(left, last[0]), min(bottom, last[1])
+            right, top = max(right, last[2]), max(top, last[3])
+        between = text[end : matches[number + 1].start()] if number + 1 < len(matches) else "\n"
+        hyphen = _HYPHEN in between
+        word = _clean(match[0]) + ("-" if hyphen else "")
+        if word:
+            yield _Word(word, start, left, bottom, right, top, hyphen or "\n" in between, is_turned)
+
+
+def _lines(words: Iterator[_Word]) -> Iterator[list[_Word]]:
+    line: list[_Word] = []
+    for word in words:
+        line.append(word)
+        if word.ends_line:
+            yield line
+            line = []
+    if line:
+        yield line
+
+
+def _segments(text_page: pypdfium2.PdfTextPage, line: list[_Word], order: int, turn: _Turn | None) -> Iterator[Segment]:
+    """Divide a line at its wide gaps."""
+    size = _size(text_page, max(line, key=_length))
+    first = 0
+    for index, here in enumerate(line):
+        after = line[index + 1] if index + 1 < len(line) else None
+        if after is None or not _adjoin(here, after, size):
+            yield _segment(text_page, line[first : index + 1], order, turn)
+            first, order = index + 1, order + 1
+
+
+def _length(word: _Word) -> int:
+    return len(word.text)
+
+
+def _adjoin(here: _Word, after: _Word, size: float) -> bool:
+    """Return True if no wide gap lies between two words that follow one another."""
+    if abs(after.bottom - here.bottom) >= size:
+        return False
+    gap = here.left - after.right if _right_to_left(here.text) else after.left - here.right
+    return -size < gap < GAP * size
+
+
+_RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
+
+
+def _right_to_left(text: str) -> bool:
+    return not text.isascii() and _RIGHT_TO_LEFT.search(text) is not None
+
+
+def _segment(text_page: pypdfium2.PdfTextPage, words: list[_Word], order: int, turn: _Turn | None) -> Segment:
+    longest = max(words, key=_length)  # a bullet or a reference mark may have a size of its own
+    looked_at = {words[0].first: words[0], longest.first: longest, words[-1].first: words[-1]}.values()
+    size = max(_size(text_page, word) for word in looked_at)
+    fonts = [_font(text_page, word.first) for word in looked_at]
+    return Segment(
+        text=_LEADERS.sub(" ...", " ".join(word.text for word in words)),
+        left=min(word.left for word in words),
+        right=max(word.right for word in words),
+        baseline=_baseline(text_page, longest, turn),
+        size=size,
+        bold=all(bold for bold, _ in fonts),
+        mono=all(mono for _, mono in fonts),
+        order=order,
+    )
+
+
+def _baseline(text_page: pypdfium2.PdfTextPage, word: _Word, turn: _Turn | None) -> float:
+    from pypdfium2 import raw
+
+    x, y = ctypes.c_double(), ctypes.c_double()
+    if not raw.FPDFText_GetCharOrigin(text_page, word.first, x, y):
+        return word.bottom
+    return turn((x.value, y.value, x.value, y.value))[1] if turn else y.value
+
+
+def _size(text_page: pypdfium2.PdfTextPage, word: _Word) -> float:
+    """Return the font size as it appears on the page, or what the height of the box suggests."""
+    from pypdfium2 import raw
+
+    height = word.top - word.bottom
+    size: float = raw.FPDFText_GetFontSize(text_page, word.first)
+    matrix = raw.FS_MATRIX()
+    if raw.FPDFText_GetMatrix(text_page, word.first, matrix):
+        size *= (matrix.c**2 + matrix.d**2) ** 0.5
+    return size if 0.5 * height <= size <= 2 * height else max(height / 1.2, 1.0)
+
+
+_FIXED_PITCH = 1
+_FORCE_BOLD = 1 << 18
+_BOLD_NAME = re.compile(r"(?i)bold|black|heavy|semibold|-bd|cmbx|sfbx|medi\b")
+_MONO_NAME = re.compile(r"(?i)courier|mono|consol|typewriter|cmtt|sftt|menlo")
+
+
+def _font(text_page: pypdfium2.PdfTextPage, index: int) -> tuple[bool, bool]:
+    """Return whether the font is bold, and whether its characters are all of one width."""
+    from pypdfium2 import raw
+
+    buffer, flags = ctypes.create_string_buffer(128), ctypes.c_int()
+    length = raw.FPDFText_GetFontInfo(text_page, index, buffer, len(buffer), flags)
+    name = buffer.raw[: max(0, min(length, len(buffer)) - 1)].decode("utf-8", "replace")
+    bold = bool(flags.value & _FORCE_BOLD) or _BOLD_NAME.search(name) is not None
+    return bold, bool(flags.value & _FIXED_PITCH) or _MONO_NAME.search(name) is not None
+
+
+# Scans
+
+
+def _is_scan(page: pypdfium2.PdfPage, segments: list[Segment], turned: list[str]) -> bool:
+    characters = sum(len(segment.text) for segment in segments) + sum(map(len, turned))
+    if characters > _FEW_CHARACTERS:
+        return False
+    if not characters:
+        return next(iter(page.get_objects(max_depth=2)), None) is not None
+    from pypdfium2 import raw
+
+    width, height = page.get_size()
+    images = page.get_objects(filter=[raw.FPDF_PAGEOBJ_IMAGE], max_depth=3)
+    return any(_area(image.get_bounds()) >= _COVERED * width * height for image in images)
+
+
+def _area(box: _Box) -> float:
+    left, bottom, right, top = box
+    return (right - left) * (top - bottom)
+
+
+def _read_scan(page: pypdfium2.PdfPage, read_image: Callable[[Image], list[Piece]]) -> list[Segment]:
+    """Return what is read from the rendered page, in points."""
+    width, height = page.get_size()
+    scale = min(_DPI / 72, (_MAX_PIXELS / max(1.0, width * height)) ** 0.5)
+    bitmap = page.render(scale=scale, rev_byteorder=True, prefer_bgrx=False)
+    try:
+        pieces = read_image(bitmap.to_numpy()[:, :, :3].copy())
+    finally:
+        bitmap.close()
+    return [_from_image(piece, number, scale, height) for number, piece in enumerate(pieces)]
+
+
+def _from_image(piece: Piece, number: int, scale: float, height: float) -> Segment:
+    size = max(1.0, (piece.bottom - piece.top) / scale)
+    return Segment(
+        _clean(piece.text),
+        piece.left / scale,
+        piece.right / scale,
+        baseline=height - piece.bottom / scale + 0.2 * size,
+        size=size,
+        order=number,
+    )
+
+
+# Form fields
+
+
+def _fields(page: pypdfium2.PdfPage) -> Iterator[str]:
+    """Yield "name: value" for each field that is filled in."""
+    if page.formenv is None:
+        return
+    from pypdfium2 import raw
+
+    for index in range(min(raw.FPDFPage_GetAnnotCount(page), _MAX_FIELDS)):
+        annotation = raw.FPDFPage_GetAnnot(page, index)
+        try:
+            if raw.FPDFAnnot_GetSubtype(annotation) == raw.FPDF_ANNOT_WIDGET:
+                yield from _field(page.formenv, annotation)
+        finally:
+            raw.FPDFPage_CloseAnnot(annotation)
+
+
+def _field(form: pypdfium2.PdfFormEnv, annotation: Any) -> Iterator[str]:
+    from pypdfium2 import raw
+
+    kind = raw.FPDFAnnot_GetFormFieldType(form, annotation)
+    if kind in {raw.FPDF_FORMFIELD_CHECKBOX, raw.FPDF_FORMFIELD_RADIOBUTTON}:
+        if not raw.FPDFAnnot_IsChecked(form, annotation):
+            return
+        value = _wide(raw.FPDFAnnot_GetFormFieldExportValue, form, annotation) or "yes"
+    elif kind in {raw.FPDF_FORMFIELD_TEXTFIELD, raw.FPDF_FORMFIELD_COMBOBOX, raw.FPDF_FORMFIELD_LISTBOX}:
+        if raw.FPDFAnnot_GetFormFieldFlags(form, annotation) & raw.FPDF_FORMFLAG_TEXT_PASSWORD:
+            return
+        value = _wide(raw.FPDFAnnot_GetFormFieldValue, form, annotation)
+    else:
+        return
+    name = _wide(raw.FPDFAnnot_GetFormFieldAlternateName, form, annotation)
+    name = name or _wide(raw.FPDFAnnot_GetFormFieldName, form, annotation)
+    if value:
+        yield f"{name}: {value}" if name else value
+
+
+def _wide(function: Callable[..., int], form: pypdfium2.PdfFormEnv, annotation: Any) -> str:
+    """Return a string that PDFium writes as UTF-16, on one line."""
+    size = function(form, annotation, None, 0)
+    if size <= 2:
+        return ""
+    buffer = (ctypes.c_ushort * (size // 2 + 1))()
+    function(form, annotation, buffer, size)
+    text = bytes(memoryview(buffer)[: size // 2 - 1]).decode("utf-16-le", "replace")
+    return one_line(_clean(re.sub(r"[\r\n\t]+", " ", text)))

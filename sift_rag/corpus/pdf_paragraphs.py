@@ -1,0 +1,239 @@
+"""Make paragraphs, lists, code and tables of the blocks of a PDF's page, as Markdown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from statistics import median
+from typing import NamedTuple
+
+from sift_rag.corpus.pdf_headings import Headings
+from sift_rag.corpus.pdf_hyphens import Words, ends_in_hyphen
+from sift_rag.corpus.pdf_layout import Block, Flow, Table
+from sift_rag.corpus.pdf_pages import Page, Segment
+
+_PARAGRAPH = 1.35
+"""Distance between two lines, to that of the lines of a paragraph, from which a new paragraph begins."""
+
+_INDENT = 0.8
+"""Indentation, in font sizes, of the first line of a paragraph."""
+
+_NARROW = 0.5
+"""Share of the page's width that a column of text is taken to have at least, if it is alone."""
+
+_BULLET = re.compile(r"[•▪◦‣·●○■□➢✓–—*-]\s+(?=\S)")
+_NUMBER = re.compile(r"(?:\(?(?:\d{1,3}|[a-zA-Z])\)|\d{1,3}\.|[ivx]{1,5}\.)\s+(?=\S)")
+_LEADS_TO_PAGE = re.compile(r"\.\.\.\s?\S{1,8}$")
+"""End of a line in a table of contents."""
+
+_ENDS = re.compile(r"""[.!?:;…]["'”’)\]]*$""")
+
+
+class Part(NamedTuple):
+    """A heading, or text without one."""
+
+    text: str
+    """Markdown."""
+    level: int = 0
+    """Level of a heading, from 1; 0 for text."""
+    title: str = ""
+    """Words of a heading."""
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Writes the blocks of one document."""
+
+    headings: Headings
+    words: Words
+
+    def parts(self, page: Page, blocks: Sequence[Block]) -> Iterator[Part]:
+        """Yield the parts of a page in reading order."""
+        for block in blocks:
+            if isinstance(block, Table):
+                yield Part(table_text(block.rows))
+            else:
+                yield from self._flow(page, block)
+        if page.turned:
+            yield Part(_escaped("\n".join(page.turned)))
+        if page.fields:
+            yield Part("\n".join(map(_escaped, page.fields)))
+
+    def _flow(self, page: Page, flow: Flow) -> Iterator[Part]:
+        margins = _Margins.of(page, flow)
+        for run in _runs(self.headings, page, flow.lines, margins):
+            level = run.level
+            if level:
+                title = self._joined(run.lines)
+                yield Part(f"{'#' * level} {_heading_escaped(title)}", level, title)
+            elif run.lines[0].mono and (len(run.lines) > 1 or "  " in run.lines[0].text):
+                yield Part(_code(run.lines))
+            else:
+                yield Part("\n".join(map(_escaped, self._reflowed(run.lines, margins))))
+
+    def _joined(self, lines: Sequence[Segment]) -> str:
+        text = lines[0].text
+        for line in lines[1:]:
+            text = self.words.without_line_end(text, line.text)
+        return text
+
+    def _reflowed(self, lines: Sequence[Segment], margins: _Margins) -> Iterator[str]:
+        """Yield the lines of a paragraph: list items, and lines that were ended on purpose."""
+        text = lines[0].text
+        for before, line in pairwise(lines):
+            if _begins_item(line) or _ended_on_purpose(before, line, margins):
+                yield text
+                text = line.text
+            else:
+                text = self.words.without_line_end(text, line.text)
+        yield text
+
+
+@dataclass(frozen=True, slots=True)
+class _Margins:
+    left: float
+    right: dict[int, float]
+    """Where lines of each font size end at the most."""
+    leading: float
+    """Distance between two lines of a paragraph."""
+
+    @classmethod
+    def of(cls, page: Page, flow: Flow) -> _Margins:
+        left = min(line.left for line in flow.lines)
+        down = [one.baseline - other.baseline for one, other in pairwise(flow.lines)]
+        close = [distance for distance in down if 0 < distance <= 2 * flow.lines[0].size]
+        least = left + _NARROW * page.width if len(flow.lines) < _FEW_LINES else 0.0
+        right: dict[int, float] = {}
+        for line in flow.lines:
+            size = round(line.size)
+            right[size] = max(right.get(size, least), line.right)
+        return cls(left, right, median(close) if close else 1.2 * flow.lines[0].size)
+
+
+_FEW_LINES = 4
+
+
+@dataclass(slots=True)
+class _Run:
+    """Lines of one paragraph, heading or stretch of code."""
+
+    level: int
+    lines: list[Segment] = field(default_factory=list)
+
+
+def _runs(headings: Headings, page: Page, lines: Sequence[Segment], margins: _Margins) -> Iterator[_Run]:
+    run: _Run | None = None
+    for line in lines:
+        level = headings.level(line, page.number) or 0
+        if run is None or level != run.level or _begins_run(run, line, margins):
+            if run:
+                yield run
+            run = _Run(level)
+        run.lines.append(line)
+    if run:
+        yield run
+
+
+def _begins_run(run: _Run, line: Segment, margins: _Margins) -> bool:
+    """Return True if a line begins a paragraph, another heading, or code."""
+    before = run.lines[-1]
+    distance = before.baseline - line.baseline
+    if line.mono or before.mono:
+        return line.mono != before.mono or distance > 2.5 * margins.leading
+    far = distance > _PARAGRAPH * max(margins.leading, min(line.size, before.size)) or distance < -0.5 * line.size
+    if far or abs(line.size - before.size) > 0.15 * max(line.size, before.size):
+        return not _goes_on_above(before, line, distance)
+    if run.level or _begins_item(line):
+        return False
+    if item := _item(run):
+        return _follows_item(item, before, line, margins)
+    return _begins_paragraph(run, line, margins)
+
+
+def _begins_paragraph(run: _Run, line: Segment, margins: _Margins) -> bool:
+    """Return True if the first line of a paragraph follows one of another."""
+    before, indent = run.lines[-1], _INDENT * line.size
+    if line.bold != before.bold and _ended_on_purpose(before, line, margins):
+        return True
+    if line.left - before.left > indent > before.left - margins.left:
+        return len(run.lines) > 1 or _ENDS.search(before.text) is not None
+    return _ends_paragraph(before, line, margins)
+
+
+def _follows_item(item: Segment, before: Segment, line: Segment, margins: _Margins) -> bool:
+    """Return True if a line is no longer of the list item above it."""
+    left = item.left + 0.3 * line.size
+    if line.left > left:
+        return False
+    hangs = before is not item and before.left > left
+    return line.left < item.left - 0.3 * line.size or hangs or _ended_on_purpose(before, line, margins)
+
+
+def _goes_on_above(before: Segment, line: Segment, distance: float) -> bool:
+    """Return True if a sentence goes on at the top of the next column."""
+    return distance < 0 and line.text[0].islower() and not _ENDS.search(before.text) and before.size == line.size
+
+
+def _item(run: _Run) -> Segment | None:
+    """Return the first line of the list item that a run ends with; None if it has none."""
+    return next((line for line in reversed(run.lines) if _begins_item(line)), None)
+
+
+def _begins_item(line: Segment) -> bool:
+    return _BULLET.match(line.text) is not None or _NUMBER.match(line.text) is not None
+
+
+def _ended_on_purpose(before: Segment, line: Segment, margins: _Margins) -> bool:
+    """Return True if the first word of a line would have fitted into the line before it."""
+    if _LEADS_TO_PAGE.search(before.text):
+        return True
+    if ends_in_hyphen(before.text) or line.text[0].islower():
+        return False
+    word = line.text.split(" ", 1)[0]
+    width = (line.right - line.left) / max(1, len(line.text)) * (len(word) + 1)
+    right = max(margins.right[round(line.size)], margins.right[round(before.size)])
+    return before.right + width < right - _INDENT * line.size
+
+
+def _ends_paragraph(before: Segment, line: Segment, margins: _Margins) -> bool:
+    ended = _ENDS.search(before.text) is not None and not before.text.endswith((":", ";"))
+    return ended and len(before.text) > _SHORT_LINE and _ended_on_purpose(before, line, margins)
+
+
+_SHORT_LINE = 20
+"""Characters up to which a line that ends a sentence may be one of many short lines, an address for example."""
+
+
+def _code(lines: Sequence[Segment]) -> str:
+    """Return lines of code in a fence, indented as they are on the page."""
+    left = min(line.left for line in lines)
+    width = median(max(0.1, (line.right - line.left) / max(1, len(line.text))) for line in lines)
+    indented = (f"{' ' * min(80, round((line.left - left) / width))}{line.text}" for line in lines)
+    text = "\n".join(indented)
+    fence = "`" * max(3, 1 + max((len(ticks) for ticks in re.findall("`+", text)), default=0))
+    return f"{fence}\n{text}\n{fence}"
+
+
+def table_text(rows: Sequence[Sequence[str]]) -> str:
+    """Return a table as Markdown; its first row is the header."""
+    written = [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
+    written = [re.sub(r"\|  (?=\|)", "| ", row) for row in written]
+    return "\n".join([written[0], f"|{' --- |' * len(rows[0])}", *written[1:]])
+
+
+_MISREAD = re.compile(
+    r"^(?=#{1,6}(?:\s|$)|```|~~~|=+\s*$|-+\s*$|<(?:pre|script|style|textarea|!|\?))", re.MULTILINE | re.IGNORECASE
+)
+"""Beginnings of lines that Markdown would take for a heading, code or HTML."""
+
+_MISREAD_IN_HEADING = re.compile(r"(?=[`*\[\]<\\])|(?<!\w)(?=_)|(?=_(?!\w))")
+
+
+def _escaped(text: str) -> str:
+    return _MISREAD.sub(r"\\", _BULLET.sub("- ", text, count=1) if _BULLET.match(text) else text)
+
+
+def _heading_escaped(title: str) -> str:
+    return _MISREAD_IN_HEADING.sub(r"\\", title)
