@@ -243,7 +243,7 @@ def _value(value: Any) -> grpc.Value:
             fields = {"integer_value": value}
         case float():
             fields = {"double_value": value}
-        case list():
+        case list() | tuple():
             fields = {"list_value": grpc.ListValue(values=[_value(item) for item in value])}
         case _:
             fields = {"struct_value": grpc.Struct(fields={key: _value(item) for key, item in value.items()})}
