@@ -18,6 +18,9 @@ _BYTE_ORDER_MARKS = (  # UTF-32 first: its little-endian mark begins with that o
 _SNIFFED = 8192
 """Number of leading bytes that decide whether a file is text; git looks for a NUL in as many."""
 
+_META_CHARSET = re.compile(
+    rb"""<(?:meta[^>]{0,200}charset|\?xml[^>]{0,200}encoding)\s*=\s*["']?\s*([\w.:-]+)""", re.IGNORECASE
+)
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _CONTROLS = bytes(range(7)) + bytes(range(14, 27)) + bytes(range(28, 32))
 """Control characters that no text file holds; tabs, line and page breaks, bells and escape sequences do occur."""
@@ -42,6 +45,17 @@ def decode(data: bytes) -> str:
         position = error.start + (len(codecs.BOM_UTF8) if encoding == "utf-8-sig" else 0)
         raise UnreadableDocument(f"invalid {name} at byte {position} (0x{data[position]:02x})") from error
     return universal_newlines(text)
+
+
+def decode_html(data: bytes) -> str:
+    """Decode HTML from the encoding that it declares, if that fits; else as ``decode`` does, and raises."""
+    declared = _META_CHARSET.search(data[:2048])
+    if declared:
+        try:
+            return universal_newlines(data.decode(declared[1].decode("ascii")))
+        except (LookupError, UnicodeError):
+            pass  # declared wrongly: the bytes decide
+    return decode(data)
 
 
 def universal_newlines(text: str) -> str:

@@ -79,7 +79,7 @@ def test_control_characters_in_a_text_are_kept(tmp_path: Path) -> None:
         ("a.txt", b"\x89PNG\r\n\x1a\n\0\0", "binary"),
         ("a.bin", hashlib.shake_256(b"seed").digest(3000).replace(b"\0", b"\1"), "binary"),
         ("a.png", b"whatever", "unsupported format (.png)"),
-        ("a.XLSX", b"whatever", "unsupported format (.xlsx)"),
+        ("a.MP3", b"whatever", "unsupported format (.mp3)"),
         ("a.txt", b"x" * 2_000_001, "larger than 1.91 MB: 1.91 MB"),
     ],
 )
@@ -209,9 +209,16 @@ def test_json_lines_give_a_part_a_row(tmp_path: Path) -> None:
 
     assert list(document.sections) == [
         Section(
-            "One.\nTwo.", line=1, keeps_lines=False, headings=("On rows",), metadata={"id": 7, "title": "On  rows"}
+            "One.\nTwo.",
+            line=1,
+            keeps_lines=False,
+            headings=("On rows",),
+            metadata={"id": 7, "title": "On  rows"},
+            lead="id: 7",
         ),
-        Section("Three.", start=11, line=3, keeps_lines=False, metadata={"nested": {"a": [1, None]}}),
+        Section(
+            "Three.", start=11, line=3, keeps_lines=False, metadata={"nested": {"a": [1, None]}}, lead="nested.a: 1"
+        ),
     ]
     assert list(document.sections) == list(document.sections)
 
@@ -237,8 +244,15 @@ def test_csv_rows_know_their_line_also_after_a_field_of_several_lines(tmp_path: 
     document = _read(tmp_path, "a.csv", '\ufeffid,text\r\n1,"one\r\n""two"""\r\n\r\n2,three,spare\r\n')
 
     assert list(document.sections) == [
-        Section('one\n"two"', line=2, keeps_lines=False, metadata={"id": "1"}),
-        Section("three", start=11, line=5, keeps_lines=False, metadata={"id": "2", "column 3": "spare"}),
+        Section('one\n"two"', line=2, keeps_lines=False, metadata={"id": "1"}, lead="id: 1"),
+        Section(
+            "three",
+            start=11,
+            line=5,
+            keeps_lines=False,
+            metadata={"id": "2", "column 3": "spare"},
+            lead="id: 2\ncolumn 3: spare",
+        ),
     ]
 
 
