@@ -6,17 +6,31 @@ A reader imports its library when it is called. None reads anything but the byte
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Literal
 
 from sift_rag.corpus.cleaning import CleanSections, clean_markdown
-from sift_rag.corpus.decoding import Decoded, decode, one_line
+from sift_rag.corpus.decoding import Decoded, decode, decode_html, one_line
+from sift_rag.corpus.epub import read_epub
 from sift_rag.corpus.formats import CONTAINERS, SYNTAXES, Container, Syntax
 from sift_rag.corpus.front_matter import front_matter
 from sift_rag.corpus.headings import find_headings
+from sift_rag.corpus.html_page import read_html
+from sift_rag.corpus.json_lines import JsonLines, array_of_objects
+from sift_rag.corpus.mail import Extract, read_mailbox, read_message
+from sift_rag.corpus.notebook import read_notebook
+from sift_rag.corpus.open_document import read_open_slides, read_open_text
 from sift_rag.corpus.options import IngestOptions
+from sift_rag.corpus.pdf import read_pdf
+from sift_rag.corpus.records import RecordSections
+from sift_rag.corpus.rich_text import read_rich_text
 from sift_rag.corpus.sections import Extracted, Section
-from sift_rag.corpus.tabular import Rows, json_records
+from sift_rag.corpus.slides import read_slides
+from sift_rag.corpus.spreadsheet import read_spreadsheet
+from sift_rag.corpus.subtitles import read_subtitles
+from sift_rag.corpus.tabular import read_csv
+from sift_rag.corpus.word import read_word
 from sift_rag.types import JsonValue
 
 
@@ -33,30 +47,12 @@ def extract(data: bytes, suffix: str, options: IngestOptions) -> Extracted:
         SkippedDocument: the bytes are not text.
         UnreadableDocument: the file should be readable and is not; the message says why.
     """
-    found = _read(data, suffix, options)
+    container = container_of(data, suffix)
+    if container is None:
+        found = _text_file(decode(data, options.encoding), suffix)
+    else:
+        found = _READERS[container](data, options)
     return replace(found, sections=CleanSections(found.sections))
-
-
-def _read(data: bytes, suffix: str, options: IngestOptions) -> Extracted:
-    match container_of(data, suffix):
-        case None:
-            return _text_file(decode(data, options.encoding), suffix)
-        case "jsonl" | "csv" as form:
-            decoded = decode(data, options.encoding)
-            rows = Rows(decoded.text, form, options.text_field, options.header)
-            return Extracted(rows, notices=(*decoded.notices, *rows.notices))
-        case "json":
-            decoded = decode(data, options.encoding)
-            records = json_records(decoded.text, options.text_field)
-            return _text_file(decoded, suffix) if records is None else Extracted(records, notices=decoded.notices)
-        case "pdf":
-            from sift_rag.corpus.pdf import read_pdf
-
-            return read_pdf(data, options)
-        case form:
-            from sift_rag.corpus.conversion import convert
-
-            return convert(data, form, options.encoding)
 
 
 def container_of(data: bytes, suffix: str) -> Container | None:
@@ -86,3 +82,62 @@ def _text_file(decoded: Decoded, suffix: str) -> Extracted:
         title = one_line(stated[1])
     sections = [Section(text, line=line, metadata=metadata)] if text.strip() else []
     return Extracted(sections, syntax, title, decoded.notices)
+
+
+def _told(found: Extracted, decoded: Decoded) -> Extracted:
+    """Add what is to be told of how the text was decoded."""
+    return replace(found, notices=(*decoded.notices, *found.notices))
+
+
+def _json(data: bytes, options: IngestOptions) -> Extracted:
+    """Return the records of an array of objects; other JSON is a text."""
+    decoded = decode(data, options.encoding)
+    array = array_of_objects(decoded.text)
+    return _told(Extracted(RecordSections(array, options.text_field)), decoded) if array else _text_file(decoded, "")
+
+
+def _json_lines(data: bytes, options: IngestOptions) -> Extracted:
+    decoded = decode(data, options.encoding)
+    return _told(Extracted(RecordSections(JsonLines(decoded.text), options.text_field)), decoded)
+
+
+def _csv(data: bytes, options: IngestOptions, *, prefers_tabs: bool = False) -> Extracted:
+    decoded = decode(data, options.encoding)
+    return _told(read_csv(decoded.text, options, prefers_tabs=prefers_tabs), decoded)
+
+
+def _html(data: bytes, options: IngestOptions) -> Extracted:
+    decoded = decode_html(data, options.encoding)
+    return _told(read_html(decoded.text), decoded)
+
+
+def _subtitles(data: bytes, options: IngestOptions, form: Literal["srt", "vtt"]) -> Extracted:
+    decoded = decode(data, options.encoding)
+    return _told(read_subtitles(decoded.text, form), decoded)
+
+
+def _attachments(options: IngestOptions) -> Extract:
+    """Return the function that reads an attachment of a message."""
+    return lambda data, suffix: extract(data, suffix, options)
+
+
+_READERS: dict[Container, Callable[[bytes, IngestOptions], Extracted]] = {
+    "csv": _csv,
+    "docx": lambda data, _: read_word(data),
+    "eml": lambda data, options: read_message(data, _attachments(options)),
+    "epub": lambda data, _: read_epub(data),
+    "html": _html,
+    "ipynb": lambda data, _: read_notebook(data),
+    "json": _json,
+    "jsonl": _json_lines,
+    "mbox": lambda data, options: read_mailbox(data, _attachments(options)),
+    "odp": lambda data, _: read_open_slides(data),
+    "odt": lambda data, _: read_open_text(data),
+    "pdf": read_pdf,
+    "pptx": lambda data, _: read_slides(data),
+    "rtf": lambda data, _: read_rich_text(data),
+    "spreadsheet": read_spreadsheet,
+    "srt": lambda data, options: _subtitles(data, options, "srt"),
+    "tsv": lambda data, options: _csv(data, options, prefers_tabs=True),
+    "vtt": lambda data, options: _subtitles(data, options, "vtt"),
+}

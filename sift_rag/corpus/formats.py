@@ -21,10 +21,13 @@ Syntax: TypeAlias = Literal[
 ]
 """Language of a text: decides where it may be cut and what its headings are."""
 
-Convertible: TypeAlias = Literal["html", "docx", "pptx", "epub", "ipynb"]
-"""Formats that are converted to Markdown."""
+Tabular: TypeAlias = Literal["csv", "tsv", "json", "jsonl", "spreadsheet"]
+"""Formats that hold records."""
 
-Container: TypeAlias = Literal["pdf", "json", "jsonl", "csv"] | Convertible
+Office: TypeAlias = Literal["docx", "pptx", "odt", "odp", "rtf"]
+"""Formats of word processors and presentations."""
+
+Container: TypeAlias = Tabular | Office | Literal["pdf", "html", "epub", "ipynb", "eml", "mbox", "srt", "vtt"]
 """Formats whose text must be extracted first."""
 
 SYNTAXES: dict[str, Syntax] = {
@@ -48,11 +51,20 @@ CONTAINERS: dict[str, Container] = {
     **dict.fromkeys((".html", ".htm", ".xhtml"), "html"),
     ".docx": "docx",
     ".pptx": "pptx",
+    ".odt": "odt",
+    ".odp": "odp",
+    ".rtf": "rtf",
     ".epub": "epub",
     ".ipynb": "ipynb",
+    ".eml": "eml",
+    ".mbox": "mbox",
+    ".srt": "srt",
+    ".vtt": "vtt",
     ".json": "json",
     **dict.fromkeys((".jsonl", ".ndjson"), "jsonl"),
-    **dict.fromkeys((".csv", ".tsv"), "csv"),
+    ".csv": "csv",
+    ".tsv": "tsv",
+    **dict.fromkeys((".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"), "spreadsheet"),
 }
 
 # fmt: off
@@ -61,10 +73,10 @@ UNSUPPORTED = frozenset(
         ".7z", ".aac", ".ai", ".avi", ".avif", ".bmp", ".br", ".bz2", ".class", ".db", ".deb", ".dll", ".dmg", ".doc",
         ".docm", ".dylib", ".eot", ".exe", ".flac", ".gif", ".gz", ".heic", ".ico", ".iso", ".jar", ".jpeg", ".jpg",
         ".key", ".lz4", ".m4a", ".mkv", ".mobi", ".mov", ".mp3", ".mp4", ".mpg", ".msi", ".node", ".npy", ".npz",
-        ".numbers", ".o", ".odp", ".ods", ".odt", ".ogg", ".onnx", ".otf", ".pages", ".parquet", ".pickle", ".pkl",
-        ".png", ".ppt", ".psd", ".pt", ".pth", ".pyc", ".pyd", ".pyo", ".rar", ".rpm", ".rtf", ".safetensors", ".so",
+        ".numbers", ".o", ".ogg", ".onnx", ".otf", ".pages", ".parquet", ".pickle", ".pkl",
+        ".png", ".ppt", ".psd", ".pt", ".pth", ".pyc", ".pyd", ".pyo", ".rar", ".rpm", ".safetensors", ".so",
         ".sqlite", ".sqlite3", ".svg", ".tar", ".tgz", ".tif", ".tiff", ".ttf", ".wasm", ".wav", ".webm", ".webp",
-        ".whl", ".woff", ".woff2", ".xls", ".xlsb", ".xlsm", ".xlsx", ".xz", ".zip", ".zst",
+        ".whl", ".woff", ".woff2", ".xz", ".zip", ".zst",
     )
 )
 # fmt: on

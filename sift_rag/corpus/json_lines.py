@@ -1,12 +1,15 @@
-"""Read JSON lines: one object per line."""
+"""Read JSON lines, one object per line, and JSON arrays of objects."""
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from sift_rag.corpus.decoding import one_line, without_surrogates
+from sift_rag.corpus.records import Record
 from sift_rag.errors import UnreadableDocument
 from sift_rag.types import JsonValue
 
@@ -36,7 +39,64 @@ def read_json_lines(text: str, *, prefix: str = "line ") -> Iterator[tuple[int, 
         if not isinstance(record, dict):
             kind = type(record).__name__
             raise UnreadableDocument(f"{prefix}{number} is {kind}: expected a JSON object")
-        yield number, {without_surrogates(name): storable(value) for name, value in record.items()}
+        yield number, _storable_fields(record)
+
+
+@dataclass(frozen=True, slots=True)
+class JsonLines:
+    """The objects of JSON lines as records. Iterating raises ``UnreadableDocument`` at a line that is not one."""
+
+    text: str
+
+    def __iter__(self) -> Iterator[Record]:
+        return (Record(fields, line) for line, fields in read_json_lines(self.text))
+
+
+@dataclass(frozen=True, slots=True)
+class JsonArray:
+    """The objects of a JSON array as records, parsed one at a time. Iterating raises ``ValueError`` if it is none."""
+
+    text: str
+
+    def __iter__(self) -> Iterator[Record]:
+        decoder = json.JSONDecoder()
+        position = _next(self.text, 0)
+        line, counted = 1, 0
+        while self.text[position : position + 1] != "]":
+            if self.text[position : position + 1] != ("," if counted else "["):
+                raise ValueError(f"no array of objects: character {position}")
+            start = _next(self.text, position + 1)
+            fields, end = decoder.raw_decode(self.text, start)
+            if not isinstance(fields, dict):
+                raise ValueError(f"no array of objects: it holds {type(fields).__name__}")
+            line += self.text.count("\n", counted, start)
+            counted = start
+            yield Record(_storable_fields(fields), line)
+            position = _next(self.text, end)
+        if _next(self.text, position + 1) != len(self.text):
+            raise ValueError("more than an array")
+
+
+def array_of_objects(text: str) -> JsonArray | None:
+    """Return the records of a JSON array of objects; None for any other JSON, or if it is broken."""
+    if not re.match(r"\s*\[\s*\{", text):
+        return None
+    array = JsonArray(text)
+    try:
+        for _ in array:
+            pass
+    except (ValueError, RecursionError):
+        return None
+    return array
+
+
+_SPACE = re.compile(r"\s*")
+
+
+def _next(text: str, start: int) -> int:
+    """Return the first position from ``start`` that is not white space."""
+    found = _SPACE.match(text, start)
+    return found.end() if found else start
 
 
 def split_lines(text: str) -> Iterator[str]:
@@ -47,6 +107,10 @@ def split_lines(text: str) -> Iterator[str]:
         end = len(text) if end < 0 else end
         yield text[start:end]
         start = end + 1
+
+
+def _storable_fields(record: Mapping[str, object]) -> dict[str, JsonValue]:
+    return {without_surrogates(name): storable(value) for name, value in record.items()}
 
 
 def storable(value: object) -> JsonValue:

@@ -198,7 +198,7 @@ def test_a_pptx_gives_a_part_a_slide(tmp_path: Path) -> None:
         (2, "# Two"),
     ]
     first, second = document.sections
-    assert first.text == "# One\nFirst text"
+    assert first.text == "# One\n\nFirst text"
     assert "Second text" in second.text
     assert "Say it slowly." in second.text
     assert second.start == len(first.text) + 2
@@ -223,20 +223,24 @@ def test_an_epub_is_read_in_the_order_of_its_spine(tmp_path: Path) -> None:
     )
     document = _read(tmp_path, "a.epub", book)
 
-    [section] = document.sections
     assert document.title == "A Book"
-    assert section.text.index("# First") < section.text.index("Text of First.") < section.text.index("# Second")
+    assert [section.text for section in document.sections] == [
+        "# First\n\nText of First.",
+        "# Second\n\nText of Second.",
+    ]
 
 
-def test_a_notebook_gives_its_cells_and_not_its_outputs(tmp_path: Path) -> None:
+def test_a_notebook_gives_its_cells_and_the_text_of_their_outputs(tmp_path: Path) -> None:
     cells = [
         {"cell_type": "markdown", "source": ["# Study\n", "Half \ud800."]},
-        {"cell_type": "code", "source": "x = 1", "outputs": [{"text": "output"}]},
+        {"cell_type": "code", "source": "x = 1", "outputs": [{"output_type": "stream", "text": "output"}]},
     ]
     notebook = json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells})
     document = _read(tmp_path, "a.ipynb", notebook.encode())
 
-    assert [section.text for section in document.sections] == ["# Study\nHalf \ufffd.\n\n```python\nx = 1\n```"]
+    assert [section.text for section in document.sections] == [
+        "# Study\nHalf \ufffd.\n\n```python\nx = 1\n```\n\n```text\noutput\n```"
+    ]
     assert document.title == "Study"
 
 

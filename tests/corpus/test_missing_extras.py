@@ -22,7 +22,13 @@ from tests.doubles import HashingEmbedder
     ("module", "name", "content", "extra"),
     [
         ("pypdfium2", "a.pdf", b"%PDF-1.4 ...", "pdf"),
-        ("markitdown", "a.html", b"<p>Owls</p>", "office"),
+        ("bs4", "a.html", b"<p>Owls</p>", "office"),
+        ("markitdown", "a.docx", b"PK...", "office"),
+        ("pptx", "a.pptx", b"PK...", "office"),
+        ("odfdo", "a.odt", b"PK...", "office"),
+        ("python_calamine", "a.xlsx", b"PK...", "office"),
+        ("striprtf", "a.rtf", b"{\\rtf1}", "office"),
+        ("pysubs2", "a.srt", b"1\n00:00:01,000 --> 00:00:02,000\nOwls\n", "ingest"),
         ("tree_sitter_go", "a.go", b"package main\n", "code"),
     ],
 )

@@ -1,0 +1,332 @@
+"""Convert HTML to Markdown. The only module that knows Beautiful Soup and markdownify.
+
+What surrounds the text of a page (navigation, its header and footer, forms, hidden elements) is left out, and tables
+are made plain before they are converted: one header row, and as many cells in each row.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+import warnings
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from sift_rag.corpus.decoding import one_line, universal_newlines, without_surrogates
+from sift_rag.corpus.sections import Extracted, Section
+from sift_rag.extras import require
+
+if TYPE_CHECKING:
+    from bs4 import BeautifulSoup, Tag
+    from markdownify import MarkdownConverter
+
+_UNSEEN = frozenset(
+    (
+        "audio", "base", "button", "canvas", "datalist", "embed", "head", "iframe", "input", "link", "meta",
+        "noscript", "object", "progress", "script", "select", "style", "svg", "template", "textarea", "video",
+    )
+)  # fmt: skip
+_BLOCKS = frozenset(
+    (
+        "address", "aside", "center", "details", "dialog", "fieldset", "figure", "footer", "form", "header", "hgroup",
+        "legend", "main", "nav", "search", "summary",
+    )
+)  # fmt: skip
+"""Elements that stand on lines of their own and that markdownify does not know as such."""
+
+_CHROME_ROLES = frozenset(("alertdialog", "banner", "contentinfo", "dialog", "menu", "menubar", "navigation", "search"))
+_CHROME_NAMES = frozenset(
+    (
+        "breadcrumb", "breadcrumbs", "cookie-banner", "cookie-consent", "cookie-notice", "footer", "menu", "nav",
+        "navbar", "navigation", "page-footer", "page-header", "pagination", "sidebar", "site-footer", "site-header",
+        "site-nav", "skip-link", "toc", "topbar",
+    )
+)  # fmt: skip
+"""Words that mark what surrounds the text, as an id or a class of an element."""
+_HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
+_SHOWN_AS_BLOCK = re.compile(r"display\s*:\s*(?:block|flex|grid|list-item)", re.IGNORECASE)
+_LINE_NUMBERS = frozenset(("lineno", "linenos", "linenumber", "linenumbers", "line-number", "line-numbers", "gutter"))
+_ANCHOR_MARKS = frozenset(("", "#", "\u00b6", "\u00a7", "\U0001f517", "\u2191", "\u21a9", "\u21a9\ufe0e"))
+"""Words of links that lead to the place itself, or back to it."""
+
+_LANGUAGE = re.compile(r"(?:language|lang|highlight-source|highlight|brush)[-:]\s*([\w+#.-]{1,20})")
+_NO_LANGUAGE = frozenset(("default", "none", "plain", "text", "plaintext", "notranslate"))
+
+_MOST_CELLS = 20_000
+_MOST_COLUMNS = 200
+"""Limits within which cells that span columns or rows are written out."""
+_SPACE_AT_END = re.compile(r"[ \t]+$", re.MULTILINE)
+_EMPTY_LINES = re.compile(r"\n{3,}")
+
+
+def read_html(text: str) -> Extracted:
+    """Return a page as one section of Markdown, with the title that it states.
+
+    Raises:
+        MissingExtra: ``markdownify`` or ``beautifulsoup4`` is not installed.
+    """
+    page = to_markdown(text)
+    return Extracted([Section(page.markdown)] if page.markdown else [], "markdown", page.title)
+
+
+class Page(NamedTuple):
+    """A page of HTML as Markdown."""
+
+    title: str
+    markdown: str
+
+
+def to_markdown(html: str, *, is_page: bool = True) -> Page:
+    """Convert HTML to Markdown. Of links and images only the words stay. Nothing outside the text is read.
+
+    Args:
+        html: any text.
+        is_page: False for HTML that is a text alone: then nothing is taken for what surrounds it.
+
+    Raises:
+        MissingExtra: ``markdownify`` or ``beautifulsoup4`` is not installed.
+    """
+    for package in ("bs4", "markdownify"):
+        require(package, "office")
+    import bs4
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about how a page is written: no concern of ours
+        soup = bs4.BeautifulSoup(html, "html.parser")
+    title = one_line(without_surrogates(soup.title.get_text())) if soup.title else ""
+    root = soup.find("body") or soup
+    _clean(root)
+    if is_page:
+        _without_chrome(root)
+        root = _main_part(root)
+    for table in reversed(root.find_all("table")):  # the inner ones first
+        _simplify(table, soup)
+    for element in root.find_all(_BLOCKS):
+        element.name = "div"
+    return Page(title, _tidy(_converted(root)))
+
+
+def _converted(root: Tag) -> str:
+    try:
+        return str(_converter_class()().convert_soup(root))
+    except RecursionError:  # nested too deeply for Markdown
+        return root.get_text("\n", strip=True)
+
+
+def _tidy(markdown: str) -> str:
+    text = universal_newlines(without_surrogates(markdown)).replace("\xad", "")
+    return _EMPTY_LINES.sub("\n\n", _SPACE_AT_END.sub("", text)).strip()
+
+
+@cache
+def _converter_class() -> type[MarkdownConverter]:
+    import markdownify
+
+    class Converter(markdownify.MarkdownConverter):
+        class Options:
+            heading_style = markdownify.ATX
+            bullets = "-"
+            autolinks = False
+            escape_asterisks = False
+            escape_underscores = False
+            strip_document = markdownify.STRIP
+            code_language_callback = staticmethod(_language)
+
+        def convert_a(self, el: Tag, text: str, parent_tags: set[str]) -> str:  # noqa: ARG002 - the library's names
+            return text
+
+        def convert_img(self, el: Tag, text: str, parent_tags: set[str]) -> str:  # noqa: ARG002
+            return one_line(str(el.get("alt") or ""))
+
+        def convert_pre(self, el: Tag, text: str, parent_tags: set[str]) -> str:
+            converted = str(super().convert_pre(el, text, parent_tags))  # type: ignore[misc]  # not in the stubs
+            runs = re.findall("`{3,}", text)
+            if not runs:
+                return converted
+            fence = "`" * (max(map(len, runs)) + 1)
+            return f"\n\n{fence}{converted.strip()[3:-3]}{fence}\n\n"
+
+        def convert_td(self, el: Tag, text: str, parent_tags: set[str]) -> str:
+            cell = one_line(text).replace("|", "\\|")
+            return str(super().convert_td(el, cell, parent_tags))  # type: ignore[misc]  # not in the stubs
+
+        convert_th = convert_td
+
+    return Converter
+
+
+def _language(pre: Tag) -> str:
+    """Return the language of a block of code, as a class of it, of what it holds, or of what holds it says."""
+    inner = pre.find("code")
+    for element in (inner, pre, pre.parent, pre.parent.parent if pre.parent else None):
+        found = _LANGUAGE.search(" ".join(_classes(element))) if element is not None else None
+        if found and found[1].lower() not in _NO_LANGUAGE:
+            return found[1]
+    return ""
+
+
+def _classes(element: Tag) -> list[str]:
+    value = element.get("class") or ""
+    return value.split() if isinstance(value, str) else [str(name) for name in value]
+
+
+def _clean(root: Tag) -> None:
+    """Remove what nobody sees."""
+    import bs4
+
+    for comment in root.find_all(string=lambda text: isinstance(text, bs4.element.PreformattedString)):
+        comment.extract()
+    for element in root.find_all(True):
+        if element.decomposed:
+            continue
+        if element.name == "input" and element.get("type") == "checkbox":
+            element.replace_with("[x] " if element.has_attr("checked") else "[ ] ")
+        elif element.name in _UNSEEN or _is_hidden(element) or _is_mark(element):
+            element.decompose()
+        elif element.name == "span" and _SHOWN_AS_BLOCK.search(str(element.get("style", ""))):
+            element.name = "div"
+
+
+def _is_hidden(element: Tag) -> bool:
+    return (
+        (element.has_attr("hidden") and element["hidden"] != "until-found")
+        or element.get("aria-hidden") == "true"
+        or (element.name == "dialog" and not element.has_attr("open"))
+        or _HIDDEN.search(str(element.get("style", ""))) is not None
+    )
+
+
+def _is_mark(element: Tag) -> bool:
+    """Return True for the number of a line of code, and for a link to where it stands, such as the one of a heading."""
+    if not _LINE_NUMBERS.isdisjoint(_classes(element)):
+        return True
+    if element.name != "a" or not str(element.get("href", "")).startswith("#"):
+        return False
+    return element.get_text().strip() in _ANCHOR_MARKS and element.find("img") is None
+
+
+def _without_chrome(root: Tag) -> None:
+    """Remove what surrounds the text of a page, unless it is most of the page."""
+    total = len(root.get_text())
+    heading = root.find("h1")
+    for element in root.find_all(True):
+        if element.decomposed or element is root or not _is_chrome(element):
+            continue
+        if element.name in {"main", "article"} or len(element.get_text()) > total / 2:
+            continue
+        if heading is not None and any(parent is element for parent in heading.parents):
+            element.replace_with(heading.extract())  # a page's heading may stand in its header
+        element.decompose()
+
+
+def _is_chrome(element: Tag) -> bool:
+    if element.name == "nav" or element.get("role") in _CHROME_ROLES:
+        return True
+    names = {name.lower() for name in (*_classes(element), str(element.get("id") or ""))}
+    if element.name in {"header", "footer", "aside", "form"} or not _CHROME_NAMES.isdisjoint(names):
+        return element.find_parent(("main", "article")) is None and (
+            element.name in {"header", "footer", "aside"} or not _CHROME_NAMES.isdisjoint(names)
+        )
+    return False
+
+
+def _main_part(root: Tag) -> Tag:
+    """Return the element that says that it is the text, if it holds most of what is left."""
+    candidates = root.find_all(("main", "article")) + root.find_all(True, {"role": "main"})
+    total = len(root.get_text(strip=True))
+    heading = root.find("h1")
+    for candidate in candidates[:10]:
+        if len(candidate.get_text(strip=True)) > total / 2:
+            if heading is not None and candidate.find("h1") is None:
+                candidate.insert(0, heading.extract())
+            return candidate
+    return root
+
+
+def _simplify(table: Tag, soup: BeautifulSoup) -> None:
+    """Give a table one header row and rows of as many cells, or turn it into blocks if it only arranges them."""
+    rows = [row for row in table.find_all("tr") if row.find_parent("table") is table]
+    cells = [[cell for cell in row.find_all(("td", "th")) if cell.find_parent("tr") is row] for row in rows]
+    only_arranges = table.get("role") in {"presentation", "none"} or max(map(len, cells), default=0) <= 1
+    if only_arranges or table.find(("table", "pre", "h1", "h2", "h3")) is not None:
+        for element in (table, *table.find_all(("thead", "tbody", "tfoot", "tr", "td", "th"))):
+            element.name = "div"
+        return
+    grid = _grid(cells)
+    headers = _header_rows(rows, cells)
+    width = max(map(len, grid))
+    caption = table.find("caption")
+    table.clear()
+    if caption is not None:
+        caption.name = "p"
+        table.insert_before(caption)
+    named = [_joined([row[column] for row in grid[:headers] if column < len(row)], soup) for column in range(width)]
+    _append_row(table, soup.new_tag("thead"), named, "th", soup)
+    body = soup.new_tag("tbody")
+    table.append(body)
+    for row in grid[headers:]:
+        _append_row(body, None, [*row, *[None] * (width - len(row))], "td", soup)
+
+
+def _grid(cells: Sequence[Sequence[Tag]]) -> list[list[Tag | None]]:
+    """Return the rows with a cell for each column: one that spans columns or rows stands in each of them."""
+    grid: list[list[Tag | None]] = [[] for _ in cells]
+    filled: dict[tuple[int, int], Tag] = {}
+    room = _MOST_CELLS
+    for number, row in enumerate(cells):
+        column = 0
+        for cell in row:
+            while (number, column) in filled:
+                column += 1
+            wide = min(_span(cell, "colspan"), _MOST_COLUMNS)
+            high = min(_span(cell, "rowspan"), len(cells) - number)
+            room -= wide * high - 1
+            if room < 0:
+                wide = high = 1
+            for down in range(high):
+                for across in range(wide):
+                    filled[number + down, column + across] = cell
+            column += wide
+    for number, column in sorted(filled):
+        grid[number] += [None] * (column - len(grid[number]))
+        grid[number].append(filled[number, column])
+    return grid
+
+
+def _span(cell: Tag, name: str) -> int:
+    value = str(cell.get(name) or "")
+    return max(1, int(value)) if value.isascii() and value.isdigit() and len(value) < 6 else 1
+
+
+def _header_rows(rows: Sequence[Tag], cells: Sequence[Sequence[Tag]]) -> int:
+    """Count the rows that name the columns: those that say so, or else the first one."""
+    count = 0
+    for row, in_row in zip(rows, cells, strict=True):
+        says_so = row.find_parent(("thead", "table")).name == "thead"  # type: ignore[union-attr]  # it is in the table
+        if not says_so and not (in_row and all(cell.name == "th" for cell in in_row)):
+            break
+        count += 1
+    return min(max(count, 1), len(rows))
+
+
+def _joined(column: Sequence[Tag | None], soup: BeautifulSoup) -> Tag:
+    """Return one header cell for a column whose name stands in several rows."""
+    texts = list(dict.fromkeys(one_line(cell.get_text(" ")) for cell in column if cell is not None))
+    joined = soup.new_tag("th")
+    joined.string = " / ".join(filter(None, texts))
+    return joined
+
+
+def _append_row(parent: Tag, within: Tag | None, cells: Sequence[Tag | None], name: str, soup: BeautifulSoup) -> None:
+    row = soup.new_tag("tr")
+    for cell in cells:
+        placed = soup.new_tag(name) if cell is None else (copy.copy(cell) if cell.parent is not None else cell)
+        placed.name = name
+        placed.attrs = {}
+        row.append(placed)
+    if within is not None:
+        within.append(row)
+        parent.append(within)
+    else:
+        parent.append(row)

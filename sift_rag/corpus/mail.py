@@ -1,0 +1,237 @@
+"""Read e-mail: messages and mailboxes, with their attachments."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import mimetypes
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from email.message import EmailMessage, MIMEPart
+from pathlib import PurePosixPath
+from typing import TypeAlias
+
+from sift_rag.corpus.archives import reason
+from sift_rag.corpus.decoding import one_line, universal_newlines, without_surrogates
+from sift_rag.corpus.formats import Syntax
+from sift_rag.corpus.html_page import to_markdown
+from sift_rag.corpus.sections import Extracted, Section, placed
+from sift_rag.errors import MissingExtra, SkippedDocument, UnreadableDocument
+from sift_rag.types import JsonValue
+
+Extract: TypeAlias = Callable[[bytes, str], Extracted]
+"""Reader of an attachment, by the suffix of its name."""
+
+_DEEPEST = 3
+"""Messages within messages that are read."""
+_MOST_ATTACHMENTS = 500
+"""Attachments of a file that are read."""
+_NAME_LENGTH = 100
+_FROM_LINE = re.compile(rb"(?:\A|(?<=\n)\r?\n)From [^\n]*\n")
+_QUOTED_FROM = re.compile(rb"^>(>*From )", re.MULTILINE)
+
+
+def read_message(data: bytes, extract: Extract) -> Extracted:
+    """Return a message: its body, and each attachment as its own format is read, under the attachment's name.
+
+    The subject is the title; sender, receivers, date and subject are metadata of every section. Of a body in several
+    forms the plain text is read, or else the HTML.
+
+    Args:
+        data: the message.
+        extract: reads an attachment.
+
+    Raises:
+        MissingExtra: the body is HTML, and what reads it is not installed.
+        UnreadableDocument: the file is no message.
+    """
+    reading = _Reading(extract)
+    message = _parsed(data)
+    if not message.keys():
+        raise UnreadableDocument("broken message: it has no header")
+    sections = list(reading.sections(message, (), depth=1))
+    return reading.extracted(sections, title=_header(message, "subject"))
+
+
+def read_mailbox(data: bytes, extract: Extract) -> Extracted:
+    """Return the messages of a mailbox in mbox format, each under its subject; otherwise as ``read_message``.
+
+    Raises:
+        MissingExtra: a body is HTML, and what reads it is not installed.
+        UnreadableDocument: the file is no mailbox.
+    """
+    reading = _Reading(extract)
+    sections: list[Section] = []
+    starts = list(_FROM_LINE.finditer(data))
+    if not starts:
+        raise UnreadableDocument("broken mailbox: no line begins a message")
+    for number, start in enumerate(starts):
+        end = starts[number + 1].start() if number + 1 < len(starts) else len(data)
+        message = _parsed(_QUOTED_FROM.sub(rb"\1", data[start.end() : end]))
+        subject = _header(message, "subject") or "(no subject)"
+        sections += reading.sections(message, (subject,), depth=1)
+    return reading.extracted(sections)
+
+
+def _parsed(data: bytes) -> EmailMessage:
+    try:
+        return email.message_from_bytes(data, EmailMessage, policy=email.policy.default)
+    except (ValueError, RecursionError, LookupError) as error:
+        raise UnreadableDocument(f"broken message: {reason(error)}") from error
+
+
+@dataclass(slots=True)
+class _Reading:
+    """The reading of one file: what is still allowed, and what was left out."""
+
+    extract: Extract
+    attachments: int = 0
+    is_markdown: bool = False
+    unread: dict[str, None] = field(default_factory=dict)
+
+    def sections(self, message: EmailMessage, headings: tuple[str, ...], *, depth: int) -> Iterator[Section]:
+        """Yield the body, then the attachments."""
+        metadata = _metadata(message)
+        body, others = _parts(message)
+        text = self.body(body) if body is not None else ""
+        if text.strip():
+            yield Section(text, headings=headings, metadata=metadata)
+        for number, part in enumerate(others, start=1):
+            for section in self.attached(part, number, depth):
+                yield replace(
+                    section,
+                    line=None,
+                    headings=(*headings, *section.headings),
+                    metadata={**metadata, **section.metadata},
+                )
+
+    def body(self, part: MIMEPart) -> str:
+        text = _content(part)
+        if part.get_content_type() != "text/html":
+            return text
+        self.is_markdown = True
+        return to_markdown(text, is_page=False).markdown
+
+    def attached(self, part: EmailMessage, number: int, depth: int) -> Iterator[Section]:
+        """Yield the sections of an attachment, with its name as their first heading."""
+        name = _filename(part) or (
+            "" if part.get_content_type() in {"text/plain", "text/html"} else f"attachment {number}"
+        )
+        if self.attachments == _MOST_ATTACHMENTS or depth > _DEEPEST:
+            self.unread[name or f"attachment {number}"] = None
+            return
+        self.attachments += 1
+        if part.get_content_type() == "message/rfc822":
+            inner = part.get_payload(0) if part.is_multipart() else None
+            if isinstance(inner, EmailMessage):
+                yield from self.sections(inner, (_header(inner, "subject") or name,), depth=depth + 1)
+            return
+        if not name:  # a further part of the text
+            yield from (Section(text) for text in [self.body(part)] if text.strip())
+            return
+        yield from self.file(part, name)
+
+    def file(self, part: EmailMessage, name: str) -> Iterator[Section]:
+        suffix = PurePosixPath(name).suffix.lower() or mimetypes.guess_extension(part.get_content_type()) or ""
+        try:
+            data = part.get_payload(decode=True)
+            if not isinstance(data, bytes) or not data.strip():
+                return
+            if suffix in {".eml", ".mbox"}:
+                raise SkippedDocument("a message within a file")
+            found = self.extract(data, suffix)
+            sections = list(found.sections)
+        except (UnreadableDocument, MissingExtra, ValueError, LookupError):
+            self.unread[name] = None
+            return
+        self.is_markdown |= found.syntax == "markdown"
+        yield from (replace(section, headings=(name, *section.headings)) for section in sections)
+
+    def extracted(self, sections: list[Section], *, title: str = "") -> Extracted:
+        syntax: Syntax = "markdown" if self.is_markdown else "plain"
+        return Extracted(placed(sections), syntax, title, tuple(self.notices()))
+
+    def notices(self) -> Iterator[str]:
+        if self.unread:
+            names = ", ".join(list(self.unread)[:5])
+            more = f" and {len(self.unread) - 5} more" if len(self.unread) > 5 else ""
+            yield f"attachments not read: {names}{more}"
+
+
+def _parts(message: EmailMessage) -> tuple[MIMEPart | None, list[EmailMessage]]:
+    """Return the part that is the body, and those that are neither the body nor another form of it."""
+    try:
+        body = message.get_body(("plain", "html"))
+        if body is not None and body.get_content_type() == "text/plain" and not _content(body).strip():
+            body = message.get_body(("html",)) or body
+    except (ValueError, KeyError, AttributeError, LookupError):  # a header that the library cannot parse
+        body = None
+    others = [part for part in _leaves(message) if part is not body]
+    return body, others
+
+
+def _leaves(message: EmailMessage, *, is_alternative: bool = False) -> Iterator[EmailMessage]:
+    """Yield the parts that hold no parts, messages whole, without the texts of which one is chosen."""
+    kind = message.get_content_type()
+    if kind == "message/rfc822" or not message.is_multipart():
+        is_text = message.get_content_maintype() == "text" and not _filename(message)
+        if not (is_alternative and is_text):
+            yield message
+        return
+    for part in message.get_payload():
+        if isinstance(part, EmailMessage):
+            inner = is_alternative or kind == "multipart/alternative"
+            yield from _leaves(part, is_alternative=inner)
+
+
+def _content(part: MIMEPart) -> str:
+    """Return the text of a part, in the character set that it names if that is one."""
+    data = part.get_payload(decode=True)
+    if not isinstance(data, bytes):
+        return ""
+    try:
+        text = data.decode(part.get_content_charset() or "utf-8", "replace")
+    except (LookupError, ValueError):
+        text = data.decode("utf-8", "replace")
+    text = universal_newlines(without_surrogates(text)).replace("\0", "")
+    return _unwrapped(text) if part.get_param("format") == "flowed" else text
+
+
+def _unwrapped(text: str) -> str:
+    """Join the lines of a paragraph that is wrapped by the rules of RFC 3676: where a line ends in a space."""
+    return re.sub(r"(?<=[^\n ]) \n(?=[^>\n])(?!-- \n)", " ", text)
+
+
+def _header(message: EmailMessage, name: str) -> str:
+    try:
+        value = message.get(name)
+    except (ValueError, IndexError, AttributeError, TypeError, LookupError):  # the library fails on some broken ones
+        value = next((raw for key, raw in message.raw_items() if key.lower() == name), "")
+    return one_line(without_surrogates(str(value or "")))
+
+
+def _metadata(message: EmailMessage) -> Mapping[str, JsonValue]:
+    """Return sender, receivers, date (ISO 8601) and subject, as far as the message has them."""
+    fields: dict[str, JsonValue] = {}
+    for name in ("from", "to", "cc", "subject"):
+        if value := _header(message, name)[:1000]:
+            fields[name] = value
+    if date := _header(message, "date"):
+        try:
+            parsed: datetime | None = email.utils.parsedate_to_datetime(date)
+        except (ValueError, TypeError, IndexError, OverflowError):
+            parsed = None
+        fields["date"] = parsed.isoformat() if parsed else date
+    return fields
+
+
+def _filename(part: EmailMessage) -> str:
+    """Return the last component of the name, in one line; "" if it has none."""
+    try:
+        name = part.get_filename() or ""
+    except (ValueError, IndexError, AttributeError, TypeError, LookupError):
+        name = ""
+    name = one_line(without_surrogates(str(name))).replace("\\", "/").rpartition("/")[2]
+    return name if len(name) <= _NAME_LENGTH else f"{name[:60]}...{name[-30:]}"
