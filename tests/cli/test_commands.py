@@ -140,7 +140,7 @@ class TestRulesThatEndAChoice:
     def test_the_summary_names_the_rule(self, ask_store: Run) -> None:
         result = ask_store("search", TRAVEL_QUESTION, "--token-budget", "1")
         assert (result.exit_code, result.stdout) == (0, "")
-        assert "0 of 4 distinct candidates; no more fit into --token-budget" in result.stderr
+        assert "0 of 5 distinct candidates; no more fit into --token-budget" in result.stderr
 
     def test_the_summary_of_one_passage_is_in_the_singular(self, ask_store: Run) -> None:
         assert "; it explains " in ask_store("search", TRAVEL_QUESTION, "-k", "1").stderr

@@ -21,7 +21,7 @@ def test_a_collection_moves_to_another_store_and_answers_the_same(run: Run, stor
     assert (moved.exit_code, moved.stdout) == (0, "")
     carried, checked = moved.stderr.splitlines()
     assert carried == "6 files copied, 0 already there"
-    assert checked.startswith("Collection 'documents' has all 5 passages, with identical vectors (")
+    assert checked.startswith("Collection 'documents' has all 7 passages, with identical vectors (")
     answers = [
         run("search", "Who repairs a laptop?", "--json", "--store", str(place)) for place in (store, tmp_path / "new")
     ]
@@ -38,7 +38,7 @@ def test_a_second_run_says_that_all_is_there_and_json_says_it_in_numbers(run: Ru
         "carried": 6,
         "skipped": 0,
         "repaired": 0,
-        "passages": 5,
+        "passages": 7,
         "besides": 0,
         "fingerprint": first["fingerprint"],
         "deviation": 0.0,
