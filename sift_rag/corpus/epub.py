@@ -57,7 +57,7 @@ class _Book:
         self.archive = archive
         self.names = set(archive.namelist())
         container = _parse(archive.read("META-INF/container.xml"))
-        self.path = next(_elements(container, "rootfile")).get("full-path", "")
+        self.path = next((root.get("full-path", "") for root in _elements(container, "rootfile")), "")
         self.package = _parse(archive.read(self.path))
         self.items = {item.get("id", ""): item for item in _elements(self.package, "item")}
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -53,6 +53,10 @@ _ANCHOR_MARKS = frozenset(("", "#", "\u00b6", "\u00a7", "\U0001f517", "\u2191", 
 _LANGUAGE = re.compile(r"(?:language|lang|highlight-source|highlight|brush)[-:]\s*([\w+#.-]{1,20})")
 _NO_LANGUAGE = frozenset(("default", "none", "plain", "text", "plaintext", "notranslate"))
 
+_NOT_IN_CELLS = frozenset(("table", "pre", "h1", "h2", "h3"))
+_OF_TABLES = frozenset(("table", "thead", "tbody", "tfoot", "tr", "td", "th"))
+_MOST_KEPT = 100
+"""Elements that look like what surrounds a text and hold most of it, after which no more are looked for."""
 _MOST_CELLS = 20_000
 _MOST_COLUMNS = 200
 """Limits within which cells that span columns or rows are written out."""
@@ -102,8 +106,11 @@ def to_markdown(html: str, *, is_page: bool = True) -> Page:
         root = _main_part(root)
     for table in reversed(root.find_all("table")):  # the inner ones first
         _simplify(table, soup)
-    for element in root.find_all(_BLOCKS):
-        element.name = "div"
+    for element in root.find_all(True):
+        if element.name in _BLOCKS or (
+            element.name == "span" and _SHOWN_AS_BLOCK.search(str(element.get("style", "")))
+        ):
+            element.name = "div"
     return Page(title, _tidy(_converted(root)))
 
 
@@ -177,15 +184,26 @@ def _clean(root: Tag) -> None:
 
     for comment in root.find_all(string=lambda text: isinstance(text, bs4.element.PreformattedString)):
         comment.extract()
-    for element in root.find_all(True):
-        if element.decomposed:
-            continue
-        if element.name == "input" and element.get("type") == "checkbox":
-            element.replace_with("[x] " if element.has_attr("checked") else "[ ] ")
-        elif element.name in _UNSEEN or _is_hidden(element) or _is_mark(element):
-            element.decompose()
-        elif element.name == "span" and _SHOWN_AS_BLOCK.search(str(element.get("style", ""))):
-            element.name = "div"
+    for box in root.find_all("input", type="checkbox"):
+        box.replace_with("[x] " if box.has_attr("checked") else "[ ] ")
+    _remove(root, lambda element: element.name in _UNSEEN or _is_hidden(element) or _is_mark(element))
+
+
+def _remove(root: Tag, is_removed: Callable[[Tag], bool]) -> None:
+    """Remove the elements within ``root`` of which that is true, asked from the outside in."""
+    stack = [root]
+    while stack:
+        for element in _children(stack.pop()):
+            if is_removed(element):
+                element.extract()
+            else:
+                stack.append(element)
+
+
+def _children(element: Tag) -> list[Tag]:
+    import bs4
+
+    return [child for child in element.children if isinstance(child, bs4.Tag)]
 
 
 def _is_hidden(element: Tag) -> bool:
@@ -208,27 +226,31 @@ def _is_mark(element: Tag) -> bool:
 
 def _without_chrome(root: Tag) -> None:
     """Remove what surrounds the text of a page, unless it is most of the page."""
-    total = len(root.get_text())
+    most = len(root.get_text()) / 2
     heading = root.find("h1")
-    for element in root.find_all(True):
-        if element.decomposed or element is root or not _is_chrome(element):
-            continue
-        if element.name in {"main", "article"} or len(element.get_text()) > total / 2:
-            continue
-        if heading is not None and any(parent is element for parent in heading.parents):
-            element.replace_with(heading.extract())  # a page's heading may stand in its header
-        element.decompose()
+    above_heading = set(map(id, heading.parents)) if heading is not None else set()
+    kept = 0
+    stack = [(root, False)]
+    while stack:
+        parent, in_text = stack.pop()
+        for element in _children(parent):
+            is_text = in_text or element.name in {"main", "article"}
+            if not _is_chrome(element, in_text=in_text) or kept == _MOST_KEPT or len(element.get_text()) > most:
+                kept += _is_chrome(element, in_text=in_text)
+                stack.append((element, is_text))
+            elif heading is not None and id(element) in above_heading:
+                element.replace_with(heading.extract())  # a page's heading may stand in its header
+            else:
+                element.extract()
 
 
-def _is_chrome(element: Tag) -> bool:
+def _is_chrome(element: Tag, *, in_text: bool) -> bool:
+    if element.name in {"main", "article"}:
+        return False
     if element.name == "nav" or element.get("role") in _CHROME_ROLES:
         return True
     names = {name.lower() for name in (*_classes(element), str(element.get("id") or ""))}
-    if element.name in {"header", "footer", "aside", "form"} or not _CHROME_NAMES.isdisjoint(names):
-        return element.find_parent(("main", "article")) is None and (
-            element.name in {"header", "footer", "aside"} or not _CHROME_NAMES.isdisjoint(names)
-        )
-    return False
+    return not in_text and (element.name in {"header", "footer", "aside"} or not _CHROME_NAMES.isdisjoint(names))
 
 
 def _main_part(root: Tag) -> Tag:
@@ -246,17 +268,19 @@ def _main_part(root: Tag) -> Tag:
 
 def _simplify(table: Tag, soup: BeautifulSoup) -> None:
     """Give a table one header row and rows of as many cells, or turn it into blocks if it only arranges them."""
-    rows = [row for row in table.find_all("tr") if row.find_parent("table") is table]
-    cells = [[cell for cell in row.find_all(("td", "th")) if cell.find_parent("tr") is row] for row in rows]
+    within = list(_within(table))
+    rows = [element for element in within if element.name == "tr"]
+    cells = [[cell for cell in _children(row) if cell.name in {"td", "th"}] for row in rows]
     only_arranges = table.get("role") in {"presentation", "none"} or max(map(len, cells), default=0) <= 1
-    if only_arranges or table.find(("table", "pre", "h1", "h2", "h3")) is not None:
-        for element in (table, *table.find_all(("thead", "tbody", "tfoot", "tr", "td", "th"))):
-            element.name = "div"
+    if only_arranges or any(element.name in _NOT_IN_CELLS for element in within):
+        for element in (table, *within):
+            if element.name in _OF_TABLES:
+                element.name = "div"
         return
     grid = _grid(cells)
     headers = _header_rows(rows, cells)
     width = max(map(len, grid))
-    caption = table.find("caption")
+    caption = next((element for element in within if element.name == "caption"), None)
     table.clear()
     if caption is not None:
         caption.name = "p"
@@ -267,6 +291,16 @@ def _simplify(table: Tag, soup: BeautifulSoup) -> None:
     table.append(body)
     for row in grid[headers:]:
         _append_row(body, None, [*row, *[None] * (width - len(row))], "td", soup)
+
+
+def _within(table: Tag) -> Iterator[Tag]:
+    """Yield the elements within a table in their order, but none within a table that it holds."""
+    stack = _children(table)[::-1]
+    while stack:
+        element = stack.pop()
+        yield element
+        if element.name != "table":
+            stack += _children(element)[::-1]
 
 
 def _grid(cells: Sequence[Sequence[Tag]]) -> list[list[Tag | None]]:
@@ -303,7 +337,7 @@ def _header_rows(rows: Sequence[Tag], cells: Sequence[Sequence[Tag]]) -> int:
     """Count the rows that name the columns: those that say so, or else the first one."""
     count = 0
     for row, in_row in zip(rows, cells, strict=True):
-        says_so = row.find_parent(("thead", "table")).name == "thead"  # type: ignore[union-attr]  # it is in the table
+        says_so = row.parent is not None and row.parent.name == "thead"
         if not says_so and not (in_row and all(cell.name == "th" for cell in in_row)):
             break
         count += 1

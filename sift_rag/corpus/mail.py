@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from sift_rag.corpus.archives import reason
 from sift_rag.corpus.decoding import one_line, universal_newlines, without_surrogates
-from sift_rag.corpus.formats import Syntax
+from sift_rag.corpus.formats import UNSUPPORTED, Syntax
 from sift_rag.corpus.html_page import to_markdown
 from sift_rag.corpus.sections import Extracted, Section, placed
 from sift_rag.errors import MissingExtra, SkippedDocument, UnreadableDocument
@@ -29,6 +29,10 @@ _DEEPEST = 3
 _MOST_ATTACHMENTS = 500
 """Attachments of a file that are read."""
 _NAME_LENGTH = 100
+_MESSAGE = "message/rfc822"
+_SIGNATURES = frozenset(("application/pgp-signature", "application/pkcs7-signature", "application/x-pkcs7-signature"))
+_NOT_ATTACHED = UNSUPPORTED | {".eml", ".mbox"}
+"""Suffixes of attachments that are not read; messages are attached as what they are, not as files."""
 _FROM_LINE = re.compile(rb"(?:\A|(?<=\n)\r?\n)From [^\n]*\n")
 _QUOTED_FROM = re.compile(rb"^>(>*From )", re.MULTILINE)
 
@@ -99,13 +103,10 @@ class _Reading:
         if text.strip():
             yield Section(text, headings=headings, metadata=metadata)
         for number, part in enumerate(others, start=1):
+            outer = {} if part.get_content_type() == _MESSAGE else metadata  # a message within has its own sender
             for section in self.attached(part, number, depth):
-                yield replace(
-                    section,
-                    line=None,
-                    headings=(*headings, *section.headings),
-                    metadata={**metadata, **section.metadata},
-                )
+                fields = {**outer, **section.metadata}
+                yield replace(section, line=None, headings=(*headings, *section.headings), metadata=fields)
 
     def body(self, part: MIMEPart) -> str:
         text = _content(part)
@@ -123,7 +124,7 @@ class _Reading:
             self.unread[name or f"attachment {number}"] = None
             return
         self.attachments += 1
-        if part.get_content_type() == "message/rfc822":
+        if part.get_content_type() == _MESSAGE:
             inner = part.get_payload(0) if part.is_multipart() else None
             if isinstance(inner, EmailMessage):
                 yield from self.sections(inner, (_header(inner, "subject") or name,), depth=depth + 1)
@@ -139,8 +140,8 @@ class _Reading:
             data = part.get_payload(decode=True)
             if not isinstance(data, bytes) or not data.strip():
                 return
-            if suffix in {".eml", ".mbox"}:
-                raise SkippedDocument("a message within a file")
+            if suffix in _NOT_ATTACHED:
+                raise SkippedDocument(f"unsupported format ({suffix})")
             found = self.extract(data, suffix)
             sections = list(found.sections)
         except (UnreadableDocument, MissingExtra, ValueError, LookupError):
@@ -168,14 +169,20 @@ def _parts(message: EmailMessage) -> tuple[MIMEPart | None, list[EmailMessage]]:
             body = message.get_body(("html",)) or body
     except (ValueError, KeyError, AttributeError, LookupError):  # a header that the library cannot parse
         body = None
-    others = [part for part in _leaves(message) if part is not body]
+    others = [part for part in _leaves(message) if part is not body and not _is_decoration(part)]
     return body, others
+
+
+def _is_decoration(part: EmailMessage) -> bool:
+    """Return True for an image that the HTML shows, and for a signature."""
+    is_image = part.get_content_maintype() == "image" and part.get("content-id") is not None
+    return is_image or part.get_content_type() in _SIGNATURES
 
 
 def _leaves(message: EmailMessage, *, is_alternative: bool = False) -> Iterator[EmailMessage]:
     """Yield the parts that hold no parts, messages whole, without the texts of which one is chosen."""
     kind = message.get_content_type()
-    if kind == "message/rfc822" or not message.is_multipart():
+    if kind == _MESSAGE or not message.is_multipart():
         is_text = message.get_content_maintype() == "text" and not _filename(message)
         if not (is_alternative and is_text):
             yield message
@@ -191,12 +198,17 @@ def _content(part: MIMEPart) -> str:
     data = part.get_payload(decode=True)
     if not isinstance(data, bytes):
         return ""
-    try:
-        text = data.decode(part.get_content_charset() or "utf-8", "replace")
-    except (LookupError, ValueError):
-        text = data.decode("utf-8", "replace")
-    text = universal_newlines(without_surrogates(text)).replace("\0", "")
+    text = universal_newlines(without_surrogates(_decoded(data, part.get_content_charset()))).replace("\0", "")
     return _unwrapped(text) if part.get_param("format") == "flowed" else text
+
+
+def _decoded(data: bytes, charset: str | None) -> str:
+    for name in (charset, "utf-8"):
+        try:
+            return data.decode(name or "utf-8")
+        except (LookupError, ValueError):
+            continue
+    return data.decode("cp1252", "replace")
 
 
 def _unwrapped(text: str) -> str:

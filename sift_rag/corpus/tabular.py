@@ -125,12 +125,12 @@ def layout_of(rows: Sequence[Sequence[JsonValue]], options: IngestOptions) -> La
 
 
 def _rows_above(rows: Sequence[Sequence[JsonValue]]) -> int:
-    """Count the rows of a single cell before a table of two columns or more whose first row is full."""
+    """Count the rows of a single cell, the first, before a table of more columns whose first row is full."""
     filled = [sum(map(_filled, row)) for row in rows]
     above = next((number for number, count in enumerate(filled) if count > 1), 0)
     below = filled[above:]
     is_table = len(below) >= 2 and above <= 10 and below[0] >= max(multimode(below)) and below[0] >= max(below) - 1
-    return above if is_table else 0
+    return above if is_table and all(_filled(row[0]) for row in rows[:above]) else 0
 
 
 def _names_columns(first: Sequence[JsonValue], below: Sequence[Sequence[JsonValue]], text_field: str | None) -> bool:
