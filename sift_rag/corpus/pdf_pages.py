@@ -205,15 +205,14 @@ def _text(page: pypdfium2.PdfPage) -> tuple[list[Segment], list[str]]:
     """Return the segments in the order of the file, and the lines of turned text."""
     text_page = page.get_textpage()
     try:
-        turn = _turn(page)
-        words = _words(text_page, turn)
+        letters = _Letters(text_page, _turn(page))
         segments: list[Segment] = []
         turned: list[str] = []
-        for line in _lines(words):
+        for line in _lines(_words(_characters(text_page), letters)):
             if any(word.turned for word in line):
                 turned.append(" ".join(word.text for word in line))
             else:
-                segments += _segments(text_page, line, len(segments), turn)
+                segments += _segments(letters, line, len(segments))
     finally:
         text_page.close()
     return segments, turned
@@ -254,26 +253,76 @@ def _turn(page: pypdfium2.PdfPage) -> _Turn | None:
     return turns.get(rotation)
 
 
-def _words(text_page: pypdfium2.PdfTextPage, turn: _Turn | None) -> Iterator[_Word]:
-    """Yield the words. Only their first and last characters are looked up: a look-up takes nearly a microsecond."""
-    from pypdfium2 import raw
+class _Style(NamedTuple):
+    size: float
+    bold: bool
+    mono: bool
 
-    text = _characters(text_page)
-    handle, look_up, rectangle = text_page.raw, raw.FPDFText_GetLooseCharBox, raw.FS_RECTF()
-    reference = ctypes.byref(rectangle)
 
-    def box(index: int) -> _Box:
-        look_up(handle, index, reference)
-        found = rectangle.left, rectangle.bottom, rectangle.right, rectangle.top
-        return turn(found) if turn else found
+class _Letters:
+    """Looks up letters of a page by their index. A look-up takes nearly a microsecond, so few letters are."""
 
+    def __init__(self, text_page: pypdfium2.PdfTextPage, turn: _Turn | None) -> None:
+        from pypdfium2 import raw
+
+        self._raw = raw
+        self._page = text_page.raw
+        self._turn = turn
+        self._rectangle = raw.FS_RECTF()
+        self._reference = ctypes.byref(self._rectangle)
+        self._styles: dict[int, _Style] = {}
+
+    def box(self, index: int) -> _Box:
+        """Return the box of a letter, as high as its font."""
+        found = self._rectangle
+        self._raw.FPDFText_GetLooseCharBox(self._page, index, self._reference)
+        box = found.left, found.bottom, found.right, found.top
+        return self._turn(box) if self._turn else box
+
+    def baseline(self, word: _Word) -> float:
+        x, y = ctypes.c_double(), ctypes.c_double()
+        if not self._raw.FPDFText_GetCharOrigin(self._page, word.first, x, y):
+            return word.bottom
+        return self._turn((x.value, y.value, x.value, y.value))[1] if self._turn else y.value
+
+    def style(self, word: _Word) -> _Style:
+        """Return the font of a word, and its size on the page, or what the height of its box suggests."""
+        drawn = self._raw.FPDFText_GetTextObject(self._page, word.first)
+        address = ctypes.addressof(drawn.contents) if drawn else -1
+        style = self._styles.get(address)
+        if style is None or not drawn:
+            style = self._styles[address] = self._looked_up(word.first)
+        height = word.top - word.bottom
+        fits = 0.5 * height <= style.size <= 2 * height
+        return style if fits else style._replace(size=max(height / 1.2, 1.0))
+
+    def _looked_up(self, index: int) -> _Style:
+        raw, page = self._raw, self._page
+        size: float = raw.FPDFText_GetFontSize(page, index)
+        matrix = raw.FS_MATRIX()
+        if raw.FPDFText_GetMatrix(page, index, matrix):
+            size *= (matrix.c**2 + matrix.d**2) ** 0.5
+        buffer, flags = ctypes.create_string_buffer(128), ctypes.c_int()
+        length = raw.FPDFText_GetFontInfo(page, index, buffer, len(buffer), flags)
+        name = buffer.raw[: max(0, min(length, len(buffer)) - 1)].decode("utf-8", "replace")
+        bold = bool(flags.value & _FORCE_BOLD) or _BOLD_NAME.search(name) is not None
+        return _Style(size, bold, bool(flags.value & _FIXED_PITCH) or _MONO_NAME.search(name) is not None)
+
+
+_FIXED_PITCH = 1
+_FORCE_BOLD = 1 << 18
+_BOLD_NAME = re.compile(r"(?i)bold|black|heavy|semibold|-bd|cmbx|sfbx|medi\b")
+_MONO_NAME = re.compile(r"(?i)courier|mono|consol|typewriter|cmtt|sftt|menlo")
+
+
+def _words(text: str, letters: _Letters) -> Iterator[_Word]:
     matches = list(_WORD.finditer(text))
     for number, match in enumerate(matches):
         start, end = match.span()
-        left, bottom, right, top = first = box(start)
+        left, bottom, right, top = first = letters.box(start)
         is_turned = False
         if end - start > 1:
-            last = box(end - 1)
+            last = letters.box(end - 1)
             is_turned = abs(last[1] - first[1]) > 0.5 * (top - bottom) + 0.1
             left, bottom = min(left, last[0]), min(bottom, last[1])
             right, top = max(right, last[2]), max(top, last[3])
@@ -295,14 +344,14 @@ def _lines(words: Iterator[_Word]) -> Iterator[list[_Word]]:
         yield line
 
 
-def _segments(text_page: pypdfium2.PdfTextPage, line: list[_Word], order: int, turn: _Turn | None) -> Iterator[Segment]:
+def _segments(letters: _Letters, line: list[_Word], order: int) -> Iterator[Segment]:
     """Divide a line at its wide gaps."""
-    size = _size(text_page, max(line, key=_length))
+    size = letters.style(max(line, key=_length)).size
     first = 0
     for index, here in enumerate(line):
         after = line[index + 1] if index + 1 < len(line) else None
         if after is None or not _adjoin(here, after, size):
-            yield _segment(text_page, line[first : index + 1], order, turn)
+            yield _segment(letters, line[first : index + 1], order)
             first, order = index + 1, order + 1
 
 
@@ -325,59 +374,19 @@ def _right_to_left(text: str) -> bool:
     return not text.isascii() and _RIGHT_TO_LEFT.search(text) is not None
 
 
-def _segment(text_page: pypdfium2.PdfTextPage, words: list[_Word], order: int, turn: _Turn | None) -> Segment:
+def _segment(letters: _Letters, words: list[_Word], order: int) -> Segment:
     longest = max(words, key=_length)  # a bullet or a reference mark may have a size of its own
-    looked_at = {words[0].first: words[0], longest.first: longest, words[-1].first: words[-1]}.values()
-    size = max(_size(text_page, word) for word in looked_at)
-    fonts = [_font(text_page, word.first) for word in looked_at]
+    styles = [letters.style(word) for word in dict.fromkeys((words[0], longest, words[-1]))]
     return Segment(
         text=_LEADERS.sub(" ...", " ".join(word.text for word in words)),
         left=min(word.left for word in words),
         right=max(word.right for word in words),
-        baseline=_baseline(text_page, longest, turn),
-        size=size,
-        bold=all(bold for bold, _ in fonts),
-        mono=all(mono for _, mono in fonts),
+        baseline=letters.baseline(longest),
+        size=max(style.size for style in styles),
+        bold=all(style.bold for style in styles),
+        mono=all(style.mono for style in styles),
         order=order,
     )
-
-
-def _baseline(text_page: pypdfium2.PdfTextPage, word: _Word, turn: _Turn | None) -> float:
-    from pypdfium2 import raw
-
-    x, y = ctypes.c_double(), ctypes.c_double()
-    if not raw.FPDFText_GetCharOrigin(text_page, word.first, x, y):
-        return word.bottom
-    return turn((x.value, y.value, x.value, y.value))[1] if turn else y.value
-
-
-def _size(text_page: pypdfium2.PdfTextPage, word: _Word) -> float:
-    """Return the font size as it appears on the page, or what the height of the box suggests."""
-    from pypdfium2 import raw
-
-    height = word.top - word.bottom
-    size: float = raw.FPDFText_GetFontSize(text_page, word.first)
-    matrix = raw.FS_MATRIX()
-    if raw.FPDFText_GetMatrix(text_page, word.first, matrix):
-        size *= (matrix.c**2 + matrix.d**2) ** 0.5
-    return size if 0.5 * height <= size <= 2 * height else max(height / 1.2, 1.0)
-
-
-_FIXED_PITCH = 1
-_FORCE_BOLD = 1 << 18
-_BOLD_NAME = re.compile(r"(?i)bold|black|heavy|semibold|-bd|cmbx|sfbx|medi\b")
-_MONO_NAME = re.compile(r"(?i)courier|mono|consol|typewriter|cmtt|sftt|menlo")
-
-
-def _font(text_page: pypdfium2.PdfTextPage, index: int) -> tuple[bool, bool]:
-    """Return whether the font is bold, and whether its characters are all of one width."""
-    from pypdfium2 import raw
-
-    buffer, flags = ctypes.create_string_buffer(128), ctypes.c_int()
-    length = raw.FPDFText_GetFontInfo(text_page, index, buffer, len(buffer), flags)
-    name = buffer.raw[: max(0, min(length, len(buffer)) - 1)].decode("utf-8", "replace")
-    bold = bool(flags.value & _FORCE_BOLD) or _BOLD_NAME.search(name) is not None
-    return bold, bool(flags.value & _FIXED_PITCH) or _MONO_NAME.search(name) is not None
 
 
 # Scans
