@@ -22,6 +22,7 @@ from sift_rag.corpus.conversion_pool import ConversionPool
 from sift_rag.corpus.decoding import valid_name
 from sift_rag.corpus.documents import SourceDocument, is_converted
 from sift_rag.corpus.incoming import Incoming, IncomingFile, IncomingText
+from sift_rag.corpus.languages import LanguageCheck
 from sift_rag.corpus.locations import KnownFiles, RealPaths, is_here, is_uri
 from sift_rag.corpus.options import IngestOptions
 from sift_rag.corpus.passages import split_document
@@ -165,6 +166,7 @@ class _Ingest:
         self.meter = ProgressMeter(progress)
         self.writer: Writer = DryWriter(self.meter) if options.dry_run else StoreWriter(store, embedder, self.meter)
         self.tally = _Tally()
+        self.languages = LanguageCheck(embedder)
         self.pool = ConversionPool(options)
         self.paths = RealPaths()
         self.known = KnownFiles(store, self.paths, roots)
@@ -314,7 +316,8 @@ class _Ingest:
             max_tokens=self.embedder.max_tokens,
             revision=action.record.revision,
         )
-        self.writer.write(action.record, passages, action.previous, action.moved)
+        checked = self.languages.passing(passages, action.document.syntax)
+        self.writer.write(action.record, checked, action.previous, action.moved)
         self.tally.went_in(action)
 
     def prune(self, walk: RootWalk) -> None:
@@ -343,7 +346,7 @@ class _Ingest:
             passages_deleted=self.writer.deleted,
             passages_total=self.store.count(),
             problems=tuple(self.tally.problems),
-            notices=tuple(self.tally.notices),
+            notices=(*self.tally.notices, *(Problem("", notice) for notice in [self.languages.notice()] if notice)),
             pages_without_text=self.tally.pages_without_text,
             seconds=seconds,
         )

@@ -39,6 +39,11 @@ class LazyEmbedder:
         return self._loaded.max_tokens
 
     @property
+    def languages(self) -> tuple[str, ...] | None:
+        """The languages that the embedder says it knows; loads it."""
+        return getattr(self._loaded, "languages", None)
+
+    @property
     def tokenizer(self) -> Tokenizer:
         """Implement ``Embedder.tokenizer``; loads the embedder."""
         return self._loaded.tokenizer

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -75,14 +76,16 @@ def load_sentence_transformer(
         raise ModelUnsuitable(f"The embedder {name!r} cannot be loaded: {first_line(error)}") from error
     if model.get_embedding_dimension() is None or getattr(model.tokenizer, "backend_tokenizer", None) is None:
         raise ModelUnsuitable(f"{name!r} is not a text embedder with a fast tokenizer: choose one that is.")
-    return SentenceTransformerEmbedder(identity, model.eval())
+    return SentenceTransformerEmbedder(identity, model.eval(), languages=_languages(Path(folder)))
 
 
 class SentenceTransformerEmbedder:
     """An ``Embedder`` over a loaded model. Its vectors are float32, whatever the precision inside."""
 
-    def __init__(self, name: str, model: SentenceTransformer) -> None:
+    def __init__(self, name: str, model: SentenceTransformer, *, languages: tuple[str, ...] | None = None) -> None:
         self.name = name
+        self.languages = languages
+        """ISO 639-1 codes of the languages that its model card names; None if it names none."""
         self.dimension = int(model.get_embedding_dimension() or 0)
         self.max_tokens = int(model.max_seq_length or 512)
         self.precision = str(model.dtype).removeprefix("torch.")
@@ -153,6 +156,21 @@ class SentenceTransformerEmbedder:
             **extra,
         )
         return np.asarray(vectors, dtype=np.float32)
+
+
+def _languages(folder: Path) -> tuple[str, ...] | None:
+    """Return the languages that the model card names, by their codes; None if there is none, or it names none."""
+    card = folder / "README.md"
+    if not card.is_file():
+        return None
+    from huggingface_hub import ModelCard
+
+    try:
+        named = ModelCard.load(card, ignore_metadata_errors=True).data.language
+    except (OSError, ValueError):  # a card that is no text
+        return None
+    codes = [named] if isinstance(named, str) else named or []
+    return tuple(str(code).lower() for code in codes) if codes and "multilingual" not in codes else None
 
 
 def _resolve(name: str) -> tuple[str, str]:

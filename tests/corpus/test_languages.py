@@ -1,0 +1,45 @@
+"""Text in a language that the embedder does not know is noticed once; anything else is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sift_rag.corpus.ingest import ingest
+from sift_rag.stores.memory import MemoryStore
+from sift_rag.types import CollectionInfo
+from tests.doubles import HashingEmbedder
+
+ENGLISH = "The owl hunts mice at night, while the bees of the village sleep in their wooden houses until the morning."
+GERMAN = "Die Eule jagt nachts nach Mäusen, während die Bienen des Dorfes bis zum Morgen in ihren Häusern schlafen."
+CHINESE = "猫头鹰在夜里捕捉老鼠，而村里的蜜蜂在木屋里一直睡到早晨。每个人都知道，猫头鹰白天不出来，晚上才开始工作。"
+CODE = "```python\nfor number in range(10):\n    print(number, end=separator)\n```"
+
+
+class English(HashingEmbedder):
+    languages = ("en",)
+
+
+def _noticed(folder: Path, texts: list[str], embedder: HashingEmbedder) -> list[str]:
+    for number, text in enumerate(texts):
+        (folder / f"{number}.md").write_text(text, encoding="utf-8")
+    store = MemoryStore(CollectionInfo("notes", embedder.name, embedder.dimension, 1))
+    report = ingest([folder], store, embedder)
+    return [notice.reason for notice in report.notices if not notice.source]
+
+
+@pytest.mark.parametrize(("text", "name"), [(GERMAN, "German"), (CHINESE, "Chinese")])
+def test_a_language_that_the_embedder_does_not_know_is_noticed_once(tmp_path: Path, text: str, name: str) -> None:
+    [notice] = _noticed(tmp_path, [ENGLISH, text, text], English())
+    assert f"mostly {name}" in notice
+    assert "multilingual-e5-small" in notice
+
+
+@pytest.mark.parametrize("texts", [[ENGLISH], [CODE], ["| 1 | 2 |\n|---|---|\n| 3 | 4 |"], [ENGLISH] * 9 + [GERMAN]])
+def test_english_code_and_tables_are_not(tmp_path: Path, texts: list[str]) -> None:
+    assert _noticed(tmp_path, texts, English()) == []
+
+
+def test_an_embedder_that_does_not_name_its_languages_is_not_judged(tmp_path: Path) -> None:
+    assert _noticed(tmp_path, [GERMAN], HashingEmbedder()) == []
