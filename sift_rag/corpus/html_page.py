@@ -106,12 +106,20 @@ def to_markdown(html: str, *, is_page: bool = True) -> Page:
         root = _main_part(root)
     for table in reversed(root.find_all("table")):  # the inner ones first
         _simplify(table, soup)
-    for element in root.find_all(True):
-        if element.name in _BLOCKS or (
-            element.name == "span" and _SHOWN_AS_BLOCK.search(str(element.get("style", "")))
-        ):
-            element.name = "div"
+    _name_blocks(root)
     return Page(title, _tidy(_converted(root)))
+
+
+def _name_blocks(root: Tag) -> None:
+    """Give elements that stand on lines of their own a name that markdownify knows as such."""
+    import bs4
+
+    for element in root.descendants:
+        if not isinstance(element, bs4.Tag):
+            continue
+        shown_as_block = element.name == "span" and _SHOWN_AS_BLOCK.search(str(element.get("style", "")))
+        if element.name in _BLOCKS or shown_as_block:
+            element.name = "div"
 
 
 def _converted(root: Tag) -> str:
@@ -182,10 +190,11 @@ def _clean(root: Tag) -> None:
     """Remove what nobody sees."""
     import bs4
 
-    for comment in root.find_all(string=lambda text: isinstance(text, bs4.element.PreformattedString)):
-        comment.extract()
-    for box in root.find_all("input", type="checkbox"):
-        box.replace_with("[x] " if box.has_attr("checked") else "[ ] ")
+    for node in list(root.descendants):
+        if isinstance(node, bs4.element.PreformattedString):
+            node.extract()
+        elif isinstance(node, bs4.Tag) and node.name == "input" and node.get("type") == "checkbox":
+            node.replace_with("[x] " if node.has_attr("checked") else "[ ] ")
     _remove(root, lambda element: element.name in _UNSEEN or _is_hidden(element) or _is_mark(element))
 
 
@@ -304,7 +313,7 @@ def _within(table: Tag) -> Iterator[Tag]:
 
 
 def _grid(cells: Sequence[Sequence[Tag]]) -> list[list[Tag | None]]:
-    """Return the rows with a cell for each column: one that spans columns or rows stands in each of them."""
+    """Return the rows with a cell for each column: one that spans columns or rows stands in each, as a copy."""
     grid: list[list[Tag | None]] = [[] for _ in cells]
     filled: dict[tuple[int, int], Tag] = {}
     room = _MOST_CELLS
@@ -320,7 +329,7 @@ def _grid(cells: Sequence[Sequence[Tag]]) -> list[list[Tag | None]]:
                 wide = high = 1
             for down in range(high):
                 for across in range(wide):
-                    filled[number + down, column + across] = cell
+                    filled[number + down, column + across] = copy.copy(cell) if down or across else cell
             column += wide
     for number, column in sorted(filled):
         grid[number] += [None] * (column - len(grid[number]))
@@ -355,7 +364,7 @@ def _joined(column: Sequence[Tag | None], soup: BeautifulSoup) -> Tag:
 def _append_row(parent: Tag, within: Tag | None, cells: Sequence[Tag | None], name: str, soup: BeautifulSoup) -> None:
     row = soup.new_tag("tr")
     for cell in cells:
-        placed = soup.new_tag(name) if cell is None else (copy.copy(cell) if cell.parent is not None else cell)
+        placed = soup.new_tag(name) if cell is None else cell.extract()
         placed.name = name
         placed.attrs = {}
         row.append(placed)

@@ -90,7 +90,8 @@ def _opened(data: bytes) -> Document:
 
 
 def _title(document: Document) -> str:
-    return one_line(without_surrogates(document.meta.title or ""))
+    has_metadata = "meta.xml" in document.get_parts()
+    return one_line(without_surrogates(document.meta.title or "")) if has_metadata else ""
 
 
 def _named(element: Element, tag: str) -> Iterator[Element]:

@@ -1,0 +1,125 @@
+"""Texts in the Open Document format and in RTF become Markdown."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from sift_rag.corpus.open_document import read_open_slides, read_open_text
+from sift_rag.corpus.rich_text import read_rich_text
+from sift_rag.errors import UnreadableDocument
+from tests.corpus.archives_in_code import zipped
+
+
+def test_an_open_document_text_becomes_markdown() -> None:
+    odfdo = pytest.importorskip("odfdo", reason="odfdo makes the document that is read here")
+    document = odfdo.Document("text")
+    body = document.body
+    body.clear()
+    body.append(odfdo.Header(1, "Opening  hours"))
+    body.append(odfdo.Paragraph("The pool opens <at> seven.\nNot on Sundays."))
+    body.append(odfdo.List(["Bring a towel", "No dogs"]))
+    table = odfdo.Table("T", width=3, height=2)
+    for line, row in enumerate([["day", "open", "close"], ["Mon", "7", ""]]):
+        for column, value in enumerate(row):
+            table.set_value((column, line), value)
+    body.append(table)
+    noted = odfdo.Paragraph("With a note")
+    noted.insert_note(after="With", note_id="n1", citation="1", body="as said")
+    body.append(noted)
+    commented = odfdo.Paragraph("Reviewed text")
+    commented.insert_annotation(after="Reviewed", body="a comment", creator="x")
+    body.append(commented)
+    document.meta.title = "House  rules"
+    buffer = io.BytesIO()
+    document.save(buffer)
+
+    found = read_open_text(buffer.getvalue())
+    [section] = found.sections
+    assert found.title == "House rules"
+    assert section.text.split("\n\n") == [
+        "# Opening hours",
+        "The pool opens <at> seven.\nNot on Sundays.",
+        "- Bring a towel\n- No dogs",
+        "| day | open | close |\n| --- | --- | --- |\n| Mon | 7 |  |",
+        "With (as said) a note",
+        "Reviewed text",
+    ]
+
+
+_TEXT = "application/vnd.oasis.opendocument.text"
+_OPEN = "urn:oasis:names:tc:opendocument:xmlns"
+
+
+def _odt(content: str) -> bytes:
+    root = f'<m:file-entry m:full-path="/" m:media-type="{_TEXT}"/>'
+    manifest = f'<m:manifest xmlns:m="{_OPEN}:manifest:1.0">{root}</m:manifest>'
+    return zipped({"mimetype": _TEXT, "META-INF/manifest.xml": manifest, "content.xml": content})
+
+
+@pytest.mark.parametrize("read", [read_open_text, read_open_slides])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"no archive",
+        zipped({"a": "b"}),
+        _odt("<broken"),
+        _odt("<x/>"),
+        zipped({"mimetype": _TEXT, "content.xml": bytes(64 << 20)}),
+        _odt(
+            "<!DOCTYPE x [<!ENTITY e0 'lol'>"
+            + "".join(f"<!ENTITY e{n} '{f'&e{n - 1};' * 10}'>" for n in range(1, 10))
+            + "]><x>&e9;</x>"
+        ),
+    ],
+)
+def test_a_broken_or_hostile_open_document_fails_with_a_reason(read: object, data: bytes) -> None:
+    with pytest.raises(UnreadableDocument) as raised:
+        read(data)  # type: ignore[operator]
+    assert len(str(raised.value)) < 250
+
+
+@pytest.mark.slow
+def test_repeated_rows_and_nesting_are_bounded() -> None:
+    cell = '<table:table-cell table:number-columns-repeated="16384"><text:p>x</text:p></table:table-cell>'
+    row = f'<table:table-row table:number-rows-repeated="1048576">{cell}</table:table-row>'
+    spaces = f'<office:document-content xmlns:office="{_OPEN}:office:1.0" xmlns:text="{_OPEN}:text:1.0" '
+    spaces += f'xmlns:table="{_OPEN}:table:1.0"><office:body><office:text>'
+    end = "</office:text></office:body></office:document-content>"
+
+    [section] = read_open_text(_odt(f"{spaces}<table:table>{row}</table:table>{end}")).sections
+    assert len(section.text) < 1_000_000
+    nested = "<text:section>" * 200 + "<text:p>x</text:p>" + "</text:section>" * 200
+    with pytest.raises(UnreadableDocument, match="nested too deeply"):
+        read_open_text(_odt(spaces + nested + end))
+
+
+def test_rich_text_becomes_markdown_with_its_tables() -> None:
+    source = (
+        rb"{\rtf1\ansi\ansicpg1252{\fonttbl{\f0 Arial;}}{\info{\author A}{\title H\'e4user}}"
+        rb"{\header Page 1}\f0 Caf\'e9 \b bold\b0\par Costs \u8364? 5 \u-10179?\u-8704?\par"
+        rb"\trowd\cellx100\cellx200 item\cell price\cell\row\trowd Nut\cell\cell\row After.\par}"
+    )
+    found = read_rich_text(source)
+
+    [section] = found.sections
+    assert found.title == "Häuser"
+    assert section.text.split("\n\n") == [
+        "Café bold",
+        "Costs € 5 😀",
+        "| item | price |\n| --- | --- |\n| Nut |  |",
+        "After.",
+    ]
+
+
+def test_rich_text_in_another_code_page_is_decoded() -> None:
+    [section] = read_rich_text(rb"{\rtf1\ansi\ansicpg1251 \'cf\'f0\'e8\'e2\'e5\'f2}").sections
+
+    assert section.text == "Привет"
+
+
+@pytest.mark.parametrize("data", [b"no rtf", b"\x89PNG"])
+def test_what_is_no_rich_text_fails(data: bytes) -> None:
+    with pytest.raises(UnreadableDocument, match="broken RTF"):
+        read_rich_text(data)

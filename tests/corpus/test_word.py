@@ -1,0 +1,102 @@
+"""Word documents become Markdown: headings, lists, tables and what stands in their fields."""
+
+from __future__ import annotations
+
+import pytest
+
+from sift_rag.corpus.word import read_word
+from tests.corpus.archives_in_code import OFFICE, PACKAGE, WORD, docx
+
+
+def _text(body: str, members: dict[str, str | bytes] | None = None) -> str:
+    return "\n\n".join(section.text for section in read_word(docx(body, members)).sections)
+
+
+def _run(text: str) -> str:
+    return f'<w:r><w:t xml:space="preserve">{text}</w:t></w:r>'
+
+
+def _paragraph(content: str, style: str = "") -> str:
+    properties = f'<w:pPr><w:pStyle w:val="{style}"/></w:pPr>' if style else ""
+    return f"<w:p>{properties}{content if content.startswith('<') else _run(content)}</w:p>"
+
+
+def _row(*cells: str, properties: str = "") -> str:
+    return f"<w:tr>{properties}{''.join(cell if '<w:tc>' in cell else _cell(cell) for cell in cells)}</w:tr>"
+
+
+def _cell(text: str, properties: str = "") -> str:
+    return f"<w:tc><w:tcPr>{properties}</w:tcPr>{_paragraph(text)}</w:tc>"
+
+
+@pytest.mark.parametrize("properties", ["", "<w:trPr><w:tblHeader/></w:trPr>"])
+def test_the_first_row_of_a_table_names_its_columns_and_empty_cells_stay(properties: str) -> None:
+    table = f"<w:tbl>{_row('day', 'open', 'close', properties=properties)}{_row('Mon', '', '8')}</w:tbl>"
+
+    assert _text(_paragraph("Hours", "Heading1") + table).split("\n") == [
+        "# Hours",
+        "",
+        "| day | open | close |",
+        "| --- | --- | --- |",
+        "| Mon |  | 8 |",
+    ]
+
+
+def test_merged_cells_stand_in_each_row_and_column_that_they_cover() -> None:
+    table = (
+        "<w:tbl>"
+        + _row("day", _cell("time", '<w:gridSpan w:val="2"/>'))
+        + _row(_cell("Mon", '<w:vMerge w:val="restart"/>'), "8", "12")
+        + _row(_cell("", "<w:vMerge/>"), "14", "18")
+        + "</w:tbl>"
+    )
+
+    assert _text(table).split("\n")[2:] == ["| Mon | 8 | 12 |", "| Mon | 14 | 18 |"]
+
+
+def test_title_headings_and_code_are_marked_and_deleted_text_is_gone() -> None:
+    styles = "".join(
+        f'<w:style w:type="paragraph" w:styleId="{name}"><w:name w:val="{shown}"/></w:style>'
+        for name, shown in (("Title", "Title"), ("Code", "Code"))
+    )
+    members: dict[str, str | bytes] = {
+        "word/styles.xml": f'<w:styles xmlns:w="{WORD}">{styles}</w:styles>',
+        "word/_rels/document.xml.rels": f'<Relationships xmlns="{PACKAGE}/relationships"><Relationship Id="s" '
+        f'Type="{OFFICE}/styles" Target="styles.xml"/></Relationships>',
+    }
+    body = (
+        _paragraph("Manual", "Title")
+        + _paragraph("Install", "Heading2")
+        + _paragraph("make all", "Code")
+        + _paragraph("make test", "Code")
+        + _paragraph("<w:del><w:r><w:delText>old</w:delText></w:r></w:del>" + _run("It is new."))
+    )
+
+    assert _text(body, members) == "# Manual\n\n## Install\n\n```\nmake all\nmake test\n```\n\nIt is new."
+
+
+def test_fields_are_read_as_what_stands_in_them() -> None:
+    def control(inside: str, properties: str = "") -> str:
+        return f"<w:sdt><w:sdtPr>{properties}</w:sdtPr><w:sdtContent>{inside}</w:sdtContent></w:sdt>"
+
+    ticked = '<w14:checkbox><w14:checked w14:val="1"/></w14:checkbox>'
+    open_ = '<w14:checkbox><w14:checked w14:val="0"/></w14:checkbox>'
+    body = (
+        _paragraph(_run("Name: ") + control(_run("Anna Berg")))
+        + _paragraph(
+            _run("Colour: ") + control(_run("red"), '<w:dropDownList><w:listItem w:value="red"/></w:dropDownList>')
+        )
+        + _paragraph(control(_run("\u2612"), ticked) + _run(" yes"))
+        + _paragraph(control(_run("\u2610"), open_) + _run(" no"))
+        + _paragraph(
+            _run("Age: ")
+            + '<w:r><w:fldChar w:fldCharType="begin"><w:ffData/></w:fldChar></w:r><w:r><w:instrText> FORMTEXT '
+            '</w:instrText></w:r><w:r><w:fldChar w:fldCharType="separate"/></w:r>'
+            + _run("42")
+            + '<w:r><w:fldChar w:fldCharType="end"/></w:r>'
+        )
+    )
+
+    lines = _text(body).split("\n\n")
+    assert lines[:2] == ["Name: Anna Berg", "Colour: red"]
+    assert [" ".join(line.split()) for line in lines[2:]] == ["[x] yes", "[ ] no", "Age: 42"]
