@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sift_rag.answering.tuning import TuningReport as TuningReport
     from sift_rag.corpus.options import IngestOptions as IngestOptions
     from sift_rag.corpus.report import IngestReport as IngestReport
+    from sift_rag.corpus.report import Outcome as Outcome
     from sift_rag.corpus.report import Problem as Problem
     from sift_rag.corpus.report import Progress as Progress
     from sift_rag.corpus.shards import Shard as Shard
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from sift_rag.ingestion import ingest_paths as ingest_paths
     from sift_rag.ingestion import ingest_texts as ingest_texts
     from sift_rag.ingestion import reindex as reindex
+    from sift_rag.ingestion import watch_paths as watch_paths
     from sift_rag.opening import open_assistant as open_assistant
     from sift_rag.opening import open_embedder as open_embedder
     from sift_rag.opening import open_index as open_index
@@ -210,6 +212,7 @@ _HOME = {
     "PassedOver": "types",
     "Pool": "selection",
     "PreparedPrompt": "answering.prepared",
+    "Outcome": "corpus.report",
     "Problem": "corpus.report",
     "Progress": "corpus.report",
     "Prompt": "answering.prompt",
@@ -259,6 +262,7 @@ _HOME = {
     "hit_metadata": "retrieval.hit_metadata",
     "ingest_paths": "ingestion",
     "ingest_texts": "ingestion",
+    "watch_paths": "ingestion",
     "migrate_collection": "stores.migration",
     "open_assistant": "opening",
     "open_database": "stores.registry",

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from threading import Event
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from sift_rag import defaults
 from sift_rag.corpus.options import IngestOptions
-from sift_rag.errors import CollectionNotFound, StoreConflict, StoreDamaged
+from sift_rag.errors import (
+    CollectionNotFound,
+    NothingToIngest,
+    StoreConflict,
+    StoreDamaged,
+    StoreFull,
+    StoreInUse,
+    StoreUnreachable,
+)
 from sift_rag.opening import (
     check_embedder,
     collection_info,
@@ -24,8 +35,16 @@ from sift_rag.stores.registry import open_database
 from sift_rag.types import CollectionInfo, Document, JsonValue
 
 if TYPE_CHECKING:
+    from sift_rag.corpus.changes import Changes
     from sift_rag.corpus.report import IngestReport, Progress
+    from sift_rag.corpus.watching import PathWatch
     from sift_rag.stores.qdrant.options import ServerOptions
+
+
+RETRY_SECONDS = 1.0
+"""Seconds after which changes are tried again that could not be stored, because a search held the store perhaps."""
+
+_logger = logging.getLogger(__name__)
 
 
 def ingest_paths(
@@ -70,6 +89,97 @@ def ingest_paths(
         return ingest(files, _nowhere(collection, part), part, options, progress=progress)
     with closing(open_or_create_store(database, collection, part)) as opened:
         return ingest(files, opened, part, options, progress=progress)
+
+
+def watch_paths(
+    paths: str | Path | Sequence[str | Path],
+    *,
+    store: str | Path | None = None,
+    collection: str = defaults.COLLECTION,
+    embedder: str | Embedder | None = None,
+    options: IngestOptions | None = None,
+    api_key: str | None = None,
+    server: ServerOptions | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    stop: Event | None = None,
+    force_polling: bool | None = None,
+) -> Iterator[IngestReport]:
+    """Ingest files and folders, then whatever changes in them, until ``stop`` is set or the iterator is closed.
+
+    The store is open only while something is ingested, so that searches can use it in between; the embedder stays
+    loaded. Changes that cannot be stored at the moment are tried again. Files that are deleted are removed from the
+    collection if ``options.prune`` is set.
+
+    Args:
+        paths: files and folders, all of which exist.
+        store: folder or URL; None for the user's data folder.
+        collection: its name; it is created if it does not exist.
+        embedder: name, folder or object; by default the one that the collection was made with.
+        options: which files to ingest and how to read them.
+        api_key: key of the server that keeps the collection.
+        server: how a server keeps a collection that is created.
+        progress: called during the first ingest.
+        stop: set it, from another thread, to end the iteration.
+        force_polling: look at all files again and again, for file systems that do not report changes; None to find
+            out, and as WATCHFILES_FORCE_POLLING says.
+
+    Yields:
+        The report of the first ingest; then one for each group of changes that came together, with their
+        ``outcomes``.
+
+    Raises:
+        MissingExtra: ``watchfiles`` is not installed.
+        NothingToIngest: a path does not exist.
+        ValueError: the options ask for a dry run or a shard.
+        others: what ``ingest_paths`` raises.
+    """
+    from sift_rag.corpus.ingest import ingest
+    from sift_rag.corpus.watching import PathWatch
+
+    options = options or IngestOptions()
+    if options.dry_run or options.shard is not None:
+        raise ValueError("A watch writes, and takes all files: expected neither a dry run nor a shard.")
+    files = _as_paths(paths)
+    for path in files:
+        if not os.path.lexists(path):
+            raise NothingToIngest(f"There is no file or folder {str(path)!r} to watch.")
+    database = open_database(store, api_key=api_key, server=server)
+    part = _embedder_for(_existing(database, collection), embedder)
+    ignored = [] if "://" in database.location else [database.location]
+
+    def bring_in(changes: Changes | None, progress: Callable[[Progress], None] | None = None) -> IngestReport:
+        with closing(open_or_create_store(database, collection, part)) as opened:
+            return ingest(files, opened, part, options, progress=progress, changes=changes)
+
+    def reports() -> Iterator[IngestReport]:
+        with closing(PathWatch(files, ignored=ignored, force_polling=force_polling)) as watch:
+            yield bring_in(None, progress)
+            yield from _reports_of_changes(watch, bring_in, stop or Event())
+
+    return reports()
+
+
+def _reports_of_changes(
+    watch: PathWatch, bring_in: Callable[[Changes | None], IngestReport], stop: Event
+) -> Iterator[IngestReport]:
+    """Yield a report for each group of changes that was ingested; those of an attempt that failed are kept."""
+    changes, not_before, was_told = watch.wait(), 0.0, False
+    while not stop.is_set():
+        if changes and monotonic() >= not_before:
+            try:
+                report = bring_in(changes)
+            except (StoreInUse, StoreUnreachable, StoreFull) as error:
+                if not was_told:
+                    _logger.warning("Changes wait until the store can be written: %s", error)
+                not_before, was_told = monotonic() + RETRY_SECONDS, True
+            except StoreConflict as error:
+                _logger.warning("Changes were not ingested: %s", error)
+                changes = type(changes)()
+            else:
+                changes, was_told = type(changes)(), False
+                if report.new or report.updated or report.removed or report.problems:
+                    yield report
+        changes |= watch.wait()
 
 
 def ingest_texts(

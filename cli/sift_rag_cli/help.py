@@ -109,9 +109,11 @@ def _wrapped(text: str, formatter: Any, indent: str) -> str:
 
 def _row(option: TyperOption, context: typer.Context) -> tuple[str, str]:
     """Return an option's names and its help, with the default if there is one to show."""
-    names = ", ".join(sorted(option.opts, key=len))
+    names = ", ".join([*sorted(option.opts, key=len), *option.secondary_opts])
     if option.is_flag:
         return names, option.help or ""
     default = option.get_default(context, call=False)
+    if isinstance(default, float):
+        default = f"{default:g}"
     told = f"  [default: {default}]" if option.show_default and default not in (None, "", [], ()) else ""
     return f"{names} {option.metavar or 'VALUE'}", f"{option.help or ''}{told}"

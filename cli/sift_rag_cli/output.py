@@ -55,10 +55,10 @@ def say(text: str) -> None:
     typer.echo(text, err=True)
 
 
-def write_json(value: Mapping[str, object]) -> None:
-    """Write a JSON object to stdout: exact, with terminal control characters escaped."""
+def write_json(value: Mapping[str, object], *, indent: int | None = 2) -> None:
+    """Write a JSON object to stdout: exact, with terminal control characters escaped; on one line if not indented."""
     readable = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    text = json.dumps(value, ensure_ascii=not readable, allow_nan=False, indent=2)
+    text = json.dumps(value, ensure_ascii=not readable, allow_nan=False, indent=indent)
     write(_UNSAFE.sub(lambda match: match[0] if match[0] < " " else f"\\u{ord(match[0]):04x}", text))
 
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from string import Formatter
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sift_rag.errors import Remedy
 
 REMEDIES: Mapping[str, str] = {
     "adapter-folder-not-empty": "Name another one with --save-adapter.",
@@ -19,6 +23,7 @@ REMEDIES: Mapping[str, str] = {
     "list-collections": "`sift-rag collections` lists the collections in a store.",
     "local-model-required": "Name a model on this machine with --model, and no --base-url.",
     "model-required": "Name one: --model NAME|PATH, or --base-url URL --model NAME for an endpoint.",
+    "multilingual-embedder": "For an embedder that reads many languages: --embedder {embedder} --reindex.",
     "no-passage-chosen": "Raise --token-budget, or loosen stop_variance, stop_explained or alpha.",
     "qdrant-key": "Set the server's API key in SIFT_RAG_QDRANT_API_KEY or QDRANT_API_KEY.",
     "reindex": "Ingest again with --reindex.",
@@ -36,13 +41,15 @@ REMEDIES: Mapping[str, str] = {
 
 def message_of(error: BaseException) -> str:
     """Return an error's message, and what to do about it if the library names a remedy."""
-    remedy = getattr(error, "remedy", None)
-    if remedy is None:
-        return str(error)
-    words = REMEDIES.get(remedy.key)
-    if words is None:
-        return str(error)
-    return f"{error} {_Lenient().vformat(words, (), remedy.values)}"
+    return with_remedy(str(error), getattr(error, "remedy", None))
+
+
+def with_remedy(text: str, remedy: Remedy | None) -> str:
+    """Return a text, followed by what to do about it if there is a remedy with words."""
+    words = None if remedy is None else REMEDIES.get(remedy.key)
+    if remedy is None or words is None:
+        return text
+    return f"{text} {_Lenient().vformat(words, (), remedy.values)}"
 
 
 class _Lenient(Formatter):

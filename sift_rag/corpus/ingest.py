@@ -18,6 +18,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import NamedTuple
 
+from sift_rag.corpus.changes import Changes
 from sift_rag.corpus.conversion_pool import ConversionPool
 from sift_rag.corpus.decoding import valid_name
 from sift_rag.corpus.documents import SourceDocument, is_converted
@@ -27,7 +28,7 @@ from sift_rag.corpus.locations import KnownFiles, RealPaths, is_here, is_uri
 from sift_rag.corpus.options import IngestOptions
 from sift_rag.corpus.passages import split_document
 from sift_rag.corpus.planning import Action, Discard, Fail, Refresh, Write, is_current, plan
-from sift_rag.corpus.report import IngestReport, Problem, Progress, ProgressMeter
+from sift_rag.corpus.report import IngestReport, Outcome, Problem, Progress, ProgressMeter
 from sift_rag.corpus.roots import RootWalk, in_order
 from sift_rag.corpus.splitting import grammar
 from sift_rag.corpus.writing import DryWriter, StoreWriter, Writer
@@ -50,6 +51,7 @@ def ingest(
     options: IngestOptions | None = None,
     *,
     progress: Callable[[Progress], None] | None = None,
+    changes: Changes | None = None,
 ) -> IngestReport:
     """Bring the store up to date with the files under ``paths``.
 
@@ -59,6 +61,8 @@ def ingest(
         embedder: source of the vectors.
         options: which files to ingest, how to read them, and what to do in the store.
         progress: called after each file and each batch of passages.
+        changes: all that may have changed while it was watched; nothing else is looked at, and a file that disappears
+            is no failure. By default, anything may have changed.
 
     Returns:
         The counts, with a reason for every file that was not ingested, even if none was.
@@ -72,7 +76,7 @@ def ingest(
     options = options or IngestOptions()
     roots = [Path(os.path.abspath(path)) for path in paths]  # noqa: PTH100 - resolve() would follow links
     present = in_order([root for root in roots if os.path.lexists(root)])
-    with closing(_Ingest(store, embedder, options, progress, present)) as run:
+    with closing(_Ingest(store, embedder, options, progress, present, changes)) as run:
         for root, path in zip(roots, paths, strict=True):
             if not os.path.lexists(root):
                 run.tally.fail(str(path), "no such file or folder")
@@ -120,14 +124,19 @@ class _Tally:
     problems: list[Problem] = field(default_factory=list)
     notices: list[Problem] = field(default_factory=list)
     pages_without_text: int = 0
+    outcomes: list[Outcome] = field(default_factory=list)
 
-    def went_in(self, action: Write) -> None:
+    def went_in(self, action: Write, passages: int) -> Outcome:
+        """Count a document, and return what became of it."""
         if action.previous is None and action.moved is None:
             self.new += 1
         else:
             self.updated += 1
         self.notices += (Problem(action.record.source, notice) for notice in action.record.notices)
         self.pages_without_text += action.record.pages_without_text
+        if action.moved is not None:
+            return Outcome(action.record.source, "moved", passages, action.moved.source)
+        return Outcome(action.record.source, "new" if action.previous is None else "updated", passages)
 
     def skip(self, source: str, reason: str) -> None:
         self.skipped += 1
@@ -159,10 +168,11 @@ class _Ingest:
         options: IngestOptions,
         progress: Callable[[Progress], None] | None,
         roots: Sequence[Path] = (),
+        changes: Changes | None = None,
     ) -> None:
         for package in ("semantic_text_splitter", "tokenizers"):
             require(package, "ingest")
-        self.store, self.embedder, self.options = store, embedder, options
+        self.store, self.embedder, self.options, self.changes = store, embedder, options, changes
         self.meter = ProgressMeter(progress)
         self.writer: Writer = DryWriter(self.meter) if options.dry_run else StoreWriter(store, embedder, self.meter)
         self.tally = _Tally()
@@ -189,7 +199,7 @@ class _Ingest:
     def walks(self, roots: Sequence[Path]) -> list[RootWalk]:
         """Return a walk through each root, in which no file comes that came in one before."""
         seen: set[str] = set()
-        return [RootWalk(root, self.options, self.paths, seen) for root in roots]
+        return [RootWalk(root, self.options, self.paths, seen, self.changes) for root in roots]
 
     def walk(self, walk: RootWalk) -> None:
         """Ingest the files under a root."""
@@ -276,6 +286,8 @@ class _Ingest:
                 self.tally.skip(item.source, action.reason)
                 if action.previous is not None:
                     self.writer.remove([action.previous])
+            case Fail() if self.changes is not None and not is_here(item.location):
+                pass  # it has gone again, which is a change too
             case Fail():
                 self.tally.fail(item.source, action.reason)
                 self.writer.fail(action.record, action.reason)
@@ -317,8 +329,10 @@ class _Ingest:
             revision=action.record.revision,
         )
         checked = self.languages.passing(passages, action.document.syntax)
-        self.writer.write(action.record, checked, action.previous, action.moved)
-        self.tally.went_in(action)
+        count = self.writer.write(action.record, checked, action.previous, action.moved)
+        outcome = self.tally.went_in(action, count)
+        if self.changes is not None:  # they are few
+            self.tally.outcomes.append(outcome)
 
     def prune(self, walk: RootWalk) -> None:
         """Remove files that were under a root and no longer exist, if that is asked for.
@@ -330,6 +344,8 @@ class _Ingest:
             return
         gone = [record for record in self.store.documents() if self.is_ours(record.source) and walk.lacks(record)]
         self.tally.removed += len(gone)
+        if self.changes is not None:
+            self.tally.outcomes += (Outcome(record.source, "removed", record.passages) for record in gone)
         if gone:
             self.writer.remove(gone)
 
@@ -348,6 +364,7 @@ class _Ingest:
             problems=tuple(self.tally.problems),
             notices=(*self.tally.notices, *(Problem("", notice) for notice in [self.languages.notice()] if notice)),
             pages_without_text=self.tally.pages_without_text,
+            outcomes=tuple(self.tally.outcomes),
             seconds=seconds,
         )
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
+
+from sift_rag.errors import Remedy
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +15,20 @@ class Problem:
 
     source: str
     reason: str
+    remedy: Remedy | None = None
+    """What to do about it, if that depends on the entry point."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a document."""
+
+    source: str
+    kind: Literal["new", "updated", "moved", "removed"]
+    passages: int
+    """Number of passages that it has, or had if it was removed."""
+    moved_from: str = ""
+    """Source that a moved document had before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +53,8 @@ class IngestReport:
     """What to know of new and updated documents, and of the whole run (with an empty source)."""
     pages_without_text: int = 0
     """Number of pages without text in the new and updated documents."""
+    outcomes: tuple[Outcome, ...] = ()
+    """The documents that went in or were removed, in an ingest of what has changed; none in any other."""
 
 
 @dataclass(frozen=True, slots=True)

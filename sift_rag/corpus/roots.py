@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sift_rag.corpus.changes import Changes
 from sift_rag.corpus.files import FoundFile, LinkOut, Unlistable, find_files
 from sift_rag.corpus.incoming import IncomingFile
 from sift_rag.corpus.locations import RealPaths, is_here, is_under, path_at
@@ -45,6 +46,8 @@ class RootWalk:
     paths: RealPaths
     seen: set[str]
     """Real paths of the files that earlier walks have found; those of this one are added."""
+    changes: Changes | None = None
+    """All that is looked at, if only that may have changed."""
     found: int = 0
     """Number of files under the root, also of those that were seen before."""
     links_out: int = 0
@@ -62,6 +65,8 @@ class RootWalk:
             match item:
                 case FoundFile():
                     self.found += 1
+                    if self.changes is not None and not self.changes.hold(str(item.path)):
+                        continue
                     place = self.paths.real(str(item.path))
                     if place not in self.seen:
                         self.seen.add(place)
@@ -83,6 +88,8 @@ class RootWalk:
         if not record.location or is_here(record.location):
             return False
         places = list(self._places(path_at(record.location)))
+        if self.changes is not None and not any(map(self.changes.hold, places)):
+            return False
         return bool(places) and not any(os.path.lexists(place) or self._is_hidden_by_error(place) for place in places)
 
     def _places(self, path: str) -> Iterator[str]:

@@ -43,8 +43,10 @@ class Writer(Protocol):
 
     def write(
         self, record: Document, passages: Iterable[Passage], previous: Document | None, moved: Document | None = None
-    ) -> None:
+    ) -> int:
         """Replace the passages that the store had of a document; later, if the window is not full.
+
+        Returns the number of its passages.
 
         Args:
             record: its new record.
@@ -80,12 +82,13 @@ class DryWriter:
         passages: Iterable[Passage],
         previous: Document | None,  # noqa: ARG002
         moved: Document | None = None,  # noqa: ARG002
-    ) -> None:
+    ) -> int:
         """Implement ``Writer.write``."""
         count = sum(1 for _ in passages)
         self.added += count
         self._meter.embedded(record.source, count)
         self._meter.done(record.source, record.size)
+        return count
 
     def refresh(self, record: Document) -> None:
         """Implement ``Writer.refresh``."""
@@ -126,7 +129,7 @@ class StoreWriter:
 
     def write(
         self, record: Document, passages: Iterable[Passage], previous: Document | None, moved: Document | None = None
-    ) -> None:
+    ) -> int:
         """Implement ``Writer.write``."""
         document = _Open(record, is_new=previous is None, held=self._held(previous), moved=moved)
         self._open.append(document)
@@ -136,6 +139,7 @@ class StoreWriter:
             if len(self._window) == WINDOW:
                 self.flush()
         document.complete = True
+        return document.passages
 
     def refresh(self, record: Document) -> None:
         """Implement ``Writer.refresh``."""

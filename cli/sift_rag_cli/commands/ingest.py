@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 
@@ -11,18 +10,32 @@ from sift_rag import defaults
 from sift_rag_cli import options
 from sift_rag_cli.api_keys import store_key
 from sift_rag_cli.configuration import settings_for
+from sift_rag_cli.ingest_reports import report_json, say_report
 from sift_rag_cli.inputs import read_paths, read_shard
-from sift_rag_cli.output import count_of, one_line, say, write_json
+from sift_rag_cli.output import count_of, say, write_json
 from sift_rag_cli.progress import ProgressState, progress_bar
 from sift_rag_cli.settings import server_options
+from sift_rag_cli.watching import ended_by_signal, refuse_watch, say_reports
 
 if TYPE_CHECKING:
-    from sift_rag.corpus.report import IngestReport
+    from sift_rag.corpus.options import IngestOptions
     from sift_rag.corpus.report import Progress as IngestProgress
+    from sift_rag.stores.qdrant.options import ServerOptions
 
 FILES = "Files"
+READING = "Reading"
 UPDATE = "Update"
-PROBLEMS_SHOWN = 20
+
+
+class _Target(TypedDict):
+    """What every way of ingesting is told, besides the paths."""
+
+    store: str | None
+    collection: str
+    embedder: str | None
+    options: "IngestOptions"
+    api_key: str | None
+    server: "ServerOptions | None"
 
 
 def ingest(
@@ -61,57 +74,6 @@ def ingest(
             help="Skip files larger than this.",
         ),
     ] = defaults.MAX_BYTES // 2**20,
-    text_field: Annotated[
-        str | None,
-        typer.Option(
-            "--text-field",
-            metavar="NAME",
-            envvar="SIFT_RAG_TEXT_FIELD",
-            rich_help_panel=FILES,
-            help="The JSON lines field or CSV column that holds the text. Default: recognised by its name.",
-        ),
-    ] = None,
-    header: Annotated[
-        bool | None,
-        typer.Option(
-            "--header/--no-header",
-            envvar="SIFT_RAG_HEADER",
-            rich_help_panel=FILES,
-            help="The first row of CSV names the columns, or does not. Default: recognised by its cells.",
-        ),
-    ] = None,
-    encoding: Annotated[
-        str | None,
-        typer.Option(
-            "--encoding",
-            metavar="NAME",
-            envvar="SIFT_RAG_ENCODING",
-            rich_help_panel=FILES,
-            help="Encoding of text files, such as cp1252. Default: UTF-8, or recognised where that does not fit.",
-        ),
-    ] = None,
-    ocr: Annotated[
-        str,
-        typer.Option(
-            "--ocr",
-            metavar="auto|off",
-            envvar="SIFT_RAG_OCR",
-            callback=options.one_of("ocr"),
-            rich_help_panel=FILES,
-            help="Read scanned pages by optical character recognition, if it is installed.",
-        ),
-    ] = defaults.OCR,
-    file_timeout: Annotated[
-        float,
-        typer.Option(
-            "--file-timeout",
-            metavar="SECONDS",
-            min=0.1,
-            envvar="SIFT_RAG_FILE_TIMEOUT",
-            rich_help_panel=FILES,
-            help="Give up on a file whose conversion takes longer.",
-        ),
-    ] = defaults.FILE_TIMEOUT,
     follow_links: Annotated[
         bool,
         typer.Option(
@@ -131,6 +93,57 @@ def ingest(
             help="Ingest only the I-th of N parts of the files, so that several processes can fill one server.",
         ),
     ] = None,
+    text_field: Annotated[
+        str | None,
+        typer.Option(
+            "--text-field",
+            metavar="NAME",
+            envvar="SIFT_RAG_TEXT_FIELD",
+            rich_help_panel=READING,
+            help="The JSON lines field or CSV column that holds the text. Default: recognised by its name.",
+        ),
+    ] = None,
+    header: Annotated[
+        bool | None,
+        typer.Option(
+            "--header/--no-header",
+            envvar="SIFT_RAG_HEADER",
+            rich_help_panel=READING,
+            help="The first row of CSV names the columns, or does not. Default: recognised by its cells.",
+        ),
+    ] = None,
+    encoding: Annotated[
+        str | None,
+        typer.Option(
+            "--encoding",
+            metavar="NAME",
+            envvar="SIFT_RAG_ENCODING",
+            rich_help_panel=READING,
+            help="Encoding of text files, such as cp1252. Default: UTF-8, or recognised where that does not fit.",
+        ),
+    ] = None,
+    ocr: Annotated[
+        str,
+        typer.Option(
+            "--ocr",
+            metavar="auto|off",
+            envvar="SIFT_RAG_OCR",
+            callback=options.one_of("ocr"),
+            rich_help_panel=READING,
+            help="Read scanned pages by optical character recognition, if it is installed.",
+        ),
+    ] = defaults.OCR,
+    file_timeout: Annotated[
+        float,
+        typer.Option(
+            "--file-timeout",
+            metavar="SECONDS",
+            min=0.1,
+            envvar="SIFT_RAG_FILE_TIMEOUT",
+            rich_help_panel=READING,
+            help="Give up on a file whose conversion takes longer.",
+        ),
+    ] = defaults.FILE_TIMEOUT,
     prune: Annotated[
         bool,
         typer.Option(
@@ -150,6 +163,14 @@ def ingest(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", rich_help_panel=UPDATE, help="Report what would happen, but write nothing.")
     ] = False,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch",
+            rich_help_panel=UPDATE,
+            help="Keep running, and ingest files as they change. With --prune, remove those that are deleted.",
+        ),
+    ] = False,
     store: options.Store = None,
     collection: options.Collection = defaults.COLLECTION,
     embedder: options.Embedder = None,
@@ -165,103 +186,59 @@ def ingest(
         sift-rag ingest handbook/ notes.pdf
         sift-rag ingest src/ -c code --include '*.py' --prune
         git ls-files | sift-rag ingest -
+        sift-rag ingest notes/ --watch --prune
         sift-rag ingest docs/ -s http://localhost:6333 --set on_disk=true
     """
     from sift_rag.corpus.options import IngestOptions
-    from sift_rag.ingestion import ingest_paths
+    from sift_rag.ingestion import ingest_paths, watch_paths
     from sift_rag.ingestion import reindex as reindex_paths
 
+    if watch:
+        refuse_watch(paths, dry_run=dry_run, reindex=reindex, shard=shard is not None)
     part = None if shard is None else read_shard(shard)
-    server = server_options(settings_for(context, assignments))
+    wanted = IngestOptions(
+        include=include or (),
+        exclude=exclude or (),
+        max_bytes=max_megabytes * 2**20,
+        text_field=text_field,
+        header=header,
+        encoding=encoding,
+        ocr="off" if ocr == "off" else "auto",
+        file_timeout=file_timeout,
+        follow_links=follow_links,
+        prune=prune,
+        dry_run=dry_run,
+        shard=part,
+    )
+    target: _Target = {
+        "store": store,
+        "collection": collection,
+        "embedder": embedder,
+        "options": wanted,
+        "api_key": store_key(context, store),
+        "server": server_options(settings_for(context, assignments)),
+    }
+    if watch:
+        with ended_by_signal():
+            with _progress() as progress:
+                reports = watch_paths(read_paths(paths), **target, progress=progress)
+                first = next(reports)
+            say_reports(first, reports, ocr=ocr, json=json)
+        return
     try:
         with _progress() as progress:
             work = reindex_paths if reindex else ingest_paths
-            report = work(
-                read_paths(paths),
-                store=store,
-                collection=collection,
-                embedder=embedder,
-                options=IngestOptions(
-                    include=include or (),
-                    exclude=exclude or (),
-                    max_bytes=max_megabytes * 2**20,
-                    text_field=text_field,
-                    header=header,
-                    encoding=encoding,
-                    ocr="off" if ocr == "off" else "auto",
-                    file_timeout=file_timeout,
-                    follow_links=follow_links,
-                    prune=prune,
-                    dry_run=dry_run,
-                    shard=part,
-                ),
-                api_key=store_key(context, store),
-                server=server,
-                progress=progress,
-            )
+            report = work(read_paths(paths), **target, progress=progress)
     except KeyboardInterrupt:
         say("What has been ingested is kept; run the same command again to continue.")
         raise
     if json:
-        write_json(_report_json(report))
+        write_json(report_json(report))
     else:
-        _say_report(report, dry_run=dry_run, ocr=ocr)
+        say_report(report, dry_run=dry_run, ocr=ocr)
     went_in = report.new or report.updated or report.unchanged or report.removed
     if not went_in and (part is None or report.problems):  # a shard of few files may be empty
         raise typer.Exit(1)
-
-
-def _say_report(report: "IngestReport", *, dry_run: bool, ocr: str) -> None:
-    of_files = [notice for notice in report.notices if notice.source]
-    told = [*report.problems, *of_files]
-    for problem in told[:PROBLEMS_SHOWN]:
-        say(f"{one_line(problem.source)}: {one_line(problem.reason)}")
-    if len(told) > PROBLEMS_SHOWN:
-        say(f"... and {len(told) - PROBLEMS_SHOWN} more; --json lists all")
-    for notice in report.notices:
-        if not notice.source:
-            say(one_line(notice.reason))
-    if report.pages_without_text:
-        say(f"{count_of(report.pages_without_text, 'page')} without text, probably scans{_ocr_remedy(ocr)}")
-    say(
-        f"{count_of(report.passages_added, 'passage')} added, {report.passages_deleted:,} deleted, "
-        f"{report.passages_total:,} in collection '{one_line(report.collection)}' ({report.seconds:.1f} s)"
-    )
-    say(
-        ("Would be: " if dry_run else "")
-        + f"{report.new:,} new, {report.updated:,} updated, {report.unchanged:,} unchanged, "
-        f"{report.removed:,} removed, {report.skipped:,} skipped, {report.failed:,} failed"
-    )
-
-
-def _ocr_remedy(ocr: str) -> str:
-    """Return what to do about scans."""
-    if find_spec("rapidocr") is None:
-        return ": pip install 'sift-rag[ocr]' and ingest again to read them"
-    return ": --ocr auto reads them" if ocr == "off" else ""
-
-
-def _report_json(report: "IngestReport") -> dict[str, object]:
-    return {
-        "collection": report.collection,
-        "files": {
-            "new": report.new,
-            "updated": report.updated,
-            "unchanged": report.unchanged,
-            "removed": report.removed,
-            "skipped": report.skipped,
-            "failed": report.failed,
-        },
-        "passages": {
-            "added": report.passages_added,
-            "deleted": report.passages_deleted,
-            "total": report.passages_total,
-        },
-        "problems": [{"source": problem.source, "reason": problem.reason} for problem in report.problems],
-        "notices": [{"source": notice.source, "notice": notice.reason} for notice in report.notices],
-        "pages_without_text": report.pages_without_text,
-        "seconds": round(report.seconds, 3),
-    }
 
 
 @contextmanager
