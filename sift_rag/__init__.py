@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sift_rag.answering.stream import AnswerStream as AnswerStream
     from sift_rag.answering.tuning import TuningReport as TuningReport
     from sift_rag.corpus.options import IngestOptions as IngestOptions
+    from sift_rag.corpus.options import OcrMode as OcrMode
     from sift_rag.corpus.report import IngestReport as IngestReport
     from sift_rag.corpus.report import Outcome as Outcome
     from sift_rag.corpus.report import Problem as Problem
@@ -185,6 +186,7 @@ _HOME = {
     "GreedySelection": "selection",
     "Hit": "types",
     "IngestOptions": "corpus.options",
+    "OcrMode": "corpus.options",
     "IngestReport": "corpus.report",
     "JsonValue": "types",
     "Kernel": "selection",

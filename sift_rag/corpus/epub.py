@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import html
 import io
 import posixpath
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import unquote, urldefrag
 
 from sift_rag.corpus.archives import check_archive, reason
@@ -23,9 +24,12 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 _HEADING = re.compile(r"^#{1,6} ", re.MULTILINE)
+_NAMED_CHARACTER = re.compile(rb"&(?!(?:amp|lt|gt|quot|apos);)[A-Za-z]\w{1,30};")
 _METADATA = {"creator": "author", "language": "language", "publisher": "publisher", "date": "date"}
 _FRONT = frozenset(("cover", "cover-image", "nav", "toc"))
 """Parts of a book that hold no text of it, by their type or their property."""
+_Entry: TypeAlias = tuple[str, tuple[str, ...]]
+"""The target of an entry in a table of contents, with its path of titles, outermost first."""
 
 
 def read_epub(data: bytes) -> Extracted:
@@ -66,13 +70,13 @@ class _Book:
         titles = self.titles()
         sections = []
         for name in self.spine():
-            page = to_markdown(decode_html(self.archive.read(name)).text)
+            page = to_markdown(decode_html(self.archive.read(name)).text, is_page=False)
             if not _without_images(page.markdown).strip():
                 continue
             above = titles.get(name, ())
-            if _HEADING.search(page.markdown[:1000]):
+            if above and _states(page.markdown[:1000], above[-1]):
                 above = above[:-1]
-            elif not above and page.title:
+            elif not above and page.title and not _HEADING.search(page.markdown[:1000]):
                 above = (page.title,)
             sections.append(Section(page.markdown, headings=above, metadata=metadata))
         title = next((_words(element) for element in _elements(self.package, "title")), "")
@@ -110,7 +114,7 @@ class _Book:
             name = self.resolved(self.path, item.get("href", ""))
             if name in self.names:
                 entries = _nav_entries if is_nav else _ncx_entries
-                for target, path in entries(_parse(self.archive.read(name))):
+                for target, path in _entries(self.archive.read(name), entries):
                     titles.setdefault(self.resolved(name, target), path)
         return titles
 
@@ -121,7 +125,30 @@ class _Book:
         return joined if joined in self.names else unquote(joined)
 
 
-def _ncx_entries(contents: Element, above: tuple[str, ...] = ()) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _entries(data: bytes, entries: Callable[[Element], Iterator[_Entry]]) -> list[_Entry]:
+    """Return the entries of a table of contents; none if it is broken, which costs a book no more than its titles."""
+    from defusedxml.common import DefusedXmlException
+
+    try:
+        return list(entries(_parse(_NAMED_CHARACTER.sub(_numbered, data))))
+    except (DefusedXmlException, SyntaxError, ValueError, RecursionError):
+        return []
+
+
+def _numbered(named: re.Match[bytes]) -> bytes:
+    """Return a character that HTML has a name for, ``&nbsp;`` for example, as XML can read it."""
+    return html.unescape(named[0].decode("ascii")).encode("ascii", "xmlcharrefreplace")
+
+
+def _states(beginning: str, title: str) -> bool:
+    """Return True if a chapter begins with a heading, or has this one near its beginning."""
+    if _HEADING.match(beginning):
+        return True
+    headings = (line.lstrip("#") for line in beginning.split("\n") if _HEADING.match(line))
+    return any(one_line(heading).casefold() == title.casefold() for heading in headings)
+
+
+def _ncx_entries(contents: Element, above: tuple[str, ...] = ()) -> Iterator[_Entry]:
     """Yield the target of each entry of an old table of contents, with its path of titles."""
     for element in contents:
         if _name(element) != "navPoint":
@@ -137,13 +164,13 @@ def _ncx_entries(contents: Element, above: tuple[str, ...] = ()) -> Iterator[tup
             yield from _ncx_entries(element, path)
 
 
-def _nav_entries(contents: Element) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _nav_entries(contents: Element) -> Iterator[_Entry]:
     for nav in _elements(contents, "nav"):
         if any(name.endswith("type") and value == "toc" for name, value in nav.attrib.items()):
             yield from _list_entries(nav, ())
 
 
-def _list_entries(element: Element, above: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _list_entries(element: Element, above: tuple[str, ...]) -> Iterator[_Entry]:
     """Yield the target of each entry of a list of lists, with its path of titles."""
     path = above
     for child in element:

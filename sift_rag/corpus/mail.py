@@ -33,7 +33,8 @@ _MESSAGE = "message/rfc822"
 _SIGNATURES = frozenset(("application/pgp-signature", "application/pkcs7-signature", "application/x-pkcs7-signature"))
 _NOT_ATTACHED = UNSUPPORTED | {".eml", ".mbox"}
 """Suffixes of attachments that are not read; messages are attached as what they are, not as files."""
-_FROM_LINE = re.compile(rb"(?:\A|(?<=\n)\r?\n)From [^\n]*\n")
+_FROM_LINE = re.compile(rb"(?:\AFrom |(?<=\n)\r?\nFrom [^\n]*\d\d:\d\d)[^\n]*\n")
+"""Line that begins a message. The time in it tells it from a sentence that begins with this word."""
 _QUOTED_FROM = re.compile(rb"^>(>*From )", re.MULTILINE)
 
 
@@ -73,9 +74,15 @@ def read_mailbox(data: bytes, extract: Extract) -> Extracted:
         raise UnreadableDocument("broken mailbox: no line begins a message")
     for number, start in enumerate(starts):
         end = starts[number + 1].start() if number + 1 < len(starts) else len(data)
-        message = _parsed(_QUOTED_FROM.sub(rb"\1", data[start.end() : end]))
+        try:
+            message = _parsed(_QUOTED_FROM.sub(rb"\1", data[start.end() : end]))
+        except UnreadableDocument:
+            reading.broken += 1
+            continue
         subject = _header(message, "subject") or "(no subject)"
         sections += reading.sections(message, (subject,), depth=1)
+    if reading.broken == len(starts):
+        raise UnreadableDocument("broken mailbox: no message can be read")
     return reading.extracted(sections)
 
 
@@ -92,6 +99,8 @@ class _Reading:
 
     extract: Extract
     attachments: int = 0
+    broken: int = 0
+    """Messages of a mailbox that are not read."""
     is_markdown: bool = False
     unread: dict[str, None] = field(default_factory=dict)
 
@@ -155,6 +164,8 @@ class _Reading:
         return Extracted(placed(sections), syntax, title, tuple(self.notices()))
 
     def notices(self) -> Iterator[str]:
+        if self.broken:
+            yield f"broken messages not read: {self.broken}"
         if self.unread:
             names = ", ".join(list(self.unread)[:5])
             more = f" and {len(self.unread) - 5} more" if len(self.unread) > 5 else ""

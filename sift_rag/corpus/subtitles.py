@@ -23,13 +23,14 @@ _PAUSE = 4000
 _SENTENCE_END = re.compile(r"[.!?\u2026\u3002\uff01\uff1f][\"'\u201d\u2019)\]]*$")
 _VOICE = re.compile(r"<v(?:\.[^<>\s]{1,100})?\s+([^<>\n]{1,100})>")
 _TAG = re.compile(r"<[^<>\n]{0,200}>")
+_BLANK_LINE = re.compile(r"\n[ \t]+\n")
 
 
 def read_subtitles(text: str, form: Literal["srt", "vtt"]) -> Extracted:
     """Return the cues as one section of paragraphs, each with the time of its first cue before it: ``00:12:03``.
 
-    Speakers that WebVTT names stand before their words. Tags are removed, and so are lines that a cue
-    repeats from the one before it.
+    Speakers that WebVTT names stand before their words. Tags are removed, and so are comments, styles and
+    names of cues, and lines that a cue repeats from the one before it.
 
     Raises:
         MissingExtra: ``pysubs2`` is not installed.
@@ -39,13 +40,21 @@ def read_subtitles(text: str, form: Literal["srt", "vtt"]) -> Extracted:
     import pysubs2
 
     try:
-        subtitles = pysubs2.SSAFile.from_string(_VOICE.sub(r"\1: ", text), format_=form)
+        cues = _cues(text) if form == "vtt" else text
+        subtitles = pysubs2.SSAFile.from_string(_VOICE.sub(r"\1: ", cues), format_=form)
     except (pysubs2.Pysubs2Error, ValueError, IndexError, OverflowError) as error:
         raise UnreadableDocument(f"broken subtitles: {reason(error)}") from error
     if not len(subtitles):
         raise UnreadableDocument("broken subtitles: no cue with a time")
     joined = "\n\n".join(_paragraphs(subtitles))
     return Extracted([Section(joined)] if joined else [])
+
+
+def _cues(text: str) -> str:
+    """Return the cues of WebVTT from their times on; pysubs2 would take what stands between them for their text."""
+    blocks = _BLANK_LINE.sub("\n\n", text).split("\n\n")
+    timed = ((block, block.find("-->")) for block in blocks)
+    return "\n\n".join(block[block.rfind("\n", 0, arrow) + 1 :] for block, arrow in timed if arrow >= 0)
 
 
 def _paragraphs(subtitles: SSAFile) -> Iterator[str]:
