@@ -44,12 +44,15 @@ def _found(result: Result) -> set[str]:
     ("filters", "expected"),
     [
         (["source=handbook/old/*"], {"The travel office is closed.\n"}),
-        (["source=*.csv", "team=cellar"], {"Bob runs the cellar."}),
+        (["source=*.csv", "team=cellar"], {"team: cellar\nBob runs the cellar."}),
         (["tags=money"], {"The travel office books flights.\n"}),
         (["tags=travel", "year=2019", "year=2018"], {"The travel office is closed.\n"}),
-        (["draft=true"], {"The travel office has room 1."}),
-        (["tags=room", "draft=false"], {"The travel office has room 2."}),
-        (["team=travel", "team=cellar"], {"Ada runs the travel office.", "Bob runs the cellar."}),
+        (["draft=true"], {"tags: room\ndraft: true\nThe travel office has room 1."}),
+        (["tags=room", "draft=false"], {"tags: room\ndraft: false\nThe travel office has room 2."}),
+        (
+            ["team=travel", "team=cellar"],
+            {"team: travel\nAda runs the travel office.", "team: cellar\nBob runs the cellar."},
+        ),
     ],
     ids=lambda texts: " ".join(sorted(texts)),
 )
