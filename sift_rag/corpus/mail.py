@@ -102,7 +102,10 @@ class _Reading:
     broken: int = 0
     """Messages of a mailbox that are not read."""
     is_markdown: bool = False
+    pages_without_text: int = 0
     unread: dict[str, None] = field(default_factory=dict)
+    told: dict[str, None] = field(default_factory=dict)
+    """Notices of the readers of attachments."""
 
     def sections(self, message: EmailMessage, headings: tuple[str, ...], *, depth: int) -> Iterator[Section]:
         """Yield the body, then the attachments."""
@@ -157,11 +160,13 @@ class _Reading:
             self.unread[name] = None
             return
         self.is_markdown |= found.syntax == "markdown"
+        self.pages_without_text += found.pages_without_text
+        self.told.update((f"{name}: {notice}", None) for notice in found.notices)
         yield from (replace(section, headings=(name, *section.headings)) for section in sections)
 
     def extracted(self, sections: list[Section], *, title: str = "") -> Extracted:
         syntax: Syntax = "markdown" if self.is_markdown else "plain"
-        return Extracted(placed(sections), syntax, title, tuple(self.notices()))
+        return Extracted(placed(sections), syntax, title, tuple(self.notices()), self.pages_without_text)
 
     def notices(self) -> Iterator[str]:
         if self.broken:
@@ -170,6 +175,7 @@ class _Reading:
             names = ", ".join(list(self.unread)[:5])
             more = f" and {len(self.unread) - 5} more" if len(self.unread) > 5 else ""
             yield f"attachments not read: {names}{more}"
+        yield from list(self.told)[:5]
 
 
 def _parts(message: EmailMessage) -> tuple[MIMEPart | None, list[EmailMessage]]:

@@ -78,6 +78,13 @@ def test_attachments_are_read_by_their_own_format_under_their_name() -> None:
     assert (row.metadata["price"], row.metadata["from"]) == ("3", "Anna Å <anna@example.org>")
 
 
+def test_what_the_reader_of_an_attachment_says_is_told_with_its_name() -> None:
+    message = _message("See below.")
+    message.add_attachment(b"1,2.5\n2,3.5\n", maintype="text", subtype="csv", filename="log.csv")
+
+    assert _read(message).notices == ("log.csv: no header row: columns are numbered",)
+
+
 def test_an_image_within_the_html_and_a_signature_are_no_attachments_to_speak_of() -> None:
     message = _message("See below.")
     message.add_attachment(b"\x89PNG", maintype="image", subtype="png", filename="logo.png", cid="<logo>")
