@@ -51,6 +51,13 @@ _ANCHOR_MARKS = frozenset(("", "#", "\u00b6", "\u00a7", "\U0001f517", "\u2191", 
 """Words of links that lead to the place itself, or back to it."""
 
 _LANGUAGE = re.compile(r"(?:language|lang|highlight-source|highlight|brush)[-:]\s*([\w+#.-]{1,20})")
+_LANGUAGES = frozenset(
+    (
+        "bash", "c", "cpp", "css", "go", "html", "java", "javascript", "json", "python", "rust", "shell", "sql", "toml",
+        "typescript", "xml", "yaml",
+    )
+)  # fmt: skip
+"""Languages that are recognised where a class is nothing but their name."""
 _NO_LANGUAGE = frozenset(("default", "none", "plain", "text", "plaintext", "notranslate"))
 
 _NOT_IN_CELLS = frozenset(("table", "pre", "h1", "h2", "h3"))
@@ -178,7 +185,8 @@ def _language(pre: Tag) -> str:
         found = _LANGUAGE.search(" ".join(_classes(element))) if element is not None else None
         if found and found[1].lower() not in _NO_LANGUAGE:
             return found[1]
-    return ""
+    bare = (name.lower() for element in (inner, pre) if element is not None for name in _classes(element))
+    return next((name for name in bare if name in _LANGUAGES), "")
 
 
 def _classes(element: Tag) -> list[str]:

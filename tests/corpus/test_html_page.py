@@ -92,6 +92,7 @@ def test_of_links_and_images_the_words_stay_and_names_are_not_escaped() -> None:
     [
         '<pre><code class="language-python">{}</code></pre>',
         '<pre class="lang-python">{}</pre>',
+        '<pre class="python example"><code>{}</code></pre>',
         '<div class="highlight-python notranslate"><div class="highlight"><pre>{}</pre></div></div>',
         '<div class="highlight highlight-source-python"><pre>{}</pre></div>',
         '<pre class="brush: python"><span class="linenos">1</span>{}</pre>',
