@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from sift_rag.corpus import ocr
 from sift_rag.corpus.options import IngestOptions
 from sift_rag.corpus.pdf_headings import Headings, headings_of, largest_line
 from sift_rag.corpus.pdf_hyphens import Words
-from sift_rag.corpus.pdf_layout import Block, Flow, lay_out
+from sift_rag.corpus.pdf_layout import Block, Flow, evened, lay_out
 from sift_rag.corpus.pdf_pages import Page, Pages, Segment, read_pages
 from sift_rag.corpus.pdf_paragraphs import Part, Writer
 from sift_rag.corpus.pdf_running import without_running_rows
@@ -37,19 +38,20 @@ def read_pdf(data: bytes, options: IngestOptions | None = None) -> Extracted:
     options = options or IngestOptions()
     wants_ocr = options.ocr == "auto" and ocr.is_installed()
     found = read_pages(data, ocr.read_image if wants_ocr else None)
-    numbers = [page.number for page in found.pages if page.is_scan]
-    blocks = [lay_out(kept) for kept in without_running_rows(found.pages)]
-    lines = [(page.number, _lines(laid)) for page, laid in zip(found.pages, blocks, strict=True)]
+    pages = [replace(page, segments=evened(page.segments)) if page.by_ocr else page for page in found.pages]
+    numbers = [page.number for page in pages if page.is_scan]
+    blocks = [lay_out(kept) for kept in without_running_rows(pages)]
+    lines = [(page.number, _lines(laid)) for page, laid in zip(pages, blocks, strict=True)]
     headings = headings_of(lines, found.outline)
     writer = Writer(headings, Words(line.text for _, page_lines in lines for line in page_lines))
-    sections = placed(_sections(found.pages, blocks, writer))
+    sections = placed(_sections(pages, blocks, writer))
     if not sections:
-        raise SkippedDocument(_nothing(found.pages, options))
+        raise SkippedDocument(_nothing(pages, options))
     return Extracted(
         sections,
         "markdown",
         title=_title(found, lines, headings),
-        notices=tuple(_notices(found.pages, numbers)),
+        notices=tuple(_notices(pages, numbers)),
         pages_without_text=len(numbers),
     )
 

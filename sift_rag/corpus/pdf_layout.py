@@ -71,14 +71,48 @@ def lay_out(segments: Sequence[Segment]) -> list[Block]:
     return list(_blocks(_ordered(_arranged(_with_code_joined(segments)))))
 
 
-def rows_of(segments: Sequence[Segment]) -> list[Row]:
-    """Return the rows of a page, from the top."""
+def evened(segments: Sequence[Segment]) -> tuple[Segment, ...]:
+    """Return the segments of a page that was read by OCR in reading order: rows, or columns where there are any.
+
+    The height of a piece depends on its letters: only pieces that are much higher than most keep a size of their own.
+    Lines of two columns need not be of one height, so any that overlap in height count as a row here.
+    """
+    if not segments:
+        return ()
+    size = median(segment.size for segment in segments)
+    even = [segment if segment.size >= _MUCH_HIGHER * size else segment._replace(size=size) for segment in segments]
+    rows = rows_of(even, _BESIDE)
+    columns: dict[int, _Region] = {}
+    taken: set[int] = set()
+    for gutter in _gutters(rows):
+        span = _span_of_columns(rows, gutter)
+        region = _region(rows, gutter, span)
+        if taken.isdisjoint(span) and all(map(_is_prose, region.columns())):
+            columns[span.start] = region
+            taken.update(span)
+    ordered: list[Segment] = []
+    for number, row in enumerate(rows):
+        if number in columns:
+            for column in columns[number].columns():
+                ordered += sorted(column, key=lambda segment: -segment.baseline)
+        elif number not in taken:
+            ordered += [segment for finer in rows_of(row.segments) for segment in finer.segments]
+    return tuple(segment._replace(order=order) for order, segment in enumerate(ordered))
+
+
+_MUCH_HIGHER = 1.35
+_BESIDE = 0.8
+"""Difference of two baselines, in font sizes, up to which two lines stand beside one another."""
+
+
+def rows_of(segments: Sequence[Segment], tolerance: float = _SAME_LINE) -> list[Row]:
+    """Return the rows of a page, from the top; baselines of a row differ by ``tolerance`` font sizes at the most."""
     rows: list[Row] = []
     current: list[Segment] = []
     for segment in sorted(segments, key=lambda segment: (-segment.baseline, segment.left, segment.order)):
         if current:
             size = max(current[0].size, segment.size)
-            if current[0].baseline - segment.baseline > _SAME_LINE * size:
+            if current[0].baseline - segment.baseline > tolerance * size:
                 rows.append(_row(current))
                 current = []
         current.append(segment)
@@ -240,7 +274,7 @@ def _region_items(rows: Sequence[Row], gutter: _Gutter, depth: int) -> tuple[ran
     columns = region.columns()
     by_row = _drawn_by_row(region)
     if all(map(_is_prose, columns)):
-        span = range(gutter.first, _end_of_column(rows, gutter) if by_row else gutter.last + 1)
+        span = _span_of_columns(rows, gutter) if by_row else range(gutter.first, gutter.last + 1)
         columns = _region(rows, gutter, span).columns()
         first = min(segment.order for column in columns for segment in column)
         items: list[_Item] = []
@@ -323,19 +357,22 @@ def _is_list(columns: Sequence[Sequence[Segment]]) -> bool:
     return len(columns) == 2 and all(_MARKER.fullmatch(segment.text) for segment in columns[0])
 
 
-def _end_of_column(rows: Sequence[Row], gutter: _Gutter) -> int:
-    """Return one past the last row of two columns, the second of which may be shorter than the first."""
+def _span_of_columns(rows: Sequence[Row], gutter: _Gutter) -> range:
+    """Return the rows of two columns, either of which may begin higher and end lower than the other."""
     leading = median(one.baseline - other.baseline for one, other in pairwise(rows[gutter.first : gutter.last + 1]))
-    number = gutter.last + 1
-    while number < len(rows):
-        row, before = rows[number], rows[number - 1]
-        left, right = gutter.narrowed(row)
-        if right - left < _NARROWEST * row.size or abs(row.size - before.size) > 0.5:
-            break
-        if before.baseline - row.baseline > 1.6 * leading:
-            break
-        number += 1
-    return number
+    first, last = gutter.first, gutter.last
+    while first > 0 and _is_beside(gutter, rows[first - 1], rows[first], leading):
+        first -= 1
+    while last + 1 < len(rows) and _is_beside(gutter, rows[last + 1], rows[last], leading):
+        last += 1
+    return range(first, last + 1)
+
+
+def _is_beside(gutter: _Gutter, row: Row, other: Row, leading: float) -> bool:
+    """Return True if a row next to another belongs to the columns that a gutter divides."""
+    left, right = gutter.narrowed(row)
+    wide = right - left >= _NARROWEST * row.size
+    return wide and abs(row.size - other.size) <= 1 and abs(row.baseline - other.baseline) <= 1.6 * leading
 
 
 # Tables

@@ -38,6 +38,12 @@ _DPI = 200
 _MAX_PIXELS = 12_000_000
 """Pixels of a rendered page: A3 at 200 dpi has 7.7 million."""
 
+_FONT_SIZE = 0.85
+"""Font size, to the height of the box that OCR draws around a line."""
+
+_PADDING = 0.15
+"""Paper, in font sizes, that OCR leaves in the box on each side of a line."""
+
 _MAX_FIELDS = 1000
 """Form fields read on a page."""
 
@@ -423,12 +429,12 @@ def _read_scan(page: pypdfium2.PdfPage, read_image: Callable[[Image], list[Piece
 
 
 def _from_image(piece: Piece, number: int, scale: float, height: float) -> Segment:
-    size = max(1.0, (piece.bottom - piece.top) / scale)
+    size = max(1.0, _FONT_SIZE * (piece.bottom - piece.top) / scale)
     return Segment(
         _clean(piece.text),
-        piece.left / scale,
-        piece.right / scale,
-        baseline=height - piece.bottom / scale + 0.2 * size,
+        piece.left / scale + _PADDING * size,
+        piece.right / scale - _PADDING * size,
+        baseline=height - (piece.top + piece.bottom) / 2 / scale - 0.35 * size,
         size=size,
         order=number,
     )
