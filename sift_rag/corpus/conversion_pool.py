@@ -14,9 +14,9 @@ from contextlib import suppress
 from multiprocessing.spawn import get_executable
 from pathlib import Path
 from threading import Lock, Timer, local
-from typing import IO, cast
+from typing import IO, Any, cast
 
-from sift_rag.corpus.conversion_worker import MEMORY_LIMIT, Answer, Request, receive, send
+from sift_rag.corpus.conversion_worker import MEMORY_LIMIT, Answer, Request, bytes_of, receive, send
 from sift_rag.corpus.documents import SourceDocument
 from sift_rag.corpus.options import IngestOptions
 from sift_rag.errors import SiftRagError, UnreadableDocument
@@ -108,6 +108,7 @@ class _Child:
         self._process = process
         self._lock = Lock()
         self._waiting = self._timed_out = False
+        self._inherited = 0  # bytes that count as used by the child, but were used by this process before it started
         self.is_dead = False
 
     def wait_until_ready(self) -> None:
@@ -117,20 +118,19 @@ class _Child:
             UnreadableDocument: it could not be started.
         """
         try:
-            self._answer(_START_TIMEOUT)
+            self._inherited = self._answer(_START_TIMEOUT)
         except _Lost as error:
             raise UnreadableDocument("the process that converts files could not be started") from error
 
     def convert(self, request: Request) -> SourceDocument | SiftRagError:
         """Return the document of a file, or the exception that says why there is none."""
         try:
-            answer = self._answer(request.options.file_timeout, request)
+            answer: Answer = self._answer(request.options.file_timeout, request)
         except _Lost:
             if self._timed_out:
                 return UnreadableDocument(f"took longer than {request.options.file_timeout:g} s")
-            return (
-                _too_much_memory() if self.end() > MEMORY_LIMIT // 2 else UnreadableDocument("the conversion crashed")
-            )
+            is_large = self.end() > max(MEMORY_LIMIT // 2, self._inherited)
+            return _too_much_memory() if is_large else UnreadableDocument("the conversion crashed")
         return _too_much_memory() if answer.out_of_memory else answer.result
 
     def end(self) -> int:
@@ -145,7 +145,7 @@ class _Child:
                 return 0
             _, status, usage = os.wait4(self._process.pid, 0)
             self._process.returncode = os.waitstatus_to_exitcode(status)
-            return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+            return bytes_of(usage.ru_maxrss)
 
     def close_pipes(self) -> None:
         """Release what is left of a process that has ended, and that no thread is waiting for."""
@@ -153,7 +153,7 @@ class _Child:
         with suppress(OSError):  # a request that it did not read any more
             self._requests.close()
 
-    def _answer(self, timeout: float, request: Request | None = None) -> Answer:
+    def _answer(self, timeout: float, request: Request | None = None) -> Any:
         """Send the request, if there is one, and return the next answer; the process is killed if it takes longer."""
         self._waiting = True
         timer = Timer(timeout, self._end_for_time)
@@ -162,7 +162,7 @@ class _Child:
         try:
             if request is not None:
                 send(self._requests, request)
-            return cast("Answer", receive(self._answers))
+            return receive(self._answers)
         except (EOFError, OSError) as error:
             self.is_dead = True
             raise _Lost from error

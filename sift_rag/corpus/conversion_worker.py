@@ -37,7 +37,7 @@ class Request(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What has become of a file: the document, or the exception that says why there is none."""
+    """The answer to a request: the document, or the exception that says why there is none."""
 
     result: SourceDocument | SiftRagError
     out_of_memory: bool = False
@@ -61,6 +61,23 @@ def receive(stream: IO[bytes]) -> Any:
     return pickle.loads(_exactly(stream, length))  # noqa: S301 - of a process of our own
 
 
+def peak_memory() -> int:
+    """Return the most memory that this process has used, in bytes; 0 if that is unknown.
+
+    On Linux it begins with what the parent used when it started the process.
+    """
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    return bytes_of(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+
+
+def bytes_of(maxrss: int) -> int:
+    """Return the bytes that ``ru_maxrss`` counts, whose unit depends on the system."""
+    return maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
 def serve(parent: int) -> None:
     """Answer requests on stdin until it ends.
 
@@ -72,7 +89,7 @@ def serve(parent: int) -> None:
     requests = sys.stdin.buffer
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints must not get among the answers
-    send(answers, None)  # ready
+    send(answers, peak_memory())  # ready
     while True:
         try:
             request: Request = receive(requests)

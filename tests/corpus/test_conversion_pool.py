@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from sift_rag.corpus import conversion_pool
 from sift_rag.corpus.conversion_pool import ConversionPool
 from sift_rag.corpus.documents import SourceDocument, read_document
 from sift_rag.corpus.options import IngestOptions
@@ -76,6 +77,13 @@ def test_a_child_that_dies_costs_its_file_and_is_replaced(pool: ConversionPool, 
 
     assert reason(futures[0]) == reason(futures[2]) == "the conversion crashed"
     assert {futures[number].result().title for number in (1, 3, 4)} == {"Owls"}
+
+
+def test_the_memory_of_the_parent_is_not_taken_for_that_of_a_child(
+    pool: ConversionPool, page: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversion_pool, "MEMORY_LIMIT", 2)  # any process uses more
+    assert reason(pool.read(paths.Crashing(page))) == "the conversion crashed"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux holds a process to this limit")
