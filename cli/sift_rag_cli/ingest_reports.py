@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from sift_rag_cli.output import count_of, one_line, say
@@ -112,6 +111,8 @@ def _outcome_line(outcome: Outcome) -> str:
 
 def _ocr_remedy(ocr: str) -> str:
     """Return what to do about scans."""
-    if find_spec("rapidocr") is None:
+    from sift_rag.corpus.ocr import is_installed
+
+    if not is_installed():
         return ": pip install 'sift-rag[ocr]' and ingest again to read them"
     return ": --ocr auto reads them" if ocr == "off" else ""

@@ -1,4 +1,4 @@
-"""Decide what an ingest does with a document. This module neither reads nor writes."""
+"""Decide what an ingest does with a document. This module neither reads files nor writes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import datetime
 from hashlib import blake2b
 from typing import TypeAlias
 
+from sift_rag.corpus import ocr
 from sift_rag.corpus.documents import FileState, SourceDocument
 from sift_rag.corpus.options import IngestOptions
 from sift_rag.corpus.passages import RECIPE
@@ -65,7 +66,9 @@ def is_current(record: Document | None, state: FileState | None, options: Ingest
     """
     if record is None or state is None:
         return False
-    if record.state != "ingested" or record.revision != revision_of(record.content_hash, options):
+    if record.state != "ingested" or record.revision != revision_of(
+        record.content_hash, options, record.pages_without_text
+    ):
         return False
     if FileState(record.size, record.modified_ns, record.changed_ns) != state:
         return False
@@ -94,7 +97,7 @@ def plan(
     if isinstance(document, UnreadableDocument):
         failed = record or Document(source=source, location=location, state="failed")
         return Fail(str(document), failed)
-    revision = revision_of(document.content_hash, options)
+    revision = revision_of(document.content_hash, options, document.pages_without_text)
     fresh = Document(
         source=source,
         location=location,
@@ -113,6 +116,10 @@ def plan(
     return Write(fresh, document, record)
 
 
-def revision_of(content_hash: str, options: IngestOptions) -> str:
-    """Return a hash that changes whenever the passages may: with the bytes, the splitting, or how they are read."""
-    return blake2b(f"{content_hash}\n{RECIPE}\n{options.reading}".encode(), digest_size=12).hexdigest()
+def revision_of(content_hash: str, options: IngestOptions, pages_without_text: int = 0) -> str:
+    """Return a hash that changes whenever the passages may: with the bytes, the splitting, or how they are read.
+
+    A document with pages without text is read again once OCR is installed.
+    """
+    scans = f"\n{ocr.is_installed()}" if pages_without_text else ""
+    return blake2b(f"{content_hash}\n{RECIPE}\n{options.reading}{scans}".encode(), digest_size=12).hexdigest()

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from sift_rag.corpus import ocr
 from sift_rag.corpus.documents import FileState, SourceDocument
 from sift_rag.corpus.options import IngestOptions
 from sift_rag.corpus.planning import RACE_NS, Discard, Fail, Refresh, Write, is_current, plan, revision_of
@@ -79,3 +80,14 @@ def test_only_an_old_enough_unchanged_file_is_current() -> None:
     assert not is_current(replace(RECORD, state="pending"), STATE, OPTIONS)
     soon = datetime.fromtimestamp((10**18 + RACE_NS / 2) / 1e9, UTC).isoformat()
     assert not is_current(replace(RECORD, ingested_at=soon), STATE, OPTIONS)
+
+
+def test_a_document_with_scans_is_read_again_once_ocr_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ocr, "is_installed", lambda: False)
+    unread = replace(RECORD, pages_without_text=1, revision=revision_of("ab" * 32, OPTIONS, 1))
+    assert is_current(unread, STATE, OPTIONS)
+    monkeypatch.setattr(ocr, "is_installed", lambda: True)
+    assert not is_current(unread, STATE, OPTIONS)
+    assert is_current(RECORD, STATE, OPTIONS)
+    still_unread = replace(unread, revision=revision_of("ab" * 32, OPTIONS, 1))
+    assert is_current(still_unread, STATE, OPTIONS)
