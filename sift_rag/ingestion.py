@@ -311,11 +311,12 @@ def _rebuild(
 ) -> IngestReport:
     """Fill a collection from files alone: those given, and those that the records of a damaged one name."""
     from sift_rag.corpus.ingest import ingest
+    from sift_rag.corpus.locations import is_here, path_at
     from sift_rag.corpus.report import Problem
 
     # A pending record makes its file keep its name.
     new.put_documents([replace(record, state="pending") for record in recorded if new.document(record.source) is None])
-    named = [Path(record.location) for record in recorded if record.location and os.path.lexists(record.location)]
+    named = [Path(path_at(record.location)) for record in recorded if is_here(record.location)]
     report = ingest([*files, *named], new, embedder, options, progress=progress)
     lost = [record for record in new.documents() if record.state == "pending"]
     new.drop_documents([record.source for record in lost])

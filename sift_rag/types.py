@@ -27,7 +27,7 @@ class Span(NamedTuple):
     end: int
     """One past the last character."""
     line: int | None = None
-    """Line of the first character, from 1; None where lines mean nothing to a reader (PDF, DOCX, HTML, ...)."""
+    """Line of the first words below its headings, from 1; None where lines mean nothing to a reader (PDF, HTML)."""
     page: int | None = None
     """Page (PDF) or slide (PPTX), from 1; None elsewhere."""
 
@@ -95,7 +95,7 @@ class Document:
     reason: str = ""
     """Reason of the failure; empty otherwise."""
     notices: tuple[str, ...] = ()
-    """What a reader should know of how it was read, a clause each."""
+    """Notices on how it was read, a clause each."""
     pages_without_text: int = 0
     """Number of pages that hold no text, scans for example."""
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sift_rag.corpus.report import IngestReport
 
 TERMINATED = 128 + signal.SIGTERM
-"""What a shell reports for a process that SIGTERM has ended."""
+"""Exit code that a shell reports for a process that SIGTERM has ended."""
 
 
 def refuse_watch(paths: Sequence[str], **others: bool) -> None:

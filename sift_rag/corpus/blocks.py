@@ -26,11 +26,11 @@ class Block(NamedTuple):
     end: int
     kind: BlockKind
     body: Stretch
-    """What may be cut: the lines of a fence without its first and last, the rows of a table; else all of it."""
+    """The part that may be cut: a fence without its first and last line, the rows of a table; else all of it."""
     before: str = ""
-    """What a piece from within begins with: the line of a fence with its language, the header of a table."""
+    """Lines that a piece from within begins with: the line of a fence with its language, the header of a table."""
     after: str = ""
-    """What such a piece ends with, after a line break: a closing fence. "" for none."""
+    """Line that such a piece ends with: a closing fence; "" for none."""
     language: Syntax = "plain"
     """Syntax of the body of code; it cuts text at places of its own."""
 

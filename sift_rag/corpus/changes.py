@@ -1,4 +1,4 @@
-"""What has changed in a folder, as far as a file system tells."""
+"""Changes in folders, as far as a file system tells."""
 
 from __future__ import annotations
 

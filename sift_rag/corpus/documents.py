@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sift_rag.corpus.decoding import one_line, valid_name
 from sift_rag.corpus.extraction import container_of, extract
-from sift_rag.corpus.formats import CONTAINERS, UNSUPPORTED, Syntax
+from sift_rag.corpus.formats import CONTAINERS, STREAMED, UNSUPPORTED, Syntax
 from sift_rag.corpus.headings import find_headings
 from sift_rag.corpus.options import IngestOptions
 from sift_rag.corpus.sections import Extracted, Section
@@ -42,7 +42,7 @@ class SourceDocument:
     """One section or more, each with text; can be iterated again. Rows of JSON lines and CSV are read as they are
     iterated over, and raise ``UnreadableDocument`` if they cannot be."""
     notices: tuple[str, ...] = ()
-    """What a reader should know of how it was read, a clause each."""
+    """Notices on how it was read, a clause each."""
     pages_without_text: int = 0
 
 
@@ -79,8 +79,7 @@ def read_document(path: Path, options: IngestOptions | None = None) -> SourceDoc
         raise SkippedDocument("empty")
     found = extract(data, suffix, options)
     if next(iter(found.sections), None) is None:
-        is_scan = container_of(data, suffix) == "pdf"
-        raise SkippedDocument("it holds no text (is it a scan?)" if is_scan else "empty")
+        raise SkippedDocument("empty")
     return SourceDocument(
         content_hash=blake2b(data, digest_size=32).hexdigest(),
         state=state,
@@ -95,11 +94,11 @@ def read_document(path: Path, options: IngestOptions | None = None) -> SourceDoc
 def is_converted(path: Path) -> bool:
     """Return True if a library has to convert the file, which is better done in a process of its own.
 
-    Rows of JSON lines and CSV are not converted but read one at a time, as they are used.
+    Records that are read as they are used are not converted.
     """
     suffix = path.suffix.lower()
     if suffix in CONTAINERS or suffix in UNSUPPORTED:
-        return CONTAINERS.get(suffix) not in {None, "jsonl", "csv"}
+        return CONTAINERS.get(suffix) not in {None, *STREAMED}
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             return False

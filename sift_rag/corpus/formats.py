@@ -30,6 +30,9 @@ Office: TypeAlias = Literal["docx", "pptx", "odt", "odp", "rtf"]
 Container: TypeAlias = Tabular | Office | Literal["pdf", "html", "epub", "ipynb", "eml", "mbox", "srt", "vtt"]
 """Formats whose text must be extracted first."""
 
+STREAMED: frozenset[Container] = frozenset(("csv", "tsv", "json", "jsonl"))
+"""Formats whose records are read one at a time, as they are used."""
+
 SYNTAXES: dict[str, Syntax] = {
     **dict.fromkeys((".md", ".markdown", ".mdown", ".mdx", ".mkd", ".qmd", ".rmd"), "markdown"),
     **dict.fromkeys((".rst", ".rest"), "rst"),

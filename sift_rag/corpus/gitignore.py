@@ -33,7 +33,7 @@ class _Rule:
 
 
 class _Verdict(NamedTuple):
-    """What the rule at a place in its file says."""
+    """The verdict of the rule at a place in its file."""
 
     place: int
     ignores: bool

@@ -14,6 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from sift_rag.corpus.decoding import one_line, universal_newlines, without_surrogates
+from sift_rag.corpus.markup import fenced
 from sift_rag.corpus.sections import Extracted, Section
 from sift_rag.extras import require
 
@@ -163,11 +164,11 @@ def _converter_class() -> type[MarkdownConverter]:
 
         def convert_pre(self, el: Tag, text: str, parent_tags: set[str]) -> str:
             converted = str(super().convert_pre(el, text, parent_tags))  # type: ignore[misc]  # not in the stubs
-            runs = re.findall("`{3,}", text)
-            if not runs:
+            if "```" not in text:
                 return converted
-            fence = "`" * (max(map(len, runs)) + 1)
-            return f"\n\n{fence}{converted.strip()[3:-3]}{fence}\n\n"
+            language, _, code = converted.strip()[3:-3].partition("\n")
+            code = code.removesuffix("\n")
+            return f"\n\n{fenced(code, language)}\n\n"
 
         def convert_td(self, el: Tag, text: str, parent_tags: set[str]) -> str:
             cell = one_line(text).replace("|", "\\|")

@@ -362,7 +362,7 @@ class _Ingest:
             passages_deleted=self.writer.deleted,
             passages_total=self.store.count(),
             problems=tuple(self.tally.problems),
-            notices=(*self.tally.notices, *(Problem("", notice) for notice in [self.languages.notice()] if notice)),
+            notices=(*self.tally.notices, *(Problem("", notice) for notice in self.languages.notices())),
             pages_without_text=self.tally.pages_without_text,
             outcomes=tuple(self.tally.outcomes),
             seconds=seconds,

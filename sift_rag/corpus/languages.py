@@ -88,16 +88,16 @@ class LanguageCheck:
                 left -= 1
             yield passage
 
-    def notice(self) -> str:
-        """Return a sentence on the language that the embedder does not know, or "" if there is little of any."""
+    def notices(self) -> Iterator[str]:
+        """Yield a sentence on text in languages that the embedder does not know, unless there is little of it."""
         if not self._counts or self._known is None:
-            return ""
+            return
         foreign = Counter({code: count for code, count in self._counts.items() if code not in self._known})
         share = foreign.total() / self._counts.total()
         if share < _NOTICED_SHARE:
-            return ""
+            return
         code = max(sorted(foreign), key=lambda code: foreign[code])
-        return (
+        yield (
             f"{share:.0%} of the text is not in a language that the embedder {self._embedder.name} knows (mostly "
             f"{_NAMES.get(code, code)}): questions will find it less well than with a multilingual embedder such as "
             f"{MULTILINGUAL}."

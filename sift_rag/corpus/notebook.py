@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from sift_rag.corpus.archives import reason
 from sift_rag.corpus.decoding import one_line, universal_newlines, without_surrogates
+from sift_rag.corpus.markup import fenced
 from sift_rag.corpus.sections import Extracted, Section
 from sift_rag.errors import UnreadableDocument
 
@@ -72,14 +73,14 @@ def _cell(cell: Mapping[str, object], language: str) -> Iterator[str]:
         case "code":
             magic = _PROMPT.match(source)
             if source.strip():
-                yield _fenced(source, _MAGICS.get(magic[1], language) if magic else language)
+                yield fenced(source, _MAGICS.get(magic[1], language) if magic else language)
             outputs = (_output(_mapping(output)) for output in _list(cell.get("outputs")))
             shown = "\n".join(filter(None, outputs))
             if shown.strip():
-                yield _fenced(_cut(shown), "text")
+                yield fenced(_cut(shown), "text")
         case _:
             if source.strip():
-                yield _fenced(source, "")
+                yield fenced(source, "")
 
 
 def _output(output: Mapping[str, object]) -> str:
@@ -103,12 +104,6 @@ def _cut(output: str) -> str:
     lines = [line if len(line) <= _LINE_LENGTH else f"{line[:_LINE_LENGTH]}..." for line in output.split("\n")]
     more = len(lines) - _OUTPUT_LINES
     return "\n".join([*lines[:_OUTPUT_LINES], f"... ({more} more lines)"] if more > 1 else lines)
-
-
-def _fenced(text: str, language: str) -> str:
-    longest = max(map(len, re.findall("`{3,}", text)), default=2)
-    fence = "`" * (longest + 1)
-    return f"{fence}{language}\n{text}\n{fence}"
 
 
 def _text(value: object) -> str:

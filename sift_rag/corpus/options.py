@@ -35,7 +35,7 @@ class IngestOptions:
     encoding: str | None = None
     """Encoding of text files, as Python names it; None: UTF-8, or recognised where that does not fit."""
     ocr: OcrMode = "auto"
-    """How to treat pages without text."""
+    """Treatment of pages without text."""
     prune: bool = False
     """Also remove documents of the ingested folders whose files no longer exist."""
     dry_run: bool = False

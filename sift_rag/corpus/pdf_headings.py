@@ -29,7 +29,7 @@ _SENTENCE_END = (".", ",", ";")
 
 @dataclass(frozen=True, slots=True)
 class Headings:
-    """What tells a heading in one document."""
+    """The marks of a heading in one document."""
 
     body: float
     """Font size of the text, in points."""

@@ -9,6 +9,7 @@ from itertools import pairwise
 from statistics import median
 from typing import NamedTuple
 
+from sift_rag.corpus.markup import fenced, markdown_table
 from sift_rag.corpus.pdf_headings import Headings
 from sift_rag.corpus.pdf_hyphens import Words, ends_in_hyphen
 from sift_rag.corpus.pdf_layout import Block, Flow, Table
@@ -211,16 +212,12 @@ def _code(lines: Sequence[Segment]) -> str:
     left = min(line.left for line in lines)
     width = median(max(0.1, (line.right - line.left) / max(1, len(line.text))) for line in lines)
     indented = (f"{' ' * min(80, round((line.left - left) / width))}{line.text}" for line in lines)
-    text = "\n".join(indented)
-    fence = "`" * max(3, 1 + max((len(ticks) for ticks in re.findall("`+", text)), default=0))
-    return f"{fence}\n{text}\n{fence}"
+    return fenced("\n".join(indented))
 
 
 def table_text(rows: Sequence[Sequence[str]]) -> str:
     """Return a table as Markdown; its first row is the header."""
-    written = [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
-    written = [re.sub(r"\|  (?=\|)", "| ", row) for row in written]
-    return "\n".join([written[0], f"|{' --- |' * len(rows[0])}", *written[1:]])
+    return re.sub(r"\|  (?=\|)", "| ", markdown_table(rows))
 
 
 _MISREAD = re.compile(

@@ -32,7 +32,7 @@ _INDENTATION = 40
 
 
 class Piece(NamedTuple):
-    """What a passage shows: ``before``, a stretch of the text, and ``after``."""
+    """The text of a passage: ``before``, a stretch of the text, and ``after``."""
 
     start: int
     end: int
@@ -47,7 +47,7 @@ class Piece(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """How long a piece may be, in tokens without special ones."""
+    """The length of pieces, in tokens without special ones."""
 
     tokenizer: Tokenizer
     """Does not truncate."""

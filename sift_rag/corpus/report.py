@@ -16,12 +16,12 @@ class Problem:
     source: str
     reason: str
     remedy: Remedy | None = None
-    """What to do about it, if that depends on the entry point."""
+    """Remedy, if it depends on the entry point."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a document."""
+    """The outcome for one document."""
 
     source: str
     kind: Literal["new", "updated", "moved", "removed"]
@@ -50,7 +50,7 @@ class IngestReport:
     """The documents that were skipped or failed."""
     seconds: float
     notices: tuple[Problem, ...] = ()
-    """What to know of new and updated documents, and of the whole run (with an empty source)."""
+    """Notices on new and updated documents, and on the whole run (with an empty source)."""
     pages_without_text: int = 0
     """Number of pages without text in the new and updated documents."""
     outcomes: tuple[Outcome, ...] = ()

@@ -7,8 +7,8 @@ from itertools import groupby
 
 from sift_rag.corpus.archives import reason
 from sift_rag.corpus.decoding import one_line, universal_newlines, without_surrogates
+from sift_rag.corpus.markup import markdown_table
 from sift_rag.corpus.sections import Extracted, Section
-from sift_rag.corpus.tables import markdown_table
 from sift_rag.errors import UnreadableDocument
 from sift_rag.extras import require
 

@@ -42,7 +42,7 @@ class Extracted:
     title: str = ""
     """Title that the file states, or ""."""
     notices: tuple[str, ...] = ()
-    """What a reader should know of how it was read, a clause each: "read as cp1252, by a guess"."""
+    """Notices on how it was read, a clause each: "read as cp1252, by a guess"."""
     pages_without_text: int = 0
     """Number of pages that hold no text, scans for example."""
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from sift_rag.corpus.archives import check_archive, reason
 from sift_rag.corpus.decoding import one_line, universal_newlines, without_surrogates
+from sift_rag.corpus.markup import markdown_table
 from sift_rag.corpus.sections import Extracted, Section, placed
-from sift_rag.corpus.tables import markdown_table
 from sift_rag.errors import UnreadableDocument
 from sift_rag.extras import require
 

@@ -13,20 +13,9 @@ from sift_rag.corpus.options import IngestOptions
 from sift_rag.corpus.report import IngestReport, Progress
 from sift_rag.errors import StoreConflict
 from sift_rag.stores.memory import MemoryStore
-from sift_rag.types import CollectionInfo
 from tests.doubles import HashingEmbedder
 
 TEXTS = ["Owls hunt at night.", "Bees dance to show where flowers grow."]
-
-
-@pytest.fixture
-def embedder() -> HashingEmbedder:
-    return HashingEmbedder()
-
-
-@pytest.fixture
-def store(embedder: HashingEmbedder) -> MemoryStore:
-    return MemoryStore(CollectionInfo("notes", embedder.name, embedder.dimension, 1))
 
 
 def take(store: MemoryStore, embedder: HashingEmbedder, texts: list[str], **named: Any) -> IngestReport:

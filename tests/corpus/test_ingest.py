@@ -26,16 +26,6 @@ NO_TEXT = b"\xff\xfe" + b"\0\xdc" * 20  # UTF-16 of half characters only: read a
 
 
 @pytest.fixture
-def embedder() -> HashingEmbedder:
-    return HashingEmbedder()
-
-
-@pytest.fixture
-def store(embedder: HashingEmbedder) -> MemoryStore:
-    return MemoryStore(CollectionInfo("notes", embedder.name, embedder.dimension, 1))
-
-
-@pytest.fixture
 def notes(tmp_path: Path) -> Path:
     folder = tmp_path / "notes"
     for name, text in {

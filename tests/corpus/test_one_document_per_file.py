@@ -18,21 +18,10 @@ from sift_rag.corpus.options import IngestOptions
 from sift_rag.corpus.report import IngestReport, Progress
 from sift_rag.errors import StoreConflict
 from sift_rag.stores.memory import MemoryStore
-from sift_rag.types import CollectionInfo
 from tests.doubles import Fragile, HashingEmbedder, Killed
 
 NOTES = {"owls.md": "Owls hunt at night.\n", "deep/rain.txt": "Rain falls.\n", "deep/down/moss.md": "Moss grows.\n"}
 PRUNE = IngestOptions(prune=True)
-
-
-@pytest.fixture
-def embedder() -> HashingEmbedder:
-    return HashingEmbedder()
-
-
-@pytest.fixture
-def store(embedder: HashingEmbedder) -> MemoryStore:
-    return MemoryStore(CollectionInfo("notes", embedder.name, embedder.dimension, 1))
 
 
 @pytest.fixture

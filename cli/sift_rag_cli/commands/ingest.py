@@ -28,7 +28,7 @@ UPDATE = "Update"
 
 
 class _Target(TypedDict):
-    """What every way of ingesting is told, besides the paths."""
+    """Arguments of every way to ingest, besides the paths."""
 
     store: str | None
     collection: str

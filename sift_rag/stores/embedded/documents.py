@@ -35,6 +35,9 @@ _LOCK_SECONDS = 10.0
 """Seconds that a reader waits for a writer's checkpoint, or the other way round."""
 
 _COLUMNS = tuple(field.name for field in fields(Document))
+_ADDED = {"notices": ("TEXT", "'[]'"), "pages_without_text": ("INTEGER", "0")}
+"""Columns that a table of an earlier release lacks: type and default. With these, earlier releases write to it too."""
+_ADDED_SQL = {name: f"{name} {kind} NOT NULL DEFAULT {default}" for name, (kind, default) in _ADDED.items()}
 _SCHEMA = f"""
 CREATE TABLE documents (
     source TEXT PRIMARY KEY NOT NULL,
@@ -49,14 +52,11 @@ CREATE TABLE documents (
     title TEXT NOT NULL,
     ingested_at TEXT NOT NULL,
     reason TEXT NOT NULL,
-    notices TEXT NOT NULL DEFAULT '[]',
-    pages_without_text INTEGER NOT NULL DEFAULT 0
+    {", ".join(_ADDED_SQL.values())}
 ) WITHOUT ROWID;
 PRAGMA application_id = {_APPLICATION_ID};
 PRAGMA user_version = {_TABLE_VERSION};
 """
-_ADDED = {"notices": "TEXT NOT NULL DEFAULT '[]'", "pages_without_text": "INTEGER NOT NULL DEFAULT 0"}
-"""Columns that a table of an earlier release lacks. With their defaults, earlier releases write to the table too."""
 _PUT = f"INSERT OR REPLACE INTO documents ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
 _FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 _BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
@@ -202,7 +202,7 @@ def connect_documents(folder: Path, info: CollectionInfo, *, read_only: bool = F
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = FULL")
                 for column in _ADDED.keys() - _columns(connection):
-                    connection.execute(f"ALTER TABLE documents ADD COLUMN {column} {_ADDED[column]}")
+                    connection.execute(f"ALTER TABLE documents ADD COLUMN {_ADDED_SQL[column]}")
             return SqliteDocuments(info, folder, connection)
         except BaseException:
             connection.close()
@@ -216,8 +216,7 @@ def _columns(connection: sqlite3.Connection) -> set[str]:
 def _select(connection: sqlite3.Connection) -> str:
     """Return a query for all columns of ``Document``; columns that the table lacks have their defaults."""
     held = _columns(connection)
-    defaults = {"notices": "'[]'", "pages_without_text": "0"}
-    columns = (name if name in held or name not in _ADDED else defaults[name] for name in _COLUMNS)
+    columns = (name if name in held or name not in _ADDED else _ADDED[name][1] for name in _COLUMNS)
     return f"SELECT {', '.join(columns)} FROM documents"  # noqa: S608 - the names are our own
 
 
