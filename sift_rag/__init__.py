@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sift_rag.corpus.options import OcrMode as OcrMode
     from sift_rag.corpus.report import IngestReport as IngestReport
     from sift_rag.corpus.report import Outcome as Outcome
+    from sift_rag.corpus.report import Phase as Phase
     from sift_rag.corpus.report import Problem as Problem
     from sift_rag.corpus.report import Progress as Progress
     from sift_rag.corpus.shards import Shard as Shard
@@ -215,6 +216,7 @@ _HOME = {
     "Pool": "selection",
     "PreparedPrompt": "answering.prepared",
     "Outcome": "corpus.report",
+    "Phase": "corpus.report",
     "Problem": "corpus.report",
     "Progress": "corpus.report",
     "Prompt": "answering.prompt",

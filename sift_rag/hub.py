@@ -14,7 +14,7 @@ from sift_rag.extras import require
 
 HUB_TIMEOUT_SECONDS = 10.0
 
-_FILES = ["*.json", "*.jinja", "*.safetensors", "*.model", "*.txt"]
+_FILES = ["*.json", "*.jinja", "*.safetensors", "*.model", "*.txt", "README.md"]
 _NOT_FILES = ["onnx/*", "openvino/*", "consolidated*"]
 """Patterns of other formats of the same weights, and of second copies."""
 

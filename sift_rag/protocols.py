@@ -47,6 +47,15 @@ class Embedder(Protocol):
         """Return unit-norm float32 ``(n, d)``, row i for text i; ``(0, d)`` for no texts."""
 
 
+@runtime_checkable
+class LoadedAtFirstUse(Protocol):
+    """An embedder that is loaded when its tokenizer or a vector is first asked for."""
+
+    @property
+    def is_loaded(self) -> bool:
+        """False until then."""
+
+
 class PassageIndex(Protocol):
     """A collection of passages with their vectors, to read."""
 

@@ -20,6 +20,7 @@ from tests.doubles import HashingEmbedder
 
 LONG = 60.0
 """Seconds after which a test gives up."""
+LONG_AGO = 1_600_000_000
 
 
 class Watch:
@@ -82,6 +83,8 @@ def notes(tmp_path: Path) -> Path:
     folder.mkdir()
     (folder / "taxi.md").write_text("Taxis are paid with a reason.")
     (folder / "bus.md").write_text("Buses are free.")
+    for file in folder.iterdir():
+        os.utime(file, (LONG_AGO, LONG_AGO))  # polling compares whole seconds
     return folder
 
 
@@ -262,3 +265,9 @@ def test_many_changes_are_everything() -> None:
     assert (many | Changes(frozenset({"/one more"}))) == EVERYTHING
     assert (EVERYTHING | Changes()).hold(os.sep)
     assert not Changes()
+
+
+def test_changes_reach_into_the_folders_that_hold_them() -> None:
+    some = Changes(frozenset({"/a/b/c.md"}), frozenset({"/d"}))
+    assert all(map(some.reach_into, ("/a", "/a/b", "/d", "/d/e")))
+    assert not any(map(some.reach_into, ("/a/bb", "/a/b/x", "/e", "/dd")))

@@ -4,14 +4,24 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import count
-from typing import NamedTuple, TypeVar
+from threading import Lock, Timer
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from sift_rag_cli.output import console, count_of, is_terminal, one_line, say
+
+if TYPE_CHECKING:
+    from rich.live import Live
 
 T = TypeVar("T")
 
 LONG_RUN = 20
 """Number of tasks above which progress is reported even without a terminal."""
+
+QUIET_SECONDS = 0.3
+"""Seconds of loading before which nothing is shown."""
+
+LEAST_SECONDS = 1.0
+"""Seconds of work before which nothing is said about the time left."""
 
 
 class ProgressState(NamedTuple):
@@ -22,6 +32,8 @@ class ProgressState(NamedTuple):
     """The total, in the unit of ``done``; 0 while it is unknown."""
     counts: str
     """Words beside the bar; the time taken and the time left follow them."""
+    is_preparing: bool = False
+    """True if this is not the work itself: its time does not count."""
 
 
 @contextmanager
@@ -34,39 +46,111 @@ def progress_bar(beginning: str) -> Iterator[Callable[[ProgressState, int], None
     if not is_terminal(sys.stderr):
         yield None
         return
-    from rich.progress import BarColumn, Progress, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-    from rich.text import Text
-
-    class _TimeLeft(TimeRemainingColumn):
-        def render(self, task: Task) -> Text:
-            left = super().render(task)
-            return Text.assemble(left, " left") if left.plain else left
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     bar = Progress(
         BarColumn(bar_width=None),
         TextColumn("{task.percentage:>3.0f}%", markup=False),
         TextColumn("{task.fields[counts]}", markup=False),
         TimeElapsedColumn(),
-        _TimeLeft(),
+        TextColumn("{task.fields[left]}", markup=False, style="progress.remaining"),
         console=console(stderr=True),
         transient=True,
         expand=True,
     )
+    pace: _Pace | None = None
     with bar:
-        task = bar.add_task("", total=None, counts=beginning)
-
-        begun = False
+        task = bar.add_task("", total=None, counts=beginning, left="")
 
         def advance(state: ProgressState, rated: int) -> None:
-            nonlocal begun
-            if not begun:  # what came before, such as loading a model, would falsify the rate and the time left
-                bar.reset(task)
-                begun = True
-            elapsed = bar.tasks[0].elapsed or 0.0
-            rate = f" {rated / elapsed:,.0f}/s" if elapsed > 0 else ""
-            bar.update(task, total=state.of or None, completed=state.done, counts=f"{state.counts}{rate}")
+            nonlocal pace
+            if pace is None and not state.is_preparing:
+                bar.reset(task, counts="", left="")  # the time before would falsify the rate and the time left
+                pace = _Pace()
+            if pace is not None:
+                pace.tell(bar.tasks[0].elapsed or 0.0, state.done, rated)
+            rate, left = ("", "") if pace is None else (pace.rate, pace.left(state.of))
+            bar.update(task, total=state.of or None, completed=state.done, counts=f"{state.counts}{rate}", left=left)
 
         yield advance
+
+
+class _Pace:
+    """The rate of a run and the time left, by all that was done since the first of what is rated."""
+
+    def __init__(self) -> None:
+        self._idle_until, self._done_before = 0.0, 0
+        self._seconds, self._done, self._rated = 0.0, 0, 0
+
+    def tell(self, elapsed: float, done: int, rated: int) -> None:
+        """Take note of the seconds since the beginning, of what is done, and of the number to show a rate of."""
+        if not rated:
+            self._idle_until, self._done_before = elapsed, done
+        self._seconds, self._done, self._rated = elapsed - self._idle_until, done, rated
+
+    @property
+    def rate(self) -> str:
+        """The rate, with a space before it; "" while there is none."""
+        return f" {self._rated / self._seconds:,.0f}/s" if self._rated and self._seconds > 0 else ""
+
+    def left(self, of: int) -> str:
+        """Return the time left; "" while it cannot be told."""
+        done = self._done - self._done_before
+        if done <= 0 or self._seconds < LEAST_SECONDS or of < self._done:
+            return ""
+        minutes, seconds = divmod(round(self._seconds * (of - self._done) / done), 60)
+        return f"{minutes // 60}:{minutes % 60:02}:{seconds:02} left"
+
+
+@contextmanager
+def loading(*names: str | None) -> Iterator[None]:
+    """Show at a terminal what is being loaded, if it takes longer than a moment; the line is gone afterwards.
+
+    Args:
+        names: what is loaded; None is left out.
+    """
+    words = " and ".join(one_line(name) for name in names if name is not None)
+    if not words or not is_terminal(sys.stderr):
+        yield
+        return
+    line = _LoadingLine(f"loading {words} ...")
+    timer = Timer(QUIET_SECONDS, line.show)  # in a thread: imports of a second each are what is waited for
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        line.end()
+
+
+class _LoadingLine:
+    """A line with a spinner that a timer shows, unless it was ended before."""
+
+    def __init__(self, words: str) -> None:
+        self._words = words
+        self._lock = Lock()
+        self._live: Live | None = None
+        self._is_over = False
+
+    def show(self) -> None:
+        """Show the line."""
+        from rich.live import Live
+        from rich.spinner import Spinner
+
+        with self._lock:
+            if not self._is_over:
+                # What others write on stderr meanwhile goes above the line; stdout is not touched.
+                shown = Spinner("dots", text=self._words)
+                self._live = Live(shown, console=console(stderr=True), transient=True, redirect_stdout=False)
+                self._live.start()
+
+    def end(self) -> None:
+        """Remove the line, for good."""
+        with self._lock:
+            self._is_over = True
+            if self._live is not None:
+                self._live.stop()
 
 
 @contextmanager

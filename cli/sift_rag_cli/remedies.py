@@ -23,6 +23,7 @@ REMEDIES: Mapping[str, str] = {
     "list-collections": "`sift-rag collections` lists the collections in a store.",
     "local-model-required": "Name a model on this machine with --model, and no --base-url.",
     "model-required": "Name one: --model NAME|PATH, or --base-url URL --model NAME for an endpoint.",
+    "multilingual-embedder": "To use an embedder for many languages: --embedder {embedder} --reindex.",
     "no-passage-chosen": "Raise --token-budget, or loosen stop_variance, stop_explained or alpha.",
     "qdrant-key": "Set the server's API key in SIFT_RAG_QDRANT_API_KEY or QDRANT_API_KEY.",
     "reindex": "Ingest again with --reindex.",

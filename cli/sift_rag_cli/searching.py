@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sift_rag_cli.api_keys import endpoint_key, reranker_key, store_key
 from sift_rag_cli.fine_tuning import model_of
 from sift_rag_cli.inputs import read_known
+from sift_rag_cli.progress import loading
 
 if TYPE_CHECKING:
     import typer
 
     from sift_rag.answering.assistant import Assistant
     from sift_rag.answering.settings import AnswerSettings
-    from sift_rag.protocols import Embedder, Relevance
+    from sift_rag.protocols import Embedder, LanguageModel, Relevance
     from sift_rag.retrieval.options import SearchOptions
     from sift_rag.retrieval.queries import Query
     from sift_rag.retrieval.retriever import Retriever
@@ -58,29 +59,46 @@ def open_search(
     reranker_url: str | None,
 ) -> Retriever:
     """Open the collection that the options name, for searching as they specify."""
-    from sift_rag.opening import open_retriever
-
     relevance = open_scoring(context, reranker, reranker_url)
-    return open_retriever(
-        store,
-        collection,
-        embedder,
-        selector=options.make_selector(),
-        candidate_limit=options.candidate_limit,
-        keep_copies=options.keep_copies,
-        relevance=relevance,
-        api_key=store_key(context, store),
-        layout=layout_of(values),
-    )
+    with loading_embedder(embedder):
+        from sift_rag.opening import open_retriever
+
+        return open_retriever(
+            store,
+            collection,
+            embedder,
+            selector=options.make_selector(),
+            candidate_limit=options.candidate_limit,
+            keep_copies=options.keep_copies,
+            relevance=relevance,
+            api_key=store_key(context, store),
+            layout=layout_of(values),
+        )
+
+
+def loading_embedder(name: str | None) -> AbstractContextManager[None]:
+    """Show that a collection is being opened with its embedder."""
+    return loading("the collection", name or "its embedder")
 
 
 def open_scoring(context: typer.Context, reranker: str | None, reranker_url: str | None) -> Relevance | None:
     """Open the reranker that the options name, or return None."""
-    from sift_rag.opening import open_relevance
-
     if reranker is None and reranker_url is None:
         return None
-    return open_relevance(reranker, base_url=reranker_url, api_key=reranker_key(context, reranker_url))
+    with loading(reranker or "the reranker"):
+        from sift_rag.opening import open_relevance
+
+        return open_relevance(reranker, base_url=reranker_url, api_key=reranker_key(context, reranker_url))
+
+
+def open_language_model(context: typer.Context, name: str | None, base_url: str | None) -> LanguageModel | None:
+    """Open the language model that the options name, or return None."""
+    if name is None and base_url is None:
+        return None
+    with loading(name or "the language model"):
+        from sift_rag.opening import open_model
+
+        return open_model(name, base_url=base_url, api_key=endpoint_key(context, base_url))
 
 
 def layout_of(values: Values) -> Layout:
@@ -117,7 +135,6 @@ def open_answering(
 ) -> Iterator[Assistant]:
     """Open an assistant on the collection that the options name, with the model that they name, if any."""
     from sift_rag.answering.assistant import Assistant
-    from sift_rag.opening import open_model
 
     name = model_of(values, model, base_url)
     with open_search(
@@ -130,9 +147,7 @@ def open_answering(
         reranker=reranker,
         reranker_url=reranker_url,
     ) as retriever:
-        language_model = None
-        if name is not None or base_url is not None:
-            language_model = open_model(name, base_url=base_url, api_key=endpoint_key(context, base_url))
+        language_model = open_language_model(context, name, base_url)
         yield Assistant(retriever, language_model, settings, options=options)
 
 

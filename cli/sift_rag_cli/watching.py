@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import typer
@@ -16,7 +17,7 @@ from sift_rag_cli.output import say, write_json
 if TYPE_CHECKING:
     from types import FrameType
 
-    from sift_rag.corpus.report import IngestReport
+    from sift_rag.corpus.report import IngestReport, Problem
 
 TERMINATED = 128 + signal.SIGTERM
 """Exit code that a shell reports for a process that SIGTERM has ended."""
@@ -46,11 +47,24 @@ def say_reports(first: IngestReport, later: Iterator[IngestReport], *, ocr: str,
     else:
         say_report(first, dry_run=False, ocr=ocr)
         say("Watching for changes. Ctrl-C ends.")
+    told = set(map(_subject, _of_the_whole(first)))
     for report in later:
         if json:
             write_json(changes_json(report), indent=None)
-        else:
-            say_changes(report, ocr=ocr)
+            continue
+        new = [notice for notice in _of_the_whole(report) if _subject(notice) not in told]
+        of_documents = [notice for notice in report.notices if notice.source]
+        say_changes(replace(report, notices=(*of_documents, *new)), ocr=ocr)
+        told |= set(map(_subject, new))
+
+
+def _of_the_whole(report: IngestReport) -> list[Problem]:
+    return [notice for notice in report.notices if not notice.source]
+
+
+def _subject(notice: Problem) -> str:
+    """Return what a notice is about: with other figures, it is told no second time."""
+    return notice.reason if notice.remedy is None else notice.remedy.key
 
 
 @contextmanager

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 MANY = 1_000
 """Number of changes above which a whole folder is looked at: that costs less than to compare each."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Changes:
     """The paths that may have changed. All are absolute, and true if there are any."""
 
@@ -33,6 +34,15 @@ class Changes:
     def hold(self, path: str) -> bool:
         """Return True if this path may have changed."""
         return self.everything or path in self.files or any(place in self.trees for place in _upwards(path))
+
+    def reach_into(self, folder: str) -> bool:
+        """Return True if anything in this folder, at any depth, may have changed."""
+        return folder in self._folders or self.hold(folder)
+
+    @cached_property
+    def _folders(self) -> frozenset[str]:
+        """The folders that hold what has changed."""
+        return frozenset(place for path in self.files | self.trees for place in _upwards(path.rpartition("/")[0]))
 
 
 EVERYTHING = Changes(everything=True)

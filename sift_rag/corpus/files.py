@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -86,7 +86,12 @@ class _Folder:
 
 
 def find_files(
-    root: Path, *, include: Sequence[str] = (), exclude: Sequence[str] = (), follow_links: bool = False
+    root: Path,
+    *,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    follow_links: bool = False,
+    is_entered: Callable[[str], bool] | None = None,
 ) -> Iterator[FoundFile | Unlistable | LinkOut]:
     """Yield the files under ``root``, by source ascending; ``root`` itself if it is a file.
 
@@ -105,6 +110,7 @@ def find_files(
         include: gitignore-style patterns relative to ``root``; if there are any, only files that match are found.
         exclude: likewise; files and folders that match are not found.
         follow_links: follow links that lead out of ``root``.
+        is_entered: says of a folder under ``root``, by its path, whether it is worth a look; None if all are.
 
     Raises:
         NothingToIngest: ``root`` does not exist.
@@ -116,6 +122,7 @@ def find_files(
         include_hidden=pattern_rules(pattern for pattern in include if _names_hidden(pattern)),
         exclude=pattern_rules(exclude),
         follow_links=follow_links,
+        is_entered=is_entered,
     )
     if not os.path.lexists(walk.root):
         raise NothingToIngest(f"There is no file or folder {str(root)!r}; relative paths start at {Path.cwd()}.")
@@ -130,6 +137,7 @@ class _Walk:
     """Patterns of ``include`` that name a hidden file or folder."""
     exclude: IgnoreRules
     follow_links: bool = False
+    is_entered: Callable[[str], bool] | None = None
     reached_by_link: set[Path] = field(default_factory=set)
     """Real paths of the folders outside the root that links have led to."""
 
@@ -159,7 +167,7 @@ class _Walk:
                 yield LinkOut(self._source(entry.relative))
             elif not entry.is_folder:
                 yield FoundFile(self._source(entry.relative), entry.path)
-            else:
+            elif self.is_entered is None or self.is_entered(str(entry.path)):
                 # Resolving every folder anew would make a deep tree cost the cube of its depth.
                 above = path[-1].real_path
                 real_path = os.path.realpath(entry.path) if entry.is_link else os.path.join(above, entry.path.name)  # noqa: PTH118

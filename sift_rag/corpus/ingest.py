@@ -34,7 +34,7 @@ from sift_rag.corpus.splitting import grammar
 from sift_rag.corpus.writing import DryWriter, StoreWriter, Writer
 from sift_rag.errors import MissingExtra, StoreConflict, UnreadableDocument
 from sift_rag.extras import require
-from sift_rag.protocols import Embedder, PassageStore
+from sift_rag.protocols import Embedder, LoadedAtFirstUse, PassageStore
 from sift_rag.types import Document
 
 LOOK_AHEAD = 64
@@ -210,7 +210,7 @@ class _Ingest:
                 self.tally.fail(folder.source, folder.reason)
         if walk.links_out:
             self.tally.notices.append(Problem("", _links_left_out(walk)))
-        if not walk.found and not walk.unlistable:
+        if not walk.unlistable and not walk.holds_files():
             self.tally.fail(str(walk.root), "nothing to ingest in it")
 
     def take_all(self, items: Iterable[Incoming], walk: RootWalk | None = None) -> None:
@@ -235,7 +235,7 @@ class _Ingest:
         item, record = self.identify(item, walk)
         if self.shares_its_name(item, record):
             self.tally.fail(item.source, "another file's name reads the same")
-            self.meter.done(item.source, item.size)
+            self.meter.passed_over(item.source, item.size)
             return None
         try:
             if is_current(record, item.state(), self.options):
@@ -294,7 +294,7 @@ class _Ingest:
             case Write():
                 self.write(action)
                 return  # done only once its passages are written
-        self.meter.done(item.source, item.size)
+        self.meter.passed_over(item.source, item.size)
 
     def action(self, upcoming: _Upcoming) -> Action:
         """Read a document, if it has to be, and decide what to do with it."""
@@ -321,6 +321,8 @@ class _Ingest:
         return document
 
     def write(self, action: Write) -> None:
+        if isinstance(self.embedder, LoadedAtFirstUse) and not self.embedder.is_loaded:
+            self.meter.loading()
         passages = split_document(
             action.document,
             action.record.source,
@@ -329,6 +331,8 @@ class _Ingest:
             revision=action.record.revision,
         )
         checked = self.languages.passing(passages, action.document.syntax)
+        if self.meter.is_followed:
+            self.meter.begin(action.record.source, action.record.size, _characters(action.document))
         count = self.writer.write(action.record, checked, action.previous, action.moved)
         outcome = self.tally.went_in(action, count)
         if self.changes is not None:  # they are few
@@ -340,8 +344,10 @@ class _Ingest:
         Nothing is removed if the root holds no file at all, an unmounted disk perhaps, and nothing from folders that
         could not be listed.
         """
-        if not (self.options.prune and walk.found and walk.root.is_dir()):
+        if not (self.options.prune and walk.root.is_dir() and walk.holds_files()):
             return
+        if self.changes is not None and not (self.changes.trees or self.changes.everything):
+            return  # nothing has gone
         gone = [record for record in self.store.documents() if self.is_ours(record.source) and walk.lacks(record)]
         self.tally.removed += len(gone)
         if self.changes is not None:
@@ -362,11 +368,15 @@ class _Ingest:
             passages_deleted=self.writer.deleted,
             passages_total=self.store.count(),
             problems=tuple(self.tally.problems),
-            notices=(*self.tally.notices, *(Problem("", notice) for notice in self.languages.notices())),
+            notices=(*self.tally.notices, *self.languages.notices()),
             pages_without_text=self.tally.pages_without_text,
             outcomes=tuple(self.tally.outcomes),
             seconds=seconds,
         )
+
+
+def _characters(document: SourceDocument) -> int:
+    return sum(len(section.text) for section in document.sections)
 
 
 def _raise(error: UnreadableDocument) -> SourceDocument:

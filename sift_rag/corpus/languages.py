@@ -8,6 +8,8 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 from sift_rag.corpus.formats import Syntax
+from sift_rag.corpus.report import Problem
+from sift_rag.errors import Remedy
 from sift_rag.extras import require
 from sift_rag.protocols import Embedder
 from sift_rag.types import Passage
@@ -19,7 +21,8 @@ MULTILINGUAL = "intfloat/multilingual-e5-small"
 """An embedder for about a hundred languages."""
 
 _LOOKED_AT = 200
-"""Passages whose language is recognised in one run: about a millisecond each."""
+"""Passages at most whose language is recognised in one run: about a millisecond each."""
+_LETTERS_READ = 1_000
 _OF_EACH_DOCUMENT = 3
 _FEWEST_LETTERS = 40
 _SHARE_OF_LETTERS = 0.6
@@ -66,53 +69,65 @@ class LanguageCheck:
     """Compares the language of new passages with those that an embedder knows, if it says so.
 
     An embedder says so by an attribute ``languages``: ISO 639-1 codes, or None. It is read only when there are
-    passages, since reading it may load the embedder.
+    passages, since reading it may load the embedder. A bounded sample, even over all documents, is kept and looked at.
     """
 
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
-        self._counts: Counter[str] = Counter()
+        self._sample: list[str] = []
+        self._seen, self._step = 0, 1
 
     @cached_property
-    def _known(self) -> frozenset[str] | None:
+    def _known(self) -> frozenset[str]:
         known: Sequence[str] | None = getattr(self._embedder, "languages", None)
-        return frozenset(known) if known else None
+        return frozenset(known or ())
 
     def passing(self, passages: Iterable[Passage], syntax: Syntax) -> Iterator[Passage]:
-        """Yield the passages of a document; the language of its first ones is recognised on the way."""
-        known = self._known if syntax in _PROSE else None
-        left = _OF_EACH_DOCUMENT
+        """Yield the passages of a document; some of the first ones are kept to have their language recognised."""
+        left = _OF_EACH_DOCUMENT if syntax in _PROSE and self._known else 0
         for passage in passages:
-            if known and left and self._counts.total() < _LOOKED_AT and (code := _language(passage.text, known)):
-                self._counts[code] += 1
+            if left and _is_prose(text := passage.text[:_LETTERS_READ]):
                 left -= 1
+                self._keep(text)
             yield passage
 
-    def notices(self) -> Iterator[str]:
+    def notices(self) -> Iterator[Problem]:
         """Yield a sentence on text in languages that the embedder does not know, unless there is little of it."""
-        if not self._counts or self._known is None:
-            return
-        foreign = Counter({code: count for code, count in self._counts.items() if code not in self._known})
-        share = foreign.total() / self._counts.total()
+        languages = [code for text in self._sample if (code := _language(text, self._known))]
+        foreign = Counter(code for code in languages if code not in self._known)
+        share = foreign.total() / len(languages) if languages else 0.0
         if share < _NOTICED_SHARE:
             return
         code = max(sorted(foreign), key=lambda code: foreign[code])
-        yield (
-            f"{share:.0%} of the text is not in a language that the embedder {self._embedder.name} knows (mostly "
-            f"{_NAMES.get(code, code)}): questions will find it less well than with a multilingual embedder such as "
-            f"{MULTILINGUAL}."
+        yield Problem(
+            "",
+            f"{share:.0%} of the text is in a language that the embedder {self._embedder.name} was not made for, "
+            f"mostly {_NAMES.get(code, code)}: questions will find less of it.",
+            Remedy("multilingual-embedder", embedder=MULTILINGUAL),
         )
+
+    def _keep(self, text: str) -> None:
+        """Keep each text as long as they are few; of many, every second, every fourth and so on."""
+        if self._seen % self._step == 0:
+            if len(self._sample) == _LOOKED_AT:
+                self._sample = self._sample[::2]
+                self._step *= 2
+            if self._seen % self._step == 0:
+                self._sample.append(text)
+        self._seen += 1
+
+
+def _is_prose(text: str) -> bool:
+    """Return False for code, tables, numbers, and for too little text."""
+    letters = sum(map(str.isalpha, text))
+    return "```" not in text and letters >= _FEWEST_LETTERS and letters >= _SHARE_OF_LETTERS * len(text)
 
 
 def _language(text: str, known: frozenset[str]) -> str | None:
-    """Return the likeliest language of a text; None for too little text, or if it may or may not be a known one.
+    """Return the likeliest language of a text; None if it may or may not be a known one.
 
     Which of the other languages it is need not be sure: Chinese has several close relatives.
     """
-    text = text[:1000]
-    letters = sum(map(str.isalpha, text))
-    if "```" in text or letters < _FEWEST_LETTERS or letters < _SHARE_OF_LETTERS * len(text):
-        return None
     ranked = _identifier().rank(text)
     of_known = sum(probability for code, probability in ranked if code in known)
     is_sure = not 1 - _SURE < of_known < _SURE

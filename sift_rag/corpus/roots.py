@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,10 +58,7 @@ class RootWalk:
 
     def files(self) -> Iterator[IncomingFile]:
         """Yield the files that were not seen before, by source ascending."""
-        options = self.options
-        for item in find_files(
-            self.root, include=options.include, exclude=options.exclude, follow_links=options.follow_links
-        ):
+        for item in self._walk(None if self.changes is None else self.changes.reach_into):
             match item:
                 case FoundFile():
                     self.found += 1
@@ -75,6 +72,20 @@ class RootWalk:
                     self.links_out += 1
                 case Unlistable():
                     self.unlistable.append(item)
+
+    def holds_files(self) -> bool:
+        """Return True if there is any file under the root, also where nothing has changed."""
+        return self.found > 0 or any(isinstance(item, FoundFile) for item in self._walk(None))
+
+    def _walk(self, is_entered: Callable[[str], bool] | None) -> Iterator[FoundFile | Unlistable | LinkOut]:
+        options = self.options
+        return find_files(
+            self.root,
+            include=options.include,
+            exclude=options.exclude,
+            follow_links=options.follow_links,
+            is_entered=is_entered,
+        )
 
     def learn_from(self, record: Document, path: Path) -> None:
         """Learn where the root was before, if a record puts a file elsewhere that is no longer there."""

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
     _Stream = Generator[set[FileChange], None, None]
 
-QUIET_MS = 200
-"""Milliseconds without a change after which changes are told: editors write a file several times."""
+QUIET_MS = 400
+"""Milliseconds without a change after which changes are told: editors write a file several times, and polling, every
+300 ms, may see a renamed file go before it sees it come."""
 LONGEST_MS = 2_000
 """Milliseconds after which they are told in any case."""
 TURN_MS = 300

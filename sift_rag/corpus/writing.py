@@ -86,7 +86,7 @@ class DryWriter:
         """Implement ``Writer.write``."""
         count = sum(1 for _ in passages)
         self.added += count
-        self._meter.embedded(record.source, count)
+        self._meter.counted(count)
         self._meter.done(record.source, record.size)
         return count
 
@@ -185,7 +185,7 @@ class StoreWriter:
         return sum(1 for _ in self._store.passages(record.source))  # an earlier run was killed in the middle of it
 
     def _tell(self, passages: Sequence[Passage]) -> None:
-        self._meter.embedded(passages[-1].source, len(passages))
+        self._meter.embedded(passages)
 
 
 def remove_documents(store: PassageStore, documents: Sequence[Document]) -> int:

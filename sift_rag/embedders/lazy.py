@@ -34,6 +34,11 @@ class LazyEmbedder:
         return embedder
 
     @property
+    def is_loaded(self) -> bool:
+        """Implement ``LoadedAtFirstUse.is_loaded``."""
+        return "_loaded" in vars(self)
+
+    @property
     def max_tokens(self) -> int:
         """Implement ``Embedder.max_tokens``; loads the embedder."""
         return self._loaded.max_tokens

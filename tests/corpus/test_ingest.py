@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -361,6 +362,48 @@ def test_progress_ends_with_everything_done(store: MemoryStore, embedder: Hashin
     assert [p.files_done for p in seen] == sorted(p.files_done for p in seen)
     assert (seen[-1].files_done, seen[-1].bytes_done) == (seen[-1].files_found, seen[-1].bytes_found)
     assert seen[-1].files_found == 3
+
+
+def test_progress_moves_within_a_large_file_and_never_back(
+    store: MemoryStore, embedder: HashingEmbedder, tmp_path: Path
+) -> None:
+    book = tmp_path / "book.md"
+    book.write_text("\n\n".join(f"# Chapter {number}\n\n{'many words ' * 20}" for number in range(600)))
+    seen: list[Progress] = []
+    ingest([book], store, embedder, progress=seen.append)
+    shares = [p.bytes_done / p.bytes_found for p in seen]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+    steps = [after - before for before, after in itertools.pairwise([0.0, *shares])]
+    assert max(steps) < 0.1, "no part of it is waited for in one go"
+
+
+def test_what_costs_no_time_is_taken_out_of_the_expected_bytes(
+    store: MemoryStore, embedder: HashingEmbedder, notes: Path
+) -> None:
+    old = notes / "old.md"
+    old.write_text("Old and unchanged. " * 1_000)
+    os.utime(old, (0, 0))
+    ingest([notes], store, embedder)
+    (notes / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100_000))
+    new = notes / "zebra.md"
+    new.write_text("A new file. " * 200)
+    seen: list[Progress] = []
+    ingest([notes], store, embedder, progress=seen.append)
+    assert (seen[-1].bytes_done, seen[-1].bytes_found) == (new.stat().st_size, new.stat().st_size)
+    assert [p.bytes_found for p in seen] == sorted((p.bytes_found for p in seen), reverse=True)
+    assert all(p.bytes_done == 0 for p in seen[:-2])
+    assert seen[-1].files_done == seen[-1].files_found
+
+
+def test_the_first_walk_is_told(
+    store: MemoryStore, embedder: HashingEmbedder, notes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sift_rag.corpus.report.COUNTED_AT_ONCE", 2)
+    seen: list[Progress] = []
+    ingest([notes], store, embedder, progress=seen.append)
+    assert [p.phase for p in seen].index("ingesting") == 1
+    assert (seen[0].phase, seen[0].files_found) == ("counting", 2)
 
 
 def test_removing_documents_takes_their_passages(store: MemoryStore, embedder: HashingEmbedder, notes: Path) -> None:

@@ -8,13 +8,12 @@ import typer
 
 from sift_rag import defaults
 from sift_rag_cli import options
-from sift_rag_cli.api_keys import endpoint_key
 from sift_rag_cli.calibrations import calibration_json, say_proposals, write_proposals
 from sift_rag_cli.configuration import settings_for
 from sift_rag_cli.inputs import spread, whole_numbers_in
 from sift_rag_cli.output import check_writable, count_of, say, write_json, write_page
 from sift_rag_cli.progress import collected, counted_progress
-from sift_rag_cli.searching import open_search, search_options
+from sift_rag_cli.searching import open_language_model, open_search, search_options
 
 if TYPE_CHECKING:
     from sift_rag.evaluation import JudgedQuestion
@@ -145,7 +144,7 @@ def calibrate(
         reranker_url=reranker_url,
     ) as retriever:
         if asked is None:
-            language_model = _model(context, model, base_url)
+            language_model = open_language_model(context, model, base_url)
             asked = _generated(retriever, plan, values, language_model, generate or defaults.GENERATED_QUESTIONS)
         judge = Judge(asked, retriever.store)
         parts = _Parts(embedder=retriever.embedder, store=retriever.store, relevance=retriever.relevance)
@@ -166,14 +165,6 @@ def calibrate(
         say_proposals(calibration)
     if interrupted is not None:
         raise interrupted
-
-
-def _model(context: typer.Context, name: str | None, base_url: str | None) -> "LanguageModel | None":
-    from sift_rag.opening import open_model
-
-    if name is None and base_url is None:
-        return None
-    return open_model(name, base_url=base_url, api_key=endpoint_key(context, base_url))
 
 
 def _generated(

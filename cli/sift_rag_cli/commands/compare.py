@@ -16,8 +16,8 @@ from sift_rag_cli.configuration import settings_for
 from sift_rag_cli.fine_tuning import fine_tuning_of, model_of
 from sift_rag_cli.inputs import names_in, spread, whole_numbers_in
 from sift_rag_cli.output import check_writable, count_of, one_line, say, write_json, write_page
-from sift_rag_cli.progress import counted_progress
-from sift_rag_cli.searching import layout_of
+from sift_rag_cli.progress import counted_progress, loading
+from sift_rag_cli.searching import layout_of, loading_embedder
 
 if TYPE_CHECKING:
     from sift_rag.evaluation import Outcome
@@ -113,7 +113,6 @@ def compare(
     from sift_rag.evaluation.comparison import compare as measure
     from sift_rag.evaluation.journal import comparison_journal
     from sift_rag.evaluation.plots import require_matplotlib
-    from sift_rag.opening import open_local_model, open_retriever
 
     if (texts is None) == (questions is None):
         raise ConfigurationError("Name the texts or questions to compare on: either --texts PATH or --questions FILE.")
@@ -129,12 +128,17 @@ def compare(
     tasks = spread(read_texts(texts) if texts is not None else read_questions(questions or Path()), limit)
     if report is not None:
         require_matplotlib()
-    retriever = open_retriever(store, collection, embedder, api_key=store_key(context, store), layout=layout_of(values))
+    key, layout = store_key(context, store), layout_of(values)
+    with loading_embedder(embedder):
+        from sift_rag.opening import open_local_model, open_retriever
+
+        retriever = open_retriever(store, collection, embedder, api_key=key, layout=layout)
     with closing(retriever.store):
         journal = comparison_journal(tasks, comparison, model=model, store=retriever.store)
         outcomes = journal.read() if resume else []
         journal.start(outcomes)
-        language_model = open_local_model(model)
+        with loading(model):
+            language_model = open_local_model(model)
         done = {outcome.task.id for outcome in outcomes}
         left = [task for task in tasks if task.id not in done]
         if outcomes:

@@ -10,7 +10,7 @@ from sift_rag_cli import options
 from sift_rag_cli.api_keys import store_key
 from sift_rag_cli.configuration import settings_for
 from sift_rag_cli.output import one_line, say, write_json
-from sift_rag_cli.progress import progress_bar
+from sift_rag_cli.progress import loading, progress_bar
 from sift_rag_cli.repetition import write_duplicates
 from sift_rag_cli.searching import layout_of
 
@@ -38,11 +38,13 @@ def duplicates(
         sift-rag duplicates -c code --limit 3
         sift-rag duplicates --json > duplicates.json
     """
-    from sift_rag.opening import open_index
-    from sift_rag.repetition import find_duplicates
-
     layout = layout_of(settings_for(context, assignments))
-    with closing(open_index(store, collection, api_key=store_key(context, store), layout=layout)) as index:
+    with loading("the collection"):
+        from sift_rag.opening import open_index
+        from sift_rag.repetition import find_duplicates
+
+        opened = open_index(store, collection, api_key=store_key(context, store), layout=layout)
+    with closing(opened) as index:
         with progress_bar("comparing passages"):
             found = find_duplicates(index, k=k)
         name = index.info.name

@@ -247,9 +247,20 @@ def _progress() -> "Iterator[Callable[[IngestProgress], None] | None]":
     with progress_bar("loading the embedder") as advance:
 
         def tell(progress: "IngestProgress") -> None:
-            files = f"{progress.files_done:,}/{progress.files_found:,} files"
-            counts = f"{files}, {count_of(progress.passages_done, 'passage')}"
             if advance is not None:
-                advance(ProgressState(progress.bytes_done, progress.bytes_found, counts), progress.passages_done)
+                advance(_state_of(progress), progress.passages_done)
 
         yield None if advance is None else tell
+
+
+def _state_of(progress: "IngestProgress") -> ProgressState:
+    files = f"{progress.files_done:,}/{progress.files_found:,} files"
+    match progress.phase:
+        case "counting":
+            return ProgressState(0, 0, f"counting files: {progress.files_found:,}", is_preparing=True)
+        case "loading":
+            counts = f"{files}, loading the embedder"
+            return ProgressState(progress.bytes_done, progress.bytes_found, counts, is_preparing=True)
+        case "ingesting":
+            counts = f"{files}, {count_of(progress.passages_done, 'passage')}"
+            return ProgressState(progress.bytes_done, progress.bytes_found, counts)

@@ -8,8 +8,8 @@ import typer
 from sift_rag import defaults
 from sift_rag.errors import MissingExtra
 from sift_rag_cli import options
-from sift_rag_cli.api_keys import endpoint_key, store_key
-from sift_rag_cli.searching import open_scoring
+from sift_rag_cli.api_keys import store_key
+from sift_rag_cli.searching import open_language_model, open_scoring
 
 LIMITS = "Limits"
 SERVER = "Server"
@@ -153,7 +153,6 @@ def serve(
         raise MissingExtra(error.name or "fastapi", "server") from error
     del fastapi, prometheus_client, uvicorn  # imported only to tell early if one is missing
 
-    from sift_rag.opening import open_model
     from sift_rag_server.running import serve as run
     from sift_rag_server.settings import KEY_VARIABLE, Limits, ServerSettings
 
@@ -175,8 +174,6 @@ def serve(
             cache_bytes=cache_megabytes * 2**20,
         ),
         relevance=open_scoring(context, reranker, reranker_url),
-        language_model=None
-        if model is None and base_url is None
-        else open_model(model, base_url=base_url, api_key=endpoint_key(context, base_url)),
+        language_model=open_language_model(context, model, base_url),
     )
     run(settings)

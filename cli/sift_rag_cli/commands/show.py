@@ -11,6 +11,7 @@ from sift_rag_cli import options
 from sift_rag_cli.api_keys import store_key
 from sift_rag_cli.hits import heading_path, locate
 from sift_rag_cli.output import count_of, document_json, human_size, local_time, one_line, printable, write, write_json
+from sift_rag_cli.progress import loading
 
 
 def show_document(
@@ -28,7 +29,11 @@ def show_document(
     from sift_rag.stores.registry import open_database
 
     database = open_database(store, api_key=store_key(context, store))
-    with closing(database.open_index(collection)) as opened, closing(database.documents(collection)) as records:
+    with (
+        loading("the collection"),
+        closing(database.open_index(collection)) as opened,
+        closing(database.documents(collection)) as records,
+    ):
         document = records.document(source)
         if document is None:
             raise DocumentNotFound(

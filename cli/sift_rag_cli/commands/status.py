@@ -9,6 +9,7 @@ from sift_rag import defaults
 from sift_rag_cli import options
 from sift_rag_cli.api_keys import store_key
 from sift_rag_cli.output import count_of, human_size, local_time, one_line, write, write_json
+from sift_rag_cli.progress import loading
 from sift_rag_cli.repetition import first_line
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ def status(
     passages = sum(document.passages for document in documents)  # a file that failed later keeps what it had
     size = sum(document.size for document in ingested)
     last = max((document.ingested_at for document in ingested), default="")
-    found = _duplicates(database, collection, passages)
+    with loading("the collection"):
+        found = _duplicates(database, collection, passages)
     if json:
         write_json(
             {
