@@ -137,7 +137,7 @@ def test_reading_goes_on_after_a_fault_that_passes(server: Server, store: Passag
 
 
 def test_a_request_that_takes_too_long_is_made_again(server: Server) -> None:
-    with closing(server.database(parameters="timeout=1").create(INFO)) as store:
+    with closing(server.database(parameters="timeout=3").create(INFO)) as store:
         server.stub.faults.append(Fault("hang", on="upsert", skip=1))
         store.upsert(passages(), vectors())
         check_whole(store)
