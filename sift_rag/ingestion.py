@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from sift_rag import defaults
 from sift_rag.corpus.options import IngestOptions
-from sift_rag.errors import CollectionNotFound, StoreConflict, StoreDamaged
+from sift_rag.corpus.report import Problem
+from sift_rag.errors import CollectionNotFound, StoreConflict, StoreDamaged, StoreError, StoreInUse
 from sift_rag.opening import (
     check_embedder,
     collection_info,
@@ -20,6 +21,7 @@ from sift_rag.opening import (
 )
 from sift_rag.protocols import Database, Embedder, PassageStore
 from sift_rag.stores.registry import open_database
+from sift_rag.stores.remains import salvage
 from sift_rag.types import CollectionInfo, JsonValue
 
 if TYPE_CHECKING:
@@ -67,8 +69,9 @@ def ingest_paths(
     part = _embedder_for(existing, embedder)
     if options.dry_run and existing is None:
         return ingest(files, _nowhere(collection, part), part, options, progress=progress)
-    with closing(open_or_create_store(database, collection, part)) as opened:
-        return ingest(files, opened, part, options, progress=progress)
+    with _opened(database, collection, part) as opened:
+        report = ingest(files, opened, part, options, progress=progress)
+        return _with_precision(report, opened.info, part)
 
 
 def ingest_texts(
@@ -111,8 +114,9 @@ def ingest_texts(
     incoming = incoming_texts(texts, sources=sources, metadata=metadata)
     database = open_database(store, api_key=api_key, server=server)
     part = _embedder_for(_existing(database, collection), embedder)
-    with closing(open_or_create_store(database, collection, part)) as opened:
-        return ingest_documents(incoming, opened, part, progress=progress)
+    with _opened(database, collection, part) as opened:
+        report = ingest_documents(incoming, opened, part, progress=progress)
+        return _with_precision(report, opened.info, part)
 
 
 def reindex(
@@ -126,16 +130,20 @@ def reindex(
     server: ServerOptions | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> IngestReport:
-    """Embed a whole collection again, with another embedder for example.
+    """Embed a whole collection again, with another embedder for example, or because it is damaged.
 
     Documents under ``paths`` are read from their files, all others from the passages in the store. They fill a new
     collection that takes the place of the old one only when it is complete. If interrupted, run it again: it continues.
+
+    Of a damaged collection, everything that can still be read is used. A document whose passages cannot be is read from
+    the file that it was ingested from, if that still exists; else a notice of the report names it.
 
     Args:
         paths: files and folders to read again.
         store: folder or URL; None for the user's data folder.
         collection: its name; it is created if it does not exist.
-        embedder: name, folder or object; by default the one that the collection was made with.
+        embedder: name, folder or object; by default the one that the collection was made with, or the usual one if
+            the collection can no longer tell.
         options: which files to ingest and how to read them.
         api_key: key of the server that keeps the collection.
         server: how a server keeps the new collection.
@@ -143,33 +151,36 @@ def reindex(
 
     Raises:
         ModelUnavailable: the embedder cannot be loaded.
+        StoreConflict: the collection is of a newer schema, or another tool made it.
         StoreError: a store could not be written. The old collection is as it was.
         ValueError: the options ask for a shard: reindexing is the work of one process.
     """
     from sift_rag.corpus.ingest import ingest
-    from sift_rag.corpus.writing import reembed
+    from sift_rag.rebuilding import rebuild
 
     options = options or IngestOptions()
     if options.shard is not None:
         raise ValueError("One process reindexes a collection: expected options without a shard.")
     files = _as_paths(paths)
     database = open_database(store, api_key=api_key, server=server)
-    existing = _existing(database, collection)
-    if embedder is None and existing is not None:
-        embedder = existing.embedder
-    part = open_embedder(embedder) if embedder is None or isinstance(embedder, str) else embedder
-    if options.dry_run:
-        return ingest(files, _nowhere(collection, part), part, options, progress=progress)
-    if existing is None:
-        with closing(open_or_create_store(database, collection, part)) as opened:
+    try:
+        remains = salvage(database, collection)
+    except CollectionNotFound:
+        part = _loaded(embedder)
+        if options.dry_run:
+            return ingest(files, _nowhere(collection, part), part, options, progress=progress)
+        with _opened(database, collection, part) as opened:
             return ingest(files, opened, part, options, progress=progress)
-    replacement = database.building_name(collection)
-    with closing(database.open(collection)) as old, closing(_resume(database, replacement, part)) as new:
-        report = ingest(files, new, part, options, progress=progress)
-        reembed(old, new, part)
-        report = replace(report, collection=collection, passages_total=new.count())
+    with remains:
+        part = _loaded(embedder or (remains.info.embedder if remains.info else None))
+        if options.dry_run:
+            return ingest(files, _nowhere(collection, part), part, options, progress=progress)
+        replacement = database.building_name(collection)
+        with closing(_resume(database, replacement, part)) as new:
+            report = ingest(files, new, part, options, progress=progress)
+            report = rebuild(remains, new, part, options, report)
     database.replace(collection, replacement)
-    return report
+    return replace(report, collection=collection)
 
 
 def open_or_create_store(database: Database, collection: str, embedder: Embedder) -> PassageStore:
@@ -191,6 +202,44 @@ def open_or_create_store(database: Database, collection: str, embedder: Embedder
         opened.close()
         raise
     return opened
+
+
+@contextmanager
+def _opened(database: Database, collection: str, embedder: Embedder) -> Iterator[PassageStore]:
+    """Open a collection for writing; one that is created for it is removed again if nothing goes in."""
+    made = _existing(database, collection) is None
+    store = open_or_create_store(database, collection, embedder)
+    try:
+        yield store
+    finally:
+        useless = made and _is_empty(store)
+        store.close()
+        if useless:
+            with suppress(CollectionNotFound, StoreInUse):  # another process has it now
+                database.drop(collection)
+
+
+def _is_empty(store: PassageStore) -> bool:
+    """Return True if a collection holds no passage, and no document that was or is being ingested."""
+    with suppress(StoreError):
+        return not store.count() and all(document.state == "failed" for document in store.documents())
+    return False  # it cannot be asked: an empty collection does less harm than a lost one
+
+
+def _with_precision(report: IngestReport, info: CollectionInfo, embedder: Embedder) -> IngestReport:
+    """Add a notice if vectors were added in another number format than those before."""
+    precision = getattr(embedder, "precision", "")
+    if not (report.passages_added and precision and info.precision and precision != info.precision):
+        return report
+    notice = (
+        f"the new vectors were computed in {precision}, those of the collection in {info.precision}: the vectors of "
+        "equal texts may differ by a rounding error"
+    )
+    return replace(report, notices=(*report.notices, Problem("", notice)))
+
+
+def _loaded(embedder: str | Embedder | None) -> Embedder:
+    return open_embedder(embedder) if embedder is None or isinstance(embedder, str) else embedder
 
 
 def _as_paths(paths: str | Path | Sequence[str | Path]) -> list[Path]:

@@ -14,7 +14,7 @@ from time import perf_counter
 
 from sift_rag.corpus.documents import SourceDocument
 from sift_rag.corpus.files import FoundFile, Unlistable, find_files
-from sift_rag.corpus.incoming import Incoming, IncomingFile, IncomingText
+from sift_rag.corpus.incoming import Incoming, IncomingFile
 from sift_rag.corpus.options import IngestOptions
 from sift_rag.corpus.passages import split_document
 from sift_rag.corpus.planning import Discard, Fail, Refresh, Write, is_current, plan
@@ -70,14 +70,14 @@ def ingest(
 
 
 def ingest_documents(
-    texts: Sequence[IncomingText],
+    texts: Sequence[Incoming],
     store: PassageStore,
     embedder: Embedder,
     options: IngestOptions | None = None,
     *,
     progress: Callable[[Progress], None] | None = None,
 ) -> IngestReport:
-    """Bring the store up to date with these texts, under the rules for files. Other documents stay.
+    """Bring the store up to date with these texts, or files under names of their own. Other documents stay.
 
     Of the options only ``dry_run`` and ``shard`` matter. Raises as ``ingest`` does.
     """

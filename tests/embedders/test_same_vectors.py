@@ -11,7 +11,22 @@ from sift_rag.embedders import sentence_transformer
 from sift_rag.embedders.sentence_transformer import SentenceTransformerEmbedder, load_sentence_transformer
 
 pytestmark = pytest.mark.slow
-WORDS = "the owl hunts mice at night while bees sleep and nobody in the village pays for a taxi to the station".split()
+WORDS = (
+    "the",
+    "owl",
+    "hunts",
+    "mice",
+    "at",
+    "night",
+    "while",
+    "bees",
+    "sleep",
+    "and",
+    "nobody",
+    "pays",
+    "for",
+    "taxis",
+)
 
 
 def texts_of_all_lengths() -> list[str]:

@@ -227,7 +227,8 @@ def _info(name: str, state: models.CollectionInfo) -> CollectionInfo | None:
         return None
     match metadata:
         case {"schema_version": int(version), "embedder": str(embedder), "dimension": int(dimension)}:
-            return CollectionInfo(name, embedder, dimension, version, str(metadata.get("splitter", "")))
+            splitter, precision = (str(metadata.get(key) or "") for key in ("splitter", "precision"))
+            return CollectionInfo(name, embedder, dimension, version, splitter, precision)
         case _:
             raise StoreDamaged(
                 f"The metadata of the collection '{name}' lack the schema version, the embedder or the dimension: "
@@ -261,6 +262,7 @@ def _passages(info: CollectionInfo, options: ServerOptions) -> dict[str, Any]:
             "embedder": info.embedder,
             "dimension": info.dimension,
             "splitter": info.splitter,
+            "precision": info.precision,
         },
         **_replication(options),
     }

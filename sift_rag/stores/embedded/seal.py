@@ -1,0 +1,113 @@
+"""``seal.json``: what the files of a collection were when it was closed, to find damage before the engine meets it.
+
+The engine does not check its files: some damage kills the process, some is passed over in silence. So closing notes the
+size of each of its files, and a checksum of the small ones (large ones are mapped into memory, and ``check`` reads
+those passage by passage). Opening compares and removes the seal: a process that is killed leaves none, and nothing is
+compared then.
+
+A seal holds the words of the lock file, which every process that opens the collection rewrites. So one that an earlier
+release has left behind, which knows no seals, is not mistaken for a current one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING
+from zlib import crc32
+
+from sift_rag.errors import Remedy, StoreDamaged
+from sift_rag.stores.embedded.manifest import LOCK, SHARD, os_errors
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SEAL = "seal.json"
+
+_CHECKED_BYTES = 64 * 1024
+"""Size up to which any file is checksummed."""
+_MAPPED = {".dat", ".mmap"}
+"""Suffixes of files that the engine maps into memory: of fixed, large sizes."""
+_LOG = "wal"
+
+
+def write_seal(folder: Path) -> None:
+    """Note the state of the files of a collection whose shard is closed; the caller holds its lock."""
+    content = {"lock": _words(folder), "files": _state(folder / SHARD, durable=True)}
+    draft = folder / f"{SEAL}.draft"
+    with os_errors(draft):
+        draft.write_text(json.dumps(content), encoding="utf-8")
+        draft.replace(folder / SEAL)
+
+
+def break_seal(folder: Path, label: str, signed: str) -> bool:
+    """Compare the files of a collection with its seal and remove that; return True if there was a valid one.
+
+    Args:
+        folder: the collection's, whose lock the caller holds.
+        label: the collection, for the message.
+        signed: words of the lock file before the caller took it.
+
+    Raises:
+        StoreDamaged: a file is not what it was. The seal stays.
+    """
+    sealed = _read(folder / SEAL, signed)
+    if sealed is not None:
+        found = _state(folder / SHARD)
+        changed = next((name for name, state in sorted(sealed.items()) if found.get(name) != state), None)
+        if changed is not None:
+            raise StoreDamaged(
+                f"{label} is damaged: {folder / SHARD / changed} {_change(sealed[changed], found.get(changed))}.",
+                remedy=Remedy("check-or-reindex"),
+            )
+    with os_errors(folder), suppress(FileNotFoundError):
+        (folder / SEAL).unlink()
+    return sealed is not None
+
+
+def _read(path: Path, signed: str) -> dict[str, list[int]] | None:
+    """Return the states of the files in a seal; None if there is no valid one."""
+    try:
+        content = json.loads(path.read_bytes())
+        if not signed or content["lock"] != signed:
+            return None
+        return {str(name): [int(number) for number in state] for name, state in content["files"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None  # the seal itself may be damaged
+
+
+def _state(shard: Path, *, durable: bool = False) -> dict[str, list[int]]:
+    """Return size and, for small files, CRC-32 of each file under ``shard``, by its path there.
+
+    With ``durable``, what is checksummed is on the disk, so that no power failure makes the seal a false alarm.
+    """
+    states = {}
+    for base, _, names in os.walk(shard):
+        for name in names:
+            path = os.path.join(base, name)  # noqa: PTH118 - hundreds of files, at each opening
+            size = os.stat(path).st_size  # noqa: PTH116
+            suffix = os.path.splitext(name)[1]  # noqa: PTH122
+            state = [size]
+            if size <= _CHECKED_BYTES or not (suffix in _MAPPED or os.path.basename(base) == _LOG):  # noqa: PTH119
+                with open(path, "rb") as file:  # noqa: PTH123
+                    state.append(crc32(file.read()))
+                    if durable:
+                        os.fsync(file.fileno())
+            states[os.path.relpath(path, shard)] = state
+    return states
+
+
+def _words(folder: Path) -> str:
+    try:
+        return (folder / LOCK).read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return ""
+
+
+def _change(before: list[int], now: list[int] | None) -> str:
+    if now is None:
+        return "is missing"
+    if now[0] != before[0]:
+        return f"has {now[0]:,} bytes instead of {before[0]:,}"
+    return "has changed since the collection was closed"
