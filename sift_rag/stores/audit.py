@@ -1,4 +1,4 @@
-"""Check passages one by one: content against id, vector against checksum. Both kinds of store write the same payload."""
+"""Check passages one by one: content against id, vector against checksum."""
 
 from __future__ import annotations
 
