@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from threading import Lock
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -140,7 +140,9 @@ class SentenceTransformerEmbedder:
     def _encode(self, texts: list[str], prompt: str | None, role: Role, length: int | None) -> Embedding:
         """Return the vectors of texts that are padded to this length."""
         encode = self._model.encode_query if role == "query" else self._model.encode_document
-        padding = {"text": {"padding": "max_length", "max_length": length}}  # none of the texts is longer
+        options: dict[str, Any] = {}
+        if length is not None:  # none of the texts is longer
+            options["processing_kwargs"] = {"text": {"padding": "max_length", "max_length": length}}
         vectors = encode(
             texts,
             prompt=prompt,
@@ -148,7 +150,7 @@ class SentenceTransformerEmbedder:
             show_progress_bar=False,
             convert_to_numpy=True,
             normalize_embeddings=True,
-            **({} if length is None else {"processing_kwargs": padding}),
+            **options,
         )
         return np.asarray(vectors, dtype=np.float32)
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sift_rag.stores.embedded.engine import PassageShard
-    from sift_rag.types import CollectionInfo
 
 _NORM_TOLERANCE = 1e-3
 _CHECK_TOLERANCE = 1e-5
@@ -45,14 +44,15 @@ def check_collection(root: Path, name: str) -> list[str]:
         folder, lock = lock_collection(root, name)
         opened.callback(lock.release)
         problems: list[str] = []
-        info: CollectionInfo | None = None
+        dimension = shard_dimension(folder / SHARD)
         try:
             info = read_manifest(folder).info
         except StoreDamaged as error:
             problems.append(str(error))
         else:
             check_schema(folder, info)
-            problems += contradictions(folder, shard_dimension(folder / SHARD))
+            dimension = dimension or info.dimension
+            problems += contradictions(folder, dimension)
         documents = recorded_documents(folder, name, problems)
         if not _readable(folder, label, lock.signed, problems):
             return problems
@@ -64,7 +64,7 @@ def check_collection(root: Path, name: str) -> list[str]:
             return [*problems, str(error)]
         opened.callback(shard.close)
         try:
-            counts = _check_passages(shard, info, problems)
+            counts = _check_passages(shard, dimension, problems)
         except StoreError as error:
             return [*problems, str(error)]
         if documents is not None:
@@ -88,11 +88,9 @@ def _readable(folder: Path, label: str, signed: str, problems: list[str]) -> boo
     return reason is None
 
 
-def _check_passages(shard: PassageShard, info: CollectionInfo | None, problems: list[str]) -> Counter[str]:
+def _check_passages(shard: PassageShard, dimension: int | None, problems: list[str]) -> Counter[str]:
     """Return the number of passages of each source; problems are appended to ``problems``."""
-    audit = Audit(
-        None if info is None else info.dimension, norm_tolerance=_NORM_TOLERANCE, check_tolerance=_CHECK_TOLERANCE
-    )
+    audit = Audit(dimension, norm_tolerance=_NORM_TOLERANCE, check_tolerance=_CHECK_TOLERANCE)
     total = 0
     for point in shard.points():
         total += 1

@@ -11,6 +11,7 @@ release has left behind, which knows no seals, is not mistaken for a current one
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from contextlib import suppress
@@ -56,6 +57,8 @@ def break_seal(folder: Path, label: str, signed: str) -> bool:
     if sealed is not None:
         found = _state(folder / SHARD)
         changed = next((name for name, state in sorted(sealed.items()) if found.get(name) != state), None)
+        if changed is not None and _in_use(folder / SHARD / _LOG):
+            return False  # another program runs the engine on it, which the engine will say
         if changed is not None:
             raise StoreDamaged(
                 f"{label} is damaged: {folder / SHARD / changed} {_change(sealed[changed], found.get(changed))}.",
@@ -64,6 +67,21 @@ def break_seal(folder: Path, label: str, signed: str) -> bool:
     with os_errors(folder), suppress(FileNotFoundError):
         (folder / SEAL).unlink()
     return sealed is not None
+
+
+def _in_use(log: Path) -> bool:
+    """Return True if an engine is running on the shard: it locks the folder of its log."""
+    try:
+        descriptor = os.open(log, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _read(path: Path, signed: str) -> dict[str, list[int]] | None:
