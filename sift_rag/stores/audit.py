@@ -19,7 +19,7 @@ _COPIES_AT_ONCE = 64
 
 
 _OURS = 5
-"""Version of the UUIDs that are made of source and text. Passages written through the library may have others."""
+"""Version of the UUIDs that are made of source and text."""
 
 
 class Audit:
@@ -59,7 +59,7 @@ class Audit:
         self.counts[passage.source] += 1
         if payload.get(EMBEDDING_TEXT) != key:
             self._mismatch(passage)
-        elif UUID(identifier).version != _OURS or is_copy(passage, range(_COPIES_AT_ONCE)):
+        elif not _is_ingested(passage) or is_copy(passage, range(_COPIES_AT_ONCE)):
             self._accept(passage)
         else:
             self._late.append(passage)
@@ -98,6 +98,11 @@ class Audit:
         elif not abs(float(vector @ checksum_direction(len(vector))) / norm - check) <= check_tolerance:
             return [f"The vector of passage {identifier} is not the one it was written with: its checksum differs."]
         return []
+
+
+def _is_ingested(passage: Passage) -> bool:
+    """Return True if an ingest has made the id: whoever writes to a store directly chooses ids and sets no revision."""
+    return bool(passage.revision) and UUID(passage.id).version == _OURS
 
 
 def is_copy(passage: Passage, copies: Iterable[int]) -> bool:

@@ -119,7 +119,7 @@ def test_damage_that_kills_the_engine_is_found_in_another_process_where_nothing_
     whole = contents(store)
     [ids] = store.glob(f"{NAME}/shard/segments/*/mutable_id_tracker.mappings")
     flip(ids)
-    with pytest.raises(StoreDamaged, match="mutable_id_tracker.mappings has changed since the collection was closed"):
+    with pytest.raises(StoreDamaged, match=r"mutable_id_tracker\.mappings has changed since the collection was closed"):
         open_store(store)
     (store / NAME / SEAL).unlink()  # as a killed process leaves it
     [problem] = open_database(store).check(NAME)

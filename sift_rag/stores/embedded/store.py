@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import struct
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -271,7 +272,14 @@ class EmbeddedStore:
         }
 
     def _rows(self, points: Sequence[StoredPoint]) -> Embedding:
-        return float32_rows([point.vector for point in points], self._info.dimension)
+        try:
+            return float32_rows([point.vector for point in points], self._info.dimension)
+        except struct.error as error:
+            raise StoreDamaged(
+                f"The collection '{self._info.name}' in {self._folder.parent} has lost vectors, or holds some that are "
+                f"not of {self._info.dimension} dimensions.",
+                remedy=Remedy("check-or-reindex"),
+            ) from error
 
     def _passage(self, point: StoredPoint) -> Passage:
         try:
