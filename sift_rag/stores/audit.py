@@ -48,8 +48,21 @@ class Audit:
 
     def add(self, identifier: str, payload: Mapping[str, Any], vector: ArrayLike | None) -> None:
         """Check a passage and its vector, which None leaves out."""
+        self._add_content(identifier, payload)
         if vector is not None:
             self._findings += self._vector_problems(identifier, payload, np.asarray(vector, dtype=np.float64))
+
+    def problems(self) -> list[str]:
+        """Return the problems of all passages added, a sentence each; the last ones are only counted."""
+        late, self._late = self._late, []
+        for passage in late:
+            if is_copy(passage, range(_COPIES_AT_ONCE, self.counts[passage.source])):
+                self._accept(passage)
+            else:
+                self._mismatch(passage)
+        return abridged(self._findings)
+
+    def _add_content(self, identifier: str, payload: Mapping[str, Any]) -> None:
         try:
             passage = passage_of(identifier, payload)
             key = embedding_text_key(passage.embedding_text)
@@ -63,16 +76,6 @@ class Audit:
             self._accept(passage)
         else:
             self._late.append(passage)
-
-    def problems(self) -> list[str]:
-        """Return the problems of all passages added, a sentence each; the last ones are only counted."""
-        late, self._late = self._late, []
-        for passage in late:
-            if is_copy(passage, range(_COPIES_AT_ONCE, self.counts[passage.source])):
-                self._accept(passage)
-            else:
-                self._mismatch(passage)
-        return abridged(self._findings)
 
     def _accept(self, passage: Passage) -> None:
         self.intact[passage.source] += 1
