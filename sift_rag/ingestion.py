@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING
 
 from sift_rag import defaults
 from sift_rag.corpus.options import IngestOptions
+from sift_rag.corpus.report import Problem
 from sift_rag.errors import (
     CollectionNotFound,
     NothingToIngest,
     StoreConflict,
     StoreDamaged,
+    StoreError,
     StoreFull,
     StoreInUse,
     StoreUnreachable,
@@ -32,7 +34,8 @@ from sift_rag.opening import (
 )
 from sift_rag.protocols import Database, Embedder, PassageStore
 from sift_rag.stores.registry import open_database
-from sift_rag.types import CollectionInfo, Document, JsonValue
+from sift_rag.stores.remains import salvage
+from sift_rag.types import CollectionInfo, JsonValue
 
 if TYPE_CHECKING:
     from sift_rag.corpus.changes import Changes
@@ -87,8 +90,9 @@ def ingest_paths(
     part = _embedder_for(existing, embedder)
     if options.dry_run and existing is None:
         return ingest(files, _nowhere(collection, part), part, options, progress=progress)
-    with closing(open_or_create_store(database, collection, part)) as opened:
-        return ingest(files, opened, part, options, progress=progress)
+    with _opened(database, collection, part) as opened:
+        report = ingest(files, opened, part, options, progress=progress)
+        return _with_precision(report, opened.info, part)
 
 
 def watch_paths(
@@ -222,8 +226,9 @@ def ingest_texts(
     incoming = incoming_texts(texts, sources=sources, metadata=metadata)
     database = open_database(store, api_key=api_key, server=server)
     part = _embedder_for(_existing(database, collection), embedder)
-    with closing(open_or_create_store(database, collection, part)) as opened:
-        return ingest_documents(incoming, opened, part, progress=progress)
+    with _opened(database, collection, part) as opened:
+        report = ingest_documents(incoming, opened, part, progress=progress)
+        return _with_precision(report, opened.info, part)
 
 
 def reindex(
@@ -237,19 +242,20 @@ def reindex(
     server: ServerOptions | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> IngestReport:
-    """Embed a whole collection again, with another embedder for example.
+    """Embed a whole collection again, with another embedder for example, or because it is damaged.
 
     Documents under ``paths`` are read from their files, all others from the passages in the store. They fill a new
     collection that takes the place of the old one only when it is complete. If interrupted, run it again: it continues.
 
-    A collection that cannot be opened is rebuilt from ``paths`` and from the files that its records name, wherever
-    those are readable. Documents that are in neither are named in the report's notices.
+    Of a damaged collection, everything that can still be read is used. A document whose passages cannot be is read from
+    the file that it was ingested from, if that still exists; else a notice of the report names it.
 
     Args:
         paths: files and folders to read again.
         store: folder or URL; None for the user's data folder.
         collection: its name; it is created if it does not exist.
-        embedder: name, folder or object; by default the one that the collection was made with.
+        embedder: name, folder or object; by default the one that the collection was made with, or the usual one if
+            the collection can no longer tell.
         options: which files to ingest and how to read them.
         api_key: key of the server that keeps the collection.
         server: how a server keeps the new collection.
@@ -257,71 +263,36 @@ def reindex(
 
     Raises:
         ModelUnavailable: the embedder cannot be loaded.
+        StoreConflict: the collection is of a newer schema, or another tool made it.
         StoreError: a store could not be written. The old collection is as it was.
         ValueError: the options ask for a shard: reindexing is the work of one process.
     """
     from sift_rag.corpus.ingest import ingest
-    from sift_rag.corpus.writing import reembed
+    from sift_rag.rebuilding import rebuild
 
     options = options or IngestOptions()
     if options.shard is not None:
         raise ValueError("One process reindexes a collection: expected options without a shard.")
     files = _as_paths(paths)
     database = open_database(store, api_key=api_key, server=server)
-    existing = _existing(database, collection)
-    if embedder is None and existing is not None:
-        embedder = existing.embedder
-    part = open_embedder(embedder) if embedder is None or isinstance(embedder, str) else embedder
-    if options.dry_run:
-        return ingest(files, _nowhere(collection, part), part, options, progress=progress)
-    replacement = database.building_name(collection)
     try:
-        old = database.open(collection)
+        remains = salvage(database, collection)
     except CollectionNotFound:
-        with closing(open_or_create_store(database, collection, part)) as opened:
+        part = _loaded(embedder)
+        if options.dry_run:
+            return ingest(files, _nowhere(collection, part), part, options, progress=progress)
+        with _opened(database, collection, part) as opened:
             return ingest(files, opened, part, options, progress=progress)
-    except StoreDamaged:
+    with remains:
+        part = _loaded(embedder or (remains.info.embedder if remains.info else None))
+        if options.dry_run:
+            return ingest(files, _nowhere(collection, part), part, options, progress=progress)
+        replacement = database.building_name(collection)
         with closing(_resume(database, replacement, part)) as new:
-            report = _rebuild(_records(database, collection), files, new, part, options, progress)
-    else:
-        with closing(old), closing(_resume(database, replacement, part)) as new:
             report = ingest(files, new, part, options, progress=progress)
-            reembed(old, new, part)
-            report = replace(report, passages_total=new.count())
+            report = rebuild(remains, new, part, options, report)
     database.replace(collection, replacement)
     return replace(report, collection=collection)
-
-
-def _records(database: Database, collection: str) -> list[Document]:
-    """Return the records of a damaged collection; none if they are damaged too."""
-    try:
-        with closing(database.documents(collection)) as records:
-            return list(records.documents())
-    except (StoreDamaged, StoreConflict):
-        return []
-
-
-def _rebuild(
-    recorded: Sequence[Document],
-    files: Sequence[Path],
-    new: PassageStore,
-    embedder: Embedder,
-    options: IngestOptions,
-    progress: Callable[[Progress], None] | None,
-) -> IngestReport:
-    """Fill a collection from files alone: those given, and those that the records of a damaged one name."""
-    from sift_rag.corpus.ingest import ingest
-    from sift_rag.corpus.locations import is_here, path_at
-    from sift_rag.corpus.report import Problem
-
-    # A pending record makes its file keep its name.
-    new.put_documents([replace(record, state="pending") for record in recorded if new.document(record.source) is None])
-    named = [Path(path_at(record.location)) for record in recorded if is_here(record.location)]
-    report = ingest([*files, *named], new, embedder, options, progress=progress)
-    lost = [record for record in new.documents() if record.state == "pending"]
-    new.drop_documents([record.source for record in lost])
-    notices = (Problem(record.source, "lost: its file is not there to be read again") for record in lost)
-    return replace(report, passages_total=new.count(), notices=(*report.notices, *notices))
 
 
 def open_or_create_store(database: Database, collection: str, embedder: Embedder) -> PassageStore:
@@ -343,6 +314,44 @@ def open_or_create_store(database: Database, collection: str, embedder: Embedder
         opened.close()
         raise
     return opened
+
+
+@contextmanager
+def _opened(database: Database, collection: str, embedder: Embedder) -> Iterator[PassageStore]:
+    """Open a collection for writing; one that is created for it is removed again if nothing goes in."""
+    made = _existing(database, collection) is None
+    store = open_or_create_store(database, collection, embedder)
+    try:
+        yield store
+    finally:
+        useless = made and _is_empty(store)
+        store.close()
+        if useless:
+            with suppress(CollectionNotFound, StoreInUse):  # another process has it now
+                database.drop(collection)
+
+
+def _is_empty(store: PassageStore) -> bool:
+    """Return True if a collection holds no passage, and no document that was or is being ingested."""
+    with suppress(StoreError):
+        return not store.count() and all(document.state == "failed" for document in store.documents())
+    return False  # it cannot be asked: an empty collection does less harm than a lost one
+
+
+def _with_precision(report: IngestReport, info: CollectionInfo, embedder: Embedder) -> IngestReport:
+    """Add a notice if vectors were added in another number format than those before."""
+    precision = getattr(embedder, "precision", "")
+    if not (report.passages_added and precision and info.precision and precision != info.precision):
+        return report
+    notice = (
+        f"the new vectors were computed in {precision}, those of the collection in {info.precision}: the vectors of "
+        "equal texts may differ by a rounding error"
+    )
+    return replace(report, notices=(*report.notices, Problem("", notice)))
+
+
+def _loaded(embedder: str | Embedder | None) -> Embedder:
+    return open_embedder(embedder) if embedder is None or isinstance(embedder, str) else embedder
 
 
 def _as_paths(paths: str | Path | Sequence[str | Path]) -> list[Path]:

@@ -338,6 +338,7 @@ def collection_info(collection: str, embedder: Embedder) -> CollectionInfo:
         dimension=embedder.dimension,
         schema_version=SCHEMA_VERSION,
         splitter=RECIPE,
+        precision=getattr(embedder, "precision", ""),
     )
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+from uuid import UUID, uuid5
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,10 @@ Embedding: TypeAlias = NDArray[np.float32]
 """A unit-norm vector ``(d,)``, or rows of them ``(n, d)``."""
 
 JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
+
+
+_PASSAGES = UUID("8e2ab6a4-3d0f-5a52-9d0b-6f3c1f3f7c55")
+"""Namespace of the ids of passages."""
 
 
 class Span(NamedTuple):
@@ -71,6 +76,11 @@ class Passage:
         }
 
 
+def passage_id(passage: Passage, copy: int) -> UUID:
+    """Return the id of the ``copy``-th passage, from 0, of this source with this embedding text."""
+    return uuid5(_PASSAGES, f"{passage.source}\0{copy}\0{passage.embedding_text}")
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """The record of one ingested file: what is in the store, or why it is not."""
@@ -110,6 +120,8 @@ class CollectionInfo:
     schema_version: int
     splitter: str = ""
     """Recipe by which documents were split when it was made; empty if unknown."""
+    precision: str = ""
+    """Number format in which its vectors were computed when it was made, such as ``float32``; empty if unknown."""
 
 
 @dataclass(frozen=True, slots=True)

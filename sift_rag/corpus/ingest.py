@@ -22,7 +22,7 @@ from sift_rag.corpus.changes import Changes
 from sift_rag.corpus.conversion_pool import ConversionPool
 from sift_rag.corpus.decoding import valid_name
 from sift_rag.corpus.documents import SourceDocument, is_converted
-from sift_rag.corpus.incoming import Incoming, IncomingFile, IncomingText
+from sift_rag.corpus.incoming import Incoming, IncomingFile
 from sift_rag.corpus.languages import LanguageCheck
 from sift_rag.corpus.locations import KnownFiles, RealPaths, is_here, is_uri
 from sift_rag.corpus.options import IngestOptions
@@ -92,14 +92,14 @@ def ingest(
 
 
 def ingest_documents(
-    texts: Sequence[IncomingText],
+    texts: Sequence[Incoming],
     store: PassageStore,
     embedder: Embedder,
     options: IngestOptions | None = None,
     *,
     progress: Callable[[Progress], None] | None = None,
 ) -> IngestReport:
-    """Bring the store up to date with these texts, under the rules for files. Other documents stay.
+    """Bring the store up to date with these texts, or files under names of their own. Other documents stay.
 
     Of the options only ``dry_run`` and ``shard`` matter. Raises as ``ingest`` does.
     """

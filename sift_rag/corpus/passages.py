@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from sift_rag.corpus.blocks import outline
 from sift_rag.corpus.documents import SourceDocument
@@ -17,7 +17,7 @@ from sift_rag.corpus.pieces import Measure, Piece, cut, cut_to
 from sift_rag.corpus.sections import Section
 from sift_rag.corpus.splitting import Stretch, split
 from sift_rag.tokens import without_limits
-from sift_rag.types import Passage, Span
+from sift_rag.types import Passage, Span, passage_id
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -35,8 +35,6 @@ _MAX_HEADER = 64
 """Tokens of title and headings, however much the embedder reads: more would drown the text."""
 
 _LEAST_ROOM = 16
-
-_NAMESPACE = UUID("8e2ab6a4-3d0f-5a52-9d0b-6f3c1f3f7c55")
 
 
 def split_document(
@@ -101,11 +99,6 @@ def split_document(
             first = passage_id(passage, copy=0)
             copy = copies[first] = copies.get(first, -1) + 1
             yield replace(passage, id=str(passage_id(passage, copy) if copy else first))
-
-
-def passage_id(passage: Passage, copy: int) -> UUID:
-    """Return the id of the ``copy``-th passage, from 0, of this source with this embedding text."""
-    return uuid5(_NAMESPACE, f"{passage.source}\0{copy}\0{passage.embedding_text}")
 
 
 def _counter(tokenizer: Tokenizer) -> Callable[[str], int]:

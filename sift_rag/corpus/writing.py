@@ -158,9 +158,10 @@ class StoreWriter:
         """Implement ``Writer.flush``: embed and write the window, then settle the documents that are complete."""
         window, self._window = self._window, []
         complete = [document for document in self._open if document.complete]
+        rows = embed(window, self._store, self._embedder, self._tell) if window else None
         self._store.put_documents([replace(document.record, state="pending") for document in self._open])
-        if window:
-            self._store.upsert(window, embed(window, self._store, self._embedder, self._tell))
+        if rows is not None:
+            self._store.upsert(window, rows)
         for document in complete:
             deleted = 0
             if not document.is_new:
@@ -199,17 +200,21 @@ def remove_documents(store: PassageStore, documents: Sequence[Document]) -> int:
     return deleted
 
 
-def reembed(old: PassageStore, new: PassageStore, embedder: Embedder) -> None:
-    """Copy every document whose passages ``new`` lacks from ``old``, with vectors of ``embedder``."""
-    for document in old.documents():
-        held = new.document(document.source)
-        if not document.passages or (held is not None and held.passages):
-            continue
-        new.put_documents([replace(document, state="pending")])
-        for window in _windows(candidate.passage for candidate in old.passages(document.source)):
-            new.upsert(window, embed(window, new, embedder))
-        failed = held is not None and held.state == "failed"
-        new.put_documents([replace(document, state=held.state, reason=held.reason) if failed and held else document])
+def restore(document: Document, passages: Iterable[Passage], store: PassageStore, embedder: Embedder) -> None:
+    """Write a document that another collection held, with vectors of ``embedder``.
+
+    Args:
+        document: its record there.
+        passages: all of its passages there.
+        store: the collection to write to.
+        embedder: source of the vectors.
+    """
+    held = store.document(document.source)
+    store.put_documents([replace(document, state="pending")])
+    for window in _windows(iter(passages)):
+        store.upsert(window, embed(window, store, embedder))
+    failed = held is not None and held.state == "failed"
+    store.put_documents([replace(document, state=held.state, reason=held.reason) if failed and held else document])
 
 
 def embed(

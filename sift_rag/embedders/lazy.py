@@ -39,6 +39,11 @@ class LazyEmbedder:
         return "_loaded" in vars(self)
 
     @property
+    def precision(self) -> str:
+        """The number format that the embedder computes in; empty before it is loaded, or if it does not say."""
+        return str(getattr(self._loaded, "precision", "")) if "_loaded" in self.__dict__ else ""
+
+    @property
     def max_tokens(self) -> int:
         """Implement ``Embedder.max_tokens``; loads the embedder."""
         return self._loaded.max_tokens

@@ -143,9 +143,9 @@ class SentenceTransformerEmbedder:
     def _encode(self, texts: list[str], prompt: str | None, role: Role, length: int | None) -> Embedding:
         """Return the vectors of texts that are padded to this length."""
         encode = self._model.encode_query if role == "query" else self._model.encode_document
-        # None of the texts is longer.
-        padding = {"processing_kwargs": {"text": {"padding": "max_length", "max_length": length}}}
-        extra: dict[str, Any] = {} if length is None else padding
+        options: dict[str, Any] = {}
+        if length is not None:  # none of the texts is longer
+            options["processing_kwargs"] = {"text": {"padding": "max_length", "max_length": length}}
         vectors = encode(
             texts,
             prompt=prompt,
@@ -153,7 +153,7 @@ class SentenceTransformerEmbedder:
             show_progress_bar=False,
             convert_to_numpy=True,
             normalize_embeddings=True,
-            **extra,
+            **options,
         )
         return np.asarray(vectors, dtype=np.float32)
 

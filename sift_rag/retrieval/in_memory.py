@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID
 
-from sift_rag.corpus.passages import RECIPE, passage_id
+from sift_rag.corpus.passages import RECIPE
 from sift_rag.protocols import Embedder
 from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
 from sift_rag.stores.memory import MemoryStore
-from sift_rag.types import CollectionInfo, JsonValue, Passage, Span
+from sift_rag.types import CollectionInfo, JsonValue, Passage, Span, passage_id
 
 
 def memory_store(

@@ -9,11 +9,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from hashlib import blake2b
-from typing import Any, Literal
+from functools import cache
+from hashlib import blake2b, shake_256
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
 
 from sift_rag.filters import labels_of
 from sift_rag.types import Passage, Span
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from sift_rag.types import Embedding
 
 TEXT = "text"
 SOURCE = "source"
@@ -21,6 +29,9 @@ START = "start"
 REVISION = "revision"
 EMBEDDING_TEXT = "embedding_text_hash"
 """Field that holds ``embedding_text_key``, to find the vector that a text already has."""
+
+VECTOR_CHECK = "vector_check"
+"""Field that holds the checksum of the vector; absent in passages that earlier releases wrote."""
 
 LABELS = "labels"
 """Field that holds ``key=value`` texts, one per label: keys hold no ``=``, so the first one separates them."""
@@ -53,9 +64,31 @@ def label_keyword(key: str, value: str) -> str:
     return f"{key}={value}"
 
 
-def payload_of(passage: Passage) -> dict[str, Any]:
-    """Return the payload of a passage that ``check_passages`` accepts: everything but the id."""
-    return {
+def vector_checks(rows: Embedding) -> list[float]:
+    """Return a checksum of each row of ``(n, d)``: its product with a fixed direction of the space.
+
+    Unlike a hash of the bits, it stays the same, up to rounding, when an engine normalises a vector again or a server
+    keeps it in half precision. A damaged vector keeps it only by chance.
+    """
+    return (rows.astype(np.float64) @ checksum_direction(rows.shape[1])).tolist() if len(rows) else []
+
+
+@cache
+def checksum_direction(dimension: int) -> NDArray[np.float64]:
+    """Return the unit vector ``(d,)`` of the checksums: the same on every machine."""
+    digits = np.frombuffer(shake_256(f"sift-rag vector check {dimension}".encode()).digest(4 * dimension), dtype="<u4")
+    direction = digits / 2.0**31 - 1.0
+    return np.asarray(direction / np.linalg.norm(direction), dtype=np.float64)
+
+
+def payload_of(passage: Passage, vector_check: float | None = None) -> dict[str, Any]:
+    """Return the payload of a passage that ``check_passages`` accepts: everything but the id.
+
+    Args:
+        passage: the passage.
+        vector_check: checksum of its vector, from ``vector_checks``; None leaves it out.
+    """
+    payload = {
         TEXT: passage.text,
         SOURCE: passage.source,
         START: passage.span.start,
@@ -69,6 +102,7 @@ def payload_of(passage: Passage) -> dict[str, Any]:
         EMBEDDING_TEXT: embedding_text_key(passage.embedding_text),
         LABELS: [label_keyword(key, value) for key, value in labels_of(passage.metadata)],
     }
+    return payload if vector_check is None else {**payload, VECTOR_CHECK: vector_check}
 
 
 def passage_of(identifier: str, payload: Mapping[str, Any]) -> Passage:

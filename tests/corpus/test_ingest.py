@@ -16,9 +16,11 @@ from sift_rag.corpus.files import Unlistable
 from sift_rag.corpus.ingest import ingest
 from sift_rag.corpus.options import IngestOptions
 from sift_rag.corpus.report import IngestReport, Progress
-from sift_rag.corpus.writing import reembed, remove_documents
+from sift_rag.corpus.writing import remove_documents
 from sift_rag.errors import StoreConflict
+from sift_rag.rebuilding import rebuild
 from sift_rag.stores.memory import MemoryStore
+from sift_rag.stores.remains import Remains
 from sift_rag.types import CollectionInfo, Embedding, Passage
 from tests.doubles import Fragile, HashingEmbedder, Killed
 
@@ -420,8 +422,12 @@ def test_reembedding_carries_over_every_document_that_was_not_read_again(
     (notes / "owls.md").write_bytes(NO_TEXT)
     wider = HashingEmbedder("wider", dimension=96)
     new = MemoryStore(CollectionInfo("notes", wider.name, wider.dimension, 1))
-    ingest([notes / "owls.md", notes / "bees.md"], new, wider)
-    reembed(store, new, wider)
+    report = ingest([notes / "owls.md", notes / "bees.md"], new, wider)
+    old = tuple(store.documents())
+    counts = {document.source: document.passages for document in old}
+    remains = Remains(store.info, old, counts, lambda source: (found.passage for found in store.passages(source)))
+    report = rebuild(remains, new, wider, IngestOptions(), report)
+    assert (report.notices, report.passages_total) == ((), 3)
     assert new.count() == store.count() == 3
     assert {d.source for d in new.documents()} == {d.source for d in store.documents()}
     rain, owls = new.document("notes/deep/rain.txt"), new.document("notes/owls.md")

@@ -11,15 +11,27 @@ from sift_rag.embedders import sentence_transformer
 from sift_rag.embedders.sentence_transformer import SentenceTransformerEmbedder, load_sentence_transformer
 
 pytestmark = pytest.mark.slow
-TEXT = "the owl hunts mice at night while bees sleep and nobody in the village pays for a taxi to the station"
+WORDS = (
+    "the",
+    "owl",
+    "hunts",
+    "mice",
+    "at",
+    "night",
+    "while",
+    "bees",
+    "sleep",
+    "and",
+    "nobody",
+    "pays",
+    "for",
+    "taxis",
+)
 
 
 def texts_of_all_lengths() -> list[str]:
     rng = random.Random(7)
-    return [
-        " ".join(rng.choice(TEXT.split()) for _ in range(count))
-        for count in (0, 1, 2, 13, 14, 15, 30, 31, 90, 240, 400)
-    ]
+    return [" ".join(rng.choice(WORDS) for _ in range(count)) for count in (0, 1, 2, 13, 14, 15, 30, 31, 90, 240, 400)]
 
 
 @pytest.fixture(scope="module")

@@ -113,6 +113,7 @@ class TestCreating:
         assert {path.name for path in (root / "news").iterdir()} == {
             "manifest.json",
             "lock",
+            "seal.json",
             "documents.sqlite",
             "shard",
         }
@@ -628,6 +629,9 @@ class TestDamage:
         fill(store, 5, source="b.md", first=100)
         store.close()
         truncate(only(root / "news", "shard/segments/*/mutable_id_tracker.mappings"))
+        with pytest.raises(StoreDamaged, match=r"mutable_id_tracker.mappings has 0 bytes instead of"):
+            open_collection(root, "news")
+        (root / "news" / "seal.json").unlink()  # as after a process was killed
         with pytest.raises(StoreDamaged, match=r"passages of '.\.md', but its record says"):
             open_collection(root, "news")
         assert "but its record says" in "\n".join(check_collection(root, "news"))
@@ -694,7 +698,8 @@ class TestDamage:
 
 
 def plant(root: Path, points: list[Point]) -> None:
-    """Write points past the store."""
+    """Write points past the store, as if the process that had it open had been killed."""
+    (root / "news" / "seal.json").unlink()
     shard = EdgeShard.load(str(root / "news" / "shard"))
     shard.update(UpdateOperation.upsert_points(points))
     shard.flush()
@@ -728,9 +733,10 @@ class TestCheck:
 
     def test_vectors_of_another_dimension_are_named(self, root: Path) -> None:
         edit_manifest(root / "news", dimension=DIMENSION + 1)
-        problems = check_collection(root, "news")
-        assert len(problems) == 10
-        assert "has 8 dimensions, but the manifest says 9" in problems[0]
+        [problem] = check_collection(root, "news")
+        assert "states vectors of 9 dimensions, but the engine keeps 8" in problem
+        with pytest.raises(StoreDamaged, match="keeps vectors of 8 dimensions, but its manifest says 9"):
+            open_collection(root, "news")
 
     def test_a_passage_of_foreign_content_is_named(self, root: Path) -> None:
         foreign = str(UUID(int=500))

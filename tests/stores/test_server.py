@@ -103,6 +103,7 @@ def test_a_collection_says_what_it_was_made_with_to_other_tools_too(client: Qdra
         "embedder": "an embedder",
         "dimension": DIMENSION,
         "splitter": "1/200/20",
+        "precision": "",
     }
     assert set(state.payload_schema) == {"source", "embedding_text_hash", "labels"}
     assert store.info == INFO

@@ -52,6 +52,7 @@ def status(
                 "collection": info.name,
                 "store": database.location,
                 "embedder": info.embedder,
+                "precision": info.precision or None,
                 "dimension": info.dimension,
                 "schema_version": info.schema_version,
                 "files": {"ingested": len(ingested), "failed": len(failed), "interrupted": len(pending)},
@@ -69,7 +70,8 @@ def status(
         return
     write(f"collection  {one_line(info.name)}")
     write(f"store       {one_line(database.location)}")
-    write(f"embedder    {one_line(info.embedder) or 'unknown, made by another tool'}, {info.dimension} dimensions")
+    space = f"{info.dimension} dimensions" + (f", {one_line(info.precision)}" if info.precision else "")
+    write(f"embedder    {one_line(info.embedder) or 'unknown, made by another tool'}, {space}")
     write(f"files       {count_of(len(ingested), 'file')} ({human_size(size)}), {count_of(passages, 'passage')}")
     write(f"copies      {'not counted: see `sift-rag duplicates`' if found is None else first_line(found)}")
     if words is False:

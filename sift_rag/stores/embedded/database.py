@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from sift_rag.stores.embedded.documents import SqliteDocuments
     from sift_rag.stores.embedded.store import EmbeddedStore
+    from sift_rag.stores.remains import Remains
     from sift_rag.types import CollectionInfo
 
 
@@ -81,6 +82,13 @@ class FolderDatabase:
             with exclusive(folder):
                 folders.discard(folder)
             folders.sweep(root)
+
+    def salvage(self, name: str) -> Remains:
+        """Implement ``Salvageable.salvage``; raises as ``salvage_collection`` does."""
+        require("qdrant_edge", "embedded")
+        from sift_rag.stores.embedded.salvage import salvage_collection
+
+        return salvage_collection(self._root, name)
 
     def building_name(self, name: str) -> str:
         """Implement ``Database.building_name``."""

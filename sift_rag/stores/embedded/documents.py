@@ -34,10 +34,12 @@ _PAGE = 500
 _LOCK_SECONDS = 10.0
 """Seconds that a reader waits for a writer's checkpoint, or the other way round."""
 
+_NUMBERS = {"size", "modified_ns", "changed_ns", "passages", "pages_without_text"}
 _COLUMNS = tuple(field.name for field in fields(Document))
 _ADDED = {"notices": ("TEXT", "'[]'"), "pages_without_text": ("INTEGER", "0")}
 """Columns that a table of an earlier release lacks: type and default. With these, earlier releases write to it too."""
 _ADDED_SQL = {name: f"{name} {kind} NOT NULL DEFAULT {default}" for name, (kind, default) in _ADDED.items()}
+_TYPES = tuple(int if name in _NUMBERS else str for name in _COLUMNS)
 _SCHEMA = f"""
 CREATE TABLE documents (
     source TEXT PRIMARY KEY NOT NULL,
@@ -177,10 +179,27 @@ def create_documents(folder: Path) -> None:
             connection.close()
 
 
+def recorded_documents(folder: Path, name: str, damage: list[str]) -> list[Document] | None:
+    """Return all records, or None if they cannot be read; what is wrong with them is appended to ``damage``."""
+    try:
+        records = connect_documents(folder, CollectionInfo(name, "", 0, 0), read_only=True)
+    except (StoreDamaged, StoreConflict) as error:
+        damage.append(str(error))
+        return None
+    try:
+        damage += [f"The records of documents are damaged: {finding}." for finding in records.problems()]
+        return list(records.documents())
+    except StoreError as error:
+        damage.append(str(error))
+        return None
+    finally:
+        records.close()
+
+
 def connect_documents(folder: Path, info: CollectionInfo, *, read_only: bool = False) -> SqliteDocuments:
     """Open ``documents.sqlite`` in a collection's folder; for writing, the caller holds the collection's lock."""
     path = folder / DOCUMENTS
-    if not path.is_file():
+    if not path.is_file() or not path.stat().st_size:
         raise StoreDamaged(
             f"The collection '{info.name}' in {folder.parent} has lost its {DOCUMENTS}. Restore that from a backup, or "
             "index the collection anew.",
@@ -226,6 +245,8 @@ def _row(document: Document) -> tuple[str | int, ...]:
 
 def _document(row: Sequence[Any]) -> Document:
     values = dict(zip(_COLUMNS, row, strict=True))
+    if tuple(map(type, row)) != _TYPES:
+        raise TypeError("a cell is of the wrong type")
     return Document(**{**values, "notices": tuple(json.loads(values["notices"]))})
 
 
@@ -245,10 +266,12 @@ def _sqlite_errors(folder: Path) -> Iterator[None]:
     where = f"The records of the collection '{folder.name}' in {folder.parent}"
     try:
         yield
+    except (TypeError, ValueError) as error:  # a cell holds no text, or none that a record can have
+        raise StoreDamaged(f"{where} are damaged ({error}).", remedy=Remedy("check-or-reindex")) from error
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in _FULL:
             raise StoreFull(f"{where} could not be written ({error}). Free some space and try again.") from error
-        if code in _BROKEN or "no such" in str(error):
+        if code in _BROKEN or "no such" in str(error) or "decode" in str(error):
             raise StoreDamaged(f"{where} are damaged ({error}).", remedy=Remedy("check-or-reindex")) from error
         raise StoreError(f"{where} could not be used: {error}.") from error

@@ -7,6 +7,7 @@ holds the interpreter lock during each call: other threads wait. It does not syn
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections import Counter
 from contextlib import contextmanager
@@ -122,6 +123,12 @@ class PassageShard:
                 ranking = [(str(point.id), _cosine(point.score)) for point in points]
                 rankings.append(sorted(ranking, key=lambda entry: (-entry[1], entry[0]))[:end])
             return rankings
+
+    def missing_indexes(self, fields: Sequence[str]) -> list[str]:
+        """Return those of these payload fields that are not indexed."""
+        with self._errors():
+            held = self._shard.info().payload_schema
+            return [field for field in fields if field not in held]
 
     def has_words(self) -> bool:
         """Return True if the words of the passages are indexed."""
@@ -241,6 +248,14 @@ def create_shard(folder: Path, dimension: int, label: str) -> None:
         _index_words(shard)
         shard.flush()
         shard.close()
+
+
+def shard_dimension(folder: Path) -> int | None:
+    """Return the dimension of a shard's vectors by its configuration; None if that does not say."""
+    try:
+        return int(json.loads((folder / "edge_config.json").read_bytes())["vectors"][""]["size"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 def load_shard(folder: Path, label: str) -> PassageShard:

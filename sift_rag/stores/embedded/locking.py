@@ -13,6 +13,7 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from sift_rag.errors import StoreInUse
 from sift_rag.stores.embedded.manifest import LOCK, os_errors
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LONGEST_COMMAND = 80
+_LONGEST = 4096
 
 
 class FolderLock:
@@ -48,8 +50,16 @@ class FolderLock:
                 os.close(descriptor)
                 raise
             self._descriptor: int | None = descriptor
+            self.signed = os.pread(descriptor, _LONGEST, 0).decode(errors="replace")
+            """What its last holder wrote."""
             os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "command": _this_command()}).encode(), 0)
+            os.pwrite(descriptor, json.dumps(_signature()).encode(), 0)
+
+    def restore(self) -> None:
+        """Write again what the last holder wrote: nothing in the folder has changed since."""
+        if self._descriptor is not None:
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, self.signed.encode(), 0)
 
     def release(self) -> None:
         """Release the lock; releasing twice is allowed."""
@@ -60,11 +70,12 @@ class FolderLock:
 
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock within; raises ``StoreInUse`` if another holder has it."""
+    """Hold the folder's lock within, leaving no trace; raises ``StoreInUse`` if another holder has it."""
     lock = FolderLock(folder)
     try:
         yield
     finally:
+        lock.restore()
         lock.release()
 
 
@@ -81,6 +92,10 @@ def queued(root: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def _signature() -> dict[str, str | int]:
+    return {"pid": os.getpid(), "command": _this_command(), "opening": uuid4().hex}
+
+
 def _this_command() -> str:
     command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]) if sys.argv else ""
     printable = "".join(character if character.isprintable() else "?" for character in command)
@@ -89,7 +104,7 @@ def _this_command() -> str:
 
 def _holder(descriptor: int) -> str:
     try:
-        content = json.loads(os.pread(descriptor, 4096, 0))
+        content = json.loads(os.pread(descriptor, _LONGEST, 0))
         pid, command = int(content["pid"]), str(content["command"])
     except (ValueError, KeyError, TypeError, RecursionError):  # it took the lock this instant and has not signed yet
         return "another process"

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from errno import EDQUOT, ENOSPC
 from typing import TYPE_CHECKING
 
-from sift_rag.errors import StoreConflict, StoreDamaged, StoreError, StoreFull
+from sift_rag.errors import Remedy, StoreConflict, StoreDamaged, StoreError, StoreFull
 from sift_rag.types import CollectionInfo
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ SHARD = "shard"
 LOCK = "lock"
 
 _FORMAT = "sift-rag collection"
+_WAYS_OUT = "Restore it from a backup, or index the collection anew."
+_SPLITTER = re.compile(r"\d+(/\d+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,30 +58,52 @@ def read_manifest(folder: Path) -> Manifest:
     except FileNotFoundError as error:
         if (folder / SHARD).exists() or (folder / DOCUMENTS).exists():
             raise StoreDamaged(
-                f"The collection in {folder} has lost its {MANIFEST}. Restore that file from a backup, or remove "
-                "the folder and ingest again."
+                f"The collection in {folder} has lost its {MANIFEST}. {_WAYS_OUT}", remedy=Remedy("reindex")
             ) from error
         raise StoreConflict(
             f"{folder} is not a collection of sift-rag: it has no {MANIFEST}. Choose another collection or store."
         ) from error
     except (OSError, ValueError, RecursionError) as error:  # lists nested thousands deep
-        raise StoreDamaged(
-            f"{path} cannot be read ({error}). Restore it from a backup, or remove the folder and ingest again."
-        ) from error
+        raise StoreDamaged(f"{path} cannot be read ({error}). {_WAYS_OUT}", remedy=Remedy("reindex")) from error
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
+        if (folder / SHARD / "segments").is_dir() and (folder / DOCUMENTS).is_file():
+            raise StoreDamaged(f"{path} does not describe a collection. {_WAYS_OUT}", remedy=Remedy("reindex"))
         raise StoreConflict(f"{path} was not written by sift-rag. Choose another collection or store.")
     match content:
-        case {"schema_version": int(version), "embedder": str(embedder), "dimension": int(dimension)} if dimension > 0:
+        case {"schema_version": int(version), "embedder": str(embedder), "dimension": int(dimension)} if (
+            version > 0 and embedder and dimension > 0
+        ):
             replaces = content.get("replaces")
+            splitter, precision = (str(content.get(key, "")) for key in ("splitter", "precision"))
             return Manifest(
-                CollectionInfo(folder.name, embedder, dimension, version, str(content.get("splitter", ""))),
+                CollectionInfo(folder.name, embedder, dimension, version, splitter, precision),
                 replaces if isinstance(replaces, str) else None,
             )
         case _:
             raise StoreDamaged(
-                f"{path} lacks the schema version, the embedder or the dimension. Restore it from a backup, or "
-                "remove the folder and ingest again."
+                f"{path} lacks the schema version, the embedder or the dimension. {_WAYS_OUT}",
+                remedy=Remedy("reindex"),
             )
+
+
+def contradictions(folder: Path, dimension: int | None) -> list[str]:
+    """Return what cannot be true in a manifest that can be read, a sentence each.
+
+    Args:
+        folder: the collection's.
+        dimension: the engine's; None if unknown.
+    """
+    content = json.loads((folder / MANIFEST).read_bytes())
+    found = []
+    if dimension not in {None, content["dimension"]}:
+        found.append(f"vectors of {content['dimension']} dimensions, but the engine keeps {dimension}")
+    name = content.get("name", folder.name)
+    if not (isinstance(name, str) and name.strip()):
+        found.append(f"the name {name!r}")
+    splitter = content.get("splitter", "")
+    if not (isinstance(splitter, str) and (not splitter or _SPLITTER.fullmatch(splitter))):
+        found.append(f"the splitter {splitter!r}")
+    return [f"{folder / MANIFEST} contradicts itself or the collection: it states {fact}." for fact in found]
 
 
 def check_schema(folder: Path, info: CollectionInfo) -> None:

@@ -13,15 +13,17 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import ExitStack
+import struct
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sift_rag.errors import Remedy, StoreDamaged, StoreError, StoreFull
 from sift_rag.stores.embedded.documents import connect_documents, create_documents
-from sift_rag.stores.embedded.engine import create_shard, float32_rows, load_shard
+from sift_rag.stores.embedded.engine import create_shard, float32_rows, load_shard, shard_dimension
 from sift_rag.stores.embedded.folders import lock_collection, new_collection
 from sift_rag.stores.embedded.manifest import SCHEMA_VERSION, SHARD, check_schema, read_manifest, write_manifest
+from sift_rag.stores.embedded.seal import break_seal, write_seal
 from sift_rag.stores.filters import conditions_of
 from sift_rag.stores.payloads import (
     EMBEDDING_TEXT,
@@ -30,6 +32,7 @@ from sift_rag.stores.payloads import (
     embedding_text_key,
     passage_of,
     payload_of,
+    vector_checks,
 )
 from sift_rag.stores.validation import check_info, check_page, check_passages, is_passage_id
 from sift_rag.types import Candidate
@@ -161,7 +164,8 @@ class EmbeddedStore:
             self._check_space(rows.nbytes + sum(4 * len(passage.text) + 1024 for passage in passages))
             if not self._words_indexed:  # a collection made before words were indexed
                 self._index_words(shard)
-            shard.write([(passage.id, row, payload_of(passage)) for passage, row in zip(passages, rows, strict=True)])
+            written = zip(passages, rows, vector_checks(rows), strict=True)
+            shard.write([(passage.id, row, payload_of(passage, check)) for passage, row, check in written])
 
     def delete_passages(self, source: str, *, except_revision: str | None = None) -> int:
         """Implement ``PassageStore.delete_passages``."""
@@ -218,6 +222,9 @@ class EmbeddedStore:
             ending.callback(self._lock.release)
             for part in parts:
                 ending.callback(part.close)
+            parts[0].close()
+            with suppress(StoreError):  # a full disk: nothing is compared at the next opening then
+                write_seal(self._folder)
 
     def _index_words(self, shard: PassageShard) -> bool:
         """Index the words of a collection made before they were; return False if that was done."""
@@ -265,7 +272,14 @@ class EmbeddedStore:
         }
 
     def _rows(self, points: Sequence[StoredPoint]) -> Embedding:
-        return float32_rows([point.vector for point in points], self._info.dimension)
+        try:
+            return float32_rows([point.vector for point in points], self._info.dimension)
+        except struct.error as error:
+            raise StoreDamaged(
+                f"The collection '{self._info.name}' in {self._folder.parent} has lost vectors, or holds some that are "
+                f"not of {self._info.dimension} dimensions.",
+                remedy=Remedy("check-or-reindex"),
+            ) from error
 
     def _passage(self, point: StoredPoint) -> Passage:
         try:
@@ -326,11 +340,22 @@ def open_collection(root: Path, name: str, *, free_bytes: int = FREE_BYTES) -> E
         check_schema(folder, info)
         records = connect_documents(folder, info)
         opened.callback(records.close)
+        _check_dimension(folder, info, _label(root, name))
+        break_seal(folder, _label(root, name), lock.signed)
         shard = load_shard(folder / SHARD, _label(root, name))
         opened.callback(shard.close)
         _check_counts(shard, records, _label(root, name))
         opened.pop_all()  # from here on the store closes them
         return EmbeddedStore(folder, info, lock, records, shard, free_bytes=free_bytes)
+
+
+def _check_dimension(folder: Path, info: CollectionInfo, label: str) -> None:
+    dimension = shard_dimension(folder / SHARD)
+    if dimension not in {None, info.dimension}:
+        raise StoreDamaged(
+            f"{label} keeps vectors of {dimension} dimensions, but its manifest says {info.dimension}.",
+            remedy=Remedy("check-or-reindex"),
+        )
 
 
 def _check_counts(shard: PassageShard, records: SqliteDocuments, label: str) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 
-import numpy as np
 from qdrant_client import models
 
 from sift_rag.errors import CollectionNotFound, StoreDamaged
+from sift_rag.stores.audit import Audit
 from sift_rag.stores.consistency import abridged, inconsistencies
-from sift_rag.stores.payloads import KEYWORD_FIELDS, passage_of
+from sift_rag.stores.payloads import KEYWORD_FIELDS
 from sift_rag.stores.qdrant import collections
 from sift_rag.stores.qdrant.collections import CollectionRef
 from sift_rag.stores.qdrant.connection import Connection
@@ -21,6 +21,8 @@ from sift_rag.types import Document
 _PAGE = 500
 _NORM_TOLERANCE = 1e-2
 """Allowed deviation of a norm from 1: float16 keeps 11 bits of a number."""
+_CHECK_TOLERANCE = 5e-4
+"""Allowed deviation of a checksum, for the same reason."""
 
 
 def check_collection(connection: Connection, name: str) -> list[str]:
@@ -41,7 +43,7 @@ def check_collection(connection: Connection, name: str) -> list[str]:
     except (CollectionNotFound, StoreDamaged) as error:
         problems.append(f"The records of documents cannot be read: {error}")
     counts, findings = _check_passages(connection, ref)
-    problems += abridged(findings)
+    problems += findings
     if documents is not None:
         problems += abridged(inconsistencies(documents, counts))
     problems += _word_problems(connection, ref)
@@ -95,17 +97,8 @@ def _replica_problems(connection: Connection, ref: CollectionRef) -> list[str]:
 def _check_passages(connection: Connection, ref: CollectionRef) -> tuple[Counter[str], list[str]]:
     """Return the number of passages of each source, and the problems of some."""
     transport = transport_for(connection, ref.target)
-    counts: Counter[str] = Counter()
-    findings: list[str] = []
+    audit = Audit(ref.target.dimension, norm_tolerance=_NORM_TOLERANCE, check_tolerance=_CHECK_TOLERANCE)
     for page in scroll(transport, payload=True, vectors=True, page=_PAGE):
-        for identifier, payload in zip(page.ids, page.payloads, strict=True):
-            try:
-                counts[passage_of(str(identifier), payload).source] += 1
-            except (KeyError, TypeError, ValueError):
-                findings.append(f"Passage {identifier} was not written by sift-rag, or its content is damaged.")
-        norms = np.linalg.norm(page.vectors.astype(np.float64), axis=1)
-        findings += [
-            f"The vector of passage {page.ids[index]} has norm {norms[index]:.3g} instead of 1."
-            for index in np.flatnonzero(~(np.abs(norms - 1) <= _NORM_TOLERANCE))
-        ]
-    return counts, findings
+        for identifier, payload, row in zip(page.ids, page.payloads, page.vectors, strict=True):
+            audit.add(str(identifier), payload, row)
+    return audit.counts, audit.problems()

@@ -85,6 +85,12 @@ def find(connection: Connection, name: str) -> CollectionRef:
     return CollectionRef(name, physical, state, _info(name, state))
 
 
+def find_damaged(connection: Connection, name: str) -> CollectionRef:
+    """Return a collection of ours whose metadata are incomplete."""
+    physical = aliases(connection).get(name, name)
+    return CollectionRef(name, physical, _state(connection, physical, name), None)
+
+
 def readable(connection: Connection, ref: CollectionRef) -> CollectionInfo:
     """Return the description of a collection that this version made.
 
@@ -153,7 +159,8 @@ def create(connection: Connection, info: CollectionInfo, options: ServerOptions)
         _check_free(connection, info.name)
     if not _create(connection, physical, _passages(info, options)):
         _reuse_or_recreate(connection, info, physical, options)
-    _create(connection, physical + _DOCUMENTS, _documents(physical, options))
+    if not _create(connection, physical + _DOCUMENTS, _documents(physical, options)):
+        _clear_leftover_records(connection, info.name, physical, options)
     for field in KEYWORD_FIELDS:
         _index(connection, physical, field, info.name)
     if generation is None:
@@ -227,7 +234,8 @@ def _info(name: str, state: models.CollectionInfo) -> CollectionInfo | None:
         return None
     match metadata:
         case {"schema_version": int(version), "embedder": str(embedder), "dimension": int(dimension)}:
-            return CollectionInfo(name, embedder, dimension, version, str(metadata.get("splitter", "")))
+            splitter, precision = (str(metadata.get(key) or "") for key in ("splitter", "precision"))
+            return CollectionInfo(name, embedder, dimension, version, splitter, precision)
         case _:
             raise StoreDamaged(
                 f"The metadata of the collection '{name}' lack the schema version, the embedder or the dimension: "
@@ -261,6 +269,7 @@ def _passages(info: CollectionInfo, options: ServerOptions) -> dict[str, Any]:
             "embedder": info.embedder,
             "dimension": info.dimension,
             "splitter": info.splitter,
+            "precision": info.precision,
         },
         **_replication(options),
     }
@@ -323,6 +332,14 @@ def _reuse_or_recreate(connection: Connection, info: CollectionInfo, physical: s
         return
     _remove(connection, physical)
     _create(connection, physical, _passages(info, options))
+
+
+def _clear_leftover_records(connection: Connection, name: str, physical: str, options: ServerOptions) -> None:
+    """Recreate records whose passages are gone. Nothing is written before the alias is set, so they are of no use."""
+    if name in aliases(connection) or not count(connection, Target(physical + _DOCUMENTS, _label(name))):
+        return
+    connection.call(partial(connection.client.delete_collection, physical + _DOCUMENTS), _label(name))
+    _create(connection, physical + _DOCUMENTS, _documents(physical, options))
 
 
 def _switch(connection: Connection, name: str, physical: str) -> None:

@@ -15,8 +15,10 @@ from sift_rag.stores.qdrant.foreign import ForeignIndex
 from sift_rag.stores.qdrant.foreign_documents import ForeignDocuments
 from sift_rag.stores.qdrant.layout import Layout
 from sift_rag.stores.qdrant.options import ServerOptions
+from sift_rag.stores.qdrant.salvage import salvage_collection
 from sift_rag.stores.qdrant.store import QdrantStore
 from sift_rag.stores.qdrant.words import index_words
+from sift_rag.stores.remains import Remains
 from sift_rag.types import CollectionInfo
 
 
@@ -85,6 +87,11 @@ class QdrantDatabase:
         """Implement ``Database.drop``."""
         with self._connected() as connection:
             collections.drop(connection, name)
+
+    def salvage(self, name: str) -> Remains:
+        """Implement ``Salvageable.salvage``."""
+        with self._kept() as connection:
+            return salvage_collection(connection, name)
 
     def building_name(self, name: str) -> str:
         """Implement ``Database.building_name``."""

@@ -86,7 +86,10 @@ class QdrantDocuments:
         check_documents(documents)
         latest = {document.source: document for document in documents}
         if latest:
-            points = [NewPoint(_id(source), asdict(document)) for source, document in latest.items()]
+            points = [
+                NewPoint(_id(source), {**asdict(document), "notices": list(document.notices)})
+                for source, document in latest.items()
+            ]
             self._transport.upsert(points, most=_MOST_RECORDS)
 
     def drop(self, sources: Sequence[str]) -> None:

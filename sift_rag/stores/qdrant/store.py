@@ -19,7 +19,16 @@ from qdrant_client import models
 from sift_rag.errors import Remedy, StoreDamaged
 from sift_rag.filters import Filter
 from sift_rag.stores.filters import Condition, conditions_of
-from sift_rag.stores.payloads import EMBEDDING_TEXT, REVISION, SOURCE, START, embedding_text_key, passage_of, payload_of
+from sift_rag.stores.payloads import (
+    EMBEDDING_TEXT,
+    REVISION,
+    SOURCE,
+    START,
+    embedding_text_key,
+    passage_of,
+    payload_of,
+    vector_checks,
+)
 from sift_rag.stores.qdrant.collections import CollectionRef
 from sift_rag.stores.qdrant.connection import Connection
 from sift_rag.stores.qdrant.documents import QdrantDocuments
@@ -134,13 +143,14 @@ class QdrantStore:
         if len(rows) != len(passages):
             raise ValueError(f"There are {len(passages)} passages, but {len(rows)} embeddings: expected one each.")
         check_passages(passages)
-        latest = {passage.id: (passage, row) for passage, row in zip(passages, rows, strict=True)}
+        checked = zip(passages, rows, vector_checks(rows), strict=True)
+        latest = {passage.id: (passage, row, check) for passage, row, check in checked}
         if latest:
             self._index_words()
         self._transport.upsert(
             [
-                NewPoint(key, payload_of(passage), row, words_of_passage(passage) if self._has_words else None)
-                for key, (passage, row) in latest.items()
+                NewPoint(key, payload_of(passage, check), row, words_of_passage(passage) if self._has_words else None)
+                for key, (passage, row, check) in latest.items()
             ]
         )
 

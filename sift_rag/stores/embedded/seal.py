@@ -1,0 +1,167 @@
+"""``seal.json``: what the files of a collection were when it was closed, to find damage before the engine meets it.
+
+The engine does not check its files: some damage kills the process, some is passed over in silence. So closing notes the
+size of each of its files, and a checksum of all but the large ones, which hold texts and vectors: ``check`` reads those
+passage by passage. Opening compares and removes the seal: a process that is killed leaves none, and nothing is
+compared then.
+
+A seal holds the words of the lock file, which every process that opens the collection rewrites. So one that an earlier
+release has left behind, which knows no seals, is not mistaken for a current one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from contextlib import suppress
+from errno import ENXIO
+from typing import TYPE_CHECKING
+from zlib import crc32
+
+from sift_rag.errors import Remedy, StoreDamaged
+from sift_rag.stores.embedded.manifest import LOCK, SHARD, os_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SEAL = "seal.json"
+
+_CHECKED_BYTES = 4 * 2**20
+"""Bytes on disk up to which any file is checksummed."""
+_PAGE = 4096
+_VERSION = 1
+"""Version of what a seal says; another one is ignored."""
+_LOG = "wal"
+
+
+def write_seal(folder: Path) -> None:
+    """Note the state of the files of a collection whose shard is closed; the caller holds its lock."""
+    content = {"version": _VERSION, "lock": _words(folder), "files": _state(folder / SHARD, durable=True)}
+    draft = folder / f"{SEAL}.draft"
+    with os_errors(draft):
+        draft.write_text(json.dumps(content), encoding="utf-8")
+        draft.replace(folder / SEAL)
+
+
+def break_seal(folder: Path, label: str, signed: str) -> bool:
+    """Compare the files of a collection with its seal and remove that; return True if there was a valid one.
+
+    Args:
+        folder: the collection's, whose lock the caller holds.
+        label: the collection, for the message.
+        signed: words of the lock file before the caller took it.
+
+    Raises:
+        StoreDamaged: a file is not what it was. The seal stays.
+    """
+    sealed = _read(folder / SEAL, signed)
+    if sealed is not None:
+        found = _state(folder / SHARD)
+        changed = next((name for name, state in sorted(sealed.items()) if found.get(name) != state), None)
+        if changed is not None and _in_use(folder / SHARD / _LOG):
+            return False  # another program runs the engine on it, which the engine will say
+        if changed is not None:
+            raise StoreDamaged(
+                f"{label} is damaged: {folder / SHARD / changed} {_change(sealed[changed], found.get(changed))}.",
+                remedy=Remedy("check-or-reindex"),
+            )
+    with os_errors(folder), suppress(FileNotFoundError):
+        (folder / SEAL).unlink()
+    return sealed is not None
+
+
+def _in_use(log: Path) -> bool:
+    """Return True if an engine is running on the shard: it locks the folder of its log."""
+    try:
+        descriptor = os.open(log, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _read(path: Path, signed: str) -> dict[str, list[int]] | None:
+    """Return the states of the files in a seal; None if there is no valid one."""
+    try:
+        content = json.loads(path.read_bytes())
+        if not signed or (content["version"], content["lock"]) != (_VERSION, signed):
+            return None
+        return {str(name): [int(number) for number in state] for name, state in content["files"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None  # the seal itself may be damaged
+
+
+def _state(shard: Path, *, durable: bool = False) -> dict[str, list[int]]:
+    """Return size and, unless it is large, checksum of each file under ``shard``, by its path there.
+
+    With ``durable``, what is checksummed is on the disk, so that no power failure makes the seal a false alarm.
+    """
+    states = {}
+    for base, _, names in os.walk(shard):
+        for name in names:
+            path = os.path.join(base, name)  # noqa: PTH118 - hundreds of files, at each opening
+            status = os.stat(path)  # noqa: PTH116
+            state = [status.st_size]
+            if 512 * status.st_blocks <= _CHECKED_BYTES or not _is_large(name):
+                state.append(_checksum(path, durable=durable))
+            states[os.path.relpath(path, shard)] = state
+    return states
+
+
+def _is_large(name: str) -> bool:
+    """Return True for files that grow with the texts and vectors, and for the log."""
+    return (name.endswith((".mmap", ".dat")) and name != "tracker.dat") or name.startswith("open-")
+
+
+def _checksum(path: str, *, durable: bool) -> int:
+    """Return a CRC-32 of a file's pages that are not all zero: copies may store zeros that the original leaves out."""
+    checksum = 0
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        if durable:
+            os.fsync(descriptor)
+        end = os.fstat(descriptor).st_size
+        for start, stop in _stretches(descriptor, end):
+            for offset in range(start - start % _PAGE, stop, _PAGE):
+                page = os.pread(descriptor, _PAGE, offset)
+                if page.strip(b"\0"):
+                    checksum = crc32(page, crc32(offset.to_bytes(8, "little"), checksum))
+    finally:
+        os.close(descriptor)
+    return checksum
+
+
+def _stretches(descriptor: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield the parts of a file that are stored: the engine's files consist of zeros mostly, which are not."""
+    stop = 0
+    while stop < end:
+        try:
+            start = os.lseek(descriptor, stop, os.SEEK_DATA)
+            stop = os.lseek(descriptor, start, os.SEEK_HOLE)
+        except OSError as error:
+            if error.errno != ENXIO:  # a file system that cannot tell
+                yield stop, end
+            return
+        yield start, stop
+
+
+def _words(folder: Path) -> str:
+    try:
+        return (folder / LOCK).read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return ""
+
+
+def _change(before: list[int], now: list[int] | None) -> str:
+    if now is None:
+        return "is missing"
+    if now[0] != before[0]:
+        return f"has {now[0]:,} bytes instead of {before[0]:,}"
+    return "has changed since the collection was closed"
