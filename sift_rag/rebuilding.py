@@ -1,13 +1,13 @@
-"""Complete the replacement of a collection with the documents that were not under the ingested paths."""
+"""Complete a new collection with the documents of the old one that were not under the ingested paths."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
 from sift_rag.corpus.incoming import IncomingFile
 from sift_rag.corpus.ingest import ingest_documents
+from sift_rag.corpus.locations import is_here, path_at
 from sift_rag.corpus.options import IngestOptions
 from sift_rag.corpus.report import IngestReport, Problem
 from sift_rag.corpus.writing import restore
@@ -59,9 +59,9 @@ def _with_files(
 ) -> IngestReport:
     """Read documents from the files that they were ingested from, as far as those exist, and add to the report."""
     files = [
-        IncomingFile(document.source, Path(document.location))
+        IncomingFile(document.source, Path(path_at(document.location)))
         for document in documents
-        if document.location and os.path.lexists(document.location)
+        if is_here(document.location)
     ]
     if not files:
         return report
