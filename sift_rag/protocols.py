@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
@@ -284,6 +284,11 @@ class Message(NamedTuple):
     content: str
 
 
+FinishReason: TypeAlias = Literal["stop", "length", "content_filter", "repetition"]
+"""Reason why an answer ended: the model finished, reached the limit on its length, was cut off by the provider's filter,
+or began to repeat itself."""
+
+
 class LanguageModel(Protocol):
     """A model that continues a chat."""
 
@@ -300,6 +305,9 @@ class LanguageModel(Protocol):
 
     def stream(self, messages: Sequence[Message], *, max_new_tokens: int) -> Iterator[str]:
         """Yield the answer, piece by piece.
+
+        Reasoning, from a model that writes any, comes first, between ``<think>`` and ``</think>``. A generator may
+        return the ``FinishReason``; an iterator that returns none has finished by itself (``stop``).
 
         Raises:
             ModelUnavailable: the endpoint does not answer.
