@@ -285,8 +285,8 @@ class Message(NamedTuple):
 
 
 FinishReason: TypeAlias = Literal["stop", "length", "content_filter", "repetition"]
-"""Reason why an answer ended: the model finished, reached the limit on its length, was cut off by the provider's filter,
-or began to repeat itself."""
+"""Reason why an answer ended: the model finished, reached the limit on its length, was cut off by its provider's
+filter, or began to repeat itself."""
 
 
 class LanguageModel(Protocol):

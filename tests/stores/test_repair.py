@@ -28,7 +28,7 @@ from tests.reliability.sizes import SOAK
 NAME = "documents"
 FILES = 4
 ALIKE = ("-embeddin", "-labels")
-"""Names of payload indexes whose files are of the same kinds as those of the index of sources: damaged in a soak only."""
+"""Names of payload indexes whose files are of the same kinds as those of the index of sources: for a soak only."""
 
 
 def flip(path: Path) -> None:
