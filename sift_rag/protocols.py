@@ -289,6 +289,10 @@ FinishReason: TypeAlias = Literal["stop", "length", "content_filter", "repetitio
 filter, or began to repeat itself."""
 
 
+REASONING_BEGINS = "<think>"
+REASONING_ENDS = "</think>"
+
+
 class LanguageModel(Protocol):
     """A model that continues a chat."""
 

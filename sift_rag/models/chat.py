@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+import unicodedata
+from collections.abc import Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, cast
 
 from sift_rag.errors import ModelUnsuitable
-from sift_rag.protocols import Message
+from sift_rag.generators import Ending
+from sift_rag.protocols import REASONING_BEGINS, REASONING_ENDS, FinishReason, Message
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -16,12 +19,18 @@ _PLAIN_NAMES = {"user": "User:", "assistant": "Assistant:"}
 PLAIN_STOPS = tuple(f"\n{name}" for name in _PLAIN_NAMES.values())
 """Texts that end an answer: a model without a template would go on to write both sides of the chat."""
 
+_REASONING = (REASONING_BEGINS, REASONING_ENDS)
+_MARKS_OF_TEMPLATES = re.compile(r"<\|[^|<>\s]+\|>|<</?\w+>>|</?\w+>|\[/?[A-Z_]{3,}\]")
+"""Marks of turns in the source of a chat template that may be plain text to the tokenizer."""
+_LAST_TOKENS = 8
+"""Number of tokens at the end of a prompt that hold the mark of reasoning, if the template ends with it."""
+
 
 def encode_chat(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], *, name: str) -> list[int]:
     """Return the token ids of the chat, up to where the assistant's answer begins.
 
     Control tokens within a message (a document that says ``<|im_end|>``) become text, so no message can end its own
-    turn.
+    turn or open another.
 
     Args:
         tokenizer: the model's.
@@ -29,12 +38,12 @@ def encode_chat(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message],
         name: the model's, for errors.
 
     Raises:
-        ModelUnsuitable: the template refuses this chat.
+        ModelUnsuitable: the template refuses this chat, or a message cannot be kept from controlling the model.
         ValueError: no messages.
     """
     if not messages:
         raise ValueError("There are no messages: give the model at least one.")
-    harmless = [Message(role, _without_control_tokens(tokenizer, content)) for role, content in messages]
+    harmless = [Message(role, _harmless(tokenizer, content, name)) for role, content in messages]
     if not tokenizer.chat_template:
         return list(tokenizer(plain_prompt(harmless))["input_ids"])
     from jinja2 import TemplateError
@@ -64,6 +73,20 @@ def without_system_role(messages: Sequence[Message]) -> list[Message]:
     return [Message(turns[0].role, first), *turns[1:]]
 
 
+def opens_reasoning(tokenizer: PreTrainedTokenizerBase, prompt: Sequence[int]) -> bool:
+    """Return True if the prompt ends by opening the model's reasoning, so that the answer begins within it."""
+    end = cast("str", tokenizer.decode(list(prompt[-_LAST_TOKENS:]), skip_special_tokens=False))
+    return end.rstrip().endswith(REASONING_BEGINS)
+
+
+def after_opening(pieces: Iterator[str]) -> Generator[str, None, FinishReason | None]:
+    """Yield the mark of reasoning that the prompt has opened, then the pieces; return what they do."""
+    yield REASONING_BEGINS
+    read: Ending[str, FinishReason | None] = Ending(pieces, None)
+    yield from read
+    return read.value
+
+
 def _apply_template(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> list[int]:
     encoded = tokenizer.apply_chat_template(
         [message._asdict() for message in messages],
@@ -74,7 +97,41 @@ def _apply_template(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Messa
     return list(cast("dict[str, list[int]]", encoded)["input_ids"])
 
 
-def _without_control_tokens(tokenizer: PreTrainedTokenizerBase, text: str) -> str:
-    for token in sorted(tokenizer.all_special_tokens, key=len, reverse=True):
-        text = text.replace(token, f"{token[:1]} {token[1:]}")
+def _harmless(tokenizer: PreTrainedTokenizerBase, text: str, name: str) -> str:
+    """Return the text with every mark of control broken by a blank.
+
+    A tokenizer may normalise before it looks for its control tokens, and so read one where the text has none: then the
+    text is normalised first.
+
+    Raises:
+        ModelUnsuitable: the tokenizer reads a control token nevertheless.
+    """
+    marks, ids = _control_marks(tokenizer)
+    for readable in (text, unicodedata.normalize("NFKC", text)):
+        broken = _broken(readable, marks)
+        if not ids.intersection(cast("list[int]", tokenizer(broken, add_special_tokens=False)["input_ids"])):
+            return broken
+    raise ModelUnsuitable(
+        f"A passage or question holds text that the tokenizer of {name!r} reads as a control token: leave it out, or "
+        "choose another model."
+    )
+
+
+def _broken(text: str, marks: Sequence[str]) -> str:
+    for mark in marks:
+        text = text.replace(mark, f"{mark[:1]} {mark[1:]}")
     return text
+
+
+def _control_marks(tokenizer: PreTrainedTokenizerBase) -> tuple[list[str], frozenset[int]]:
+    """Return the texts that mean control to a chat's reader, longest first, and the ids of the tokens among them.
+
+    They are the special tokens, whether named or only added, the added tokens that the chat template writes, and the
+    marks that it writes as plain text, such as ``[INST]``.
+    """
+    template = tokenizer.chat_template if isinstance(tokenizer.chat_template, str) else ""
+    added = tokenizer.added_tokens_decoder
+    tokens = {token.content: number for number, token in added.items() if token.special or token.content in template}
+    tokens |= dict(zip(tokenizer.all_special_tokens, tokenizer.all_special_ids, strict=True))
+    marks = {mark for mark in (*tokens, *_MARKS_OF_TEMPLATES.findall(template), *_REASONING) if mark.strip()}
+    return sorted(marks, key=lambda mark: (-len(mark), mark)), frozenset(tokens.values())

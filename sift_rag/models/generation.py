@@ -8,6 +8,8 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, cast
 
 from sift_rag.errors import ModelUnsuitable
+from sift_rag.generators import Ending
+from sift_rag.protocols import FinishReason
 
 if TYPE_CHECKING:
     import torch
@@ -23,8 +25,8 @@ def stop_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> l
 
 def generate_tokens(
     model: PreTrainedModel, prompt: Sequence[int], stops: Sequence[int], max_new_tokens: int
-) -> Generator[int]:
-    """Yield at most ``max_new_tokens`` ids, up to the first of ``stops``, which is left out.
+) -> Generator[int, None, FinishReason]:
+    """Yield at most ``max_new_tokens`` ids, up to the first of ``stops``, which is left out; return why they ended.
 
     transformers can only push tokens, so the model runs in a thread. It starts with the first ``next`` and ends with
     the iterator: after the last token, by an error, which is raised here, or by ``close``, which waits for the token
@@ -54,9 +56,12 @@ def generate_tokens(
 
     thread = threading.Thread(target=work, name="sift-rag-generation", daemon=True)
     thread.start()
+    ended: FinishReason = "length"
     try:
         for token in relay.tokens():
-            if token not in stops:
+            if token in stops:
+                ended = "stop"
+            else:
                 yield token
     except torch.OutOfMemoryError as error:
         raise ModelUnsuitable(
@@ -66,17 +71,21 @@ def generate_tokens(
     finally:
         relay.cancel()
         thread.join()
+    return ended
 
 
-def decode_stream(tokenizer: PreTrainedTokenizerBase, tokens: Iterator[int]) -> Iterator[str]:
-    """Yield pieces of whole characters, which together are exactly the decoding of all tokens.
+def decode_stream(
+    tokenizer: PreTrainedTokenizerBase, tokens: Iterator[int]
+) -> Generator[str, None, FinishReason | None]:
+    """Yield pieces of whole characters, which together are exactly the decoding of all tokens; return what they do.
 
     O(n^2) in the number of tokens, but negligible beside the model.
     """
     ids: list[int] = []
     text = ""
     sent = 0
-    for token in tokens:
+    read: Ending[int, FinishReason | None] = Ending(tokens, None)
+    for token in read:
         ids.append(token)
         text = cast("str", tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
         if len(text) > sent and not text.endswith("\N{REPLACEMENT CHARACTER}"):  # the mark of half a character
@@ -84,16 +93,24 @@ def decode_stream(tokenizer: PreTrainedTokenizerBase, tokens: Iterator[int]) -> 
             sent = len(text)
     if len(text) > sent:
         yield text[sent:]
+    return read.value
 
 
-def until_stop(stops: Collection[str], pieces: Iterator[str]) -> Iterator[str]:
-    """Yield the pieces up to the first of ``stops``, which is left out. Text that may turn into a stop is held back."""
+def until_stop(stops: Collection[str], pieces: Iterator[str]) -> Generator[str, None, FinishReason | None]:
+    """Yield the pieces up to the first of ``stops``, which is left out. Text that may turn into a stop is held back.
+
+    Returns:
+        ``stop`` if there is one, else what ``pieces`` returns.
+    """
     held = ""
-    for piece in pieces:
+    stopped = False
+    read: Ending[str, FinishReason | None] = Ending(pieces, None)
+    for piece in read:
         held += piece
         found = [at for stop in stops if (at := held.find(stop)) >= 0]
         if found:
             held = held[: min(found)]
+            stopped = True
             break
         beginnings = [size for stop in stops for size in range(1, len(stop)) if held.endswith(stop[:size])]
         ready = len(held) - max(beginnings, default=0)
@@ -102,6 +119,7 @@ def until_stop(stops: Collection[str], pieces: Iterator[str]) -> Iterator[str]:
         held = held[ready:]
     if held:
         yield held
+    return "stop" if stopped else read.value
 
 
 class _Cancelled(Exception):

@@ -15,7 +15,7 @@ from sift_rag.devices import default_device, native_dtype, quiet_transformers
 from sift_rag.errors import ModelError, ModelUnsuitable
 from sift_rag.extras import require
 from sift_rag.hub import model_folder
-from sift_rag.models.chat import PLAIN_STOPS, encode_chat
+from sift_rag.models.chat import PLAIN_STOPS, after_opening, encode_chat, opens_reasoning
 from sift_rag.models.generation import decode_stream, generate_tokens, stop_tokens, until_stop
 from sift_rag.models.weight_lock import weight_lock_of
 from sift_rag.models.weights import context_length, require_causal, require_safetensors
@@ -87,7 +87,9 @@ class LocalModel:
         tokens = generate_tokens(self.network, prompt, self._stop_tokens, min(max_new_tokens, room))
         locked = weight_lock_of(self.network).read_tokens(self.name, tokens)
         pieces = decode_stream(self.tokenizer, locked)
-        return pieces if self.tokenizer.chat_template else until_stop(PLAIN_STOPS, pieces)
+        if not self.tokenizer.chat_template:
+            return until_stop(PLAIN_STOPS, pieces)
+        return after_opening(pieces) if opens_reasoning(self.tokenizer, prompt) else pieces
 
     def reading(self) -> AbstractContextManager[None]:
         """Implement ``TrainableModel.reading``."""

@@ -5,14 +5,15 @@ The only module that talks to ``openai`` (extra ``openai``).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sift_rag.errors import ModelError, ModelUnavailable, ModelUnsuitable, Remedy
 from sift_rag.extras import require
 from sift_rag.hosts import check_api_key, is_http_address
-from sift_rag.protocols import Message
+from sift_rag.models.chat import without_system_role
+from sift_rag.protocols import REASONING_BEGINS, REASONING_ENDS, FinishReason, Message
 
 if TYPE_CHECKING:
     from openai import APIStatusError, OpenAI
@@ -67,6 +68,7 @@ class RemoteModel:
         self.context_length = context_length
         self._url = base_url or OPENAI_URL
         self._client = _client(self._url, api_key, max_retries)
+        self._knows_system = True
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Implement ``LanguageModel.count_tokens``: half the UTF-8 bytes, but a token for each ASCII digit or mark.
@@ -80,6 +82,8 @@ class RemoteModel:
     def stream(self, messages: Sequence[Message], *, max_new_tokens: int) -> Iterator[str]:
         """Implement ``LanguageModel.stream``. Closing the iterator closes the connection.
 
+        If the endpoint refuses the role ``system``, instructions move to the top of the question, from then on.
+
         Raises:
             ModelUnavailable: no connection, a refused key, no such model, an overloaded endpoint, or an answer that
                 breaks off.
@@ -90,27 +94,70 @@ class RemoteModel:
             raise ValueError(f"max_new_tokens is {max_new_tokens}: an answer needs at least 1.")
         if not messages:
             raise ValueError("There are no messages: give the model at least one.")
-        return self._stream([message._asdict() for message in messages], max_new_tokens)
+        return self._stream(messages, max_new_tokens)
 
-    def _stream(self, messages: list[dict[str, Any]], max_new_tokens: int) -> Iterator[str]:
-        # OpenAI's newer models refuse the old name of the limit, many other servers know only that one
-        limit = "max_completion_tokens" if self._url == OPENAI_URL else "max_tokens"
-        create: Any = self._client.chat.completions.create
-        finished = False
-        with (
-            _map_errors(self.name, self._url),
-            create(model=self.name, messages=messages, stream=True, **{limit: max_new_tokens}) as chunks,
-        ):
+    def _stream(self, messages: Sequence[Message], max_new_tokens: int) -> Generator[str, None, FinishReason]:
+        finish: str | None = None
+        thinking = False
+        with _map_errors(self.name, self._url), self._open(messages, max_new_tokens) as chunks:
             for chunk in chunks:
                 for choice in chunk.choices[:1]:
-                    if choice.delta is not None and choice.delta.content:
-                        yield choice.delta.content
-                    finished = finished or choice.finish_reason is not None
-        if not finished:
+                    reasoning, content = _parts(choice.delta)
+                    if reasoning:
+                        yield reasoning if thinking else REASONING_BEGINS + reasoning
+                        thinking = True
+                    if content:
+                        yield REASONING_ENDS + content if thinking else content
+                        thinking = False
+                    finish = choice.finish_reason or finish
+        if finish is None:
             raise ModelUnavailable(
                 f"The answer of {self.name!r} at {self._url} broke off before its end: ask again. "
                 "If that does not help, check that the address is that of an OpenAI-compatible endpoint."
             )
+        return _FINISH_REASONS.get(finish, "stop")
+
+    def _open(self, messages: Sequence[Message], max_new_tokens: int) -> AbstractContextManager[Any]:
+        """Send the request; once more, without the role ``system``, if the endpoint refuses that role."""
+        from openai import BadRequestError, UnprocessableEntityError
+
+        if not self._knows_system:
+            messages = without_system_role(messages)
+        try:
+            return self._send(messages, max_new_tokens)
+        except (BadRequestError, UnprocessableEntityError) as error:
+            if "system" not in str(error).lower() or not any(message.role == "system" for message in messages):
+                raise
+        opened = self._send(without_system_role(messages), max_new_tokens)
+        self._knows_system = False
+        return opened
+
+    def _send(self, messages: Sequence[Message], max_new_tokens: int) -> AbstractContextManager[Any]:
+        # OpenAI's newer models refuse the old name of the limit, many other servers know only that one
+        limit = "max_completion_tokens" if self._url == OPENAI_URL else "max_tokens"
+        create: Any = self._client.chat.completions.create
+        sent = [message._asdict() for message in messages]
+        opened: AbstractContextManager[Any] = create(
+            model=self.name, messages=sent, stream=True, **{limit: max_new_tokens}
+        )
+        return opened
+
+
+_FINISH_REASONS: Mapping[str, FinishReason] = {
+    "length": "length",
+    "max_tokens": "length",
+    "content_filter": "content_filter",
+    "safety": "content_filter",
+}
+_REASONING_FIELDS = ("reasoning_content", "reasoning")
+"""Fields in which servers send reasoning apart from the answer: DeepSeek and vLLM; Ollama and OpenRouter."""
+
+
+def _parts(delta: object) -> tuple[str, str]:
+    """Return the reasoning and the text of a chunk; either may be empty."""
+    reasoning = next((text for name in _REASONING_FIELDS if (text := getattr(delta, name, None))), "")
+    content = getattr(delta, "content", None)
+    return reasoning if isinstance(reasoning, str) else "", content if isinstance(content, str) else ""
 
 
 def _client(url: str, api_key: str | None, max_retries: int) -> OpenAI:

@@ -10,10 +10,11 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from weakref import WeakKeyDictionary
 
 from sift_rag.errors import ModelInUse
+from sift_rag.protocols import FinishReason
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -27,7 +28,7 @@ class WeightLock:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._writer: object | None = None
-        self._readers: dict[_Reader, Generator[int] | None] = {}
+        self._readers: dict[_Reader, Generator[int, None, FinishReason] | None] = {}
 
     @contextmanager
     def read(self, name: str) -> Iterator[None]:
@@ -43,8 +44,10 @@ class WeightLock:
         finally:
             self._readers.pop(reader, None)
 
-    def read_tokens(self, name: str, tokens: Generator[int]) -> Iterator[int]:
+    def read_tokens(self, name: str, tokens: Generator[int, None, FinishReason]) -> Generator[int, None, FinishReason]:
         """Yield the tokens that the weights generate, as a reader from the first ``next`` to the end.
+
+        Returns what ``tokens`` returns.
 
         Raises:
             ModelInUse: another prompt's fine-tuning is changing the weights, or the fine-tuning in which this answer
@@ -59,9 +62,10 @@ class WeightLock:
                             f"The answer was not read to its end while {name!r} had the weights it began with: "
                             "read it within the fine-tuning."
                         )
-                    token = next(tokens, None)
-                if token is None:
-                    return
+                    try:
+                        token = next(tokens)
+                    except StopIteration as end:
+                        return cast("FinishReason", end.value)
                 yield token
         finally:
             self._readers.pop(reader, None)
@@ -106,7 +110,7 @@ class WeightLock:
                 if tokens is not None:
                     tokens.close()
 
-    def _enter(self, name: str, tokens: Generator[int] | None) -> _Reader:
+    def _enter(self, name: str, tokens: Generator[int, None, FinishReason] | None) -> _Reader:
         with self._lock:
             if self._writer is not None and self._writer not in _writing_here.get():
                 raise ModelInUse(f"{name!r} is being fine-tuned for another prompt: ask again when that has ended.")

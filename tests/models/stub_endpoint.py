@@ -26,6 +26,13 @@ class StubEndpoint:
 
     url: str
     pieces: Sequence[str] = ("Hello", " there", ".")
+    reasoning: Sequence[str] = ()
+    """Pieces of reasoning before the answer, in a field of their own."""
+    reasoning_field: str = "reasoning_content"
+    finish: str = "stop"
+    """Reason that it gives for the end."""
+    refuses_system: bool = False
+    """True to refuse chats with the role ``system``."""
     fault: Literal["", "ends early", "drops", "html", "no json", "error in stream", "empty choices first"] = ""
     status: int = 200
     error: Mapping[str, object] = field(default_factory=lambda: {"message": "as told"})
@@ -45,6 +52,9 @@ class _Handler(StubHandler):
         stub.requests.append(Request(self.path, {k.lower(): v for k, v in self.headers.items()}, body))
         if stub.status != 200:
             self.send_whole(stub.status, "application/json", json.dumps({"error": stub.error}).encode())
+        elif stub.refuses_system and any(message["role"] == "system" for message in body["messages"]):
+            error = {"message": "System role not supported by this model's template"}
+            self.send_whole(400, "application/json", json.dumps({"error": error}).encode())
         elif stub.fault == "html":
             self.send_whole(200, "text/html", b"<html><body>Welcome to the router</body></html>")
         else:
@@ -58,6 +68,8 @@ class _Handler(StubHandler):
         try:
             if stub.fault == "empty choices first":
                 self._event({"choices": []})
+            for piece in stub.reasoning:
+                self._event({"choices": [{"index": 0, "delta": {stub.reasoning_field: piece}, "finish_reason": None}]})
             for piece in stub.pieces:
                 self._event({"choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": None}]})
             if stub.fault == "drops":
@@ -67,7 +79,7 @@ class _Handler(StubHandler):
             if stub.fault == "error in stream":
                 self._event({"error": {"message": "the engine died"}})
             if stub.fault not in ("ends early", "error in stream"):
-                self._event({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+                self._event({"choices": [{"index": 0, "delta": {}, "finish_reason": stub.finish}]})
                 self._chunk(b"data: [DONE]\n\n")
             self._chunk(b"")
         except (BrokenPipeError, ConnectionResetError):

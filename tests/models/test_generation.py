@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
+from sift_rag.generators import Ending
 from sift_rag.models.chat import PLAIN_STOPS
 from sift_rag.models.generation import decode_stream, until_stop
+from sift_rag.protocols import FinishReason
 
 TOKENIZER = AutoTokenizer.from_pretrained(Path(__file__).parents[1] / "data" / "stdlib-lm")
 
@@ -47,3 +49,21 @@ def test_what_cannot_become_a_stop_is_not_held_back() -> None:
         pytest.fail("the first piece was held back")
 
     assert next(until_stop(PLAIN_STOPS, pieces())) == "certain"
+
+
+def test_the_reason_of_the_end_comes_through_every_stage() -> None:
+    def tokens() -> Generator[int, None, FinishReason]:
+        yield from TOKENIZER("one two")["input_ids"]
+        return "length"
+
+    decoded = Ending(decode_stream(TOKENIZER, tokens()), "stop")
+    assert ("".join(decoded), decoded.value) == ("one two", "length")
+    uncut = Ending(until_stop(("three",), decode_stream(TOKENIZER, tokens())), "stop")
+    assert ("".join(uncut), uncut.value) == ("one two", "length")
+    cut = Ending(until_stop((" two",), decode_stream(TOKENIZER, tokens())), "length")
+    assert ("".join(cut), cut.value) == ("one", "stop")
+
+
+def test_an_iterator_that_returns_nothing_keeps_the_value_it_began_with() -> None:
+    pieces = Ending(iter("ab"), "stop")
+    assert (list(pieces), pieces.value) == (["a", "b"], "stop")

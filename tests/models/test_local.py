@@ -12,6 +12,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from sift_rag.errors import ModelUnsuitable
+from sift_rag.generators import Ending
 from sift_rag.models.chat import plain_prompt
 from sift_rag.models.generation import generate_tokens
 from sift_rag.models.local import LocalModel, load_local_model
@@ -145,10 +146,11 @@ def test_a_prompt_too_large_for_the_device_says_so(language_model: LocalModel, m
 def test_generation_ends_at_a_stop_token_and_leaves_it_out(reference: tuple[Any, Any]) -> None:
     model, tokenizer = reference
     prompt = tokenizer("def __init__(")["input_ids"]
-    free = list(generate_tokens(model, prompt, [], 8))
-    assert len(free) == 8
-    stopped = list(generate_tokens(model, prompt, [free[3]], 8))
-    assert stopped == free[: free.index(free[3])]
+    unstopped = Ending(generate_tokens(model, prompt, [], 8), "stop")
+    free = list(unstopped)
+    assert (len(free), unstopped.value) == (8, "length")
+    stopped = Ending(generate_tokens(model, prompt, [free[3]], 8), "length")
+    assert (list(stopped), stopped.value) == (free[: free.index(free[3])], "stop")
 
 
 def test_sampling_settings_of_the_model_neither_sample_nor_warn(folder: Path, language_model: LocalModel) -> None:

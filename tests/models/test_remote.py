@@ -12,6 +12,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from sift_rag.errors import ConfigurationError, MissingExtra, ModelUnavailable, ModelUnsuitable
+from sift_rag.generators import Ending
 from sift_rag.models.remote import OPENAI_URL, RemoteModel
 from sift_rag.protocols import Message
 from tests.models.stub_endpoint import StubEndpoint
@@ -213,3 +214,36 @@ def test_a_key_that_no_header_can_hold_is_refused_and_not_shown(key: str) -> Non
     with pytest.raises(ConfigurationError, match="must be printable ASCII") as raised:
         RemoteModel("small", "http://localhost:8000/v1", key)
     assert key not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [("stop", "stop"), ("length", "length"), ("content_filter", "content_filter"), ("eos_token", "stop")],
+)
+def test_the_reason_of_the_end_is_the_endpoint_s(endpoint: StubEndpoint, told: str, reason: str) -> None:
+    endpoint.finish = told
+    pieces = Ending(model_at(endpoint).stream(CHAT, max_new_tokens=7), "repetition")
+    assert ("".join(pieces), pieces.value) == ("Hello there.", reason)
+
+
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
+def test_reasoning_in_a_field_of_its_own_comes_first_between_its_marks(endpoint: StubEndpoint, field: str) -> None:
+    endpoint.reasoning, endpoint.reasoning_field = ("Let me", " see."), field
+    assert "".join(model_at(endpoint).stream(CHAT, max_new_tokens=7)) == "<think>Let me see.</think>Hello there."
+
+
+def test_instructions_move_into_the_question_where_the_role_system_is_refused(endpoint: StubEndpoint) -> None:
+    endpoint.refuses_system = True
+    model = model_at(endpoint)
+    for _ in range(2):
+        assert "".join(model.stream(CHAT, max_new_tokens=7)) == "Hello there."
+    roles = [[message["role"] for message in request.body["messages"]] for request in endpoint.requests]
+    assert roles == [["system", "user"], ["user"], ["user"]]  # remembered
+    assert endpoint.requests[1].body["messages"] == [{"role": "user", "content": "Be brief.\n\nHello?"}]
+
+
+def test_another_refusal_is_not_tried_again(endpoint: StubEndpoint) -> None:
+    endpoint.status, endpoint.error = 400, {"message": "temperature must be 1"}
+    with pytest.raises(ModelUnsuitable, match="temperature must be 1"):
+        list(model_at(endpoint).stream(CHAT, max_new_tokens=7))
+    assert len(endpoint.requests) == 1
