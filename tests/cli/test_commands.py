@@ -258,11 +258,20 @@ def test_bad_input_is_one_line_on_stderr_and_an_exit_code(
 
 
 def test_a_collection_with_no_passage_is_no_evidence(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "empty.md").touch()
-    run("ingest", str(tmp_path / "empty.md"), "--store", str(tmp_path / "store"))
+    (tmp_path / "note.md").write_text("A note.")
+    run("ingest", str(tmp_path / "note.md"), "--store", str(tmp_path / "store"))
+    run("delete", f"{tmp_path.name}/note.md", "--store", str(tmp_path / "store"))
     result = run("search", "why?", "--store", str(tmp_path / "store"))
     assert result.exit_code == 3
     assert "is empty" in result.stderr
+
+
+def test_files_without_text_make_no_collection(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "empty.md").touch()
+    run("ingest", str(tmp_path / "empty.md"), "--store", str(tmp_path / "store"))
+    result = run("search", "why?", "--store", str(tmp_path / "store"))
+    assert result.exit_code == 5
+    assert "no collection 'documents'" in result.stderr
 
 
 def test_debug_shows_the_traceback_before_the_line(run: Run) -> None:

@@ -179,6 +179,14 @@ def test_what_a_killed_process_or_an_earlier_release_leaves_is_compared_with_not
     assert open_database(store).check(NAME) == []
 
 
+def test_a_collection_whose_files_take_more_room_than_they_did_is_not_damaged(store: Path) -> None:
+    for path in sorted((store / NAME / "shard").rglob("*")):
+        if path.is_file() and path.stat().st_size <= 64 * 2**20:
+            path.write_bytes(path.read_bytes())  # as a copy does that stores the zeros which the engine leaves out
+    open_store(store).close()
+    assert open_database(store).check(NAME) == []
+
+
 def test_documents_come_from_the_store_where_it_can_be_read_and_else_from_their_own_files(
     notes: Path, store: Path
 ) -> None:

@@ -23,7 +23,7 @@ from sift_rag.errors import Remedy, StoreDamaged
 from sift_rag.stores.embedded.manifest import LOCK, SHARD, os_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 SEAL = "seal.json"
@@ -58,7 +58,7 @@ def break_seal(folder: Path, label: str, signed: str) -> bool:
     """
     sealed = _read(folder / SEAL, signed)
     if sealed is not None:
-        found = _state(folder / SHARD)
+        found = _state(folder / SHARD, like=sealed)
         changed = next((name for name, state in sorted(sealed.items()) if found.get(name) != state), None)
         if changed is not None and _in_use(folder / SHARD / _LOG):
             return False  # another program runs the engine on it, which the engine will say
@@ -98,20 +98,26 @@ def _read(path: Path, signed: str) -> dict[str, list[int]] | None:
         return None  # the seal itself may be damaged
 
 
-def _state(shard: Path, *, durable: bool = False) -> dict[str, list[int]]:
+def _state(shard: Path, *, like: Mapping[str, list[int]] | None = None, durable: bool = False) -> dict[str, list[int]]:
     """Return size and, unless it is large, checksum of each file under ``shard``, by its path there.
 
-    With ``durable``, what is checksummed is on the disk, so that no power failure makes the seal a false alarm.
+    With ``like``, the files that have a checksum there get one, however much room they take now: the file system may
+    have moved a file, and a copy may store zeros that the original leaves out. With ``durable``, what is checksummed is
+    on the disk, so that no power failure makes the seal a false alarm.
     """
-    states = {}
+    states: dict[str, list[int]] = {}
     for base, _, names in os.walk(shard):
         for name in names:
             path = os.path.join(base, name)  # noqa: PTH118 - hundreds of files, at each opening
             status = os.stat(path)  # noqa: PTH116
-            state = [status.st_size]
-            if 512 * status.st_blocks <= _CHECKED_BYTES or not _is_large(name):
-                state.append(_checksum(path, durable=durable))
-            states[os.path.relpath(path, shard)] = state
+            relative = os.path.relpath(path, shard)
+            states[relative] = [status.st_size]
+            if like is not None:
+                checked = len(like.get(relative, ())) > 1
+            else:
+                checked = 512 * status.st_blocks <= _CHECKED_BYTES or not _is_large(name)
+            if checked:
+                states[relative].append(_checksum(path, durable=durable))
     return states
 
 
