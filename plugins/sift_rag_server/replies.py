@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from sift_rag.protocols import FinishReason
+
 
 class Reply(BaseModel):
     """A part of a reply."""
@@ -98,6 +100,8 @@ class AskReply(SearchReply):
 
     mode: str
     answer: str
+    finish_reason: FinishReason = Field(description="Reason why the answer ended: stop if the model finished it.")
+    reasoning: str = Field(description="Reasoning that the model wrote before the answer; empty if there is none.")
     model: str
     prompt_tokens: int
     citations: list[Citation]

@@ -9,6 +9,7 @@ from sift_rag.answering.conversation import Conversation
 from sift_rag.answering.prompt import Prompt
 from sift_rag.answering.settings import Mode
 from sift_rag.answering.tuning import TuningReport
+from sift_rag.protocols import FinishReason
 from sift_rag.types import JsonValue, Retrieval
 
 
@@ -32,6 +33,10 @@ class Answer:
     """Mode in which the passages were used."""
     notices: tuple[str, ...]
     """Notices for the user: passages that did not fit, fine-tuning that was declined."""
+    finish_reason: FinishReason
+    """Reason why the answer ended: ``stop`` if the model finished it."""
+    reasoning: str = field(repr=False)
+    """Reasoning that the model wrote before the answer; empty if there is none. Nothing is cited from it."""
     conversation: Conversation = field(repr=False)
     """The conversation with this turn added: pass it on with the next question."""
 
@@ -40,6 +45,8 @@ class Answer:
         return self.retrieval.to_dict(explain=explain) | {
             "mode": self.mode,
             "answer": self.text,
+            "finish_reason": self.finish_reason,
+            "reasoning": self.reasoning,
             "model": self.model,
             "prompt_tokens": self.prompt.tokens,
             "citations": [{"number": number, **passage.place()} for number, passage in self.citations],

@@ -42,6 +42,8 @@ class PreparedPrompt:
         return self.retrieval.to_dict(explain=explain) | {
             "mode": self.mode,
             "answer": None,
+            "finish_reason": None,
+            "reasoning": "",
             "model": None,
             "prompt_tokens": self.prompt.tokens,
             "citations": [],

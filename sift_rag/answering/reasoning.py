@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 
 from sift_rag.generators import Ending
 from sift_rag.protocols import REASONING_BEGINS, REASONING_ENDS, FinishReason
@@ -11,58 +11,45 @@ from sift_rag.protocols import REASONING_BEGINS, REASONING_ENDS, FinishReason
 class WithoutReasoning:
     """Iterates over the pieces of an answer without the reasoning before it, which it keeps.
 
-    Only what an answer begins with is reasoning: between ``<think>`` and ``</think>``, or all of it if it does not end.
-    The mark in the middle of an answer is text.
+    Reasoning is what stands at the beginning between ``<think>`` and ``</think>``; without the second mark, all of it.
+    Marks in the middle of an answer are text.
     """
 
+    reasoning: str
+    """Reasoning, without blanks around it; empty before it has ended, and if there is none."""
+
     def __init__(self, pieces: Iterator[str]) -> None:
+        self.reasoning = ""
         self._pieces: Ending[str, FinishReason | None] = Ending(pieces, None)
-        self._reasoning: list[str] = []
 
     @property
-    def reasoning(self) -> str:
-        """The reasoning so far, without blanks around it; empty if there is none."""
-        return "".join(self._reasoning).strip()
-
-    @property
-    def finished(self) -> FinishReason:
+    def finish_reason(self) -> FinishReason:
         """The reason of the end, once that is reached."""
         return self._pieces.value or "stop"
 
-    def __iter__(self) -> Generator[str, None, None]:
-        held, thinking, answering = "", False, False
-        for piece in self._pieces:
-            if answering:
-                yield piece
-                continue
-            held += piece
-            if not thinking:
-                begun = held.lstrip()
-                if REASONING_BEGINS.startswith(begun):
-                    thinking, held = begun == REASONING_BEGINS, "" if begun == REASONING_BEGINS else held
-                    continue
-                thinking = begun.startswith(REASONING_BEGINS)
-                held = begun.removeprefix(REASONING_BEGINS) if thinking else held
-            if not thinking:
-                answering = True
-                yield held
-                held = ""
-                continue
-            held, answering = self._keep(held)
-            if answering and held:
-                yield held
-                held = ""
-        if thinking and not answering:
-            self._reasoning.append(held)
-        elif held:
-            yield held
+    def __iter__(self) -> Iterator[str]:
+        pieces = iter(self._pieces)
+        text = _beginning(pieces)
+        if text.lstrip().startswith(REASONING_BEGINS):
+            text = self._keep_reasoning(text.lstrip().removeprefix(REASONING_BEGINS), pieces)
+        if text:
+            yield text
+        yield from pieces
 
-    def _keep(self, held: str) -> tuple[str, bool]:
-        """Keep the reasoning in ``held``; return what is left, and True if the reasoning ends in it."""
-        thought, mark, rest = held.partition(REASONING_ENDS)
-        if mark:
-            self._reasoning.append(thought)
-            return rest, True
-        size = next((n for n in range(len(REASONING_ENDS) - 1, 0, -1) if held.endswith(REASONING_ENDS[:n])), 0)
-        self._reasoning.append(held[: len(held) - size])
-        return held[len(held) - size :], False
+    def _keep_reasoning(self, text: str, pieces: Iterator[str]) -> str:
+        """Read to the end of the reasoning and return the text after it."""
+        while REASONING_ENDS not in text and (piece := next(pieces, None)) is not None:
+            text += piece
+        reasoning, _, rest = text.partition(REASONING_ENDS)
+        self.reasoning = reasoning.strip()
+        return rest
+
+
+def _beginning(pieces: Iterator[str]) -> str:
+    """Read until it is certain that the text begins with the mark of reasoning, or that it does not."""
+    text = ""
+    for piece in pieces:
+        text += piece
+        if not REASONING_BEGINS.startswith(text.lstrip()):
+            break
+    return text

@@ -9,37 +9,77 @@ from typing import TYPE_CHECKING, Self
 
 from sift_rag.answering.answer import Answer
 from sift_rag.answering.citations import find_citations
+from sift_rag.answering.looping import WithoutLoops
 from sift_rag.answering.prepared import PreparedPrompt
 from sift_rag.answering.prompt import Prompt
+from sift_rag.answering.reasoning import WithoutReasoning
 from sift_rag.answering.settings import AnswerSettings, Mode
 from sift_rag.answering.tuning import TuningReport
 from sift_rag.errors import ModelUnsuitable
-from sift_rag.protocols import LanguageModel
+from sift_rag.protocols import FinishReason, LanguageModel
 from sift_rag.types import Retrieval
 
 if TYPE_CHECKING:
     from sift_rag.finetuning import TuningResult
 
 
-def stream_answer(model: LanguageModel, prompt: Prompt, *, max_new_tokens: int) -> Generator[str, None, None]:
-    """Yield the answer piece by piece, without leading blanks. Closing it stops the model.
+class AnswerPieces:
+    """Iterates over the pieces of an answer: without reasoning, leading blanks and loops.
 
     Raises:
         ModelUnavailable: the endpoint does not answer.
         ModelUnsuitable: the answer is empty.
         ValueError: the prompt leaves no room for an answer.
     """
-    begun = False
-    for piece in model.stream(prompt.messages, max_new_tokens=max_new_tokens):
-        text = piece if begun else piece.lstrip()
-        if text:
-            begun = True
-            yield text
-    if not begun:
-        raise ModelUnsuitable(
-            f"The model {model.name!r} gave an empty answer: allow it more than {max_new_tokens} tokens "
-            "(it may have used them to think), or choose another."
-        )
+
+    def __init__(self, model: LanguageModel, prompt: Prompt, *, max_new_tokens: int) -> None:
+        self._name = model.name
+        self._limit = max_new_tokens
+        self._answer = WithoutReasoning(model.stream(prompt.messages, max_new_tokens=max_new_tokens))
+        self._pieces = WithoutLoops(iter(self._answer))
+
+    @property
+    def reasoning(self) -> str:
+        """The model's reasoning, without the marks around it; empty if there is none."""
+        return self._answer.reasoning
+
+    @property
+    def finish_reason(self) -> FinishReason:
+        """The reason of the end, once that is reached."""
+        return "repetition" if self._pieces.looped else self._answer.finish_reason
+
+    @property
+    def notice(self) -> str | None:
+        """The sentence for the user on how the answer ended; None if the model finished it."""
+        return _NOTICES[self.finish_reason].format(limit=self._limit) if self.finish_reason in _NOTICES else None
+
+    def __iter__(self) -> Generator[str, None, None]:
+        begun = False
+        for piece in self._pieces:
+            text = piece if begun else piece.lstrip()
+            if text:
+                begun = True
+                yield text
+        if not begun:
+            raise ModelUnsuitable(f"The model {self._name!r} gave an empty answer: {self._reason_of_emptiness()}.")
+
+    def _reason_of_emptiness(self) -> str:
+        if self.finish_reason == "content_filter":
+            return "its provider's filter removed it"
+        if self.reasoning:
+            return (
+                f"it used its {self._limit} tokens to think; allow it more"
+                if self.finish_reason == "length"
+                else ("it only thought; ask again, or choose another")
+            )
+        return f"allow it more than {self._limit} tokens (it may have used them to think), or choose another"
+
+
+_NOTICES = {
+    "length": "The answer was cut off at {limit} tokens, or where the model's context ended.",
+    "content_filter": "The answer was cut off by the filter of the model's provider.",
+    "repetition": "The answer was stopped where the model began to repeat itself.",
+}
 
 
 class AnswerStream(Iterator[str]):
@@ -86,6 +126,7 @@ class AnswerStream(Iterator[str]):
         self._learn = learn
         self._answer: Answer | None = None
         self._weights = ExitStack()
+        self._written: AnswerPieces | None = None
         self._pieces: Generator[str, None, None] | None = None
         self._open = True
 
@@ -111,8 +152,8 @@ class AnswerStream(Iterator[str]):
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """The sentences for the user. None are added while the answer is written."""
-        return self.prepared.notices
+        """The sentences for the user: one may be added at the end, on an answer that was cut off."""
+        return self.prepared.notices if self._answer is None else self._answer.notices
 
     @property
     def answer(self) -> Answer:
@@ -168,7 +209,9 @@ class AnswerStream(Iterator[str]):
             return
         try:
             self._fine_tune()
-            self._pieces = stream_answer(self._model, self.prompt, max_new_tokens=self._settings.max_new_tokens)
+            limit = self._settings.max_new_tokens
+            self._written = AnswerPieces(self._model, self.prompt, max_new_tokens=limit)
+            self._pieces = iter(self._written)
         except BaseException:
             self.close()
             raise
@@ -182,6 +225,9 @@ class AnswerStream(Iterator[str]):
         self.tuning = TuningReport.of(self.training, result)
 
     def _finished(self) -> Answer:
+        if self._written is None:
+            raise ValueError("The answer has not begun: read the stream first.")
+        notice = self._written.notice
         return Answer(
             text=self.text,
             citations=find_citations(self.text, self.prompt),
@@ -190,6 +236,8 @@ class AnswerStream(Iterator[str]):
             prompt=self.prompt,
             model=self._model.name,
             mode=self.mode,
-            notices=self.notices,
+            notices=self.prepared.notices if notice is None else (*self.prepared.notices, notice),
+            finish_reason=self._written.finish_reason,
+            reasoning=self._written.reasoning,
             conversation=self.prepared.conversation.with_turn(self.prompt, self.text),
         )

@@ -312,7 +312,7 @@ def test_a_model_does_not_learn_from_what_explains_too_little(
     assert (answer.tuning.steps, answer.tuning.losses, answer.tuning.learning_rate) == (0, (), None)
     assert answer.tuning.reason is not None
     assert answer.tuning.reason.startswith("Not fine-tuned: the 3 chosen passages would explain ")
-    assert answer.notices == (answer.tuning.reason,)
+    assert answer.tuning.reason in answer.notices
     assert not folder.exists()
     if mode == "both":
         assert answer.text == Assistant(retriever, language_model, QUICK).ask(QUESTION).text
@@ -397,7 +397,7 @@ def test_a_conversation_goes_on_when_everything_has_been_shown(assistant: Assist
     first = assistant.ask(Query(QUESTION, k=50))
     second = assistant.ask("Anything else?", mode, conversation=first.conversation)
     assert second.text
-    assert second.notices == (() if mode == "finetune" else (ALL_SHOWN,))
+    assert (ALL_SHOWN in second.notices) == (mode != "finetune")
     assert second.prompt.passages == ()
     json.dumps(second.to_dict(), allow_nan=False)
     assert len(second.conversation.turns) == 2
@@ -519,11 +519,57 @@ def test_an_empty_answer_is_an_error(talker: Assistant, endpoint: StubEndpoint) 
         talker.ask(QUESTION)
 
 
+@pytest.mark.parametrize(
+    ("finish", "reasoning", "words"),
+    [
+        ("content_filter", (), "filter removed it"),
+        ("length", ("Let me see.",), "used its 512 tokens to think"),
+        ("stop", ("Let me see.",), "only thought"),
+    ],
+)
+def test_an_empty_answer_has_its_reason(
+    talker: Assistant, endpoint: StubEndpoint, finish: str, reasoning: tuple[str, ...], words: str
+) -> None:
+    endpoint.pieces, endpoint.finish, endpoint.reasoning = [], finish, reasoning
+    with pytest.raises(ModelUnsuitable, match=words):
+        talker.ask(QUESTION)
+
+
+@pytest.mark.parametrize(
+    ("finish", "words"), [("length", "cut off at 512 tokens"), ("content_filter", "cut off by the filter")]
+)
+def test_an_answer_that_was_cut_off_says_so(talker: Assistant, endpoint: StubEndpoint, finish: str, words: str) -> None:
+    endpoint.finish = finish
+    with talker.stream(QUESTION) as stream:
+        assert stream.notices == ()
+        "".join(stream)
+    assert stream.answer.finish_reason == finish
+    assert [words in notice for notice in stream.notices] == [True]
+    assert stream.answer.to_dict()["notices"] == list(stream.notices)
+
+
+def test_an_answer_that_goes_round_in_circles_is_stopped(talker: Assistant, endpoint: StubEndpoint) -> None:
+    endpoint.pieces = ["The rule is the one that the second passage gives in full. "] * 50
+    answer = talker.ask(QUESTION)
+    assert answer.text.strip() == endpoint.pieces[0].strip()
+    assert (answer.finish_reason, len(answer.notices)) == ("repetition", 1)
+
+
+def test_nothing_is_cited_from_reasoning_and_it_is_not_remembered(talker: Assistant, endpoint: StubEndpoint) -> None:
+    endpoint.reasoning, endpoint.pieces = ("Perhaps [1].",), ["So [2]."]
+    answer = talker.ask(Query(QUESTION, k=2))
+    assert (answer.text, answer.reasoning) == ("So [2].", "Perhaps [1].")
+    assert [citation.number for citation in answer.citations] == [2]
+    assert "Perhaps" not in str(answer.conversation.history)
+
+
 @pytest.mark.parametrize("mode", ALL_MODES)
 def test_the_json_of_an_answer_has_one_shape(assistant: Assistant, mode: Mode) -> None:
     answer = assistant.ask(Query(QUESTION, k=2), mode)
     value: dict[str, Any] = json.loads(json.dumps(answer.to_dict(), allow_nan=False))
-    own = {"mode", "answer", "model", "prompt_tokens", "citations", "tuning", "notices"}
+    own = {
+        "mode", "answer", "finish_reason", "reasoning", "model", "prompt_tokens", "citations", "tuning", "notices",
+    }  # fmt: skip
     assert set(value) == set(answer.retrieval.to_dict()) | own
     assert set(answer.to_dict(explain=True)) - set(value) == {"passed_over"}
     assert (value["mode"], value["answer"], value["model"]) == (mode, answer.text, answer.model)

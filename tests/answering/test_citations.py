@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sift_rag.answering.citations import Citation, find_citations
 from sift_rag.answering.prompt import build_prompt
-from sift_rag.answering.stream import stream_answer
+from sift_rag.answering.stream import AnswerPieces
 from sift_rag.errors import ModelUnsuitable
 from sift_rag.models.local import LocalModel
 from sift_rag.models.remote import RemoteModel
@@ -106,7 +106,7 @@ def test_a_degenerate_answer_does_not_take_forever(text: str) -> None:
 
 def test_an_answer_is_the_model_s_without_blanks_before_it(told: RemoteModel, endpoint: StubEndpoint) -> None:
     endpoint.pieces = ["\n", "  ", " It is", " so [1]. ", "\n"]
-    assert list(stream_answer(told, PROMPT, max_new_tokens=9)) == ["It is", " so [1]. ", "\n"]
+    assert list(AnswerPieces(told, PROMPT, max_new_tokens=9)) == ["It is", " so [1]. ", "\n"]
     (request,) = endpoint.requests
     assert request.body["max_tokens"] == 9
     assert [message["content"] for message in request.body["messages"]] == [m.content for m in PROMPT.messages]
@@ -116,11 +116,11 @@ def test_an_answer_is_the_model_s_without_blanks_before_it(told: RemoteModel, en
 def test_no_answer_is_an_error(told: RemoteModel, endpoint: StubEndpoint, pieces: list[str]) -> None:
     endpoint.pieces = pieces
     with pytest.raises(ModelUnsuitable, match="'told' gave an empty answer"):
-        list(stream_answer(told, PROMPT, max_new_tokens=9))
+        list(AnswerPieces(told, PROMPT, max_new_tokens=9))
 
 
 def test_a_real_model_answers_a_prompt_that_was_made_to_fit_it(language_model: LocalModel) -> None:
     prompt = build_prompt(["What is it?"], PASSAGES, model=language_model, max_new_tokens=16)
-    answer = "".join(stream_answer(language_model, prompt, max_new_tokens=16))
+    answer = "".join(AnswerPieces(language_model, prompt, max_new_tokens=16))
     assert answer
     assert answer[0].strip()
