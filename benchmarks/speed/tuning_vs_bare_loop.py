@@ -68,7 +68,7 @@ def steps(folder: str, count: int, rounds: int) -> Iterator[Row]:
         settings = FineTuning(method=method, target_modules="all-linear")
         model = load_local_model(folder)
         tuner, bare, rows = Tuner(model, settings), bare_network(folder, settings), batches(model, texts)
-        rate = learning_rate_for(settings, model.network.num_parameters())
+        rate = learning_rate_for(settings, model.network.num_parameters(), len(rows))
         ours = Stopwatch(lambda tuner=tuner: whole_prompt(tuner, texts))
         theirs = Stopwatch(lambda bare=bare, rows=rows, rate=rate: bare_loop(bare, rows, rate))
         for side in (ours, theirs):

@@ -35,7 +35,7 @@ class TuningReport:
     peak_bytes: int = 0
     """Peak memory of the GPU, or of the process on a CPU."""
     learning_rate: float | None = None
-    """Learning rate of every step; None if the model was not fine-tuned."""
+    """Learning rate of every step, under a time budget of the last one; None if the model was not fine-tuned."""
     out_of_time: bool = False
     """True if the time budget ended the steps before the last passage."""
     reason: str | None = None

@@ -48,6 +48,8 @@ class TuningResult:
     """Peak memory: on a GPU, allocated there during the fine-tuning; else resident since the process began."""
 
     learning_rate: float
+    """Learning rate of every step; under a time budget, of the last one."""
+
     stopped: bool
     """True if the time budget ended it before the last passage."""
 

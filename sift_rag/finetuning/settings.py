@@ -11,12 +11,17 @@ from typing import Literal
 SMALL_MODEL_PARAMETERS = 50_000_000
 """Number of parameters up to which a model needs larger steps: its weights are larger and its gradients rougher."""
 
-# For small models measured: docs/log.md, "What to train on".
+_STEPS = 50
+"""Number of steps (the paper's N) that the rates below are for."""
+_FEWEST_STEPS = 5
+"""Number of steps below which the rate rises no further: nothing was measured there."""
+
+# Measured: docs/log.md, "What to train on" and "Few steps want a large rate".
 _LEARNING_RATES = {
     ("full", "small"): 5e-4,
     ("full", "large"): 5e-5,  # the paper's, for GPT-2 (124 and 774 million parameters)
     ("lora", "small"): 3e-3,
-    ("lora", "large"): 5e-4,  # not measured yet
+    ("lora", "large"): 6.3e-4,
 }
 
 
@@ -28,7 +33,7 @@ class FineTuning:
     """Method: train a low-rank adapter (lora), or the weights themselves (full)."""
 
     learning_rate: float | None = None
-    """Learning rate; None: ``learning_rate_for`` chooses by method and size of the model."""
+    """Learning rate; None: ``learning_rate_for`` chooses by method, size of the model, and number of steps."""
 
     rank: int = 16
     """Rank of the LoRA adapter: a higher rank learns more and costs more."""
@@ -68,7 +73,8 @@ class FineTuning:
     last (arXiv 2605.30337). Cheaper, with another result. 1: a new gradient for every step."""
 
     seconds: float | None = None
-    """Time budget of the steps in seconds; the step that exceeds it is the last. None: no limit."""
+    """Time budget of the steps in seconds; the step that exceeds it is the last. The default learning rate is that of
+    the number of steps which fit. None: no limit."""
 
     def __post_init__(self) -> None:
         if self.method not in {"lora", "full"}:
@@ -91,11 +97,20 @@ class FineTuning:
             raise ValueError("target_modules is empty: expected names of layers, or 'all-linear'.")
 
 
-def learning_rate_for(settings: FineTuning, parameters: int) -> float:
-    """Return the learning rate of the settings, or the default for a model of this many parameters."""
+def learning_rate_for(settings: FineTuning, parameters: int, steps: int) -> float:
+    """Return the learning rate of the settings, or the default for a model of this size and this number of steps.
+
+    Few steps want a large rate: the default falls with the square root of their number.
+
+    Args:
+        settings: their ``learning_rate`` is returned if there is one.
+        parameters: of the model.
+        steps: one a passage, at least 1.
+    """
     if settings.learning_rate is not None:
         return settings.learning_rate
-    return _LEARNING_RATES[settings.method, "small" if is_small(parameters) else "large"]
+    rate = _LEARNING_RATES[settings.method, "small" if is_small(parameters) else "large"]
+    return rate * math.sqrt(_STEPS / max(steps, _FEWEST_STEPS))
 
 
 def is_small(parameters: int) -> bool:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _EPSILON = 1e-8
 """Epsilon of Adam, as in arXiv 2410.08020."""
+_SHORTEST = 1e-9
+"""Seconds that the steps so far take at least."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class Training:
     seconds: float
     stopped: bool
     measures: tuple[str, ...]
+    learning_rate: float
 
 
 def train(
@@ -41,11 +44,14 @@ def train(
     passages: Sequence[Windows],
     settings: FineTuning,
     *,
-    learning_rate: float,
+    rate_for: Callable[[int], float],
     name: str,
     on_step: Callable[[TuningStep], None] | None = None,
 ) -> Training:
     """Train for one step per passage. Nothing is restored here.
+
+    ``rate_for`` returns the learning rate for a number of steps. Under a time budget, the number is estimated anew
+    after each step.
 
     On a GPU the loop does not wait for it, unless each step is reported (``on_step``) or timed (``seconds``).
 
@@ -61,6 +67,7 @@ def train(
     with ExitStack() as stack, torch.inference_mode(mode=False), torch.enable_grad():
         memory = _Memory(network, settings, stack)
         batches = _on_device(passages, network.device)
+        learning_rate = rate_for(len(passages))
         optimiser = _Optimiser(parameters, learning_rate, settings.weight_decay)
         started = perf_counter()
         for index, windows in enumerate(passages):
@@ -84,9 +91,14 @@ def train(
             if on_step is not None:
                 on_step(TuningStep(index + 1, len(passages), loss, tokens, elapsed))
                 started += perf_counter() - started - elapsed
-            if settings.seconds is not None and elapsed > settings.seconds and index + 1 < len(passages):
+            if settings.seconds is None or index + 1 == len(passages):
+                continue
+            if elapsed > settings.seconds:
                 stopped = True
                 break
+            fit = (index + 1) * settings.seconds / max(elapsed, _SHORTEST)
+            learning_rate = rate_for(math.ceil(min(len(passages), fit)))
+            optimiser.set_rate(learning_rate)
         figures = torch.stack(losses).tolist()  # waits for the last step
         seconds = perf_counter() - started
         _require_finite(figures, len(passages), learning_rate)
@@ -94,7 +106,7 @@ def train(
             raise TrainingFailed(
                 f"A weight is not finite after step {len(figures)}: lower the learning rate, now {learning_rate}."
             )
-    return Training(tuple(figures), tokens, seconds, stopped, tuple(memory.measures))
+    return Training(tuple(figures), tokens, seconds, stopped, tuple(memory.measures), learning_rate)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -120,6 +132,10 @@ class _Optimiser:
         self._adam = torch.optim.Adam(
             self._stepped, lr=learning_rate, eps=_EPSILON, weight_decay=weight_decay, fused=fused or None
         )
+
+    def set_rate(self, learning_rate: float) -> None:
+        for group in self._adam.param_groups:
+            group["lr"] = learning_rate
 
     def forget_gradients(self) -> None:
         for parameter in self._trained:

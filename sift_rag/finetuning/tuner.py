@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,7 +60,7 @@ class Tuner:
         self._model = model
         self._settings = settings = settings or FineTuning()
         _require_tunable(model.network, settings, model.name)
-        self._learning_rate = learning_rate_for(settings, model.network.num_parameters())
+        self._parameters = model.network.num_parameters()
         self._window = min(settings.window or model.context_length, model.context_length)
         self._adapter: Adapter | None = None
         self._weights: WeightStore | None = None
@@ -121,7 +122,7 @@ class Tuner:
                     parameters,
                     sequences.passages,
                     settings,
-                    learning_rate=self._learning_rate,
+                    rate_for=partial(learning_rate_for, settings, self._parameters),
                     name=model.name,
                     on_step=on_step,
                 )
@@ -132,7 +133,7 @@ class Tuner:
                 skipped=sequences.skipped,
                 seconds=done.seconds,
                 peak_bytes=_peak(model.network.device),
-                learning_rate=self._learning_rate,
+                learning_rate=done.learning_rate,
                 stopped=done.stopped,
                 measures=done.measures,
                 _save=saver,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -335,11 +336,47 @@ def test_figures_of_the_cost_are_told(other_model: LocalModel) -> None:
         assert tuning.measures == ()
 
 
-def test_the_default_learning_rate_is_by_method_and_size() -> None:
+def test_the_default_learning_rate_is_by_method_size_and_steps() -> None:
     small_size, large_size = SMALL_MODEL_PARAMETERS, SMALL_MODEL_PARAMETERS + 1
     full, lora = FineTuning(method="full"), FineTuning()
-    assert learning_rate_for(full, large_size) == 5e-5
-    assert learning_rate_for(full, small_size) > learning_rate_for(full, large_size)
-    assert learning_rate_for(lora, large_size) > learning_rate_for(full, large_size)
-    assert learning_rate_for(lora, small_size) > learning_rate_for(full, small_size)
-    assert learning_rate_for(FineTuning(learning_rate=0.1), small_size) == 0.1
+    assert learning_rate_for(full, large_size, 50) == 5e-5  # the paper's, for its number of steps
+    assert learning_rate_for(full, small_size, 50) > learning_rate_for(full, large_size, 50)
+    assert learning_rate_for(lora, large_size, 50) > learning_rate_for(full, large_size, 50)
+    assert learning_rate_for(lora, small_size, 50) > learning_rate_for(full, small_size, 50)
+    for settings in (full, lora):
+        rates = [learning_rate_for(settings, large_size, steps) for steps in (1, 5, 10, 20, 50, 200)]
+        assert rates == sorted(rates, reverse=True)
+        assert rates[0] == rates[1] == pytest.approx(2 * rates[3])
+    assert learning_rate_for(FineTuning(learning_rate=0.1), small_size, 5) == 0.1
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_fewer_passages_are_learnt_at_a_larger_rate(other_model: LocalModel, method: Literal["lora", "full"]) -> None:
+    tuner = Tuner(other_model, FineTuning(method=method))
+    with tuner.tuned(TEXTS[:1] * 5) as few:
+        pass
+    with tuner.tuned(TEXTS[:1] * 20) as many:
+        pass
+    assert few.learning_rate == pytest.approx(2 * many.learning_rate)
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_a_time_budget_that_is_never_reached_changes_nothing(
+    other_model: LocalModel, method: Literal["lora", "full"]
+) -> None:
+    losses = []
+    for seconds in (None, math.inf, 1e6):
+        with fine_tuned(other_model, TEXTS * 2, settings=FineTuning(method=method, seconds=seconds)) as tuning:
+            losses.append((tuning.losses, tuning.learning_rate))
+    assert losses[0] == losses[1] == losses[2]
+
+
+def test_the_rate_follows_the_number_of_steps_that_a_time_budget_allows(
+    other_model: LocalModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = itertools.count()
+    monkeypatch.setattr("sift_rag.finetuning.training.perf_counter", lambda: float(next(now)))
+    with fine_tuned(other_model, TEXTS[:1] * 40, settings=FineTuning(seconds=9.5)) as tuning:
+        pass
+    assert tuning.stopped
+    assert tuning.learning_rate == learning_rate_for(FineTuning(), SMALL_MODEL_PARAMETERS, tuning.steps)
