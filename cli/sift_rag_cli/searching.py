@@ -54,13 +54,11 @@ def open_search(
     *,
     store: str | None,
     collection: str,
-    embedder: str | None,
-    reranker: str | None,
-    reranker_url: str | None,
+    embedder: str | Embedder | None,
+    relevance: Relevance | None,
 ) -> Retriever:
     """Open the collection that the options name, for searching as they specify."""
-    relevance = open_scoring(context, reranker, reranker_url)
-    with loading_embedder(embedder):
+    with loading_embedder(embedder if isinstance(embedder, str) else None):
         from sift_rag.opening import open_retriever
 
         return open_retriever(
@@ -137,15 +135,9 @@ def open_answering(
     from sift_rag.answering.assistant import Assistant
 
     name = model_of(values, model, base_url)
+    relevance = open_scoring(context, reranker, reranker_url)
     with open_search(
-        context,
-        values,
-        options,
-        store=store,
-        collection=collection,
-        embedder=embedder,
-        reranker=reranker,
-        reranker_url=reranker_url,
+        context, values, options, store=store, collection=collection, embedder=embedder, relevance=relevance
     ) as retriever:
         language_model = open_language_model(context, name, base_url)
         yield Assistant(retriever, language_model, settings, options=options)

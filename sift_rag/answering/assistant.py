@@ -96,7 +96,8 @@ class Assistant:
             query: the question; as a ``Query`` with its own k, filter and so on.
             mode: ``context`` puts passages into the prompt, ``finetune`` fine-tunes the model on passages selected for
                 this question and restores it afterwards, ``both`` does both.
-            conversation: earlier turns. Passages that they show are not retrieved again.
+            conversation: earlier turns. Passages that they show are not retrieved again, and their questions count
+                as further targets, with less weight.
             decompose: let the model split the question into simpler ones, and retrieve for all of them.
             on_step: called after each step of fine-tuning.
 
@@ -154,6 +155,7 @@ class Assistant:
         earlier = conversation or Conversation()
         if self.model is not None:
             earlier = earlier.trimmed(self.model)
+        searched = _with_subject(searched, earlier)
         if mode == "finetune":
             return self._prepare_training(asked, searched, earlier)
         context, notices = self._context(searched, earlier)
@@ -282,6 +284,15 @@ _ENDED = {
     "alpha": "the first one brings too little",
     "tokens": "none fits the token budget",
 }
+
+
+def _with_subject(query: Query, earlier: Conversation) -> Query:
+    """Return the query with the questions of the last turns as further targets, of less weight."""
+    subject = {question: weight for question, weight in earlier.subject.items() if question not in query.questions}
+    if not subject:
+        return query
+    weights = query.weights or (1.0,) * len(query.questions)
+    return replace(query, questions=(*query.questions, *subject), weights=(*weights, *subject.values()))
 
 
 def _nothing(query: Query) -> Retrieval:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sift_rag.answering.prompt import Prompt
 from sift_rag.protocols import LanguageModel, Message
 from sift_rag.types import Passage
+
+SUBJECT_WEIGHTS = (0.5, 0.25)
+"""Weights of the questions of the last turn, and of the one before it, beside 1 for the one that is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,8 @@ class Turn:
     """Message of the assistant."""
     passages: tuple[tuple[int, Passage], ...]
     """Passages that the question quotes, with the numbers that the answer cites them by."""
+    asked: tuple[str, ...] = ()
+    """Questions as they were asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +58,24 @@ class Conversation:
         """The ids of the passages in ``history``, each once: the next retrieval is conditioned on them."""
         return tuple(dict.fromkeys(passage.id for passage in self.shown.values()))
 
-    def with_turn(self, prompt: Prompt, answer: str) -> Conversation:
-        """Return this conversation with one more turn: the last message of ``prompt``, and its answer."""
+    @property
+    def subject(self) -> Mapping[str, float]:
+        """The questions of the last turns, latest first, each with its weight as a target beside the next question.
+
+        A follow-up question ("and for contractors?") leaves out what it is about: that stands in the questions before.
+        """
+        turns = zip(reversed(self.turns), SUBJECT_WEIGHTS, strict=False)
+        weights: dict[str, float] = {}
+        for turn, weight in turns:
+            for question in turn.asked:
+                weights.setdefault(question, weight / len(turn.asked))
+        return weights
+
+    def with_turn(self, prompt: Prompt, answer: str, asked: Sequence[str] = ()) -> Conversation:
+        """Return this conversation with one more turn: the last message of ``prompt``, its answer and questions."""
         passages = tuple(enumerate(prompt.passages, prompt.first_number))
-        return Conversation((*self.turns, Turn(prompt.messages[-1], Message("assistant", answer), passages)))
+        turn = Turn(prompt.messages[-1], Message("assistant", answer), passages, tuple(asked))
+        return Conversation((*self.turns, turn))
 
     def trimmed(self, model: LanguageModel, *, max_tokens: int | None = None) -> Conversation:
         """Return the newest turns that fit, whole: the oldest are forgotten first.

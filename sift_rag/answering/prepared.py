@@ -16,7 +16,8 @@ class PreparedPrompt:
     """The finished prompt of a question, the passages in it, and those to fine-tune on."""
 
     asked: tuple[str, ...]
-    """Questions as they were asked. ``retrieval.questions`` also holds those that decomposing them added."""
+    """Questions as they were asked. ``retrieval.questions`` also holds those that decomposing them added, and those
+    of the turns before."""
     mode: Mode
     """Mode in which the passages are used."""
     retrieval: Retrieval
@@ -35,7 +36,8 @@ class PreparedPrompt:
     @property
     def parts(self) -> tuple[str, ...]:
         """The questions that decomposing added."""
-        return tuple(question for question in self.retrieval.questions if question not in self.asked)
+        others = {*self.asked, *self.conversation.subject}
+        return tuple(question for question in self.retrieval.questions if question not in others)
 
     def to_dict(self, *, explain: bool = False) -> dict[str, JsonValue]:
         """Return JSON values with the names of ``Answer.to_dict``, no answer, and the prompt as text."""

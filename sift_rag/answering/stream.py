@@ -239,5 +239,5 @@ class AnswerStream(Iterator[str]):
             notices=self.prepared.notices if notice is None else (*self.prepared.notices, notice),
             finish_reason=self._written.finish_reason,
             reasoning=self._written.reasoning,
-            conversation=self.prepared.conversation.with_turn(self.prompt, self.text),
+            conversation=self.prepared.conversation.with_turn(self.prompt, self.text, self.prepared.asked),
         )

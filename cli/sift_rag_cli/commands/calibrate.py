@@ -13,7 +13,7 @@ from sift_rag_cli.configuration import settings_for
 from sift_rag_cli.inputs import spread, whole_numbers_in
 from sift_rag_cli.output import check_writable, count_of, say, write_json, write_page
 from sift_rag_cli.progress import collected, counted_progress
-from sift_rag_cli.searching import open_language_model, open_search, search_options
+from sift_rag_cli.searching import open_language_model, open_scoring, open_search, search_options
 
 if TYPE_CHECKING:
     from sift_rag.evaluation import JudgedQuestion
@@ -140,8 +140,7 @@ def calibrate(
         store=store,
         collection=collection,
         embedder=embedder,
-        reranker=reranker,
-        reranker_url=reranker_url,
+        relevance=open_scoring(context, reranker, reranker_url),
     ) as retriever:
         if asked is None:
             language_model = open_language_model(context, model, base_url)

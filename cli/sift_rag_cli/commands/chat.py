@@ -10,15 +10,18 @@ import typer
 from sift_rag import defaults
 from sift_rag.errors import ConfigurationError, SiftRagError
 from sift_rag_cli import options
-from sift_rag_cli.answers import HOW_TO_GET_AN_ANSWER, show_step, write_answer
+from sift_rag_cli.answers import HOW_TO_GET_AN_ANSWER
+from sift_rag_cli.chat_session import ChatParts, ChatSession
 from sift_rag_cli.configuration import settings_for
 from sift_rag_cli.fine_tuning import fine_tuning_of, model_of
-from sift_rag_cli.output import is_terminal, one_line, say, write
+from sift_rag_cli.output import is_terminal, one_line, say
 from sift_rag_cli.remedies import message_of
-from sift_rag_cli.searching import open_answering, search_options, with_known
+from sift_rag_cli.searching import open_language_model, open_scoring, open_search, search_options
 
 if TYPE_CHECKING:
     from sift_rag.answering.settings import Mode
+    from sift_rag.protocols import Embedder, LanguageModel
+    from sift_rag.retrieval.retriever import Retriever
 
 ENDS = {"exit", "quit"}
 
@@ -45,8 +48,8 @@ def chat(
 ) -> None:
     """Ask questions in turn; each answer builds on the last.
 
-    Each answer uses passages that were not shown before. Type one question on each line; end with "exit" or the end of
-    the input.
+    Each answer uses passages that were not shown before, and a follow-up question keeps the subject. Type one question
+    on each line. /help lists the commands; "exit" or the end of the input leaves. Ctrl-C stops an answer.
 
     Examples:
         sift-rag chat -m Qwen/Qwen3-0.6B
@@ -58,39 +61,53 @@ def chat(
     values = settings_for(context, assignments, selectors=(selector,))
     wanted = search_options(values, k=k, filters=filters, token_budget=token_budget, exact=exact, selector=selector)
     settings = AnswerSettings(system=system, finetuning=fine_tuning_of(values), steps=steps, **values["answer"])
-    if model_of(values, model) is None and base_url is None:
+    name = model_of(values, model, base_url)
+    if name is None and base_url is None:
         raise ConfigurationError(f"There is no language model to chat with. {HOW_TO_GET_AN_ANSWER}")
-    with open_answering(
-        context,
-        values,
-        wanted,
-        settings,
-        store=store,
-        collection=collection,
-        embedder=embedder,
-        reranker=reranker,
-        reranker_url=reranker_url,
-        model=model,
-        base_url=base_url,
-    ) as assistant:
-        conversation = Conversation()
-        for question in _typed_questions():
-            try:
-                query = with_known(wanted.query([question]), known, assistant.retriever.embedder)
-                with assistant.stream(
-                    query, cast("Mode", mode), conversation=conversation, on_step=show_step
-                ) as stream:
-                    conversation = write_answer(stream).conversation
-                write()
-            except (SiftRagError, ValueError) as error:
-                if not is_terminal(sys.stdin):
-                    raise
-                say(one_line(f"Error: {message_of(error)}"))
+    relevance = open_scoring(context, reranker, reranker_url)
 
+    def open_retriever(loaded: "Embedder | None") -> "Retriever":
+        return open_search(
+            context,
+            values,
+            wanted,
+            store=store,
+            collection=collection,
+            embedder=loaded or embedder,
+            relevance=relevance,
+        )
 
-def _typed_questions() -> Iterator[str]:
-    """Yield the lines of the input until one ends the chat; blank lines are skipped."""
+    def open_model(name: str | None) -> "LanguageModel":
+        opened = open_language_model(context, name, base_url)
+        if opened is None:
+            raise ConfigurationError(f"There is no language model to chat with. {HOW_TO_GET_AN_ANSWER}")
+        return opened
+
+    parts = ChatParts(
+        open_retriever=open_retriever,
+        open_model=open_model,
+        settings=settings,
+        options=wanted,
+        mode=cast("Mode", mode),
+    )
+    session = ChatSession(parts=parts, model=open_model(name), conversation=Conversation(), known=list(known or ()))
     person = is_terminal(sys.stdin) and is_terminal(sys.stdout)
+    if person:
+        session.greet()
+    for line in _typed_lines(person=person):
+        try:
+            session.read(line)
+        except (SiftRagError, ValueError) as error:
+            if not is_terminal(sys.stdin):
+                raise
+            say(one_line(f"Error: {message_of(error)}"))
+
+
+def _typed_lines(*, person: bool) -> "Iterator[str]":
+    """Yield the lines of the input until one ends the chat; blank lines are skipped.
+
+    At a terminal, Ctrl-C drops the line in progress.
+    """
     if person:
         with suppress(ImportError):  # not on Windows; where it is, it gives input() editing and a history
             import readline  # noqa: F401
@@ -99,7 +116,12 @@ def _typed_questions() -> Iterator[str]:
             line = input("? " if person else "").strip()
         except EOFError:
             return
-        if line.lower() in ENDS:
+        except KeyboardInterrupt:
+            if not person:
+                raise
+            say("\nexit or Ctrl-D leaves.")
+            continue
+        if line.lower().removeprefix("/") in ENDS:
             return
         if line:
             yield line

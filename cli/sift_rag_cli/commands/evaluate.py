@@ -12,7 +12,7 @@ from sift_rag_cli.evaluations import evaluation_json, write_failures, write_foun
 from sift_rag_cli.inputs import names_in, spread, whole_numbers_in
 from sift_rag_cli.output import check_writable, one_line, say, write_json, write_page
 from sift_rag_cli.progress import collected
-from sift_rag_cli.searching import open_search, search_options
+from sift_rag_cli.searching import open_scoring, open_search, search_options
 
 
 def evaluate(
@@ -100,8 +100,7 @@ def evaluate(
         store=store,
         collection=collection,
         embedder=embedder,
-        reranker=reranker,
-        reranker_url=reranker_url,
+        relevance=open_scoring(context, reranker, reranker_url),
     ) as retriever:
         judge = Judge(asked, retriever.store)
         results = judge_searches(

@@ -11,7 +11,7 @@ from sift_rag_cli.explanation import write_explanation
 from sift_rag_cli.hits import summary, write_hits
 from sift_rag_cli.inputs import read_questions
 from sift_rag_cli.output import say, write_json
-from sift_rag_cli.searching import about_search, open_search, search_options, with_known
+from sift_rag_cli.searching import about_search, open_scoring, open_search, search_options, with_known
 
 
 def search(
@@ -59,8 +59,7 @@ def search(
         store=store,
         collection=collection,
         embedder=embedder,
-        reranker=reranker,
-        reranker_url=reranker_url,
+        relevance=open_scoring(context, reranker, reranker_url),
     ) as retriever:
         retrieval = retriever.retrieve(with_known(wanted.query(asked), known, retriever.embedder))
     if json:
