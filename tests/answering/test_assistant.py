@@ -523,7 +523,7 @@ def test_an_empty_answer_is_an_error(talker: Assistant, endpoint: StubEndpoint) 
 def test_the_json_of_an_answer_has_one_shape(assistant: Assistant, mode: Mode) -> None:
     answer = assistant.ask(Query(QUESTION, k=2), mode)
     value: dict[str, Any] = json.loads(json.dumps(answer.to_dict(), allow_nan=False))
-    own = {"mode", "answer", "model", "prompt_tokens", "citations", "tuning", "notices"}
+    own = {"mode", "answer", "model", "prompt_tokens", "citations", "sentences", "tuning", "notices"}
     assert set(value) == set(answer.retrieval.to_dict()) | own
     assert set(answer.to_dict(explain=True)) - set(value) == {"passed_over"}
     assert (value["mode"], value["answer"], value["model"]) == (mode, answer.text, answer.model)
