@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 _NUMBER = re.compile(
-    r"(?<![^\W\d_])\d+(?:[.,\u00a0\u202f'\u2019]\d+)*(?:\s?(?:thousand|million|billion|trillion|Tausend|Millionen|Milliarden)\b)?",
+    r"(?<![A-Za-z_])\d+(?:[.,\u00a0\u202f'\u2019]\d+)*(?:\s?(?:thousand|million|billion|trillion|Tausend|Millionen|Milliarden)\b)?",
     re.IGNORECASE,
 )
 _POWERS = {"thousand": 3, "tausend": 3, "million": 6, "millionen": 6, "billion": 9, "milliarden": 9, "trillion": 12}
@@ -62,7 +62,7 @@ class Particulars:
 
     def without_names(self, given: Particulars) -> Particulars:
         """Return these without the names that the words of another text hold."""
-        return replace(self, names=frozenset(name for name in self.names if name not in given.tokens))
+        return replace(self, names=self.names - _found(self.names, [given]))
 
     def numbers_missing(self, others: Sequence[Particulars]) -> int:
         """Return how many numbers none of the others has."""
@@ -70,8 +70,7 @@ class Particulars:
 
     def names_missing(self, others: Sequence[Particulars]) -> float:
         """Return the share of names that the words of none of the others hold; 0 if there are no names."""
-        missing = self.names.difference(*(one.tokens for one in others))
-        return len(missing) / len(self.names) if self.names else 0.0
+        return 1 - len(_found(self.names, others)) / len(self.names) if self.names else 0.0
 
 
 def particulars_of(text: str) -> Particulars:
@@ -79,8 +78,13 @@ def particulars_of(text: str) -> Particulars:
     text = unicodedata.normalize("NFKC", text)
     tokens = [(match[0], match.start()) for match in _TOKEN.finditer(text)]
     folded = frozenset(form for token, _ in tokens for form in _forms(token))
-    names = frozenset(_base(token) for token, start in tokens if _is_name(text, token, start))
+    names = frozenset(token.casefold() for token, start in tokens if _is_name(text, token, start))
     return Particulars(frozenset(_numbers(text)), names, folded, _NEGATION.search(text) is not None)
+
+
+def _found(names: frozenset[str], others: Sequence[Particulars]) -> frozenset[str]:
+    """Return the names that the words of some of the others hold."""
+    return frozenset(name for name in names for one in others if name in one.tokens or _base(name) in one.tokens)
 
 
 def _forms(token: str) -> Iterator[str]:

@@ -16,7 +16,7 @@ from sift_rag.answering.citations import without_citations
 _FENCE = re.compile(r"^ {0,3}(```+|~~~+)[^\n]*\n.*?(?:^ {0,3}\1[`~]*[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
 _HEADING = re.compile(r" {0,3}#{1,6}(?:\s|$)|\s*(?:\*\*|__)[^*_]+(?:\*\*|__):?\s*$")
 _RULE = re.compile(r"\s*(?:[-*_=]\s*){3,}$|\s*\|?(?:\s*:?-+:?\s*\|)+\s*:?-*:?\s*$")
-_ITEM = re.compile(r"\s*(?:>\s?)*(?:[-*+\u2022\u00b7\u2013]\s+|\(?(?:[0-9]{1,3}|[A-Za-z])[.)]\s+(?=\S))")
+_ITEM = re.compile(r"\s*(?:>\s?)*(?:[-*+\u2022\u00b7\u2013]\s+|[0-9]{1,3}[.)]\s+(?=\S)|\(?[0-9A-Za-z]{1,3}\)\s+(?=\S))")
 _QUOTED = re.compile(r"\s*(?:>\s?)+")
 _ROW = re.compile(r"\s*\|")
 
