@@ -5,9 +5,9 @@
 Each case is one sentence, the passages that it cites, and if these hold it. Held: evidence sentences of HotpotQA in
 their own paragraph, word for word or shortened; its questions with the right answer, which people wrote from two
 paragraphs, in these; the sentences of PubMedQA's conclusions in the other sections of their abstract. Not held: the
-same sentences in the other paragraph or abstract that is nearest by words (BM25); evidence sentences with one number or name replaced by
-another of the corpus, with a number replaced by another of the same paragraph, or negated; the questions with another
-question's answer.
+same sentences in the other paragraph or abstract that is nearest by words (BM25); evidence sentences with one number or
+name replaced by another of the corpus, with a number replaced by another of the same paragraph, or negated; the
+questions with another question's answer.
 
 Weights are fitted on HotpotQA's train questions and PubMedQA's training part, each kind with the same total weight, and
 reported on dev and the test part. The questions that were asked are not given to the check.

@@ -22,7 +22,7 @@ HOW_TO_GET_AN_ANSWER = (
     "To get an answer, name a language model: --model NAME|PATH, or --base-url URL --model NAME for an endpoint."
 )
 TRAINING_SOURCES_SHOWN = 5
-_WIDEST = 100
+_WIDEST = 80
 """Columns of a line about a sentence."""
 
 
@@ -92,32 +92,44 @@ def check_summary(sentences: Sequence[CheckedSentence]) -> str:
     """Return one line on how many sentences the passages support."""
     total = len(sentences)
     count = Counter(sentence.verdict for sentence in sentences)
-    held, added, unsupported = count["supported"], count["uncited"], count["unsupported"]
+    added, unsupported = count["uncited"], count["unsupported"]
     if unsupported == total:
-        return f"Checked: the passages do not support {_all_of(total)}."
-    if held == total:
-        return f"Checked: the passages cited support {_all_of(total)}."
-    if added == total:
-        return f"Checked: the passages support {_all_of(total)}; the citations were added."
-    parts = [f"{held} of {total} sentences {_is(held)} supported by what {_they(held)}"] if held else []
-    if added:
-        noun = "" if parts else f" of {total} sentences"
-        parts.append(f"{added}{noun} {'has' if added == 1 else 'have'} a citation added")
+        return f"Checked: {_none_of(total)} supported by the passages."
     if unsupported:
-        parts.append(f"{unsupported} {_is(unsupported)} not supported")
-    return f"Checked: {'; '.join(parts)}."
+        return f"Checked: {_some_of(total - unsupported, total, added)}; {unsupported} {_is(unsupported)} not."
+    if not added:
+        return f"Checked: {_all_of(total)} supported by the passages that {'it cites' if total == 1 else 'they cite'}."
+    if added == total:
+        return f"Checked: {_all_of(total)} supported; {'its' if total == 1 else 'their'} {_were_added(added, '')}."
+    return f"Checked: {_all_of(total)} supported; {_were_added(added, f'{added} ')}."
 
 
 def _all_of(total: int) -> str:
-    return "the one sentence" if total == 1 else "both sentences" if total == 2 else f"all {total} sentences"
+    if total == 1:
+        return "the one sentence is"
+    return "both sentences are" if total == 2 else f"all {total} sentences are"
+
+
+def _none_of(total: int) -> str:
+    if total == 1:
+        return "the one sentence is not"
+    return "neither sentence is" if total == 2 else f"none of the {total} sentences is"
+
+
+def _some_of(held: int, total: int, added: int) -> str:
+    some = f"{held} of {total} sentences {_is(held)} supported"
+    if not added:
+        return f"{some} by what {'it cites' if held == 1 else 'they cite'}"
+    with_added = "with a citation added" if added == 1 else "with citations added"
+    return f"{some}, {with_added if added == held else f'{added} {with_added}'}"
+
+
+def _were_added(number: int, counted: str) -> str:
+    return f"{counted}citation was added" if number == 1 else f"{counted}citations were added"
 
 
 def _is(number: int) -> str:
     return "is" if number == 1 else "are"
-
-
-def _they(number: int) -> str:
-    return "it cites" if number == 1 else "they cite"
 
 
 def _reason(sentence: CheckedSentence) -> str:
