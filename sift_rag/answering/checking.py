@@ -51,9 +51,9 @@ FEATURES = (
     "names missing from the window",
     "negation differs",
 )
-WEIGHTS = (4.0, 4.0, 2.0, -3.0, -1.0, -2.0, -1.0, -2.0)
+WEIGHTS = (0.34, 2.41, 1.77, -0.30, -5.80, -1.14, -1.70, -5.18)
 """Weight of each feature in the logit; fitted by ``python -m research.sentence_support``."""
-BIAS = -5.0
+BIAS = -1.60
 THRESHOLD = 0.5
 """Score from which a sentence counts as supported."""
 
@@ -231,8 +231,8 @@ class Evidence:
                 _share(claim.words, frozenset().union(*(passage.words for passage in passages))),
                 min(own.numbers_missing(in_passages), 2),
                 min(own.numbers_missing(in_windows), 2),
-                own.names_missing(in_passages),
-                own.names_missing(in_windows),
+                min(own.names_missing(in_passages), 2),
+                min(own.names_missing(in_windows), 2),
                 float(bool(best) and all(own.negated != _negates(claim, window) for window in best)),
             ]
         )

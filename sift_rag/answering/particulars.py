@@ -68,9 +68,9 @@ class Particulars:
         """Return how many numbers none of the others has."""
         return len(self.numbers.difference(*(one.numbers for one in others)))
 
-    def names_missing(self, others: Sequence[Particulars]) -> float:
-        """Return the share of names that the words of none of the others hold; 0 if there are no names."""
-        return 1 - len(_found(self.names, others)) / len(self.names) if self.names else 0.0
+    def names_missing(self, others: Sequence[Particulars]) -> int:
+        """Return how many names the words of none of the others hold."""
+        return len(self.names - _found(self.names, others))
 
 
 def particulars_of(text: str) -> Particulars:
