@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from sift_rag_cli.hits import heading_path, locate
@@ -12,14 +12,18 @@ from sift_rag_cli.output import console, count_of, human_size, is_terminal, one_
 
 if TYPE_CHECKING:
     from sift_rag.answering.answer import Answer
+    from sift_rag.answering.checking import CheckedSentence
     from sift_rag.answering.stream import AnswerStream
     from sift_rag.answering.tuning import TuningReport
     from sift_rag.finetuning import TuningStep
+    from sift_rag.types import Passage
 
 HOW_TO_GET_AN_ANSWER = (
     "To get an answer, name a language model: --model NAME|PATH, or --base-url URL --model NAME for an endpoint."
 )
 TRAINING_SOURCES_SHOWN = 5
+_WIDEST = 80
+"""Columns of a line about a sentence."""
 
 
 def write_answer(stream: AnswerStream) -> Answer:
@@ -28,6 +32,7 @@ def write_answer(stream: AnswerStream) -> Answer:
     write_pieces(stream)
     answer = stream.answer
     if answer.mode != "finetune":
+        write_check(answer)
         write_sources(answer)
     if answer.tuning is not None and answer.tuning.steps:
         write_training_sources(answer.tuning)
@@ -56,11 +61,100 @@ def write_pieces(pieces: Iterable[str]) -> None:
 
 
 def write_sources(answer: Answer) -> None:
-    """Write the passages that an answer cites; if it cites none, those that were in the prompt."""
-    write("\nSources" if answer.citations else "\nThe answer cites no passage. These were in the prompt:")
+    """Write the passages that an answer cites, and those that the check adds; without any, those in the prompt."""
+    added = answer.added_citations
     prompt = answer.prompt
-    for number, passage in answer.citations or enumerate(prompt.passages, prompt.first_number):
-        write(f"[{number}] {locate(passage)}  {heading_path(passage)}".rstrip())
+    if answer.citations or added:
+        write("\nSources")
+        _write_passages(answer.citations)
+        _write_passages(added, mark="  (added)")
+    else:
+        write("\nThe answer cites no passage. These were in the prompt:")
+        _write_passages(enumerate(prompt.passages, prompt.first_number))
+
+
+def write_check(answer: Answer) -> None:
+    """Write which sentences the passages do not hold, and which citations were added; one line if all is well."""
+    sentences = answer.sentences
+    if not sentences:
+        return
+    width = min(console().width, _WIDEST) if is_terminal(sys.stdout) else _WIDEST
+    write(f"\n{check_summary(sentences)}")
+    for sentence in sentences:
+        if sentence.verdict == "unsupported":
+            _write_marked("?", sentence, _reason(sentence), width)
+    for sentence in sentences:
+        if sentence.verdict == "uncited":
+            _write_marked("+", sentence, f"added {_brackets(sentence.supporting)}", width)
+
+
+def check_summary(sentences: Sequence[CheckedSentence]) -> str:
+    """Return one line on how many sentences the passages support."""
+    total = len(sentences)
+    count = Counter(sentence.verdict for sentence in sentences)
+    added, unsupported = count["uncited"], count["unsupported"]
+    if unsupported == total:
+        return f"Checked: {_none_of(total)} supported by the passages."
+    if unsupported:
+        return f"Checked: {_some_of(total - unsupported, total, added)}; {unsupported} {_is(unsupported)} not."
+    if not added:
+        return f"Checked: {_all_of(total)} supported by the passages that {'it cites' if total == 1 else 'they cite'}."
+    if added == total:
+        return f"Checked: {_all_of(total)} supported; {'its' if total == 1 else 'their'} {_were_added(added, '')}."
+    return f"Checked: {_all_of(total)} supported; {_were_added(added, f'{added} ')}."
+
+
+def _all_of(total: int) -> str:
+    if total == 1:
+        return "the one sentence is"
+    return "both sentences are" if total == 2 else f"all {total} sentences are"
+
+
+def _none_of(total: int) -> str:
+    if total == 1:
+        return "the one sentence is not"
+    return "neither sentence is" if total == 2 else f"none of the {total} sentences is"
+
+
+def _some_of(held: int, total: int, added: int) -> str:
+    some = f"{held} of {total} sentences {_is(held)} supported"
+    if not added:
+        return f"{some} by what {'it cites' if held == 1 else 'they cite'}"
+    with_added = "with a citation added" if added == 1 else "with citations added"
+    return f"{some}, {with_added if added == held else f'{added} {with_added}'}"
+
+
+def _were_added(number: int, counted: str) -> str:
+    return f"{counted}citation was added" if number == 1 else f"{counted}citations were added"
+
+
+def _is(number: int) -> str:
+    return "is" if number == 1 else "are"
+
+
+def _reason(sentence: CheckedSentence) -> str:
+    if not sentence.cited:
+        return "in no passage"
+    cited = _brackets(sentence.cited)
+    return f"not in {cited} but in {_brackets(sentence.supporting)}" if sentence.supporting else f"not in {cited}"
+
+
+def _brackets(numbers: Sequence[int]) -> str:
+    return "".join(f"[{number}]" for number in numbers)
+
+
+def _write_marked(mark: str, sentence: CheckedSentence, remark: str, width: int) -> None:
+    """Write a sentence, shortened to what fits one line with its mark and remark."""
+    text = one_line(" ".join(sentence.text.split()))
+    room = max(width - len(mark) - len(remark) - 7, 20)
+    if len(text) > room:
+        text = text[: room - 3].rstrip() + "..."
+    write(f'{mark} "{text}"  {remark}')
+
+
+def _write_passages(passages: Iterable[tuple[int, Passage]], mark: str = "") -> None:
+    for number, passage in passages:
+        write(f"[{number}] {locate(passage)}  {heading_path(passage)}".rstrip() + mark)
 
 
 def write_training_sources(report: TuningReport) -> None:

@@ -111,7 +111,11 @@ def _prepare(service: Service, model: LanguageModel, parsed: Parsed[AskFields]) 
     """Retrieve and build the prompt. Waits for the embedder: call it on a worker thread."""
     asked = parsed.fields
     settings = AnswerSettings(
-        system=asked.system, max_new_tokens=asked.max_new_tokens, steps=asked.steps, min_gain=asked.min_gain
+        system=asked.system,
+        max_new_tokens=asked.max_new_tokens,
+        steps=asked.steps,
+        min_gain=asked.min_gain,
+        check=asked.check,
     )
     collection = asked.collection or service.settings.collection
     with service.collection(collection) as store:

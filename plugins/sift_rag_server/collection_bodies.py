@@ -70,6 +70,7 @@ class AskFields(SearchFields):
     max_new_tokens: Whole = Field(
         defaults.MAX_NEW_TOKENS, ge=1, le=32_768, description="Maximum number of tokens in the answer."
     )
+    check: bool = Field(True, description="Check each sentence of the answer against the passages in the prompt.")
     stream: bool = Field(True, description="Reply with server-sent events while the answer is written.")
 
 

@@ -87,6 +87,23 @@ class Citation(PassageLocation):
     number: int = Field(description="Number of the passage in the prompt, as cited in the answer.")
 
 
+class SentenceReply(Reply):
+    """A sentence of the answer that claims something, checked against the passages."""
+
+    text: str
+    start: int = Field(description="Place of its first character in the answer.")
+    end: int = Field(description="Place after its last character.")
+    verdict: str = Field(
+        description="supported by a passage that it cites; uncited: it cites none, but `supporting` hold it; or "
+        "unsupported by those that it cites, or if it cites none, by any."
+    )
+    cited: list[int]
+    supporting: list[int] = Field(
+        description="Numbers of the passages that hold it; if unsupported, those that it should have cited instead."
+    )
+    score: float = Field(description="Estimated probability that the passages hold it.")
+
+
 class TuningReply(Reply):
     """The fine-tuning for an answer."""
 
@@ -105,6 +122,9 @@ class AskReply(SearchReply):
     model: str
     prompt_tokens: int
     citations: list[Citation]
+    sentences: list[SentenceReply] | None = Field(
+        description="Sentences that claim something, in order; null if they were not checked."
+    )
     tuning: TuningReply | None
     notices: list[str]
 

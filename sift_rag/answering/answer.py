@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from sift_rag.answering.checking import CheckedSentence
 from sift_rag.answering.citations import Citation
 from sift_rag.answering.conversation import Conversation
 from sift_rag.answering.prompt import Prompt
@@ -39,6 +40,23 @@ class Answer:
     """Reasoning that the model wrote before the answer; empty if there is none. Nothing is cited from it."""
     conversation: Conversation = field(repr=False)
     """The conversation with this turn added: pass it on with the next question."""
+    sentences: tuple[CheckedSentence, ...] | None = field(default=None, repr=False)
+    """Sentences that claim something, each checked against the passages; None if they were not checked: the check is
+    switched off, the prompt has no passages, or the embedder failed, of which a notice tells."""
+
+    @property
+    def added_citations(self) -> tuple[Citation, ...]:
+        """Passages that the text does not cite, but that hold a sentence which cites none; in order of appearance."""
+        numbered = self.prompt.numbered
+        own = {number for number, _ in self.citations}
+        found = [
+            number
+            for sentence in self.sentences or ()
+            if sentence.verdict == "uncited"
+            for number in sentence.supporting
+            if number not in own
+        ]
+        return tuple(Citation(number, numbered[number]) for number in dict.fromkeys(found))
 
     def to_dict(self, *, explain: bool = False) -> dict[str, JsonValue]:
         """Return the answer as JSON values: those of ``Retrieval.to_dict``, and the answer's own."""
@@ -50,6 +68,7 @@ class Answer:
             "model": self.model,
             "prompt_tokens": self.prompt.tokens,
             "citations": [{"number": number, **passage.place()} for number, passage in self.citations],
+            "sentences": None if self.sentences is None else [sentence.to_dict() for sentence in self.sentences],
             "tuning": None if self.tuning is None else self.tuning.to_dict(),
             "notices": list(self.notices),
         }

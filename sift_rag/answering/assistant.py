@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Self
 
 from sift_rag import defaults
 from sift_rag.answering.answer import Answer
+from sift_rag.answering.checking import CheckedSentence, check_answer
 from sift_rag.answering.conversation import Conversation
 from sift_rag.answering.prepared import PreparedPrompt
 from sift_rag.answering.prompt import build_prompt
@@ -138,7 +139,7 @@ class Assistant:
             def learn() -> AbstractContextManager[TuningResult]:
                 return self._tuner.tuned(texts, on_step=on_step)
 
-        return AnswerStream(prepared, self.model, self.settings, learn)
+        return AnswerStream(prepared, self.model, self.settings, learn, self._check_of(prepared))
 
     def prepare(
         self,
@@ -161,6 +162,18 @@ class Assistant:
         context, notices = self._context(searched, earlier)
         training = self._training(searched) if mode == "both" else None
         return self._prepared(asked, mode, context, training, earlier, notices)
+
+    def _check_of(self, prepared: PreparedPrompt) -> Callable[[str], Sequence[CheckedSentence]] | None:
+        """Return what checks the answer; None if it is not to be checked, or the prompt has no passages."""
+        numbered = prepared.prompt.numbered
+        if not self.settings.check or not numbered:
+            return None
+        embedder, language = self.retriever.embedder, self.retriever.language
+
+        def check(text: str) -> Sequence[CheckedSentence]:
+            return check_answer(text, numbered, embedder, questions=prepared.asked, language=language)
+
+        return check
 
     def _prepare_training(self, asked: Query, searched: Query, earlier: Conversation) -> PreparedPrompt:
         """Prepare a prompt without passages; they are retrieved for training only."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from sift_rag.answering.prompt import Prompt
@@ -38,15 +39,35 @@ def find_citations(text: str, prompt: Prompt) -> tuple[Citation, ...]:
     ignored, and so is anything in code or that looks like it: ``a[0]``, ``sys.argv[1]``, all text between backticks.
     """
     numbered = prompt.numbered
-    found: dict[int, Citation] = {}
+    return tuple(Citation(number, numbered[number]) for number in cited_numbers(text, numbered))
+
+
+def cited_numbers(text: str, known: Collection[int]) -> tuple[int, ...]:
+    """Return the numbers among ``known`` that a text cites, as ``find_citations`` reads them."""
+    found: dict[int, None] = {}
     prose = _CODE.sub("`", text)
+    for brackets in _citing(prose):
+        for first, last in _RANGE.findall(brackets.group()):
+            low, high = int(first), int(last or first)
+            found.update(dict.fromkeys(sorted(number for number in known if low <= number <= high)))
+    return tuple(found)
+
+
+def without_citations(text: str) -> str:
+    """Return a text without its citations; brackets in code stay."""
+    kept, place = [], 0
+    code = [match.span() for match in _CODE.finditer(text)]
+    for brackets in _citing(text):
+        if not any(start <= brackets.start() < end for start, end in code):
+            kept.append(text[place : brackets.start()])
+            place = brackets.end()
+    return "".join([*kept, text[place:]])
+
+
+def _citing(prose: str) -> Iterator[re.Match[str]]:
+    """Yield the brackets that are no index."""
     for brackets in _BRACKETS.finditer(prose):
         start = brackets.start()
         before = _BEFORE.search(prose[max(0, start - _LONGEST_WORD) : start])
-        if before is not None and _CODE_BEFORE.search(before.group()):
-            continue
-        for first, last in _RANGE.findall(brackets.group()):
-            low, high = int(first), int(last or first)
-            for number in sorted(number for number in numbered if low <= number <= high):
-                found.setdefault(number, Citation(number, numbered[number]))
-    return tuple(found.values())
+        if before is None or not _CODE_BEFORE.search(before.group()):
+            yield brackets

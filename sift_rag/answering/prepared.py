@@ -49,6 +49,7 @@ class PreparedPrompt:
             "model": None,
             "prompt_tokens": self.prompt.tokens,
             "citations": [],
+            "sentences": None,
             "tuning": None if self.tuning is None else self.tuning.to_dict(),
             "notices": list(self.notices),
             "prompt": render(self.prompt.messages),

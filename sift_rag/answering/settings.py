@@ -36,6 +36,8 @@ class AnswerSettings:
     """Number of training passages to select, repeats included: one optimiser step each."""
     min_gain: float = defaults.MIN_GAIN
     """Share of the prior variance that the training passages must explain; with less, the model is not fine-tuned."""
+    check: bool = True
+    """Check each sentence of the answer against the passages in the prompt."""
     save_adapter: Path | None = None
     """New or empty folder to which each fine-tuning writes its LoRA adapter; None to save nothing."""
 

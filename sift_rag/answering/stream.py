@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 from sift_rag.answering.answer import Answer
+from sift_rag.answering.checking import CheckedSentence
 from sift_rag.answering.citations import find_citations
 from sift_rag.answering.looping import WithoutLoops
 from sift_rag.answering.prepared import PreparedPrompt
@@ -21,6 +22,9 @@ from sift_rag.types import Retrieval
 
 if TYPE_CHECKING:
     from sift_rag.finetuning import TuningResult
+
+Check: TypeAlias = Callable[[str], Sequence[CheckedSentence]]
+"""Checks the sentences of a whole answer."""
 
 
 class AnswerPieces:
@@ -109,6 +113,7 @@ class AnswerStream(Iterator[str]):
         model: LanguageModel,
         settings: AnswerSettings,
         learn: Callable[[], AbstractContextManager[TuningResult]] | None,
+        check: Check | None = None,
     ) -> None:
         """Make a stream; ``Assistant.stream`` does.
 
@@ -117,6 +122,7 @@ class AnswerStream(Iterator[str]):
             model: answers.
             settings: the length of the answer, and where to save the adapter.
             learn: fine-tunes the model for the length of a ``with`` block; None to answer with the model as it is.
+            check: checks the sentences of the answer; None to leave them unchecked.
         """
         self.prepared = prepared
         self.tuning = prepared.tuning
@@ -124,6 +130,7 @@ class AnswerStream(Iterator[str]):
         self._model = model
         self._settings = settings
         self._learn = learn
+        self._check = check
         self._answer: Answer | None = None
         self._weights = ExitStack()
         self._written: AnswerPieces | None = None
@@ -224,10 +231,20 @@ class AnswerStream(Iterator[str]):
             result.save_adapter(self._settings.save_adapter)
         self.tuning = TuningReport.of(self.training, result)
 
+    def _checked(self) -> tuple[tuple[CheckedSentence, ...] | None, tuple[str, ...]]:
+        """Check the sentences. Returns them, or None, and notices."""
+        if self._check is None:
+            return None, ()
+        try:
+            return tuple(self._check(self.text)), ()
+        except Exception as error:  # noqa: BLE001 - the answer is there, and a notice says what it lacks
+            return None, (f"The sentences of the answer could not be checked: {error}",)
+
     def _finished(self) -> Answer:
         if self._written is None:
             raise ValueError("The answer has not begun: read the stream first.")
-        notice = self._written.notice
+        sentences, unchecked = self._checked()
+        cut_off = () if self._written.notice is None else (self._written.notice,)
         return Answer(
             text=self.text,
             citations=find_citations(self.text, self.prompt),
@@ -236,8 +253,9 @@ class AnswerStream(Iterator[str]):
             prompt=self.prompt,
             model=self._model.name,
             mode=self.mode,
-            notices=self.prepared.notices if notice is None else (*self.prepared.notices, notice),
+            notices=(*self.prepared.notices, *cut_off, *unchecked),
             finish_reason=self._written.finish_reason,
             reasoning=self._written.reasoning,
             conversation=self.prepared.conversation.with_turn(self.prompt, self.text, self.prepared.asked),
+            sentences=sentences,
         )

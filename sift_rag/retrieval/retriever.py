@@ -233,6 +233,11 @@ class Retriever:
         return fresh
 
     @property
+    def language(self) -> str:
+        """Language that words are stemmed in; the default's if the selector reads no words."""
+        return defaults.LANGUAGE if self._features is None else self._features.language
+
+    @property
     def _features(self) -> Features | None:
         """Return the selector's features; None if it does not read words."""
         process = getattr(self.selector, "process", None)

@@ -568,7 +568,7 @@ def test_the_json_of_an_answer_has_one_shape(assistant: Assistant, mode: Mode) -
     answer = assistant.ask(Query(QUESTION, k=2), mode)
     value: dict[str, Any] = json.loads(json.dumps(answer.to_dict(), allow_nan=False))
     own = {
-        "mode", "answer", "finish_reason", "reasoning", "model", "prompt_tokens", "citations", "tuning", "notices",
+        "mode", "answer", "finish_reason", "reasoning", "model", "prompt_tokens", "citations", "sentences", "tuning", "notices",
     }  # fmt: skip
     assert set(value) == set(answer.retrieval.to_dict()) | own
     assert set(answer.to_dict(explain=True)) - set(value) == {"passed_over"}
@@ -591,6 +591,48 @@ def test_the_json_of_a_citation_says_where_it_stands(talker: Assistant, endpoint
     assert answer.to_dict()["citations"] == [
         {"number": 1, "id": hit.passage.id, "source": hit.passage.source, "line": None, "page": None}
     ]
+
+
+def test_the_sentences_of_an_answer_are_checked_at_its_end(talker: Assistant, endpoint: StubEndpoint) -> None:
+    endpoint.pieces = ["Owls hunt at night and sleep by day. ", "Copper costs 9 dollars [1]."]
+    with talker.stream(Query(QUESTION, k=6)) as stream:
+        assert "".join(stream) == "".join(endpoint.pieces)
+    answer = stream.answer
+    assert answer.sentences is not None
+    assert [(sentence.verdict, sentence.cited) for sentence in answer.sentences] == [
+        ("uncited", ()),
+        ("unsupported", (1,)),
+    ]
+    (added,) = answer.sentences[0].supporting
+    assert answer.prompt.numbered[added].source == "owls.md"
+    assert [number for number, _ in answer.added_citations] == [number for number in (added,) if number != 1]
+    assert answer.to_dict()["sentences"] == [sentence.to_dict() for sentence in answer.sentences]
+
+
+def test_the_check_can_be_switched_off(retriever: Retriever, told: RemoteModel, endpoint: StubEndpoint) -> None:
+    endpoint.pieces = ["Owls hunt at night [1]."]
+    answer = Assistant(retriever, told, AnswerSettings(check=False)).ask(Query(QUESTION, k=2))
+    assert (answer.sentences, answer.to_dict()["sentences"], answer.added_citations) == (None, None, ())
+
+
+def test_a_model_without_passages_in_its_prompt_is_not_checked(assistant: Assistant) -> None:
+    assert assistant.ask(Query(QUESTION, k=2), "finetune").sentences is None
+    assert assistant.ask(Query(QUESTION, k=2), "both").sentences is not None
+
+
+def test_an_embedder_that_fails_leaves_the_answer_unchecked_and_a_notice_says_so(
+    retriever: Retriever, told: RemoteModel, endpoint: StubEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint.pieces = ["Owls hunt at night [1]."]
+
+    def fails(texts: object) -> Embedding:
+        raise RuntimeError("out of memory")
+
+    with Assistant(retriever, told).stream(Query(QUESTION, k=2)) as stream:
+        monkeypatch.setattr(retriever.embedder, "embed_passages", fails)
+        text = "".join(stream)
+    assert (stream.answer.text, stream.answer.sentences) == (text, None)
+    assert stream.answer.notices == ("The sentences of the answer could not be checked: out of memory",)
 
 
 def test_every_mode_has_one_name() -> None:

@@ -47,9 +47,11 @@ def test_the_json_of_ask_is_that_of_search_and_the_answer(ask_store: Run) -> Non
 def test_an_answer_cannot_steer_the_terminal_and_what_it_cites_is_listed(ask_store: Run) -> None:
     with serving(*ANSWER) as endpoint:
         result = ask_store("ask", QUESTION, "--base-url", endpoint.url, "--model", "stub")
-    assert result.stdout.startswith(
-        "To the help desk in room 12 [1]. \\x1b[2JNot to the cellar [2, 9].\n\nSources\n[1] "
-    )
+    text, check, sources = result.stdout.split("\n\n")
+    assert text == "To the help desk in room 12 [1]. \\x1b[2JNot to the cellar [2, 9]."
+    assert check.splitlines()[0].startswith("Checked: ")
+    assert "\x1b" not in check
+    assert sources.startswith("Sources\n[1] ")
     assert set(numbers_and_sources(result.stdout)) == {1, 2}
 
 
