@@ -45,7 +45,10 @@ def outcomes(
 def figures(measurements: Iterable[Measurement]) -> dict[tuple[str, str, int], Measurement]:
     """Return the figures by arm, selector and k, without the times."""
     measurements = list(measurements)
-    found = {(one.arm, one.selector, one.k): replace(one, seconds=0.0) for one in measurements}
+    found = {
+        (one.arm, one.selector, one.k): replace(one, seconds=0.0, learning_seconds=0.0, reading_seconds=0.0)
+        for one in measurements
+    }
     assert len(found) == len(measurements)
     return found
 
