@@ -32,7 +32,7 @@ figure svg.wide { min-width: 40rem; max-width: 60rem; }
 figcaption, .note { color: var(--soft); font-size: .9rem; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .9rem; min-width: 100%; }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
-th { vertical-align: bottom; }
+th { vertical-align: bottom; white-space: normal; }
 th:nth-child(-n+3), td:nth-child(-n+3) { text-align: left; }
 tr.best td { font-weight: 600; }
 tr.arm td:first-child::before { content: "\\25a0"; color: var(--soft); margin-right: .4em; }
@@ -41,7 +41,7 @@ tr.both td:first-child::before { color: var(--c3); } tr.window td:first-child::b
 pre { white-space: pre-wrap; overflow-wrap: anywhere; background: var(--tint); padding: .6rem .8rem; font-size: .8rem;
   margin: .3rem 0; } details { margin: .5rem 0; } summary { cursor: pointer; overflow-wrap: anywhere; }
 .sides { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: 0 1rem; }
-@media (max-width: 32rem) { dl { display: block; } dt { margin-top: .4rem; } th, td { padding: .25rem .35rem; }
+@media (max-width: 32rem) { dl { display: block; } dt { margin-top: .4rem; } th, td { padding: .25rem .3rem; }
   table { font-size: .8rem; } body { padding: 1rem .8rem 3rem; } .verdict { font-size: 1rem; } }
 @media print { details { break-inside: avoid; } }
 """

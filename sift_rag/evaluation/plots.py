@@ -50,6 +50,7 @@ _STYLE: Any = {
     "axes.grid": True,
     "grid.color": _LINE,
     "text.color": _INK,
+    "axes.prop_cycle": f"cycler('color', ['{_INK}'])",
     "axes.labelcolor": _INK,
     "axes.edgecolor": _SOFT,
     "xtick.color": _SOFT,

@@ -26,10 +26,9 @@ def render_report(outcomes: Sequence[Outcome], summary: Summary, about: About) -
         _best(summary),
         facts_list(_facts(summary, about)),
         f"<h2>Over k</h2>{_panels(_over_k(summary), _K_NOTE)}",
-        _texts(outcomes, summary),
-        _groups(summary),
+        f"<div class=sides>{_texts(outcomes, summary)}{_groups(summary)}{_predictions(outcomes, summary)}</div>",
+        _text_table(outcomes, summary.best[1:]),
         f"<h2>Gain against cost</h2>{_panels(_costs(summary), _COST_NOTE)}",
-        _predictions(outcomes, summary),
         f"<h2>What was selected</h2>{''.join(map(_example, outcomes[:EXAMPLES]))}",
         _tables(summary),
     ]
@@ -50,8 +49,8 @@ _COST_NOTE = (
 )
 _BEST_NOTE = (
     "The best setting of each arm. % of base: bits per byte, each task in per cent of what the model needs alone, "
-    "averaged; lower is better. Interval: of the difference from 100, 95 %, bootstrap over tasks. Seconds and tokens: "
-    "per task, to read the context, to fine-tune and to score. Chosen on the same tasks, the best of many settings "
+    "averaged; lower is better. Interval: of the difference from 100, 95 %, bootstrap over tasks. Seconds: per "
+    "task, to read the context, to fine-tune and to score. Chosen on the same tasks, the best of many settings "
     "looks a little better than it is."
 )
 
@@ -65,7 +64,7 @@ def _best(summary: Summary) -> str:
     return f"{shown}<p class=note>{escape(_BEST_NOTE)} Bold: recommended.</p>"
 
 
-_BEST_HEAD = ("arm", "selector", "k", "% of base", "interval", "seconds", "tokens")
+_BEST_HEAD = ("arm", "selector", "k", "% of base", "interval", "seconds")
 
 
 def _best_cells(row: Row) -> list[str]:
@@ -76,7 +75,6 @@ def _best_cells(row: Row) -> list[str]:
         f"{row.percent_of_base:.1f}",
         _interval(row),
         f"{row.seconds_per_task:.2f}",
-        f"{row.tokens_per_task:,.0f}",
     ]
 
 
@@ -147,7 +145,7 @@ def _texts(outcomes: Sequence[Outcome], summary: Summary) -> str:
         f"{_capital(_name(best.arm))} ({best.selector}, k = {best.k}), the arm with the fewest bits: {helped:,} of "
         f"{len(percents):,} tasks need fewer bits than the model alone."
     )
-    return section("Each text", plots.per_task(percents, best.arm), note) + _text_table(outcomes, summary.best[1:])
+    return _cell(section("Each text", plots.per_task(percents, best.arm), note))
 
 
 def _text_table(outcomes: Sequence[Outcome], best: Sequence[Row]) -> str:
@@ -163,6 +161,11 @@ def _text_table(outcomes: Sequence[Outcome], best: Sequence[Row]) -> str:
     return f"<details><summary>All tasks, the most helped first</summary>{shown}{rest_of(len(rows))}</details>"
 
 
+def _cell(part: str) -> str:
+    """Return a section as one cell of the grid."""
+    return f"<div>{part}</div>"
+
+
 def _capital(name: str) -> str:
     return name[:1].upper() + name[1:]
 
@@ -172,7 +175,7 @@ def _groups(summary: Summary) -> str:
     if not groups:
         return ""
     best = [(group, best_rows([row for row in summary.rows if row.group == group])) for group in groups]
-    return section("By group", plots.by_group(best), "The best selector and k of each arm in each group.")
+    return _cell(section("By group", plots.by_group(best), "The best selector and k of each arm in each group."))
 
 
 def _predictions(outcomes: Sequence[Outcome], summary: Summary) -> str:
@@ -184,11 +187,9 @@ def _predictions(outcomes: Sequence[Outcome], summary: Summary) -> str:
         correlation = f"no rank correlation for fewer than {FEWEST} tasks"
     else:
         correlation = "no rank correlation: one of the two is the same for all tasks"
-    return section(
-        "Predicted against realised gain",
-        plots.predicted_and_realised(outcomes, shown.arm, shown.selector, shown.k),
-        f"{_capital(_name(shown.arm))} ({shown.selector}, k = {shown.k}): {correlation}.",
-    )
+    figure = plots.predicted_and_realised(outcomes, shown.arm, shown.selector, shown.k)
+    note = f"{_capital(_name(shown.arm))} ({shown.selector}, k = {shown.k}): {correlation}."
+    return _cell(section("Predicted against realised gain", figure, note))
 
 
 def _example(outcome: Outcome) -> str:
@@ -226,7 +227,7 @@ _FIGURES_NOTE = (
     "In context: passages per task. Read, trained: seconds per 1,000 tokens that the context adds to the score of a "
     "text, and that fine-tuning takes."
 )
-_HEAD = (*_BEST_HEAD[:4], "± s.e.", *_BEST_HEAD[4:], "in context", "read", "trained")
+_HEAD = (*_BEST_HEAD[:4], "± s.e.", *_BEST_HEAD[4:], "tokens", "in context", "read", "trained")
 _ANSWER_HEAD = ("exact", "F1", "in passages")
 
 
@@ -236,6 +237,7 @@ def _cells(row: Row) -> list[str]:
         *cells[:4],
         f"{row.standard_error:.1f}",
         *cells[4:],
+        f"{row.tokens_per_task:,.0f}",
         f"{row.passages_per_task:.1f}",
         _rate(row.reading_per_1000),
         _rate(row.training_per_1000),

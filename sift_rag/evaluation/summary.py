@@ -78,7 +78,7 @@ def summarise(outcomes: Sequence[Outcome], *, window: int | None = None) -> Summ
         window: ``Comparison.window``.
 
     Raises:
-        ValueError: there are no outcomes.
+        ValueError: there are no outcomes, or no task was measured in every arm.
     """
     if not outcomes:
         raise ValueError("There are no outcomes to summarise: expected at least one.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from sift_rag.evaluation.metrics import Interval, bootstrap
 from sift_rag.evaluation.outcomes import FEWEST, Outcome
@@ -32,17 +33,32 @@ def decide(outcomes: Sequence[Outcome], best: Sequence[Row]) -> Decision:
     """Weigh the best row of each arm, the base among them, against the others.
 
     Raises:
-        ValueError: there are fewer than two rows.
+        ValueError: there are fewer than two rows, or no task was measured in all of them.
     """
     if len(best) < 2:
         raise ValueError(f"There are {len(best)} arms to decide between: expected at least two.")
-    first, *others = sorted(best, key=_by_bits)
-    margins = [_margin(outcomes, row, first) for row in others]
-    level = [row for row, margin in zip(others, margins, strict=True) if not margin.low > 0]
+    measured = [one for one in (_percents(outcome, best) for outcome in outcomes) if one is not None]
+    if not measured:
+        raise ValueError("No task was measured in every arm: expected at least one.")
+    shares = dict(zip(best, zip(*measured, strict=True), strict=True))
+    first, *others = sorted(best, key=lambda row: (fmean(shares[row]), row.seconds_per_task, ORDER.index(row.arm)))
+    margins = {
+        row: bootstrap([theirs - ours for theirs, ours in zip(shares[row], shares[first], strict=True)])
+        for row in others
+    }
+    level = [row for row, margin in margins.items() if not margin.low > 0]
     recommended = min([first, *level], key=lambda row: (row.seconds_per_task, ORDER.index(row.arm)))
     alternative = others[0] if recommended is first else first
-    margin = margins[0] if recommended is first else margins[others.index(recommended)]
-    return Decision(recommended, alternative, margin, margin.low > 0 and first.tasks > 1)
+    margin = margins[alternative if recommended is first else recommended]
+    return Decision(recommended, alternative, margin, margin.low > 0 and len(measured) > 1)
+
+
+def _percents(outcome: Outcome, rows: Sequence[Row]) -> list[float] | None:
+    """Return the task's per cent of the base in each row's setting; None if one was not measured."""
+    found = [
+        [100.0] if row.arm == "base" else percents_of_base([outcome], row.arm, row.selector, row.k) for row in rows
+    ]
+    return [values[0] for values in found] if all(found) else None
 
 
 def in_words(decision: Decision, best: Sequence[Row], *, window: int | None) -> str:
@@ -127,17 +143,3 @@ def _few(count: int) -> str:
 
 def _by_bits(row: Row) -> tuple[float, float, int]:
     return row.percent_of_base, row.seconds_per_task, ORDER.index(row.arm)
-
-
-def _margin(outcomes: Sequence[Outcome], row: Row, first: Row) -> Interval:
-    """Return by how many points the first row is ahead, over the tasks that have both."""
-    pairs = zip(_percents(outcomes, row), _percents(outcomes, first), strict=True)
-    return bootstrap([theirs - ours for theirs, ours in pairs if theirs is not None and ours is not None])
-
-
-def _percents(outcomes: Sequence[Outcome], row: Row) -> list[float | None]:
-    """Return the per cent of each task in this setting; None where it was not measured."""
-    if row.arm == "base":
-        return [100.0] * len(outcomes)
-    found = [percents_of_base([outcome], row.arm, row.selector, row.k) for outcome in outcomes]
-    return [values[0] if values else None for values in found]
