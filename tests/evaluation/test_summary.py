@@ -133,8 +133,8 @@ NARROW = [share - 0.11 for share in WIDE]
 
 def test_fine_tuning_wins_where_the_interval_of_the_pairs_says_so() -> None:
     assert summarise(two_arms(WIDE, NARROW)).verdict == (
-        "Fine-tune the model on passages: after 20 steps of fine-tuning (sift) the model needs 78 % of the bits that it "
-        "needs alone, with 5 passages in the context (nearest) 89 %. Fine-tuning is ahead of the context by 11 points "
+        "Fine-tune the model on passages: after 20 steps of fine-tuning (sift) the model needs 78 % of the bits "
+        "that it needs alone, with 5 passages in the context (nearest) 89 %. Fine-tuning is ahead of the context by 11 points "
         "(95 % interval 11.0 to 11.0) and takes 40 times as long."
     )
 
@@ -185,8 +185,8 @@ def test_every_arm_takes_part_with_its_best_setting() -> None:
     assert summarise(outcomes, window=1024).verdict == (
         "Put passages into the context and fine-tune on them: with both (sift, k = 20) the model needs 10 % of the "
         "bits that it needs alone, with 5 passages in the context (sift) 40 %, with about 2 of 5 passages within 1,024 "
-        "tokens (sift) 45 %, after 20 steps of fine-tuning (sift) 70 %. Doing both is ahead of the context by 30 points (95 % "
-        "interval 30.0 to 30.0) and takes about as long."
+        "tokens (sift) 45 %, after 20 steps of fine-tuning (sift) 70 %. Doing both is ahead of the context by 30 "
+        "points (95 % interval 30.0 to 30.0) and takes about as long."
     )
 
 
@@ -194,6 +194,7 @@ SHARES = st.lists(st.tuples(st.floats(0.2, 1.5), st.floats(0.2, 1.5)), min_size=
 SECONDS = st.tuples(st.floats(1.5, 50.0), st.floats(1.5, 50.0))
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(60), deadline=None)
 @given(SHARES, SECONDS)
 def test_the_winner_s_margin_is_positive_and_swapping_the_arms_swaps_the_winner(
