@@ -41,8 +41,8 @@ tr.both td:first-child::before { color: var(--c3); } tr.window td:first-child::b
 pre { white-space: pre-wrap; overflow-wrap: anywhere; background: var(--tint); padding: .6rem .8rem; font-size: .8rem;
   margin: .3rem 0; } details { margin: .5rem 0; } summary { cursor: pointer; overflow-wrap: anywhere; }
 .sides { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: 0 1rem; }
-@media (max-width: 32rem) { dl { display: block; } dt { margin-top: .4rem; } th, td { padding: .25rem .3rem; }
-  table { font-size: .8rem; } body { padding: 1rem .8rem 3rem; } .verdict { font-size: 1rem; } }
+@media (max-width: 32rem) { dl { display: block; } dt { margin-top: .4rem; } th, td { padding: .25rem .2rem; }
+  table { font-size: .75rem; } body { padding: 1rem .8rem 3rem; } .verdict { font-size: 1rem; } }
 @media print { details { break-inside: avoid; } }
 """
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"

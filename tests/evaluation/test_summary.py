@@ -134,8 +134,8 @@ NARROW = [share - 0.11 for share in WIDE]
 def test_fine_tuning_wins_where_the_interval_of_the_pairs_says_so() -> None:
     assert summarise(two_arms(WIDE, NARROW)).verdict == (
         "Fine-tune the model on passages: after 20 steps of fine-tuning (sift) the model needs 78 % of the bits "
-        "that it needs alone, with 5 passages in the context (nearest) 89 %. Fine-tuning is ahead of the context by 11 points "
-        "(95 % interval 11.0 to 11.0) and takes 40 times as long."
+        "that it needs alone, with 5 passages in the context (nearest) 89 %. Fine-tuning is ahead of the context by 11 "
+        "points (95 % interval 11.0 to 11.0) and takes 40 times as long."
     )
 
 
