@@ -288,15 +288,11 @@ def _model_for(model: str | LanguageModel | None, base_url: str | None, api_key:
     return open_model(model, base_url=base_url, api_key=api_key) if model is None or isinstance(model, str) else model
 
 
-def open_model(
-    name: str | None, *, base_url: str | None = None, api_key: str | None = None, device: str | None = None
-) -> LanguageModel:
+def open_model(name: str | None, *, base_url: str | None = None, api_key: str | None = None) -> LanguageModel:
     """Open a language model: at an OpenAI-compatible endpoint if there is a ``base_url``, else by name or folder.
 
-    ``device`` is that of ``open_local_model``; an endpoint has its own.
-
     Raises:
-        ConfigurationError: no model is named, or there is no such device.
+        ConfigurationError: no model is named.
         ModelUnavailable: the model cannot be reached.
         ModelUnsuitable: the model cannot write answers.
     """
@@ -307,7 +303,7 @@ def open_model(
         from sift_rag.models.remote import RemoteModel
 
         return RemoteModel(name, base_url=base_url, api_key=api_key)
-    return open_local_model(name, device=device)
+    return open_local_model(name)
 
 
 def open_local_model(name: str, *, device: str | None = None) -> LocalModel:

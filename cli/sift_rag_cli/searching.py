@@ -91,16 +91,14 @@ def open_scoring(context: typer.Context, reranker: str | None, reranker_url: str
         return open_relevance(reranker, base_url=reranker_url, api_key=reranker_key(context, reranker_url))
 
 
-def open_language_model(
-    context: typer.Context, name: str | None, base_url: str | None, device: str | None = None
-) -> LanguageModel | None:
+def open_language_model(context: typer.Context, name: str | None, base_url: str | None) -> LanguageModel | None:
     """Open the language model that the options name, or return None."""
     if name is None and base_url is None:
         return None
     with loading(name or "the language model"):
         from sift_rag.opening import open_model
 
-        return open_model(name, base_url=base_url, api_key=endpoint_key(context, base_url), device=device)
+        return open_model(name, base_url=base_url, api_key=endpoint_key(context, base_url))
 
 
 def layout_of(values: Values) -> Layout:
@@ -134,7 +132,6 @@ def open_answering(
     reranker_url: str | None,
     model: str | None,
     base_url: str | None,
-    device: str | None = None,
 ) -> Iterator[Assistant]:
     """Open an assistant on the collection that the options name, with the model that they name, if any."""
     from sift_rag.answering.assistant import Assistant
@@ -150,7 +147,7 @@ def open_answering(
         reranker=reranker,
         reranker_url=reranker_url,
     ) as retriever:
-        language_model = open_language_model(context, name, base_url, device)
+        language_model = open_language_model(context, name, base_url)
         yield Assistant(retriever, language_model, settings, options=options)
 
 

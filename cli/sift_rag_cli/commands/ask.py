@@ -51,7 +51,6 @@ def ask(
     reranker_url: options.RerankerUrl = None,
     model: options.Model = None,
     base_url: options.BaseUrl = None,
-    device: options.Device = None,
     system: options.System = None,
     mode: options.Mode = defaults.MODES[0],
     steps: options.Steps = defaults.STEPS,
@@ -101,7 +100,6 @@ def ask(
         reranker_url=reranker_url,
         model=model,
         base_url=base_url,
-        device=device,
     ) as assistant:
         query = with_known(wanted.query(asked), known, assistant.retriever.embedder)
         if assistant.model is None or show_prompt:
