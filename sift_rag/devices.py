@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from sift_rag.errors import ConfigurationError
+from sift_rag.extras import require
+
 if TYPE_CHECKING:
     import torch
 
@@ -17,6 +20,18 @@ def default_device() -> str:
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def require_device(name: str) -> None:
+    """Raise ``ConfigurationError`` if this machine has no such device, or if torch cannot use it."""
+    require("torch", "finetune")
+    import torch
+
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch raises any of them
+        reason = str(error).partition("\n")[0].rstrip(".")
+        raise ConfigurationError(f"The device {name!r} cannot be used here: {reason}.") from error
 
 
 def native_dtype(device: str) -> torch.dtype:

@@ -306,11 +306,25 @@ def open_model(name: str | None, *, base_url: str | None = None, api_key: str | 
     return open_local_model(name)
 
 
-def open_local_model(name: str) -> LocalModel:
-    """Open a language model in this process, which can be fine-tuned, by name or folder."""
+def open_local_model(name: str, *, device: str | None = None) -> LocalModel:
+    """Open a language model in this process, which can be fine-tuned, by name or folder.
+
+    Args:
+        name: name on the hub, or folder.
+        device: device such as ``cpu`` or ``cuda:1``; None for the GPU if there is one.
+
+    Raises:
+        ConfigurationError: there is no such device.
+        ModelUnavailable: the weights cannot be reached.
+        ModelUnsuitable: the model is not what is needed.
+    """
+    from sift_rag.devices import require_device
+
+    if device is not None:
+        require_device(device)
     from sift_rag.models.local import load_local_model
 
-    return load_local_model(name)
+    return load_local_model(name, device=device)
 
 
 def open_tuner(model: LanguageModel, settings: FineTuning | None = None) -> Tuner:

@@ -1,57 +1,234 @@
-"""A comparison's rows and verdict as a table, as JSON and as CSV."""
+"""A comparison: its measurements, and its rows and verdict as a table, as JSON and as CSV."""
 
 from __future__ import annotations
 
 import csv
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sift_rag.errors import ConfigurationError
-from sift_rag_cli.output import write_table
+from sift_rag_cli.help import ARGUMENTS
+from sift_rag_cli.output import count_of, one_line, say, write_json, write_page, write_table
+from sift_rag_cli.progress import counted_progress, loading
 
 if TYPE_CHECKING:
-    from sift_rag.evaluation import Row, Summary
+    import typer
+
+    from sift_rag.corpus.shards import Shard
+    from sift_rag.evaluation import Comparison, Outcome, Row, Summary, Task
+    from sift_rag.evaluation.outcomes import About
+    from sift_rag.retrieval.retriever import Retriever
+
+ALONE = "model alone"
+"""Name of the base in a table."""
 
 _COLUMNS = ("group", "arm", "selector", "k", "% of base", "±", "95 %", "seconds", "tokens")
 _ANSWER_COLUMNS = ("exact", "F1", "found")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What a run of the command measures, and where it keeps the measurements."""
+
+    tasks: Sequence[Task]
+    """All tasks of the comparison, of which the shard measures its share."""
+    comparison: Comparison
+    model: str
+    device: str | None
+    shard: Shard
+    folder: Path | None
+    """Folder of the journal; None for one among the user's files."""
+    resume: bool
+    command: str
+    """The command line."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """Where the result goes, besides the terminal."""
+
+    report: Path | None
+    csv: Path | None
+    json: bool
+
+
+def command_line(context: typer.Context) -> str:
+    """Return the command as it was typed, without the credentials in a URL."""
+    typed = shlex.join(["sift-rag", str(context.info_name), *context.meta.get(ARGUMENTS, ())])
+    return re.sub(r"(?<=://)[^/@\s']+@", "", typed)
+
+
+def measure(run: Run, retriever: Retriever) -> tuple[list[Outcome], About, Path]:
+    """Measure the shard's tasks, or those that an earlier run left; return outcomes, facts and the journal's path."""
+    from sift_rag.evaluation.journal import Journal, fingerprint, journal_folder, journal_name, revisions_of
+
+    store = retriever.store
+    name = fingerprint(
+        run.tasks,
+        run.comparison,
+        model=run.model,
+        collection=store.info.name,
+        passages=store.count(),
+        revisions=revisions_of(store.documents()),
+    )
+    path = (run.folder or journal_folder()) / journal_name(name, run.shard)
+    earlier = Journal(path)
+    outcomes, header = (earlier.read(), earlier.header()) if run.resume else ([], None)
+    done = {outcome.task.id for outcome in outcomes}
+    own = run.shard.take(run.tasks)
+    left = [task for task in own if task.id not in done]
+    if outcomes:
+        say(f"{count_of(len(outcomes), 'task')} already measured; {len(left)} left.")
+    if header is not None and not left:
+        return outcomes, header.about, path
+    return *_measure(run, retriever, path, name, outcomes, left), path
+
+
+def _measure(
+    run: Run, retriever: Retriever, path: Path, name: str, outcomes: list[Outcome], left: Sequence[Task]
+) -> tuple[list[Outcome], About]:
+    from sift_rag.evaluation import compare
+    from sift_rag.evaluation.about import about_run
+    from sift_rag.evaluation.comparison import require_smaller
+    from sift_rag.evaluation.journal import Header, Journal
+    from sift_rag.opening import open_local_model
+
+    with loading(run.model):
+        model = open_local_model(run.model, device=run.device)
+    require_smaller(run.comparison.window, model)
+    now = datetime.now().astimezone().isoformat(" ", "minutes")
+    about = about_run(
+        run.comparison, model, retriever.store, version=version("sift-rag"), date=now, command=run.command
+    )
+    journal = Journal(path, Header(name, tuple(task.id for task in run.tasks), run.shard, about))
+    journal.start(outcomes)
+    total = len(outcomes) + len(left)
+    with _resumable(outcomes, total), counted_progress("comparing", "task", total, len(outcomes)) as advance:
+        for outcome in compare(
+            left, model=model, embedder=retriever.embedder, store=retriever.store, comparison=run.comparison
+        ):
+            journal.add(outcome)
+            outcomes.append(outcome)
+            advance(outcome.task.id)
+    return outcomes, about
+
+
+@contextmanager
+def _resumable(outcomes: Sequence[Outcome], total: int) -> Iterator[None]:
+    """On interruption, say how to continue."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if outcomes:
+            of_all = f"{len(outcomes)} of {count_of(total, 'task')}"
+            say(f"{of_all} are measured and kept: add --resume to continue.")
+        raise
+
+
+def write_shard(shard: Shard, outcomes: Sequence[Outcome], journal: Path, *, json: bool) -> None:
+    """Say where the measurements of a shard are, and what to do with them."""
+    if json:
+        write_json({"shard": shard.number, "shards": shard.of, "prompts": len(outcomes), "journal": str(journal)})
+        return
+    say(one_line(f"Shard {shard.number} of {shard.of}: {count_of(len(outcomes), 'task')} measured, kept in {journal}."))
+    say(one_line(f"When all shards are done: sift-rag compare --merge {shlex.quote(str(journal.parent))}"))
+
+
+def write_comparison(outcomes: Sequence[Outcome], about: About, output: Output) -> None:
+    """Write the result: page, CSV, and JSON or a table with a legend and the verdict."""
+    from sift_rag.evaluation import summarise
+
+    summary = summarise(outcomes, window=about.window)
+    if output.report is not None:
+        from sift_rag.evaluation.report import render_report
+
+        write_page(output.report, render_report(outcomes, summary, about))
+    if output.csv is not None:
+        save_csv(summary, output.csv)
+    if output.json:
+        write_json(summary_json(summary, about))
+        return
+    write_rows(summary)
+    for line in legend(summary):
+        say(line)
+    if summary.left_out:
+        say(f"{count_of(summary.left_out, 'candidate')} left out: the text itself or a part of it.")
+    say(one_line(summary.verdict))
+
+
 def write_rows(summary: Summary) -> None:
-    """Write a line for each row, best first within a group."""
+    """Write a line for each row, the model alone among them, best first within a group."""
     answers = summary.protocol == "questions"
-    rows = sorted(summary.rows, key=lambda row: (_position(summary, row.group), row.percent_of_base))
+    groups = list(dict.fromkeys(row.group for row in summary.rows))
+    rows = sorted(summary.all_rows, key=lambda row: (groups.index(row.group), row.percent_of_base))
     header = _COLUMNS + (_ANSWER_COLUMNS if answers else ())
     write_table(header, [_cells(row, answers=answers) for row in rows], numeric=header[3:])
 
 
-def summary_json(summary: Summary, *, model: str, window: int) -> dict[str, object]:
+def legend(summary: Summary) -> list[str]:
+    """Return the lines that explain the columns of the table."""
+    what = "answer" if summary.protocol == "questions" else "text"
+    share = f"% of base: bits per byte of each {what} in per cent of what the model needs alone, mean"
+    lines = [
+        f"{share} ± standard error (lower is better); 95 %: interval of the difference from 100.",
+        f"seconds, tokens: per task, to read the context, to fine-tune, and to predict the {what}.",
+    ]
+    if summary.window is not None:
+        lines.append(f"window: as many of the passages of 'context' as fit {summary.window:,} tokens with the {what}.")
+    return lines
+
+
+def summary_json(summary: Summary, about: About) -> dict[str, object]:
     """Return the object that ``--json`` prints."""
+    decision = summary.decision
     return {
-        "model": model,
-        "context_window": window,
+        "model": about.model,
+        "context_window": about.context_length,
+        "limited_window": about.window,
+        "device": about.device,
+        "embedder": about.embedder,
+        "collection": about.collection,
+        "version": about.version,
+        "date": about.date,
+        "command": about.command,
         "protocol": summary.protocol,
         "prompts": summary.tasks,
         "base_bits_per_byte": summary.base_bits_per_byte,
         "base_exact_match": summary.base_exact_match,
         "base_f1": summary.base_f1,
         "base_seconds_per_prompt": summary.base_seconds_per_task,
-        "rows": [row_json(row) for row in summary.rows],
+        "rows": [row_json(row) for row in summary.all_rows],
         "predictions": [
             {"arm": one.arm, "selector": one.selector, "k": one.k, "rank_correlation": one.rank_correlation}
             for one in summary.predictions
         ],
         "left_out": summary.left_out,
+        "recommended": _setting_json(decision.recommended),
+        "alternative": _setting_json(decision.alternative),
+        "margin": decision.margin.mean,
+        "margin_low": decision.margin.low,
+        "margin_high": decision.margin.high,
+        "beyond_chance": decision.beyond_chance,
         "verdict": summary.verdict,
     }
+
+
+def _setting_json(row: Row) -> dict[str, object]:
+    return {"arm": row.arm, "selector": row.selector, "k": row.k}
 
 
 def row_json(row: Row) -> dict[str, object]:
     """Return a row's fields by name."""
     return {
         "group": row.group,
-        "arm": row.arm,
-        "selector": row.selector,
-        "k": row.k,
+        **_setting_json(row),
         "prompts": row.tasks,
         "percent_of_base": row.percent_of_base,
         "standard_error": row.standard_error,
@@ -60,6 +237,8 @@ def row_json(row: Row) -> dict[str, object]:
         "seconds_per_prompt": row.seconds_per_task,
         "tokens_per_prompt": row.tokens_per_task,
         "passages_in_context": row.passages_per_task,
+        "reading_seconds_per_1000_tokens": row.reading_per_1000,
+        "training_seconds_per_1000_tokens": row.training_per_1000,
         "exact_match": row.exact_match,
         "f1": row.f1,
         "answer_in_passages": row.in_passages,
@@ -72,32 +251,28 @@ def save_csv(summary: Summary, path: Path) -> None:
     Raises:
         ConfigurationError: the file cannot be written.
     """
-    rows = [row_json(row) for row in summary.rows]
+    rows = [row_json(row) for row in summary.all_rows]
     try:
         with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]) if rows else [])
+            writer = csv.DictWriter(file, list(rows[0]))
             writer.writeheader()
             writer.writerows(rows)
     except OSError as error:
         raise ConfigurationError(f"The table cannot be written to {str(path)!r}: {error.strerror}.") from error
 
 
-def _position(summary: Summary, group: str) -> int:
-    return [row.group for row in summary.rows].index(group)
-
-
 def _cells(row: Row, *, answers: bool) -> list[str]:
     cells = [
         row.group,
-        row.arm,
+        ALONE if row.arm == "base" else row.arm,
         row.selector,
-        str(row.k),
+        str(row.k) if row.k else "",
         f"{row.percent_of_base:.1f}",
         f"{row.standard_error:.1f}",
-        f"{row.difference.low:+.1f} {row.difference.high:+.1f}",
+        f"{row.difference.low:+.1f} {row.difference.high:+.1f}" if row.k else "",
         f"{row.seconds_per_task:.2f}",
         f"{row.tokens_per_task:,.0f}",
     ]
     if answers and row.exact_match is not None and row.f1 is not None and row.in_passages is not None:
-        cells += [f"{row.exact_match:.0%}", f"{row.f1:.2f}", f"{row.in_passages:.0%}"]
+        cells += [f"{row.exact_match:.0%}", f"{row.f1:.2f}", f"{row.in_passages:.0%}" if row.k else ""]
     return cells

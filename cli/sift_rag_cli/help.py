@@ -18,6 +18,8 @@ _WIDEST_NAME = 24
 _FEW = 7
 """Maximum number of options that are listed without groups."""
 _OTHERS = "Options"
+ARGUMENTS = "sift_rag_cli.arguments"
+"""Key in a context's ``meta``: the arguments of the command as they were typed."""
 
 
 class _Help:
@@ -57,6 +59,7 @@ class Command(_Help, TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the arguments; for a removed option, say what to write instead."""
         typed = list(args)
+        ctx.meta[ARGUMENTS] = typed
         try:
             return super().parse_args(ctx, args)
         except Exception as error:

@@ -186,6 +186,15 @@ LocalModel = Annotated[
         help="Language model: a Hugging Face name or a folder.",
     ),
 ]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        "--device",
+        metavar="NAME",
+        envvar="SIFT_RAG_DEVICE",
+        help="Device for the model: cpu, cuda, cuda:1, mps. Default: the GPU if there is one.",
+    ),
+]
 BaseUrl = Annotated[
     str | None,
     typer.Option(

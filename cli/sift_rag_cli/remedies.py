@@ -33,6 +33,7 @@ REMEDIES: Mapping[str, str] = {
     "save-adapter-full": "Leave out --save-adapter, or set finetuning.method=lora.",
     "save-adapter-mode": "Add --mode finetune or --mode both, or leave out --save-adapter.",
     "server-options-for-a-folder": "Leave them out, or name a server with --store http://HOST:6333.",
+    "shards-incomplete": "Run those shards again, with --resume if they were interrupted.",
     "text-key": "Name the field of the text with --set text_key=KEY.",
     "vector-name": "Name one with --set vector_name=NAME.",
 }

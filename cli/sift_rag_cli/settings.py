@@ -256,7 +256,7 @@ def _finetuning() -> Mapping[str, Setting]:
 def _comparison() -> Mapping[str, Setting]:
     from sift_rag.evaluation import Comparison
 
-    return _of_class(Comparison)
+    return {name: setting for name, setting in _of_class(Comparison).items() if name != "window"}  # --window
 
 
 @cache

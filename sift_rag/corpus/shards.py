@@ -1,9 +1,13 @@
-"""Divide the documents among several independent ingests."""
+"""Divide the work among several independent processes: documents to ingest, tasks to measure."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +33,7 @@ class Shard:
         """Return True if the document of this name belongs to the shard: by a hash, so shards are about equal."""
         digest = blake2b(source.encode("utf-8", "surrogatepass"), digest_size=8).digest()
         return int.from_bytes(digest) % self.of == self.number - 1
+
+    def take(self, items: Sequence[T]) -> list[T]:
+        """Return every ``of``-th item of a list that all shards see alike; their sizes differ by one at most."""
+        return list(items[self.number - 1 :: self.of])

@@ -15,8 +15,9 @@ from sift_rag.evaluation.found import Evaluation, FoundRow, evaluate, searches_w
 from sift_rag.evaluation.generated_questions import sentence_questions, written_questions
 from sift_rag.evaluation.judged_questions import JudgedQuestion, Relevant, read_foreign_questions, read_judged_questions
 from sift_rag.evaluation.outcomes import Comparison, Outcome
+from sift_rag.evaluation.rows import Row
 from sift_rag.evaluation.selectors import COMPARED_SELECTORS
-from sift_rag.evaluation.summary import Row, Summary, summarise
+from sift_rag.evaluation.summary import Summary, summarise
 from sift_rag.evaluation.tasks import Task, read_questions, read_texts
 from sift_rag.evaluation.trials import Plan
 

@@ -18,7 +18,7 @@ from sift_rag.evaluation.found import interval_in_words, questions_in_words
 from sift_rag.evaluation.judge import Judge, Unmatched
 from sift_rag.evaluation.judged_questions import JudgedQuestion
 from sift_rag.evaluation.metrics import SEED, Interval, bootstrap, bootstraps, share
-from sift_rag.evaluation.summary import FEWEST
+from sift_rag.evaluation.outcomes import FEWEST
 from sift_rag.evaluation.trials import Origin, Plan, Trial, Uncertainty, Values, measure_foreign, try_out, values_json
 from sift_rag.protocols import Embedder, PassageIndex, Relevance
 from sift_rag.types import JsonValue

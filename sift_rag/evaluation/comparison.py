@@ -1,5 +1,7 @@
 """Measure every arm on every task: the model as it is, with passages in its context, fine-tuned on them, and both.
 
+With a limited context, the passages of the context are also measured within that many tokens.
+
 Work is shared where it can be: one embedding and one search per task, one base score, one fine-tuning for all k (the
 model is scored on the way, after k steps; but see ``selectors.sweeps``), one score for all k whose passages fill the
 window alike.
@@ -13,7 +15,7 @@ from time import perf_counter
 
 import numpy as np
 
-from sift_rag.evaluation.contexts import ANSWER_TOKENS, ContextBuilder
+from sift_rag.evaluation.contexts import ANSWER_TOKENS, Context, ContextBuilder
 from sift_rag.evaluation.metrics import contains_answer, exact_match, token_f1
 from sift_rag.evaluation.outcomes import AnswerScore, Arm, Comparison, Example, Measurement, Outcome
 from sift_rag.evaluation.selectors import COMPARED_SELECTORS, sweeps
@@ -32,6 +34,9 @@ LONGEST_TEXT = 64
 
 OVERLAP = 60
 """Characters that a passage and a text must share at their ends to count as neighbours in one document."""
+
+WARM_UP = 400
+"""Characters that the model reads before anything is timed."""
 
 EXAMPLES = 3
 """Number of passages per selection that an outcome keeps for people to read."""
@@ -55,15 +60,26 @@ def compare(
         ModelInUse: the model is in use elsewhere.
         ModelUnsuitable: the model cannot be fine-tuned as asked, or its window has no room.
         TrainingFailed: the loss is not a number, or memory ran out.
-        ValueError: a text is longer than ``LONGEST_TEXT`` times what the embedder reads; raised before any outcome.
+        ValueError: a text is longer than ``LONGEST_TEXT`` times what the embedder reads, or the limited context is no
+            smaller than the model's; raised before any outcome.
     """
+    require_smaller(comparison.window, model)
     pieces = [_pieces(task, embedder) for task in tasks]
-    tunes = set(comparison.arms) != {"context"}
-    tuner = Tuner(model, comparison.tuning) if tunes else None
+    tuner = Tuner(model, comparison.tuning) if comparison.tunes else None
+    if tasks:
+        score_text(model, tasks[0].text[:WARM_UP])  # the first run of a model is slower than all others
     for task, asked in zip(tasks, pieces, strict=True):
         if on_task is not None:
             on_task(task)
         yield _Run(task, model, comparison).outcome(asked, embedder.embed_queries(asked), store, tuner)
+
+
+def require_smaller(window: int | None, model: LocalModel) -> None:
+    """Raise ``ValueError`` if a limited context, in tokens, is not smaller than the model's own."""
+    if window is not None and window >= model.context_length:
+        raise ValueError(
+            f"window is {window:,} tokens, but {model.name!r} itself reads {model.context_length:,}: expected fewer."
+        )
 
 
 class _Run:
@@ -88,10 +104,10 @@ class _Run:
         for name in comparison.selectors:
             selector = COMPARED_SELECTORS[name]
             for_context = None
-            if selector.for_context is not None and set(comparison.arms) & {"context", "both"}:
+            if selector.for_context is not None and comparison.shows:
                 for_context = selector.for_context.select(pool, most).selection
                 examples[name] = _examples(candidates, for_context)
-            if for_context is not None and "context" in comparison.arms:
+            if for_context is not None:
                 self._in_context(name, candidates, for_context)
             if tuner is None:
                 continue
@@ -103,13 +119,19 @@ class _Run:
         return Outcome(self._task, base, tuple(self._measurements), len(found) - len(candidates), examples)
 
     def _in_context(self, selector: str, candidates: Sequence[Candidate], order: GreedySelection) -> None:
+        arms: list[tuple[Arm, ContextBuilder]] = []
+        if "context" in self._comparison.arms:
+            arms.append(("context", self._contexts))
+        if self._comparison.window is not None:
+            arms.append(("window", replace(self._contexts, window=self._comparison.window)))
         measured: dict[tuple[int, ...], Measurement] = {}
-        for k in self._comparison.ks:
-            texts = _texts(candidates, order, k)
-            tokens = self._contexts.build(texts).tokens
-            if tokens not in measured:
-                measured[tokens] = self._measure("context", selector, texts)
-            self._add(measured[tokens], k, order, texts)
+        for arm, contexts in arms:
+            for k in self._comparison.ks:
+                texts = _texts(candidates, order, k)
+                context = contexts.build(texts)
+                if context.tokens not in measured:
+                    measured[context.tokens] = self._measure(arm, selector, texts, context)
+                self._add(replace(measured[context.tokens], arm=arm), k, order, texts)
 
     def _tuned(
         self,
@@ -124,13 +146,14 @@ class _Run:
 
         def measure(ks: Sequence[int], learning: float, learnt: int) -> None:
             if "finetune" in self._comparison.arms:
-                measured = self._measure("finetune", selector, (), learning, learnt)
+                measured = self._measure("finetune", selector, (), learning=learning, learnt=learnt)
                 for k in ks:
                     self._add(measured, k, order, trained[:k])
             if "both" in self._comparison.arms and for_context is not None:
                 for k in ks:
                     texts = _texts(candidates, for_context, k)
-                    self._add(self._measure("both", selector, texts, learning, learnt), k, order, trained[:k] + texts)
+                    measured = self._measure("both", selector, texts, learning=learning, learnt=learnt)
+                    self._add(measured, k, order, trained[:k] + texts)
 
         left = _ks_by_steps(ks, can_teach(self._model.tokenizer, trained))
 
@@ -147,12 +170,20 @@ class _Run:
                 measure([k for ks in left.values() for k in ks], tuning.seconds, tuning.tokens)
 
     def _measure(
-        self, arm: Arm, selector: str, passages: Sequence[str], learning: float = 0.0, learnt: int = 0
+        self,
+        arm: Arm,
+        selector: str,
+        passages: Sequence[str],
+        context: Context | None = None,
+        *,
+        learning: float = 0.0,
+        learnt: int = 0,
     ) -> Measurement:
-        """Measure the model as it is now, with passages before the task; k is left 0."""
+        """Measure the model as it is now, with passages before the task, as many as its window holds; k is left 0."""
+        context = context or self._contexts.build(passages)
         started = perf_counter()
-        context = self._contexts.build(passages)
         score = score_text(self._model, self._contexts.scored_text, context=context.tokens)
+        reading = perf_counter() - started
         answered = self._answer(passages[: context.passages]) if self._task.question is not None else None
         return Measurement(
             arm=arm,
@@ -163,6 +194,9 @@ class _Run:
             tokens=learnt + (len(context.tokens) if context.passages else 0),
             passages=context.passages,
             answered=answered,
+            learning_seconds=learning,
+            reading_seconds=reading,
+            learnt_tokens=learnt,
         )
 
     def _answer(self, shown: Sequence[str]) -> AnswerScore:

@@ -36,6 +36,8 @@ class ContextBuilder:
     """Model that reads the context."""
     task: Task
     """Task that the context is for."""
+    window: int | None = None
+    """Tokens that context and text may fill together; None for the model's own window."""
 
     @property
     def scored_text(self) -> str:
@@ -45,13 +47,20 @@ class ContextBuilder:
 
     @cached_property
     def limit(self) -> int:
-        """Room before the text, in tokens: the window also holds the text, or half a window of a long one."""
-        window, (text,) = self.model.context_length, encode_texts(self.model.tokenizer, [self.scored_text])
+        """Room before the text, in tokens.
+
+        The model's window also holds the text, or half a window of a long one. A limited window always holds all of the
+        text, so a long one may leave no room.
+        """
+        own, (text,) = self.model.context_length, encode_texts(self.model.tokenizer, [self.scored_text])
         kept = max(len(text), ANSWER_TOKENS) if self.task.question is not None else len(text)
-        return window - min(kept, window // 2)
+        room = own - min(kept, own // 2)
+        return room if self.window is None else min(room, max(0, self.window - kept))
 
     def build(self, passages: Sequence[str]) -> Context:
         """Build the context: for a text, passages before it, the first one last; for a question, a chat quoting them.
+
+        A limited window into which no passage fits has the context of the base.
 
         Raises:
             ModelUnsuitable: the question does not fit, even without passages.
@@ -61,7 +70,7 @@ class ContextBuilder:
         tokens: tuple[int, ...] = ()
         for count in range(len(passages), -1, -1):
             tokens = tuple(self.model.encode(self.messages(passages[:count])))
-            if len(tokens) <= self.limit:
+            if len(tokens) <= self.limit or (count == 0 and self.window is not None):
                 return Context(tokens, count)
         raise ModelUnsuitable(
             f"The question of {self.task.id!r} has {len(tokens)} tokens, and {self.model.name!r} has room for "

@@ -11,9 +11,9 @@ from sift_rag.errors import NoEvidence
 from sift_rag.evaluation.judge import Judge, Unmatched
 from sift_rag.evaluation.judged_questions import JudgedQuestion
 from sift_rag.evaluation.metrics import Interval, bootstrap
+from sift_rag.evaluation.outcomes import FEWEST
 from sift_rag.evaluation.ranking import Gains, ndcg, recall, reciprocal_rank
 from sift_rag.evaluation.remembering import RememberingEmbedder, RememberingRelevance
-from sift_rag.evaluation.summary import FEWEST
 from sift_rag.protocols import Embedder, PassageIndex, Relevance
 from sift_rag.retrieval.options import SearchOptions
 from sift_rag.retrieval.queries import cut_into_pieces

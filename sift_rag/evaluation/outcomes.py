@@ -13,8 +13,11 @@ from sift_rag.finetuning import FineTuning
 from sift_rag.selection import GaussianProcess
 from sift_rag.selection.sift import TRAINING_PROCESS
 
-Arm: TypeAlias = Literal["base"] | Mode
-"""A way to use the model: as it is, or in one of the modes of answering."""
+Arm: TypeAlias = Literal["base", "window"] | Mode
+"""A way to use the model: as it is, in one of the modes of answering, or with passages in a limited context."""
+
+FEWEST = 10
+"""Number of tasks below which a comparison states no correlation, and its verdict warns that they are few."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +40,19 @@ class Comparison:
     """Settings of fine-tuning."""
     training: GaussianProcess = TRAINING_PROCESS
     """Gaussian process that selects and evaluates training passages."""
+    window: int | None = None
+    """Tokens of a limited context, text included: adds the arm ``window``, which reads as many of the passages of the
+    arm ``context`` as fit. None: no such arm. The other arms read as much as the model does."""
+
+    @property
+    def shows(self) -> bool:
+        """True if an arm puts passages into the context."""
+        return self.window is not None or not {"context", "both"}.isdisjoint(self.arms)
+
+    @property
+    def tunes(self) -> bool:
+        """True if an arm fine-tunes the model."""
+        return not {"finetune", "both"}.isdisjoint(self.arms)
 
     def __post_init__(self) -> None:
         for name, values, allowed in (
@@ -50,6 +66,8 @@ class Comparison:
             raise ValueError(f"k is {self.ks}: expected at least one number, each at least 1.")
         if self.candidate_limit < 1:
             raise ValueError(f"candidate_limit must be >= 1, but got {self.candidate_limit}.")
+        if self.window is not None and self.window < 2:
+            raise ValueError(f"window is {self.window}: expected at least 2 tokens, or None for no limited context.")
         if set(self.selectors) == {"repeated-nearest"} and "finetune" not in self.arms:
             raise ValueError(
                 f"arms is {', '.join(self.arms)}, but repeated-nearest is only for fine-tuning: expected the arm "
@@ -93,6 +111,12 @@ class Measurement:
     """Share of the prior variance that the selection explains; None for the base."""
     answered: AnswerScore | None = None
     """Score of the generated answer; None for a text."""
+    learning_seconds: float = 0.0
+    """Part of ``seconds`` that fine-tuning took."""
+    reading_seconds: float = 0.0
+    """Part of ``seconds`` that scoring took: reading the context and predicting the text."""
+    learnt_tokens: int = 0
+    """Part of ``tokens`` that was trained on; the rest was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,3 +145,31 @@ class Outcome:
     """Number of candidates that were left out as the text itself, or a part of it."""
     examples: dict[str, tuple[Example, ...]]
     """First passages that each selector chose, by its name."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class About:
+    """Facts about a run that its report states."""
+
+    model: str
+    """Name or folder of the model."""
+    context_length: int
+    """Tokens that the model reads at once."""
+    device: str
+    """Device and number format of the weights."""
+    embedder: str
+    """Name of the embedder."""
+    collection: str
+    """Name of the collection."""
+    passages: int
+    """Number of passages in the collection."""
+    fine_tuning: str
+    """Settings of fine-tuning, in words; empty if no arm fine-tunes."""
+    window: int | None
+    """``Comparison.window``."""
+    version: str
+    """Version of sift-rag."""
+    date: str
+    """Time of the measurements, as people write it."""
+    command: str
+    """Command line, or another way to repeat the run."""

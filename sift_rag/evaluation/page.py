@@ -13,31 +13,49 @@ LONGEST = 480
 """Maximum number of characters to show of a text."""
 
 _CSS = """
-:root { color-scheme: light; --ink: #1b1f24; --soft: #5b6570; --line: #d9dee3; --tint: #f4f6f8; }
+:root { color-scheme: light dark; --paper: #fff; --ink: #1b1f24; --soft: #5b6570; --line: #d9dee3; --tint: #f4f6f8;
+  --c1: #0072b2; --c2: #d55e00; --c3: #009e73; --c4: #aa4499; --c5: #c98500; --c6: #56b4e9; }
+@media screen and (prefers-color-scheme: dark) { :root { --paper: #14171a; --ink: #e4e8eb; --soft: #9aa5af;
+  --line: #343b42; --tint: #1f2429; --c1: #4ea8de; --c2: #f28e4c; --c3: #2fc79a; --c4: #e29bc4; --c5: #f0b93a;
+  --c6: #a5dcff; } }
 * { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 60rem; padding: 1.5rem 1rem 4rem; background: #fff; color: var(--ink);
+body { margin: 0 auto; max-width: 64rem; padding: 1.5rem 1rem 4rem; background: var(--paper); color: var(--ink);
   font: 16px/1.5 system-ui, sans-serif; }
 h1 { font-size: 1.5rem; margin: 0 0 .5rem; } h2 { font-size: 1.15rem; margin: 2.5rem 0 .5rem; }
-.verdict { background: var(--tint); border-left: 4px solid #0072b2; padding: .8rem 1rem; font-size: 1.1rem; }
+h3 { font-size: 1rem; margin: 1rem 0 .3rem; }
+.verdict { background: var(--tint); border-left: 4px solid var(--c1); padding: .8rem 1rem; font-size: 1.1rem; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; margin: 1rem 0; }
 dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
-figure { margin: .5rem 0; } figure svg { width: 100%; max-width: 44rem; height: auto; }
+figure { margin: .5rem 0; overflow-x: auto; }
+figure svg { display: block; width: 100%; max-width: 32rem; height: auto; }
+figure svg.wide { min-width: 40rem; max-width: 60rem; }
 figcaption, .note { color: var(--soft); font-size: .9rem; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .9rem; min-width: 100%; }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
+th { vertical-align: bottom; white-space: normal; }
 th:nth-child(-n+3), td:nth-child(-n+3) { text-align: left; }
 tr.best td { font-weight: 600; }
+tr.arm td:first-child::before { content: "\\25a0"; color: var(--soft); margin-right: .4em; }
+tr.context td:first-child::before { color: var(--c1); } tr.finetune td:first-child::before { color: var(--c2); }
+tr.both td:first-child::before { color: var(--c3); } tr.window td:first-child::before { color: var(--c4); }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; background: var(--tint); padding: .6rem .8rem; font-size: .8rem;
-  margin: .3rem 0; } details { margin: .5rem 0; } summary { cursor: pointer; }
-.sides { display: grid; grid-template-columns: repeat(auto-fit, minmax(17rem, 1fr)); gap: 0 1rem; }
+  margin: .3rem 0; } details { margin: .5rem 0; } summary { cursor: pointer; overflow-wrap: anywhere; }
+.sides { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: 0 1rem; }
+@media (max-width: 32rem) { dl { display: block; } dt { margin-top: .4rem; } th, td { padding: .25rem .2rem; }
+  table { font-size: .75rem; } body { padding: 1rem .8rem 3rem; } .verdict { font-size: 1rem; } }
+@media print { details { break-inside: avoid; } }
 """
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+"""Content security policy: the page loads nothing and runs nothing, whatever a text in it says."""
 
 
 def render_page(title: str, sections: Sequence[str]) -> str:
     """Return a self-contained HTML page; the title is text, the sections are HTML."""
     return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>{escape(title)}</title><style>{_CSS}</style><body>{''.join(sections)}</body></html>\n"
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{_CSS}</style></head><body>{''.join(sections)}</body></html>\n"
     )
 
 
@@ -51,14 +69,25 @@ def section(title: str, figure: str, note: str) -> str:
     return f"<h2>{escape(title)}</h2><figure>{figure}<figcaption>{escape(note)}</figcaption></figure>"
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], best: Container[int] = ()) -> str:
-    """Return a table of texts that scrolls; the rows with the numbers in ``best`` are bold."""
+def table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], best: Container[int] = (), *, arms: Sequence[str] = ()
+) -> str:
+    """Return a table of texts that scrolls; the rows with the numbers in ``best`` are bold.
+
+    With ``arms``, a name for each row, rows begin with a square in the arm's colour.
+    """
     names = "".join(f"<th>{escape(name)}</th>" for name in head)
     body = "".join(
-        f"<tr{' class=best' if number in best else ''}>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>"
+        f"<tr{_classes(number in best, arms[number] if arms else '')}>"
+        f"{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>"
         for number, row in enumerate(rows)
     )
     return f"<div class=scroll><table><tr>{names}</tr>{body}</table></div>"
+
+
+def _classes(best: bool, arm: str) -> str:
+    found = [*(["best"] if best else []), *(["arm", escape(arm)] if arm else [])]
+    return f' class="{" ".join(found)}"' if found else ""
 
 
 def rest_of(count: int) -> str:

@@ -12,7 +12,21 @@ from tests.cli.conftest import Run
 
 MODEL = Path(__file__).parent.parent / "data" / "stdlib-lm"
 QUICK = ("--model", str(MODEL), "-k", "1,2")
-TIMES = {"seconds_per_prompt", "base_seconds_per_prompt", "verdict"}
+TIMES = {
+    "seconds_per_prompt",
+    "base_seconds_per_prompt",
+    "reading_seconds_per_1000_tokens",
+    "training_seconds_per_1000_tokens",
+    "verdict",  # it tells times, and with equal figures the faster one is recommended
+    "recommended",
+    "alternative",
+    "margin",
+    "margin_low",
+    "margin_high",
+    "beyond_chance",
+    "date",
+    "command",
+}
 
 
 @pytest.fixture
@@ -61,9 +75,22 @@ def test_the_json_has_the_model_a_row_for_each_setting_and_the_verdict(ask_store
     assert (value["model"], value["protocol"], value["prompts"]) == (str(MODEL), "texts", 3)
     assert value["base_bits_per_byte"] > 0
     assert value["context_window"] > 0
+    assert value["limited_window"] is None
+    assert value["embedder"]
+    assert value["device"].startswith(("cpu, ", "cuda", "mps"))
+    assert value["command"].startswith("sift-rag compare --texts ")
+    assert value["margin_low"] <= value["margin"] <= value["margin_high"]
     assert value["verdict"].endswith("Only 3 tasks: use more for a firmer result.")
     rows = value["rows"]
     assert [row["prompts"] for row in rows if row["arm"] == "finetune" and row["k"] == 2] == [3] * 3 + [2] * 3 + [1] * 3
+    alone = [row for row in rows if row["arm"] == "base"]
+    assert [(row["group"], row["percent_of_base"]) for row in alone] == [
+        ("all", 100.0),
+        ("travel", 100.0),
+        ("machines", 100.0),
+    ]
+    assert alone[0]["seconds_per_prompt"] == value["base_seconds_per_prompt"]
+    rows = [row for row in rows if row["arm"] != "base"]
     assert {row["group"] for row in rows} == {"all", "travel", "machines"}
     assert len(rows) == 3 * 2 * (2 + 3 + 2)
     for row in rows:
@@ -71,6 +98,7 @@ def test_the_json_has_the_model_a_row_for_each_setting_and_the_verdict(ask_store
         assert row["difference_low"] <= row["percent_of_base"] - 100 <= row["difference_high"]
         assert row["tokens_per_prompt"] > 0
         assert (row["passages_in_context"] > 0) is (row["arm"] != "finetune")
+        assert (row["training_seconds_per_1000_tokens"] is not None) is (row["arm"] != "context")
         assert (row["f1"], row["exact_match"], row["answer_in_passages"]) == (None, None, None)
     assert {(one["arm"], one["k"]) for one in value["predictions"]} == {("context", 2), ("finetune", 2), ("both", 2)}
 
@@ -80,11 +108,15 @@ def test_a_pipe_gets_the_rows_and_the_verdict_is_talk(ask_store: Run, texts: Pat
     result = ask_store("compare", "--texts", str(texts), *QUICK, "--selectors", "sift")
     assert result.exit_code == 0, result.stderr
     rows = [line.split("\t") for line in result.stdout.splitlines()]
-    assert len(rows) == 3 * 2 * 2
-    assert [row[0] for row in rows] == ["all"] * 4 + ["travel"] * 4 + ["machines"] * 4
-    shares = [float(row[4]) for row in rows[:4]]
+    assert len(rows) == 3 * (2 * 2 + 1)
+    assert [row[0] for row in rows] == ["all"] * 5 + ["travel"] * 5 + ["machines"] * 5
+    shares = [float(row[4]) for row in rows[:5]]
     assert shares == sorted(shares)
-    assert result.stderr.splitlines()[-1].startswith("Fine-tuning (sift, k = ")
+    assert [row[1:5] for row in rows if row[1] == "model alone"] == [["model alone", "", "", "100.0"]] * 3
+    said = result.stderr.splitlines()
+    assert said[0].startswith("% of base: ")
+    assert said[1].startswith("seconds, tokens: ")
+    assert said[-1].endswith("Only 3 tasks: use more for a firmer result.")
 
 
 @pytest.mark.slow
@@ -117,7 +149,11 @@ def test_questions_are_answered_and_the_answers_judged(ask_store: Run, questions
     assert (value["protocol"], value["prompts"]) == ("questions", 1)
     assert value["base_exact_match"] == 0.0
     assert value["base_f1"] is not None
-    assert [(row["arm"], row["answer_in_passages"]) for row in value["rows"]] == [("context", 1.0), ("finetune", 1.0)]
+    assert [(row["arm"], row["answer_in_passages"]) for row in value["rows"]] == [
+        ("base", 0.0),
+        ("context", 1.0),
+        ("finetune", 1.0),
+    ]
 
 
 @pytest.mark.slow
@@ -149,18 +185,69 @@ def test_a_run_that_was_killed_goes_on_and_gives_the_same(ask_store: Run, texts:
     whole = ask_store(*command)
     (journal,) = journals.iterdir()
     lines = journal.read_bytes().splitlines(keepends=True)
-    assert len(lines) == 3
-    journal.write_bytes(lines[0] + lines[1][:100])  # killed while the second was written
+    assert len(lines) == 1 + 3  # a header, and an outcome each
+    journal.write_bytes(lines[0] + lines[1] + lines[2][:100])  # killed while the second was written
     rest = ask_store(*command, "--resume")
     assert rest.stderr == "1 task already measured; 2 left.\n"
     assert without_times(json.loads(rest.stdout)) == without_times(json.loads(whole.stdout))
-    assert journal.read_bytes().splitlines(keepends=True)[0] == lines[0]
+    assert journal.read_bytes().splitlines(keepends=True)[1] == lines[1]
     again = ask_store(*command, "--resume")
     assert again.stderr == "3 tasks already measured; 0 left.\n"
     assert json.loads(again.stdout) == json.loads(rest.stdout)  # the times too: nothing was measured
     afresh = ask_store(*command)
     assert afresh.stderr == ""
     assert without_times(json.loads(afresh.stdout)) == without_times(json.loads(whole.stdout))
+
+
+@pytest.mark.slow
+def test_merged_shards_give_what_one_process_gives(ask_store: Run, texts: Path, elsewhere: Path) -> None:
+    command = ("compare", "--texts", str(texts), *QUICK, "--window", "96")
+    whole = json.loads(ask_store(*command, "--json").stdout)
+    assert {row["arm"] for row in whole["rows"]} == {"base", "context", "window", "finetune"}
+    runs = elsewhere / "runs"
+    for number in (1, 2):
+        result = ask_store(*command, "--journal", str(runs), "--shard", f"{number}/2")
+        assert (result.exit_code, result.stdout) == (0, "")
+        said = result.stderr.splitlines()
+        assert said[0].startswith(f"Shard {number} of 2: {3 - number} task")
+        assert said[1] == f"When all shards are done: sift-rag compare --merge {runs}"
+    table, page = elsewhere / "rows.csv", elsewhere / "page.html"
+    merged = ask_store("compare", "--merge", str(runs), "--json", "--csv", str(table), "--report", str(page))
+    assert (merged.exit_code, merged.stderr) == (0, "")
+    assert without_times(json.loads(merged.stdout)) == without_times(whole)
+    assert len(table.read_text(encoding="utf-8").splitlines()) == 1 + len(whole["rows"])
+    assert "96 tokens, with the text" in page.read_text(encoding="utf-8")
+    again = ask_store(*command, "--journal", str(runs), "--shard", "2/2", "--resume", "--json")
+    assert again.stderr == "1 task already measured; 0 left.\n"
+    assert {key: value for key, value in json.loads(again.stdout).items() if key != "journal"} == {
+        "shard": 2,
+        "shards": 2,
+        "prompts": 1,
+    }
+    (first,) = runs.glob("*.1-of-2.jsonl")
+    first.unlink()
+    gone = ask_store("compare", "--merge", str(runs))
+    assert (gone.exit_code, gone.stdout) == (2, "")
+    assert "shard 1 of 2 missing. Run those shards again, with --resume if they were interrupted." in gone.stderr
+
+
+@pytest.mark.slow
+def test_a_limit_that_the_model_does_not_reach_is_refused(ask_store: Run, texts: Path, journals: Path) -> None:
+    result = ask_store("compare", "--texts", str(texts), *QUICK, "--window", "2048")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "window is 2,048 tokens, but" in result.stderr
+    assert not journals.exists()
+
+
+@pytest.mark.slow
+def test_the_device_can_be_chosen(ask_store: Run, texts: Path) -> None:
+    command = ("compare", "--texts", str(texts), "--model", str(MODEL), "--arms", "context", "-k", "1", "--json")
+    result = ask_store(*command, "--device", "cpu")
+    assert json.loads(result.stdout)["device"].startswith("cpu, ")
+    for name in ("nonsense", "cuda:99"):
+        refused = ask_store(*command, "--device", name)
+        assert (refused.exit_code, refused.stdout) == (2, "")
+        assert f"The device {name!r} cannot be used here: " in refused.stderr
 
 
 @pytest.mark.slow
@@ -232,6 +319,21 @@ def test_a_damaged_journal_says_how_to_go_on(ask_store: Run, texts: Path, journa
         ),
         (("--texts", "texts.jsonl", "--model", "m", "--csv", "no/r.csv"), 2, "There is no folder 'no' to write r.csv"),
         (("--texts", "texts.jsonl", "--model", "m", "--base-url", "u"), 2, "No such option: --base-url"),
+        (("--texts", "texts.jsonl", "--model", "m", "--window", "1"), 2, "window is 1: expected at least 2 tokens"),
+        (("--texts", "texts.jsonl", "--model", "m", "--shard", "1/2"), 2, "--shard needs --journal FOLDER"),
+        (("--texts", "texts.jsonl", "--model", "m", "--shard", "x", "--journal", "j"), 2, "--shard is 'x'"),
+        (("--texts", "texts.jsonl", "--model", "m", "--shard", "3/2", "--journal", "j"), 2, "no shard 3 of 2"),
+        (
+            ("--texts", "texts.jsonl", "--model", "m", "--shard", "1/2", "--journal", "j", "--csv", "r.csv"),
+            2,
+            "give --report and --csv with --merge instead",
+        ),
+        (
+            ("--merge", "j", "--texts", "texts.jsonl", "--resume"),
+            2,
+            "--merge measures nothing: leave out --texts, --re",
+        ),
+        (("--merge", "nowhere"), 2, "There is no 'nowhere': expected a journal, or a folder of them."),
         (("--texts", "texts.jsonl", "--model", "m", "--collection", "none"), 5, "none"),
         (("--texts", "texts.jsonl", "--model", "./no-model"), 4, "no-model"),
         (

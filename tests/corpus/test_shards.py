@@ -25,6 +25,17 @@ def test_a_document_is_in_exactly_one_of_n_shards(source: str, of: int) -> None:
     assert sum(Shard(number, of).holds(source) for number in range(1, of + 1)) == 1
 
 
+@given(st.lists(st.integers(), max_size=60), st.integers(1, 50))
+def test_a_list_is_divided_into_shards_of_equal_size_but_for_one(items: list[int], of: int) -> None:
+    places = list(range(len(items)))
+    shares = [Shard(number, of).take(places) for number in range(1, of + 1)]
+    assert sorted(place for share in shares for place in share) == places
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+    assert [Shard(number, of).take(items) for number in range(1, of + 1)] == [
+        [items[place] for place in share] for share in shares
+    ]
+
+
 def test_shards_are_the_same_on_every_machine_and_about_equal() -> None:
     numbers = [next(n for n in range(1, 5) if Shard(n, 4).holds(f"notes/{i}.md")) for i in range(4000)]
     assert numbers[:16] == [4, 4, 2, 1, 2, 3, 4, 1, 1, 3, 2, 4, 2, 1, 1, 3]

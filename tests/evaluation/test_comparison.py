@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from sift_rag.errors import ModelUnsuitable, TrainingFailed
 from sift_rag.evaluation import Comparison, Outcome, Task, compare
@@ -45,7 +47,10 @@ def outcomes(
 def figures(measurements: Iterable[Measurement]) -> dict[tuple[str, str, int], Measurement]:
     """Return the figures by arm, selector and k, without the times."""
     measurements = list(measurements)
-    found = {(one.arm, one.selector, one.k): replace(one, seconds=0.0) for one in measurements}
+    found = {
+        (one.arm, one.selector, one.k): replace(one, seconds=0.0, learning_seconds=0.0, reading_seconds=0.0)
+        for one in measurements
+    }
     assert len(found) == len(measurements)
     return found
 
@@ -266,6 +271,86 @@ def test_whether_the_answer_was_selected_is_told_for_all_that_was(tokenizer: Any
     assert not outcome.base.answered.in_passages
 
 
+@pytest.mark.parametrize("window", [40, 64, 100, 255])
+def test_a_limited_context_is_the_same_selection_cut_to_the_window(
+    tokenizer: Any, store: MemoryStore, embedder: HashingEmbedder, window: int
+) -> None:
+    comparison = replace(COMPARISON, arms=("context",), ks=(1, 3, 6), window=window)
+    model = tiny_model(tokenizer)
+    (outcome,) = outcomes([TASK], model, store, embedder, comparison)
+    (without,) = outcomes([TASK], model, store, embedder, replace(comparison, window=None))
+    found = figures(outcome.measurements)
+    of_context = {key: one for key, one in found.items() if key[0] == "context"}
+    assert of_context == figures(without.measurements)  # the other arms keep the model's window
+    assert outcome.base.bits_per_byte == without.base.bits_per_byte
+    length = len(tokenizer(TEXT, add_special_tokens=False)["input_ids"])
+    for (_, selector, k), one in of_context.items():
+        limited = found["window", selector, k]
+        builder = ContextBuilder(model, TASK, window)
+        context = builder.build(chosen(selector, TEXT, store, embedder, k)[0])
+        assert limited.passages == context.passages <= one.passages
+        assert limited.tokens == (len(context.tokens) if context.passages else 0)
+        assert limited.tokens + length <= window
+        score = score_text(model, TEXT, context=context.tokens)
+        assert limited.bits_per_byte == score.bits / len(TEXT.encode())
+        if limited.passages == one.passages:
+            assert limited.bits_per_byte == one.bits_per_byte
+
+
+@pytest.mark.parametrize("arms", [("context",), ("finetune",)])
+def test_a_limited_context_is_an_arm_beside_any_other(
+    arms: tuple[str, ...], tokenizer: Any, store: MemoryStore, embedder: HashingEmbedder
+) -> None:
+    comparison = replace(COMPARISON, arms=arms, selectors=("sift", "repeated-nearest"), ks=(1,), window=128)
+    comparison = comparison if arms == ("finetune",) else replace(comparison, selectors=("sift",))
+    (outcome,) = outcomes([TASK], tiny_model(tokenizer), store, embedder, comparison)
+    assert {one.arm for one in outcome.measurements} == {*arms, "window"}
+    assert [one.selector for one in outcome.measurements if one.arm == "window"] == ["sift"]
+
+
+@pytest.mark.parametrize("window", [256, 1000])
+def test_a_limit_that_is_none_is_refused_before_anything_is_measured(
+    window: int, model: LocalModel, store: MemoryStore, embedder: HashingEmbedder
+) -> None:
+    with pytest.raises(ValueError, match=rf"window is {window:,} tokens, but 'tiny' itself reads 256: expected fewer"):
+        outcomes([TASK], model, store, embedder, replace(COMPARISON, window=window))
+
+
+def test_times_and_tokens_are_those_of_learning_and_of_reading(
+    model: LocalModel, store: MemoryStore, embedder: HashingEmbedder
+) -> None:
+    (outcome,) = outcomes([TASK], model, store, embedder, COMPARISON)
+    for one in (outcome.base, *outcome.measurements):
+        learns = one.arm in {"finetune", "both"}
+        assert one.reading_seconds > 0
+        assert one.learning_seconds + one.reading_seconds <= one.seconds
+        assert (one.learning_seconds > 0) is (one.learnt_tokens > 0) is learns
+        assert (one.tokens > one.learnt_tokens) is (one.arm in {"context", "both"})
+
+
+@pytest.mark.slow
+def test_one_training_is_scored_at_every_k_and_nothing_is_left_behind(
+    model: LocalModel, store: MemoryStore, embedder: HashingEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainings: list[int] = []
+    tuned = Tuner.tuned
+
+    def counted(self: Tuner, passages: Sequence[str], **keywords: Any) -> Any:
+        trainings.append(len(passages))
+        return tuned(self, passages, **keywords)
+
+    monkeypatch.setattr(Tuner, "tuned", counted)
+    comparison = replace(COMPARISON, ks=(1, 5, 20, 50), candidate_limit=20)
+    tasks = [replace(TASK, id=str(number)) for number in range(6)]
+    tensors = []
+    for outcome in compare(tasks, model=model, embedder=embedder, store=store, comparison=comparison):
+        assert len(figures(outcome.measurements)) == 3 * 2 * 4
+        gc.collect()
+        tensors.append(sum(issubclass(type(one), torch.Tensor) for one in gc.get_objects()))
+    assert trainings == [6, 50] * len(tasks)  # the collection has 6 passages, and sift may repeat them
+    assert len(set(tensors[1:])) == 1
+
+
 def test_what_a_task_says_is_predicted_lies_between_nothing_and_all(
     model: LocalModel, store: MemoryStore, embedder: HashingEmbedder
 ) -> None:
@@ -343,6 +428,7 @@ def test_a_question_without_room_is_named(tokenizer: Any, store: MemoryStore, em
         ({"ks": ()}, "at least one number"),
         ({"ks": (5, 0)}, "each at least 1"),
         ({"candidate_limit": 0}, "candidate_limit must be >= 1"),
+        ({"window": 1}, "window is 1: expected at least 2 tokens"),
         ({"arms": ("context", "both"), "selectors": ("repeated-nearest",)}, "is only for fine-tuning"),
     ],
 )

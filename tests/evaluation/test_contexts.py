@@ -9,13 +9,17 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import AutoTokenizer
 
 from sift_rag.errors import ModelUnsuitable
 from sift_rag.evaluation import Task
 from sift_rag.evaluation.contexts import ANSWER_TOKENS, SEPARATOR, ContextBuilder
 from sift_rag.finetuning import score_text
 from sift_rag.models.local import LocalModel
-from tests.evaluation.conftest import PASSAGES, TEXT, tiny_model
+from tests.evaluation.conftest import LANGUAGE_MODEL, PASSAGES, TEXT, tiny_model
+from tests.examples import examples
 
 TEMPLATE = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}<assistant>"
 
@@ -60,6 +64,24 @@ def test_as_many_passages_are_taken_as_fit_and_no_more(tokenizer: Any, window: i
     assert context.passages == max(count for count, size in enumerate(sizes) if size <= room)
     assert len(context.tokens) == sizes[context.passages] <= room
     assert score_text(model, TEXT, context=context.tokens).windows == 1 or len(encoded(model, TEXT)) > window // 2
+
+
+@pytest.mark.slow
+@settings(max_examples=examples(60), deadline=None)
+@given(st.integers(2, 255), st.integers(1, 12), st.lists(st.integers(0, 30), max_size=8), st.booleans())
+def test_a_limited_context_never_exceeds_its_window(window: int, length: int, passages: list[int], asked: bool) -> None:
+    model = tiny_model(AutoTokenizer.from_pretrained(LANGUAGE_MODEL))
+    task = Task("t", "g", "owls hunt " * length, "Who hunts?" if asked else None)
+    texts = [f"Passage {number}. {'mice ' * number}" for number in passages]
+    limited, own = ContextBuilder(model, task, window), ContextBuilder(model, task)
+    context, alone = limited.build(texts), own.build([])
+    size = len(encoded(model, limited.scored_text))
+    assert len(context.tokens) + size <= window or context == alone
+    assert context.passages <= own.build(texts).passages
+    if context.passages < len(texts) and context.passages < own.build(texts).passages:
+        one_more = own.build(texts[: context.passages + 1])
+        kept = max(size, ANSWER_TOKENS) if asked else size
+        assert len(one_more.tokens) + kept > window  # no room was wasted
 
 
 def test_after_one_that_does_not_fit_no_later_one_is_taken(tokenizer: Any) -> None:

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from sift_rag.corpus.shards import Shard
 from sift_rag.errors import ConfigurationError
 from sift_rag.evaluation import Comparison, Task
-from sift_rag.evaluation.journal import Journal, fingerprint
+from sift_rag.evaluation.journal import Header, Journal, fingerprint, journal_name, merge
 from sift_rag.finetuning import FineTuning
 from sift_rag.selection import GaussianProcess, Linear
 from tests.evaluation.conftest import answered, measured, outcome
+from tests.evaluation.test_report import facts
 
 OUTCOMES = [
     outcome("a", 1 / 3, measured("context", "sift", 5, 0.1 + 0.2), measured("finetune", "nearest", 5, 1e-300)),
@@ -97,9 +99,98 @@ def test_equal_comparisons_have_one_fingerprint_and_different_ones_have_two() ->
         replace(usual, arms=("context",)),
         replace(usual, selectors=("sift",)),
         replace(usual, candidate_limit=100),
+        replace(usual, window=1024),
+        replace(usual, window=512),
         replace(usual, tuning=FineTuning(rank=8)),
         replace(usual, training=GaussianProcess()),
         replace(usual, training=GaussianProcess(Linear(), noise_variance=0.1)),
     )
     others += [fingerprint(TASKS, one, model="m", collection="c", passages=10) for one in comparisons]
     assert len({base, *others}) == 1 + len(others)
+
+
+ALL_OF_THEM = [outcome(f"t{number}", 1.0, measured("context", "sift", 5, 0.5)) for number in range(7)]
+
+
+def shards(folder: Path, of: int, *, name: str = "abc", **about: str) -> list[Journal]:
+    """Keep the outcomes in one journal for each shard."""
+    ids = tuple(one.task.id for one in ALL_OF_THEM)
+    found = []
+    for number in range(1, of + 1):
+        shard = Shard(number, of)
+        journal = Journal(
+            folder / journal_name(name, shard), Header(name, ids, shard, facts(device=f"gpu {number % 2}", **about))
+        )
+        journal.start()
+        for one in shard.take(ALL_OF_THEM):
+            journal.add(one)
+        found.append(journal)
+    return found
+
+
+@pytest.mark.parametrize("of", [1, 2, 3, 7, 9])
+def test_merged_shards_are_the_whole_in_order(tmp_path: Path, of: int) -> None:
+    journals = shards(tmp_path / "runs", of)
+    assert len({journal.path for journal in journals}) == of
+    sizes = [len(journal.read()) for journal in journals]
+    assert max(sizes) - min(sizes) <= 1
+    for paths in ([tmp_path / "runs"], [journal.path for journal in reversed(journals)], [tmp_path / "runs"] * 2):
+        outcomes, about = merge(paths)
+        assert outcomes == ALL_OF_THEM
+        assert about == facts(device="gpu 1, gpu 0" if of > 1 else "gpu 1")
+
+
+def test_a_journal_says_which_shard_of_which_comparison_it_is(tmp_path: Path) -> None:
+    (_, second) = shards(tmp_path, 2)
+    header = Journal(second.path).header()
+    assert header is not None
+    assert (header.fingerprint, header.shard, header.about.device) == ("abc", Shard(2, 2), "gpu 0")
+    assert header.own == ["t1", "t3", "t5"]
+    second.start(second.read())
+    assert Journal(second.path).header() == header
+    assert Journal(tmp_path / "none.jsonl").header() is None
+
+
+def test_what_is_missing_is_named_shard_by_shard(tmp_path: Path) -> None:
+    journals = shards(tmp_path, 4)
+    journals[0].path.unlink()
+    journals[2].path.unlink()
+    journals[1].start(journals[1].read()[:1])
+    with pytest.raises(ConfigurationError, match=r"shards 1, 3 of 4 missing; shard 2 lacks 1 of 2 tasks\.") as error:
+        merge([tmp_path])
+    assert error.value.remedy is not None
+    assert error.value.remedy.key == "shards-incomplete"
+
+
+def test_a_shard_that_is_still_being_written_is_incomplete(tmp_path: Path) -> None:
+    last = shards(tmp_path, 2)[-1].path
+    last.write_bytes(last.read_bytes()[:-1])
+    with pytest.raises(ConfigurationError, match="shard 2 lacks 1 of 3 tasks"):
+        merge([tmp_path])
+
+
+def test_only_shards_of_one_comparison_and_one_division_are_merged(tmp_path: Path) -> None:
+    shards(tmp_path / "a", 2)
+    shards(tmp_path / "b", 2, name="other")
+    shards(tmp_path / "c", 3)
+    with pytest.raises(ConfigurationError, match=r"abc.1-of-2.jsonl' and .*other.1-of-2.jsonl' belong to different"):
+        merge([tmp_path / "a", tmp_path / "b"])
+    with pytest.raises(ConfigurationError, match="divisions into 2 and 3 shards"):
+        merge([tmp_path / "a", tmp_path / "c"])
+    (tmp_path / "a" / "copy.jsonl").write_bytes((tmp_path / "a" / "abc.2-of-2.jsonl").read_bytes())
+    with pytest.raises(ConfigurationError, match="both hold shard 2"):
+        merge([tmp_path / "a"])
+
+
+def test_what_is_no_journal_is_not_merged(tmp_path: Path, journal: Journal) -> None:
+    with pytest.raises(ConfigurationError, match="There is no"):
+        merge([tmp_path / "nowhere"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ConfigurationError, match="holds no journal"):
+        merge([tmp_path / "empty"])
+    with pytest.raises(ConfigurationError, match="does not say which comparison"):
+        merge([journal.path])
+    damaged = shards(tmp_path / "damaged", 1)[0].path
+    damaged.write_bytes(damaged.read_bytes().replace(b'"number": 1', b'"number": 5'))
+    with pytest.raises(ConfigurationError, match="is damaged: There is no shard 5 of 1"):
+        merge([damaged])

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from sift_rag.errors import MissingExtra
-from sift_rag.evaluation import Comparison, Outcome, Task, summarise
-from sift_rag.evaluation.outcomes import Example
+from sift_rag.evaluation import Outcome, Task, summarise
+from sift_rag.evaluation.outcomes import About, Arm, Example
 from sift_rag.evaluation.plots import require_matplotlib
 from sift_rag.evaluation.report import render_report
-from sift_rag.finetuning import FineTuning
 from tests.evaluation.conftest import answered, measured, outcome
 
+ARMS: tuple[Arm, ...] = ("context", "window", "finetune", "both")
 EVIL = "<script>alert('x & y')</script>"
 VOID = {"meta", "br"}
 
@@ -52,12 +52,14 @@ class Page(HTMLParser):
         self.words.append(data)
 
 
-def two_groups(*groups: str, text: str = "twenty bytes of text", question: str | None = None) -> list[Outcome]:
+def two_groups(
+    *groups: str, text: str = "twenty bytes of text", question: str | None = None, count: int = 6
+) -> list[Outcome]:
     found = []
-    for number in range(6):
+    for number in range(count):
         rows = [
             measured(arm, selector, k, 1.5 - 0.1 * number - 0.01 * k, seconds=k / 10, predicted=0.1 * number)
-            for arm in ("context", "finetune", "both")
+            for arm in ARMS
             for selector in ("nearest", "sift")
             for k in (1, 5)
         ]
@@ -76,8 +78,28 @@ def two_groups(*groups: str, text: str = "twenty bytes of text", question: str |
     return found
 
 
+def facts(name: str = "stdlib-lm", **fields: Any) -> About:
+    return About(
+        **{
+            "model": name,
+            "context_length": 1024,
+            "device": name,
+            "embedder": name,
+            "collection": name,
+            "passages": 12,
+            "fine_tuning": name,
+            "window": None,
+            "version": name,
+            "date": name,
+            "command": name,
+            **fields,
+        }
+    )
+
+
 def page(outcomes: Sequence[Outcome], *, name: str = "stdlib-lm", **fields: Any) -> str:
-    return render_report(outcomes, summarise(outcomes), Comparison(**fields), model=name, collection=name, window=1024)
+    about = facts(name, **fields)
+    return render_report(outcomes, summarise(outcomes, window=about.window), about)
 
 
 @pytest.mark.slow
@@ -98,31 +120,93 @@ def test_nothing_of_the_page_is_elsewhere() -> None:
 
 @pytest.mark.slow
 def test_every_section_is_there() -> None:
-    outcomes = two_groups("law", "code")
+    outcomes = two_groups("law", "code", count=10)
     text = page(outcomes)
     titles = re.findall(r"<h[12]>(.*?)</h[12]>", text)
     assert titles == [
         "Context or fine-tuning",
         "Over k",
+        "Each text",
         "By group",
         "Predicted against realised gain",
         "Gain against cost",
         "What was selected",
         "All figures",
     ]
-    assert text.count("<svg") == 3 + 1 + 1 + 1  # an arm each over k
-    assert text.count("<tr class=best>") == 3 * 3  # an arm each, of all tasks and of two groups
-    assert text.count("</td></tr>") == 12 * 3
+    assert text.count("<svg") == 4 + 1 + 1 + 1 + 2  # an arm each over k; seconds and tokens
+    assert (
+        text.count('<tr class="best') == 1 + 4 * 3
+    )  # the recommended one; an arm each, of all tasks and of two groups
+    assert text.count("</td></tr>") == 5 + 10 + (16 + 1) * 3  # the best ones; the tasks; all, with the model alone
     words = "".join(Page(text).words)
     assert summarise(outcomes).verdict in words
-    assert "stdlib-lm, window of 1,024 tokens" in words
+    assert "stdlib-lm, reads 1,024 tokens" in words
     assert "finetune, sift" not in words
-    assert "fine-tuned, sift, k = 5: rank correlation 1.00" in words
+    assert "Fine-tuned (sift, k = 5): rank correlation 1.00." in words
     assert "bees.md" in words
     assert ", 3 times" in words
-    assert "default rate" in words
     assert "By group" not in page(two_groups("law"))
-    assert "all weights, rate 0.5" in page(outcomes, tuning=FineTuning(method="full", learning_rate=0.5))
+
+
+def test_the_verdict_and_the_table_come_first() -> None:
+    outcomes = two_groups("law")
+    text = page(outcomes, window=512)
+    body = text.partition("<body>")[2]
+    assert re.match(r"<h1>[^<]*</h1><p class=verdict>[^<]*</p><div class=scroll><table>", body)
+    first = body[: body.index("</table>")]
+    arms = re.findall(r'<tr class="(?:best )?arm (\w+)">', first)
+    shares = [float(share) for share in re.findall(r"<td>([\d.]+)</td><td>[^<]*</td><td>[\d.]+</td></tr>", first)]
+    assert sorted(arms) == sorted(["base", *ARMS])
+    assert shares == sorted(shares)
+    assert dict(zip(arms, shares, strict=True))["base"] == 100.0
+    assert summarise(outcomes, window=512).verdict in body[: body.index("<table>")]
+
+
+@pytest.mark.slow
+def test_the_facts_say_how_the_figures_came_about() -> None:
+    told = {
+        "device": "cuda (H), bfloat16",
+        "embedder": "an-embedder",
+        "date": "2026-01-02",
+        "version": "9.9",
+        "command": "x compare",
+        "fine_tuning": "all weights, rate 0.5",
+    }
+    listed = re.findall(r"<dd>(.*?)</dd>", page(two_groups("law"), window=512, **told))
+    assert {*told.values(), "512 tokens, with the text"} < set(listed)
+    assert "<dt>limited context</dt>" not in page(two_groups("law"))
+    assert "<dt>fine-tuning</dt>" not in page(two_groups("law"), fine_tuning="")
+
+
+@pytest.mark.slow
+def test_below_ten_tasks_there_is_no_correlation_and_the_page_says_why() -> None:
+    assert "no rank correlation for fewer than 10 tasks" in page(two_groups("law", count=9))
+    assert "(sift, k = 5): rank correlation 1.00." in page(two_groups("law", count=10))
+
+
+def test_nothing_may_be_loaded_or_run() -> None:
+    text = page(two_groups(EVIL, text=EVIL))
+    (policy,) = [
+        attributes["content"]
+        for tag, attributes in Page(text).elements
+        if tag == "meta" and attributes.get("http-equiv") == "Content-Security-Policy"
+    ]
+    assert policy == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    assert text.index("Content-Security-Policy") < text.index("<style")
+
+
+@pytest.mark.slow
+def test_an_arm_has_one_colour_in_every_plot_and_each_colour_is_one_of_the_style_sheet() -> None:
+    text = page(two_groups("law", "code"))
+    drawn = re.findall(r"<svg.*?</svg>", text, flags=re.DOTALL)
+    over_k = [set(re.findall(r"var\(--c\d\)", one)) for one in drawn[: len(ARMS)]]
+    assert all(len(colours) == 1 for colours in over_k)
+    assert len(set().union(*over_k)) == len(ARMS)
+    for one in drawn:
+        assert not re.findall(r"(?:fill|stroke): #[0-9a-f]+", one)  # nothing that a dark scheme would not change
+    assert set(re.findall(r"var\((--[\w]+)\)", text)) <= set(re.findall(r"(--[\w]+):", text))
+    light, dark = re.findall(r":root \{(.*?)\}", text, flags=re.DOTALL)
+    assert set(re.findall(r"--\w+", light)) == set(re.findall(r"--\w+", dark))
 
 
 def test_questions_have_columns_of_their_own() -> None:

@@ -1,9 +1,8 @@
 """``sift-rag compare``."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,19 +10,20 @@ from sift_rag import defaults
 from sift_rag.errors import ConfigurationError
 from sift_rag_cli import options
 from sift_rag_cli.api_keys import store_key
-from sift_rag_cli.comparisons import save_csv, summary_json, write_rows
+from sift_rag_cli.comparisons import Output, Run, command_line, measure, write_comparison, write_shard
 from sift_rag_cli.configuration import settings_for
 from sift_rag_cli.fine_tuning import fine_tuning_of, model_of
-from sift_rag_cli.inputs import names_in, spread, whole_numbers_in
-from sift_rag_cli.output import check_writable, count_of, one_line, say, write_json, write_page
-from sift_rag_cli.progress import counted_progress, loading
+from sift_rag_cli.inputs import names_in, read_shard, spread, whole_numbers_in
+from sift_rag_cli.output import check_writable
 from sift_rag_cli.searching import layout_of, loading_embedder
 
 if TYPE_CHECKING:
-    from sift_rag.evaluation import Outcome
+    from sift_rag.evaluation import Comparison, Task
+    from sift_rag_cli.settings import Values
 
 TASKS = "Texts or questions"
 COMPARED = "Comparison"
+PARTS = "Several processes"
 
 
 def compare(
@@ -53,6 +53,7 @@ def compare(
         ),
     ] = None,
     model: options.LocalModel = None,
+    device: options.Device = None,
     arms: Annotated[
         str,
         typer.Option(
@@ -77,6 +78,43 @@ def compare(
             help="Numbers of passages in the context, and numbers of fine-tuning steps.",
         ),
     ] = ",".join(map(str, defaults.COMPARED_KS)),
+    window: Annotated[
+        int | None,
+        typer.Option(
+            "--window",
+            metavar="N",
+            rich_help_panel=COMPARED,
+            help="Also measure the context within N tokens, text included: as for a model that reads no more.",
+        ),
+    ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            "--shard",
+            metavar="I/N",
+            rich_help_panel=PARTS,
+            help="Measure only the I-th of N parts of the tasks; needs --journal.",
+        ),
+    ] = None,
+    journal: Annotated[
+        Path | None,
+        typer.Option(
+            "--journal",
+            metavar="FOLDER",
+            rich_help_panel=PARTS,
+            help="Where to keep the measurements. Default: among your files.",
+        ),
+    ] = None,
+    merge: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--merge",
+            metavar="PATH",
+            rich_help_panel=PARTS,
+            help="Measure nothing: show the result of the shards whose measurements are in this folder or file. "
+            "Repeatable.",
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the same comparison where it was interrupted.")
     ] = False,
@@ -108,77 +146,105 @@ def compare(
         sift-rag compare --texts held-out/ -m gpt2
         sift-rag compare --questions faq.jsonl -m Qwen/Qwen3-0.6B -k 5 --report page.html
         sift-rag compare --texts held-out/ --set finetuning.preset=gpt2 --resume
+        sift-rag compare --texts held-out/ -m gpt2 --journal runs/ --shard 1/8
+        sift-rag compare --merge runs/ --report page.html
     """
-    from sift_rag.evaluation import Comparison, read_questions, read_texts, summarise
-    from sift_rag.evaluation.comparison import compare as measure
-    from sift_rag.evaluation.journal import comparison_journal
     from sift_rag.evaluation.plots import require_matplotlib
 
-    if (texts is None) == (questions is None):
-        raise ConfigurationError("Name the texts or questions to compare on: either --texts PATH or --questions FILE.")
-    values = settings_for(context, assignments)
-    model = model_of(values, model)
-    if model is None:
-        raise ConfigurationError(
-            "A comparison needs a model on this machine: --model NAME, --model FOLDER or --set finetuning.preset=NAME."
-        )
+    output = Output(report=report, csv=csv, json=json)
     check_writable(report, csv)
-    wanted: Any = {"arms": names_in(arms), "selectors": names_in(selectors), "ks": whole_numbers_in(k)}
-    comparison = Comparison(**wanted, **values["comparison"], tuning=fine_tuning_of(values))
-    tasks = spread(read_texts(texts) if texts is not None else read_questions(questions or Path()), limit)
+    if merge:
+        _refuse_with_merge(texts, questions, limit, shard, journal, resume)
+        if report is not None:
+            require_matplotlib()
+        from sift_rag.evaluation.journal import merge as merge_journals
+
+        write_comparison(*merge_journals(merge), output)
+        return
+    part = read_shard(shard) if shard is not None else read_shard("1/1")
+    if part.of > 1:
+        _refuse_with_shard(journal, report, csv)
+    values = settings_for(context, assignments)
+    run = Run(
+        tasks=_tasks(texts, questions, limit),
+        comparison=_comparison(values, arms=arms, selectors=selectors, ks=k, window=window),
+        model=_model(values, model),
+        device=device,
+        shard=part,
+        folder=journal,
+        resume=resume,
+        command=command_line(context),
+    )
     if report is not None:
         require_matplotlib()
     key, layout = store_key(context, store), layout_of(values)
     with loading_embedder(embedder):
-        from sift_rag.opening import open_local_model, open_retriever
+        from sift_rag.opening import open_retriever
 
         retriever = open_retriever(store, collection, embedder, api_key=key, layout=layout)
     with closing(retriever.store):
-        journal = comparison_journal(tasks, comparison, model=model, store=retriever.store)
-        outcomes = journal.read() if resume else []
-        journal.start(outcomes)
-        with loading(model):
-            language_model = open_local_model(model)
-        done = {outcome.task.id for outcome in outcomes}
-        left = [task for task in tasks if task.id not in done]
-        if outcomes:
-            say(f"{count_of(len(outcomes), 'task')} already measured; {len(left)} left.")
-        with (
-            _resumable(outcomes, len(tasks)),
-            counted_progress("comparing", "task", len(tasks), len(outcomes)) as advance,
-        ):
-            for outcome in measure(
-                left, model=language_model, embedder=retriever.embedder, store=retriever.store, comparison=comparison
-            ):
-                journal.add(outcome)
-                outcomes.append(outcome)
-                advance(outcome.task.id)
-    summary = summarise(outcomes)
-    if report is not None:
-        from sift_rag.evaluation.report import render_report
+        outcomes, about, path = measure(run, retriever)
+    if part.of > 1:
+        write_shard(part, outcomes, path, json=json)
+    else:
+        write_comparison(outcomes, about, output)
 
-        page = render_report(
-            outcomes, summary, comparison, model=model, collection=collection, window=language_model.context_length
+
+def _tasks(texts: Path | None, questions: Path | None, limit: int | None) -> "list[Task]":
+    from sift_rag.evaluation import read_questions, read_texts
+
+    if texts is not None and questions is None:
+        return spread(read_texts(texts), limit)
+    if questions is not None and texts is None:
+        return spread(read_questions(questions), limit)
+    raise ConfigurationError("Name the texts or questions to compare on: either --texts PATH or --questions FILE.")
+
+
+def _comparison(values: "Values", *, arms: str, selectors: str, ks: str, window: int | None) -> "Comparison":
+    from sift_rag.evaluation import Comparison
+
+    return Comparison(
+        arms=names_in(arms),
+        selectors=names_in(selectors),
+        ks=whole_numbers_in(ks),
+        window=window,
+        tuning=fine_tuning_of(values),
+        **values["comparison"],
+    )
+
+
+def _model(values: "Values", model: str | None) -> str:
+    found = model_of(values, model)
+    if found is None:
+        raise ConfigurationError(
+            "A comparison needs a model on this machine: --model NAME, --model FOLDER or --set finetuning.preset=NAME."
         )
-        write_page(report, page)
-    if csv is not None:
-        save_csv(summary, csv)
-    if json:
-        write_json(summary_json(summary, model=model, window=language_model.context_length))
-        return
-    write_rows(summary)
-    if summary.left_out:
-        say(f"{count_of(summary.left_out, 'candidate')} left out: the text itself or a part of it.")
-    say(one_line(summary.verdict))
+    return found
 
 
-@contextmanager
-def _resumable(outcomes: "Sequence[Outcome]", total: int) -> "Iterator[None]":
-    """On interruption, say how to continue."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        if outcomes:
-            of_all = f"{len(outcomes)} of {count_of(total, 'task')}"
-            say(f"{of_all} are measured and kept: add --resume to continue.")
-        raise
+def _refuse_with_merge(
+    texts: Path | None,
+    questions: Path | None,
+    limit: int | None,
+    shard: str | None,
+    journal: Path | None,
+    resume: bool,
+) -> None:
+    given = {
+        "--texts": texts,
+        "--questions": questions,
+        "--limit": limit,
+        "--shard": shard,
+        "--journal": journal,
+        "--resume": resume or None,
+    }
+    wrong = [name for name, value in given.items() if value is not None]
+    if wrong:
+        raise ConfigurationError(f"--merge measures nothing: leave out {', '.join(wrong)}.")
+
+
+def _refuse_with_shard(journal: Path | None, report: Path | None, csv: Path | None) -> None:
+    if journal is None:
+        raise ConfigurationError("--shard needs --journal FOLDER: a folder where all shards keep their measurements.")
+    if report is not None or csv is not None:
+        raise ConfigurationError("A shard measures a part of the tasks: give --report and --csv with --merge instead.")
