@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sift_rag_cli.hits import heading_path, locate
 from sift_rag_cli.output import console, count_of, human_size, is_terminal, one_line, printable, say, write
+from sift_rag_cli.wrapping import wrapped
 
 if TYPE_CHECKING:
     from sift_rag.answering.answer import Answer
@@ -31,6 +32,7 @@ def write_answer(stream: AnswerStream) -> Answer:
     say_notices(stream)
     write_pieces(stream)
     answer = stream.answer
+    say_later_notices(stream)
     if answer.mode != "finetune":
         write_check(answer)
         write_sources(answer)
@@ -48,12 +50,19 @@ def say_notices(stream: AnswerStream) -> None:
         say(tuning_summary(stream.tuning))
 
 
+def say_later_notices(stream: AnswerStream) -> None:
+    """Report what happened while the answer was written: that it was cut off, for example."""
+    for notice in stream.answer.notices[len(stream.prepared.notices) :]:
+        say(one_line(notice))
+
+
 def write_pieces(pieces: Iterable[str]) -> None:
-    """Write an answer as it comes."""
+    """Write an answer as it comes, at a terminal wrapped between words."""
     begun = False
+    texts = map(printable, pieces)
     try:
-        for piece in pieces:
-            write(printable(piece), end="")
+        for text in wrapped(texts, console().width) if is_terminal(sys.stdout) else texts:
+            write(text, end="")
             begun = True
     finally:
         if begun:

@@ -2,9 +2,9 @@
 
 With a limited context, the passages of the context are also measured within that many tokens.
 
-Work is shared where it can be: one embedding and one search per task, one base score, one fine-tuning for all k (the
-model is scored on the way, after k steps; but see ``selectors.sweeps``), one score for all k whose passages fill the
-window alike.
+Work is shared where it can be: one embedding and one search per task, one base score, one score for all k whose
+passages fill the window alike, and one fine-tuning for all k if they have one learning rate (``selectors.sweeps``): the
+model is scored on the way, after k steps.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class _Run:
             if tuner is None:
                 continue
             training = fine_tuning_selector(name, comparison.training)
-            for ks in sweeps(selector, comparison.ks):
+            for ks in sweeps(selector, comparison.ks, one_rate=comparison.tuning.learning_rate is not None):
                 steps = training.select(pool, max(ks)).selection
                 examples[name] = _examples(candidates, steps)
                 self._tuned(name, ks, candidates, steps, for_context, tuner)

@@ -37,7 +37,10 @@ COMPARED_SELECTORS: Mapping[str, ComparedSelector] = MappingProxyType(
 """Every selector that can be compared, by name."""
 
 
-def sweeps(selector: ComparedSelector, ks: Sequence[int]) -> list[tuple[int, ...]]:
-    """Return the ks, ascending, in groups that share a training run: that for the largest passes through the others."""
+def sweeps(selector: ComparedSelector, ks: Sequence[int], *, one_rate: bool) -> list[tuple[int, ...]]:
+    """Return the ks, ascending, in groups that share a training run: that for the largest passes through the others.
+
+    They can share one if the choice of k begins the choice of any larger k, and if all are trained at one rate.
+    """
     ascending = tuple(sorted(set(ks)))
-    return [ascending] if selector.nested else [(k,) for k in ascending]
+    return [ascending] if selector.nested and one_rate else [(k,) for k in ascending]

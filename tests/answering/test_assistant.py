@@ -392,6 +392,19 @@ def test_a_conversation_shows_what_is_new_and_numbers_on(talker: Assistant, endp
     assert len(first.conversation.turns) == 1
 
 
+def test_a_follow_up_question_is_asked_alone_and_searched_for_with_the_one_before(
+    talker: Assistant, endpoint: StubEndpoint
+) -> None:
+    first = talker.ask(Query(QUESTION, k=1))
+    second = talker.ask(Query("And then?", k=1), conversation=first.conversation)
+    assert second.retrieval.questions == ("And then?", QUESTION)
+    prepared = talker.prepare(Query("And then?", k=1), conversation=first.conversation)
+    assert prepared.parts == ()  # nothing was split
+    assert QUESTION not in endpoint.requests[1].body["messages"][-1]["content"]
+    again = talker.ask(Query(QUESTION, k=1), conversation=first.conversation)
+    assert again.retrieval.questions == (QUESTION,)
+
+
 @pytest.mark.parametrize("mode", ALL_MODES)
 def test_a_conversation_goes_on_when_everything_has_been_shown(assistant: Assistant, mode: Mode) -> None:
     first = assistant.ask(Query(QUESTION, k=50))
@@ -568,7 +581,8 @@ def test_the_json_of_an_answer_has_one_shape(assistant: Assistant, mode: Mode) -
     answer = assistant.ask(Query(QUESTION, k=2), mode)
     value: dict[str, Any] = json.loads(json.dumps(answer.to_dict(), allow_nan=False))
     own = {
-        "mode", "answer", "finish_reason", "reasoning", "model", "prompt_tokens", "citations", "sentences", "tuning", "notices",
+        "mode", "answer", "finish_reason", "reasoning", "model", "prompt_tokens", "citations", "sentences",
+        "tuning", "notices",
     }  # fmt: skip
     assert set(value) == set(answer.retrieval.to_dict()) | own
     assert set(answer.to_dict(explain=True)) - set(value) == {"passed_over"}

@@ -111,3 +111,12 @@ def test_after_trimming_by_default_there_is_room_for_new_passages(language_model
     )
     assert 0 < len(trimmed.turns) < 30
     assert prompt.dropped == 0
+
+
+def test_the_questions_before_are_targets_of_decreasing_weight() -> None:
+    conversation = Conversation()
+    assert conversation.subject == {}
+    for questions in (("Old?",), ("One?", "Two?"), ("Last?",)):
+        prompt = build_prompt(questions, [A], model=None, history=conversation.history, shown=conversation.shown)
+        conversation = conversation.with_turn(prompt, "So [1].", questions)
+    assert conversation.subject == {"Last?": 0.5, "One?": 0.125, "Two?": 0.125}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -12,8 +12,9 @@ from threading import Thread
 class Endpoint(ThreadingHTTPServer):
     """Answers every chat with ``pieces``, in as many events."""
 
-    def __init__(self, pieces: tuple[str, ...], status: int = 200) -> None:
+    def __init__(self, pieces: tuple[str, ...], status: int = 200, on_request: Callable[[], None] | None = None) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
+        self.on_request = on_request
         self.pieces = pieces
         self.status = status
         self.authorizations: list[str | None] = []
@@ -31,6 +32,8 @@ class _Handler(BaseHTTPRequestHandler):
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.authorizations.append(self.headers.get("Authorization"))
         self.server.chats.append(request["messages"])
+        if self.server.on_request is not None:
+            self.server.on_request()
         self.send_response(self.server.status)
         self.send_header("Content-Type", "text/event-stream" if self.server.status == 200 else "application/json")
         self.end_headers()
@@ -49,9 +52,11 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(*pieces: str, status: int = 200) -> Iterator[Endpoint]:
-    """Yield the stub, which answers while the block runs."""
-    with Endpoint(pieces, status) as endpoint:
+def serving(
+    *pieces: str, status: int = 200, on_request: Callable[[], None] | None = None
+) -> Iterator[Endpoint]:
+    """Yield the stub, which answers while the block runs; ``on_request`` is called before each answer."""
+    with Endpoint(pieces, status, on_request) as endpoint:
         thread = Thread(target=endpoint.serve_forever)
         thread.start()
         try:

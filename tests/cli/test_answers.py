@@ -86,6 +86,52 @@ def test_a_chat_numbers_on_and_shows_no_passage_twice(ask_store: Run) -> None:
     assert [message["role"] for message in endpoint.chats[1]] == ["system", "user", "assistant", "user"]
 
 
+def test_a_chat_has_commands(ask_store: Run) -> None:
+    with serving("No idea.") as endpoint:
+        talk = f"/help\n/sources\n/known\n{QUESTION}\n/sources\n/known\n/source\n/model\n/clear\n/sources\n/exit\n"
+        result = ask_store("chat", "-k", "2", "--base-url", endpoint.url, "--model", "stub", stdin=talk)
+    assert result.exit_code == 0, result.stderr
+    for name in ("/help", "/sources", "/known [SOURCE]", "/model [NAME]", "/clear", "exit, Ctrl-D"):
+        assert name in result.stdout
+    assert result.stderr.count("No passages yet") == 2  # before the first question, and after /clear
+    assert "Nothing is known yet" in result.stderr
+    assert "There is no command '/source'. Did you mean '/sources'?" in result.stderr
+    assert "Model stub, context of 8,192 tokens." in result.stderr
+    assert "(2 passages in this chat)" in result.stdout or result.stdout.count("(1 passage in this chat)") == 2
+    assert len(endpoint.chats) == 1  # commands are not asked
+
+
+def test_what_a_chat_is_told_to_know_is_not_shown(ask_store: Run) -> None:
+    with serving("No idea.") as endpoint:
+        plain = ask_store("chat", "-k", "1", "--base-url", endpoint.url, "--model", "stub", stdin=f"{QUESTION}\n")
+        (source,) = numbers_and_sources(plain.stdout).values()
+        talk = f"/known {source.partition(':')[0]}\n{QUESTION}\n"
+        told = ask_store("chat", "-k", "1", "--base-url", endpoint.url, "--model", "stub", stdin=talk)
+    assert told.exit_code == 0, told.stderr
+    assert source not in numbers_and_sources(told.stdout).values()
+
+
+def test_a_chat_changes_its_model_and_forgets_what_was_said(ask_store: Run) -> None:
+    with serving("No idea.") as endpoint:
+        talk = f"{QUESTION}\n/model other\n/clear\n{QUESTION}\n"
+        result = ask_store("chat", "-k", "1", "--base-url", endpoint.url, "--model", "stub", stdin=talk)
+    assert result.exit_code == 0, result.stderr
+    assert endpoint.chats[0] == endpoint.chats[1]
+
+
+def test_a_chat_holds_the_store_only_while_it_retrieves(ask_store: Run, store: Path) -> None:
+    opened = []
+
+    def open_it() -> None:
+        with closing(open_store(store)) as passages:
+            opened.append(passages.count())
+
+    with serving("No idea.", on_request=open_it) as endpoint:
+        result = ask_store("chat", "-k", "1", "--base-url", endpoint.url, "--model", "stub", stdin=f"{QUESTION}\n" * 2)
+    assert result.exit_code == 0, result.stderr
+    assert len(opened) == 2
+
+
 def test_a_chat_goes_on_when_every_passage_has_been_shown(ask_store: Run) -> None:
     with serving("Yes.") as endpoint:
         talk = f"{QUESTION}\nAnything else?\n"

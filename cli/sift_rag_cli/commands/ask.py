@@ -7,7 +7,7 @@ import typer
 
 from sift_rag import defaults
 from sift_rag_cli import options
-from sift_rag_cli.answers import HOW_TO_GET_AN_ANSWER, say_notices, show_step, write_answer
+from sift_rag_cli.answers import HOW_TO_GET_AN_ANSWER, say_later_notices, say_notices, show_step, write_answer
 from sift_rag_cli.configuration import settings_for
 from sift_rag_cli.explanation import write_explanation
 from sift_rag_cli.fine_tuning import fine_tuning_of
@@ -120,6 +120,7 @@ def ask(
         if json:
             say_notices(stream)
             deque(stream, maxlen=0)
+            say_later_notices(stream)
         else:
             write_answer(stream)
     if save_adapter is not None and stream.tuning is not None and stream.tuning.steps:
