@@ -137,8 +137,8 @@ def compare(
         journal = comparison_journal(tasks, comparison, model=model, store=retriever.store)
         outcomes = journal.read() if resume else []
         journal.start(outcomes)
-        with loading(model):
-            language_model = open_local_model(model)
+        with loading(model) as show_stage:
+            language_model = open_local_model(model, on_stage=show_stage)
         done = {outcome.task.id for outcome in outcomes}
         left = [task for task in tasks if task.id not in done]
         if outcomes:
