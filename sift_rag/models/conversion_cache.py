@@ -26,7 +26,8 @@ _LOCK = ".lock"
 _SETTLED_SECONDS = 2.0
 """Age from which a file's time of change tells it from any later content: some file systems count in seconds."""
 
-_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EFBIG}
+_FULL_OR_BROKEN = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+_NOT_WRITABLE = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.ENOLCK}
 
 _SPARE_BYTES = 64 * 2**20
 """Disk space for what comes beside the weights: tokenizer and configuration."""
@@ -155,7 +156,7 @@ def require_room(folder: Path, size: int) -> None:
 def is_disk_error(error: Exception) -> bool:
     """Return True if an error comes from a disk that is full, broken or may not be written."""
     if isinstance(error, OSError):
-        return error.errno in _DISK_ERRORS
+        return error.errno in _FULL_OR_BROKEN | _NOT_WRITABLE
     return "os error" in str(error)  # safetensors, written in Rust, raises an error of its own
 
 
