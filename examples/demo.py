@@ -44,7 +44,7 @@ LENGTH = 1200  # characters of each text that it has to predict
 PACKAGED = "smollm2-135m-instruct"  # answers, and is compared, where its package is installed: make installs it
 RARE = 24  # of the topics that it has to predict: three texts
 SHORT = 600  # characters of each of them
-LONGEST_ANSWER = 200  # tokens
+LONGEST_ANSWER = 150  # tokens
 ARMS = {"context": "in the context", "finetune": "for fine-tuning", "both": "both"}
 
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
