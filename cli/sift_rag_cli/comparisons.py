@@ -100,8 +100,8 @@ def _measure(
     from sift_rag.evaluation.journal import Header, Journal
     from sift_rag.opening import open_local_model
 
-    with loading(run.model):
-        model = open_local_model(run.model, device=run.device)
+    with loading(run.model) as show_stage:
+        model = open_local_model(run.model, device=run.device, on_stage=show_stage)
     require_smaller(run.comparison.window, model)
     now = datetime.now().astimezone().isoformat(" ", "minutes")
     about = about_run(

@@ -173,7 +173,7 @@ Model = Annotated[
         metavar="NAME|PATH",
         envvar="SIFT_RAG_MODEL",
         rich_help_panel=ANSWER,
-        help="Language model: a Hugging Face name or a folder; with --base-url, the endpoint's name for it.",
+        help="Language model: a Hugging Face name, a folder or a GGUF file; with --base-url, the endpoint's name.",
     ),
 ]
 LocalModel = Annotated[
@@ -183,7 +183,7 @@ LocalModel = Annotated[
         "-m",
         metavar="NAME|PATH",
         envvar="SIFT_RAG_MODEL",
-        help="Language model: a Hugging Face name or a folder.",
+        help="Language model: a Hugging Face name, a folder or a GGUF file.",
     ),
 ]
 Device = Annotated[

@@ -11,6 +11,7 @@ from sift_rag_cli.output import console, count_of, is_terminal, one_line, say
 
 if TYPE_CHECKING:
     from rich.live import Live
+    from rich.spinner import Spinner
 
 T = TypeVar("T")
 
@@ -103,22 +104,24 @@ class _Pace:
 
 
 @contextmanager
-def loading(*names: str | None) -> Iterator[None]:
+def loading(*names: str | None) -> Iterator[Callable[[str], None]]:
     """Show at a terminal what is being loaded, if it takes longer than a moment; the line is gone afterwards.
+
+    Yields a function that puts other words there, while something else is being done.
 
     Args:
         names: what is loaded; None is left out.
     """
     words = " and ".join(one_line(name) for name in names if name is not None)
     if not words or not is_terminal(sys.stderr):
-        yield
+        yield lambda _: None
         return
     line = _LoadingLine(f"loading {words} ...")
     timer = Timer(QUIET_SECONDS, line.show)  # in a thread: imports of a second each are what is waited for
     timer.daemon = True
     timer.start()
     try:
-        yield
+        yield lambda stage: line.say(f"{one_line(stage)} ...")
     finally:
         timer.cancel()
         line.end()
@@ -131,7 +134,15 @@ class _LoadingLine:
         self._words = words
         self._lock = Lock()
         self._live: Live | None = None
+        self._spinner: Spinner | None = None
         self._is_over = False
+
+    def say(self, words: str) -> None:
+        """Replace the words, shown or not yet shown."""
+        with self._lock:
+            self._words = words
+            if self._spinner is not None:
+                self._spinner.update(text=words)
 
     def show(self) -> None:
         """Show the line."""
@@ -141,7 +152,7 @@ class _LoadingLine:
         with self._lock:
             if not self._is_over:
                 # What others write on stderr meanwhile goes above the line; stdout is not touched.
-                shown = Spinner("dots", text=self._words)
+                shown = self._spinner = Spinner("dots", text=self._words)
                 self._live = Live(shown, console=console(stderr=True), transient=True, redirect_stdout=False)
                 self._live.start()
 

@@ -74,7 +74,7 @@ def open_search(
         )
 
 
-def loading_embedder(name: str | None) -> AbstractContextManager[None]:
+def loading_embedder(name: str | None) -> AbstractContextManager[object]:
     """Show that a collection is being opened with its embedder."""
     return loading("the collection", name or "its embedder")
 
@@ -93,10 +93,11 @@ def open_language_model(context: typer.Context, name: str | None, base_url: str 
     """Open the language model that the options name, or return None."""
     if name is None and base_url is None:
         return None
-    with loading(name or "the language model"):
+    with loading(name or "the language model") as show_stage:
         from sift_rag.opening import open_model
 
-        return open_model(name, base_url=base_url, api_key=endpoint_key(context, base_url))
+        key = endpoint_key(context, base_url)
+        return open_model(name, base_url=base_url, api_key=key, on_stage=show_stage)
 
 
 def layout_of(values: Values) -> Layout:

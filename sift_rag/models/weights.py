@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,6 +59,24 @@ def require_safetensors(folder: Path, name: str) -> None:
     raise ModelUnsuitable(
         f"There are no weights of {name!r} in {str(folder)!r}: expected *.safetensors. Get the complete model."
     )
+
+
+def require_complete(loaded: Mapping[str, Collection[object]], name: str) -> None:
+    """Return if the weights were complete.
+
+    Args:
+        loaded: what transformers reports about loading.
+        name: what the error calls the model.
+
+    Raises:
+        ModelUnsuitable: tensors are missing, or have another shape than the configuration asks for.
+    """
+    absent = loaded["missing_keys"] or loaded["mismatched_keys"]
+    if absent:
+        raise ModelUnsuitable(
+            f"The weights of {name!r} lack {len(absent)} of the tensors that its configuration asks for, which would "
+            "be filled with noise: get the complete model."
+        )
 
 
 def context_length(config: PretrainedConfig) -> int:

@@ -12,7 +12,9 @@ from threading import Thread
 class Endpoint(ThreadingHTTPServer):
     """Answers every chat with ``pieces``, in as many events."""
 
-    def __init__(self, pieces: tuple[str, ...], status: int = 200, on_request: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self, pieces: tuple[str, ...], status: int = 200, on_request: Callable[[], None] | None = None
+    ) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.on_request = on_request
         self.pieces = pieces
@@ -52,9 +54,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(
-    *pieces: str, status: int = 200, on_request: Callable[[], None] | None = None
-) -> Iterator[Endpoint]:
+def serving(*pieces: str, status: int = 200, on_request: Callable[[], None] | None = None) -> Iterator[Endpoint]:
     """Yield the stub, which answers while the block runs; ``on_request`` is called before each answer."""
     with Endpoint(pieces, status, on_request) as endpoint:
         thread = Thread(target=endpoint.serve_forever)

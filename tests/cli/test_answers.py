@@ -3,10 +3,12 @@
 import json
 import re
 import socket
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from sift_rag.opening import open_store
 from tests.cli.conftest import Run
 from tests.cli.endpoint import serving
 
