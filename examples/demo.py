@@ -18,7 +18,6 @@ from rich.table import Table
 from rich.text import Text
 
 from sift_rag import Retrieval, Retriever, SiftRagError, ingest_paths, open_assistant, open_retriever
-from sift_rag.answering.answer import Answer
 from sift_rag.answering.prompt import locate, render
 from sift_rag.answering.settings import AnswerSettings
 from sift_rag.corpus.report import Progress
@@ -30,13 +29,14 @@ from sift_rag.models.packaged import is_packaged_installed
 from sift_rag.opening import open_local_model
 from sift_rag.protocols import LanguageModel
 from sift_rag.selection import Nearest
+from sift_rag_cli.answers import write_answer
 
 HOME = Path(".demo")
 CORPUS = HOME / "python-reference"
 STORE = HOME / "store"
 COLLECTION = "python"
 PROMPT = HOME / "prompt.txt"
-QUESTION = "How do I define a function with optional arguments, and what happens when it is called?"
+QUESTION = "What is a decorator, and when is it applied?"
 K = 6
 MODEL = Path(__file__).parent.parent / "tests" / "data" / "stdlib-lm"
 HELD_OUT_EVERY = 20  # topics that this model was not trained on
@@ -44,7 +44,7 @@ LENGTH = 1200  # characters of each text that it has to predict
 PACKAGED = "smollm2-135m-instruct"  # answers, and is compared, where its package is installed: make installs it
 RARE = 24  # of the topics that it has to predict: three texts
 SHORT = 600  # characters of each of them
-LONGEST_ANSWER = 150  # tokens
+LONGEST_ANSWER = 110  # tokens
 ARMS = {"context": "in the context", "finetune": "for fine-tuning", "both": "both"}
 
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
@@ -143,10 +143,7 @@ def answer(model: LanguageModel | None) -> None:
             show_prompt(render(assistant.prepare(QUESTION).prompt.messages))
             return
         with assistant.stream(QUESTION) as stream:
-            for piece in stream:
-                console.print(Text(piece), end="", soft_wrap=False)
-    console.print("\n")
-    show_sources(stream.answer)
+            write_answer(stream)
 
 
 def show_prompt(text: str) -> None:
@@ -157,16 +154,6 @@ def show_prompt(text: str) -> None:
         "For an answer: SIFT_RAG_MODEL=NAME make demo (a Hugging Face name, a folder or a GGUF file; for an endpoint, "
         "set SIFT_RAG_BASE_URL too)."
     )
-
-
-def show_sources(answer: Answer) -> None:
-    """Show what the answer cites; for an answer that cites nothing, as those of small models do, what it was given."""
-    numbered = {citation.number: citation.passage for citation in answer.citations}
-    if not numbered:
-        console.print("The model cites none of the passages that it was given:")
-        numbered = {hit.rank: hit.passage for hit in answer.retrieval}
-    for number, passage in numbered.items():
-        console.print(Text(f"[{number}] {locate(passage)}"))
 
 
 def open_packaged_model() -> LocalModel | None:
@@ -192,7 +179,7 @@ def compare_context_with_weights(model: LocalModel | None) -> None:
             "training. "
         )
     else:
-        comparison = Comparison(arms=("context", "finetune"), selectors=("nearest", "sift"), ks=(5,))
+        comparison = Comparison(arms=("context", "finetune"), selectors=("nearest", "sift"), ks=(4,))
         about = f"The same model predicts the beginnings of {len(tasks)} pages. "
     console.print(
         f"{about}Counted are the bits it needs: without passages, with passages before the text, or after one step of "
