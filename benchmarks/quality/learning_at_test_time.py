@@ -104,6 +104,13 @@ CHOICES: Mapping[str, Mapping[str, Run]] = {
             *((f"LoRA with the output, {rate:g}", FineTuning(learning_rate=rate)) for rate in (3e-3, 5e-3)),
         )
     },
+    "steps": {
+        name: Run(Comparison(arms=("finetune",), selectors=("sift",), ks=(5, 20), tuning=tuning), prompts=6)
+        for name, tuning in (
+            ("the rate by the number of steps", FineTuning()),
+            *((f"LoRA, {rate:g}", FineTuning(learning_rate=rate)) for rate in (5e-4, 1e-3, 2e-3)),
+        )
+    },
     "surrogates": {
         "nearest": Run(_fine_tuned("nearest", FULL), prompts=6),
         **{
@@ -133,7 +140,11 @@ def main() -> None:
             for domain in domains.values():
                 results.measure(name, run, domain, options.prompts or run.prompts)
     if chosen:
-        print(table_of_choices({name: results.read(name, names) for name in chosen}))
+        print(
+            table_of_choices(
+                {name: results.read(name, names) for name in chosen}, ks=next(iter(chosen.values())).comparison.ks
+            )
+        )
     if runs:
         found = {name: results.read(name, names) for name in RUNS}
         print("\n\n".join(tables(found, RUNS["main"].comparison.ks)))
@@ -189,7 +200,7 @@ def _model(folder: str) -> LocalModel:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", help="folder of the model")
+    parser.add_argument("model", help="the model: a folder, a GGUF file or a name")
     parser.add_argument(
         "--output", type=Path, required=True, help="where the outcomes are kept; a folder for each model"
     )

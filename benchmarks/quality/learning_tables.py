@@ -181,25 +181,29 @@ def _cost_row(name: str, outcomes: Mapping[str, Sequence[Outcome]], k: int) -> l
     ]
 
 
-def table_of_choices(found: Found) -> str:
-    """Tabulate one row per setting, one column per domain; differences are from the first row."""
+def table_of_choices(found: Found, ks: Sequence[int]) -> str:
+    """Tabulate one row per setting, one column per domain; differences are from the first row.
+
+    Domains and differences are told for the last of ``ks``, all domains together for the first and the last.
+    """
+    few, most = ks[0], ks[-1]
     first = next(iter(found))
     domains = list(found[first])
     rows = []
     for name, outcomes in found.items():
         selector = "nearest" if name == "nearest" else "sift"
-        all_of = percents(outcomes, "finetune", selector)
-        reference = percents(found[first], "finetune", "nearest" if first == "nearest" else "sift")
+        all_of = percents(outcomes, "finetune", selector, most)
+        reference = percents(found[first], "finetune", "nearest" if first == "nearest" else "sift", most)
         rows.append(
             [
                 name,
-                *(_mean(percents({d: outcomes.get(d, ())}, "finetune", selector)) for d in domains),
-                _mean(percents(outcomes, "finetune", selector, 10)),
+                *(_mean(percents({d: outcomes.get(d, ())}, "finetune", selector, most)) for d in domains),
+                _mean(percents(outcomes, "finetune", selector, few)),
                 _mean(all_of),
                 _signed(difference(all_of, reference)) if all_of else "",
             ]
         )
-    return table(["setting", *domains, "all, 10 steps", f"all, {STEPS} steps", f"- {first}"], rows)
+    return table(["setting", *domains, f"all, {few} steps", f"all, {most} steps", f"- {first}"], rows)
 
 
 def figures(found: Found) -> dict[str, object]:

@@ -76,7 +76,7 @@ def test_settings_are_compared_with_the_first() -> None:
     def run(bits: float) -> dict[str, list[Outcome]]:
         return {"pptx": [outcome("pptx", n, 2.0, finetune_sift=bits) for n in range(3)]}
 
-    made = rows(table_of_choices({"first": run(1.0), "second": run(1.2)}))
+    made = rows(table_of_choices({"first": run(1.0), "second": run(1.2)}, KS))
     assert made["second"][-1] == "+10.0 [+10.0, +10.0]"
 
 
