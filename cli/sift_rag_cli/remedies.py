@@ -31,6 +31,7 @@ REMEDIES: Mapping[str, str] = {
     "reindex-to-filter": "Ingest again with --reindex, or filter by source only.",
     "reranker-api-key": "Set the reranker's API key in SIFT_RAG_RERANKER_KEY.",
     "reranker-required": "Name one: --reranker NAME|PATH, or --reranker-url URL for an endpoint.",
+    "push-adapter-folder": "Add --save-adapter DIR.",
     "save-adapter-full": "Leave out --save-adapter, or set finetuning.method=lora.",
     "save-adapter-mode": "Add --mode finetune or --mode both, or leave out --save-adapter.",
     "server-options-for-a-folder": "Leave them out, or name a server with --store http://HOST:6333.",

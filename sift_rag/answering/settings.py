@@ -22,7 +22,8 @@ class AnswerSettings:
     """The settings of an assistant.
 
     Raises:
-        ConfigurationError: ``save_adapter`` with full fine-tuning, which has no adapter.
+        ConfigurationError: ``save_adapter`` with full fine-tuning, which has no adapter, or ``push_adapter`` without
+            ``save_adapter``.
         ValueError: a number is out of range.
     """
 
@@ -40,6 +41,8 @@ class AnswerSettings:
     """Check each sentence of the answer against the passages in the prompt."""
     save_adapter: Path | None = None
     """New or empty folder to which each fine-tuning writes its LoRA adapter; None to save nothing."""
+    push_adapter: str | None = None
+    """Address of a vLLM server, up to and including ``/v1``, that loads the saved adapter; None to load it nowhere."""
 
     def __post_init__(self) -> None:
         for name in ("max_new_tokens", "steps"):
@@ -48,6 +51,11 @@ class AnswerSettings:
         if not math.isfinite(self.min_gain):
             raise ValueError(f"min_gain must be a number, but is {self.min_gain}.")
         if self.save_adapter is None:
+            if self.push_adapter is not None:
+                raise ConfigurationError(
+                    "A server loads an adapter from its folder: name the folder to save it in.",
+                    remedy=Remedy("push-adapter-folder"),
+                )
             return
         object.__setattr__(self, "save_adapter", Path(self.save_adapter))
         if self.finetuning is not None and self.finetuning.method == "full":

@@ -17,6 +17,7 @@ from sift_rag.answering.reasoning import WithoutReasoning
 from sift_rag.answering.settings import AnswerSettings, Mode
 from sift_rag.answering.tuning import TuningReport
 from sift_rag.errors import ModelUnsuitable
+from sift_rag.models.adapter_server import push_adapter
 from sift_rag.protocols import FinishReason, LanguageModel
 from sift_rag.types import Retrieval
 
@@ -229,6 +230,8 @@ class AnswerStream(Iterator[str]):
         result = self._weights.enter_context(self._learn())
         if self._settings.save_adapter is not None:
             result.save_adapter(self._settings.save_adapter)
+            if self._settings.push_adapter is not None:
+                push_adapter(self._settings.save_adapter, self._settings.push_adapter)
         self.tuning = TuningReport.of(self.training, result)
 
     def _checked(self) -> tuple[tuple[CheckedSentence, ...] | None, tuple[str, ...]]:

@@ -19,6 +19,7 @@ from sift_rag.models.chat import PLAIN_STOPS, after_opening, encode_chat, opens_
 from sift_rag.models.generation import decode_stream, generate_tokens, stop_tokens, until_stop
 from sift_rag.models.gguf import OnStage, converted_folder, gguf_file
 from sift_rag.models.packaged import packaged_file
+from sift_rag.models.template_probe import require_bounded_template
 from sift_rag.models.weight_lock import weight_lock_of
 from sift_rag.models.weights import context_length, require_causal, require_complete, require_safetensors
 from sift_rag.protocols import Message
@@ -128,6 +129,7 @@ def _load(folder: Path, name: str, device: str) -> tuple[PreTrainedModel, PreTra
         require_safetensors(folder, name)
         part = "tokenizer"
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, **local)
+        require_bounded_template(tokenizer.chat_template, name)
         part = "weights"
         # With output_loading_info it returns a pair, which its annotations do not know.
         load: Any = AutoModelForCausalLM.from_pretrained

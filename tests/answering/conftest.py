@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
 from sift_rag.models.local import LocalModel, load_local_model
 from sift_rag.models.remote import RemoteModel
+from tests.loopback import StubHandler, loopback
 from tests.models.conftest import LANGUAGE_MODEL
 from tests.models.stub_endpoint import StubEndpoint, stub_endpoint
 
@@ -20,6 +23,27 @@ def language_model() -> LocalModel:
 @pytest.fixture
 def endpoint() -> Iterator[StubEndpoint]:
     with stub_endpoint() as stub:
+        yield stub
+
+
+@dataclass
+class StubAdapterServer:
+    """A server that loads adapters, or refuses to."""
+
+    url: str
+    status: int = 200
+    requests: list[tuple[str, Any]] = field(default_factory=list)
+
+
+class _AdapterHandler(StubHandler):
+    def respond(self, body: Any) -> None:
+        self.stub.requests.append((self.path, body))
+        self.send_whole(self.stub.status, "text/plain", b"done" if self.stub.status == 200 else b"no such path")
+
+
+@pytest.fixture
+def adapter_server() -> Iterator[StubAdapterServer]:
+    with loopback(_AdapterHandler, StubAdapterServer) as stub:
         yield stub
 
 

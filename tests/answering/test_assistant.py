@@ -19,7 +19,14 @@ from sift_rag.answering.assistant import ALL_SHOWN, Assistant
 from sift_rag.answering.conversation import Conversation
 from sift_rag.answering.prompt import build_prompt
 from sift_rag.answering.settings import AnswerSettings, Mode
-from sift_rag.errors import ConfigurationError, ModelInUse, ModelUnsuitable, NoEvidence, TrainingFailed
+from sift_rag.errors import (
+    ConfigurationError,
+    ModelInUse,
+    ModelUnavailable,
+    ModelUnsuitable,
+    NoEvidence,
+    TrainingFailed,
+)
 from sift_rag.filters import Filter
 from sift_rag.finetuning import FineTuning
 from sift_rag.models.local import LocalModel
@@ -31,6 +38,7 @@ from sift_rag.retrieval.retriever import Retriever
 from sift_rag.selection import Sift, Stopping
 from sift_rag.stores.memory import MemoryStore
 from sift_rag.types import Candidate, Embedding
+from tests.answering.conftest import StubAdapterServer
 from tests.doubles import HashingEmbedder
 from tests.finetuning.states import state_of, weights_of
 from tests.models.stub_endpoint import StubEndpoint
@@ -336,6 +344,39 @@ def test_an_adapter_is_saved_where_it_is_asked_for(
     assert (folder / "adapter_model.safetensors").is_file()
     with pytest.raises(ConfigurationError, match="is not empty"):
         assistant.ask(QUESTION, "finetune")
+
+
+def test_a_saved_adapter_is_loaded_into_a_server(
+    retriever: Retriever, language_model: LocalModel, adapter_server: StubAdapterServer, tmp_path: Path
+) -> None:
+    folder = tmp_path / "adapter"
+    settings = replace(QUICK, save_adapter=folder, push_adapter=adapter_server.url)
+    assert Assistant(retriever, language_model, settings).ask(QUESTION, "finetune").text
+    assert adapter_server.requests == [
+        ("/v1/load_lora_adapter", {"lora_name": "adapter", "lora_path": str(folder), "load_inplace": True})
+    ]
+
+
+def test_a_server_that_does_not_load_an_adapter_is_told_and_the_weights_are_restored(
+    retriever: Retriever,
+    language_model: LocalModel,
+    adapter_server: StubAdapterServer,
+    tmp_path: Path,
+    unchanged_weights: None,
+) -> None:
+    adapter_server.status = 400
+    settings = replace(QUICK, save_adapter=tmp_path / "adapter", push_adapter=adapter_server.url)
+    with pytest.raises(ModelUnavailable, match=r"saved in .* does not load it \(400: no such path\)"):
+        Assistant(retriever, language_model, settings).ask(QUESTION, "finetune")
+    assert (tmp_path / "adapter" / "adapter_model.safetensors").is_file()
+    unreachable = replace(settings, save_adapter=tmp_path / "other", push_adapter="http://127.0.0.1:9/v1")
+    with pytest.raises(ModelUnavailable, match="cannot be reached"):
+        Assistant(retriever, language_model, unreachable).ask(QUESTION, "finetune")
+
+
+def test_an_adapter_needs_a_folder_to_be_loaded_from() -> None:
+    with pytest.raises(ConfigurationError, match="name the folder"):
+        AnswerSettings(push_adapter="http://localhost:8000/v1")
 
 
 @pytest.mark.slow
