@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from sift_rag.generators import Ending
 from sift_rag.protocols import FinishReason
 
-LONGEST_ECHO = 160
+LONGEST_ECHO = 120
 """Characters in a row that may repeat what was written before, word for word."""
 LONGEST_ECHO_IN_LISTS = 600
 """The same within a list or a table."""
