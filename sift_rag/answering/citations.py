@@ -11,7 +11,8 @@ from sift_rag.types import Passage
 
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
 _NUMBERS = r"[0-9]{1,6}(?: ?[-\u2013] ?[0-9]{1,6})?"
-_BRACKETS = re.compile(rf"(?:\[ ?{_NUMBERS}(?: ?[,;] ?{_NUMBERS})* ?\])+")
+_LISTED = rf" ?{_NUMBERS}(?: ?[,;] ?{_NUMBERS})* ?"
+_BRACKETS = re.compile(rf"(?:\[{_LISTED}\]|\u3010{_LISTED}\u3011)+")
 _RANGE = re.compile(r"([0-9]{1,6})(?: ?[-\u2013] ?([0-9]{1,6}))?")
 _BEFORE = re.compile(r"[^\s\[\]]*\Z")
 _CODE_BEFORE = re.compile(
@@ -35,7 +36,7 @@ class Citation(NamedTuple):
 def find_citations(text: str, prompt: Prompt) -> tuple[Citation, ...]:
     """Return the passages that an answer cites, each once, in order of first appearance.
 
-    Recognised forms are ``[1]``, ``[1, 3]``, ``[1][2]`` and ``[2-4]``. Numbers that the prompt does not use are
+    Recognised forms are ``[1]``, ``[1, 3]``, ``[1][2]``, ``[2-4]``, and the same in ``\u3010\u3011``. Numbers that the prompt does not use are
     ignored, and so is anything in code or that looks like it: ``a[0]``, ``sys.argv[1]``, all text between backticks.
     """
     numbered = prompt.numbered

@@ -38,6 +38,7 @@ def cited(text: str) -> list[int]:
         ("**Bold**[2] and (aside)[3] and “quoted”[4]", [2, 3, 4]),
         ("Größe[1] und 大小[2] seit 2024[3]", [1, 2, 3]),
         ("`mask`[5]", [5]),
+        ("It is so \u30103\u3011\u30101, 2\u3011.", [3, 1, 2]),
         ("", []),
         ("Nothing.", []),
     ],
