@@ -36,8 +36,9 @@ class Citation(NamedTuple):
 def find_citations(text: str, prompt: Prompt) -> tuple[Citation, ...]:
     """Return the passages that an answer cites, each once, in order of first appearance.
 
-    Recognised forms are ``[1]``, ``[1, 3]``, ``[1][2]``, ``[2-4]``, and the same in ``\u3010\u3011``. Numbers that the prompt does not use are
-    ignored, and so is anything in code or that looks like it: ``a[0]``, ``sys.argv[1]``, all text between backticks.
+    Recognised forms are ``[1]``, ``[1, 3]``, ``[1][2]`` and ``[2-4]``, also in lenticular brackets. Numbers that the
+    prompt does not use are ignored, and so is anything in code or that looks like it: ``a[0]``, ``sys.argv[1]``, all
+    text between backticks.
     """
     numbered = prompt.numbered
     return tuple(Citation(number, numbered[number]) for number in cited_numbers(text, numbered))
