@@ -4,7 +4,7 @@
 
 Questions are HotpotQA's first dev questions, passages are k = 4 windows of two sentences. The prompt is that of
 ``sift-rag ask``; cost is in bits per byte of the gold answer, lower is better. Differences have 95 % paired bootstrap
-intervals over questions. MODEL is a folder or GGUF file of an instruction-tuned causal language model.
+intervals over questions. MODEL is an instruction-tuned causal language model: a folder, a GGUF file or a name.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
@@ -25,7 +24,7 @@ from benchmarks.common.intervals import paired_difference
 from benchmarks.quality.evidence_found import orders
 from sift_rag.answering.prompt import build_prompt
 from sift_rag.finetuning.scoring import score_text
-from sift_rag.models.local import LocalModel, load_local_model
+from sift_rag.models.local import load_local_model
 from sift_rag.types import Passage, Span
 
 K = 4
@@ -43,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     embedded = embed_task(task, options.cache)
     chosen = {method: orders(method, embedded, K) for method in METHODS}
     passages = [_passage(row, text) for row, text in enumerate(task.passages)]
-    model = open_model(options.model)
+    model = load_local_model(options.model, device="cpu")
     costs = {method: np.zeros(len(asked)) for method in METHODS}
     for place, question in enumerate(asked):
         known: dict[tuple[int, ...], float] = {}
@@ -60,19 +59,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _show(records)
     if options.json:
         options.json.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
-
-
-def open_model(path: Path) -> LocalModel:
-    """Load a folder as the product does, or a GGUF file through transformers."""
-    if path.suffix != ".gguf":
-        return load_local_model(str(path), device="cpu")
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    load: Any = AutoModelForCausalLM.from_pretrained
-    network = load(path.parent, gguf_file=path.name, dtype=torch.float32)
-    tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
-    return LocalModel(path.stem, network.eval(), tokenizer)
 
 
 def _passage(row: int, text: str) -> Passage:
@@ -101,7 +87,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("model", type=Path, help="folder or GGUF file (needs the package gguf)")
+    parser.add_argument("model", help="the model: a folder, a GGUF file or a name")
     add_data_options(parser)
     parser.add_argument("--questions", type=int, default=200, metavar="N", help="use the first N dev questions")
     return parser.parse_args(arguments)
