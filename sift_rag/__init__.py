@@ -15,6 +15,8 @@ from sift_rag import defaults
 if TYPE_CHECKING:
     from sift_rag.answering.answer import Answer as Answer
     from sift_rag.answering.assistant import Assistant as Assistant
+    from sift_rag.answering.checking import CheckedSentence as CheckedSentence
+    from sift_rag.answering.checking import Verdict as Verdict
     from sift_rag.answering.citations import Citation as Citation
     from sift_rag.answering.conversation import Conversation as Conversation
     from sift_rag.answering.conversation import Turn as Turn
@@ -77,6 +79,7 @@ if TYPE_CHECKING:
     from sift_rag.protocols import Database as Database
     from sift_rag.protocols import DocumentRecords as DocumentRecords
     from sift_rag.protocols import Embedder as Embedder
+    from sift_rag.protocols import FinishReason as FinishReason
     from sift_rag.protocols import LanguageModel as LanguageModel
     from sift_rag.protocols import Message as Message
     from sift_rag.protocols import PassageIndex as PassageIndex
@@ -160,6 +163,7 @@ _HOME = {
     "Assistant": "answering.assistant",
     "BatchSelection": "selection",
     "Candidate": "types",
+    "CheckedSentence": "answering.checking",
     "Choice": "selection",
     "Citation": "answering.citations",
     "CollectionInfo": "types",
@@ -181,6 +185,7 @@ _HOME = {
     "Features": "selection",
     "Filter": "filters",
     "FineTuning": "finetuning",
+    "FinishReason": "protocols",
     "Followed": "selection.result",
     "FunctionEmbedder": "embedders.functions",
     "GaussianProcess": "selection",
@@ -259,6 +264,7 @@ _HOME = {
     "TuningStep": "finetuning",
     "Turn": "answering.conversation",
     "UnreadableDocument": "errors",
+    "Verdict": "answering.checking",
     "default_store": "stores.registry",
     "falling_scores": "retrieval.scores",
     "find_duplicates": "repetition",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeAlias
+from typing import TYPE_CHECKING, Self
 
 from sift_rag.answering.answer import Answer
 from sift_rag.answering.checking import CheckedSentence
@@ -23,9 +23,6 @@ from sift_rag.types import Retrieval
 
 if TYPE_CHECKING:
     from sift_rag.finetuning import TuningResult
-
-Check: TypeAlias = Callable[[str], Sequence[CheckedSentence]]
-"""Checks the sentences of a whole answer."""
 
 
 class AnswerPieces:
@@ -114,7 +111,7 @@ class AnswerStream(Iterator[str]):
         model: LanguageModel,
         settings: AnswerSettings,
         learn: Callable[[], AbstractContextManager[TuningResult]] | None,
-        check: Check | None = None,
+        check: Callable[[str], Sequence[CheckedSentence]] | None = None,
     ) -> None:
         """Make a stream; ``Assistant.stream`` does.
 

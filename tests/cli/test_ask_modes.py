@@ -1,6 +1,7 @@
 """``ask --mode finetune`` and ``--mode both`` with the small local model."""
 
 import json
+import math
 import re
 from pathlib import Path
 
@@ -26,7 +27,8 @@ FIGURES = (
 def test_finetune_answers_without_citations_and_names_what_was_learnt_from(ask_store: Run) -> None:
     result = ask_store("ask", QUESTION, *QUICK, "--mode", "finetune")
     assert result.exit_code == 0, result.stderr
-    (line,) = result.stderr.splitlines()
+    line, cut_off = result.stderr.splitlines()
+    assert cut_off.startswith("The answer was cut off at 8 tokens")
     figures = re.fullmatch(FIGURES, line)
     assert figures is not None, line
     assert figures[1] == "3"
@@ -42,7 +44,7 @@ def test_finetune_answers_without_citations_and_names_what_was_learnt_from(ask_s
 def test_both_cites_the_passages_of_the_prompt_and_names_what_was_learnt_from(ask_store: Run) -> None:
     result = ask_store("ask", QUESTION, *QUICK, "--mode", "both", "-k", "2")
     assert result.exit_code == 0, result.stderr
-    assert re.fullmatch(FIGURES, result.stderr.strip())
+    assert re.fullmatch(FIGURES, result.stderr.splitlines()[0])
     assert result.stdout.index("\n[1] library/") < result.stdout.index("\nFine-tuned on\n")
     assert "step" in result.stdout.rpartition("\nFine-tuned on\n")[2]
 
@@ -72,10 +74,9 @@ def test_the_json_says_what_was_learnt_and_what_it_cost(ask_store: Run) -> None:
 
 @pytest.mark.slow
 def test_more_steps_learn_more_of_the_same_beginning(ask_store: Run) -> None:
+    at_one_rate = ("--mode", "finetune", "--set", "finetuning.learning_rate=3e-3")
     few, many = (
-        json.loads(ask_store("ask", QUESTION, *QUICK, "--mode", "finetune", "--steps", steps, "--json").stdout)[
-            "tuning"
-        ]
+        json.loads(ask_store("ask", QUESTION, *QUICK, *at_one_rate, "--steps", steps, "--json").stdout)["tuning"]
         for steps in ("3", "6")
     )
     assert many["steps"] == 6
@@ -95,7 +96,7 @@ def test_a_saved_adapter_is_loaded_by_plain_peft_and_changes_the_model(ask_store
         "ask", QUESTION, *QUICK, "--set", "finetuning.rank=4", "--mode", "finetune", "--save-adapter", str(folder)
     )
     assert result.exit_code == 0, result.stderr
-    assert result.stderr.splitlines()[1] == f"Saved the adapter to {folder}."
+    assert result.stderr.splitlines()[-1] == f"Saved the adapter to {folder}."
     config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
     assert (config["r"], config["base_model_name_or_path"]) == (4, str(MODEL))
     model = load_local_model(str(MODEL), device="cpu")
@@ -117,7 +118,7 @@ def test_passages_that_explain_too_little_are_not_learnt(ask_store: Run, tmp_pat
     assert re.fullmatch(
         r"Not fine-tuned: the 3 chosen passages would explain [\d.]+% of the variance, and at least 100.0% is "
         r"required\.",
-        result.stderr.strip(),
+        result.stderr.splitlines()[0],
     )
     assert result.stdout.strip()
     assert "Fine-tuned on" not in result.stdout
@@ -151,7 +152,7 @@ def test_a_time_budget_ends_it_after_the_step_that_exceeds_it(ask_store: Run) ->
     result = ask_store("ask", QUESTION, *QUICK, "--mode", "finetune", "--set", "finetuning.seconds=1e-9")
     assert result.exit_code == 0, result.stderr
     assert result.stderr.startswith("Fine-tuned: 1 step on 1 passage, ")
-    assert result.stderr.endswith("; stopped at the time limit\n")
+    assert result.stderr.splitlines()[0].endswith("; stopped at the time limit")
 
 
 def test_the_prompt_alone_can_be_shown_and_nothing_is_learnt(ask_store: Run) -> None:
@@ -215,4 +216,6 @@ def test_a_preset_names_its_model() -> None:
 def test_all_weights_can_be_trained(ask_store: Run) -> None:
     result = ask_store("ask", QUESTION, *QUICK, "--mode", "finetune", "--set", "finetuning.method=full", "--json")
     assert result.exit_code == 0, result.stderr
-    assert json.loads(result.stdout)["tuning"]["learning_rate"] == 5e-4  # that of full fine-tuning of a small model
+    assert json.loads(result.stdout)["tuning"]["learning_rate"] == pytest.approx(
+        5e-4 * math.sqrt(50 / 5)  # that of full fine-tuning of a small model, for few steps
+    )

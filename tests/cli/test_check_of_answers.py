@@ -65,7 +65,7 @@ def test_unsupported_sentences_and_added_citations_are_marked_and_nothing_else(a
 
 
 def test_a_long_sentence_is_shortened_to_one_line(ask_store: Run) -> None:
-    with serving("Copper " + "and more copper " * 40 + "costs 9 dollars [1].") as endpoint:
+    with serving(f"Copper {' '.join(f'of grade {n} and' for n in range(40))} more costs 9 dollars [1].") as endpoint:
         result = ask_store("ask", QUESTION, "--base-url", endpoint.url, "--model", "stub")
     (marked,) = [line for line in result.stdout.splitlines() if line.startswith("? ")]
     assert len(marked) <= 80
