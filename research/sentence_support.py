@@ -39,7 +39,7 @@ from sift_rag.words import bag_of
 HELD = ("verbatim", "shortened", "question and answer", "conclusion")
 UNFITTED = "conclusion"
 PENALTY = 0.5
-"""Of the squared weights, for every 100 cases."""
+"""Penalty on the squared weights, for every 100 cases."""
 _NEGATABLE = re.compile(r"\b(is|was|are|were|can|has been)\b(?! not)")
 _NUMBER = re.compile(r"\b\d+(?:,\d{3})*\b")
 _NAME = re.compile(r"(?<=[a-z,] )[A-Z][a-z]+(?: [A-Z][a-z]+)*")
@@ -50,7 +50,7 @@ class Case(NamedTuple):
     text: str
     """One sentence."""
     passages: tuple[Passage, ...]
-    """What it cites."""
+    """The passages that it cites."""
 
     @property
     def held(self) -> bool:

@@ -35,7 +35,7 @@ _ANSWER_COLUMNS = ("exact", "F1", "found")
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """What a run of the command measures, and where it keeps the measurements."""
+    """The tasks that a run of the command measures, and the place of the measurements."""
 
     tasks: Sequence[Task]
     """All tasks of the comparison, of which the shard measures its share."""
@@ -52,7 +52,7 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class Output:
-    """Where the result goes, besides the terminal."""
+    """The destinations of the result, besides the terminal."""
 
     report: Path | None
     csv: Path | None

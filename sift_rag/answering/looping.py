@@ -46,7 +46,7 @@ class WithoutLoops:
 
     def __init__(self, pieces: Iterator[str]) -> None:
         self.looped = False
-        self._pieces: Ending[str, FinishReason | None] = Ending(pieces, None)
+        self._pieces: Ending[str, FinishReason] = Ending(pieces, "stop")
         self._text = ""
         self._held = ""  # the end of the text, not shown yet
         self._in_code = False
@@ -54,7 +54,7 @@ class WithoutLoops:
     @property
     def finish_reason(self) -> FinishReason:
         """The reason of the end, once that is reached."""
-        return "repetition" if self.looped else self._pieces.value or "stop"
+        return "repetition" if self.looped else self._pieces.value
 
     def __iter__(self) -> Iterator[str]:
         for piece in self._pieces:
@@ -72,7 +72,7 @@ class WithoutLoops:
             return ""
         self._held += character
         self._text += character
-        if self._line().strip() in _FENCES and character in "`~":
+        if character in "`~" and self._line().strip() in _FENCES:
             self._in_code = not self._in_code
         if self._in_code:
             return self._release(len(self._held))
@@ -98,13 +98,14 @@ class WithoutLoops:
         return bool(echo) and begins is not None and self._text.find(echo) < start
 
     def _is_loop(self) -> bool:
-        in_list = _LIST_LINE.match(self._line()) is not None
+        line = self._line()
+        in_list = _LIST_LINE.match(line) is not None
         if self._is_echo(self._held):
             if len(self._held.strip()) > (LONGEST_ECHO_IN_LISTS if in_list else LONGEST_ECHO):
                 return True
             if not in_list and self._follows_itself():
                 return True
-        return _cycles(self._text, in_list=in_list) or (not in_list and _openings_repeat(self._line()))
+        return _cycles(self._text, in_list=in_list) or (not in_list and _openings_repeat(line))
 
     def _line(self) -> str:
         """Return the last line that is not blank."""
@@ -126,7 +127,13 @@ def _cycles(text: str, *, in_list: bool) -> bool:
 
 
 def _openings_repeat(paragraph: str) -> bool:
-    """Return True if the last sentences of a paragraph begin alike."""
+    """Return True if the last sentences of a paragraph begin alike.
+
+    That can come about only at a word that each of them has: the rest is not read for any other.
+    """
+    *_, last = paragraph.rsplit(None, 1) or [""]
+    if paragraph.count(last) < ALIKE_OPENINGS:
+        return False
     sentences = [sentence.split() for sentence in _BOUNDARY.split(paragraph) if sentence.strip()]
     openings = [words[:OPENING_WORDS] for words in sentences[-ALIKE_OPENINGS:]]
     return (

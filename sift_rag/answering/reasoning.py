@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 from sift_rag.generators import Ending
 from sift_rag.protocols import REASONING_BEGINS, REASONING_ENDS, FinishReason
 
 
 class WithoutReasoning:
-    """Iterates over the pieces of an answer without the reasoning before it, which it keeps.
+    """Iterates over the pieces of an answer without the reasoning before it, which it keeps; returns what they do.
 
     Reasoning is what stands at the beginning between ``<think>`` and ``</think>``; without the second mark, all of it.
     Marks in the middle of an answer are text.
@@ -20,14 +20,9 @@ class WithoutReasoning:
 
     def __init__(self, pieces: Iterator[str]) -> None:
         self.reasoning = ""
-        self._pieces: Ending[str, FinishReason | None] = Ending(pieces, None)
+        self._pieces: Ending[str, FinishReason] = Ending(pieces, "stop")
 
-    @property
-    def finish_reason(self) -> FinishReason:
-        """The reason of the end, once that is reached."""
-        return self._pieces.value or "stop"
-
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Generator[str, None, FinishReason]:
         pieces = iter(self._pieces)
         text = _beginning(pieces)
         if text.lstrip().startswith(REASONING_BEGINS):
@@ -35,6 +30,7 @@ class WithoutReasoning:
         if text:
             yield text
         yield from pieces
+        return self._pieces.value
 
     def _keep_reasoning(self, text: str, pieces: Iterator[str]) -> str:
         """Read to the end of the reasoning and return the text after it."""

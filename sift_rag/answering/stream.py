@@ -48,7 +48,7 @@ class AnswerPieces:
     @property
     def finish_reason(self) -> FinishReason:
         """The reason of the end, once that is reached."""
-        return "repetition" if self._pieces.looped else self._answer.finish_reason
+        return self._pieces.finish_reason
 
     @property
     def notice(self) -> str | None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Generator, Iterator, Sequence
-from typing import TYPE_CHECKING, cast
+from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from sift_rag.errors import ModelUnsuitable
-from sift_rag.generators import Ending
 from sift_rag.protocols import REASONING_BEGINS, REASONING_ENDS, FinishReason, Message
 
 if TYPE_CHECKING:
@@ -43,7 +42,8 @@ def encode_chat(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message],
     """
     if not messages:
         raise ValueError("There are no messages: give the model at least one.")
-    harmless = [Message(role, _harmless(tokenizer, content, name)) for role, content in messages]
+    control = _control_of(tokenizer)
+    harmless = [Message(role, _harmless(tokenizer, content, control, name)) for role, content in messages]
     if not tokenizer.chat_template:
         return list(tokenizer(plain_prompt(harmless))["input_ids"])
     from jinja2 import TemplateError
@@ -79,12 +79,12 @@ def opens_reasoning(tokenizer: PreTrainedTokenizerBase, prompt: Sequence[int]) -
     return end.rstrip().endswith(REASONING_BEGINS)
 
 
-def after_opening(pieces: Iterator[str]) -> Generator[str, None, FinishReason | None]:
+def after_opening(
+    pieces: Generator[str, None, FinishReason | None],
+) -> Generator[str, None, FinishReason | None]:
     """Yield the mark of reasoning that the prompt has opened, then the pieces; return what they do."""
     yield REASONING_BEGINS
-    read: Ending[str, FinishReason | None] = Ending(pieces, None)
-    yield from read
-    return read.value
+    return (yield from pieces)
 
 
 def _apply_template(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> list[int]:
@@ -97,7 +97,15 @@ def _apply_template(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Messa
     return list(cast("dict[str, list[int]]", encoded)["input_ids"])
 
 
-def _harmless(tokenizer: PreTrainedTokenizerBase, text: str, name: str) -> str:
+class _Control(NamedTuple):
+    """Texts that mean control to a chat's reader, and the tokens among them."""
+
+    marks: Sequence[str]
+    """Longest first."""
+    ids: frozenset[int]
+
+
+def _harmless(tokenizer: PreTrainedTokenizerBase, text: str, control: _Control, name: str) -> str:
     """Return the text with every mark of control broken by a blank.
 
     A tokenizer may normalise before it looks for its control tokens, and so read one where the text has none: then the
@@ -106,10 +114,9 @@ def _harmless(tokenizer: PreTrainedTokenizerBase, text: str, name: str) -> str:
     Raises:
         ModelUnsuitable: the tokenizer reads a control token nevertheless.
     """
-    marks, ids = _control_marks(tokenizer)
     for readable in (text, unicodedata.normalize("NFKC", text)):
-        broken = _broken(readable, marks)
-        if not ids.intersection(cast("list[int]", tokenizer(broken, add_special_tokens=False)["input_ids"])):
+        broken = _broken(readable, control.marks)
+        if not control.ids.intersection(cast("list[int]", tokenizer(broken, add_special_tokens=False)["input_ids"])):
             return broken
     raise ModelUnsuitable(
         f"A passage or question holds text that the tokenizer of {name!r} reads as a control token: leave it out, or "
@@ -123,8 +130,8 @@ def _broken(text: str, marks: Sequence[str]) -> str:
     return text
 
 
-def _control_marks(tokenizer: PreTrainedTokenizerBase) -> tuple[list[str], frozenset[int]]:
-    """Return the texts that mean control to a chat's reader, longest first, and the ids of the tokens among them.
+def _control_of(tokenizer: PreTrainedTokenizerBase) -> _Control:
+    """Return what means control to the reader of a chat.
 
     They are the special tokens, whether named or only added, the added tokens that the chat template writes, and the
     marks that it writes as plain text, such as ``[INST]``.
@@ -134,4 +141,4 @@ def _control_marks(tokenizer: PreTrainedTokenizerBase) -> tuple[list[str], froze
     tokens = {token.content: number for number, token in added.items() if token.special or token.content in template}
     tokens |= dict(zip(tokenizer.all_special_tokens, tokenizer.all_special_ids, strict=True))
     marks = {mark for mark in (*tokens, *_MARKS_OF_TEMPLATES.findall(template), *_REASONING) if mark.strip()}
-    return sorted(marks, key=lambda mark: (-len(mark), mark)), frozenset(tokens.values())
+    return _Control(sorted(marks, key=lambda mark: (-len(mark), mark)), frozenset(tokens.values()))

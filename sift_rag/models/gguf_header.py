@@ -29,7 +29,7 @@ _ALIGNMENT = 32
 
 
 class GgufHeader(NamedTuple):
-    """What a file says about its model."""
+    """The description of a model in its file."""
 
     values: Mapping[str, object]
     """Metadata by key: numbers and strings. An array is represented by its length."""

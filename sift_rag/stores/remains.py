@@ -1,4 +1,4 @@
-"""What can still be read of a collection, whatever has happened to it: the material for rebuilding it."""
+"""The readable rest of a collection, whatever has happened to it: the material for rebuilding it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Remains:
-    """What can still be read of a collection; close it before the collection is replaced."""
+    """The readable rest of a collection; close it before the collection is replaced."""
 
     info: CollectionInfo | None
     """Its description; None if that cannot be read."""
@@ -29,7 +29,7 @@ class Remains:
     passages: Callable[[str], Iterator[Passage]]
     """Returns the intact passages of a source in reading order."""
     damage: tuple[str, ...] = ()
-    """What cannot be read and why, a sentence each; empty for a collection that opens."""
+    """The parts that cannot be read and why, a sentence each; empty for a collection that opens."""
     resources: ExitStack = field(default_factory=ExitStack)
 
     def whole(self, document: Document) -> bool:

@@ -61,10 +61,6 @@ def chat(
     values = settings_for(context, assignments, selectors=(selector,))
     wanted = search_options(values, k=k, filters=filters, token_budget=token_budget, exact=exact, selector=selector)
     settings = AnswerSettings(system=system, finetuning=fine_tuning_of(values), steps=steps, **values["answer"])
-    name = model_of(values, model, base_url)
-    if name is None and base_url is None:
-        raise ConfigurationError(f"There is no language model to chat with. {HOW_TO_GET_AN_ANSWER}")
-    relevance = open_scoring(context, reranker, reranker_url)
 
     def open_retriever(loaded: "Embedder | None") -> "Retriever":
         return open_search(
@@ -83,6 +79,8 @@ def chat(
             raise ConfigurationError(f"There is no language model to chat with. {HOW_TO_GET_AN_ANSWER}")
         return opened
 
+    language_model = open_model(model_of(values, model, base_url))
+    relevance = open_scoring(context, reranker, reranker_url)
     parts = ChatParts(
         open_retriever=open_retriever,
         open_model=open_model,
@@ -90,7 +88,7 @@ def chat(
         options=wanted,
         mode=cast("Mode", mode),
     )
-    session = ChatSession(parts=parts, model=open_model(name), conversation=Conversation(), known=list(known or ()))
+    session = ChatSession(parts=parts, model=language_model, conversation=Conversation(), known=list(known or ()))
     person = is_terminal(sys.stdin) and is_terminal(sys.stdout)
     if person:
         session.greet()

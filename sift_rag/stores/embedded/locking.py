@@ -51,7 +51,7 @@ class FolderLock:
                 raise
             self._descriptor: int | None = descriptor
             self.signed = os.pread(descriptor, _LONGEST, 0).decode(errors="replace")
-            """What its last holder wrote."""
+            """The words that its last holder wrote."""
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, json.dumps(_signature()).encode(), 0)
 
