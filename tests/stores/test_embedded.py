@@ -40,6 +40,7 @@ from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
 from sift_rag.stores.embedded.store import EmbeddedStore, create_collection, open_collection
 from sift_rag.stores.payloads import payload_of
 from sift_rag.types import CollectionInfo, Document, Embedding, Passage, Span
+from tests.sparse import copy_sparse
 
 DIMENSION = 8
 INFO = CollectionInfo("news", "an embedder", DIMENSION, SCHEMA_VERSION)
@@ -62,23 +63,6 @@ def passages(count: int, *, source: str = "a.md", first: int = 1) -> list[Passag
 def fill(store: EmbeddedStore, count: int = 10, *, source: str = "a.md", first: int = 1) -> None:
     store.upsert(passages(count, source=source, first=first), unit_vectors(count))
     store.put_documents([Document(source, f"/{source}", "ingested", passages=count)])
-
-
-def copy_sparse(source: str, target: str) -> None:
-    """Copy a file without its holes: the engine's files are long and mostly empty."""
-    with Path(source).open("rb") as old, Path(target).open("wb") as new:
-        size, start = os.fstat(old.fileno()).st_size, 0
-        while start < size:
-            try:
-                start = os.lseek(old.fileno(), start, os.SEEK_DATA)
-            except OSError:  # nothing but a hole is left
-                break
-            end = os.lseek(old.fileno(), start, os.SEEK_HOLE)
-            old.seek(start)
-            new.seek(start)
-            new.write(old.read(end - start))
-            start = end
-        new.truncate(size)
 
 
 @pytest.fixture(scope="module")

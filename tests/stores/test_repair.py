@@ -24,6 +24,7 @@ from sift_rag.stores.payloads import VECTOR_CHECK, payload_of, vector_checks
 from sift_rag.stores.registry import open_database
 from tests.doubles import HashingEmbedder
 from tests.reliability.sizes import SOAK
+from tests.sparse import copy_sparse
 
 NAME = "documents"
 FILES = 4
@@ -44,23 +45,6 @@ def flip_where_it_begins(path: Path) -> None:
     start = len(content) - len(content.lstrip(b"\0")) if content.strip(b"\0") else 0
     content[start : start + 16] = bytes(byte ^ 0xFF for byte in content[start : start + 16])
     path.write_bytes(content)
-
-
-def copy_sparse(source: str, target: str) -> None:
-    """Copy a file without its holes: the engine's files are 186 MB of them, which would all be read again and again."""
-    with Path(source).open("rb", buffering=0) as old, Path(target).open("wb", buffering=0) as new:
-        size, place = os.fstat(old.fileno()).st_size, 0
-        new.truncate(size)
-        while place < size:
-            try:
-                place = os.lseek(old.fileno(), place, os.SEEK_DATA)
-            except OSError:  # nothing but a hole is left
-                return
-            end = os.lseek(old.fileno(), place, os.SEEK_HOLE)
-            old.seek(place)
-            new.seek(place)
-            new.write(old.read(end - place))
-            place = end
 
 
 DAMAGES: dict[str, Callable[[Path], None]] = {
