@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from errno import EDQUOT, ENOSPC
@@ -31,6 +32,7 @@ MANIFEST = "manifest.json"
 DOCUMENTS = "documents.sqlite"
 SHARD = "shard"
 LOCK = "lock"
+READERS = "readers"
 
 _FORMAT = "sift-rag collection"
 _WAYS_OUT = "Restore it from a backup, or index the collection anew."
@@ -132,7 +134,9 @@ def write_manifest(folder: Path, info: CollectionInfo, *, replaces: str | None =
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the folder's entries durable, which the fsync of a file in it does not."""
+    """Make the folder's entries durable, which the fsync of a file in it does not. Windows cannot, and need not."""
+    if sys.platform == "win32":
+        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
