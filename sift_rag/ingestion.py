@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from sift_rag.corpus.report import IngestReport, Progress
     from sift_rag.corpus.watching import PathWatch
     from sift_rag.stores.qdrant.options import ServerOptions
+    from sift_rag.stores.waiting import Wait
 
 
 RETRY_SECONDS = 1.0
@@ -59,6 +60,7 @@ def ingest_paths(
     options: IngestOptions | None = None,
     api_key: str | None = None,
     server: ServerOptions | None = None,
+    wait: Wait | float | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> IngestReport:
     """Bring a collection up to date with files and folders. Unchanged files are not read again.
@@ -71,6 +73,7 @@ def ingest_paths(
         options: which files to ingest, how to read them, and what to do in the store.
         api_key: key of the server that keeps the collection.
         server: how a server keeps a collection that is created.
+        wait: how long to wait for other processes that have the collection open, as in ``open_database``.
         progress: called after each file and each batch of passages.
 
     Returns:
@@ -85,7 +88,7 @@ def ingest_paths(
 
     options = options or IngestOptions()
     files = _as_paths(paths)
-    database = open_database(store, api_key=api_key, server=server)
+    database = open_database(store, api_key=api_key, server=server, wait=wait)
     existing = _existing(database, collection)
     part = _embedder_for(existing, embedder)
     if options.dry_run and existing is None:
@@ -104,6 +107,7 @@ def watch_paths(
     options: IngestOptions | None = None,
     api_key: str | None = None,
     server: ServerOptions | None = None,
+    wait: Wait | float | None = None,
     progress: Callable[[Progress], None] | None = None,
     stop: Event | None = None,
     force_polling: bool | None = None,
@@ -122,6 +126,7 @@ def watch_paths(
         options: which files to ingest and how to read them.
         api_key: key of the server that keeps the collection.
         server: how a server keeps a collection that is created.
+        wait: how long to wait for other processes that have the collection open, as in ``open_database``.
         progress: called during the first ingest.
         stop: set it, from another thread, to end the iteration.
         force_polling: look at all files again and again, for file systems that do not report changes; None to find
@@ -147,7 +152,7 @@ def watch_paths(
     for path in files:
         if not os.path.lexists(path):
             raise NothingToIngest(f"There is no file or folder {str(path)!r} to watch.")
-    database = open_database(store, api_key=api_key, server=server)
+    database = open_database(store, api_key=api_key, server=server, wait=wait)
     part = _embedder_for(_existing(database, collection), embedder)
     ignored = [] if "://" in database.location else [database.location]
 
@@ -196,6 +201,7 @@ def ingest_texts(
     metadata: Sequence[Mapping[str, JsonValue]] | None = None,
     api_key: str | None = None,
     server: ServerOptions | None = None,
+    wait: Wait | float | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> IngestReport:
     """Bring a collection up to date with texts that are not files. Unchanged texts are not embedded again.
@@ -211,6 +217,7 @@ def ingest_texts(
         metadata: JSON objects, one for each text, that a filter can ask for.
         api_key: key of the server that keeps the collection.
         server: how a server keeps a collection that is created.
+        wait: how long to wait for other processes that have the collection open, as in ``open_database``.
         progress: called after each text and each batch of passages.
 
     Raises:
@@ -224,7 +231,7 @@ def ingest_texts(
     from sift_rag.corpus.ingest import ingest_documents
 
     incoming = incoming_texts(texts, sources=sources, metadata=metadata)
-    database = open_database(store, api_key=api_key, server=server)
+    database = open_database(store, api_key=api_key, server=server, wait=wait)
     part = _embedder_for(_existing(database, collection), embedder)
     with _opened(database, collection, part) as opened:
         report = ingest_documents(incoming, opened, part, progress=progress)
@@ -240,6 +247,7 @@ def reindex(
     options: IngestOptions | None = None,
     api_key: str | None = None,
     server: ServerOptions | None = None,
+    wait: Wait | float | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> IngestReport:
     """Embed a whole collection again, with another embedder for example, or because it is damaged.
@@ -259,6 +267,7 @@ def reindex(
         options: which files to ingest and how to read them.
         api_key: key of the server that keeps the collection.
         server: how a server keeps the new collection.
+        wait: how long to wait for other processes that have the collection open, as in ``open_database``.
         progress: called after each file and each batch of passages.
 
     Raises:
@@ -274,7 +283,7 @@ def reindex(
     if options.shard is not None:
         raise ValueError("One process reindexes a collection: expected options without a shard.")
     files = _as_paths(paths)
-    database = open_database(store, api_key=api_key, server=server)
+    database = open_database(store, api_key=api_key, server=server, wait=wait)
     try:
         remains = salvage(database, collection)
     except CollectionNotFound:

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sift_rag import defaults
 from sift_rag.embedders.sentence_transformer import load_sentence_transformer
 from sift_rag.errors import ConfigurationError, Remedy, StoreConflict
 from sift_rag.protocols import Embedder, LanguageModel, PassageIndex, PassageStore, Relevance, Selector
 from sift_rag.stores.registry import open_database
+from sift_rag.stores.waiting import Wait
 from sift_rag.types import CollectionInfo
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def open_retriever(
     relevance: str | Relevance | None = None,
     api_key: str | None = None,
     layout: Layout | None = None,
+    wait: Wait | float | None = None,
 ) -> Retriever:
     """Open a retriever over an existing collection.
 
@@ -54,19 +56,20 @@ def open_retriever(
             ``open_relevance`` returns. By default, embeddings and words decide.
         api_key: key of the server that keeps the collection; the environment is not read.
         layout: known fields of a server's collection that another tool made; the others are inferred.
+        wait: how long to wait for another process that has the collection open, as in ``open_database``.
 
     Raises:
         CollectionNotFound: no such collection.
         ConfigurationError: another tool made the collection, and no embedder is named, or its vector or its text
         cannot be identified.
         StoreConflict: the collection was made with another embedder.
-        StoreInUse: another process holds it.
+        StoreInUse: another process writes to it for longer than ``wait``.
         ModelUnavailable: the embedder or the cross-encoder cannot be loaded.
         ModelUnsuitable: ``relevance`` is not a cross-encoder.
     """
     from sift_rag.retrieval.retriever import Retriever
 
-    opened, part = _open_both(store, collection, embedder, api_key, layout)
+    opened, part = _open_both(_Place(store, collection, api_key, Wait.of(wait)), embedder, layout)
     try:
         return Retriever(
             part,
@@ -134,26 +137,30 @@ def open_relevance(name: str | None = None, *, base_url: str | None = None, api_
     return load_cross_encoder(name)
 
 
-def _open_both(
-    store: str | Path | PassageIndex | None,
-    collection: str,
-    embedder: str | Embedder | None,
-    api_key: str | None,
-    layout: Layout | None,
-) -> tuple[PassageIndex, Embedder]:
+class _Place(NamedTuple):
+    """Where a collection is, and how long to wait for it."""
+
+    store: str | Path | PassageIndex | None
+    collection: str
+    api_key: str | None
+    wait: Wait
+
+
+def _open_both(place: _Place, embedder: str | Embedder | None, layout: Layout | None) -> tuple[PassageIndex, Embedder]:
     from sift_rag.stores.qdrant.layout import Layout, SeveralVectors
 
+    store, collection, api_key, wait = place
     layout = layout or Layout()
     if store is not None and not isinstance(store, (str, Path)):
         return store, _embedder_for(store.info, embedder)
     try:
-        opened = open_index(store, collection, api_key=api_key, layout=layout)
+        opened = open_index(store, collection, api_key=api_key, layout=layout, wait=wait)
     except SeveralVectors:
         if embedder is None:
             raise
         embedder = open_embedder(embedder) if isinstance(embedder, str) else embedder
         fitting = replace(layout, dimension=embedder.dimension)
-        opened = open_index(store, collection, api_key=api_key, layout=fitting)
+        opened = open_index(store, collection, api_key=api_key, layout=fitting, wait=wait)
     try:
         return opened, _embedder_for(opened.info, embedder)
     except BaseException:
@@ -177,7 +184,11 @@ def _embedder_for(info: CollectionInfo, embedder: str | Embedder | None) -> Embe
 
 
 def open_store(
-    store: str | Path | None = None, collection: str = defaults.COLLECTION, *, api_key: str | None = None
+    store: str | Path | None = None,
+    collection: str = defaults.COLLECTION,
+    *,
+    api_key: str | None = None,
+    wait: Wait | float | None = None,
 ) -> PassageStore:
     """Open an existing collection to read and write.
 
@@ -185,13 +196,14 @@ def open_store(
         store: folder or URL; None for the user's data folder.
         collection: name of the collection.
         api_key: key of a server.
+        wait: how long to wait for another process that has the collection open, as in ``open_database``.
 
     Raises:
         CollectionNotFound: no such collection.
         StoreConflict: another tool made it: ``open_index`` reads it.
-        StoreInUse: another process holds it.
+        StoreInUse: another process has it open for longer than ``wait``.
     """
-    return open_database(store, api_key=api_key).open(collection)
+    return open_database(store, api_key=api_key, wait=wait).open(collection)
 
 
 def open_index(
@@ -200,6 +212,7 @@ def open_index(
     *,
     api_key: str | None = None,
     layout: Layout | None = None,
+    wait: Wait | float | None = None,
 ) -> PassageIndex:
     """Open an existing collection to read, whichever tool made it.
 
@@ -208,13 +221,14 @@ def open_index(
         collection: name of the collection.
         api_key: key of a server.
         layout: known fields of a server's collection that another tool made; the others are inferred.
+        wait: how long to wait for another process that has the collection open, as in ``open_database``.
 
     Raises:
         CollectionNotFound: no such collection.
         ConfigurationError: another tool made it, and its vector or its text cannot be identified.
-        StoreInUse: another process holds it.
+        StoreInUse: another process writes to it for longer than ``wait``.
     """
-    return open_database(store, api_key=api_key, layout=layout).open_index(collection)
+    return open_database(store, api_key=api_key, layout=layout, wait=wait).open_index(collection)
 
 
 def open_embedder(name: str | None = None) -> Embedder:
@@ -232,6 +246,7 @@ def open_assistant(
     api_key: str | None = None,
     store_api_key: str | None = None,
     layout: Layout | None = None,
+    wait: Wait | float | None = None,
     relevance: str | Relevance | None = None,
     options: SearchOptions | None = None,
     settings: AnswerSettings | None = None,
@@ -247,6 +262,7 @@ def open_assistant(
         api_key: key of the endpoint.
         store_api_key: key of the server that keeps the collection.
         layout: how to read a collection on a server that another tool made.
+        wait: how long to wait for another process that has the collection open, as in ``open_database``.
         relevance: a model that scores the relevance of each candidate, as in ``open_retriever``.
         options: how to search.
         settings: how to answer.
@@ -257,7 +273,7 @@ def open_assistant(
         ModelUnavailable: the model cannot be reached.
         ModelUnsuitable: the model cannot write answers.
         StoreConflict: the collection was made with another embedder.
-        StoreInUse: another process holds the collection.
+        StoreInUse: another process writes to the collection for longer than ``wait``.
     """
     from sift_rag.answering.assistant import Assistant
     from sift_rag.retrieval.options import SearchOptions
@@ -273,6 +289,7 @@ def open_assistant(
         relevance=relevance,
         api_key=store_api_key,
         layout=layout,
+        wait=wait,
     )
     try:
         answers = _model_for(model, base_url, api_key)

@@ -11,6 +11,7 @@ from sift_rag_cli.api_keys import endpoint_key, reranker_key, store_key
 from sift_rag_cli.fine_tuning import model_of
 from sift_rag_cli.inputs import read_known
 from sift_rag_cli.progress import loading
+from sift_rag_cli.waiting import patience
 
 if TYPE_CHECKING:
     import typer
@@ -56,6 +57,7 @@ def open_search(
     collection: str,
     embedder: str | Embedder | None,
     relevance: Relevance | None,
+    wait: float | None,
 ) -> Retriever:
     """Open the collection that the options name, for searching as they specify."""
     with loading_embedder(embedder if isinstance(embedder, str) else None):
@@ -71,6 +73,7 @@ def open_search(
             relevance=relevance,
             api_key=store_key(context, store),
             layout=layout_of(values),
+            wait=patience(wait),
         )
 
 
@@ -131,6 +134,7 @@ def open_answering(
     reranker_url: str | None,
     model: str | None,
     base_url: str | None,
+    wait: float | None,
 ) -> Iterator[Assistant]:
     """Open an assistant on the collection that the options name, with the model that they name, if any."""
     from sift_rag.answering.assistant import Assistant
@@ -138,7 +142,7 @@ def open_answering(
     name = model_of(values, model, base_url)
     relevance = open_scoring(context, reranker, reranker_url)
     with open_search(
-        context, values, options, store=store, collection=collection, embedder=embedder, relevance=relevance
+        context, values, options, store=store, collection=collection, embedder=embedder, relevance=relevance, wait=wait
     ) as retriever:
         language_model = open_language_model(context, name, base_url)
         yield Assistant(retriever, language_model, settings, options=options)

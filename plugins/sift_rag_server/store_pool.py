@@ -50,7 +50,7 @@ class StorePool:
         """
         with self._changed:
             if name not in self._open:
-                self._open[name] = _OpenStore(open_index(self._store, name, api_key=self._api_key))
+                self._open[name] = _OpenStore(open_index(self._store, name, api_key=self._api_key, wait=0))
             borrowed = self._open[name]
             borrowed.readers += 1
         try:

@@ -37,6 +37,11 @@ class Wait:
         if self.seconds is not None and not (isfinite(self.seconds) and self.seconds >= 0):
             raise ValueError(f"The time to wait must be a number of seconds, 0 or more, but is {self.seconds}.")
 
+    @classmethod
+    def of(cls, wait: Wait | float | None) -> Wait:
+        """Return the patience that an argument ``wait`` stands for."""
+        return wait if isinstance(wait, Wait) else cls(wait)
+
     def to_read(self) -> float:
         """Return the longest time to wait before reading, in seconds."""
         return defaults.READ_WAIT_SECONDS if self.seconds is None else self.seconds

@@ -90,6 +90,7 @@ def calibrate(
     json: options.Json = False,
     store: options.Store = None,
     collection: options.Collection = defaults.COLLECTION,
+    wait: options.Wait = None,
     embedder: options.Embedder = None,
     assignments: options.Set = None,
 ) -> None:
@@ -141,6 +142,7 @@ def calibrate(
         collection=collection,
         embedder=embedder,
         relevance=open_scoring(context, reranker, reranker_url),
+        wait=wait,
     ) as retriever:
         if asked is None:
             language_model = open_language_model(context, model, base_url)

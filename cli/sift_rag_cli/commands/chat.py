@@ -43,6 +43,7 @@ def chat(
     steps: options.Steps = defaults.STEPS,
     store: options.Store = None,
     collection: options.Collection = defaults.COLLECTION,
+    wait: options.Wait = None,
     embedder: options.Embedder = None,
     assignments: options.Set = None,
 ) -> None:
@@ -71,6 +72,7 @@ def chat(
             collection=collection,
             embedder=loaded or embedder,
             relevance=relevance,
+            wait=wait,
         )
 
     def open_model(name: str | None) -> "LanguageModel":

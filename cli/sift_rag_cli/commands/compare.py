@@ -16,6 +16,7 @@ from sift_rag_cli.fine_tuning import fine_tuning_of, model_of
 from sift_rag_cli.inputs import names_in, read_shard, spread, whole_numbers_in
 from sift_rag_cli.output import check_writable
 from sift_rag_cli.searching import layout_of, loading_embedder
+from sift_rag_cli.waiting import patience
 
 if TYPE_CHECKING:
     from sift_rag.evaluation import Comparison, Task
@@ -134,6 +135,7 @@ def compare(
     json: options.Json = False,
     store: options.Store = None,
     collection: options.Collection = defaults.COLLECTION,
+    wait: options.Wait = None,
     embedder: options.Embedder = None,
     assignments: options.Set = None,
 ) -> None:
@@ -181,7 +183,7 @@ def compare(
     with loading_embedder(embedder):
         from sift_rag.opening import open_retriever
 
-        retriever = open_retriever(store, collection, embedder, api_key=key, layout=layout)
+        retriever = open_retriever(store, collection, embedder, api_key=key, layout=layout, wait=patience(wait))
     with closing(retriever.store):
         outcomes, about, path = measure(run, retriever)
     if part.of > 1:

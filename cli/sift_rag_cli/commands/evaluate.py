@@ -57,6 +57,7 @@ def evaluate(
     json: options.Json = False,
     store: options.Store = None,
     collection: options.Collection = defaults.COLLECTION,
+    wait: options.Wait = None,
     embedder: options.Embedder = None,
     assignments: options.Set = None,
 ) -> None:
@@ -101,6 +102,7 @@ def evaluate(
         collection=collection,
         embedder=embedder,
         relevance=open_scoring(context, reranker, reranker_url),
+        wait=wait,
     ) as retriever:
         judge = Judge(asked, retriever.store)
         results = judge_searches(

@@ -15,12 +15,14 @@ from sift_rag_cli.inputs import read_paths, read_shard
 from sift_rag_cli.output import count_of, say, write_json
 from sift_rag_cli.progress import ProgressState, progress_bar
 from sift_rag_cli.settings import server_options
+from sift_rag_cli.waiting import patience
 from sift_rag_cli.watching import ended_by_signal, refuse_watch, say_reports
 
 if TYPE_CHECKING:
     from sift_rag.corpus.options import IngestOptions
     from sift_rag.corpus.report import Progress as IngestProgress
     from sift_rag.stores.qdrant.options import ServerOptions
+    from sift_rag.stores.waiting import Wait
 
 FILES = "Files"
 READING = "Reading"
@@ -36,6 +38,7 @@ class _Target(TypedDict):
     options: "IngestOptions"
     api_key: str | None
     server: "ServerOptions | None"
+    wait: "Wait"
 
 
 def ingest(
@@ -173,6 +176,7 @@ def ingest(
     ] = False,
     store: options.Store = None,
     collection: options.Collection = defaults.COLLECTION,
+    wait: options.Wait = None,
     embedder: options.Embedder = None,
     assignments: options.Set = None,
     json: options.Json = False,
@@ -216,6 +220,7 @@ def ingest(
         "embedder": embedder,
         "options": wanted,
         "api_key": store_key(context, store),
+        "wait": patience(wait),
         "server": server_options(settings_for(context, assignments)),
     }
     if watch:

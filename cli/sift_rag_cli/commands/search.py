@@ -37,6 +37,7 @@ def search(
     json: options.Json = False,
     store: options.Store = None,
     collection: options.Collection = defaults.COLLECTION,
+    wait: options.Wait = None,
     embedder: options.Embedder = None,
     assignments: options.Set = None,
 ) -> None:
@@ -60,6 +61,7 @@ def search(
         collection=collection,
         embedder=embedder,
         relevance=open_scoring(context, reranker, reranker_url),
+        wait=wait,
     ) as retriever:
         retrieval = retriever.retrieve(with_known(wanted.query(asked), known, retriever.embedder))
     if json:
