@@ -102,19 +102,18 @@ class TestReaders:
             assert (said(one), said(other)) == ("10", "10")
             assert (one.wait(LONG), other.wait(LONG)) == (0, 0)
         assert check_collection(root, "news") == []
-        assert sorted(path.name for path in (root / "news").iterdir()) == [
-            "documents.sqlite",
-            "lock",
-            "manifest.json",
-            "seal.json",
-            "shard",
-        ]
+        left = {path.name for path in (root / "news").iterdir() if not path.name.startswith("documents.sqlite")}
+        assert left == {"lock", "manifest.json", "seal.json", "shard"}
 
     @pytest.mark.parametrize("optimized", [False, True])
     def test_reading_changes_no_file_of_the_collection(self, root: Path, optimized: bool) -> None:
         with closing(open_collection(root, "news")) as store:
             fill(store, 1500, source="b.md", first=100)
-            assert not optimized or store.optimize()
+            if optimized:
+                fill(store, 1500, source="c.md", first=5000)
+                store.delete_passages("c.md")
+                store.drop_documents(["c.md"])
+                assert store.optimize()
         before = state_of(root / "news" / "shard")
         with closing(FolderDatabase(root).open_index("news")) as index:
             found = index.search(unit_vectors(3, seed=5), 20)
