@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from sift_rag.ingestion import ingest_texts as ingest_texts
     from sift_rag.ingestion import reindex as reindex
     from sift_rag.ingestion import watch_paths as watch_paths
+    from sift_rag.models.options import ModelOptions as ModelOptions
     from sift_rag.opening import open_assistant as open_assistant
     from sift_rag.opening import open_embedder as open_embedder
     from sift_rag.opening import open_index as open_index
@@ -206,6 +207,7 @@ _HOME = {
     "Mode": "answering.settings",
     "ModelError": "errors",
     "ModelInUse": "errors",
+    "ModelOptions": "models.options",
     "ModelUnavailable": "errors",
     "ModelUnsuitable": "errors",
     "NamedSelector": "selection.settings",

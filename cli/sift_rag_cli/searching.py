@@ -89,15 +89,19 @@ def open_scoring(context: typer.Context, reranker: str | None, reranker_url: str
         return open_relevance(reranker, base_url=reranker_url, api_key=reranker_key(context, reranker_url))
 
 
-def open_language_model(context: typer.Context, name: str | None, base_url: str | None) -> LanguageModel | None:
+def open_language_model(
+    context: typer.Context, name: str | None, base_url: str | None, values: Values | None = None
+) -> LanguageModel | None:
     """Open the language model that the options name, or return None."""
     if name is None and base_url is None:
         return None
     with loading(name or "the language model") as show_stage:
+        from sift_rag.models.options import ModelOptions
         from sift_rag.opening import open_model
 
         key = endpoint_key(context, base_url)
-        return open_model(name, base_url=base_url, api_key=key, on_stage=show_stage)
+        options = ModelOptions(**(values or {}).get("model", {}))
+        return open_model(name, base_url=base_url, api_key=key, options=options, on_stage=show_stage)
 
 
 def layout_of(values: Values) -> Layout:
@@ -140,7 +144,7 @@ def open_answering(
     with open_search(
         context, values, options, store=store, collection=collection, embedder=embedder, relevance=relevance
     ) as retriever:
-        language_model = open_language_model(context, name, base_url)
+        language_model = open_language_model(context, name, base_url, values)
         yield Assistant(retriever, language_model, settings, options=options)
 
 

@@ -49,12 +49,12 @@ class Group(NamedTuple):
 
 COMMANDS: Mapping[str, Sequence[str]] = {
     "search": ("search", "selector", "layout"),
-    "ask": ("search", "selector", "layout", "answer", "finetuning"),
-    "chat": ("search", "selector", "layout", "answer", "finetuning"),
+    "ask": ("search", "selector", "layout", "answer", "finetuning", "model"),
+    "chat": ("search", "selector", "layout", "answer", "finetuning", "model"),
     "duplicates": ("layout",),
     "evaluate": ("search", "selector", "layout"),
-    "calibrate": ("search", "selector", "layout", "answer"),
-    "compare": ("comparison", "layout", "finetuning"),
+    "calibrate": ("search", "selector", "layout", "answer", "model"),
+    "compare": ("comparison", "layout", "finetuning", "model"),
     "ingest": ("server",),
     "migrate": ("server",),
 }
@@ -62,6 +62,7 @@ COMMANDS: Mapping[str, Sequence[str]] = {
 
 OPTIONS = frozenset(
     {"k", "token_budget", "exact", "selector", "known", "known_texts", "system", "steps", "save_adapter", "arms", "ks"}
+    | {"device"}
 )
 """Fields of the library's dataclasses that are options of the commands, or made from them."""
 
@@ -253,6 +254,13 @@ def _finetuning() -> Mapping[str, Setting]:
 
 
 @cache
+def _model() -> Mapping[str, Setting]:
+    from sift_rag.models.options import ModelOptions
+
+    return _of_class(ModelOptions, prefix="model.")
+
+
+@cache
 def _comparison() -> Mapping[str, Setting]:
     from sift_rag.evaluation import Comparison
 
@@ -272,6 +280,7 @@ GROUPS: Mapping[str, Group] = {
     "layout": Group("Collections made by another tool, on a server", "", _layout),
     "answer": Group("Answer", "", _answer),
     "finetuning": Group("Fine-tuning", "finetuning.", _finetuning),
+    "model": Group("Language model in this process", "model.", _model),
     "comparison": Group("Comparison", "", _comparison),
     "server": Group("New collections on a server", "", _server),
 }

@@ -19,6 +19,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from sift_rag.errors import MissingExtra, ModelError, ModelUnavailable, ModelUnsuitable
 from sift_rag.models import conversion_cache, gguf, packaged
 from sift_rag.models.local import LocalModel, load_local_model
+from sift_rag.models.options import ModelOptions
 from sift_rag.models.packaged import packaged_file
 from sift_rag.protocols import Message
 from tests.models.tiny_gguf import CONTEXT, TEMPLATE, write_tiny_gguf
@@ -39,7 +40,9 @@ def file(tmp_path: Path) -> Path:
 
 
 def load(path: Path, stages: list[str] | None = None) -> LocalModel:
-    return load_local_model(str(path), device="cpu", on_stage=None if stages is None else stages.append)
+    return load_local_model(
+        str(path), options=ModelOptions(device="cpu"), on_stage=None if stages is None else stages.append
+    )
 
 
 def names(cache: Path) -> set[str]:

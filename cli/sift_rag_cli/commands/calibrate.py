@@ -143,7 +143,7 @@ def calibrate(
         relevance=open_scoring(context, reranker, reranker_url),
     ) as retriever:
         if asked is None:
-            language_model = open_language_model(context, model, base_url)
+            language_model = open_language_model(context, model, base_url, values)
             asked = _generated(retriever, plan, values, language_model, generate or defaults.GENERATED_QUESTIONS)
         judge = Judge(asked, retriever.store)
         parts = _Parts(embedder=retriever.embedder, store=retriever.store, relevance=retriever.relevance)

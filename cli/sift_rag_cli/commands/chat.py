@@ -74,7 +74,7 @@ def chat(
         )
 
     def open_model(name: str | None) -> "LanguageModel":
-        opened = open_language_model(context, name, base_url)
+        opened = open_language_model(context, name, base_url, values)
         if opened is None:
             raise ConfigurationError(f"There is no language model to chat with. {HOW_TO_GET_AN_ANSWER}")
         return opened

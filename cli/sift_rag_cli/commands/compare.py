@@ -164,12 +164,14 @@ def compare(
     part = read_shard(shard) if shard is not None else read_shard("1/1")
     if part.of > 1:
         _refuse_with_shard(journal, report, csv)
+    from sift_rag.models.options import ModelOptions
+
     values = settings_for(context, assignments)
     run = Run(
         tasks=_tasks(texts, questions, limit),
         comparison=_comparison(values, arms=arms, selectors=selectors, ks=k, window=window),
         model=_model(values, model),
-        device=device,
+        options=ModelOptions(device=device, **values["model"]),
         shard=part,
         folder=journal,
         resume=resume,
