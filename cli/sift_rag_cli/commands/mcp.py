@@ -49,7 +49,8 @@ def mcp(
 ) -> None:
     """Serve a collection to agents that speak MCP.
 
-    The Model Context Protocol goes over stdin and stdout. Tools: search, get, list, status; delete unless --read-only; ingest with --root; ask with --model.
+    The Model Context Protocol goes over stdin and stdout. Tools: search, get, list, status; delete unless --read-only;
+    ingest with --root; ask with --model.
 
     Examples:
         sift-rag mcp install claude
