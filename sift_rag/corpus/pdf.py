@@ -33,7 +33,7 @@ def read_pdf(data: bytes, options: IngestOptions | None = None) -> Extracted:
     Raises:
         MissingExtra: ``pypdfium2`` is not installed.
         SkippedDocument: no page holds text.
-        UnreadableDocument: the file is broken or needs a password.
+        UnreadableDocument: the file or each of its pages is broken, or it needs a password.
     """
     options = options or IngestOptions()
     wants_ocr = options.ocr == "auto" and ocr.is_installed()
@@ -101,6 +101,10 @@ def _notices(pages: Sequence[Page], without_text: Sequence[int]) -> Iterator[str
     by_ocr = [page.number for page in pages if page.by_ocr]
     if by_ocr:
         yield f"{_numbers(by_ocr)} {'was' if len(by_ocr) == 1 else 'were'} read by OCR"
+    broken = [page.number for page in pages if page.is_broken]
+    if broken:
+        verbs = "is broken and was" if len(broken) == 1 else "are broken and were"
+        yield f"{_numbers(broken)} of {len(pages)} {verbs} not read"
 
 
 def _nothing(pages: Sequence[Page], options: IngestOptions) -> str:

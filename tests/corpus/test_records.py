@@ -143,6 +143,9 @@ def test_an_array_gives_the_records_that_its_lines_would_give(records: list[dict
         "red,Anna\nblue,Ben\nred,Cleo\n",
         "yes,yes\nno,yes\n",
         "12:30;Oslo\n12:45;Bergen\n",
+        "K-101,Anna Berg\nK-102,Ben Holm\n",
+        "anna@example.org,Anna\nben@example.org,Ben\n",
+        "How do I pay?,Send us a letter.\nWhen do you open?,At nine.\n",
     ],
 )
 def test_a_first_row_like_the_rows_below_names_no_columns_and_is_not_lost(rows: str) -> None:
@@ -170,6 +173,14 @@ def test_a_row_of_names_above_other_rows_names_the_columns(rows: str) -> None:
 
     assert len(list(found.sections)) == len(rows.splitlines()) - 1
     assert found.notices == ()
+
+
+def test_a_first_row_that_may_name_the_columns_is_told_of() -> None:
+    found = _read("Red,Oslo\nBlue,Bergen\n", ".csv")
+
+    assert [section.text for section in found.sections] == ["Red: Blue\nOslo: Bergen"]
+    assert found.notices == ("the first row is taken for the names of the columns, by a guess",)
+    assert _read("Red,Oslo\nBlue,Bergen\n", ".csv", header=True).notices == ()
 
 
 def test_the_header_can_be_stated() -> None:
