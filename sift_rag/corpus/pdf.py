@@ -5,17 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
 
 from sift_rag.corpus import ocr
+from sift_rag.corpus.more_time import ask_for
 from sift_rag.corpus.options import IngestOptions
 from sift_rag.corpus.pdf_headings import Headings, headings_of, largest_line
 from sift_rag.corpus.pdf_hyphens import Words
 from sift_rag.corpus.pdf_layout import Block, Flow, evened, lay_out
-from sift_rag.corpus.pdf_pages import Page, Pages, Segment, read_pages
+from sift_rag.corpus.pdf_pages import Page, Pages, Piece, Segment, read_pages
 from sift_rag.corpus.pdf_paragraphs import Part, Writer
 from sift_rag.corpus.pdf_running import without_running_rows
 from sift_rag.corpus.sections import SECTION_BREAK, Extracted, Section, placed
 from sift_rag.errors import SkippedDocument
+
+if TYPE_CHECKING:
+    from sift_rag.corpus.pdf_pages import Image
 
 _JUNK_TITLE = re.compile(
     r"(?i)(?:microsoft (?:word|powerpoint|excel)\b.*|untitled\W*\d*|\(?(?:anonymous|unspecified)\)?|document\s?\d*|"
@@ -37,7 +43,7 @@ def read_pdf(data: bytes, options: IngestOptions | None = None) -> Extracted:
     """
     options = options or IngestOptions()
     wants_ocr = options.ocr == "auto" and ocr.is_installed()
-    found = read_pages(data, ocr.read_image if wants_ocr else None)
+    found = read_pages(data, partial(_read_image, options) if wants_ocr else None)
     pages = [replace(page, segments=evened(page.segments)) if page.by_ocr else page for page in found.pages]
     numbers = [page.number for page in pages if page.is_scan]
     blocks = [lay_out(kept) for kept in without_running_rows(pages)]
@@ -54,6 +60,12 @@ def read_pdf(data: bytes, options: IngestOptions | None = None) -> Extracted:
         notices=tuple(_notices(pages, numbers)),
         pages_without_text=len(numbers),
     )
+
+
+def _read_image(options: IngestOptions, image: Image) -> list[Piece]:
+    """Read a page by OCR, in time of its own: a scan of many pages takes minutes."""
+    ask_for(options.ocr_timeout)
+    return ocr.read_image(image)
 
 
 def _lines(blocks: Sequence[Block]) -> list[Segment]:

@@ -8,9 +8,11 @@ from contextlib import suppress
 
 import pytest
 
+from sift_rag.corpus import more_time, ocr
 from sift_rag.corpus.headings import find_headings
 from sift_rag.corpus.options import IngestOptions
 from sift_rag.corpus.pdf import read_pdf
+from sift_rag.corpus.pdf_pages import Piece as PixelPiece
 from sift_rag.errors import SkippedDocument, UnreadableDocument
 from tests.corpus.pdf_pages import HEIGHT, At, Drawn, Field, Picture, lines, pdf
 from tests.examples import examples
@@ -436,3 +438,13 @@ def test_the_number_of_a_page_of_so_many_is_left_out_of_a_letter() -> None:
 def test_a_fraction_that_is_not_the_number_of_the_page_stays() -> None:
     letter = [*lines("The result of the vote:"), At(300, 20, "Votes 2 of 3", 8)]
     assert "2 of 3" in next(iter(read_pdf(pdf([letter])).sections)).text
+
+
+def test_each_page_that_is_read_by_ocr_adds_to_the_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float] = []
+    monkeypatch.setattr(more_time, "_grants", [asked.append])
+    monkeypatch.setattr(ocr, "is_installed", lambda: True)
+    monkeypatch.setattr(ocr, "read_image", lambda _: [PixelPiece("Contract 8812", 0, 0, 300, 20)])
+    found = read_pdf(pdf([_scan(), [*lines(_KELP)], _scan()]), IngestOptions(file_timeout=10))
+    assert [section.page for section in found.sections] == [1, 2, 3]
+    assert asked == [5, 5]
