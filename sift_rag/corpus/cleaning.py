@@ -147,8 +147,7 @@ _CONTENTS = re.compile(
 
 
 def clean_markdown(text: str, *, is_mdx: bool) -> str:
-    """Return Markdown with comments, badges, tables of contents and, in MDX, imports, exports and lone tags as empty
-    lines.
+    """Return Markdown with empty lines for comments, badges, tables of contents and, in MDX, modules and lone tags.
 
     Code stays as it is. ``O(len(text))``.
 

@@ -40,8 +40,8 @@ _CHROME_ROLES = frozenset(("alertdialog", "banner", "contentinfo", "dialog", "me
 _CHROME_NAMES = frozenset(
     (
         "breadcrumb", "breadcrumbs", "cookie-banner", "cookie-consent", "cookie-notice", "footer", "menu", "nav",
-        "navbar", "navigation", "page-footer", "page-header", "pagination", "sidebar", "site-footer", "site-header",
-        "site-nav", "skip-link", "toc", "topbar",
+        "nav-panel", "navbar", "navigation", "page-footer", "page-header", "pagination", "sidebar", "site-footer",
+        "site-header", "site-nav", "skip-link", "toc", "topbar",
     )
 )  # fmt: skip
 """Words that mark what surrounds the text, as an id or a class of an element."""
@@ -79,6 +79,7 @@ _LANGUAGES = frozenset(
 """Languages that are recognised where a class is nothing but their name."""
 _NO_LANGUAGE = frozenset(("default", "none", "plain", "text", "plaintext", "notranslate"))
 
+_HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 _NOT_IN_CELLS = frozenset(("table", "pre", "h1", "h2", "h3"))
 _OF_TABLES = frozenset(("table", "thead", "tbody", "tfoot", "tr", "td", "th"))
 _MOST_KEPT = 100
@@ -89,6 +90,8 @@ _MOST_COLUMNS = 200
 _LONGEST_MARK = 20
 _POWER = re.compile(r"[-+\u2212]?(?:\d{1,3}|[nkmxij])")
 _SPACE_AT_END = re.compile(r"[ \t]+$", re.MULTILINE)
+_OUTER_RULES = re.compile(r"\A(?:\s*---(?=\n|\Z))+|(?:\n---\s*)+\Z")
+"""Lines drawn above or below all of the text, which divide nothing."""
 _EMPTY_LINES = re.compile(r"\n{3,}")
 
 
@@ -172,7 +175,7 @@ def _converted(root: Tag) -> str:
 
 def _tidy(markdown: str) -> str:
     text = universal_newlines(without_surrogates(markdown)).replace("\xad", "")
-    return _EMPTY_LINES.sub("\n\n", _SPACE_AT_END.sub("", text)).strip()
+    return _EMPTY_LINES.sub("\n\n", _OUTER_RULES.sub("", _SPACE_AT_END.sub("", text))).strip()
 
 
 @cache
@@ -311,6 +314,8 @@ def _is_chrome(element: Tag, *, in_text: bool) -> bool:
     if element.name == "nav" or element.get("role") in _CHROME_ROLES:
         return True
     names = {name.lower() for name in (*_classes(element), str(element.get("id") or ""))}
+    if not in_text and "header" in names and element.find(_HEADINGS) is None:
+        return True
     return not in_text and (element.name in {"header", "footer", "aside"} or not _CHROME_NAMES.isdisjoint(names))
 
 

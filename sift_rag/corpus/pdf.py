@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sift_rag.corpus import ocr
 from sift_rag.corpus.more_time import ask_for
 from sift_rag.corpus.options import IngestOptions
+from sift_rag.corpus.pdf_contents import without_contents
 from sift_rag.corpus.pdf_headings import Headings, headings_of, largest_line
 from sift_rag.corpus.pdf_hyphens import Words
 from sift_rag.corpus.pdf_layout import Block, Flow, evened, lay_out
@@ -34,7 +35,8 @@ def read_pdf(data: bytes, options: IngestOptions | None = None) -> Extracted:
     """Return the text of a PDF as Markdown, page by page, and its title.
 
     A section ends with its page, and at a heading that ends one begun on an earlier page. Running headers and footers
-    are left out. Pages without text are read by OCR, if it is installed and ``options.ocr`` says so.
+    and tables of contents are left out. Pages without text are read by OCR, if it is installed and ``options.ocr`` says
+    so.
 
     Raises:
         MissingExtra: ``pypdfium2`` is not installed.
@@ -46,6 +48,8 @@ def read_pdf(data: bytes, options: IngestOptions | None = None) -> Extracted:
     found = read_pages(data, partial(_read_image, options) if wants_ocr else None)
     pages = [replace(page, segments=evened(page.segments)) if page.by_ocr else page for page in found.pages]
     numbers = [page.number for page in pages if page.is_scan]
+    if len(pages) > 2:
+        pages = without_contents(pages)
     blocks = [lay_out(kept) for kept in without_running_rows(pages)]
     lines = [(page.number, _lines(laid)) for page, laid in zip(pages, blocks, strict=True)]
     headings = headings_of(lines, found.outline)

@@ -19,6 +19,8 @@ _PLAIN = "The pool opens at seven on weekdays and at nine on Sundays."
         "<header>ACME</header>",
         "<footer>All rights reserved</footer>",
         "<aside>Popular posts</aside>",
+        '<div class="header"><a href="a.html">Previous</a></div>',
+        '<div class="nav-panel"><a href="a.html">Next</a></div>',
         '<div role="navigation">Next</div>',
         '<ul class="breadcrumbs"><li>Home</li></ul>',
         '<div id="sidebar">Links</div>',

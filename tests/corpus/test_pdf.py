@@ -448,3 +448,20 @@ def test_each_page_that_is_read_by_ocr_adds_to_the_time_limit(monkeypatch: pytes
     found = read_pdf(pdf([_scan(), [*lines(_KELP)], _scan()]), IngestOptions(file_timeout=10))
     assert [section.page for section in found.sections] == [1, 2, 3]
     assert asked == [5, 5]
+
+
+def _contents(*numbers: int) -> list[Drawn]:
+    return [
+        At(72, 700, "Contents", 16),
+        *(At(72, 660 - 20 * row, f"Chapter {row} {'.' * 40} {number}") for row, number in enumerate(numbers)),
+    ]
+
+
+def test_a_table_of_contents_is_left_out() -> None:
+    assert _texts(_contents(1, 1, 2, 3), [*lines(_KELP)], [*lines(_URCHINS)]) == [_flat(_KELP), _flat(_URCHINS)]
+
+
+@pytest.mark.parametrize("numbers", [(9, 4, 12, 3), (100, 200, 300, 400), (1, 2)])
+def test_a_list_with_dots_that_is_no_table_of_contents_stays(numbers: tuple[int, ...]) -> None:
+    first, *_ = _texts(_contents(*numbers), [*lines(_KELP)], [*lines(_URCHINS)])
+    assert f"Chapter 1 ... {numbers[1]}" in first

@@ -236,3 +236,37 @@ def test_no_cell_of_csv_is_lost_without_a_header(cells: list[list[str]]) -> None
     sections = _sections(text, ".csv", header=False)
 
     assert [list(section.metadata.values()) for section in sections] == rows
+
+
+def test_the_array_of_an_object_that_is_nearly_all_of_it_is_read_as_records() -> None:
+    items = ",\n".join(f'{{"question": "What is {name}?", "answer": "A letter."}}' for name in "XYZ")
+    first, second, _ = _sections(f'{{"total": 3, "items": [\n{items}\n]}}', ".json")
+
+    assert (first.line, first.text) == (2, "question: What is X?\nanswer: A letter.")
+    assert second.line == 3
+
+
+def test_the_texts_beside_an_array_of_records_are_a_record() -> None:
+    items = ", ".join(f'{{"dish": "Soup {number}", "price": {number}}}' for number in range(9))
+    menu, soup, *_ = _sections(f'{{"menu": "June", "dishes": [{items}], "size": 9}}', ".json")
+
+    assert menu.text == "menu: June\nsize: 9"
+    assert soup.text == "dish: Soup 0\nprice: 0"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"name": "tool", "settings": {"depth": 3}, "servers": [{"host": "a"}]}',
+        '{"items": [1, 2, 3, 4, 5, 6, 7, 8, 9]}',
+        '{"items": [{"a": 1}, {"a": 2}], }',
+        '{"items": [{"a": 1}, {"a": 2}]} {}',
+        '{"items" [{"a": 1}]}',
+        "{}",
+        "{1: [{}]}",
+    ],
+)
+def test_any_other_json_is_a_text(text: str) -> None:
+    [section] = _sections(text, ".json")
+
+    assert section.text == text
