@@ -87,6 +87,6 @@ PRESETS = ("gpt2", "gpt2-large", "phi-3", "qwen3-0.6b")
 MAX_BYTES = 64 * 2**20
 """Maximum size of a file, in bytes; larger ones are skipped."""
 FILE_TIMEOUT = 60.0
-"""Seconds that the conversion of one file may take."""
+"""Seconds that the conversion of one file may take; each page that is read by OCR adds half as many."""
 OCR = "auto"
 OCR_MODES = ("auto", "off")

@@ -91,8 +91,8 @@ def ingest_paths(
     if options.dry_run and existing is None:
         return ingest(files, _nowhere(collection, part), part, options, progress=progress)
     with _opened(database, collection, part) as opened:
-        report = ingest(files, opened, part, options, progress=progress)
-        return _with_precision(report, opened.info, part)
+        report = _with_precision(ingest(files, opened, part, options, progress=progress), opened.info, part)
+    return _told_of_none(report, database)
 
 
 def watch_paths(
@@ -227,8 +227,8 @@ def ingest_texts(
     database = open_database(store, api_key=api_key, server=server)
     part = _embedder_for(_existing(database, collection), embedder)
     with _opened(database, collection, part) as opened:
-        report = ingest_documents(incoming, opened, part, progress=progress)
-        return _with_precision(report, opened.info, part)
+        report = _with_precision(ingest_documents(incoming, opened, part, progress=progress), opened.info, part)
+    return _told_of_none(report, database)
 
 
 def reindex(
@@ -282,7 +282,8 @@ def reindex(
         if options.dry_run:
             return ingest(files, _nowhere(collection, part), part, options, progress=progress)
         with _opened(database, collection, part) as opened:
-            return ingest(files, opened, part, options, progress=progress)
+            report = ingest(files, opened, part, options, progress=progress)
+        return _told_of_none(report, database)
     with remains:
         part = _loaded(embedder or (remains.info.embedder if remains.info else None))
         if options.dry_run:
@@ -329,6 +330,13 @@ def _opened(database: Database, collection: str, embedder: Embedder) -> Iterator
         if useless:
             with suppress(CollectionNotFound, StoreInUse):  # another process has it now
                 database.drop(collection)
+
+
+def _told_of_none(report: IngestReport, database: Database) -> IngestReport:
+    """Say so in the report if nothing went in and there is no collection, therefore."""
+    if report.passages_total or _existing(database, report.collection) is not None:
+        return report
+    return replace(report, has_collection=False)
 
 
 def _is_empty(store: PassageStore) -> bool:

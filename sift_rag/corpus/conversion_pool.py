@@ -14,9 +14,10 @@ from contextlib import suppress
 from multiprocessing.spawn import get_executable
 from pathlib import Path
 from threading import Lock, Timer, local
+from time import monotonic
 from typing import IO, Any, cast
 
-from sift_rag.corpus.conversion_worker import MEMORY_LIMIT, Answer, Request, bytes_of, receive, send
+from sift_rag.corpus.conversion_worker import MEMORY_LIMIT, Answer, MoreTime, Request, bytes_of, receive, send
 from sift_rag.corpus.documents import SourceDocument
 from sift_rag.corpus.options import IngestOptions
 from sift_rag.errors import SiftRagError, UnreadableDocument
@@ -108,6 +109,8 @@ class _Child:
         self._process = process
         self._lock = Lock()
         self._waiting = self._timed_out = False
+        self._limit = 0.0  # seconds that the answer may take
+        self._timer = Timer(0.0, self._end_for_time)
         self._inherited = 0  # bytes that count as used by the child, but were used by this process before it started
         self.is_dead = False
 
@@ -128,7 +131,7 @@ class _Child:
             answer: Answer = self._answer(request.options.file_timeout, request)
         except _Lost:
             if self._timed_out:
-                return UnreadableDocument(f"took longer than {request.options.file_timeout:g} s")
+                return UnreadableDocument(f"took longer than {self._limit:g} s")
             is_large = self.end() > max(MEMORY_LIMIT // 2, self._inherited)
             return _too_much_memory() if is_large else UnreadableDocument("the conversion crashed")
         return _too_much_memory() if answer.out_of_memory else answer.result
@@ -154,26 +157,42 @@ class _Child:
             self._requests.close()
 
     def _answer(self, timeout: float, request: Request | None = None) -> Any:
-        """Send the request, if there is one, and return the next answer; the process is killed if it takes longer."""
+        """Send the request, if there is one, and return the next answer; the process is killed if it takes longer.
+
+        The child may ask for more time while it is at work.
+        """
+        started = monotonic()
         self._waiting = True
-        timer = Timer(timeout, self._end_for_time)
-        timer.daemon = True
-        timer.start()
+        self._allow(timeout, started)
         try:
             if request is not None:
                 send(self._requests, request)
-            return receive(self._answers)
+            answer = receive(self._answers)
+            while isinstance(answer, MoreTime):
+                self._allow(self._limit + answer.seconds, started)
+                answer = receive(self._answers)
         except (EOFError, OSError) as error:
             self.is_dead = True
             raise _Lost from error
+        else:
+            return answer
         finally:
-            timer.cancel()
             with self._lock:
+                self._timer.cancel()
                 self._waiting = False
 
-    def _end_for_time(self) -> None:
+    def _allow(self, seconds: float, started: float) -> None:
+        """Let the answer take so many seconds from its start."""
         with self._lock:
-            if self._waiting:
+            self._timer.cancel()
+            self._limit = seconds
+            self._timer = Timer(max(0.0, started + seconds - monotonic()), self._end_for_time, [seconds])
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _end_for_time(self, limit: float = 0.0) -> None:
+        with self._lock:
+            if self._waiting and limit == self._limit:  # else more time was given just now
                 self._timed_out = True
                 self._process.kill()
 

@@ -6,6 +6,7 @@ happens to it, by a file that was made to do harm or by chance, happens to nothi
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
 import signal
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from sift_rag.corpus.documents import SourceDocument, read_document
+from sift_rag.corpus.more_time import grant_with
 from sift_rag.corpus.options import IngestOptions
 from sift_rag.errors import SiftRagError, UnreadableDocument
 
@@ -41,6 +43,12 @@ class Answer(NamedTuple):
 
     result: SourceDocument | SiftRagError
     out_of_memory: bool = False
+
+
+class MoreTime(NamedTuple):
+    """The child's word that the file being converted may take more seconds than it was given."""
+
+    seconds: float
 
 
 def send(stream: IO[bytes], message: object) -> None:
@@ -89,6 +97,7 @@ def serve(parent: int) -> None:
     requests = sys.stdin.buffer
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints must not get among the answers
+    grant_with(lambda seconds: _take_more_time(answers, seconds))
     send(answers, peak_memory())  # ready
     while True:
         try:
@@ -141,6 +150,13 @@ def _limit_memory() -> None:
         limit = MEMORY_LIMIT if hard == resource.RLIM_INFINITY else min(MEMORY_LIMIT, hard)
         resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _take_more_time(answers: IO[bytes], seconds: float) -> None:
+    """Tell the parent that a file may take longer, and put off the end of this process by as much."""
+    send(answers, MoreTime(seconds))
+    if sys.platform != "win32":
+        signal.alarm(signal.alarm(0) + math.ceil(seconds))
 
 
 def _set_alarm(seconds: int) -> None:

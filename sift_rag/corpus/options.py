@@ -27,7 +27,8 @@ class IngestOptions:
     max_bytes: int = defaults.MAX_BYTES
     """Size in bytes above which a file is skipped."""
     file_timeout: float = defaults.FILE_TIMEOUT
-    """Seconds that the conversion of one file may take; one that takes longer fails."""
+    """Seconds that the conversion of one file may take, and half as many more for each page that is read by OCR; one
+    that takes longer fails."""
     text_field: str | None = None
     """Field of JSON lines, or column of CSV, that holds the text; None: found by its name."""
     header: bool | None = None
@@ -54,6 +55,11 @@ class IngestOptions:
                 raise ValueError(f"{name} is one string: expected a sequence of patterns.")
         if self.encoding is not None:
             check_encoding(self.encoding)
+
+    @property
+    def ocr_timeout(self) -> float:
+        """Seconds that a file may take longer for each page that is read by OCR."""
+        return self.file_timeout / 2
 
     @property
     def reading(self) -> str:

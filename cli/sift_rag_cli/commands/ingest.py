@@ -141,7 +141,7 @@ def ingest(
             min=0.1,
             envvar="SIFT_RAG_FILE_TIMEOUT",
             rich_help_panel=READING,
-            help="Give up on a file whose conversion takes longer.",
+            help="Give up on a file whose conversion takes longer; each page read by OCR adds half of it.",
         ),
     ] = defaults.FILE_TIMEOUT,
     prune: Annotated[
