@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from sift_rag import defaults
 from sift_rag.corpus.options import IngestOptions
 from sift_rag.corpus.report import Problem
+from sift_rag.embedders.endpoint import EmbedderEndpoint
 from sift_rag.errors import (
     CollectionNotFound,
     NothingToIngest,
@@ -30,7 +31,8 @@ from sift_rag.opening import (
     check_embedder,
     collection_info,
     embedder_identity,
-    open_embedder,
+    loaded_embedder,
+    open_recorded_embedder,
 )
 from sift_rag.protocols import Database, Embedder, PassageStore
 from sift_rag.stores.registry import open_database
@@ -55,7 +57,7 @@ def ingest_paths(
     *,
     store: str | Path | None = None,
     collection: str = defaults.COLLECTION,
-    embedder: str | Embedder | None = None,
+    embedder: str | EmbedderEndpoint | Embedder | None = None,
     options: IngestOptions | None = None,
     api_key: str | None = None,
     server: ServerOptions | None = None,
@@ -67,7 +69,8 @@ def ingest_paths(
         paths: files and folders; one alone will do.
         store: folder or URL; None for the user's data folder.
         collection: its name; it is created if it does not exist.
-        embedder: name, folder or object; by default the one that the collection was made with. Loaded at first use.
+        embedder: name, folder, endpoint or object; by default the one that the collection was made with. Loaded at
+            first use.
         options: which files to ingest, how to read them, and what to do in the store.
         api_key: key of the server that keeps the collection.
         server: how a server keeps a collection that is created.
@@ -100,7 +103,7 @@ def watch_paths(
     *,
     store: str | Path | None = None,
     collection: str = defaults.COLLECTION,
-    embedder: str | Embedder | None = None,
+    embedder: str | EmbedderEndpoint | Embedder | None = None,
     options: IngestOptions | None = None,
     api_key: str | None = None,
     server: ServerOptions | None = None,
@@ -118,7 +121,7 @@ def watch_paths(
         paths: files and folders, all of which exist.
         store: folder or URL; None for the user's data folder.
         collection: its name; it is created if it does not exist.
-        embedder: name, folder or object; by default the one that the collection was made with.
+        embedder: name, folder, endpoint or object; by default the one that the collection was made with.
         options: which files to ingest and how to read them.
         api_key: key of the server that keeps the collection.
         server: how a server keeps a collection that is created.
@@ -191,7 +194,7 @@ def ingest_texts(
     *,
     store: str | Path | None = None,
     collection: str = defaults.COLLECTION,
-    embedder: str | Embedder | None = None,
+    embedder: str | EmbedderEndpoint | Embedder | None = None,
     sources: Sequence[str] | None = None,
     metadata: Sequence[Mapping[str, JsonValue]] | None = None,
     api_key: str | None = None,
@@ -206,7 +209,8 @@ def ingest_texts(
         texts: any strings. Long ones are split into passages; empty ones are skipped, and reported.
         store: folder or URL; None for the user's data folder.
         collection: its name; it is created if it does not exist.
-        embedder: name, folder or object; by default the one that the collection was made with. Loaded at first use.
+        embedder: name, folder, endpoint or object; by default the one that the collection was made with. Loaded at
+            first use.
         sources: names by which hits cite the texts, all different. By default they are made from the contents.
         metadata: JSON objects, one for each text, that a filter can ask for.
         api_key: key of the server that keeps the collection.
@@ -236,7 +240,7 @@ def reindex(
     *,
     store: str | Path | None = None,
     collection: str = defaults.COLLECTION,
-    embedder: str | Embedder | None = None,
+    embedder: str | EmbedderEndpoint | Embedder | None = None,
     options: IngestOptions | None = None,
     api_key: str | None = None,
     server: ServerOptions | None = None,
@@ -254,8 +258,8 @@ def reindex(
         paths: files and folders to read again.
         store: folder or URL; None for the user's data folder.
         collection: its name; it is created if it does not exist.
-        embedder: name, folder or object; by default the one that the collection was made with, or the usual one if
-            the collection can no longer tell.
+        embedder: name, folder, endpoint or object; by default the one that the collection was made with, or the
+            usual one if the collection can no longer tell.
         options: which files to ingest and how to read them.
         api_key: key of the server that keeps the collection.
         server: how a server keeps the new collection.
@@ -278,13 +282,13 @@ def reindex(
     try:
         remains = salvage(database, collection)
     except CollectionNotFound:
-        part = _loaded(embedder)
+        part = loaded_embedder(embedder)
         if options.dry_run:
             return ingest(files, _nowhere(collection, part), part, options, progress=progress)
         with _opened(database, collection, part) as opened:
             return ingest(files, opened, part, options, progress=progress)
     with remains:
-        part = _loaded(embedder or (remains.info.embedder if remains.info else None))
+        part = loaded_embedder(_recorded_unless_named(remains.info, embedder))
         if options.dry_run:
             return ingest(files, _nowhere(collection, part), part, options, progress=progress)
         replacement = database.building_name(collection)
@@ -350,8 +354,14 @@ def _with_precision(report: IngestReport, info: CollectionInfo, embedder: Embedd
     return replace(report, notices=(*report.notices, Problem("", notice)))
 
 
-def _loaded(embedder: str | Embedder | None) -> Embedder:
-    return open_embedder(embedder) if embedder is None or isinstance(embedder, str) else embedder
+def _recorded_unless_named(
+    info: CollectionInfo | None, embedder: str | EmbedderEndpoint | Embedder | None
+) -> str | EmbedderEndpoint | Embedder | None:
+    """Return the embedder, by the name that the collection records if it has none of its own."""
+    recorded = info.embedder if info is not None else None
+    if isinstance(embedder, EmbedderEndpoint):
+        return replace(embedder, name=embedder.name or recorded)
+    return embedder or recorded
 
 
 def _as_paths(paths: str | Path | Sequence[str | Path]) -> list[Path]:
@@ -362,17 +372,19 @@ def _existing(database: Database, collection: str) -> CollectionInfo | None:
     return next((info for info in database.collections() if info.name == collection), None)
 
 
-def _embedder_for(existing: CollectionInfo | None, embedder: str | Embedder | None) -> Embedder:
+def _embedder_for(existing: CollectionInfo | None, embedder: str | EmbedderEndpoint | Embedder | None) -> Embedder:
     """Return the embedder. That of an existing collection is loaded at first use: a run without changes needs none."""
     from sift_rag.embedders.lazy import LazyEmbedder
 
+    if existing is None:
+        return loaded_embedder(embedder)
+    if isinstance(embedder, EmbedderEndpoint):
+        return open_recorded_embedder(existing, embedder)
     if embedder is not None and not isinstance(embedder, str):
         return embedder
-    if existing is None:
-        return open_embedder(embedder)
     if embedder is not None:
         check_embedder(existing, embedder_identity(embedder), None)  # before its weights are loaded
-    return LazyEmbedder(existing.embedder, existing.dimension, partial(open_embedder, existing.embedder))
+    return LazyEmbedder(existing.embedder, existing.dimension, partial(open_recorded_embedder, existing))
 
 
 def _nowhere(collection: str, embedder: Embedder) -> PassageStore:

@@ -48,15 +48,16 @@ class Group(NamedTuple):
 
 
 COMMANDS: Mapping[str, Sequence[str]] = {
-    "search": ("search", "selector", "layout"),
-    "ask": ("search", "selector", "layout", "answer", "finetuning"),
-    "chat": ("search", "selector", "layout", "answer", "finetuning"),
+    "search": ("embedding", "search", "selector", "layout"),
+    "ask": ("embedding", "search", "selector", "layout", "answer", "finetuning"),
+    "chat": ("embedding", "search", "selector", "layout", "answer", "finetuning"),
     "duplicates": ("layout",),
-    "evaluate": ("search", "selector", "layout"),
-    "calibrate": ("search", "selector", "layout", "answer"),
-    "compare": ("comparison", "layout", "finetuning"),
-    "ingest": ("server",),
+    "evaluate": ("embedding", "search", "selector", "layout"),
+    "calibrate": ("embedding", "search", "selector", "layout", "answer"),
+    "compare": ("embedding", "comparison", "layout", "finetuning"),
+    "ingest": ("embedding", "server"),
     "migrate": ("server",),
+    "serve": ("embedding",),
 }
 """The groups of settings that each command takes."""
 
@@ -237,6 +238,14 @@ def _layout() -> Mapping[str, Setting]:
 
 
 @cache
+def _embedding() -> Mapping[str, Setting]:
+    from sift_rag.embedders.endpoint import EmbedderEndpoint
+
+    found = _of_class(EmbedderEndpoint, prefix="embedding.")
+    return {name: setting for name, setting in found.items() if setting.field not in {"url", "name", "api_key"}}
+
+
+@cache
 def _answer() -> Mapping[str, Setting]:
     from sift_rag.answering.settings import AnswerSettings
 
@@ -270,6 +279,7 @@ GROUPS: Mapping[str, Group] = {
     "search": Group("Search", "", _search),
     "selector": Group("Selector", "", _selector),
     "layout": Group("Collections made by another tool, on a server", "", _layout),
+    "embedding": Group("Embedder at an endpoint (--embedder-url)", "embedding.", _embedding),
     "answer": Group("Answer", "", _answer),
     "finetuning": Group("Fine-tuning", "finetuning.", _finetuning),
     "comparison": Group("Comparison", "", _comparison),
