@@ -88,8 +88,8 @@ class _Handler(StubHandler):
         assert self.path == "/v1/embeddings"
         headers = {} if stub.retry_after is None else {"retry_after": stub.retry_after}
         if status == 0:
-            self.connection.close()
-        elif stub.most is not None and len(texts) > stub.most:
+            return
+        if stub.most is not None and len(texts) > stub.most:
             self._send_json(422, {"error": f"batch size {len(texts)} > maximum allowed batch size {stub.most}"})
         elif stub.longest is not None and any(len(text) > stub.longest for text in texts):
             self._send_json(400, {"error": {"message": "the input length exceeds the context length"}})
