@@ -16,7 +16,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, get_type_hints
 
 from sift_rag import defaults
-from sift_rag_cli.kinds import CHOICES, Kind, kind_of, one_of
+from sift_rag_cli.kinds import CHOICES, TEXT, Kind, kind_of, one_of
 
 if TYPE_CHECKING:
     from sift_rag.stores.qdrant.options import ServerOptions
@@ -168,7 +168,7 @@ def _assigned(assignment: str, known: Mapping[str, tuple[str, Setting]]) -> tupl
 
 def _parsed(context: str, text: str, kind: Kind) -> object:
     try:
-        return kind.parse(text.strip())
+        return kind.parse(text if kind is TEXT else text.strip())  # a prefix may end in a blank
     except (ValueError, KeyError):
         raise ValueError(f"{context} must be {kind.words}, but is {text!r}.") from None
 

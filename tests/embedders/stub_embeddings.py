@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -22,9 +23,14 @@ def vector_of(text: str, dimension: int = DIMENSION) -> list[float]:
     """Vector of a text, of no particular norm: the sum of a direction for each of its words."""
     total = np.full(dimension, 1e-3)
     for word in text.lower().split():
-        seed = int.from_bytes(hashlib.blake2b(word.strip(".,?!").encode(), digest_size=4).digest(), "big")
-        total += np.random.default_rng(seed).normal(size=dimension)
+        total += _direction(word.strip(".,?!"), dimension)
     return [float(value) for value in total]
+
+
+@cache
+def _direction(word: str, dimension: int) -> np.ndarray:
+    seed = int.from_bytes(hashlib.blake2b(word.encode(), digest_size=4).digest(), "big")
+    return np.random.default_rng(seed).normal(size=dimension)
 
 
 @dataclass

@@ -171,6 +171,7 @@ def test_an_endpoint_that_finds_every_text_too_long_is_one_error(stub: StubEmbed
 # Faults
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("statuses", [[429], [429, 429], [503], [500], [502], [0], [0, 0]])
 def test_transient_failures_are_retried(stub: StubEmbeddings, statuses: list[int]) -> None:
     stub.statuses = statuses
@@ -276,6 +277,7 @@ def test_a_refused_key_and_an_unknown_model_are_not_retried(stub: StubEmbeddings
     assert "secret-key" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_nobody_at_the_address_is_one_error(stub: StubEmbeddings) -> None:
     with pytest.raises(ModelUnavailable, match="cannot be reached"):
         EmbedderEndpoint("http://127.0.0.1:9/v1", "stub").open().embed_passages(["a"])
