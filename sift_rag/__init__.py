@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from sift_rag.corpus.report import Progress as Progress
     from sift_rag.corpus.shards import Shard as Shard
     from sift_rag.embedders.endpoint import EmbedderEndpoint as EmbedderEndpoint
+    from sift_rag.embedders.endpoint import EndpointEmbedder as EndpointEmbedder
     from sift_rag.embedders.functions import FunctionEmbedder as FunctionEmbedder
     from sift_rag.errors import AdapterNotSaved as AdapterNotSaved
     from sift_rag.errors import CollectionNotFound as CollectionNotFound
@@ -181,6 +182,7 @@ _HOME = {
     "Duplicates": "repetition",
     "Embedder": "protocols",
     "EmbedderEndpoint": "embedders.endpoint",
+    "EndpointEmbedder": "embedders.endpoint",
     "Embedding": "types",
     "EndpointRelevance": "relevance.endpoint",
     "ExactReport": "types",

@@ -30,8 +30,8 @@ class Asked(NamedTuple):
     url: str
     expected: str
     """The reply that was expected, as in "an answer"."""
-    key_remedy: str
-    """Key of the remedy for a refused API key."""
+    key_remedy: Remedy
+    """The remedy for a refused API key."""
 
 
 def checked_address(url: str, what: str) -> str:
@@ -120,7 +120,7 @@ def _status_error(error: APIStatusError, asked: Asked) -> ModelError:
         case 401 | 403:
             return ModelUnavailable(
                 f"The endpoint {url} refuses the API key ({status}): give a key that may use {model!r}.",
-                remedy=Remedy(asked.key_remedy, base_url=url, model=model),
+                remedy=asked.key_remedy,
             )
         case 404:
             return ModelUnavailable(

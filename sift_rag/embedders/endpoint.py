@@ -137,7 +137,7 @@ class EndpointEmbedder:
         self.endpoint = endpoint
         self._model = model
         self._known_dimension = dimension
-        self._asked = Asked(model, endpoint.url, "embeddings", "embedder-api-key")
+        self._asked = Asked(model, endpoint.url, "embeddings", Remedy("embedder-api-key", url=endpoint.url))
         self._client = openai_client(endpoint.url, endpoint.api_key, max_retries=0)
         self._most = endpoint.batch_size  # texts in a request that the endpoint has not refused
         self._lock = Lock()

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from sift_rag.endpoints import OPENAI_URL, Asked, mapped_errors, openai_client, reason_of
-from sift_rag.errors import ModelUnavailable, ModelUnsuitable
+from sift_rag.errors import ModelUnavailable, ModelUnsuitable, Remedy
 from sift_rag.hosts import is_http_address
 from sift_rag.models.chat import without_system_role
 from sift_rag.protocols import REASONING_BEGINS, REASONING_ENDS, FinishReason, Message
@@ -62,7 +62,7 @@ class RemoteModel:
         self.context_length = context_length
         self._url = base_url or OPENAI_URL
         self._client = openai_client(self._url, api_key, max_retries=max_retries)
-        self._asked = Asked(name, self._url, "an answer", "endpoint-api-key")
+        self._asked = Asked(name, self._url, "an answer", Remedy("endpoint-api-key", base_url=self._url, model=name))
         self._knows_system = True
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
