@@ -146,6 +146,18 @@ def ingest(
             help="Give up on a file whose conversion takes longer.",
         ),
     ] = defaults.FILE_TIMEOUT,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            metavar="N",
+            min=1,
+            envvar="SIFT_RAG_INGEST_WORKERS",
+            rich_help_panel=READING,
+            help="Number of processes that read and split files ahead of the embedder. Default: one for each "
+            "processor, up to 4.",
+        ),
+    ] = None,
     prune: Annotated[
         bool,
         typer.Option(
@@ -208,6 +220,7 @@ def ingest(
         encoding=encoding,
         ocr="off" if ocr == "off" else "auto",
         file_timeout=file_timeout,
+        workers=workers,
         follow_links=follow_links,
         prune=prune,
         dry_run=dry_run,
