@@ -17,6 +17,7 @@ from sift_rag import defaults
 from sift_rag.corpus.options import IngestOptions
 from sift_rag.corpus.report import Problem
 from sift_rag.embedders.endpoint import EmbedderEndpoint
+from sift_rag.embedders.token_counting import Tokenization
 from sift_rag.errors import (
     CollectionNotFound,
     NothingToIngest,
@@ -33,11 +34,12 @@ from sift_rag.opening import (
     embedder_identity,
     loaded_embedder,
     open_recorded_embedder,
+    open_tokenizer,
 )
 from sift_rag.protocols import Database, Embedder, PassageStore
 from sift_rag.stores.registry import open_database
 from sift_rag.stores.remains import salvage
-from sift_rag.types import CollectionInfo, JsonValue
+from sift_rag.types import CollectionInfo, JsonValue, Passage
 
 if TYPE_CHECKING:
     from sift_rag.corpus.changes import Changes
@@ -96,6 +98,47 @@ def ingest_paths(
     with _opened(database, collection, part) as opened:
         report = ingest(files, opened, part, options, progress=progress)
         return _with_precision(report, opened.info, part)
+
+
+def passages_of(
+    path: str | Path,
+    source: str | None = None,
+    *,
+    tokenization: str | Tokenization | Embedder | None = None,
+    options: IngestOptions | None = None,
+) -> Iterator[Passage]:
+    """Yield the passages of a file, in reading order: those that an ingest writes, under the same ids.
+
+    Neither the embedder nor a store is needed, so that files can be split on one machine and embedded on another.
+
+    Args:
+        path: a file.
+        source: its name in the collection, on which the ids depend; by default the file's name.
+        tokenization: what ``open_tokenizer`` returns, an embedder, or an embedder's name or folder; None for the
+            default embedder.
+        options: how to read the file; only what concerns reading matters.
+
+    Raises:
+        MissingExtra: the package that reads this format is not installed.
+        ModelUnavailable: the tokenizer cannot be found.
+        SkippedDocument: the file is empty, binary, too large, or of a format that is not read.
+        UnreadableDocument: the file cannot become text.
+    """
+    from sift_rag.corpus.decoding import valid_name
+    from sift_rag.corpus.documents import read_document
+    from sift_rag.corpus.passages import split_document
+    from sift_rag.corpus.planning import revision_of
+
+    options, path = options or IngestOptions(), Path(path)
+    counting = open_tokenizer(tokenization) if tokenization is None or isinstance(tokenization, str) else tokenization
+    document = read_document(path, options)
+    return split_document(
+        document,
+        valid_name(path.name) if source is None else source,
+        tokenizer=counting.tokenizer,
+        max_tokens=counting.max_tokens,
+        revision=revision_of(document.content_hash, options, document.pages_without_text),
+    )
 
 
 def watch_paths(

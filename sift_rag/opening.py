@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from sift_rag import defaults
 from sift_rag.embedders.endpoint import EmbedderEndpoint
 from sift_rag.embedders.sentence_transformer import load_sentence_transformer
+from sift_rag.embedders.token_counting import Tokenization, load_tokenization
 from sift_rag.errors import ConfigurationError, ModelUnavailable, Remedy, StoreConflict
 from sift_rag.protocols import Embedder, LanguageModel, PassageIndex, PassageStore, Relevance, Selector
 from sift_rag.stores.registry import open_database
@@ -254,6 +255,19 @@ def open_embedder(name: str | EmbedderEndpoint | None = None) -> Embedder:
     if isinstance(name, EmbedderEndpoint):
         return name.open()
     return load_sentence_transformer(name or defaults.EMBEDDER)
+
+
+def open_tokenizer(name: str | None = None) -> Tokenization:
+    """Open the tokenizer of an embedder without the embedder, to split files where it does not run.
+
+    Args:
+        name: name or folder of a sentence-transformers model, or a ``tokenizer.json``; None for the default.
+
+    Raises:
+        ModelUnavailable: no such file, folder or model, or it cannot be fetched.
+        ModelUnsuitable: the file is not a tokenizer.
+    """
+    return load_tokenization(name or defaults.EMBEDDER)
 
 
 def open_assistant(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,8 @@ from sift_rag.corpus.ingest import ingest
 from sift_rag.corpus.options import IngestOptions
 from sift_rag.corpus.report import IngestReport
 from sift_rag.stores.memory import MemoryStore
-from tests.corpus.test_ingest import memory_store
 from tests.doubles import HashingEmbedder
+from tests.reliability.test_hostile_conversions import memory_store
 
 pytestmark = pytest.mark.slow
 
@@ -33,19 +32,24 @@ def folder(tmp_path: Path) -> Path:
     root = tmp_path / "notes"
     root.mkdir()
     for number in range(30):
-        (root / f"{number:02}.md").write_text(f"# Owl {number}\n\n## Night\n\n" + PARAGRAPH * (number + 1))
-    for number in range(6):
+        (root / f"{number:02}.md").write_text(f"# Owl {number}\n\n## Night\n\n" + PARAGRAPH * (number % 9 + 1))
+    for number in range(4):
         (root / f"page{number}.html").write_text(f"<title>Page {number}</title><h1>Owls</h1><p>{PARAGRAPH * 9}</p>")
     (root / "copy.md").write_text((root / "03.md").read_text())
     (root / "code.py").write_text("def hunt():\n    return 'at night'\n" * 50)
     (root / "records.jsonl").write_text('{"text": "An owl."}\n{"text": "Another owl."}\n')
     (root / "broken.jsonl").write_text('{"text": "An owl."}\n{"text": \n')
     (root / "table.csv").write_text("name,text\nowl,Owls hunt\n")
-    (root / "long.txt").write_text(PARAGRAPH * 20_000)
+    (root / "long.txt").write_text(PARAGRAPH * 700)
     (root / "empty.md").write_text("")
     (root / "broken.docx").write_bytes(b"no archive")
     (root / "binary.bin").write_bytes(bytes(range(256)))
     return root
+
+
+@pytest.fixture(autouse=True)
+def long_files_are_read_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_READ_AHEAD_BYTES", 20_000)
 
 
 def counts(report: IngestReport) -> dict[str, Any]:
@@ -60,7 +64,7 @@ def content(store: MemoryStore) -> dict[str, Any]:
     return found
 
 
-def state_after(folder: Path, workers: int, change: Callable[[], None] | None = None) -> tuple[Any, ...]:
+def state_after(folder: Path, workers: int) -> tuple[Any, ...]:
     embedder = HashingEmbedder()
     store = memory_store(embedder)
     report = ingest([folder], store, embedder, IngestOptions(workers=workers))
