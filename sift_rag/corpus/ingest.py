@@ -47,6 +47,9 @@ LOOK_AHEAD = 64
 _READ_HERE = 64
 """Number of files of text that are read in this process before others are started for them."""
 
+_PROCESSORS_OF_AN_EMBEDDER = 2
+"""Number of processors that leave none to spare beside an embedder."""
+
 _READ_AHEAD_BYTES = 1 << 20
 """Size of the largest file of text that is read ahead. Larger ones are read as they are used."""
 
@@ -266,11 +269,13 @@ class _Ingest:
     def is_read_ahead(self, item: IncomingFile) -> bool:
         """Return True if another process is to read a file of text.
 
-        The first ones are read here, unless processes are asked for: starting some takes longer than reading few files.
+        Unless processes are asked for, the first files are read here, since starting processes takes longer than
+        reading few files; and all are, where the embedder needs all processors.
         """
         self.texts_read += 1
-        is_worth_it = self.options.workers is not None or self.texts_read > _READ_HERE
-        return is_worth_it and self.pool.workers > 1 and item.size <= _READ_AHEAD_BYTES
+        is_worth_it = self.texts_read > _READ_HERE and (os.cpu_count() or 1) > _PROCESSORS_OF_AN_EMBEDDER
+        asked_for = self.options.workers is not None
+        return (asked_for or is_worth_it) and self.pool.workers > 1 and item.size <= _READ_AHEAD_BYTES
 
     def read_ahead_or_here(self, item: IncomingFile, document: Future[SourceDocument]) -> SourceDocument:
         """Return a file of text that another process has read; if that was killed, for example, it is read here."""

@@ -144,9 +144,12 @@ def test_few_files_of_text_start_no_process_unless_it_is_asked_for(
     ingest([folder], memory_store(HashingEmbedder()), HashingEmbedder(), IngestOptions())
     assert not started
     monkeypatch.setattr(module, "_READ_HERE", 10)
-    if ConversionPool(IngestOptions()).workers > 1:
-        ingest([folder], memory_store(HashingEmbedder()), HashingEmbedder(), IngestOptions())
-        assert started
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    ingest([folder], memory_store(HashingEmbedder()), HashingEmbedder(), IngestOptions())
+    assert not started, "the embedder needs both"
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    ingest([folder], memory_store(HashingEmbedder()), HashingEmbedder(), IngestOptions())
+    assert started
 
 
 def test_the_number_of_workers_is_at_least_one() -> None:
