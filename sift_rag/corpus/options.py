@@ -37,8 +37,9 @@ class IngestOptions:
     ocr: OcrMode = "auto"
     """Treatment of pages without text."""
     workers: int | None = None
-    """Number of processes that read and split files ahead of the embedder, in whatever number the same result. None:
-    one for each processor, up to 4, and only where it is worth it for files of text. 1: only files that have to be converted are read in a process of their own."""
+    """Number of processes that read and split files ahead of the embedder, in whatever number the same result. None: one
+    for each processor, up to 4, and only where it is worth it for files of text. 1: only files that have to be
+    converted are read in a process of their own."""
     prune: bool = False
     """Also remove documents of the ingested folders whose files no longer exist."""
     dry_run: bool = False

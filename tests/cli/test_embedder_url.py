@@ -14,6 +14,8 @@ from tests.cli.documents import write_library
 from tests.cli.endpoint import serving
 from tests.embedders.stub_embeddings import DIMENSION, StubEmbeddings, stub_embeddings, vector_of
 
+pytestmark = pytest.mark.slow
+
 QUESTION = "How do I book a flight?"
 SECRET = "a-key-that-nobody-may-see"
 
