@@ -34,7 +34,10 @@ if TYPE_CHECKING:
     from sift_rag.corpus.report import Problem as Problem
     from sift_rag.corpus.report import Progress as Progress
     from sift_rag.corpus.shards import Shard as Shard
+    from sift_rag.embedders.endpoint import EmbedderEndpoint as EmbedderEndpoint
+    from sift_rag.embedders.endpoint import EndpointEmbedder as EndpointEmbedder
     from sift_rag.embedders.functions import FunctionEmbedder as FunctionEmbedder
+    from sift_rag.embedders.token_counting import Tokenization as Tokenization
     from sift_rag.errors import AdapterNotSaved as AdapterNotSaved
     from sift_rag.errors import CollectionNotFound as CollectionNotFound
     from sift_rag.errors import ConfigurationError as ConfigurationError
@@ -65,6 +68,7 @@ if TYPE_CHECKING:
     from sift_rag.finetuning import fine_tuned as fine_tuned
     from sift_rag.ingestion import ingest_paths as ingest_paths
     from sift_rag.ingestion import ingest_texts as ingest_texts
+    from sift_rag.ingestion import passages_of as passages_of
     from sift_rag.ingestion import reindex as reindex
     from sift_rag.ingestion import watch_paths as watch_paths
     from sift_rag.models.options import ModelOptions as ModelOptions
@@ -76,6 +80,7 @@ if TYPE_CHECKING:
     from sift_rag.opening import open_reranker as open_reranker
     from sift_rag.opening import open_retriever as open_retriever
     from sift_rag.opening import open_store as open_store
+    from sift_rag.opening import open_tokenizer as open_tokenizer
     from sift_rag.opening import open_tuner as open_tuner
     from sift_rag.protocols import Database as Database
     from sift_rag.protocols import DocumentRecords as DocumentRecords
@@ -180,6 +185,8 @@ _HOME = {
     "DocumentRecords": "protocols",
     "Duplicates": "repetition",
     "Embedder": "protocols",
+    "EmbedderEndpoint": "embedders.endpoint",
+    "EndpointEmbedder": "embedders.endpoint",
     "Embedding": "types",
     "EndpointRelevance": "relevance.endpoint",
     "ExactReport": "types",
@@ -261,6 +268,7 @@ _HOME = {
     "TrainableModel": "protocols",
     "TrainingFailed": "errors",
     "Tuner": "finetuning",
+    "Tokenization": "embedders.token_counting",
     "TuningReport": "answering.tuning",
     "TuningResult": "finetuning",
     "TuningStep": "finetuning",
@@ -285,7 +293,9 @@ _HOME = {
     "open_reranker": "opening",
     "open_retriever": "opening",
     "open_store": "opening",
+    "open_tokenizer": "opening",
     "open_tuner": "opening",
+    "passages_of": "ingestion",
     "posterior_variance": "selection",
     "register_database": "stores.registry",
     "reindex": "ingestion",

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 from sift_rag import defaults
 from sift_rag.corpus.options import IngestOptions
 from sift_rag.corpus.report import Problem
+from sift_rag.embedders.endpoint import EmbedderEndpoint
+from sift_rag.embedders.token_counting import Tokenization
 from sift_rag.errors import (
     CollectionNotFound,
     NothingToIngest,
@@ -30,12 +32,14 @@ from sift_rag.opening import (
     check_embedder,
     collection_info,
     embedder_identity,
-    open_embedder,
+    loaded_embedder,
+    open_recorded_embedder,
+    open_tokenizer,
 )
 from sift_rag.protocols import Database, Embedder, PassageStore
 from sift_rag.stores.registry import open_database
 from sift_rag.stores.remains import salvage
-from sift_rag.types import CollectionInfo, JsonValue
+from sift_rag.types import CollectionInfo, JsonValue, Passage
 
 if TYPE_CHECKING:
     from sift_rag.corpus.changes import Changes
@@ -55,7 +59,7 @@ def ingest_paths(
     *,
     store: str | Path | None = None,
     collection: str = defaults.COLLECTION,
-    embedder: str | Embedder | None = None,
+    embedder: str | EmbedderEndpoint | Embedder | None = None,
     options: IngestOptions | None = None,
     api_key: str | None = None,
     server: ServerOptions | None = None,
@@ -67,7 +71,8 @@ def ingest_paths(
         paths: files and folders; one alone will do.
         store: folder or URL; None for the user's data folder.
         collection: its name; it is created if it does not exist.
-        embedder: name, folder or object; by default the one that the collection was made with. Loaded at first use.
+        embedder: name, folder, endpoint or object; by default the one that the collection was made with. Loaded at
+            first use.
         options: which files to ingest, how to read them, and what to do in the store.
         api_key: key of the server that keeps the collection.
         server: how a server keeps a collection that is created.
@@ -95,12 +100,53 @@ def ingest_paths(
     return _told_of_none(report, database)
 
 
+def passages_of(
+    path: str | Path,
+    source: str | None = None,
+    *,
+    tokenization: str | Tokenization | Embedder | None = None,
+    options: IngestOptions | None = None,
+) -> Iterator[Passage]:
+    """Yield the passages of a file, in reading order: those that an ingest writes, under the same ids.
+
+    Neither the embedder nor a store is needed, so that files can be split on one machine and embedded on another.
+
+    Args:
+        path: a file.
+        source: its name in the collection, on which the ids depend; by default the file's name.
+        tokenization: what ``open_tokenizer`` returns, an embedder, or an embedder's name or folder; None for the
+            default embedder.
+        options: how to read the file; only what concerns reading matters.
+
+    Raises:
+        MissingExtra: the package that reads this format is not installed.
+        ModelUnavailable: the tokenizer cannot be found.
+        SkippedDocument: the file is empty, binary, too large, or of a format that is not read.
+        UnreadableDocument: the file cannot become text.
+    """
+    from sift_rag.corpus.decoding import valid_name
+    from sift_rag.corpus.documents import read_document
+    from sift_rag.corpus.passages import split_document
+    from sift_rag.corpus.planning import revision_of
+
+    options, path = options or IngestOptions(), Path(path)
+    counting = open_tokenizer(tokenization) if tokenization is None or isinstance(tokenization, str) else tokenization
+    document = read_document(path, options)
+    return split_document(
+        document,
+        valid_name(path.name) if source is None else source,
+        tokenizer=counting.tokenizer,
+        max_tokens=counting.max_tokens,
+        revision=revision_of(document.content_hash, options, document.pages_without_text),
+    )
+
+
 def watch_paths(
     paths: str | Path | Sequence[str | Path],
     *,
     store: str | Path | None = None,
     collection: str = defaults.COLLECTION,
-    embedder: str | Embedder | None = None,
+    embedder: str | EmbedderEndpoint | Embedder | None = None,
     options: IngestOptions | None = None,
     api_key: str | None = None,
     server: ServerOptions | None = None,
@@ -118,7 +164,7 @@ def watch_paths(
         paths: files and folders, all of which exist.
         store: folder or URL; None for the user's data folder.
         collection: its name; it is created if it does not exist.
-        embedder: name, folder or object; by default the one that the collection was made with.
+        embedder: name, folder, endpoint or object; by default the one that the collection was made with.
         options: which files to ingest and how to read them.
         api_key: key of the server that keeps the collection.
         server: how a server keeps a collection that is created.
@@ -191,7 +237,7 @@ def ingest_texts(
     *,
     store: str | Path | None = None,
     collection: str = defaults.COLLECTION,
-    embedder: str | Embedder | None = None,
+    embedder: str | EmbedderEndpoint | Embedder | None = None,
     sources: Sequence[str] | None = None,
     metadata: Sequence[Mapping[str, JsonValue]] | None = None,
     api_key: str | None = None,
@@ -206,7 +252,8 @@ def ingest_texts(
         texts: any strings. Long ones are split into passages; empty ones are skipped, and reported.
         store: folder or URL; None for the user's data folder.
         collection: its name; it is created if it does not exist.
-        embedder: name, folder or object; by default the one that the collection was made with. Loaded at first use.
+        embedder: name, folder, endpoint or object; by default the one that the collection was made with. Loaded at
+            first use.
         sources: names by which hits cite the texts, all different. By default they are made from the contents.
         metadata: JSON objects, one for each text, that a filter can ask for.
         api_key: key of the server that keeps the collection.
@@ -236,7 +283,7 @@ def reindex(
     *,
     store: str | Path | None = None,
     collection: str = defaults.COLLECTION,
-    embedder: str | Embedder | None = None,
+    embedder: str | EmbedderEndpoint | Embedder | None = None,
     options: IngestOptions | None = None,
     api_key: str | None = None,
     server: ServerOptions | None = None,
@@ -254,8 +301,8 @@ def reindex(
         paths: files and folders to read again.
         store: folder or URL; None for the user's data folder.
         collection: its name; it is created if it does not exist.
-        embedder: name, folder or object; by default the one that the collection was made with, or the usual one if
-            the collection can no longer tell.
+        embedder: name, folder, endpoint or object; by default the one that the collection was made with, or the
+            usual one if the collection can no longer tell.
         options: which files to ingest and how to read them.
         api_key: key of the server that keeps the collection.
         server: how a server keeps the new collection.
@@ -278,14 +325,14 @@ def reindex(
     try:
         remains = salvage(database, collection)
     except CollectionNotFound:
-        part = _loaded(embedder)
+        part = loaded_embedder(embedder)
         if options.dry_run:
             return ingest(files, _nowhere(collection, part), part, options, progress=progress)
         with _opened(database, collection, part) as opened:
             report = ingest(files, opened, part, options, progress=progress)
         return _told_of_none(report, database)
     with remains:
-        part = _loaded(embedder or (remains.info.embedder if remains.info else None))
+        part = loaded_embedder(_recorded_unless_named(remains.info, embedder))
         if options.dry_run:
             return ingest(files, _nowhere(collection, part), part, options, progress=progress)
         replacement = database.building_name(collection)
@@ -358,8 +405,14 @@ def _with_precision(report: IngestReport, info: CollectionInfo, embedder: Embedd
     return replace(report, notices=(*report.notices, Problem("", notice)))
 
 
-def _loaded(embedder: str | Embedder | None) -> Embedder:
-    return open_embedder(embedder) if embedder is None or isinstance(embedder, str) else embedder
+def _recorded_unless_named(
+    info: CollectionInfo | None, embedder: str | EmbedderEndpoint | Embedder | None
+) -> str | EmbedderEndpoint | Embedder | None:
+    """Return the embedder, by the name that the collection records if it has none of its own."""
+    recorded = info.embedder if info is not None else None
+    if isinstance(embedder, EmbedderEndpoint):
+        return replace(embedder, name=embedder.name or recorded)
+    return embedder or recorded
 
 
 def _as_paths(paths: str | Path | Sequence[str | Path]) -> list[Path]:
@@ -370,17 +423,19 @@ def _existing(database: Database, collection: str) -> CollectionInfo | None:
     return next((info for info in database.collections() if info.name == collection), None)
 
 
-def _embedder_for(existing: CollectionInfo | None, embedder: str | Embedder | None) -> Embedder:
+def _embedder_for(existing: CollectionInfo | None, embedder: str | EmbedderEndpoint | Embedder | None) -> Embedder:
     """Return the embedder. That of an existing collection is loaded at first use: a run without changes needs none."""
     from sift_rag.embedders.lazy import LazyEmbedder
 
+    if existing is None:
+        return loaded_embedder(embedder)
+    if isinstance(embedder, EmbedderEndpoint):
+        return open_recorded_embedder(existing, embedder)
     if embedder is not None and not isinstance(embedder, str):
         return embedder
-    if existing is None:
-        return open_embedder(embedder)
     if embedder is not None:
         check_embedder(existing, embedder_identity(embedder), None)  # before its weights are loaded
-    return LazyEmbedder(existing.embedder, existing.dimension, partial(open_embedder, existing.embedder))
+    return LazyEmbedder(existing.embedder, existing.dimension, partial(open_recorded_embedder, existing))
 
 
 def _nowhere(collection: str, embedder: Embedder) -> PassageStore:

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sift_rag import defaults
+from sift_rag.embedders.endpoint import EmbedderEndpoint
 from sift_rag.embedders.sentence_transformer import load_sentence_transformer
-from sift_rag.errors import ConfigurationError, Remedy, StoreConflict
+from sift_rag.embedders.token_counting import Tokenization, load_tokenization
+from sift_rag.errors import ConfigurationError, ModelUnavailable, Remedy, StoreConflict
 from sift_rag.protocols import Embedder, LanguageModel, PassageIndex, PassageStore, Relevance, Selector
 from sift_rag.stores.registry import open_database
 from sift_rag.types import CollectionInfo
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 def open_retriever(
     store: str | Path | PassageIndex | None = None,
     collection: str = defaults.COLLECTION,
-    embedder: str | Embedder | None = None,
+    embedder: str | EmbedderEndpoint | Embedder | None = None,
     *,
     selector: Selector | None = None,
     candidate_limit: int = defaults.CANDIDATE_LIMIT,
@@ -47,7 +49,8 @@ def open_retriever(
     Args:
         store: folder or URL, an open store, or None for the user's data folder.
         collection: name of the collection; not used with an open store.
-        embedder: name, folder or object; by default the one that the collection was made with. Loaded at first use.
+        embedder: name, folder, endpoint or object; by default the one that the collection was made with. Loaded at
+            first use.
         selector: selector of passages; by default SIFT with its defaults for context windows.
         candidate_limit: number of distinct candidates to select from.
         keep_copies: keep passages of the same text as separate candidates, for comparisons.
@@ -84,7 +87,7 @@ def open_retriever(
 
 
 def open_reranker(
-    embedder: str | Embedder | None = None,
+    embedder: str | EmbedderEndpoint | Embedder | None = None,
     *,
     selector: Selector | None = None,
     relevance: str | Relevance | None = None,
@@ -92,7 +95,7 @@ def open_reranker(
     """Open a reranker of texts.
 
     Args:
-        embedder: name, folder or object; None for the default. Loaded now.
+        embedder: name, folder, endpoint or object; None for the default. Loaded now.
         selector: selector of passages; by default SIFT with its defaults for context windows.
         relevance: a model that scores the relevance of each text, as in ``open_retriever``.
 
@@ -102,8 +105,14 @@ def open_reranker(
     """
     from sift_rag.retrieval.reranker import Reranker
 
-    part = open_embedder(embedder) if embedder is None or isinstance(embedder, str) else embedder
-    return Reranker(part, selector=selector, relevance=_relevance_for(relevance))
+    return Reranker(loaded_embedder(embedder), selector=selector, relevance=_relevance_for(relevance))
+
+
+def loaded_embedder(embedder: str | EmbedderEndpoint | Embedder | None) -> Embedder:
+    """Return the given embedder, opened if it is a name or an endpoint."""
+    if embedder is None or isinstance(embedder, str | EmbedderEndpoint):
+        return open_embedder(embedder)
+    return embedder
 
 
 def _relevance_for(relevance: str | Relevance | None) -> Relevance | None:
@@ -138,7 +147,7 @@ def open_relevance(name: str | None = None, *, base_url: str | None = None, api_
 def _open_both(
     store: str | Path | PassageIndex | None,
     collection: str,
-    embedder: str | Embedder | None,
+    embedder: str | EmbedderEndpoint | Embedder | None,
     api_key: str | None,
     layout: Layout | None,
 ) -> tuple[PassageIndex, Embedder]:
@@ -152,7 +161,7 @@ def _open_both(
     except SeveralVectors:
         if embedder is None:
             raise
-        embedder = open_embedder(embedder) if isinstance(embedder, str) else embedder
+        embedder = loaded_embedder(embedder)
         fitting = replace(layout, dimension=embedder.dimension)
         opened = open_index(store, collection, api_key=api_key, layout=fitting)
     try:
@@ -162,7 +171,7 @@ def _open_both(
         raise
 
 
-def _embedder_for(info: CollectionInfo, embedder: str | Embedder | None) -> Embedder:
+def _embedder_for(info: CollectionInfo, embedder: str | EmbedderEndpoint | Embedder | None) -> Embedder:
     """Return the embedder that is named, or the collection's own, after checking that it fits."""
     if embedder is None and not info.embedder:
         raise ConfigurationError(
@@ -172,9 +181,27 @@ def _embedder_for(info: CollectionInfo, embedder: str | Embedder | None) -> Embe
         )
     if isinstance(embedder, str):
         check_embedder(info, embedder_identity(embedder), None)
-    part = open_embedder(embedder or info.embedder) if embedder is None or isinstance(embedder, str) else embedder
+    if embedder is None or isinstance(embedder, EmbedderEndpoint):
+        part = open_recorded_embedder(info, embedder)
+    else:
+        part = loaded_embedder(embedder)
     check_embedder(info, part.name, part.dimension)
     return part
+
+
+def open_recorded_embedder(info: CollectionInfo, endpoint: EmbedderEndpoint | None = None) -> Embedder:
+    """Open the embedder that a collection was made with: at an endpoint if one is given, else on this machine.
+
+    Raises:
+        ConfigurationError: the endpoint needs the name of a model, and the collection records none.
+        ModelUnavailable: the embedder cannot be loaded.
+    """
+    if endpoint is not None:
+        return endpoint.open(info.embedder or None, info.dimension)
+    try:
+        return open_embedder(info.embedder)
+    except ModelUnavailable as error:
+        raise ModelUnavailable(str(error), remedy=Remedy("embedder-at-endpoint", embedder=info.embedder)) from error
 
 
 def open_store(
@@ -218,15 +245,36 @@ def open_index(
     return open_database(store, api_key=api_key, layout=layout).open_index(collection)
 
 
-def open_embedder(name: str | None = None) -> Embedder:
-    """Load a sentence-transformers model, by name or folder."""
+def open_embedder(name: str | EmbedderEndpoint | None = None) -> Embedder:
+    """Load a sentence-transformers model, by name or folder, or connect to one at an endpoint.
+
+    Raises:
+        ConfigurationError: an endpoint without the name of a model.
+        ModelUnavailable: the model cannot be loaded.
+        ModelUnsuitable: it is not an embedder.
+    """
+    if isinstance(name, EmbedderEndpoint):
+        return name.open()
     return load_sentence_transformer(name or defaults.EMBEDDER)
+
+
+def open_tokenizer(name: str | None = None) -> Tokenization:
+    """Open the tokenizer of an embedder without the embedder, to split files where it does not run.
+
+    Args:
+        name: name or folder of a sentence-transformers model, or a ``tokenizer.json``; None for the default.
+
+    Raises:
+        ModelUnavailable: no such file, folder or model, or it cannot be fetched.
+        ModelUnsuitable: the file is not a tokenizer.
+    """
+    return load_tokenization(name or defaults.EMBEDDER)
 
 
 def open_assistant(
     store: str | Path | PassageIndex | None = None,
     collection: str = defaults.COLLECTION,
-    embedder: str | Embedder | None = None,
+    embedder: str | EmbedderEndpoint | Embedder | None = None,
     *,
     model: str | LanguageModel | None = None,
     base_url: str | None = None,
@@ -242,7 +290,7 @@ def open_assistant(
     Args:
         store: folder or URL, an open store, or None for the user's data folder.
         collection: name of the collection; not used with an open store.
-        embedder: name, folder or object; by default the one that the collection was made with.
+        embedder: name, folder, endpoint or object; by default the one that the collection was made with.
         model: language model by name or folder, or an open one; None for prompts without answers.
         base_url: OpenAI-compatible endpoint of the model; None for a model in this process.
         api_key: key of the endpoint.

@@ -67,6 +67,17 @@ Embedder = Annotated[
         help=f"Embedding model. Default: the one the collection was made with, {defaults.EMBEDDER} for a new one.",
     ),
 ]
+EmbedderUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--embedder-url",
+        metavar="URL",
+        envvar="SIFT_RAG_EMBEDDER_URL",
+        rich_help_panel=COLLECTION,
+        help="Embed with the model that --embedder names at an OpenAI-compatible endpoint, such as "
+        "http://localhost:11434/v1. Set its API key in SIFT_RAG_EMBEDDER_KEY or OPENAI_API_KEY.",
+    ),
+]
 Set = Annotated[
     list[str] | None,
     typer.Option(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from sift_rag.answering.assistant import Assistant
     from sift_rag.answering.settings import AnswerSettings
+    from sift_rag.embedders.endpoint import EmbedderEndpoint
     from sift_rag.protocols import Embedder, LanguageModel, Relevance
     from sift_rag.retrieval.options import SearchOptions
     from sift_rag.retrieval.queries import Query
@@ -54,7 +55,7 @@ def open_search(
     *,
     store: str | None,
     collection: str,
-    embedder: str | Embedder | None,
+    embedder: str | EmbedderEndpoint | Embedder | None,
     relevance: Relevance | None,
 ) -> Retriever:
     """Open the collection that the options name, for searching as they specify."""
@@ -130,7 +131,7 @@ def open_answering(
     *,
     store: str | None,
     collection: str,
-    embedder: str | None,
+    embedder: str | EmbedderEndpoint | None,
     reranker: str | None,
     reranker_url: str | None,
     model: str | None,

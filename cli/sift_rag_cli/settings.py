@@ -16,7 +16,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, get_type_hints
 
 from sift_rag import defaults
-from sift_rag_cli.kinds import CHOICES, Kind, kind_of, one_of
+from sift_rag_cli.kinds import CHOICES, TEXT, Kind, kind_of, one_of
 
 if TYPE_CHECKING:
     from sift_rag.stores.qdrant.options import ServerOptions
@@ -48,15 +48,16 @@ class Group(NamedTuple):
 
 
 COMMANDS: Mapping[str, Sequence[str]] = {
-    "search": ("search", "selector", "layout"),
-    "ask": ("search", "selector", "layout", "answer", "finetuning", "model"),
-    "chat": ("search", "selector", "layout", "answer", "finetuning", "model"),
+    "search": ("embedding", "search", "selector", "layout"),
+    "ask": ("embedding", "search", "selector", "layout", "answer", "finetuning", "model"),
+    "chat": ("embedding", "search", "selector", "layout", "answer", "finetuning", "model"),
     "duplicates": ("layout",),
-    "evaluate": ("search", "selector", "layout"),
-    "calibrate": ("search", "selector", "layout", "answer", "model"),
-    "compare": ("comparison", "layout", "finetuning", "model"),
-    "ingest": ("server",),
+    "evaluate": ("embedding", "search", "selector", "layout"),
+    "calibrate": ("embedding", "search", "selector", "layout", "answer", "model"),
+    "compare": ("embedding", "comparison", "layout", "finetuning", "model"),
+    "ingest": ("embedding", "server"),
     "migrate": ("server",),
+    "serve": ("embedding",),
 }
 """The groups of settings that each command takes."""
 
@@ -168,7 +169,7 @@ def _assigned(assignment: str, known: Mapping[str, tuple[str, Setting]]) -> tupl
 
 def _parsed(context: str, text: str, kind: Kind) -> object:
     try:
-        return kind.parse(text.strip())
+        return kind.parse(text if kind is TEXT else text.strip())  # a prefix may end in a blank
     except (ValueError, KeyError):
         raise ValueError(f"{context} must be {kind.words}, but is {text!r}.") from None
 
@@ -238,6 +239,14 @@ def _layout() -> Mapping[str, Setting]:
 
 
 @cache
+def _embedding() -> Mapping[str, Setting]:
+    from sift_rag.embedders.endpoint import EmbedderEndpoint
+
+    found = _of_class(EmbedderEndpoint, prefix="embedding.")
+    return {name: setting for name, setting in found.items() if setting.field not in {"url", "name", "api_key"}}
+
+
+@cache
 def _answer() -> Mapping[str, Setting]:
     from sift_rag.answering.settings import AnswerSettings
 
@@ -278,6 +287,7 @@ GROUPS: Mapping[str, Group] = {
     "search": Group("Search", "", _search),
     "selector": Group("Selector", "", _selector),
     "layout": Group("Collections made by another tool, on a server", "", _layout),
+    "embedding": Group("Embedder at an endpoint (--embedder-url)", "embedding.", _embedding),
     "answer": Group("Answer", "", _answer),
     "finetuning": Group("Fine-tuning", "finetuning.", _finetuning),
     "model": Group("Language model in this process", "model.", _model),

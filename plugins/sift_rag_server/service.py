@@ -10,7 +10,8 @@ from http import HTTPStatus
 from threading import Lock
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from sift_rag.opening import open_embedder
+from sift_rag.embedders.endpoint import EmbedderEndpoint
+from sift_rag.opening import embedder_identity, open_embedder, open_recorded_embedder
 from sift_rag_server.batching import EmbeddingQueue
 from sift_rag_server.cache import EmbeddingCache
 from sift_rag_server.errors import HTTPError
@@ -123,7 +124,14 @@ class Service:
         name = store.info.embedder
         with self._lock:
             held = self._queues.get(name)
-        return held or self._queue_for(open_embedder(name))
+        return held or self._queue_for(open_recorded_embedder(store.info, self._endpoint_of(name)))
+
+    def _endpoint_of(self, name: str) -> EmbedderEndpoint | None:
+        """Return the endpoint of a collection's embedder; None for one on this machine."""
+        endpoint = self.settings.embedder
+        if isinstance(endpoint, EmbedderEndpoint) and (not endpoint.name or embedder_identity(endpoint.name) == name):
+            return endpoint
+        return None
 
     def collection(self, name: str | None) -> AbstractContextManager[PassageIndex]:
         """Borrow a collection from the pool; None for the server's default collection."""

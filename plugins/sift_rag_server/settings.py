@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sift_rag import defaults
+from sift_rag.embedders.endpoint import EmbedderEndpoint
 from sift_rag.errors import ConfigurationError
 from sift_rag.hosts import is_loopback
 from sift_rag.protocols import LanguageModel, Relevance
@@ -56,8 +57,9 @@ class ServerSettings:
     """TCP port; 0 for any free one."""
     api_key: str | None = field(default=None, repr=False)
     """Key that clients send as ``Authorization: Bearer KEY``; None for no access control."""
-    embedder: str | None = None
-    """Embedder for reranking: a name or a folder; None for the default. Collections are searched with their own."""
+    embedder: str | EmbedderEndpoint | None = None
+    """Embedder for reranking: a name, a folder or an endpoint; None for the default. Collections are searched with
+    their own: at the endpoint if there is one and it is of the same name, or of none."""
     served_names: tuple[str, ...] = ()
     """Additional names under which clients may ask for the reranker."""
     store: str | Path | None = None

@@ -20,7 +20,7 @@ def options_in(text: str) -> list[str]:
     return re.findall(r"^  (-[^,\s]+(?:, --\S+)?)", text.partition("\nExamples:")[0], re.MULTILINE)
 
 
-@pytest.mark.parametrize(("command", "most"), [("search", 16), ("ask", 24)])
+@pytest.mark.parametrize(("command", "most"), [("search", 17), ("ask", 25)])
 def test_the_help_of_search_and_ask_is_short(run: Run, command: str, most: int) -> None:
     assert len(options_in(run(command, "--help").stdout)) <= most
 

@@ -10,6 +10,7 @@ from sift_rag import defaults
 from sift_rag_cli import options
 from sift_rag_cli.calibrations import calibration_json, say_proposals, write_proposals
 from sift_rag_cli.configuration import settings_for
+from sift_rag_cli.embedding import embedder_of
 from sift_rag_cli.inputs import spread, whole_numbers_in
 from sift_rag_cli.output import check_writable, count_of, say, write_json, write_page
 from sift_rag_cli.progress import collected, counted_progress
@@ -91,6 +92,7 @@ def calibrate(
     store: options.Store = None,
     collection: options.Collection = defaults.COLLECTION,
     embedder: options.Embedder = None,
+    embedder_url: options.EmbedderUrl = None,
     assignments: options.Set = None,
 ) -> None:
     """Propose settings that suit a collection.
@@ -139,7 +141,7 @@ def calibrate(
         usual,
         store=store,
         collection=collection,
-        embedder=embedder,
+        embedder=embedder_of(context, values, embedder, embedder_url),
         relevance=open_scoring(context, reranker, reranker_url),
     ) as retriever:
         if asked is None:

@@ -13,6 +13,7 @@ from sift_rag_cli import options
 from sift_rag_cli.answers import HOW_TO_GET_AN_ANSWER
 from sift_rag_cli.chat_session import ChatParts, ChatSession
 from sift_rag_cli.configuration import settings_for
+from sift_rag_cli.embedding import embedder_of
 from sift_rag_cli.fine_tuning import fine_tuning_of, model_of
 from sift_rag_cli.output import is_terminal, one_line, say
 from sift_rag_cli.remedies import message_of
@@ -44,6 +45,7 @@ def chat(
     store: options.Store = None,
     collection: options.Collection = defaults.COLLECTION,
     embedder: options.Embedder = None,
+    embedder_url: options.EmbedderUrl = None,
     assignments: options.Set = None,
 ) -> None:
     """Ask questions in turn; each answer builds on the last.
@@ -62,6 +64,8 @@ def chat(
     wanted = search_options(values, k=k, filters=filters, token_budget=token_budget, exact=exact, selector=selector)
     settings = AnswerSettings(system=system, finetuning=fine_tuning_of(values), steps=steps, **values["answer"])
 
+    named = embedder_of(context, values, embedder, embedder_url)
+
     def open_retriever(loaded: "Embedder | None") -> "Retriever":
         return open_search(
             context,
@@ -69,7 +73,7 @@ def chat(
             wanted,
             store=store,
             collection=collection,
-            embedder=loaded or embedder,
+            embedder=loaded or named,
             relevance=relevance,
         )
 

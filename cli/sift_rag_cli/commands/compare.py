@@ -12,6 +12,7 @@ from sift_rag_cli import options
 from sift_rag_cli.api_keys import store_key
 from sift_rag_cli.comparisons import Output, Run, command_line, measure, write_comparison, write_shard
 from sift_rag_cli.configuration import settings_for
+from sift_rag_cli.embedding import embedder_of
 from sift_rag_cli.fine_tuning import fine_tuning_of, model_of
 from sift_rag_cli.inputs import names_in, read_shard, spread, whole_numbers_in
 from sift_rag_cli.output import check_writable
@@ -135,6 +136,7 @@ def compare(
     store: options.Store = None,
     collection: options.Collection = defaults.COLLECTION,
     embedder: options.Embedder = None,
+    embedder_url: options.EmbedderUrl = None,
     assignments: options.Set = None,
 ) -> None:
     """Compare passages in the context with fine-tuning on them.
@@ -179,11 +181,12 @@ def compare(
     )
     if report is not None:
         require_matplotlib()
+    named = embedder_of(context, values, embedder, embedder_url)
     key, layout = store_key(context, store), layout_of(values)
     with loading_embedder(embedder):
         from sift_rag.opening import open_retriever
 
-        retriever = open_retriever(store, collection, embedder, api_key=key, layout=layout)
+        retriever = open_retriever(store, collection, named, api_key=key, layout=layout)
     with closing(retriever.store):
         outcomes, about, path = measure(run, retriever)
     if part.of > 1:

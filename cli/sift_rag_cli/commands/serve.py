@@ -9,6 +9,8 @@ from sift_rag import defaults
 from sift_rag.errors import MissingExtra
 from sift_rag_cli import options
 from sift_rag_cli.api_keys import store_key
+from sift_rag_cli.configuration import settings_for
+from sift_rag_cli.embedding import embedder_of
 from sift_rag_cli.searching import open_language_model, open_scoring
 
 LIMITS = "Limits"
@@ -133,6 +135,8 @@ def serve(
             "the embedder it was made with.",
         ),
     ] = None,
+    embedder_url: options.EmbedderUrl = None,
+    assignments: options.Set = None,
 ) -> None:
     """Serve a reranker and your collections over HTTP.
 
@@ -160,7 +164,7 @@ def serve(
         host=host,
         port=port,
         api_key=os.environ.get(KEY_VARIABLE) or None,
-        embedder=embedder,
+        embedder=embedder_of(context, settings_for(context, assignments), embedder, embedder_url),
         served_names=tuple(served_name or ()),
         store=store,
         store_api_key=store_key(context, store),
