@@ -217,9 +217,48 @@ def open_index(
     return open_database(store, api_key=api_key, layout=layout).open_index(collection)
 
 
-def open_embedder(name: str | None = None) -> Embedder:
-    """Load a sentence-transformers model, by name or folder."""
-    return load_sentence_transformer(name or defaults.EMBEDDER)
+def open_embedder(
+    name: str | None = None,
+    *,
+    runtime: str = defaults.RUNTIME,
+    on_stage: Callable[[str], None] | None = None,
+) -> Embedder:
+    """Load a sentence-transformers model.
+
+    Args:
+        name: name on the hub, or folder; None for the default.
+        runtime: ``onnx`` for onnxruntime over an export, which is made once and kept in the user's cache; ``torch``;
+            or ``auto`` for an export if there is one or it can be made, else torch. The vectors are the same but for
+            rounding.
+        on_stage: called with the words for what takes long, such as an export, when it begins.
+
+    Raises:
+        MissingExtra: what the runtime needs is not installed.
+        ModelUnavailable: no such model, or ``onnx`` is asked for and the cache cannot be written.
+        ModelUnsuitable: it does not give one vector for a text, or ``onnx`` is asked for and it cannot be exported.
+        ValueError: there is no such runtime.
+    """
+    from sift_rag.embedders.runtimes import Wanted, load_embedder
+
+    return load_embedder(name or defaults.EMBEDDER, Wanted(runtime, on_stage=on_stage), load_sentence_transformer)
+
+
+def open_ingest_embedder(name: str | None = None, *, runtime: str = defaults.RUNTIME, precision: str = "") -> Embedder:
+    """Load a sentence-transformers model to embed passages.
+
+    Args:
+        name: name on the hub, or folder; None for the default.
+        runtime: as in ``open_embedder``, but ``auto`` takes the one that embedded the collection before, or else the
+            faster one, by a measurement that is remembered.
+        precision: the precision that the collection records; empty for a new one.
+
+    Raises:
+        others: what ``open_embedder`` raises.
+    """
+    from sift_rag.embedders.runtimes import Wanted, load_embedder
+
+    wanted = Wanted(runtime, purpose="passages", precision=precision)
+    return load_embedder(name or defaults.EMBEDDER, wanted, load_sentence_transformer)
 
 
 def open_assistant(

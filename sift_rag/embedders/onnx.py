@@ -1,0 +1,220 @@
+"""An embedder over an exported model: a question needs onnxruntime and a tokenizer, and no library that trains.
+
+An export is a folder with the model's graph, its tokenizer, and ``embedder.json``, which says how to use them and holds
+the hashes of both. ``onnx_export.py`` writes it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sift_rag.embedders.batches import BATCH_SIZE, Role, by_padded_length
+from sift_rag.errors import ModelUnsuitable, first_line
+from sift_rag.extras import require
+from sift_rag.types import Embedding
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding, Tokenizer
+
+RECIPE = 1
+"""Version of what an export holds. Rises with each change that older exports would not have."""
+
+GRAPH, TOKENIZER, DESCRIPTION = "model.onnx", "tokenizer.json", "embedder.json"
+
+INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+"""Inputs that a graph may have."""
+
+PRECISION = "float32 by onnxruntime"
+
+Run: TypeAlias = Callable[[dict[str, NDArray[np.int64]]], Embedding]
+"""A graph: arrays ``(n, t)`` by the names of its inputs to vectors ``(n, d)`` of any norm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Padding:
+    """How a tokenizer fills texts up to one length."""
+
+    token: int
+    """Number of the token that it fills with."""
+    type: int
+    """Type of that token, for models that tell types apart."""
+    at_start: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedModel:
+    """What ``embedder.json`` says of an export."""
+
+    inputs: tuple[str, ...]
+    dimension: int
+    max_tokens: int
+    limits: Mapping[Role, int]
+    """Number of tokens that texts are cut at, special tokens included."""
+    prompts: Mapping[Role, str]
+    """Text before each text; empty for none."""
+    padding: Padding
+    cut_at_start: bool
+    languages: tuple[str, ...] | None
+    hashes: Mapping[str, str]
+    """Of the other files, by name."""
+    recipe: int = RECIPE
+
+    @classmethod
+    def read(cls, folder: Path) -> ExportedModel:
+        """Read the description in a folder.
+
+        Raises:
+            OSError: there is none.
+            ValueError: it is not one of this version.
+        """
+        content = json.loads((folder / DESCRIPTION).read_bytes())
+        try:
+            if content["recipe"] != RECIPE:
+                raise ValueError(f"{DESCRIPTION} is of the recipe {content['recipe']}: expected {RECIPE}.")
+            languages = content["languages"]
+            content |= {
+                "inputs": tuple(content["inputs"]),
+                "padding": Padding(**content["padding"]),
+                "languages": None if languages is None else tuple(languages),
+            }
+            return cls(**content)
+        except (TypeError, KeyError) as error:
+            raise ValueError(f"{DESCRIPTION} does not describe an export.") from error
+
+    def write(self, folder: Path) -> None:
+        """Write the description into a folder."""
+        (folder / DESCRIPTION).write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
+
+
+class OnnxEmbedder:
+    """An ``Embedder`` over a graph. Its vectors are those of the model that was exported, but for rounding.
+
+    A text gets the same vector, to the last bit on one machine, whatever else is embedded with it. Safe to share
+    between threads.
+    """
+
+    def __init__(self, name: str, model: ExportedModel, tokenizer: Tokenizer, run: Run, *, precision: str) -> None:
+        """Keep the parts.
+
+        Args:
+            name: identity of the vector space.
+            model: description of the export.
+            tokenizer: the export's; its own limits are not used.
+            run: its graph.
+            precision: number format that the graph computes in, and what runs it.
+        """
+        self.name = name
+        self.dimension = model.dimension
+        self.max_tokens = model.max_tokens
+        self.languages = model.languages
+        self.precision = precision
+        self.tokenizer: Tokenizer = tokenizer
+        self._model = model
+        self._run = run
+        self._cutters = {role: _cutter(tokenizer, limit, model.cut_at_start) for role, limit in model.limits.items()}
+
+    def embed_queries(self, texts: Sequence[str]) -> Embedding:
+        """Implement ``Embedder.embed_queries``, with the model's own query prompt if it has one."""
+        return self._embed(texts, "query")
+
+    def embed_passages(self, texts: Sequence[str]) -> Embedding:
+        """Implement ``Embedder.embed_passages``, with the model's own document prompt if it has one."""
+        return self._embed(texts, "document")
+
+    def _embed(self, texts: Sequence[str], role: Role) -> Embedding:
+        if not texts:
+            return np.empty((0, self.dimension), dtype=np.float32)
+        rows = np.empty((len(texts), self.dimension), dtype=np.float32)
+        prompt = self._model.prompts[role]
+        encodings = self._cutters[role].encode_batch([prompt + text for text in texts])
+        lengths = [len(encoding.ids) for encoding in encodings]
+        for length, members in by_padded_length(lengths, self._model.limits[role]).items():
+            for start in range(0, len(members), BATCH_SIZE):
+                batch = members[start : start + BATCH_SIZE]
+                vectors = self._run(self._inputs([encodings[member] for member in batch], length or 0))
+                rows[batch] = vectors[:, : self.dimension]  # some models keep the first numbers only
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        if not np.isfinite(rows).all():
+            raise ModelUnsuitable(f"The embedder {self.name!r} returned a vector that is not finite.")
+        return rows
+
+    def _inputs(self, encodings: Sequence[Encoding], length: int) -> dict[str, NDArray[np.int64]]:
+        """Return the graph's inputs, each ``(n, length)``."""
+        padding = self._model.padding
+        columns = {
+            "input_ids": (padding.token, [encoding.ids for encoding in encodings]),
+            "attention_mask": (0, [encoding.attention_mask for encoding in encodings]),
+            "token_type_ids": (padding.type, [encoding.type_ids for encoding in encodings]),
+        }
+        inputs = {}
+        for name in self._model.inputs:
+            fill, values = columns[name]
+            array = inputs[name] = np.full((len(values), length), fill, dtype=np.int64)
+            for row, numbers in zip(array, values, strict=True):
+                row[slice(length - len(numbers), None) if padding.at_start else slice(len(numbers))] = numbers
+        return inputs
+
+
+def load_onnx(name: str, folder: Path, *, threads: int | None = None) -> OnnxEmbedder:
+    """Load an export with onnxruntime.
+
+    Args:
+        name: identity of the vector space.
+        folder: the export.
+        threads: number of threads that compute; by default one for each processor that this process may use.
+
+    Raises:
+        MissingExtra: ``onnxruntime`` or ``tokenizers`` is not installed.
+        ModelUnsuitable: the files cannot be read.
+    """
+    for package in ("onnxruntime", "tokenizers"):
+        require(package, "onnx")
+    from tokenizers import Tokenizer
+
+    try:
+        model = ExportedModel.read(folder)
+        tokenizer = Tokenizer.from_str((folder / TOKENIZER).read_text(encoding="utf-8"))
+        run = _session(folder / GRAPH, model.inputs, threads or usable_processors())
+    except Exception as error:  # tokenizers and onnxruntime raise classes of their own
+        raise ModelUnsuitable(f"The exported embedder {name!r} cannot be loaded: {first_line(error)}") from error
+    return OnnxEmbedder(name, model, tokenizer, run, precision=PRECISION)
+
+
+def usable_processors() -> int:
+    """Return the number of processors that this process may use."""
+    affinity: Callable[[int], set[int]] | None = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def _session(graph: Path, inputs: Sequence[str], threads: int) -> Run:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads take no processor time
+    options.log_severity_level = 3  # errors, which are raised besides
+    session: Any = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+    if sorted(known.name for known in session.get_inputs()) != sorted(inputs):
+        raise ValueError(f"the graph does not take {', '.join(inputs)}")
+
+    def run(arrays: dict[str, NDArray[np.int64]]) -> Embedding:
+        return np.asarray(session.run(None, arrays)[0], dtype=np.float32)
+
+    return run
+
+
+def _cutter(tokenizer: Tokenizer, limit: int, at_start: bool) -> Tokenizer:
+    """Return a copy that cuts texts at a limit, and pads nothing."""
+    copy = type(tokenizer).from_str(tokenizer.to_str())
+    copy.no_padding()
+    copy.enable_truncation(limit, strategy="longest_first", direction="left" if at_start else "right")
+    return copy
