@@ -30,7 +30,7 @@ from sift_rag.opening import (
     check_embedder,
     collection_info,
     embedder_identity,
-    open_embedder,
+    open_ingest_embedder,
 )
 from sift_rag.protocols import Database, Embedder, PassageStore
 from sift_rag.stores.registry import open_database
@@ -351,7 +351,7 @@ def _with_precision(report: IngestReport, info: CollectionInfo, embedder: Embedd
 
 
 def _loaded(embedder: str | Embedder | None) -> Embedder:
-    return open_embedder(embedder) if embedder is None or isinstance(embedder, str) else embedder
+    return open_ingest_embedder(embedder) if embedder is None or isinstance(embedder, str) else embedder
 
 
 def _as_paths(paths: str | Path | Sequence[str | Path]) -> list[Path]:
@@ -369,10 +369,11 @@ def _embedder_for(existing: CollectionInfo | None, embedder: str | Embedder | No
     if embedder is not None and not isinstance(embedder, str):
         return embedder
     if existing is None:
-        return open_embedder(embedder)
+        return open_ingest_embedder(embedder)
     if embedder is not None:
         check_embedder(existing, embedder_identity(embedder), None)  # before its weights are loaded
-    return LazyEmbedder(existing.embedder, existing.dimension, partial(open_embedder, existing.embedder))
+    load = partial(open_ingest_embedder, existing.embedder, precision=existing.precision)
+    return LazyEmbedder(existing.embedder, existing.dimension, load)
 
 
 def _nowhere(collection: str, embedder: Embedder) -> PassageStore:

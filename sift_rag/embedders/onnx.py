@@ -195,6 +195,7 @@ def usable_processors() -> int:
 
 
 def _session(graph: Path, inputs: Sequence[str], threads: int) -> Run:
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else the import alone writes a file for its makers
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -36,9 +36,10 @@ LoadTorch: TypeAlias = Callable[[str], Embedder]
 _NEEDED = ("onnxruntime", "tokenizers", "platformdirs", "filelock")
 _CHOICES = "fastest"
 
-_MEASURED_TEXTS = ["The owl hunts mice at night while the bees sleep, and nobody pays for a taxi. " * 6] * 32
+_MEASURED_TEXTS = ["The owl hunts mice at night while the bees sleep, and nobody pays for a taxi. " * 6] * 8
 """Passages of about a hundred tokens, as ingest makes them."""
 _ROUNDS = 3
+"""Number of times that each runtime embeds them; the fastest counts."""
 
 _logger = logging.getLogger(__name__)
 
