@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from sift_rag.embedders.batches import BATCH_SIZE, Role, by_padded_length
+from sift_rag.embedders.sentence_transformer import Role
 from sift_rag.errors import ModelUnsuitable, first_line
 from sift_rag.extras import require
 from sift_rag.types import Embedding
@@ -35,18 +36,7 @@ INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 PRECISION = "float32 by onnxruntime"
 
 Run: TypeAlias = Callable[[dict[str, NDArray[np.int64]]], Embedding]
-"""A graph: arrays ``(n, t)`` by the names of its inputs to vectors ``(n, d)`` of any norm."""
-
-
-@dataclass(frozen=True, slots=True)
-class Padding:
-    """How a tokenizer fills texts up to one length."""
-
-    token: int
-    """Number of the token that it fills with."""
-    type: int
-    """Type of that token, for models that tell types apart."""
-    at_start: bool
+"""A graph: arrays ``(1, t)`` by the names of its inputs to a vector ``(1, d)`` of any norm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +50,6 @@ class ExportedModel:
     """Number of tokens that texts are cut at, special tokens included."""
     prompts: Mapping[Role, str]
     """Text before each text; empty for none."""
-    padding: Padding
     cut_at_start: bool
     languages: tuple[str, ...] | None
     hashes: Mapping[str, str]
@@ -82,7 +71,6 @@ class ExportedModel:
             languages = content["languages"]
             content |= {
                 "inputs": tuple(content["inputs"]),
-                "padding": Padding(**content["padding"]),
                 "languages": None if languages is None else tuple(languages),
             }
             return cls(**content)
@@ -97,11 +85,14 @@ class ExportedModel:
 class OnnxEmbedder:
     """An ``Embedder`` over a graph. Its vectors are those of the model that was exported, but for rounding.
 
-    A text gets the same vector, to the last bit on one machine, whatever else is embedded with it. Safe to share
+    Each text is computed alone and without padding, on one thread, several texts at once: so it gets the same vector,
+    to the last bit on one machine, whatever else is embedded with it, and no slower than in batches. Safe to share
     between threads.
     """
 
-    def __init__(self, name: str, model: ExportedModel, tokenizer: Tokenizer, run: Run, *, precision: str) -> None:
+    def __init__(
+        self, name: str, model: ExportedModel, tokenizer: Tokenizer, run: Run, *, precision: str, threads: int
+    ) -> None:
         """Keep the parts.
 
         Args:
@@ -110,6 +101,7 @@ class OnnxEmbedder:
             tokenizer: the export's; its own limits are not used.
             run: its graph.
             precision: number format that the graph computes in, and what runs it.
+            threads: number of texts that are computed at once.
         """
         self.name = name
         self.dimension = model.dimension
@@ -119,6 +111,7 @@ class OnnxEmbedder:
         self.tokenizer: Tokenizer = tokenizer
         self._model = model
         self._run = run
+        self._threads = threads
         self._cutters = {role: _cutter(tokenizer, limit, model.cut_at_start) for role, limit in model.limits.items()}
 
     def embed_queries(self, texts: Sequence[str]) -> Embedding:
@@ -132,35 +125,27 @@ class OnnxEmbedder:
     def _embed(self, texts: Sequence[str], role: Role) -> Embedding:
         if not texts:
             return np.empty((0, self.dimension), dtype=np.float32)
-        rows = np.empty((len(texts), self.dimension), dtype=np.float32)
-        prompt = self._model.prompts[role]
-        encodings = self._cutters[role].encode_batch([prompt + text for text in texts])
-        lengths = [len(encoding.ids) for encoding in encodings]
-        for length, members in by_padded_length(lengths, self._model.limits[role]).items():
-            for start in range(0, len(members), BATCH_SIZE):
-                batch = members[start : start + BATCH_SIZE]
-                vectors = self._run(self._inputs([encodings[member] for member in batch], length or 0))
-                rows[batch] = vectors[:, : self.dimension]  # some models keep the first numbers only
-        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        prompt, cutter = self._model.prompts[role], self._cutters[role]
+        encodings = cutter.encode_batch([prompt + text for text in texts])
+        if min(self._threads, len(texts)) == 1:
+            rows = np.concatenate([self._vector(encoding) for encoding in encodings])
+        else:
+            with ThreadPoolExecutor(self._threads, thread_name_prefix="embed") as pool:
+                rows = np.concatenate(list(pool.map(self._vector, encodings)))
+        rows = rows[:, : self.dimension]  # some models keep the first numbers only
+        rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
         if not np.isfinite(rows).all():
             raise ModelUnsuitable(f"The embedder {self.name!r} returned a vector that is not finite.")
         return rows
 
-    def _inputs(self, encodings: Sequence[Encoding], length: int) -> dict[str, NDArray[np.int64]]:
-        """Return the graph's inputs, each ``(n, length)``."""
-        padding = self._model.padding
+    def _vector(self, encoding: Encoding) -> Embedding:
+        """Return the vector ``(1, d)`` of a text, of any norm."""
         columns = {
-            "input_ids": (padding.token, [encoding.ids for encoding in encodings]),
-            "attention_mask": (0, [encoding.attention_mask for encoding in encodings]),
-            "token_type_ids": (padding.type, [encoding.type_ids for encoding in encodings]),
+            "input_ids": encoding.ids,
+            "attention_mask": encoding.attention_mask,
+            "token_type_ids": encoding.type_ids,
         }
-        inputs = {}
-        for name in self._model.inputs:
-            fill, values = columns[name]
-            array = inputs[name] = np.full((len(values), length), fill, dtype=np.int64)
-            for row, numbers in zip(array, values, strict=True):
-                row[slice(length - len(numbers), None) if padding.at_start else slice(len(numbers))] = numbers
-        return inputs
+        return self._run({name: np.array([columns[name]], dtype=np.int64) for name in self._model.inputs})
 
 
 def load_onnx(name: str, folder: Path, *, threads: int | None = None) -> OnnxEmbedder:
@@ -169,7 +154,8 @@ def load_onnx(name: str, folder: Path, *, threads: int | None = None) -> OnnxEmb
     Args:
         name: identity of the vector space.
         folder: the export.
-        threads: number of threads that compute; by default one for each processor that this process may use.
+        threads: number of texts that are computed at once; by default the number of processors that this process may
+            use.
 
     Raises:
         MissingExtra: ``onnxruntime`` or ``tokenizers`` is not installed.
@@ -182,10 +168,10 @@ def load_onnx(name: str, folder: Path, *, threads: int | None = None) -> OnnxEmb
     try:
         model = ExportedModel.read(folder)
         tokenizer = Tokenizer.from_str((folder / TOKENIZER).read_text(encoding="utf-8"))
-        run = _session(folder / GRAPH, model.inputs, threads or usable_processors())
+        run = _session(folder / GRAPH, model.inputs)
     except Exception as error:  # tokenizers and onnxruntime raise classes of their own
         raise ModelUnsuitable(f"The exported embedder {name!r} cannot be loaded: {first_line(error)}") from error
-    return OnnxEmbedder(name, model, tokenizer, run, precision=PRECISION)
+    return OnnxEmbedder(name, model, tokenizer, run, precision=PRECISION, threads=threads or usable_processors())
 
 
 def usable_processors() -> int:
@@ -194,14 +180,12 @@ def usable_processors() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-def _session(graph: Path, inputs: Sequence[str], threads: int) -> Run:
+def _session(graph: Path, inputs: Sequence[str]) -> Run:
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else the import alone writes a file for its makers
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads take no processor time
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors, which are raised besides
     session: Any = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
     if sorted(known.name for known in session.get_inputs()) != sorted(inputs):

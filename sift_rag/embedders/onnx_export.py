@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sift_rag.embedders.batches import Role
-from sift_rag.embedders.onnx import GRAPH, INPUTS, TOKENIZER, ExportedModel, Padding, load_onnx
-from sift_rag.embedders.sentence_transformer import SentenceTransformerEmbedder, load_model
+from sift_rag.embedders.onnx import GRAPH, INPUTS, TOKENIZER, ExportedModel, load_onnx
+from sift_rag.embedders.sentence_transformer import Role, SentenceTransformerEmbedder, load_model
 from sift_rag.errors import ModelUnsuitable, first_line
 from sift_rag.extras import require
 from sift_rag.user_cache import is_disk_error, require_room
@@ -83,7 +82,6 @@ def export_onnx(
             max_tokens=embedder.max_tokens,
             limits={role: embedder.limit(role) for role in _ROLES},
             prompts={role: embedder.prompt(role) or "" for role in _ROLES},
-            padding=_padding(model.tokenizer),
             cut_at_start=model.tokenizer.truncation_side == "left",
             languages=embedder.languages,
             hashes={name: digest(target / name) for name in (GRAPH, TOKENIZER)},
@@ -158,14 +156,6 @@ def _traced(model: SentenceTransformer, inputs: Sequence[str]) -> torch.nn.Modul
             return vectors
 
     return Traced().eval()
-
-
-def _padding(tokenizer: Any) -> Padding:
-    return Padding(
-        token=int(tokenizer.pad_token_id),
-        type=int(tokenizer.pad_token_type_id),
-        at_start=tokenizer.padding_side == "left",
-    )
 
 
 def _require_agreement(embedder: SentenceTransformerEmbedder, folder: Path) -> None:

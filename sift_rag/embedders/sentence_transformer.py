@@ -11,13 +11,12 @@ from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
 from sift_rag import defaults
 from sift_rag.devices import default_device, native_dtype, quiet_transformers
-from sift_rag.embedders.batches import BATCH_SIZE, Role, by_padded_length
 from sift_rag.errors import ModelUnsuitable, first_line
 from sift_rag.extras import require
 from sift_rag.hub import model_folder, named_folder
@@ -28,7 +27,15 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from tokenizers import Tokenizer
 
+BATCH_SIZE = 32
+
+PADDING = 16
+"""A text is padded to a multiple of this many tokens, and shares a batch only with texts padded to the same length: its
+vector does not depend on them then, to the last bit on one machine."""
+
 _COUNTED_AT_ONCE = 256
+
+Role: TypeAlias = Literal["query", "document"]
 
 PROMPTS: Mapping[Role, Sequence[str]] = {"query": ("query",), "document": ("document", "passage", "corpus")}
 """Names that models give their prompts, by role. A model that names one ``passage`` has an empty ``document`` too, at
@@ -138,7 +145,13 @@ class SentenceTransformerEmbedder:
 
         The length is None for a model that pads nothing, such as a table of words.
         """
-        return by_padded_length(self._lengths(texts, prompt, role), self.limit(role))
+        lengths = self._lengths(texts, prompt, role)
+        limit = self.limit(role)
+        groups: dict[int | None, list[int]] = {}
+        for position in sorted(range(len(texts)), key=lambda position: -lengths[position]):
+            padded = min(-(-lengths[position] // PADDING) * PADDING, limit)
+            groups.setdefault(padded or None, []).append(position)
+        return groups
 
     def _lengths(self, texts: list[str], prompt: str | None, role: Role) -> list[int]:
         """Return the tokens of each text as the model reads it, prompt and special tokens included; 0 if it pads none.
