@@ -59,6 +59,7 @@ def ingest_paths(
     options: IngestOptions | None = None,
     api_key: str | None = None,
     server: ServerOptions | None = None,
+    runtime: str = defaults.RUNTIME,
     progress: Callable[[Progress], None] | None = None,
 ) -> IngestReport:
     """Bring a collection up to date with files and folders. Unchanged files are not read again.
@@ -71,6 +72,7 @@ def ingest_paths(
         options: which files to ingest, how to read them, and what to do in the store.
         api_key: key of the server that keeps the collection.
         server: how a server keeps a collection that is created.
+        runtime: what computes the vectors, as in ``open_ingest_embedder``; of no effect on an embedder object.
         progress: called after each file and each batch of passages.
 
     Returns:
@@ -87,7 +89,7 @@ def ingest_paths(
     files = _as_paths(paths)
     database = open_database(store, api_key=api_key, server=server)
     existing = _existing(database, collection)
-    part = _embedder_for(existing, embedder)
+    part = _embedder_for(existing, embedder, runtime)
     if options.dry_run and existing is None:
         return ingest(files, _nowhere(collection, part), part, options, progress=progress)
     with _opened(database, collection, part) as opened:
@@ -104,6 +106,7 @@ def watch_paths(
     options: IngestOptions | None = None,
     api_key: str | None = None,
     server: ServerOptions | None = None,
+    runtime: str = defaults.RUNTIME,
     progress: Callable[[Progress], None] | None = None,
     stop: Event | None = None,
     force_polling: bool | None = None,
@@ -122,6 +125,7 @@ def watch_paths(
         options: which files to ingest and how to read them.
         api_key: key of the server that keeps the collection.
         server: how a server keeps a collection that is created.
+        runtime: what computes the vectors, as in ``open_ingest_embedder``; of no effect on an embedder object.
         progress: called during the first ingest.
         stop: set it, from another thread, to end the iteration.
         force_polling: look at all files again and again, for file systems that do not report changes; None to find
@@ -148,7 +152,7 @@ def watch_paths(
         if not os.path.lexists(path):
             raise NothingToIngest(f"There is no file or folder {str(path)!r} to watch.")
     database = open_database(store, api_key=api_key, server=server)
-    part = _embedder_for(_existing(database, collection), embedder)
+    part = _embedder_for(_existing(database, collection), embedder, runtime)
     ignored = [] if "://" in database.location else [database.location]
 
     def bring_in(changes: Changes | None, progress: Callable[[Progress], None] | None = None) -> IngestReport:
@@ -196,6 +200,7 @@ def ingest_texts(
     metadata: Sequence[Mapping[str, JsonValue]] | None = None,
     api_key: str | None = None,
     server: ServerOptions | None = None,
+    runtime: str = defaults.RUNTIME,
     progress: Callable[[Progress], None] | None = None,
 ) -> IngestReport:
     """Bring a collection up to date with texts that are not files. Unchanged texts are not embedded again.
@@ -211,6 +216,7 @@ def ingest_texts(
         metadata: JSON objects, one for each text, that a filter can ask for.
         api_key: key of the server that keeps the collection.
         server: how a server keeps a collection that is created.
+        runtime: what computes the vectors, as in ``open_ingest_embedder``; of no effect on an embedder object.
         progress: called after each text and each batch of passages.
 
     Raises:
@@ -225,7 +231,7 @@ def ingest_texts(
 
     incoming = incoming_texts(texts, sources=sources, metadata=metadata)
     database = open_database(store, api_key=api_key, server=server)
-    part = _embedder_for(_existing(database, collection), embedder)
+    part = _embedder_for(_existing(database, collection), embedder, runtime)
     with _opened(database, collection, part) as opened:
         report = ingest_documents(incoming, opened, part, progress=progress)
         return _with_precision(report, opened.info, part)
@@ -240,6 +246,7 @@ def reindex(
     options: IngestOptions | None = None,
     api_key: str | None = None,
     server: ServerOptions | None = None,
+    runtime: str = defaults.RUNTIME,
     progress: Callable[[Progress], None] | None = None,
 ) -> IngestReport:
     """Embed a whole collection again, with another embedder for example, or because it is damaged.
@@ -259,6 +266,7 @@ def reindex(
         options: which files to ingest and how to read them.
         api_key: key of the server that keeps the collection.
         server: how a server keeps the new collection.
+        runtime: what computes the vectors, as in ``open_ingest_embedder``; of no effect on an embedder object.
         progress: called after each file and each batch of passages.
 
     Raises:
@@ -278,13 +286,13 @@ def reindex(
     try:
         remains = salvage(database, collection)
     except CollectionNotFound:
-        part = _loaded(embedder)
+        part = _loaded(embedder, runtime)
         if options.dry_run:
             return ingest(files, _nowhere(collection, part), part, options, progress=progress)
         with _opened(database, collection, part) as opened:
             return ingest(files, opened, part, options, progress=progress)
     with remains:
-        part = _loaded(embedder or (remains.info.embedder if remains.info else None))
+        part = _loaded(embedder or (remains.info.embedder if remains.info else None), runtime)
         if options.dry_run:
             return ingest(files, _nowhere(collection, part), part, options, progress=progress)
         replacement = database.building_name(collection)
@@ -350,8 +358,10 @@ def _with_precision(report: IngestReport, info: CollectionInfo, embedder: Embedd
     return replace(report, notices=(*report.notices, Problem("", notice)))
 
 
-def _loaded(embedder: str | Embedder | None) -> Embedder:
-    return open_ingest_embedder(embedder) if embedder is None or isinstance(embedder, str) else embedder
+def _loaded(embedder: str | Embedder | None, runtime: str) -> Embedder:
+    if embedder is None or isinstance(embedder, str):
+        return open_ingest_embedder(embedder, runtime=runtime)
+    return embedder
 
 
 def _as_paths(paths: str | Path | Sequence[str | Path]) -> list[Path]:
@@ -362,17 +372,17 @@ def _existing(database: Database, collection: str) -> CollectionInfo | None:
     return next((info for info in database.collections() if info.name == collection), None)
 
 
-def _embedder_for(existing: CollectionInfo | None, embedder: str | Embedder | None) -> Embedder:
+def _embedder_for(existing: CollectionInfo | None, embedder: str | Embedder | None, runtime: str) -> Embedder:
     """Return the embedder. That of an existing collection is loaded at first use: a run without changes needs none."""
     from sift_rag.embedders.lazy import LazyEmbedder
 
     if embedder is not None and not isinstance(embedder, str):
         return embedder
     if existing is None:
-        return open_ingest_embedder(embedder)
+        return open_ingest_embedder(embedder, runtime=runtime)
     if embedder is not None:
         check_embedder(existing, embedder_identity(embedder), None)  # before its weights are loaded
-    load = partial(open_ingest_embedder, existing.embedder, precision=existing.precision)
+    load = partial(open_ingest_embedder, existing.embedder, runtime=runtime, precision=existing.precision)
     return LazyEmbedder(existing.embedder, existing.dimension, load)
 
 

@@ -40,6 +40,7 @@ def open_retriever(
     relevance: str | Relevance | None = None,
     api_key: str | None = None,
     layout: Layout | None = None,
+    runtime: str = defaults.RUNTIME,
 ) -> Retriever:
     """Open a retriever over an existing collection.
 
@@ -54,6 +55,7 @@ def open_retriever(
             ``open_relevance`` returns. By default, embeddings and words decide.
         api_key: key of the server that keeps the collection; the environment is not read.
         layout: known fields of a server's collection that another tool made; the others are inferred.
+        runtime: what computes its vectors here, as in ``open_embedder``; of no effect on an embedder object.
 
     Raises:
         CollectionNotFound: no such collection.
@@ -66,7 +68,7 @@ def open_retriever(
     """
     from sift_rag.retrieval.retriever import Retriever
 
-    opened, part = _open_both(store, collection, embedder, api_key, layout)
+    opened, part = _open_both(store, collection, embedder, api_key, layout, runtime)
     try:
         return Retriever(
             part,
@@ -87,6 +89,7 @@ def open_reranker(
     *,
     selector: Selector | None = None,
     relevance: str | Relevance | None = None,
+    runtime: str = defaults.RUNTIME,
 ) -> Reranker:
     """Open a reranker of texts.
 
@@ -94,6 +97,7 @@ def open_reranker(
         embedder: name, folder or object; None for the default. Loaded now.
         selector: selector of passages; by default SIFT with its defaults for context windows.
         relevance: a model that scores the relevance of each text, as in ``open_retriever``.
+        runtime: what computes its vectors here, as in ``open_embedder``; of no effect on an embedder object.
 
     Raises:
         ModelUnavailable: the embedder or the cross-encoder cannot be loaded.
@@ -101,8 +105,13 @@ def open_reranker(
     """
     from sift_rag.retrieval.reranker import Reranker
 
-    part = open_embedder(embedder) if embedder is None or isinstance(embedder, str) else embedder
+    part = _loaded(embedder, runtime)
     return Reranker(part, selector=selector, relevance=_relevance_for(relevance))
+
+
+def _loaded(embedder: str | Embedder | None, runtime: str) -> Embedder:
+    """Return the embedder, loaded if it is a name or the default."""
+    return open_embedder(embedder, runtime=runtime) if embedder is None or isinstance(embedder, str) else embedder
 
 
 def _relevance_for(relevance: str | Relevance | None) -> Relevance | None:
@@ -140,28 +149,29 @@ def _open_both(
     embedder: str | Embedder | None,
     api_key: str | None,
     layout: Layout | None,
+    runtime: str,
 ) -> tuple[PassageIndex, Embedder]:
     from sift_rag.stores.qdrant.layout import Layout, SeveralVectors
 
     layout = layout or Layout()
     if store is not None and not isinstance(store, (str, Path)):
-        return store, _embedder_for(store.info, embedder)
+        return store, _embedder_for(store.info, embedder, runtime)
     try:
         opened = open_index(store, collection, api_key=api_key, layout=layout)
     except SeveralVectors:
         if embedder is None:
             raise
-        embedder = open_embedder(embedder) if isinstance(embedder, str) else embedder
+        embedder = _loaded(embedder, runtime)
         fitting = replace(layout, dimension=embedder.dimension)
         opened = open_index(store, collection, api_key=api_key, layout=fitting)
     try:
-        return opened, _embedder_for(opened.info, embedder)
+        return opened, _embedder_for(opened.info, embedder, runtime)
     except BaseException:
         opened.close()
         raise
 
 
-def _embedder_for(info: CollectionInfo, embedder: str | Embedder | None) -> Embedder:
+def _embedder_for(info: CollectionInfo, embedder: str | Embedder | None, runtime: str) -> Embedder:
     """Return the embedder that is named, or the collection's own, after checking that it fits."""
     if embedder is None and not info.embedder:
         raise ConfigurationError(
@@ -171,7 +181,7 @@ def _embedder_for(info: CollectionInfo, embedder: str | Embedder | None) -> Embe
         )
     if isinstance(embedder, str):
         check_embedder(info, embedder_identity(embedder), None)
-    part = open_embedder(embedder or info.embedder) if embedder is None or isinstance(embedder, str) else embedder
+    part = _loaded(embedder or info.embedder, runtime)
     check_embedder(info, part.name, part.dimension)
     return part
 
@@ -274,6 +284,7 @@ def open_assistant(
     relevance: str | Relevance | None = None,
     options: SearchOptions | None = None,
     settings: AnswerSettings | None = None,
+    runtime: str = defaults.RUNTIME,
 ) -> Assistant:
     """Open an assistant that answers from a collection that exists.
 
@@ -289,6 +300,7 @@ def open_assistant(
         relevance: a model that scores the relevance of each candidate, as in ``open_retriever``.
         options: how to search.
         settings: how to answer.
+        runtime: what computes its vectors here, as in ``open_embedder``; of no effect on an embedder object.
 
     Raises:
         CollectionNotFound: no such collection.
@@ -312,6 +324,7 @@ def open_assistant(
         relevance=relevance,
         api_key=store_api_key,
         layout=layout,
+        runtime=runtime,
     )
     try:
         answers = _model_for(model, base_url, api_key)

@@ -56,6 +56,7 @@ def open_search(
     collection: str,
     embedder: str | Embedder | None,
     relevance: Relevance | None,
+    runtime: str,
 ) -> Retriever:
     """Open the collection that the options name, for searching as they specify."""
     with loading_embedder(embedder if isinstance(embedder, str) else None):
@@ -71,6 +72,7 @@ def open_search(
             relevance=relevance,
             api_key=store_key(context, store),
             layout=layout_of(values),
+            runtime=runtime,
         )
 
 
@@ -129,6 +131,7 @@ def open_answering(
     embedder: str | None,
     reranker: str | None,
     reranker_url: str | None,
+    runtime: str,
     model: str | None,
     base_url: str | None,
 ) -> Iterator[Assistant]:
@@ -138,7 +141,14 @@ def open_answering(
     name = model_of(values, model, base_url)
     relevance = open_scoring(context, reranker, reranker_url)
     with open_search(
-        context, values, options, store=store, collection=collection, embedder=embedder, relevance=relevance
+        context,
+        values,
+        options,
+        store=store,
+        collection=collection,
+        embedder=embedder,
+        relevance=relevance,
+        runtime=runtime,
     ) as retriever:
         language_model = open_language_model(context, name, base_url)
         yield Assistant(retriever, language_model, settings, options=options)

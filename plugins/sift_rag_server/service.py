@@ -59,7 +59,9 @@ class Service:
             ModelUnavailable: the embedder cannot be loaded; ``failure`` keeps the error.
         """
         try:
-            queue = self._queue_for(self._embedder or open_embedder(self.settings.embedder))
+            queue = self._queue_for(
+                self._embedder or open_embedder(self.settings.embedder, runtime=self.settings.runtime)
+            )
             queue.embed(["ready"], "query").result()
         except Exception as error:
             self.failure = error
@@ -123,7 +125,7 @@ class Service:
         name = store.info.embedder
         with self._lock:
             held = self._queues.get(name)
-        return held or self._queue_for(open_embedder(name))
+        return held or self._queue_for(open_embedder(name, runtime=self.settings.runtime))
 
     def collection(self, name: str | None) -> AbstractContextManager[PassageIndex]:
         """Borrow a collection from the pool; None for the server's default collection."""

@@ -136,7 +136,7 @@ class OnnxEmbedder:
         rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
         if not np.isfinite(rows).all():
             raise ModelUnsuitable(f"The embedder {self.name!r} returned a vector that is not finite.")
-        return rows
+        return np.asarray(rows, dtype=np.float32)
 
     def _vector(self, encoding: Encoding) -> Embedding:
         """Return the vector ``(1, d)`` of a text, of any norm."""

@@ -45,6 +45,7 @@ def chat(
     collection: options.Collection = defaults.COLLECTION,
     embedder: options.Embedder = None,
     assignments: options.Set = None,
+    runtime: options.Runtime = defaults.RUNTIME,
 ) -> None:
     """Ask questions in turn; each answer builds on the last.
 
@@ -71,6 +72,7 @@ def chat(
             collection=collection,
             embedder=loaded or embedder,
             relevance=relevance,
+            runtime=runtime,
         )
 
     def open_model(name: str | None) -> "LanguageModel":

@@ -136,6 +136,7 @@ def compare(
     collection: options.Collection = defaults.COLLECTION,
     embedder: options.Embedder = None,
     assignments: options.Set = None,
+    runtime: options.Runtime = defaults.RUNTIME,
 ) -> None:
     """Compare passages in the context with fine-tuning on them.
 
@@ -181,7 +182,7 @@ def compare(
     with loading_embedder(embedder):
         from sift_rag.opening import open_retriever
 
-        retriever = open_retriever(store, collection, embedder, api_key=key, layout=layout)
+        retriever = open_retriever(store, collection, embedder, api_key=key, layout=layout, runtime=runtime)
     with closing(retriever.store):
         outcomes, about, path = measure(run, retriever)
     if part.of > 1:

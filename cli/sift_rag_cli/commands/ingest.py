@@ -36,6 +36,7 @@ class _Target(TypedDict):
     options: "IngestOptions"
     api_key: str | None
     server: "ServerOptions | None"
+    runtime: str
 
 
 def ingest(
@@ -175,6 +176,7 @@ def ingest(
     collection: options.Collection = defaults.COLLECTION,
     embedder: options.Embedder = None,
     assignments: options.Set = None,
+    runtime: options.Runtime = defaults.RUNTIME,
     json: options.Json = False,
 ) -> None:
     """Bring a collection up to date with files and folders.
@@ -217,6 +219,7 @@ def ingest(
         "options": wanted,
         "api_key": store_key(context, store),
         "server": server_options(settings_for(context, assignments)),
+        "runtime": runtime,
     }
     if watch:
         with ended_by_signal():

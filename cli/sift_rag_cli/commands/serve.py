@@ -133,6 +133,7 @@ def serve(
             "the embedder it was made with.",
         ),
     ] = None,
+    runtime: options.Runtime = defaults.RUNTIME,
 ) -> None:
     """Serve a reranker and your collections over HTTP.
 
@@ -165,6 +166,7 @@ def serve(
         store=store,
         store_api_key=store_key(context, store),
         collection=collection,
+        runtime=runtime,
         workers=workers,
         limits=Limits(
             body_bytes=max_megabytes * 2**20,
