@@ -5,6 +5,9 @@ Each number has its reason beside it; where it was measured, ``docs/log.md`` has
 
 COLLECTION = "documents"
 EMBEDDER = "all-MiniLM-L6-v2"
+RUNTIME = "auto"
+RUNTIMES = ("auto", "onnx", "torch")
+"""What can compute the vectors of an embedder on this machine; ``auto`` chooses."""
 
 K = 5
 CANDIDATE_LIMIT = 100

@@ -33,6 +33,7 @@ from sift_rag.opening import (
     collection_info,
     embedder_identity,
     loaded_embedder,
+    open_ingest_embedder,
     open_recorded_embedder,
     open_tokenizer,
 )
@@ -63,6 +64,7 @@ def ingest_paths(
     options: IngestOptions | None = None,
     api_key: str | None = None,
     server: ServerOptions | None = None,
+    runtime: str = defaults.RUNTIME,
     progress: Callable[[Progress], None] | None = None,
 ) -> IngestReport:
     """Bring a collection up to date with files and folders. Unchanged files are not read again.
@@ -76,6 +78,7 @@ def ingest_paths(
         options: which files to ingest, how to read them, and what to do in the store.
         api_key: key of the server that keeps the collection.
         server: how a server keeps a collection that is created.
+        runtime: what computes the vectors, as in ``open_ingest_embedder``; of no effect on an embedder object.
         progress: called after each file and each batch of passages.
 
     Returns:
@@ -92,7 +95,7 @@ def ingest_paths(
     files = _as_paths(paths)
     database = open_database(store, api_key=api_key, server=server)
     existing = _existing(database, collection)
-    part = _embedder_for(existing, embedder)
+    part = _embedder_for(existing, embedder, runtime)
     if options.dry_run and existing is None:
         return ingest(files, _nowhere(collection, part), part, options, progress=progress)
     with _opened(database, collection, part) as opened:
@@ -150,6 +153,7 @@ def watch_paths(
     options: IngestOptions | None = None,
     api_key: str | None = None,
     server: ServerOptions | None = None,
+    runtime: str = defaults.RUNTIME,
     progress: Callable[[Progress], None] | None = None,
     stop: Event | None = None,
     force_polling: bool | None = None,
@@ -168,6 +172,7 @@ def watch_paths(
         options: which files to ingest and how to read them.
         api_key: key of the server that keeps the collection.
         server: how a server keeps a collection that is created.
+        runtime: what computes the vectors, as in ``open_ingest_embedder``; of no effect on an embedder object.
         progress: called during the first ingest.
         stop: set it, from another thread, to end the iteration.
         force_polling: look at all files again and again, for file systems that do not report changes; None to find
@@ -194,7 +199,7 @@ def watch_paths(
         if not os.path.lexists(path):
             raise NothingToIngest(f"There is no file or folder {str(path)!r} to watch.")
     database = open_database(store, api_key=api_key, server=server)
-    part = _embedder_for(_existing(database, collection), embedder)
+    part = _embedder_for(_existing(database, collection), embedder, runtime)
     ignored = [] if "://" in database.location else [database.location]
 
     def bring_in(changes: Changes | None, progress: Callable[[Progress], None] | None = None) -> IngestReport:
@@ -242,6 +247,7 @@ def ingest_texts(
     metadata: Sequence[Mapping[str, JsonValue]] | None = None,
     api_key: str | None = None,
     server: ServerOptions | None = None,
+    runtime: str = defaults.RUNTIME,
     progress: Callable[[Progress], None] | None = None,
 ) -> IngestReport:
     """Bring a collection up to date with texts that are not files. Unchanged texts are not embedded again.
@@ -258,6 +264,7 @@ def ingest_texts(
         metadata: JSON objects, one for each text, that a filter can ask for.
         api_key: key of the server that keeps the collection.
         server: how a server keeps a collection that is created.
+        runtime: what computes the vectors, as in ``open_ingest_embedder``; of no effect on an embedder object.
         progress: called after each text and each batch of passages.
 
     Raises:
@@ -272,7 +279,7 @@ def ingest_texts(
 
     incoming = incoming_texts(texts, sources=sources, metadata=metadata)
     database = open_database(store, api_key=api_key, server=server)
-    part = _embedder_for(_existing(database, collection), embedder)
+    part = _embedder_for(_existing(database, collection), embedder, runtime)
     with _opened(database, collection, part) as opened:
         report = _with_precision(ingest_documents(incoming, opened, part, progress=progress), opened.info, part)
     return _told_of_none(report, database)
@@ -287,6 +294,7 @@ def reindex(
     options: IngestOptions | None = None,
     api_key: str | None = None,
     server: ServerOptions | None = None,
+    runtime: str = defaults.RUNTIME,
     progress: Callable[[Progress], None] | None = None,
 ) -> IngestReport:
     """Embed a whole collection again, with another embedder for example, or because it is damaged.
@@ -306,6 +314,7 @@ def reindex(
         options: which files to ingest and how to read them.
         api_key: key of the server that keeps the collection.
         server: how a server keeps the new collection.
+        runtime: what computes the vectors, as in ``open_ingest_embedder``; of no effect on an embedder object.
         progress: called after each file and each batch of passages.
 
     Raises:
@@ -325,14 +334,14 @@ def reindex(
     try:
         remains = salvage(database, collection)
     except CollectionNotFound:
-        part = loaded_embedder(embedder)
+        part = _loaded(embedder, runtime)
         if options.dry_run:
             return ingest(files, _nowhere(collection, part), part, options, progress=progress)
         with _opened(database, collection, part) as opened:
             report = ingest(files, opened, part, options, progress=progress)
         return _told_of_none(report, database)
     with remains:
-        part = loaded_embedder(_recorded_unless_named(remains.info, embedder))
+        part = _loaded(_recorded_unless_named(remains.info, embedder), runtime)
         if options.dry_run:
             return ingest(files, _nowhere(collection, part), part, options, progress=progress)
         replacement = database.building_name(collection)
@@ -415,6 +424,13 @@ def _recorded_unless_named(
     return embedder or recorded
 
 
+def _loaded(embedder: str | EmbedderEndpoint | Embedder | None, runtime: str) -> Embedder:
+    """Return the embedder, opened to embed passages if it is a name."""
+    if embedder is None or isinstance(embedder, str):
+        return open_ingest_embedder(embedder, runtime=runtime)
+    return loaded_embedder(embedder)
+
+
 def _as_paths(paths: str | Path | Sequence[str | Path]) -> list[Path]:
     return [Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
 
@@ -423,19 +439,22 @@ def _existing(database: Database, collection: str) -> CollectionInfo | None:
     return next((info for info in database.collections() if info.name == collection), None)
 
 
-def _embedder_for(existing: CollectionInfo | None, embedder: str | EmbedderEndpoint | Embedder | None) -> Embedder:
+def _embedder_for(
+    existing: CollectionInfo | None, embedder: str | EmbedderEndpoint | Embedder | None, runtime: str
+) -> Embedder:
     """Return the embedder. That of an existing collection is loaded at first use: a run without changes needs none."""
     from sift_rag.embedders.lazy import LazyEmbedder
 
     if existing is None:
-        return loaded_embedder(embedder)
+        return _loaded(embedder, runtime)
     if isinstance(embedder, EmbedderEndpoint):
         return open_recorded_embedder(existing, embedder)
     if embedder is not None and not isinstance(embedder, str):
         return embedder
     if embedder is not None:
         check_embedder(existing, embedder_identity(embedder), None)  # before its weights are loaded
-    return LazyEmbedder(existing.embedder, existing.dimension, partial(open_recorded_embedder, existing))
+    load = partial(open_recorded_embedder, existing, runtime=runtime, for_passages=True)
+    return LazyEmbedder(existing.embedder, existing.dimension, load)
 
 
 def _nowhere(collection: str, embedder: Embedder) -> PassageStore:

@@ -43,6 +43,7 @@ def open_retriever(
     relevance: str | Relevance | None = None,
     api_key: str | None = None,
     layout: Layout | None = None,
+    runtime: str = defaults.RUNTIME,
 ) -> Retriever:
     """Open a retriever over an existing collection.
 
@@ -58,6 +59,7 @@ def open_retriever(
             ``open_relevance`` returns. By default, embeddings and words decide.
         api_key: key of the server that keeps the collection; the environment is not read.
         layout: known fields of a server's collection that another tool made; the others are inferred.
+        runtime: what computes its vectors here, as in ``open_embedder``; of no effect on an embedder object.
 
     Raises:
         CollectionNotFound: no such collection.
@@ -70,7 +72,7 @@ def open_retriever(
     """
     from sift_rag.retrieval.retriever import Retriever
 
-    opened, part = _open_both(store, collection, embedder, api_key, layout)
+    opened, part = _open_both(store, collection, embedder, api_key, layout, runtime)
     try:
         return Retriever(
             part,
@@ -91,6 +93,7 @@ def open_reranker(
     *,
     selector: Selector | None = None,
     relevance: str | Relevance | None = None,
+    runtime: str = defaults.RUNTIME,
 ) -> Reranker:
     """Open a reranker of texts.
 
@@ -98,6 +101,7 @@ def open_reranker(
         embedder: name, folder, endpoint or object; None for the default. Loaded now.
         selector: selector of passages; by default SIFT with its defaults for context windows.
         relevance: a model that scores the relevance of each text, as in ``open_retriever``.
+        runtime: what computes its vectors here, as in ``open_embedder``; of no effect on an embedder object.
 
     Raises:
         ModelUnavailable: the embedder or the cross-encoder cannot be loaded.
@@ -105,13 +109,14 @@ def open_reranker(
     """
     from sift_rag.retrieval.reranker import Reranker
 
-    return Reranker(loaded_embedder(embedder), selector=selector, relevance=_relevance_for(relevance))
+    part = loaded_embedder(embedder, runtime=runtime)
+    return Reranker(part, selector=selector, relevance=_relevance_for(relevance))
 
 
-def loaded_embedder(embedder: str | EmbedderEndpoint | Embedder | None) -> Embedder:
+def loaded_embedder(embedder: str | EmbedderEndpoint | Embedder | None, *, runtime: str = defaults.RUNTIME) -> Embedder:
     """Return the given embedder, opened if it is a name or an endpoint."""
     if embedder is None or isinstance(embedder, str | EmbedderEndpoint):
-        return open_embedder(embedder)
+        return open_embedder(embedder, runtime=runtime)
     return embedder
 
 
@@ -150,28 +155,29 @@ def _open_both(
     embedder: str | EmbedderEndpoint | Embedder | None,
     api_key: str | None,
     layout: Layout | None,
+    runtime: str,
 ) -> tuple[PassageIndex, Embedder]:
     from sift_rag.stores.qdrant.layout import Layout, SeveralVectors
 
     layout = layout or Layout()
     if store is not None and not isinstance(store, (str, Path)):
-        return store, _embedder_for(store.info, embedder)
+        return store, _embedder_for(store.info, embedder, runtime)
     try:
         opened = open_index(store, collection, api_key=api_key, layout=layout)
     except SeveralVectors:
         if embedder is None:
             raise
-        embedder = loaded_embedder(embedder)
+        embedder = loaded_embedder(embedder, runtime=runtime)
         fitting = replace(layout, dimension=embedder.dimension)
         opened = open_index(store, collection, api_key=api_key, layout=fitting)
     try:
-        return opened, _embedder_for(opened.info, embedder)
+        return opened, _embedder_for(opened.info, embedder, runtime)
     except BaseException:
         opened.close()
         raise
 
 
-def _embedder_for(info: CollectionInfo, embedder: str | EmbedderEndpoint | Embedder | None) -> Embedder:
+def _embedder_for(info: CollectionInfo, embedder: str | EmbedderEndpoint | Embedder | None, runtime: str) -> Embedder:
     """Return the embedder that is named, or the collection's own, after checking that it fits."""
     if embedder is None and not info.embedder:
         raise ConfigurationError(
@@ -182,15 +188,27 @@ def _embedder_for(info: CollectionInfo, embedder: str | EmbedderEndpoint | Embed
     if isinstance(embedder, str):
         check_embedder(info, embedder_identity(embedder), None)
     if embedder is None or isinstance(embedder, EmbedderEndpoint):
-        part = open_recorded_embedder(info, embedder)
+        part = open_recorded_embedder(info, embedder, runtime=runtime)
     else:
-        part = loaded_embedder(embedder)
+        part = loaded_embedder(embedder, runtime=runtime)
     check_embedder(info, part.name, part.dimension)
     return part
 
 
-def open_recorded_embedder(info: CollectionInfo, endpoint: EmbedderEndpoint | None = None) -> Embedder:
+def open_recorded_embedder(
+    info: CollectionInfo,
+    endpoint: EmbedderEndpoint | None = None,
+    *,
+    runtime: str = defaults.RUNTIME,
+    for_passages: bool = False,
+) -> Embedder:
     """Open the embedder that a collection was made with: at an endpoint if one is given, else on this machine.
+
+    Args:
+        info: the collection.
+        endpoint: where the embedder is.
+        runtime: as in ``open_embedder``.
+        for_passages: True to embed passages of the collection, as in ``open_ingest_embedder``.
 
     Raises:
         ConfigurationError: the endpoint needs the name of a model, and the collection records none.
@@ -199,7 +217,9 @@ def open_recorded_embedder(info: CollectionInfo, endpoint: EmbedderEndpoint | No
     if endpoint is not None:
         return endpoint.open(info.embedder or None, info.dimension)
     try:
-        return open_embedder(info.embedder)
+        if for_passages:
+            return open_ingest_embedder(info.embedder, runtime=runtime, precision=info.precision)
+        return open_embedder(info.embedder, runtime=runtime)
     except ModelUnavailable as error:
         raise ModelUnavailable(str(error), remedy=Remedy("embedder-at-endpoint", embedder=info.embedder)) from error
 
@@ -245,17 +265,51 @@ def open_index(
     return open_database(store, api_key=api_key, layout=layout).open_index(collection)
 
 
-def open_embedder(name: str | EmbedderEndpoint | None = None) -> Embedder:
-    """Load a sentence-transformers model, by name or folder, or connect to one at an endpoint.
+def open_embedder(
+    name: str | EmbedderEndpoint | None = None,
+    *,
+    runtime: str = defaults.RUNTIME,
+    on_stage: Callable[[str], None] | None = None,
+) -> Embedder:
+    """Load a sentence-transformers model, or connect to one at an endpoint.
+
+    Args:
+        name: name on the hub, folder or endpoint; None for the default.
+        runtime: ``onnx`` for onnxruntime over an export, which is made once and kept in the user's cache; ``torch``;
+            or ``auto`` for an export if there is one or it can be made, else torch. The vectors are the same but for
+            rounding.
+        on_stage: called with the words for what takes long, such as an export, when it begins.
 
     Raises:
         ConfigurationError: an endpoint without the name of a model.
-        ModelUnavailable: the model cannot be loaded.
-        ModelUnsuitable: it is not an embedder.
+        MissingExtra: what the runtime needs is not installed.
+        ModelUnavailable: no such model, or ``onnx`` is asked for and the cache cannot be written.
+        ModelUnsuitable: it does not give one vector for a text, or ``onnx`` is asked for and it cannot be exported.
+        ValueError: there is no such runtime.
     """
     if isinstance(name, EmbedderEndpoint):
         return name.open()
-    return load_sentence_transformer(name or defaults.EMBEDDER)
+    from sift_rag.embedders.runtimes import Wanted, load_embedder
+
+    return load_embedder(name or defaults.EMBEDDER, Wanted(runtime, on_stage=on_stage), load_sentence_transformer)
+
+
+def open_ingest_embedder(name: str | None = None, *, runtime: str = defaults.RUNTIME, precision: str = "") -> Embedder:
+    """Load a sentence-transformers model to embed passages.
+
+    Args:
+        name: name on the hub, or folder; None for the default.
+        runtime: as in ``open_embedder``, but ``auto`` takes the one that embedded the collection before, or else the
+            faster one, by a measurement that is remembered.
+        precision: the precision that the collection records; empty for a new one.
+
+    Raises:
+        others: what ``open_embedder`` raises.
+    """
+    from sift_rag.embedders.runtimes import Wanted, load_embedder
+
+    wanted = Wanted(runtime, purpose="passages", precision=precision)
+    return load_embedder(name or defaults.EMBEDDER, wanted, load_sentence_transformer)
 
 
 def open_tokenizer(name: str | None = None) -> Tokenization:
@@ -284,6 +338,7 @@ def open_assistant(
     relevance: str | Relevance | None = None,
     options: SearchOptions | None = None,
     settings: AnswerSettings | None = None,
+    runtime: str = defaults.RUNTIME,
 ) -> Assistant:
     """Open an assistant that answers from a collection that exists.
 
@@ -299,6 +354,7 @@ def open_assistant(
         relevance: a model that scores the relevance of each candidate, as in ``open_retriever``.
         options: how to search.
         settings: how to answer.
+        runtime: what computes its vectors here, as in ``open_embedder``; of no effect on an embedder object.
 
     Raises:
         CollectionNotFound: no such collection.
@@ -322,6 +378,7 @@ def open_assistant(
         relevance=relevance,
         api_key=store_api_key,
         layout=layout,
+        runtime=runtime,
     )
     try:
         answers = _model_for(model, base_url, api_key)

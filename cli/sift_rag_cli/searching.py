@@ -57,6 +57,7 @@ def open_search(
     collection: str,
     embedder: str | EmbedderEndpoint | Embedder | None,
     relevance: Relevance | None,
+    runtime: str,
 ) -> Retriever:
     """Open the collection that the options name, for searching as they specify."""
     with loading_embedder(embedder if isinstance(embedder, str) else None):
@@ -72,6 +73,7 @@ def open_search(
             relevance=relevance,
             api_key=store_key(context, store),
             layout=layout_of(values),
+            runtime=runtime,
         )
 
 
@@ -134,6 +136,7 @@ def open_answering(
     embedder: str | EmbedderEndpoint | None,
     reranker: str | None,
     reranker_url: str | None,
+    runtime: str,
     model: str | None,
     base_url: str | None,
 ) -> Iterator[Assistant]:
@@ -143,7 +146,14 @@ def open_answering(
     name = model_of(values, model, base_url)
     relevance = open_scoring(context, reranker, reranker_url)
     with open_search(
-        context, values, options, store=store, collection=collection, embedder=embedder, relevance=relevance
+        context,
+        values,
+        options,
+        store=store,
+        collection=collection,
+        embedder=embedder,
+        relevance=relevance,
+        runtime=runtime,
     ) as retriever:
         language_model = open_language_model(context, name, base_url, values)
         yield Assistant(retriever, language_model, settings, options=options)

@@ -60,7 +60,9 @@ class Service:
             ModelUnavailable: the embedder cannot be loaded; ``failure`` keeps the error.
         """
         try:
-            queue = self._queue_for(self._embedder or open_embedder(self.settings.embedder))
+            queue = self._queue_for(
+                self._embedder or open_embedder(self.settings.embedder, runtime=self.settings.runtime)
+            )
             queue.embed(["ready"], "query").result()
         except Exception as error:
             self.failure = error
@@ -124,7 +126,9 @@ class Service:
         name = store.info.embedder
         with self._lock:
             held = self._queues.get(name)
-        return held or self._queue_for(open_recorded_embedder(store.info, self._endpoint_of(name)))
+        return held or self._queue_for(
+            open_recorded_embedder(store.info, self._endpoint_of(name), runtime=self.settings.runtime)
+        )
 
     def _endpoint_of(self, name: str) -> EmbedderEndpoint | None:
         """Return the endpoint of a collection's embedder; None for one on this machine."""

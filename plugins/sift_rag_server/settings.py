@@ -68,6 +68,8 @@ class ServerSettings:
     """Key of the server that keeps the collections, if a server does."""
     collection: str = defaults.COLLECTION
     """Collection to search when a request names none."""
+    runtime: str = defaults.RUNTIME
+    """What computes the vectors of embedders, one of ``defaults.RUNTIMES``."""
     idle_seconds: float = 5.0
     """Time after which an idle collection is closed. Until then no other process can write to it if it is embedded."""
     language_model: LanguageModel | None = None

@@ -138,6 +138,7 @@ def compare(
     embedder: options.Embedder = None,
     embedder_url: options.EmbedderUrl = None,
     assignments: options.Set = None,
+    runtime: options.Runtime = defaults.RUNTIME,
 ) -> None:
     """Compare passages in the context with fine-tuning on them.
 
@@ -186,7 +187,7 @@ def compare(
     with loading_embedder(embedder):
         from sift_rag.opening import open_retriever
 
-        retriever = open_retriever(store, collection, named, api_key=key, layout=layout)
+        retriever = open_retriever(store, collection, named, api_key=key, layout=layout, runtime=runtime)
     with closing(retriever.store):
         outcomes, about, path = measure(run, retriever)
     if part.of > 1:

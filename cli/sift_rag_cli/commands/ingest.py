@@ -38,6 +38,7 @@ class _Target(TypedDict):
     options: "IngestOptions"
     api_key: str | None
     server: "ServerOptions | None"
+    runtime: str
 
 
 def ingest(
@@ -190,6 +191,7 @@ def ingest(
     embedder: options.Embedder = None,
     embedder_url: options.EmbedderUrl = None,
     assignments: options.Set = None,
+    runtime: options.Runtime = defaults.RUNTIME,
     json: options.Json = False,
 ) -> None:
     """Bring a collection up to date with files and folders.
@@ -234,6 +236,7 @@ def ingest(
         "options": wanted,
         "api_key": store_key(context, store),
         "server": server_options(values),
+        "runtime": runtime,
     }
     if watch:
         with ended_by_signal():

@@ -137,6 +137,7 @@ def serve(
     ] = None,
     embedder_url: options.EmbedderUrl = None,
     assignments: options.Set = None,
+    runtime: options.Runtime = defaults.RUNTIME,
 ) -> None:
     """Serve a reranker and your collections over HTTP.
 
@@ -169,6 +170,7 @@ def serve(
         store=store,
         store_api_key=store_key(context, store),
         collection=collection,
+        runtime=runtime,
         workers=workers,
         limits=Limits(
             body_bytes=max_megabytes * 2**20,
