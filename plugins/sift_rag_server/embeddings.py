@@ -9,6 +9,7 @@ import numpy as np
 
 from sift_rag.types import Embedding
 from sift_rag_server.cache import Embedded
+from sift_rag_server.waiting import Waiting
 
 if TYPE_CHECKING:
     from sift_rag_server.batching import EmbeddingQueue, Role
@@ -25,11 +26,21 @@ class QueuedEmbedder:
         queue: EmbeddingQueue,
         queries: Mapping[str, Embedded] | None = None,
         passages: Mapping[str, Embedded] | None = None,
+        waiting: Waiting | None = None,
     ) -> None:
+        """Keep the parts.
+
+        Args:
+            queue: embeds.
+            queries: embeddings of questions, made before.
+            passages: embeddings of passages, made before.
+            waiting: the request's, so that no thread waits for the queue once the request is over.
+        """
         embedder = queue.embedder
         self.name, self.dimension, self.max_tokens = embedder.name, embedder.dimension, embedder.max_tokens
         self.tokenizer = embedder.tokenizer
         self._queue = queue
+        self._waiting = waiting or Waiting()
         self._held: dict[Role, Mapping[str, Embedded]] = {"query": queries or {}, "passage": passages or {}}
 
     def embed_queries(self, texts: Sequence[str]) -> Embedding:
@@ -45,5 +56,5 @@ class QueuedEmbedder:
             return np.empty((0, self.dimension), dtype=np.float32)
         held = self._held[role]
         ready = all(text in held for text in texts)
-        entries = [held[text] for text in texts] if ready else self._queue.embed(texts, role).result()
+        entries = [held[text] for text in texts] if ready else self._waiting.result(self._queue.embed(texts, role))
         return np.stack([entry.row for entry in entries])

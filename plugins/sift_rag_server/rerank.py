@@ -17,10 +17,10 @@ from numpy.typing import ArrayLike
 from sift_rag.retrieval.queries import cut_into_pieces
 from sift_rag.retrieval.reranker import Reranker
 from sift_rag_server.batching import EmbeddingQueue
-from sift_rag_server.dialects import DIALECTS, dialect_of
+from sift_rag_server.dialects import DIALECTS, dialect_of, likely_dialect
 from sift_rag_server.dialects.dialect import Dialect, ReplyHead, RerankRequest
 from sift_rag_server.embeddings import QueuedEmbedder
-from sift_rag_server.handlers import RequestContext, handle
+from sift_rag_server.handlers import Operation, RequestContext, handle
 from sift_rag_server.openapi import operation
 from sift_rag_server.service import Service
 from sift_rag_server.validation import read_object
@@ -31,13 +31,16 @@ PATHS = ("/rerank", "/v1/rerank", "/v2/rerank")
 def rerank_routes(service: Service) -> APIRouter:
     """Return the rerank routes. All paths are the same; the body tells the dialect."""
     router = APIRouter(tags=["rerank"])
-    limits = service.settings.limits
+    reranking = Operation(
+        service=service,
+        work=lambda content, context: _rerank(service, content, context),
+        seconds=service.settings.limits.seconds,
+        error_body_of=lambda content: likely_dialect(content).error,
+    )
 
     async def rerank(request: Request) -> Response:
         """Order documents so that the first ones are the most informative together about the question."""
-        return await handle(
-            request, lambda content, context: _rerank(service, content, context), limits, seconds=limits.seconds
-        )
+        return await handle(request, reranking)
 
     described = operation(
         reduce(or_, (dialect.request_model for dialect in DIALECTS)),
@@ -77,6 +80,7 @@ async def _rerank(service: Service, content: bytes, context: RequestContext) -> 
         queue,
         dict(zip(parsed.queries, queries, strict=True)),
         dict(zip(parsed.passages, passages, strict=True)),
+        context.waiting,
     )
     reranker = Reranker(embedder, selector=parsed.request.selector, relevance=service.settings.relevance)
     return Response(await service.in_worker(_answer, parsed, reranker, head), media_type="application/json")
