@@ -89,15 +89,17 @@ class RunningServer:
         self._server.should_exit = True
 
 
-def serve(settings: ServerSettings) -> None:
+def serve(settings: ServerSettings, *, embedder: Embedder | None = None) -> None:
     """Serve in the foreground, with a log on stderr, until SIGINT or SIGTERM.
+
+    Ends the process with status 0 if a thread is still at work then, such as one that fine-tunes the model.
 
     Raises:
         ConfigurationError: the address is not available.
         ModelUnavailable: the embedder cannot be loaded.
     """
     log_as_json_lines()
-    server = RunningServer(settings)
+    server = RunningServer(settings, embedder=embedder)
     if current_thread() is main_thread():  # stopping by either signal is a success
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     server.run()
