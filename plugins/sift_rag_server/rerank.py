@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -12,16 +11,15 @@ from operator import or_
 import numpy as np
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from numpy.typing import ArrayLike
 
 from sift_rag.retrieval.queries import cut_into_pieces
-from sift_rag.retrieval.reranker import Reranker
 from sift_rag_server.batching import EmbeddingQueue
+from sift_rag_server.cache import Embedded
 from sift_rag_server.dialects import DIALECTS, dialect_of, likely_dialect
 from sift_rag_server.dialects.dialect import Dialect, ReplyHead, RerankRequest
-from sift_rag_server.embeddings import QueuedEmbedder
 from sift_rag_server.handlers import Operation, RequestContext, handle
 from sift_rag_server.openapi import operation
+from sift_rag_server.ranking import EmbeddedTexts, Ranking
 from sift_rag_server.service import Service
 from sift_rag_server.validation import read_object
 
@@ -76,14 +74,19 @@ async def _rerank(service: Service, content: bytes, context: RequestContext) -> 
         service.check_model(parsed.request.model),
         tokens=sum(entry.tokens for entry in (*queries, *passages)),
     )
-    embedder = QueuedEmbedder(
-        queue,
-        dict(zip(parsed.queries, queries, strict=True)),
-        dict(zip(parsed.passages, passages, strict=True)),
-        context.waiting,
+    ranking = Ranking(
+        parsed.dialect,
+        parsed.request,
+        head,
+        _embedded(parsed.queries, queries),
+        _embedded(parsed.passages, passages),
     )
-    reranker = Reranker(embedder, selector=parsed.request.selector, relevance=service.settings.relevance)
-    return Response(await service.in_worker(_answer, parsed, reranker, head), media_type="application/json")
+    return Response(await service.rank(ranking), media_type="application/json")
+
+
+def _embedded(texts: Sequence[str], embedded: Sequence[Embedded]) -> EmbeddedTexts:
+    rows = np.stack([entry.row for entry in embedded]) if embedded else np.empty((0, 0), dtype=np.float32)
+    return EmbeddedTexts(texts, rows)
 
 
 def _parse(content: bytes, service: Service, queue: EmbeddingQueue, context: RequestContext) -> _Parsed:
@@ -105,22 +108,3 @@ def _parse(content: bytes, service: Service, queue: EmbeddingQueue, context: Req
         [piece for question in request.questions for piece in cut_into_pieces(question, queue.embedder)],
         [text for text in (*unembedded, *request.known_texts) if text.strip()],
     )
-
-
-def _answer(parsed: _Parsed, reranker: Reranker, head: ReplyHead) -> bytes:
-    request = parsed.request
-    ranking = reranker.rerank(
-        request.questions,
-        request.texts,
-        k=request.k,
-        embeddings=None if request.embeddings is None else [_row(vector) for vector in request.embeddings],
-        weights=request.weights,
-        known_texts=request.known_texts,
-        relevance=request.relevance,
-    )
-    reply = parsed.dialect.write(request, ranking, head)
-    return json.dumps(reply, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-
-
-def _row(vector: Sequence[float] | None) -> ArrayLike | None:
-    return None if vector is None else np.asarray(vector, dtype=np.float64)

@@ -18,6 +18,8 @@ from sift_rag_server.cache import EmbeddingCache
 from sift_rag_server.errors import HTTPError
 from sift_rag_server.lifetimes import Lifetimes
 from sift_rag_server.metrics import Metrics
+from sift_rag_server.ranking import EmbedderFacts, Ranking
+from sift_rag_server.ranking_pool import RankingPool
 from sift_rag_server.slots import Slots
 from sift_rag_server.store_pool import StorePool
 
@@ -61,6 +63,8 @@ class Service:
         self._answers: list[_Writing] = []
         self._working = 0
         self._loading = False
+        self._ranking_pool: RankingPool | None = None
+        self._ranked_now = 0  # changed on the event loop only
 
     def load(self) -> None:
         """Load the embedder and embed once, so that the first request does not wait for lazy initialisation.
@@ -79,6 +83,8 @@ class Service:
             raise
         finally:
             self._loading = False
+        if self.settings.processes and self.settings.relevance is None:
+            self._ranking_pool = RankingPool(self.settings.processes, EmbedderFacts.of(queue.embedder))
         self._queue = queue
         self.metrics.ready.set(1)
 
@@ -137,6 +143,26 @@ class Service:
         finally:
             with self._lock:
                 self._working -= 1
+
+    async def rank(self, ranking: Ranking) -> bytes:
+        """Return the body of the reply to a rerank request, once the service is loaded.
+
+        One that is alone is ranked on a thread, which takes the least time; of several, each in a process of its own,
+        as far as there are processes.
+
+        Raises:
+            ValueError: see ``Reranker.rerank``.
+        """
+        facts = EmbedderFacts.of(self.queue.embedder)
+        self._ranked_now += 1
+        try:
+            if self._ranking_pool is not None and self._ranked_now > 1:
+                content = await self._ranking_pool.reply(ranking)
+                if content is not None:
+                    return content
+            return await self.in_worker(ranking.reply, facts, self.settings.relevance)
+        finally:
+            self._ranked_now -= 1
 
     def collection_queue(self, store: PassageIndex) -> EmbeddingQueue:
         """Return the queue of the embedder that a collection was ingested with; load it on first use.
@@ -199,6 +225,8 @@ class Service:
     def close(self, seconds: float = 1.0) -> None:
         """Drop waiting work, and wait up to a number of seconds for what is running; ``busy`` says if that ended."""
         until = monotonic() + seconds
+        if self._ranking_pool is not None:
+            self._ranking_pool.close()
         self._workers.shutdown(wait=False, cancel_futures=True)
         self._stores.close()
         with self._lock:

@@ -79,7 +79,10 @@ class ServerSettings:
     relevance: Relevance | None = None
     """Model that scores the relevance of documents and candidates; None for embeddings and words."""
     workers: int = 2
-    """Number of threads that select passages; the embedder has its own."""
+    """Number of threads that search and select; the embedder has its own."""
+    processes: int = 0
+    """Number of processes that rank documents when several requests come at the same time; 0 to use threads only. A
+    program that sets it must be importable without side effects, as ``multiprocessing`` asks for."""
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
@@ -96,3 +99,5 @@ class ServerSettings:
             raise ValueError(f"The port is {self.port}, but must be in [0, 65535].")
         if self.workers < 1:
             raise ValueError(f"workers is {self.workers}, but must be >= 1.")
+        if self.processes < 0:
+            raise ValueError(f"processes is {self.processes}, but must be >= 0.")

@@ -48,7 +48,18 @@ def serve(
             min=1,
             envvar="SIFT_RAG_WORKERS",
             rich_help_panel=SERVER,
-            help="Number of threads that select passages.",
+            help="Number of threads that search and select.",
+        ),
+    ] = 2,
+    processes: Annotated[
+        int,
+        typer.Option(
+            "--processes",
+            metavar="N",
+            min=0,
+            envvar="SIFT_RAG_PROCESSES",
+            rich_help_panel=SERVER,
+            help="Number of processes that rank documents when several requests come at the same time; 0 uses threads.",
         ),
     ] = 2,
     served_name: Annotated[
@@ -166,6 +177,7 @@ def serve(
         store_api_key=store_key(context, store),
         collection=collection,
         workers=workers,
+        processes=processes,
         limits=Limits(
             body_bytes=max_megabytes * 2**20,
             documents=max_documents,
