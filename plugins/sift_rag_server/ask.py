@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from http import HTTPStatus
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request
@@ -95,14 +96,14 @@ async def _ask(service: Service, content: bytes, context: RequestContext) -> Res
         writer = AnswerWriter(answer.stream, held.pop_all(), abandon)
     if answer.fields.stream:
         return EventStream(
-            _events(answer, writer),
+            _events(answer, _timed(answer, writer, service, context)),
             lambda error: _event("error", context.error_body(client_error(error, context), context.id)),
             service.lifetimes,
             seconds=service.settings.limits.answer_seconds,
             close=writer.close,
         )
     with closing(writer):
-        async for _ in writer.pieces():
+        async for _ in _timed(answer, writer, service, context):
             pass
     return JSONResponse(answer.reply())
 
@@ -127,12 +128,27 @@ def _prepare(service: Service, model: LanguageModel, parsed: Parsed[AskFields], 
             QueuedEmbedder(service.collection_queue(store), waiting=context.waiting), store, service.settings.relevance
         )
         stream = Assistant(retriever, model, settings).stream(parsed.query, asked.mode, decompose=asked.decompose)
+    service.metrics.retrieved(stream.retrieval.timings_ms)
     return _Answer(collection, asked, stream)
 
 
-async def _events(answer: _Answer, writer: AnswerWriter) -> AsyncGenerator[bytes, None]:
+async def _timed(
+    answer: _Answer, writer: AnswerWriter, service: Service, context: RequestContext
+) -> AsyncGenerator[str, None]:
+    """Iterate over the text as it is written, and observe how long that takes."""
+    metrics = service.metrics
+    first = answer.fields.stream
+    with metrics.stage("answer"):
+        async for piece in writer.pieces():
+            if first:
+                metrics.first_token.observe(perf_counter() - context.started)
+                first = False
+            yield piece
+
+
+async def _events(answer: _Answer, pieces: AsyncGenerator[str, None]) -> AsyncGenerator[bytes, None]:
     yield _event("passages", answer.passages())
-    async for piece in writer.pieces():
+    async for piece in pieces:
         yield _event("text", {"text": piece})
     yield _event("done", answer.reply())
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from sift_rag_server.cache import Embedded, EmbeddingCache, cache_key
+from sift_rag_server.cache import Embedded, EmbeddingCache, cache_keys
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -49,7 +49,7 @@ class EmbeddingQueue:
         Raises (from the future):
             ModelUnsuitable: the embedder returned an invalid vector.
         """
-        job = _Job(role, list(texts), [cache_key(self.embedder.name, role, text) for text in texts])
+        job = _Job(role, list(texts), cache_keys(self.embedder.name, role, texts))
         job.found = self._cache.get(job.keys)
         missing = job.found.count(None)
         self._metrics.cached.inc(len(texts) - missing)

@@ -54,7 +54,6 @@ class Guard:
                 headers["x-content-type-options"] = "nosniff"
             await send(message)
 
-        started = perf_counter()
         try:
             refusal = self._refusal(Headers(scope=scope), scope)
             if refusal is not None:
@@ -64,7 +63,7 @@ class Guard:
         finally:
             if context.has_slot:
                 self._service.slots.free()
-            self._record(scope, context, perf_counter() - started)
+            self._record(scope, context, perf_counter() - context.started)
 
     def _refusal(self, headers: Headers, scope: Scope) -> HTTPError | None:
         """Return the error to refuse a request with; None to accept it."""

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -38,6 +39,8 @@ class RequestContext:
 
     id: str = field(default_factory=lambda: uuid4().hex)
     method: str = "POST"
+    started: float = field(default_factory=perf_counter)
+    """Time of the request's head, in seconds since some moment."""
     status: int = 0
     """Status of the reply; 0 before there is one."""
     received: int = 0

@@ -65,10 +65,11 @@ class _Parsed:
 async def _rerank(service: Service, content: bytes, context: RequestContext) -> Response:
     queue = service.queue
     parsed = await service.in_worker(_parse, content, service, queue, context)
-    queries, passages = await asyncio.gather(
-        asyncio.wrap_future(queue.embed(parsed.queries, "query")),
-        asyncio.wrap_future(queue.embed(parsed.passages, "passage")),
-    )
+    with service.metrics.stage("embed"):
+        queries, passages = await asyncio.gather(
+            asyncio.wrap_future(queue.embed(parsed.queries, "query")),
+            asyncio.wrap_future(queue.embed(parsed.passages, "passage")),
+        )
     head = ReplyHead(
         context.id,
         service.check_model(parsed.request.model),
@@ -81,7 +82,9 @@ async def _rerank(service: Service, content: bytes, context: RequestContext) -> 
         _embedded(parsed.queries, queries),
         _embedded(parsed.passages, passages),
     )
-    return Response(await service.rank(ranking), media_type="application/json")
+    with service.metrics.stage("select"):
+        reply = await service.rank(ranking)
+    return Response(reply, media_type="application/json")
 
 
 def _embedded(texts: Sequence[str], embedded: Sequence[Embedded]) -> EmbeddedTexts:

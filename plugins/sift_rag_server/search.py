@@ -54,4 +54,5 @@ def _search(service: Service, content: bytes, context: RequestContext) -> dict[s
             QueuedEmbedder(service.collection_queue(store), waiting=context.waiting), store, service.settings.relevance
         )
         retrieval = retriever.retrieve(parsed.query)
+    service.metrics.retrieved(retrieval.timings_ms)
     return {"collection": collection, **retrieval.to_dict(explain=parsed.fields.explain)}
