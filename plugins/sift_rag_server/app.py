@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.routing import Route
 
 from sift_rag import SiftRagError, __version__
 from sift_rag_server.ask import ask_routes
@@ -53,6 +54,8 @@ def create_app(service: Service, *, on_failure: Callable[[], None] | None = None
         finally:
             service.close()
 
+    routers = [routes(service) for routes in (rerank_routes, search_routes, ask_routes)]
+    paths: set[str] = set()
     app = FastAPI(
         title="sift-rag",
         summary="Passages that jointly answer a question.",
@@ -61,12 +64,13 @@ def create_app(service: Service, *, on_failure: Callable[[], None] | None = None
         docs_url=None,  # these pages load scripts from the internet
         redoc_url=None,
         redirect_slashes=False,
-        middleware=[Middleware(Guard, service=service)],
+        middleware=[Middleware(Guard, service=service, paths=paths)],
     )
     app.add_exception_handler(HTTPException, _not_routed)
-    for routes in (rerank_routes, search_routes, ask_routes):
-        app.include_router(routes(service))
+    for router in routers:
+        app.include_router(router)
     _add_state_routes(app, service)
+    paths.update(route.path for part in (app.router, *routers) for route in part.routes if isinstance(route, Route))
     describe(app, service.settings)
     return app
 
@@ -108,4 +112,6 @@ async def _not_routed(request: Request, error: Exception) -> Response:
     reply = HTTPError(status, f"{status.phrase}: /openapi.json lists the routes.")
     response = error_response(reply, context_of(request.scope))
     response.headers.update((error.headers or {}) if isinstance(error, HTTPException) else {})
+    if response.headers.get("allow") == "GET":
+        response.headers["allow"] = "GET, HEAD"
     return response

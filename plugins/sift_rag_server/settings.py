@@ -25,17 +25,23 @@ class Limits:
     characters: int = 200_000
     """Maximum length of one text. The embedder truncates texts much earlier."""
     requests: int = 128
-    """Maximum number of requests in progress or waiting; more get 429."""
+    """Maximum number of requests in progress or waiting; more get 429. One whose body is still arriving is neither."""
+    arriving_bytes: int = 256 * 2**20
+    """Maximum size of all bodies together that are still arriving; more get 429."""
     answers: int = 4
     """Maximum number of answers that a language model writes at once; more get 429."""
     seconds: float = 60.0
-    """Time from the first byte of a request to the last of its reply."""
+    """Time from the last byte of a request to its reply."""
+    head_seconds: float = 10.0
+    """Time for the head of a request to arrive; then the connection is closed."""
+    body_seconds: float = 30.0
+    """Time for the body of a request to arrive; then it gets 408."""
     answer_seconds: float = 300.0
     """The same time where a language model answers."""
     cache_bytes: int = 256 * 2**20
     """Memory for cached embeddings."""
-    stopping_seconds: int = 10
-    """Time that a stopping server waits for requests in progress."""
+    stopping_seconds: float = 6.0
+    """Time that a stopping server waits for requests in progress; what is left then gets 503, or an ``error`` event."""
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
@@ -77,7 +83,10 @@ class ServerSettings:
     relevance: Relevance | None = None
     """Model that scores the relevance of documents and candidates; None for embeddings and words."""
     workers: int = 2
-    """Number of threads that select passages; the embedder has its own."""
+    """Number of threads that search and select; the embedder has its own."""
+    processes: int = 0
+    """Number of processes that rank documents when several requests come at the same time; 0 to use threads only. A
+    program that sets it must be importable without side effects, as ``multiprocessing`` asks for."""
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
@@ -94,3 +103,5 @@ class ServerSettings:
             raise ValueError(f"The port is {self.port}, but must be in [0, 65535].")
         if self.workers < 1:
             raise ValueError(f"workers is {self.workers}, but must be >= 1.")
+        if self.processes < 0:
+            raise ValueError(f"processes is {self.processes}, but must be >= 0.")

@@ -50,7 +50,18 @@ def serve(
             min=1,
             envvar="SIFT_RAG_WORKERS",
             rich_help_panel=SERVER,
-            help="Number of threads that select passages.",
+            help="Number of threads that search and select.",
+        ),
+    ] = 2,
+    processes: Annotated[
+        int,
+        typer.Option(
+            "--processes",
+            metavar="N",
+            min=0,
+            envvar="SIFT_RAG_PROCESSES",
+            rich_help_panel=SERVER,
+            help="Number of processes that rank documents when several requests come at the same time; 0 uses threads.",
         ),
     ] = 2,
     served_name: Annotated[
@@ -172,6 +183,7 @@ def serve(
         collection=collection,
         runtime=runtime,
         workers=workers,
+        processes=processes,
         limits=Limits(
             body_bytes=max_megabytes * 2**20,
             documents=max_documents,
