@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
-from pydantic import Field
+from pydantic import BeforeValidator, Field, create_model
 
 from sift_rag.answering.conversation import Conversation, Turn
 from sift_rag.answering.prompt import locate
@@ -25,13 +25,13 @@ from sift_rag.protocols import Message
 from sift_rag_server.answer_writer import AnswerWriter
 from sift_rag_server.ask import Written, begin_answer, language_model_of
 from sift_rag_server.chat_replies import ChatReply
-from sift_rag_server.collection_bodies import COLLECTION_NAME, AskFields, Parsed
+from sift_rag_server.collection_bodies import COLLECTION_NAME, AnswerFields, AskFields, Parsed, body_model
 from sift_rag_server.errors import HTTPError
 from sift_rag_server.event_stream import EventStream
 from sift_rag_server.handlers import Operation, RequestContext, client_error, handle
 from sift_rag_server.openapi import operation
 from sift_rag_server.service import COLLECTION_PREFIX
-from sift_rag_server.validation import Body, Whole, check_names, read_body, read_object
+from sift_rag_server.validation import Body, check_names, read_body, read_object, whole
 
 if TYPE_CHECKING:
     from sift_rag.answering.answer import Answer
@@ -42,8 +42,7 @@ _SOURCES = "\n\nSources:\n"
 _LISTED_SOURCES = re.compile(r"\n\nSources:\n(?:- \[\d+\] .*(?:\n|\Z))+\Z")
 _CITATION = re.compile(r" ?\[\d{1,6}(?:, ?\d{1,6})*\]")
 _SYSTEM = ("system", "developer")
-_ELSEWHERE = ("query", "collection", "stream", "system", "max_new_tokens", "explain")
-"""Fields of ``/v1/ask`` that have a place of their own in a chat."""
+_SiftOptions: Any = body_model(AnswerFields, "SiftOptions", "Options of the search, and how the answer is written.")
 
 
 class TextPart(Body):
@@ -73,6 +72,9 @@ class StreamOptions(Body):
     include_usage: bool = Field(False, description="End with a chunk that holds the numbers of tokens.")
 
 
+_Tokens = Annotated[int, Field(ge=1, le=32_768), BeforeValidator(whole)]
+
+
 class ChatBody(Body):
     """A chat. Other fields of OpenAI's API are accepted and have no effect."""
 
@@ -82,9 +84,17 @@ class ChatBody(Body):
     messages: Annotated[list[ChatMessage], Field(min_length=1, description="The last one is the user's question.")]
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    max_tokens: Whole | None = Field(None, ge=1, le=32_768)
-    max_completion_tokens: Whole | None = Field(None, ge=1, le=32_768)
-    sift: dict[str, Any] | None = Field(None, description="Any option of /v1/ask: k, filters, mode, steps, ...")
+    max_tokens: _Tokens | None = None
+    max_completion_tokens: _Tokens | None = None
+    sift: dict[str, Any] | None = None
+
+
+_DescribedBody = create_model(
+    "ChatBody",
+    __base__=ChatBody,
+    sift=(_SiftOptions | None, Field(None, description="Options of the search, and how the answer is written.")),
+)
+"""The body as the OpenAPI document describes it."""
 
 
 class Chat(NamedTuple):
@@ -114,7 +124,9 @@ def chat_routes(service: Service) -> APIRouter:
         """
         return await handle(request, chatting)
 
-    router.add_api_route("/v1/chat/completions", chat_completions, methods=["POST"], **operation(ChatBody, ChatReply))
+    router.add_api_route(
+        "/v1/chat/completions", chat_completions, methods=["POST"], **operation(_DescribedBody, ChatReply)
+    )
     return router
 
 
@@ -142,10 +154,13 @@ def _parse(service: Service, content: bytes) -> Chat:
     said = [message for message in body.messages if message.role not in _SYSTEM]
     if not said or said[-1].role != "user" or not said[-1].text.strip():
         raise HTTPError(HTTPStatus.BAD_REQUEST, "The last message must be a text of the user.")
-    options = {name: value for name, value in (body.sift or {}).items() if name not in _ELSEWHERE}
-    check_names((name for name in body.sift or {} if name in _ELSEWHERE), ())
+    check_names(body.sift or {}, tuple(_SiftOptions.model_fields))
     system = "\n\n".join(message.text for message in body.messages if message.role in _SYSTEM and message.text)
-    asked: dict[str, Any] = {**options, "query": said[-1].text, "collection": _collection(service, body.model)}
+    asked: dict[str, Any] = {
+        **(body.sift or {}),
+        "query": said[-1].text,
+        "collection": _collection(service, body.model),
+    }
     if system:
         asked["system"] = system
     if limit := body.max_completion_tokens or body.max_tokens:

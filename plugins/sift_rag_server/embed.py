@@ -14,7 +14,7 @@ from sift_rag_server.chat_replies import EmbeddingsReply
 from sift_rag_server.embeddings import QueuedEmbedder
 from sift_rag_server.handlers import Operation, RequestContext, handle
 from sift_rag_server.openapi import operation
-from sift_rag_server.validation import Body, Question, Whole, check_count, check_texts, read_body, read_object
+from sift_rag_server.validation import Body, Positive, Question, check_count, check_texts, read_body, read_object
 
 if TYPE_CHECKING:
     from sift_rag_server.service import Service
@@ -26,7 +26,7 @@ class EmbeddingsBody(Body):
     input: Question | Annotated[list[Question], Field(min_length=1)]
     model: str = Field("", description="Any name of /v1/models; all stand for the server's embedder.")
     encoding_format: Literal["float", "base64"] | None = None
-    dimensions: Whole | None = Field(None, ge=1, description="The embedder's own number; any other is refused.")
+    dimensions: Positive | None = Field(None, description="The embedder's own number; any other is refused.")
     input_type: Literal["query", "document", "passage"] | None = Field(
         None, description="query for questions; texts of documents by default."
     )
