@@ -26,6 +26,7 @@ from sift_rag_server.replies import AskReply
 from sift_rag_server.validation import read_object
 
 if TYPE_CHECKING:
+    from sift_rag.answering.conversation import Conversation
     from sift_rag.answering.stream import AnswerStream
     from sift_rag.protocols import LanguageModel
     from sift_rag.types import JsonValue
@@ -64,8 +65,8 @@ def ask_routes(service: Service) -> APIRouter:
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
-    """An answer to write, and how to reply with it."""
+class Written:
+    """An answer that is being written, and how to reply with it."""
 
     collection: str
     fields: AskFields
@@ -81,6 +82,29 @@ class _Answer:
 
 
 async def _ask(service: Service, content: bytes, context: RequestContext) -> Response:
+    model = language_model_of(service)
+    parsed = await service.in_worker(_parse, service, content)
+    answer, writer = await begin_answer(service, model, parsed, context)
+    if answer.fields.stream:
+        return EventStream(
+            _events(answer, timed_pieces(writer, service, context, streamed=True)),
+            lambda error: _event("error", context.error_body(client_error(error, context), context.id)),
+            service.lifetimes,
+            seconds=service.settings.limits.answer_seconds,
+            close=writer.close,
+        )
+    with closing(writer):
+        async for _ in timed_pieces(writer, service, context, streamed=False):
+            pass
+    return JSONResponse(answer.reply())
+
+
+def language_model_of(service: Service) -> LanguageModel:
+    """Return the server's language model, once the server is ready.
+
+    Raises:
+        HTTPError: it is not ready, or has no language model.
+    """
     service.check_ready()
     model = service.settings.language_model
     if model is None:
@@ -89,30 +113,39 @@ async def _ask(service: Service, content: bytes, context: RequestContext) -> Res
             "This server has no language model. Ask /v1/search for the passages, or start the server with --model, or "
             "with --base-url and --model.",
         )
-    parsed = await service.in_worker(_parse, service, content)
+    return model
+
+
+async def begin_answer(
+    service: Service,
+    model: LanguageModel,
+    parsed: Parsed[AskFields],
+    context: RequestContext,
+    conversation: Conversation | None = None,
+) -> tuple[Written, AnswerWriter]:
+    """Retrieve, and begin to write the answer. Closing the writer stops it.
+
+    Raises:
+        HTTPError: the model is writing as many answers as it may.
+        SiftRagError: see ``Assistant.stream``.
+    """
     with ExitStack() as held:
         abandon = held.enter_context(service.answering(fine_tuned=parsed.fields.mode != "context"))
-        answer = await service.in_worker(_prepare, service, model, parsed, context)
-        writer = AnswerWriter(answer.stream, held.pop_all(), abandon)
-    if answer.fields.stream:
-        return EventStream(
-            _events(answer, _timed(answer, writer, service, context)),
-            lambda error: _event("error", context.error_body(client_error(error, context), context.id)),
-            service.lifetimes,
-            seconds=service.settings.limits.answer_seconds,
-            close=writer.close,
-        )
-    with closing(writer):
-        async for _ in _timed(answer, writer, service, context):
-            pass
-    return JSONResponse(answer.reply())
+        answer = await service.in_worker(_prepare, service, model, parsed, context, conversation)
+        return answer, AnswerWriter(answer.stream, held.pop_all(), abandon)
 
 
 def _parse(service: Service, content: bytes) -> Parsed[AskFields]:
     return Parsed(read_object(content), AskFields, service.settings.limits)
 
 
-def _prepare(service: Service, model: LanguageModel, parsed: Parsed[AskFields], context: RequestContext) -> _Answer:
+def _prepare(
+    service: Service,
+    model: LanguageModel,
+    parsed: Parsed[AskFields],
+    context: RequestContext,
+    conversation: Conversation | None,
+) -> Written:
     """Retrieve and build the prompt. Waits for the embedder: call it on a worker thread."""
     asked = parsed.fields
     settings = AnswerSettings(
@@ -127,17 +160,19 @@ def _prepare(service: Service, model: LanguageModel, parsed: Parsed[AskFields], 
         retriever = parsed.options.retriever(
             QueuedEmbedder(service.collection_queue(store), waiting=context.waiting), store, service.settings.relevance
         )
-        stream = Assistant(retriever, model, settings).stream(parsed.query, asked.mode, decompose=asked.decompose)
+        stream = Assistant(retriever, model, settings).stream(
+            parsed.query, asked.mode, decompose=asked.decompose, conversation=conversation
+        )
     service.metrics.retrieved(stream.retrieval.timings_ms)
-    return _Answer(collection, asked, stream)
+    return Written(collection, asked, stream)
 
 
-async def _timed(
-    answer: _Answer, writer: AnswerWriter, service: Service, context: RequestContext
+async def timed_pieces(
+    writer: AnswerWriter, service: Service, context: RequestContext, *, streamed: bool
 ) -> AsyncGenerator[str, None]:
     """Iterate over the text as it is written, and observe how long that takes."""
     metrics = service.metrics
-    first = answer.fields.stream
+    first = streamed
     with metrics.stage("answer"):
         async for piece in writer.pieces():
             if first:
@@ -146,7 +181,7 @@ async def _timed(
             yield piece
 
 
-async def _events(answer: _Answer, pieces: AsyncGenerator[str, None]) -> AsyncGenerator[bytes, None]:
+async def _events(answer: Written, pieces: AsyncGenerator[str, None]) -> AsyncGenerator[bytes, None]:
     yield _event("passages", answer.passages())
     async for piece in pieces:
         yield _event("text", {"text": piece})

@@ -46,8 +46,8 @@ class SearchFields(Body):
     explain: bool = Field(False, description="Return the candidates that were not selected, too.")
 
 
-class AskFields(SearchFields):
-    """The fields of a question to the language model besides its search options."""
+class AnswerFields(Body):
+    """How an answer is written, as far as every entry point says it alike."""
 
     mode: Mode = Field(
         "context",
@@ -66,11 +66,16 @@ class AskFields(SearchFields):
     decompose: bool = Field(
         False, description="Let the model split the question into simpler ones, and retrieve for all of them."
     )
+    check: bool = Field(True, description="Check each sentence of the answer against the passages in the prompt.")
+
+
+class AskFields(SearchFields, AnswerFields):
+    """The fields of a question to the language model besides its search options."""
+
     system: str | None = Field(None, description="Instructions for the model; the rules for citations follow them.")
     max_new_tokens: Whole = Field(
         defaults.MAX_NEW_TOKENS, ge=1, le=32_768, description="Maximum number of tokens in the answer."
     )
-    check: bool = Field(True, description="Check each sentence of the answer against the passages in the prompt.")
     stream: bool = Field(True, description="Reply with server-sent events while the answer is written.")
 
 
@@ -153,7 +158,7 @@ _SCHEMA: Mapping[str, Mapping[str, Any]] = {
 """JSON schema of an option where there is more to say than its type."""
 
 
-def body_model(kind: type[SearchFields], name: str, description: str) -> type[BaseModel]:
+def body_model(kind: type[Body], name: str, description: str) -> type[BaseModel]:
     """Return a model of a whole body for the OpenAPI document: the fields of ``kind`` and every search option."""
     hints, texts, usual = get_type_hints(SearchOptions), descriptions(SearchOptions), SearchOptions()
     options: dict[str, Any] = {
@@ -163,7 +168,7 @@ def body_model(kind: type[SearchFields], name: str, description: str) -> type[Ba
         )
         for option in _OPTIONS
     }
-    closed: type[SearchFields] = type(kind.__name__, (kind,), {"model_config": ConfigDict(extra="forbid")})
+    closed: type[Body] = type(kind.__name__, (kind,), {"model_config": ConfigDict(extra="forbid")})
     model = create_model(name, __base__=closed, **options)
     model.__doc__ = description
     return model

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
@@ -13,9 +14,12 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from sift_rag.embedders.endpoint import EmbedderEndpoint
+from sift_rag.errors import SiftRagError
 from sift_rag.opening import embedder_identity, open_embedder, open_recorded_embedder
+from sift_rag.stores.registry import open_database
 from sift_rag_server.batching import EmbeddingQueue
 from sift_rag_server.cache import EmbeddingCache
+from sift_rag_server.collection_bodies import COLLECTION_NAME
 from sift_rag_server.errors import HTTPError
 from sift_rag_server.lifetimes import Lifetimes
 from sift_rag_server.metrics import Metrics
@@ -30,6 +34,9 @@ if TYPE_CHECKING:
 
 RERANKER_NAME = "sift"
 """Model name that clients can always ask for, whatever the embedder."""
+
+COLLECTION_PREFIX = "sift/"
+"""Prefix of the names of models that answer from one collection."""
 
 ABANDONED = 4
 """Number of times the limit of answers that threads may write, those included that nobody waits for any more."""
@@ -115,6 +122,20 @@ class Service:
     def model_names(self) -> tuple[str, ...]:
         """Names under which clients can ask for the reranker, its own first."""
         return tuple(dict.fromkeys((RERANKER_NAME, self.queue.embedder.name, *self.settings.served_names)))
+
+    def collection_models(self) -> list[str]:
+        """Return the names under which a chat can ask for one collection; none if the server has no language model.
+
+        Asks the store: call it on a worker thread.
+        """
+        settings = self.settings
+        if settings.language_model is None:
+            return []
+        try:
+            found = open_database(settings.store, api_key=settings.store_api_key).collections()
+        except SiftRagError:  # the store cannot be reached now: the reranker and its names do not need it
+            return []
+        return [COLLECTION_PREFIX + one.name for one in found if re.fullmatch(COLLECTION_NAME, one.name)]
 
     def check_model(self, name: str | None) -> str:
         """Return the model name to reply with.
