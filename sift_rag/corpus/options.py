@@ -37,7 +37,7 @@ class IngestOptions:
     ocr: OcrMode = "auto"
     """Treatment of pages without text."""
     workers: int | None = None
-    """Number of processes that read and split files ahead of the embedder, with the same result for any number. None: one
+    """Number of processes that read and split files ahead of the embedder; it does not change the result. None: one
     for each processor, up to 4, and only where it is worth it for files of text. 1: only files that have to be
     converted are read in a process of their own."""
     prune: bool = False
