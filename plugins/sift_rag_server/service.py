@@ -144,6 +144,11 @@ class Service:
             with self._lock:
                 self._working -= 1
 
+    @property
+    def processes_ready(self) -> bool:
+        """True once rankings can be sent to processes."""
+        return self._ranking_pool is not None and self._ranking_pool.ready
+
     async def rank(self, ranking: Ranking) -> bytes:
         """Return the body of the reply to a rerank request, once the service is loaded.
 
