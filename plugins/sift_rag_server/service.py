@@ -222,7 +222,9 @@ class Service:
 
     @property
     def busy(self) -> bool:
-        """True while a thread works for requests, or loads the embedder."""
+        """True while a thread or a process works for requests, or loads the embedder."""
+        if self._ranking_pool is not None and self._ranking_pool.busy:
+            return True
         with self._lock:
             queues = [*self._queues.values()]
             return self._working > 0 or self._loading or bool(self._answers) or any(q.alive for q in queues)
