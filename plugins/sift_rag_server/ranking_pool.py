@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from concurrent.futures import ProcessPoolExecutor, wait
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pickle import PicklingError
 from threading import Lock, Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from sift_rag_server import ranking_process
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 RESTARTS = 3
 """Number of times that broken processes are replaced."""
 
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 _log = logging.getLogger("sift_rag_server")
 
 
@@ -33,6 +36,7 @@ class RankingPool:
         self._pool: ProcessPoolExecutor | None = None
         self._starts = 0
         self._closed = False
+        self._unfinished = 0
         self._start()
 
     @property
@@ -40,13 +44,18 @@ class RankingPool:
         """True once rankings can be sent to the processes."""
         return self._pool is not None
 
+    @property
+    def busy(self) -> bool:
+        """True while a process ranks, or processes are being started."""
+        return self._unfinished > 0
+
     async def reply(self, ranking: Ranking) -> bytes | None:
         """Return the body of a reply; None if a thread must make it."""
         pool = self._pool
         if pool is None:
             return None
         try:
-            return await asyncio.wrap_future(pool.submit(ranking_process.reply, ranking))
+            return await asyncio.wrap_future(self._submit(pool, ranking_process.reply, ranking))
         except (BrokenProcessPool, RuntimeError) as error:  # a process was killed, or the pool was closed meanwhile
             self._replace(pool, error)
         except (PicklingError, AttributeError, TypeError):  # a dialect that is not the attribute of a module
@@ -60,6 +69,18 @@ class RankingPool:
             pool, self._pool = self._pool, None
         if pool is not None:
             pool.shutdown(wait=False, cancel_futures=True)
+
+    def _submit(
+        self, pool: ProcessPoolExecutor, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
+    ) -> Future[_T]:
+        future = pool.submit(function, *args, **kwargs)
+        self._count(1)
+        future.add_done_callback(lambda _: self._count(-1))
+        return future
+
+    def _count(self, change: int) -> None:
+        with self._lock:
+            self._unfinished += change
 
     def _replace(self, broken: ProcessPoolExecutor, error: Exception) -> None:
         with self._lock:
@@ -84,7 +105,7 @@ class RankingPool:
             initargs=(facts.name, facts.dimension, facts.max_tokens, facts.tokenizer.to_str()),
         )
         try:
-            started = wait([pool.submit(ranking_process.ready) for _ in range(self._processes)])
+            started = wait([self._submit(pool, ranking_process.ready) for _ in range(self._processes)])
             usable = all(future.exception() is None for future in started.done)
         except (BrokenProcessPool, RuntimeError):
             usable = False

@@ -168,6 +168,11 @@ class Service:
             with self._lock:
                 self._working -= 1
 
+    @property
+    def processes_ready(self) -> bool:
+        """True once rankings can be sent to processes."""
+        return self._ranking_pool is not None and self._ranking_pool.ready
+
     async def rank(self, ranking: Ranking) -> bytes:
         """Return the body of the reply to a rerank request, once the service is loaded.
 
@@ -250,7 +255,9 @@ class Service:
 
     @property
     def busy(self) -> bool:
-        """True while a thread works for requests, or loads the embedder."""
+        """True while a thread or a process works for requests, or loads the embedder."""
+        if self._ranking_pool is not None and self._ranking_pool.busy:
+            return True
         with self._lock:
             queues = [*self._queues.values()]
             return self._working > 0 or self._loading or bool(self._answers) or any(q.alive for q in queues)
