@@ -342,7 +342,7 @@ class Retriever:
         if not matching:
             example = f"; sources are such as {documents[0]!r}" if documents else ""
             return f"none of {len(documents):,} documents matches {named}{example}."
-        asked = ", ".join(f"{key}={' or '.join(values)}" for key, values in where.choices().items())
+        asked = ", ".join(where.conditions_in_words())
         of_these = f"of {matching:,} documents that match {named}" if named else f"of {len(documents):,} documents"
         return f"no passage {of_these} has {asked}."
 
