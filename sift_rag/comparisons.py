@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from fnmatch import fnmatchcase
 from operator import ge, gt, le, lt
-from typing import Any, Literal, NamedTuple, TypeAlias, cast, get_args
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 Operator: TypeAlias = Literal["not", "gt", "gte", "lt", "lte", "glob"]
 OPERATORS: tuple[Operator, ...] = get_args(Operator)
@@ -77,27 +77,36 @@ class KeyConditions:
         """Values to compare with, by operator."""
         for comparison in comparisons:
             self.compared.setdefault(comparison.operator, []).append(comparison.value)
-        self._bounds = [
-            (_ORDERS[name], cast("Any", ordered(value)))
-            for name, values in self.compared.items()
-            if name in _ORDERS
-            for value in values
+        self.bounds = [
+            (name, bound)
+            for name, texts in self.compared.items()
+            for text in texts
+            if name in _ORDERS and (bound := ordered(text)) is not None
         ]
+        """Bounds of the range in which a value must lie: (operator, number or time)."""
 
     @property
     def excluded(self) -> list[str]:
         """Values that a passage must not have."""
         return self.compared.get("not", [])
 
+    @property
+    def globs(self) -> list[str]:
+        """Globs of which a value must match one; empty: any value will do."""
+        return self.compared.get("glob", [])
+
     def tests(self) -> list[Callable[[str], bool]]:
-        """Return conditions of which each must be met by some value: lying in the range, matching one of the globs."""
-        globs = self.compared.get("glob", [])
-        tests: list[Callable[[str], bool]] = []
-        if self._bounds:
-            tests.append(self._in_range)
-        if globs:
-            tests.append(lambda value: any(fnmatchcase(value, glob) for glob in globs))
-        return tests
+        """Return conditions of which each must be met by some value: ``in_range``, ``is_like``; those that are set."""
+        return [self.in_range] * bool(self.bounds) + [self.is_like] * bool(self.globs)
+
+    def in_range(self, value: str) -> bool:
+        """Return True if a value meets all bounds."""
+        found: Any = ordered(value)
+        return all(isinstance(found, type(bound)) and _ORDERS[name](found, bound) for name, bound in self.bounds)
+
+    def is_like(self, value: str) -> bool:
+        """Return True if a value matches one of the globs."""
+        return any(fnmatchcase(value, glob) for glob in self.globs)
 
     def match(self, values: Sequence[str]) -> bool:
         """Return True if a passage with these values of the key may be found."""
@@ -106,7 +115,3 @@ class KeyConditions:
             and set(values).isdisjoint(self.excluded)
             and all(any(map(test, values)) for test in self.tests())
         )
-
-    def _in_range(self, value: str) -> bool:
-        found = ordered(value)
-        return all(isinstance(found, type(bound)) and compare(found, bound) for compare, bound in self._bounds)
