@@ -97,7 +97,12 @@ class KeyConditions:
 
     def tests(self) -> list[Callable[[str], bool]]:
         """Return conditions of which each must be met by some value: ``in_range``, ``is_like``; those that are set."""
-        return [self.in_range] * bool(self.bounds) + [self.is_like] * bool(self.globs)
+        tests: list[Callable[[str], bool]] = []
+        if self.bounds:
+            tests.append(self.in_range)
+        if self.globs:
+            tests.append(self.is_like)
+        return tests
 
     def in_range(self, value: str) -> bool:
         """Return True if a value meets all bounds."""
