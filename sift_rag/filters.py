@@ -18,7 +18,8 @@ LABEL_LENGTH = 256
 """Maximum number of characters of a label's key and value together: longer values are content, not labels."""
 
 _CONDITION = re.compile(
-    r'(?:(?P<quoted>"(?:[^"\\]|\\.)*")|(?P<key>(?![!~]=)[^=<>].*?))(?P<sign>!=|~=|<=|>=|=|<|>)(?P<value>.+)', re.DOTALL
+    r'(?:(?P<quoted>"(?:[^"\\]|\\.)*")|(?P<key>(?:(?![!~]=)[^=<>])+))(?P<sign>(?>!=|~=|<=|>=|=|<|>))(?P<value>.+)',
+    re.DOTALL,
 )
 
 
@@ -225,20 +226,18 @@ def _comparison(entry: object) -> Comparison:
 def _parts(condition: str) -> tuple[str | None, str, str]:
     """Return key, sign and value of a condition; the key is None for the passage's source."""
     match = _CONDITION.fullmatch(condition)
-    quoted = None
-    with suppress(ValueError):
-        quoted = match and match["quoted"] and json.loads(match["quoted"])
-    if match is None or (match["key"] is None and quoted is None):
-        raise ValueError(
-            f"The filter {condition!r} is not of the form KEY=VALUE, such as source='docs/*'; KEY!=VALUE, KEY>=VALUE "
-            "(or >, <=, <) and KEY~=GLOB are others."
-        )
-    key, sign, value = match["key"], match["sign"], match["value"]
-    if key is None:
-        return str(quoted), sign, value
-    if sign != "=":
-        key, value = key.strip(), value.strip()
-    return (None if key == "source" else key), sign, value
+    if match is not None:
+        key, sign, value = match["key"], match["sign"], match["value"]
+        if sign != "=":
+            key, value = key and key.strip(), value.strip()
+        with suppress(ValueError):  # what stands in quotes is no JSON
+            name = None if key == "source" else json.loads(match["quoted"]) if key is None else key
+            if value:
+                return name, sign, value
+    raise ValueError(
+        f"The filter {condition!r} is not of the form KEY=VALUE, such as source='docs/*'; KEY!=VALUE, KEY>=VALUE "
+        "(or >, <=, <) and KEY~=GLOB are others."
+    )
 
 
 def _entries(asked: object, usual: str, others: Sequence[Any], what: str) -> list[tuple[Any, object]]:
