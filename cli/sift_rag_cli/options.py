@@ -113,7 +113,9 @@ Filter = Annotated[
         metavar="KEY=VALUE",
         rich_help_panel=PASSAGES,
         help="Use only matching passages: source='docs/*' matches file names, tag=x matches metadata (front matter, "
-        "JSON fields, CSV columns). Repeatable: values of one key are alternatives, different keys must all match.",
+        "JSON fields, CSV columns). 'year>=2024' (also >, <=, <) compares numbers and ISO dates, 'tag!=x' leaves "
+        "passages out, 'name~=a*' is a glob. Repeatable: all must match, but values of one key, and globs for one key, "
+        "are alternatives.",
     ),
 ]
 Known = Annotated[

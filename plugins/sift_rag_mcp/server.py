@@ -54,7 +54,10 @@ Questions = Annotated[
 K = Annotated[int, Field(description="Maximum number of passages.", ge=1, le=100)]
 Filters = Annotated[
     list[str] | None,
-    Field(description="Only from these: 'source=GLOB', or 'KEY=VALUE' for a field of the metadata."),
+    Field(
+        description="Only from these: 'source=GLOB', or for a field of the metadata 'KEY=VALUE', 'KEY!=VALUE', "
+        "'KEY>=VALUE' (also >, <=, <: numbers and ISO dates) or 'KEY~=GLOB'."
+    ),
 ]
 Known = Annotated[
     list[str] | None,

@@ -343,11 +343,11 @@ class Retriever:
         """Return how many documents match a filter that matches no passage, in words."""
         documents = [document.source for document in self.store.documents()]
         matching = sum(map(where.matches_source, documents))
-        named = " or ".join(where.sources)
+        named = "the filter on sources" if where.excluded else " or ".join(where.sources)
         if not matching:
             example = f"; sources are such as {documents[0]!r}" if documents else ""
             return f"none of {len(documents):,} documents matches {named}{example}."
-        asked = ", ".join(f"{key}={' or '.join(values)}" for key, values in where.choices().items())
+        asked = ", ".join(where.conditions_in_words())
         of_these = f"of {matching:,} documents that match {named}" if named else f"of {len(documents):,} documents"
         return f"no passage {of_these} has {asked}."
 

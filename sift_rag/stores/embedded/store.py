@@ -24,9 +24,10 @@ from sift_rag.stores.embedded.engine import create_shard, float32_rows, load_sha
 from sift_rag.stores.embedded.folders import lock_collection, new_collection
 from sift_rag.stores.embedded.manifest import SCHEMA_VERSION, SHARD, check_schema, read_manifest, write_manifest
 from sift_rag.stores.embedded.seal import break_seal, write_seal
-from sift_rag.stores.filters import conditions_of
+from sift_rag.stores.filters import Vocabulary, conditions_of
 from sift_rag.stores.payloads import (
     EMBEDDING_TEXT,
+    LABELS,
     SOURCE,
     START,
     embedding_text_key,
@@ -262,7 +263,8 @@ class EmbeddedStore:
             )
 
     def _conditions(self, where: Filter | None) -> list[Condition]:
-        return conditions_of(where, self._info, self._records.sources)
+        held = Vocabulary(self._records.sources, lambda: self._shard.values(LABELS))
+        return conditions_of(where, self._info, held)
 
     def _read(self, shard: PassageShard, ids: list[str]) -> dict[str, Candidate]:
         points = list(shard.read(ids))
