@@ -67,20 +67,6 @@ Embedder = Annotated[
         help=f"Embedding model. Default: the one the collection was made with, {defaults.EMBEDDER} for a new one.",
     ),
 ]
-Runtime = Annotated[
-    str,
-    typer.Option(
-        "--runtime",
-        metavar="NAME",
-        callback=one_of("runtime"),
-        autocompletion=lambda: list(CHOICES["runtime"]),
-        hidden=True,  # rarely needed: docs/operations.md
-        envvar="SIFT_RAG_RUNTIME",
-        rich_help_panel=COLLECTION,
-        help="What computes the embedder's vectors: onnx, over a copy of the model that is made once and starts "
-        "fast; torch; or auto, for whatever suits. The vectors are the same but for rounding.",
-    ),
-]
 Set = Annotated[
     list[str] | None,
     typer.Option(

@@ -48,14 +48,15 @@ class Group(NamedTuple):
 
 
 COMMANDS: Mapping[str, Sequence[str]] = {
-    "search": ("search", "selector", "layout"),
-    "ask": ("search", "selector", "layout", "answer", "finetuning"),
-    "chat": ("search", "selector", "layout", "answer", "finetuning"),
+    "search": ("search", "selector", "layout", "runtime"),
+    "ask": ("search", "selector", "layout", "runtime", "answer", "finetuning"),
+    "chat": ("search", "selector", "layout", "runtime", "answer", "finetuning"),
     "duplicates": ("layout",),
-    "evaluate": ("search", "selector", "layout"),
-    "calibrate": ("search", "selector", "layout", "answer"),
-    "compare": ("comparison", "layout", "finetuning"),
-    "ingest": ("server",),
+    "evaluate": ("search", "selector", "layout", "runtime"),
+    "calibrate": ("search", "selector", "layout", "runtime", "answer"),
+    "compare": ("comparison", "layout", "runtime", "finetuning"),
+    "ingest": ("runtime", "server"),
+    "serve": ("runtime",),
     "migrate": ("server",),
 }
 """The groups of settings that each command takes."""
@@ -237,6 +238,13 @@ def _layout() -> Mapping[str, Setting]:
 
 
 @cache
+def _runtime() -> Mapping[str, Setting]:
+    from sift_rag.embedders.runtimes import Wanted
+
+    return {name: setting for name, setting in _of_class(Wanted).items() if name == "runtime"}
+
+
+@cache
 def _answer() -> Mapping[str, Setting]:
     from sift_rag.answering.settings import AnswerSettings
 
@@ -270,6 +278,7 @@ GROUPS: Mapping[str, Group] = {
     "search": Group("Search", "", _search),
     "selector": Group("Selector", "", _selector),
     "layout": Group("Collections made by another tool, on a server", "", _layout),
+    "runtime": Group("Embedder on this machine", "", _runtime),
     "answer": Group("Answer", "", _answer),
     "finetuning": Group("Fine-tuning", "finetuning.", _finetuning),
     "comparison": Group("Comparison", "", _comparison),

@@ -67,7 +67,6 @@ def ask(
     collection: options.Collection = defaults.COLLECTION,
     embedder: options.Embedder = None,
     assignments: options.Set = None,
-    runtime: options.Runtime = defaults.RUNTIME,
 ) -> None:
     """Answer a question from your documents, with citations.
 
@@ -99,7 +98,6 @@ def ask(
         embedder=embedder,
         reranker=reranker,
         reranker_url=reranker_url,
-        runtime=runtime,
         model=model,
         base_url=base_url,
     ) as assistant:

@@ -92,7 +92,6 @@ def calibrate(
     collection: options.Collection = defaults.COLLECTION,
     embedder: options.Embedder = None,
     assignments: options.Set = None,
-    runtime: options.Runtime = defaults.RUNTIME,
 ) -> None:
     """Propose settings that suit a collection.
 
@@ -142,7 +141,6 @@ def calibrate(
         collection=collection,
         embedder=embedder,
         relevance=open_scoring(context, reranker, reranker_url),
-        runtime=runtime,
     ) as retriever:
         if asked is None:
             language_model = open_language_model(context, model, base_url)

@@ -45,7 +45,6 @@ def chat(
     collection: options.Collection = defaults.COLLECTION,
     embedder: options.Embedder = None,
     assignments: options.Set = None,
-    runtime: options.Runtime = defaults.RUNTIME,
 ) -> None:
     """Ask questions in turn; each answer builds on the last.
 
@@ -72,7 +71,6 @@ def chat(
             collection=collection,
             embedder=loaded or embedder,
             relevance=relevance,
-            runtime=runtime,
         )
 
     def open_model(name: str | None) -> "LanguageModel":

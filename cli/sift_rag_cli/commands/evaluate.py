@@ -59,7 +59,6 @@ def evaluate(
     collection: options.Collection = defaults.COLLECTION,
     embedder: options.Embedder = None,
     assignments: options.Set = None,
-    runtime: options.Runtime = defaults.RUNTIME,
 ) -> None:
     """Find out which selector finds more, on your own questions.
 
@@ -102,7 +101,6 @@ def evaluate(
         collection=collection,
         embedder=embedder,
         relevance=open_scoring(context, reranker, reranker_url),
-        runtime=runtime,
     ) as retriever:
         judge = Judge(asked, retriever.store)
         results = judge_searches(

@@ -14,6 +14,7 @@ from sift_rag_cli.ingest_reports import report_json, say_report
 from sift_rag_cli.inputs import read_paths, read_shard
 from sift_rag_cli.output import count_of, say, write_json
 from sift_rag_cli.progress import ProgressState, progress_bar
+from sift_rag_cli.searching import runtime_of
 from sift_rag_cli.settings import server_options
 from sift_rag_cli.watching import ended_by_signal, refuse_watch, say_reports
 
@@ -176,7 +177,6 @@ def ingest(
     collection: options.Collection = defaults.COLLECTION,
     embedder: options.Embedder = None,
     assignments: options.Set = None,
-    runtime: options.Runtime = defaults.RUNTIME,
     json: options.Json = False,
 ) -> None:
     """Bring a collection up to date with files and folders.
@@ -212,14 +212,15 @@ def ingest(
         dry_run=dry_run,
         shard=part,
     )
+    values = settings_for(context, assignments)
     target: _Target = {
         "store": store,
         "collection": collection,
         "embedder": embedder,
         "options": wanted,
         "api_key": store_key(context, store),
-        "server": server_options(settings_for(context, assignments)),
-        "runtime": runtime,
+        "server": server_options(values),
+        "runtime": runtime_of(values),
     }
     if watch:
         with ended_by_signal():

@@ -39,7 +39,6 @@ def search(
     collection: options.Collection = defaults.COLLECTION,
     embedder: options.Embedder = None,
     assignments: options.Set = None,
-    runtime: options.Runtime = defaults.RUNTIME,
 ) -> None:
     """Find passages that answer a question together.
 
@@ -61,7 +60,6 @@ def search(
         collection=collection,
         embedder=embedder,
         relevance=open_scoring(context, reranker, reranker_url),
-        runtime=runtime,
     ) as retriever:
         retrieval = retriever.retrieve(with_known(wanted.query(asked), known, retriever.embedder))
     if json:

@@ -9,7 +9,8 @@ from sift_rag import defaults
 from sift_rag.errors import MissingExtra
 from sift_rag_cli import options
 from sift_rag_cli.api_keys import store_key
-from sift_rag_cli.searching import open_language_model, open_scoring
+from sift_rag_cli.configuration import settings_for
+from sift_rag_cli.searching import open_language_model, open_scoring, runtime_of
 
 LIMITS = "Limits"
 SERVER = "Server"
@@ -133,7 +134,7 @@ def serve(
             "the embedder it was made with.",
         ),
     ] = None,
-    runtime: options.Runtime = defaults.RUNTIME,
+    assignments: options.Set = None,
 ) -> None:
     """Serve a reranker and your collections over HTTP.
 
@@ -166,7 +167,7 @@ def serve(
         store=store,
         store_api_key=store_key(context, store),
         collection=collection,
-        runtime=runtime,
+        runtime=runtime_of(settings_for(context, assignments)),
         workers=workers,
         limits=Limits(
             body_bytes=max_megabytes * 2**20,
