@@ -28,20 +28,10 @@ Table = dict[str, object]
 Commands = Mapping[str, Callable[..., None]]
 """The functions of the commands, by name."""
 
-SHARED = (
-    "store",
-    "collection",
-    "embedder",
-    "embedder_url",
-    "runtime",
-    "model",
-    "base_url",
-    "reranker",
-    "reranker_url",
-)
+SHARED = ("store", "collection", "embedder", "embedder_url", "model", "base_url", "reranker", "reranker_url")
 """Options shared by several commands; they stand above all tables."""
 TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "": ("ask", ("layout",)),
+    "": ("ask", ("layout", "runtime")),
     "ingest": ("ingest", ("server",)),
     "search": ("search", ("search", "selector")),
     "ask": ("ask", ("search", "selector", "answer")),

@@ -78,20 +78,6 @@ EmbedderUrl = Annotated[
         "http://localhost:11434/v1. Set its API key in SIFT_RAG_EMBEDDER_KEY or OPENAI_API_KEY.",
     ),
 ]
-Runtime = Annotated[
-    str,
-    typer.Option(
-        "--runtime",
-        metavar="NAME",
-        callback=one_of("runtime"),
-        autocompletion=lambda: list(CHOICES["runtime"]),
-        hidden=True,  # rarely needed: docs/operations.md
-        envvar="SIFT_RAG_RUNTIME",
-        rich_help_panel=COLLECTION,
-        help="What computes the embedder's vectors: onnx, over a copy of the model that is made once and starts "
-        "fast; torch; or auto, for whatever suits. The vectors are the same but for rounding.",
-    ),
-]
 Set = Annotated[
     list[str] | None,
     typer.Option(

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from sift_rag import defaults
 from sift_rag_cli.api_keys import endpoint_key, reranker_key, store_key
 from sift_rag_cli.fine_tuning import model_of
 from sift_rag_cli.inputs import read_known
@@ -57,7 +58,6 @@ def open_search(
     collection: str,
     embedder: str | EmbedderEndpoint | Embedder | None,
     relevance: Relevance | None,
-    runtime: str,
 ) -> Retriever:
     """Open the collection that the options name, for searching as they specify."""
     with loading_embedder(embedder if isinstance(embedder, str) else None):
@@ -73,7 +73,7 @@ def open_search(
             relevance=relevance,
             api_key=store_key(context, store),
             layout=layout_of(values),
-            runtime=runtime,
+            runtime=runtime_of(values),
         )
 
 
@@ -124,6 +124,11 @@ def with_known(query: Query, known: Sequence[str] | None, embedder: Embedder) ->
     return replace(query, known=tuple(names), known_texts=tuple(texts))
 
 
+def runtime_of(values: Values) -> str:
+    """Return what is to compute the vectors of embedders."""
+    return str(values["runtime"].get("runtime", defaults.RUNTIME))
+
+
 @contextmanager
 def open_answering(
     context: typer.Context,
@@ -136,7 +141,6 @@ def open_answering(
     embedder: str | EmbedderEndpoint | None,
     reranker: str | None,
     reranker_url: str | None,
-    runtime: str,
     model: str | None,
     base_url: str | None,
 ) -> Iterator[Assistant]:
@@ -153,7 +157,6 @@ def open_answering(
         collection=collection,
         embedder=embedder,
         relevance=relevance,
-        runtime=runtime,
     ) as retriever:
         language_model = open_language_model(context, name, base_url, values)
         yield Assistant(retriever, language_model, settings, options=options)

@@ -48,16 +48,16 @@ class Group(NamedTuple):
 
 
 COMMANDS: Mapping[str, Sequence[str]] = {
-    "search": ("embedding", "search", "selector", "layout"),
-    "ask": ("embedding", "search", "selector", "layout", "answer", "finetuning", "model"),
-    "chat": ("embedding", "search", "selector", "layout", "answer", "finetuning", "model"),
+    "search": ("runtime", "embedding", "search", "selector", "layout"),
+    "ask": ("runtime", "embedding", "search", "selector", "layout", "answer", "finetuning", "model"),
+    "chat": ("runtime", "embedding", "search", "selector", "layout", "answer", "finetuning", "model"),
     "duplicates": ("layout",),
-    "evaluate": ("embedding", "search", "selector", "layout"),
-    "calibrate": ("embedding", "search", "selector", "layout", "answer", "model"),
-    "compare": ("embedding", "comparison", "layout", "finetuning", "model"),
-    "ingest": ("embedding", "server"),
+    "evaluate": ("runtime", "embedding", "search", "selector", "layout"),
+    "calibrate": ("runtime", "embedding", "search", "selector", "layout", "answer", "model"),
+    "compare": ("runtime", "embedding", "comparison", "layout", "finetuning", "model"),
+    "ingest": ("runtime", "embedding", "server"),
     "migrate": ("server",),
-    "serve": ("embedding",),
+    "serve": ("runtime", "embedding"),
 }
 """The groups of settings that each command takes."""
 
@@ -239,6 +239,13 @@ def _layout() -> Mapping[str, Setting]:
 
 
 @cache
+def _runtime() -> Mapping[str, Setting]:
+    from sift_rag.embedders.runtimes import Wanted
+
+    return {name: setting for name, setting in _of_class(Wanted).items() if name == "runtime"}
+
+
+@cache
 def _embedding() -> Mapping[str, Setting]:
     from sift_rag.embedders.endpoint import EmbedderEndpoint
 
@@ -287,6 +294,7 @@ GROUPS: Mapping[str, Group] = {
     "search": Group("Search", "", _search),
     "selector": Group("Selector", "", _selector),
     "layout": Group("Collections made by another tool, on a server", "", _layout),
+    "runtime": Group("Embedder on this machine", "", _runtime),
     "embedding": Group("Embedder at an endpoint (--embedder-url)", "embedding.", _embedding),
     "answer": Group("Answer", "", _answer),
     "finetuning": Group("Fine-tuning", "finetuning.", _finetuning),

@@ -51,7 +51,7 @@ class Wanted:
     """What an embedder is wanted for, and by which runtime."""
 
     runtime: str = defaults.RUNTIME
-    """One of ``defaults.RUNTIMES``."""
+    """What computes the vectors: ``onnx``, over an export that starts fast; ``torch``; or ``auto``, which chooses."""
     purpose: Purpose = "questions"
     precision: str = ""
     """Precision that the collection records; empty for a new one."""

@@ -73,7 +73,7 @@ def test_an_answer_of_an_endpoint_needs_no_torch(command: Command, name: str, st
     assert "You do [1]." in done.stdout
 
 
-def test_the_option_for_torch_asks_for_torch(command: Command) -> None:
-    done = command("search", "Who pays for a taxi?", "--runtime", "torch")
+def test_the_setting_for_torch_asks_for_torch(command: Command) -> None:
+    done = command("search", "Who pays for a taxi?", "--set", "runtime=torch")
     assert done.returncode != 0
     assert "bug: torch was imported" in done.stderr

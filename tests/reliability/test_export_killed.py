@@ -14,7 +14,7 @@ pytest.importorskip("onnx", reason="Exports need it: pip install 'sift-rag[onnx]
 
 from sift_rag.embedders.onnx import load_onnx
 from sift_rag.embedders.onnx_cache import OnnxCache
-from tests.reliability.sizes import SEED
+from tests.reliability.sizes import SEED, SOAK
 
 WORK = """
 import sys
@@ -43,7 +43,7 @@ def test_a_killed_export_is_never_read_and_the_next_one_completes(tmp_path: Path
 
     moments = random.Random(SEED)
     cache = OnnxCache(tmp_path / "embedders")
-    for _ in range(3):
+    for _ in range(SOAK):
         process = exporting(tmp_path)
         assert process.stdout is not None
         assert process.stdout.readline() == "exporting\n"

@@ -69,7 +69,6 @@ def ask(
     embedder: options.Embedder = None,
     embedder_url: options.EmbedderUrl = None,
     assignments: options.Set = None,
-    runtime: options.Runtime = defaults.RUNTIME,
 ) -> None:
     """Answer a question from your documents, with citations.
 
@@ -101,7 +100,6 @@ def ask(
         embedder=embedder_of(context, values, embedder, embedder_url),
         reranker=reranker,
         reranker_url=reranker_url,
-        runtime=runtime,
         model=model,
         base_url=base_url,
     ) as assistant:

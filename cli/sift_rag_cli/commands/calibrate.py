@@ -94,7 +94,6 @@ def calibrate(
     embedder: options.Embedder = None,
     embedder_url: options.EmbedderUrl = None,
     assignments: options.Set = None,
-    runtime: options.Runtime = defaults.RUNTIME,
 ) -> None:
     """Propose settings that suit a collection.
 
@@ -144,7 +143,6 @@ def calibrate(
         collection=collection,
         embedder=embedder_of(context, values, embedder, embedder_url),
         relevance=open_scoring(context, reranker, reranker_url),
-        runtime=runtime,
     ) as retriever:
         if asked is None:
             language_model = open_language_model(context, model, base_url, values)

@@ -47,7 +47,6 @@ def chat(
     embedder: options.Embedder = None,
     embedder_url: options.EmbedderUrl = None,
     assignments: options.Set = None,
-    runtime: options.Runtime = defaults.RUNTIME,
 ) -> None:
     """Ask questions in turn; each answer builds on the last.
 
@@ -76,7 +75,6 @@ def chat(
             collection=collection,
             embedder=loaded or named,
             relevance=relevance,
-            runtime=runtime,
         )
 
     def open_model(name: str | None) -> "LanguageModel":

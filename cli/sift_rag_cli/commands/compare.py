@@ -16,7 +16,7 @@ from sift_rag_cli.embedding import embedder_of
 from sift_rag_cli.fine_tuning import fine_tuning_of, model_of
 from sift_rag_cli.inputs import names_in, read_shard, spread, whole_numbers_in
 from sift_rag_cli.output import check_writable
-from sift_rag_cli.searching import layout_of, loading_embedder
+from sift_rag_cli.searching import layout_of, loading_embedder, runtime_of
 
 if TYPE_CHECKING:
     from sift_rag.evaluation import Comparison, Task
@@ -138,7 +138,6 @@ def compare(
     embedder: options.Embedder = None,
     embedder_url: options.EmbedderUrl = None,
     assignments: options.Set = None,
-    runtime: options.Runtime = defaults.RUNTIME,
 ) -> None:
     """Compare passages in the context with fine-tuning on them.
 
@@ -187,7 +186,7 @@ def compare(
     with loading_embedder(embedder):
         from sift_rag.opening import open_retriever
 
-        retriever = open_retriever(store, collection, named, api_key=key, layout=layout, runtime=runtime)
+        retriever = open_retriever(store, collection, named, api_key=key, layout=layout, runtime=runtime_of(values))
     with closing(retriever.store):
         outcomes, about, path = measure(run, retriever)
     if part.of > 1:

@@ -61,7 +61,6 @@ def evaluate(
     embedder: options.Embedder = None,
     embedder_url: options.EmbedderUrl = None,
     assignments: options.Set = None,
-    runtime: options.Runtime = defaults.RUNTIME,
 ) -> None:
     """Find out which selector finds more, on your own questions.
 
@@ -104,7 +103,6 @@ def evaluate(
         collection=collection,
         embedder=embedder_of(context, values, embedder, embedder_url),
         relevance=open_scoring(context, reranker, reranker_url),
-        runtime=runtime,
     ) as retriever:
         judge = Judge(asked, retriever.store)
         results = judge_searches(

@@ -15,6 +15,7 @@ from sift_rag_cli.ingest_reports import report_json, say_report
 from sift_rag_cli.inputs import read_paths, read_shard
 from sift_rag_cli.output import count_of, say, write_json
 from sift_rag_cli.progress import ProgressState, progress_bar
+from sift_rag_cli.searching import runtime_of
 from sift_rag_cli.settings import server_options
 from sift_rag_cli.watching import ended_by_signal, refuse_watch, say_reports
 
@@ -191,7 +192,6 @@ def ingest(
     embedder: options.Embedder = None,
     embedder_url: options.EmbedderUrl = None,
     assignments: options.Set = None,
-    runtime: options.Runtime = defaults.RUNTIME,
     json: options.Json = False,
 ) -> None:
     """Bring a collection up to date with files and folders.
@@ -236,7 +236,7 @@ def ingest(
         "options": wanted,
         "api_key": store_key(context, store),
         "server": server_options(values),
-        "runtime": runtime,
+        "runtime": runtime_of(values),
     }
     if watch:
         with ended_by_signal():

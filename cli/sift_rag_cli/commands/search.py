@@ -41,7 +41,6 @@ def search(
     embedder: options.Embedder = None,
     embedder_url: options.EmbedderUrl = None,
     assignments: options.Set = None,
-    runtime: options.Runtime = defaults.RUNTIME,
 ) -> None:
     """Find passages that answer a question together.
 
@@ -63,7 +62,6 @@ def search(
         collection=collection,
         embedder=embedder_of(context, values, embedder, embedder_url),
         relevance=open_scoring(context, reranker, reranker_url),
-        runtime=runtime,
     ) as retriever:
         retrieval = retriever.retrieve(with_known(wanted.query(asked), known, retriever.embedder))
     if json:

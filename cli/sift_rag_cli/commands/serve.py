@@ -11,7 +11,7 @@ from sift_rag_cli import options
 from sift_rag_cli.api_keys import store_key
 from sift_rag_cli.configuration import settings_for
 from sift_rag_cli.embedding import embedder_of
-from sift_rag_cli.searching import open_language_model, open_scoring
+from sift_rag_cli.searching import open_language_model, open_scoring, runtime_of
 
 LIMITS = "Limits"
 SERVER = "Server"
@@ -148,7 +148,6 @@ def serve(
     ] = None,
     embedder_url: options.EmbedderUrl = None,
     assignments: options.Set = None,
-    runtime: options.Runtime = defaults.RUNTIME,
 ) -> None:
     """Serve a reranker and your collections over HTTP.
 
@@ -181,7 +180,7 @@ def serve(
         store=store,
         store_api_key=store_key(context, store),
         collection=collection,
-        runtime=runtime,
+        runtime=runtime_of(settings_for(context, assignments)),
         workers=workers,
         processes=processes,
         limits=Limits(
