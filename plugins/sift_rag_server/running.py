@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
 import socket
 from contextlib import suppress
 from math import ceil
+from multiprocessing import active_children
 from threading import current_thread, main_thread
 from typing import TYPE_CHECKING
 
@@ -104,8 +106,18 @@ def serve(settings: ServerSettings, *, embedder: Embedder | None = None) -> None
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     server.run()
     if server.service.busy:  # the interpreter would wait for what nobody waits for, such as a fine-tuning
+        _end_processes(server.service)
         logging.shutdown()
         os._exit(0)
+
+
+def _end_processes(service: Service) -> None:
+    """End what the interpreter would end at its own exit, so that nothing of the processes is left behind."""
+    for child in active_children():
+        child.kill()
+        child.join(1.0)
+    service.close(0.5)  # the threads that served the processes notice
+    gc.collect()  # which removes the semaphores
 
 
 def _listen(host: str, port: int) -> socket.socket:

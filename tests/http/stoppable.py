@@ -1,6 +1,7 @@
 """A server as a process of its own that is at work when it is told to stop: ``python -m tests.http.stoppable KIND``.
 
-KIND: ``answer`` and ``fine-tune`` (a language model that takes minutes), ``embed`` (an embedder that never returns).
+KIND: ``answer`` and ``fine-tune`` (a language model that takes minutes), ``embed`` and ``load`` (an embedder that does
+not return, from passages or ever).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from sift_rag import ingest_paths
 from sift_rag.protocols import LanguageModel
 from sift_rag_server import Limits, ServerSettings, serve
 from tests.doubles import HashingEmbedder
-from tests.http.gates import GatedEmbedder
+from tests.http.gates import GatedEmbedder, SlowToLoad
 from tests.http.models import ScriptedModel, tiny_model
 
 
@@ -26,9 +27,15 @@ def main(kind: str, folder: Path) -> None:
     elif kind == "fine-tune":
         model = tiny_model()
     settings = ServerSettings(
-        port=0, store=folder / "store", language_model=model, workers=1, limits=Limits(stopping_seconds=1.0)
+        port=0,
+        store=folder / "store",
+        language_model=model,
+        workers=1,
+        processes=1,
+        limits=Limits(stopping_seconds=1.0),
     )
-    serve(settings, embedder=GatedEmbedder() if kind == "embed" else HashingEmbedder())
+    embedders = {"embed": GatedEmbedder, "load": SlowToLoad}
+    serve(settings, embedder=embedders.get(kind, HashingEmbedder)())
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ class Process:
         self.lines: list[str] = []
         self.reader = threading.Thread(target=lambda: self.lines.extend(self.process.stderr or ()))
         self.reader.start()
-        while httpx.get(f"{self.url}/ready").status_code != 200:
+        while kind != "load" and httpx.get(f"{self.url}/ready").status_code != 200:
             time.sleep(0.02)
 
     def post(self, path: str, body: object) -> httpx.Response:
@@ -108,6 +108,13 @@ def test_it_ends_while_the_embedder_is_at_work_and_requests_wait(tmp_path: Path)
         for reply in replies:
             check_busy(reply)
         assert ["error_type" in reply.result().json() for reply in replies] == [False, True, True, False]
+    assert json.loads(server.lines[-1])["event"] == "stopped"
+
+
+def test_it_ends_while_it_loads(tmp_path: Path) -> None:
+    with serving("load", tmp_path) as server:
+        assert httpx.get(f"{server.url}/ready").status_code == 503
+        assert server.stop() == 0
     assert json.loads(server.lines[-1])["event"] == "stopped"
 
 
