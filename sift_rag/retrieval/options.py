@@ -87,7 +87,7 @@ class SearchOptions:
             if name not in _READERS:
                 expected = ", ".join(_READERS)
                 raise ValueError(
-                    f"Unknown option {name!r}: expected one of {expected}.{suggestion(name, tuple(_READERS))}"
+                    f"Unknown option {name!r}: expected one of {expected}.{suggestion(name, tuple(_READERS))}{_way_out(name)}"
                 )
             if value is not None:
                 values[name] = _READERS[name](name, value)
@@ -170,6 +170,10 @@ class SearchOptions:
         return None if rules == Stopping() else rules
 
 
+def _way_out(name: str) -> str:
+    return " Filters are given as 'where'." if name in {"filter", "filters"} else ""
+
+
 def _json(value: Any) -> JsonValue:
     if isinstance(value, Filter):
         return value.to_dict()
@@ -225,7 +229,12 @@ def _filter(name: str, value: object) -> Filter:
         return value
     if isinstance(value, Mapping):
         return Filter.from_dict(value)
-    return Filter.parse(_texts(name, value))
+    if isinstance(value, str | list | tuple):
+        return Filter.parse(_texts(name, value))
+    raise ValueError(
+        f"{name} must be a sift_rag.Filter, texts such as 'year>=2024', or an object with 'sources' and 'metadata', "
+        f"but got {type(value).__name__}."
+    )
 
 
 def _settings(name: str, value: object) -> dict[str, SettingValue]:
