@@ -85,10 +85,8 @@ class SearchOptions:
         values: dict[str, Any] = {}
         for name, value in options.items():
             if name not in _READERS:
-                expected = ", ".join(_READERS)
-                raise ValueError(
-                    f"Unknown option {name!r}: expected one of {expected}.{suggestion(name, tuple(_READERS))}{_way_out(name)}"
-                )
+                hint = _FILTERS if name in {"filter", "filters"} else suggestion(name, tuple(_READERS))
+                raise ValueError(f"Unknown option {name!r}: expected one of {', '.join(_READERS)}.{hint}")
             if value is not None:
                 values[name] = _READERS[name](name, value)
         return cls(**values)
@@ -170,10 +168,6 @@ class SearchOptions:
         return None if rules == Stopping() else rules
 
 
-def _way_out(name: str) -> str:
-    return " Filters are given as 'where'." if name in {"filter", "filters"} else ""
-
-
 def _json(value: Any) -> JsonValue:
     if isinstance(value, Filter):
         return value.to_dict()
@@ -235,6 +229,9 @@ def _filter(name: str, value: object) -> Filter:
         f"{name} must be a sift_rag.Filter, texts such as 'year>=2024', or an object with 'sources' and 'metadata', "
         f"but got {type(value).__name__}."
     )
+
+
+_FILTERS = " Filters are given as 'where'; those of a framework are not understood."
 
 
 def _settings(name: str, value: object) -> dict[str, SettingValue]:
