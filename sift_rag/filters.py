@@ -127,8 +127,11 @@ class Filter:
         Raises:
             ValueError: another key, or a value that is no text, number or truth value.
         """
-        if unknown := sorted(set(value) - {"sources", "metadata"}):
-            raise ValueError(f"A filter has 'sources' and 'metadata', but not {unknown[0]!r}.")
+        if unknown := sorted(map(str, set(value) - {"sources", "metadata"})):
+            raise ValueError(
+                f"A filter has 'sources' and 'metadata', but not {unknown[0]!r}: expected an object such as "
+                '{"sources": ["docs/*"], "metadata": {"tag": ["x"], "year": {"gte": 2024}}}.'
+            )
         metadata = value.get("metadata") or {}
         if not isinstance(metadata, Mapping):
             raise ValueError(f"A filter's metadata must be an object of keys and values, but got {metadata!r}.")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from qdrant_client import QdrantClient, models
 
 from sift_rag.comparisons import Comparison
 from sift_rag.filters import Filter
@@ -18,6 +19,9 @@ from sift_rag.protocols import PassageStore, Scannable
 from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
 from sift_rag.stores.embedded.store import create_collection
 from sift_rag.stores.memory import MemoryStore
+from sift_rag.stores.qdrant import transports
+from sift_rag.stores.qdrant.connection import Connection
+from sift_rag.stores.qdrant.transport import Limits, Target
 from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, JsonValue, Passage, Span
 from tests.examples import examples
 from tests.servers import LOCAL, SERVERS, kinds, made_locally, made_on_server, stub_ends  # noqa: F401 - a fixture
@@ -217,3 +221,21 @@ def test_thousands_of_matching_documents_are_not_too_many(store: PassageStore) -
         assert len(store.search(TARGETS, 1000, where=Filter(sources=("docs/*",)))[0]) == 2 * 50
     finally:
         store.drop_documents([document.source for document in others])
+
+
+@pytest.mark.parametrize("longest_answer", [None, 10_000, 3], ids=str)
+@pytest.mark.parametrize("first", [1, 7, 10_000])
+def test_all_values_of_a_field_are_listed(
+    longest_answer: int | None, first: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transports, "_VALUES", first)
+    with closing(Connection(QdrantClient(":memory:"), where="here")) as connection:
+        shape = models.VectorParams(size=2, distance=models.Distance.COSINE)
+        connection.client.create_collection("c", shape)
+        held = [[f"n={n}", f"n={n % 3}"] for n in range(50)]
+        points = [models.PointStruct(id=n, vector=[1, n], payload={"labels": row}) for n, row in enumerate(held)]
+        connection.client.upsert("c", [*points, models.PointStruct(id=99, vector=[1, 0], payload={})])
+        target = Target("c", "The collection", limits=Limits(answer=longest_answer))
+        assert sorted(transports.values_of(connection, target, "labels")) == sorted(
+            {value for row in held for value in row}
+        )
