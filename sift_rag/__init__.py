@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from sift_rag.answering.settings import Mode as Mode
     from sift_rag.answering.stream import AnswerStream as AnswerStream
     from sift_rag.answering.tuning import TuningReport as TuningReport
+    from sift_rag.comparisons import Condition as Condition
+    from sift_rag.comparisons import KeyConditions as KeyConditions
+    from sift_rag.comparisons import Operator as Operator
     from sift_rag.corpus.options import IngestOptions as IngestOptions
     from sift_rag.corpus.options import OcrMode as OcrMode
     from sift_rag.corpus.report import IngestReport as IngestReport
@@ -174,6 +177,7 @@ _HOME = {
     "Citation": "answering.citations",
     "CollectionInfo": "types",
     "CollectionNotFound": "errors",
+    "Condition": "comparisons",
     "ConfigurationError": "errors",
     "Conversation": "answering.conversation",
     "CopyGroup": "repetition",
@@ -204,6 +208,7 @@ _HOME = {
     "IngestReport": "corpus.report",
     "JsonValue": "types",
     "Kernel": "selection",
+    "KeyConditions": "comparisons",
     "LanguageModel": "protocols",
     "Layout": "stores.qdrant.layout",
     "Linear": "selection",
@@ -223,6 +228,7 @@ _HOME = {
     "NothingToIngest": "errors",
     "NothingToLearn": "errors",
     "Objective": "selection.sift",
+    "Operator": "comparisons",
     "Passage": "types",
     "PassageIndex": "protocols",
     "PassageStore": "protocols",

@@ -20,7 +20,7 @@ _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ].+)?", re.DOTALL)
 
 
-class Comparison(NamedTuple):
+class Condition(NamedTuple):
     """A condition on the values of one key."""
 
     key: str
@@ -53,7 +53,7 @@ def ordered(text: str) -> Decimal | datetime | None:
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
-def check_comparison(comparison: Comparison) -> None:
+def check_comparison(comparison: Condition) -> None:
     """Raise ``ValueError`` if the operator is none, or demands an order of a value that has none."""
     key, operator, value = comparison
     if operator not in OPERATORS:
@@ -70,7 +70,7 @@ def check_comparison(comparison: Comparison) -> None:
 class KeyConditions:
     """The conditions on one key, all required."""
 
-    def __init__(self, values: Iterable[str], comparisons: Iterable[Comparison]) -> None:
+    def __init__(self, values: Iterable[str], comparisons: Iterable[Condition]) -> None:
         self.values = list(values)
         """Accepted values, any of which will do; empty: any."""
         self.compared: dict[Operator, list[str]] = {}

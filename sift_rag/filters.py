@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from sift_rag.comparisons import OPERATORS, SIGNS, Comparison, KeyConditions, check_comparison
+from sift_rag.comparisons import OPERATORS, SIGNS, Condition, KeyConditions, check_comparison
 from sift_rag.types import JsonValue, Passage
 from sift_rag.unicode import is_text
 
@@ -49,7 +49,7 @@ class Filter:
     Globs are case-sensitive."""
     labels: tuple[tuple[str, str], ...] = ()
     """(key, value) as ``labels_of`` gives them: for each key any of its values, and that for all keys."""
-    comparisons: tuple[Comparison, ...] = ()
+    comparisons: tuple[Condition, ...] = ()
     """Further conditions on labels (``year>=2024``), all required; globs for one key are alternatives. ``gt``, ``gte``,
     ``lt`` and ``lte`` ask for one value that meets all of those for its key, a number by a number and a date by a date.
     ``not`` also matches a passage that lacks the key."""
@@ -101,14 +101,14 @@ class Filter:
         sources: list[str] = []
         excluded: list[str] = []
         labels: list[tuple[str, str]] = []
-        comparisons: list[Comparison] = []
+        comparisons: list[Condition] = []
         for condition in conditions:
             key, sign, value = _parts(condition)
             if key is not None:
                 if sign == "=":
                     labels.append((key, value))
                 else:
-                    comparisons.append(Comparison(key, SIGNS[sign], value))
+                    comparisons.append(Condition(key, SIGNS[sign], value))
             elif sign in {"=", "~="}:
                 sources.append(value)
             elif sign == "!=":
@@ -136,7 +136,7 @@ class Filter:
         if not isinstance(metadata, Mapping):
             raise ValueError(f"A filter's metadata must be an object of keys and values, but got {metadata!r}.")
         labels: list[tuple[str, str]] = []
-        comparisons: list[Comparison] = []
+        comparisons: list[Condition] = []
         for key, asked in metadata.items():
             for name, item in _entries(asked, "is", OPERATORS, f"conditions on {key!r}"):
                 if not isinstance(item, bool | int | float | str):
@@ -145,7 +145,7 @@ class Filter:
                 if name == "is":
                     labels.append((str(key), text))
                 else:
-                    comparisons.append(Comparison(str(key), name, text))
+                    comparisons.append(Condition(str(key), name, text))
         globs: dict[str, list[str]] = {"glob": [], "not": []}
         for name, glob in _entries(value.get("sources") or [], "glob", ("not",), "sources"):
             if not isinstance(glob, str):
@@ -220,10 +220,10 @@ def _check_label(key: str, value: str) -> None:
         )
 
 
-def _comparison(entry: object) -> Comparison:
+def _comparison(entry: object) -> Condition:
     if not isinstance(entry, tuple) or len(entry) != 3:
         raise TypeError(f"A filter's comparisons must be of a key, an operator and a value, but got {entry!r}.")
-    return Comparison(*entry)
+    return Condition(*entry)
 
 
 def _parts(condition: str) -> tuple[str | None, str, str]:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sift_rag.comparisons import Comparison, ordered
+from sift_rag.comparisons import Condition, ordered
 from sift_rag.filters import LABEL_LENGTH, Filter, labels_of
 from sift_rag.types import JsonValue, Passage, Span
 
@@ -123,14 +123,14 @@ def test_what_is_no_text_is_refused_by_its_type(parts: dict[str, Any]) -> None:
         ("tag= x", Filter(labels=(("tag", " x"),))),
         ("tag=!=", Filter(labels=(("tag", "!="),))),
         ("a!b~c=d", Filter(labels=(("a!b~c", "d"),))),
-        ("year>=2024", Filter(comparisons=(Comparison("year", "gte", "2024"),))),
-        ("year > 2024-05-31", Filter(comparisons=(Comparison("year", "gt", "2024-05-31"),))),
-        ("year<=-1e3", Filter(comparisons=(Comparison("year", "lte", "-1e3"),))),
-        ("year<2", Filter(comparisons=(Comparison("year", "lt", "2"),))),
-        ("tag != a=b", Filter(comparisons=(Comparison("tag", "not", "a=b"),))),
-        ("tag~=a*>b", Filter(comparisons=(Comparison("tag", "glob", "a*>b"),))),
+        ("year>=2024", Filter(comparisons=(Condition("year", "gte", "2024"),))),
+        ("year > 2024-05-31", Filter(comparisons=(Condition("year", "gt", "2024-05-31"),))),
+        ("year<=-1e3", Filter(comparisons=(Condition("year", "lte", "-1e3"),))),
+        ("year<2", Filter(comparisons=(Condition("year", "lt", "2"),))),
+        ("tag != a=b", Filter(comparisons=(Condition("tag", "not", "a=b"),))),
+        ("tag~=a*>b", Filter(comparisons=(Condition("tag", "glob", "a*>b"),))),
         ('"a>b"=c', Filter(labels=(("a>b", "c"),))),
-        ('"a\\"<b">=1', Filter(comparisons=(Comparison('a"<b', "gte", "1"),))),
+        ('"a\\"<b">=1', Filter(comparisons=(Condition('a"<b', "gte", "1"),))),
         ('"source"=x', Filter(labels=(("source", "x"),))),
         ('"a"b=c', Filter(labels=(('"a"b', "c"),))),
         ("source=a>b", Filter(sources=("a>b",))),

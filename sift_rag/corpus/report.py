@@ -60,10 +60,10 @@ class IngestReport:
     """Notices on new and updated documents, and on the whole run (with an empty source)."""
     pages_without_text: int = 0
     """Number of pages without text in the new and updated documents."""
-    has_collection: bool = True
-    """False if nothing went in, and the collection, which there was none of before, was not made."""
     outcomes: tuple[Outcome, ...] = ()
     """The documents that went in or were removed, in an ingest of what has changed; none in any other."""
+    has_collection: bool = True
+    """False if nothing went in, and the collection, which there was none of before, was not made."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from qdrant_client import QdrantClient, models
 
-from sift_rag.comparisons import Comparison
+from sift_rag.comparisons import Condition
 from sift_rag.filters import Filter
 from sift_rag.protocols import PassageStore, Scannable
 from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
@@ -122,12 +122,12 @@ KEYS = ("tag", "year", "draft", "price", "date", "é", "a>b", "none")
 BOUNDS = ("2020", "2021", "-3", "1.5", "1.50", "0.1", "9007199254740992", "9007199254740993", "-1e300", "1e400",
           "2024-05-31", "2024-06-01", "2024-06-01T01:30:00+00:00", "2020-01-01 00:00")  # fmt: skip
 comparisons = st.one_of(
-    st.builds(Comparison, st.sampled_from(KEYS), st.sampled_from(["gt", "gte", "lt", "lte"]), st.sampled_from(BOUNDS)),
+    st.builds(Condition, st.sampled_from(KEYS), st.sampled_from(["gt", "gte", "lt", "lte"]), st.sampled_from(BOUNDS)),
     st.builds(
-        Comparison, st.sampled_from(KEYS), st.just("not"), st.sampled_from(["", "x", "y", "2020", "true", *BOUNDS])
+        Condition, st.sampled_from(KEYS), st.just("not"), st.sampled_from(["", "x", "y", "2020", "true", *BOUNDS])
     ),
     st.builds(
-        Comparison, st.sampled_from(KEYS), st.just("glob"), st.sampled_from(["*", "?", "20*", "[!x]*", "*5*", "ü"])
+        Condition, st.sampled_from(KEYS), st.just("glob"), st.sampled_from(["*", "?", "20*", "[!x]*", "*5*", "ü"])
     ),
 )
 filters = st.builds(

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from qdrant_client import QdrantClient, models
 
-from sift_rag.comparisons import Comparison
+from sift_rag.comparisons import Condition
 from sift_rag.errors import ConfigurationError, StoreConflict, StoreError
 from sift_rag.filters import Filter
 from sift_rag.ingestion import ingest_paths, reindex
@@ -193,7 +193,7 @@ def test_filters_look_into_the_metadata_of_any_type(
 @given(
     comparisons=st.lists(
         st.builds(
-            Comparison,
+            Condition,
             st.just("key"),
             st.sampled_from(["gt", "gte", "lt", "lte", "not"]),
             st.sampled_from(["-3", "0", "2", "2.5", "2024", "2024-05-31", "2024-06-01T01:30:00Z"]),
@@ -202,9 +202,7 @@ def test_filters_look_into_the_metadata_of_any_type(
         max_size=3,
     )
 )
-def test_comparisons_mean_the_same_as_in_our_own_collections(
-    mixed: PassageIndex, comparisons: list[Comparison]
-) -> None:
+def test_comparisons_mean_the_same_as_in_our_own_collections(mixed: PassageIndex, comparisons: list[Condition]) -> None:
     where = Filter(comparisons=tuple(comparisons))
     everything = mixed.search(EMBEDDER.embed_queries(["owls"]), 100)[0]
     expected = {c.passage.id for c in everything if where.matches(c.passage)}
