@@ -7,7 +7,7 @@ COLLECTION = "documents"
 EMBEDDER = "all-MiniLM-L6-v2"
 RUNTIME = "auto"
 RUNTIMES = ("auto", "onnx", "torch")
-"""What can compute the vectors of an embedder on this machine; ``auto`` chooses."""
+"""Runtimes that can compute the vectors of an embedder on this machine; ``auto`` chooses."""
 
 K = 5
 CANDIDATE_LIMIT = 100

@@ -24,7 +24,7 @@ READ_SECONDS = 300.0
 
 
 class Asked(NamedTuple):
-    """What was asked for, and where."""
+    """The request, and its place."""
 
     model: str
     url: str

@@ -35,7 +35,7 @@ class Client(NamedTuple):
     servers: str = "mcpServers"
     """Key of the servers in the file."""
     extra: Mapping[str, str] = {}
-    """What it wants to know of a server besides command and arguments."""
+    """Keys that it wants of a server besides command and arguments."""
 
 
 def _claude_desktop() -> Path:

@@ -47,7 +47,7 @@ class SearchFields(Body):
 
 
 class AnswerFields(Body):
-    """How an answer is written, as far as every entry point says it alike."""
+    """The fields that say how an answer is written, alike at every entry point."""
 
     mode: Mode = Field(
         "context",

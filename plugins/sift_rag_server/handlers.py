@@ -52,7 +52,7 @@ class RequestContext:
     has_slot: bool = False
     """True while the request counts against the limit of requests."""
     waiting: Waiting = field(default_factory=Waiting)
-    """What a worker thread waits for on behalf of the request."""
+    """The waiting of a worker thread on behalf of the request."""
 
 
 def context_of(scope: MutableMapping[str, Any]) -> RequestContext:
@@ -63,7 +63,7 @@ def context_of(scope: MutableMapping[str, Any]) -> RequestContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """What is done with the requests of a route."""
+    """The work on the requests of a route."""
 
     service: Service
     work: Callable[[bytes, RequestContext], Awaitable[Response]]

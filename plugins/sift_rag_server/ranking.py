@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class EmbedderFacts:
-    """What a ranking needs of the embedder besides vectors."""
+    """The facts about an embedder that a ranking needs besides vectors."""
 
     name: str
     dimension: int

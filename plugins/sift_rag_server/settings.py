@@ -75,7 +75,7 @@ class ServerSettings:
     collection: str = defaults.COLLECTION
     """Collection to search when a request names none."""
     runtime: str = defaults.RUNTIME
-    """What computes the vectors of embedders, one of ``defaults.RUNTIMES``."""
+    """Runtime that computes the vectors of embedders, one of ``defaults.RUNTIMES``."""
     idle_seconds: float = 5.0
     """Time after which an idle collection is closed. Until then no other process can write to it if it is embedded."""
     language_model: LanguageModel | None = None

@@ -10,7 +10,7 @@ _T = TypeVar("_T")
 
 
 class Waiting:
-    """What the thread of one request waits for. ``give_up`` can be called from any thread."""
+    """The waiting of one request's thread. ``give_up`` can be called from any thread."""
 
     def __init__(self) -> None:
         self._lock = Lock()

@@ -43,7 +43,7 @@ not all of its passages are in memory at once."""
 
 
 class Splitting(NamedTuple):
-    """How to split a file after it was read."""
+    """The way to split a file after it was read."""
 
     source: str
     max_tokens: int

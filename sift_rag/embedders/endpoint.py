@@ -83,9 +83,9 @@ class EmbedderEndpoint:
     max_tokens: int = MAX_TOKENS
     """Number of tokens that the model reads. Passages are made to fit; of other texts, the rest is cut off."""
     query_prefix: str = ""
-    """What the model expects before a question, such as "query: "."""
+    """Text that the model expects before a question, such as "query: "."""
     passage_prefix: str = ""
-    """What the model expects before a passage, such as "passage: "."""
+    """Text that the model expects before a passage, such as "passage: "."""
     batch_size: int = BATCH_SIZE
     """Maximum number of texts in one request."""
     concurrency: int = CONCURRENCY

@@ -41,7 +41,7 @@ Run: TypeAlias = Callable[[dict[str, NDArray[np.int64]]], Embedding]
 
 @dataclass(frozen=True, slots=True)
 class ExportedModel:
-    """What ``embedder.json`` says of an export."""
+    """The description of an export in ``embedder.json``."""
 
     inputs: tuple[str, ...]
     dimension: int
@@ -53,7 +53,7 @@ class ExportedModel:
     cut_at_start: bool
     languages: tuple[str, ...] | None
     hashes: Mapping[str, str]
-    """Of the other files, by name."""
+    """Hashes of the other files, by name."""
     recipe: int = RECIPE
 
     @classmethod

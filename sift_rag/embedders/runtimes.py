@@ -48,10 +48,10 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What an embedder is wanted for, and by which runtime."""
+    """The purpose of an embedder, and its runtime."""
 
     runtime: str = defaults.RUNTIME
-    """What computes the vectors: ``onnx``, over an export that starts fast; ``torch``; or ``auto``, which chooses."""
+    """Runtime of the vectors: ``onnx``, over an export that starts fast; ``torch``; or ``auto``, which chooses."""
     purpose: Purpose = "questions"
     precision: str = ""
     """Precision that the collection records; empty for a new one."""

@@ -59,7 +59,7 @@ def load_tokenizer(name: str) -> Tokenizer:
 
 
 class Tokenization(NamedTuple):
-    """What splitting a text needs of an embedder. Every ``Embedder`` has the same attributes."""
+    """The part of an embedder that splits a text. Every ``Embedder`` has the same attributes."""
 
     tokenizer: Tokenizer
     max_tokens: int
