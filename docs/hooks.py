@@ -33,7 +33,7 @@ PAGES = {
 SECTIONS = {
     "opening": ("Opening", ("opening",)),
     "ingestion": ("Ingestion", ("ingestion", "corpus")),
-    "retrieval": ("Retrieval", ("retrieval", "filters", "types", "exact", "repetition")),
+    "retrieval": ("Retrieval", ("retrieval", "filters", "comparisons", "types", "exact", "repetition")),
     "selection": ("Selection", ("selection",)),
     "answering": ("Answering", ("answering",)),
     "finetuning": ("Fine-tuning and comparing", ("finetuning", "evaluation")),

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from sift_rag.answering.settings import Mode as Mode
     from sift_rag.answering.stream import AnswerStream as AnswerStream
     from sift_rag.answering.tuning import TuningReport as TuningReport
+    from sift_rag.comparisons import Condition as Condition
+    from sift_rag.comparisons import KeyConditions as KeyConditions
+    from sift_rag.comparisons import Operator as Operator
     from sift_rag.corpus.options import IngestOptions as IngestOptions
     from sift_rag.corpus.options import OcrMode as OcrMode
     from sift_rag.corpus.report import IngestReport as IngestReport
@@ -34,7 +37,10 @@ if TYPE_CHECKING:
     from sift_rag.corpus.report import Problem as Problem
     from sift_rag.corpus.report import Progress as Progress
     from sift_rag.corpus.shards import Shard as Shard
+    from sift_rag.embedders.endpoint import EmbedderEndpoint as EmbedderEndpoint
+    from sift_rag.embedders.endpoint import EndpointEmbedder as EndpointEmbedder
     from sift_rag.embedders.functions import FunctionEmbedder as FunctionEmbedder
+    from sift_rag.embedders.token_counting import Tokenization as Tokenization
     from sift_rag.errors import AdapterNotSaved as AdapterNotSaved
     from sift_rag.errors import CollectionNotFound as CollectionNotFound
     from sift_rag.errors import ConfigurationError as ConfigurationError
@@ -65,8 +71,10 @@ if TYPE_CHECKING:
     from sift_rag.finetuning import fine_tuned as fine_tuned
     from sift_rag.ingestion import ingest_paths as ingest_paths
     from sift_rag.ingestion import ingest_texts as ingest_texts
+    from sift_rag.ingestion import passages_of as passages_of
     from sift_rag.ingestion import reindex as reindex
     from sift_rag.ingestion import watch_paths as watch_paths
+    from sift_rag.models.options import ModelOptions as ModelOptions
     from sift_rag.opening import open_assistant as open_assistant
     from sift_rag.opening import open_embedder as open_embedder
     from sift_rag.opening import open_index as open_index
@@ -75,6 +83,7 @@ if TYPE_CHECKING:
     from sift_rag.opening import open_reranker as open_reranker
     from sift_rag.opening import open_retriever as open_retriever
     from sift_rag.opening import open_store as open_store
+    from sift_rag.opening import open_tokenizer as open_tokenizer
     from sift_rag.opening import open_tuner as open_tuner
     from sift_rag.protocols import Database as Database
     from sift_rag.protocols import DocumentRecords as DocumentRecords
@@ -170,6 +179,7 @@ _HOME = {
     "Citation": "answering.citations",
     "CollectionInfo": "types",
     "CollectionNotFound": "errors",
+    "Condition": "comparisons",
     "ConfigurationError": "errors",
     "Conversation": "answering.conversation",
     "CopyGroup": "repetition",
@@ -181,6 +191,8 @@ _HOME = {
     "DocumentRecords": "protocols",
     "Duplicates": "repetition",
     "Embedder": "protocols",
+    "EmbedderEndpoint": "embedders.endpoint",
+    "EndpointEmbedder": "embedders.endpoint",
     "Embedding": "types",
     "EndpointRelevance": "relevance.endpoint",
     "ExactReport": "types",
@@ -198,6 +210,7 @@ _HOME = {
     "IngestReport": "corpus.report",
     "JsonValue": "types",
     "Kernel": "selection",
+    "KeyConditions": "comparisons",
     "LanguageModel": "protocols",
     "Layout": "stores.qdrant.layout",
     "Linear": "selection",
@@ -208,6 +221,7 @@ _HOME = {
     "Mode": "answering.settings",
     "ModelError": "errors",
     "ModelInUse": "errors",
+    "ModelOptions": "models.options",
     "ModelUnavailable": "errors",
     "ModelUnsuitable": "errors",
     "NamedSelector": "selection.settings",
@@ -216,6 +230,7 @@ _HOME = {
     "NothingToIngest": "errors",
     "NothingToLearn": "errors",
     "Objective": "selection.sift",
+    "Operator": "comparisons",
     "Passage": "types",
     "PassageIndex": "protocols",
     "PassageStore": "protocols",
@@ -261,6 +276,7 @@ _HOME = {
     "TrainableModel": "protocols",
     "TrainingFailed": "errors",
     "Tuner": "finetuning",
+    "Tokenization": "embedders.token_counting",
     "TuningReport": "answering.tuning",
     "TuningResult": "finetuning",
     "TuningStep": "finetuning",
@@ -287,7 +303,9 @@ _HOME = {
     "open_reranker": "opening",
     "open_retriever": "opening",
     "open_store": "opening",
+    "open_tokenizer": "opening",
     "open_tuner": "opening",
+    "passages_of": "ingestion",
     "posterior_variance": "selection",
     "register_database": "stores.registry",
     "reindex": "ingestion",

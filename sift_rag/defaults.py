@@ -10,6 +10,9 @@ WRITE_WAIT_SECONDS = 60.0
 """Time to wait for readers and writers before writing. Longer: readers come and go, a server closes a collection when
 nobody has asked for five seconds, and a job at night should not fail because of a search."""
 EMBEDDER = "all-MiniLM-L6-v2"
+RUNTIME = "auto"
+RUNTIMES = ("auto", "onnx", "torch")
+"""Runtimes that can compute the vectors of an embedder on this machine; ``auto`` chooses."""
 
 K = 5
 CANDIDATE_LIMIT = 100
@@ -92,6 +95,6 @@ PRESETS = ("gpt2", "gpt2-large", "phi-3", "qwen3-0.6b")
 MAX_BYTES = 64 * 2**20
 """Maximum size of a file, in bytes; larger ones are skipped."""
 FILE_TIMEOUT = 60.0
-"""Seconds that the conversion of one file may take."""
+"""Seconds that the conversion of one file may take; each page that is read by OCR adds half as many."""
 OCR = "auto"
 OCR_MODES = ("auto", "off")

@@ -56,6 +56,36 @@ def model_folder(name: str) -> Path:
         ) from error
 
 
+def model_file(name: str, file: str) -> Path:
+    """Return one file of a model: in the folder ``name``, in the local cache, or fetched now.
+
+    Raises:
+        MissingExtra: ``huggingface_hub`` is not installed.
+        ModelUnavailable: no such folder or file, not cached, and it cannot be fetched now.
+    """
+    folder = named_folder(name)
+    if folder is not None:
+        path = Path(folder) / file
+        if not path.is_file():
+            raise ModelUnavailable(f"There is no file {str(path)!r}.")
+        return path
+    require("huggingface_hub", "sentence-transformers")
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(hf_hub_download(name, file, local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError):
+        _require_known(name)
+    try:
+        return Path(hf_hub_download(name, file))
+    except Exception as error:  # the hub's client passes on the errors of its HTTP library
+        raise ModelUnavailable(
+            f"The file {file} of the model {name!r} could not be fetched ({type(error).__name__}): expected a model "
+            "that has one, or a file on this machine."
+        ) from error
+
+
 def _require_known(name: str) -> None:
     """Return if the hub answers and knows ``name``.
 

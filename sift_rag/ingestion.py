@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 from sift_rag import defaults
 from sift_rag.corpus.options import IngestOptions
 from sift_rag.corpus.report import Problem
+from sift_rag.embedders.endpoint import EmbedderEndpoint
+from sift_rag.embedders.token_counting import Tokenization
 from sift_rag.errors import (
     CollectionNotFound,
     NothingToIngest,
@@ -30,12 +32,15 @@ from sift_rag.opening import (
     check_embedder,
     collection_info,
     embedder_identity,
-    open_embedder,
+    loaded_embedder,
+    open_ingest_embedder,
+    open_recorded_embedder,
+    open_tokenizer,
 )
 from sift_rag.protocols import Database, Embedder, PassageStore
 from sift_rag.stores.registry import open_database
 from sift_rag.stores.remains import salvage
-from sift_rag.types import CollectionInfo, JsonValue
+from sift_rag.types import CollectionInfo, JsonValue, Passage
 
 if TYPE_CHECKING:
     from sift_rag.corpus.changes import Changes
@@ -56,11 +61,12 @@ def ingest_paths(
     *,
     store: str | Path | None = None,
     collection: str = defaults.COLLECTION,
-    embedder: str | Embedder | None = None,
+    embedder: str | EmbedderEndpoint | Embedder | None = None,
     options: IngestOptions | None = None,
     api_key: str | None = None,
     server: ServerOptions | None = None,
     wait: Wait | float | None = None,
+    runtime: str = defaults.RUNTIME,
     progress: Callable[[Progress], None] | None = None,
 ) -> IngestReport:
     """Bring a collection up to date with files and folders. Unchanged files are not read again.
@@ -69,11 +75,13 @@ def ingest_paths(
         paths: files and folders; one alone will do.
         store: folder or URL; None for the user's data folder.
         collection: its name; it is created if it does not exist.
-        embedder: name, folder or object; by default the one that the collection was made with. Loaded at first use.
+        embedder: name, folder, endpoint or object; by default the one that the collection was made with. Loaded at
+            first use.
         options: which files to ingest, how to read them, and what to do in the store.
         api_key: key of the server that keeps the collection.
         server: how a server keeps a collection that is created.
         wait: how long to wait for other processes that have the collection open, as in ``open_database``.
+        runtime: what computes the vectors, as in ``open_ingest_embedder``; of no effect on an embedder object.
         progress: called after each file and each batch of passages.
 
     Returns:
@@ -90,12 +98,53 @@ def ingest_paths(
     files = _as_paths(paths)
     database = open_database(store, api_key=api_key, server=server, wait=wait)
     existing = _existing(database, collection)
-    part = _embedder_for(existing, embedder)
+    part = _embedder_for(existing, embedder, runtime)
     if options.dry_run and existing is None:
         return ingest(files, _nowhere(collection, part), part, options, progress=progress)
     with _opened(database, collection, part) as opened:
-        report = ingest(files, opened, part, options, progress=progress)
-        return _with_precision(report, opened.info, part)
+        report = _with_precision(ingest(files, opened, part, options, progress=progress), opened.info, part)
+    return _told_of_none(report, database)
+
+
+def passages_of(
+    path: str | Path,
+    source: str | None = None,
+    *,
+    tokenization: str | Tokenization | Embedder | None = None,
+    options: IngestOptions | None = None,
+) -> Iterator[Passage]:
+    """Yield the passages of a file, in reading order: those that an ingest writes, under the same ids.
+
+    Neither the embedder nor a store is needed, so that files can be split on one machine and embedded on another.
+
+    Args:
+        path: a file.
+        source: its name in the collection, on which the ids depend; by default the file's name.
+        tokenization: what ``open_tokenizer`` returns, an embedder, or an embedder's name or folder; None for the
+            default embedder.
+        options: how to read the file; only what concerns reading matters.
+
+    Raises:
+        MissingExtra: the package that reads this format is not installed.
+        ModelUnavailable: the tokenizer cannot be found.
+        SkippedDocument: the file is empty, binary, too large, or of a format that is not read.
+        UnreadableDocument: the file cannot become text.
+    """
+    from sift_rag.corpus.decoding import valid_name
+    from sift_rag.corpus.documents import read_document
+    from sift_rag.corpus.passages import split_document
+    from sift_rag.corpus.planning import revision_of
+
+    options, path = options or IngestOptions(), Path(path)
+    counting = open_tokenizer(tokenization) if tokenization is None or isinstance(tokenization, str) else tokenization
+    document = read_document(path, options)
+    return split_document(
+        document,
+        valid_name(path.name) if source is None else source,
+        tokenizer=counting.tokenizer,
+        max_tokens=counting.max_tokens,
+        revision=revision_of(document.content_hash, options, document.pages_without_text),
+    )
 
 
 def watch_paths(
@@ -103,11 +152,12 @@ def watch_paths(
     *,
     store: str | Path | None = None,
     collection: str = defaults.COLLECTION,
-    embedder: str | Embedder | None = None,
+    embedder: str | EmbedderEndpoint | Embedder | None = None,
     options: IngestOptions | None = None,
     api_key: str | None = None,
     server: ServerOptions | None = None,
     wait: Wait | float | None = None,
+    runtime: str = defaults.RUNTIME,
     progress: Callable[[Progress], None] | None = None,
     stop: Event | None = None,
     force_polling: bool | None = None,
@@ -122,11 +172,12 @@ def watch_paths(
         paths: files and folders, all of which exist.
         store: folder or URL; None for the user's data folder.
         collection: its name; it is created if it does not exist.
-        embedder: name, folder or object; by default the one that the collection was made with.
+        embedder: name, folder, endpoint or object; by default the one that the collection was made with.
         options: which files to ingest and how to read them.
         api_key: key of the server that keeps the collection.
         server: how a server keeps a collection that is created.
         wait: how long to wait for other processes that have the collection open, as in ``open_database``.
+        runtime: what computes the vectors, as in ``open_ingest_embedder``; of no effect on an embedder object.
         progress: called during the first ingest.
         stop: set it, from another thread, to end the iteration.
         force_polling: look at all files again and again, for file systems that do not report changes; None to find
@@ -153,7 +204,7 @@ def watch_paths(
         if not os.path.lexists(path):
             raise NothingToIngest(f"There is no file or folder {str(path)!r} to watch.")
     database = open_database(store, api_key=api_key, server=server, wait=wait)
-    part = _embedder_for(_existing(database, collection), embedder)
+    part = _embedder_for(_existing(database, collection), embedder, runtime)
     ignored = [] if "://" in database.location else [database.location]
 
     def bring_in(changes: Changes | None, progress: Callable[[Progress], None] | None = None) -> IngestReport:
@@ -196,12 +247,13 @@ def ingest_texts(
     *,
     store: str | Path | None = None,
     collection: str = defaults.COLLECTION,
-    embedder: str | Embedder | None = None,
+    embedder: str | EmbedderEndpoint | Embedder | None = None,
     sources: Sequence[str] | None = None,
     metadata: Sequence[Mapping[str, JsonValue]] | None = None,
     api_key: str | None = None,
     server: ServerOptions | None = None,
     wait: Wait | float | None = None,
+    runtime: str = defaults.RUNTIME,
     progress: Callable[[Progress], None] | None = None,
 ) -> IngestReport:
     """Bring a collection up to date with texts that are not files. Unchanged texts are not embedded again.
@@ -212,12 +264,14 @@ def ingest_texts(
         texts: any strings. Long ones are split into passages; empty ones are skipped, and reported.
         store: folder or URL; None for the user's data folder.
         collection: its name; it is created if it does not exist.
-        embedder: name, folder or object; by default the one that the collection was made with. Loaded at first use.
+        embedder: name, folder, endpoint or object; by default the one that the collection was made with. Loaded at
+            first use.
         sources: names by which hits cite the texts, all different. By default they are made from the contents.
         metadata: JSON objects, one for each text, that a filter can ask for.
         api_key: key of the server that keeps the collection.
         server: how a server keeps a collection that is created.
         wait: how long to wait for other processes that have the collection open, as in ``open_database``.
+        runtime: what computes the vectors, as in ``open_ingest_embedder``; of no effect on an embedder object.
         progress: called after each text and each batch of passages.
 
     Raises:
@@ -232,10 +286,10 @@ def ingest_texts(
 
     incoming = incoming_texts(texts, sources=sources, metadata=metadata)
     database = open_database(store, api_key=api_key, server=server, wait=wait)
-    part = _embedder_for(_existing(database, collection), embedder)
+    part = _embedder_for(_existing(database, collection), embedder, runtime)
     with _opened(database, collection, part) as opened:
-        report = ingest_documents(incoming, opened, part, progress=progress)
-        return _with_precision(report, opened.info, part)
+        report = _with_precision(ingest_documents(incoming, opened, part, progress=progress), opened.info, part)
+    return _told_of_none(report, database)
 
 
 def reindex(
@@ -243,11 +297,12 @@ def reindex(
     *,
     store: str | Path | None = None,
     collection: str = defaults.COLLECTION,
-    embedder: str | Embedder | None = None,
+    embedder: str | EmbedderEndpoint | Embedder | None = None,
     options: IngestOptions | None = None,
     api_key: str | None = None,
     server: ServerOptions | None = None,
     wait: Wait | float | None = None,
+    runtime: str = defaults.RUNTIME,
     progress: Callable[[Progress], None] | None = None,
 ) -> IngestReport:
     """Embed a whole collection again, with another embedder for example, or because it is damaged.
@@ -262,12 +317,13 @@ def reindex(
         paths: files and folders to read again.
         store: folder or URL; None for the user's data folder.
         collection: its name; it is created if it does not exist.
-        embedder: name, folder or object; by default the one that the collection was made with, or the usual one if
-            the collection can no longer tell.
+        embedder: name, folder, endpoint or object; by default the one that the collection was made with, or the
+            usual one if the collection can no longer tell.
         options: which files to ingest and how to read them.
         api_key: key of the server that keeps the collection.
         server: how a server keeps the new collection.
         wait: how long to wait for other processes that have the collection open, as in ``open_database``.
+        runtime: what computes the vectors, as in ``open_ingest_embedder``; of no effect on an embedder object.
         progress: called after each file and each batch of passages.
 
     Raises:
@@ -287,13 +343,14 @@ def reindex(
     try:
         remains = salvage(database, collection)
     except CollectionNotFound:
-        part = _loaded(embedder)
+        part = _loaded(embedder, runtime)
         if options.dry_run:
             return ingest(files, _nowhere(collection, part), part, options, progress=progress)
         with _opened(database, collection, part) as opened:
-            return ingest(files, opened, part, options, progress=progress)
+            report = ingest(files, opened, part, options, progress=progress)
+        return _told_of_none(report, database)
     with remains:
-        part = _loaded(embedder or (remains.info.embedder if remains.info else None))
+        part = _loaded(_recorded_unless_named(remains.info, embedder), runtime)
         if options.dry_run:
             return ingest(files, _nowhere(collection, part), part, options, progress=progress)
         replacement = database.building_name(collection)
@@ -340,6 +397,13 @@ def _opened(database: Database, collection: str, embedder: Embedder) -> Iterator
                 database.drop(collection)
 
 
+def _told_of_none(report: IngestReport, database: Database) -> IngestReport:
+    """Say so in the report if nothing went in and there is no collection, therefore."""
+    if report.passages_total or _existing(database, report.collection) is not None:
+        return report
+    return replace(report, has_collection=False)
+
+
 def _is_empty(store: PassageStore) -> bool:
     """Return True if a collection holds no passage, and no document that was or is being ingested."""
     with suppress(StoreError):
@@ -359,8 +423,21 @@ def _with_precision(report: IngestReport, info: CollectionInfo, embedder: Embedd
     return replace(report, notices=(*report.notices, Problem("", notice)))
 
 
-def _loaded(embedder: str | Embedder | None) -> Embedder:
-    return open_embedder(embedder) if embedder is None or isinstance(embedder, str) else embedder
+def _recorded_unless_named(
+    info: CollectionInfo | None, embedder: str | EmbedderEndpoint | Embedder | None
+) -> str | EmbedderEndpoint | Embedder | None:
+    """Return the embedder, by the name that the collection records if it has none of its own."""
+    recorded = info.embedder if info is not None else None
+    if isinstance(embedder, EmbedderEndpoint):
+        return replace(embedder, name=embedder.name or recorded)
+    return embedder or recorded
+
+
+def _loaded(embedder: str | EmbedderEndpoint | Embedder | None, runtime: str) -> Embedder:
+    """Return the embedder, opened to embed passages if it is a name."""
+    if embedder is None or isinstance(embedder, str):
+        return open_ingest_embedder(embedder, runtime=runtime)
+    return loaded_embedder(embedder)
 
 
 def _as_paths(paths: str | Path | Sequence[str | Path]) -> list[Path]:
@@ -371,17 +448,22 @@ def _existing(database: Database, collection: str) -> CollectionInfo | None:
     return next((info for info in database.collections() if info.name == collection), None)
 
 
-def _embedder_for(existing: CollectionInfo | None, embedder: str | Embedder | None) -> Embedder:
+def _embedder_for(
+    existing: CollectionInfo | None, embedder: str | EmbedderEndpoint | Embedder | None, runtime: str
+) -> Embedder:
     """Return the embedder. That of an existing collection is loaded at first use: a run without changes needs none."""
     from sift_rag.embedders.lazy import LazyEmbedder
 
+    if existing is None:
+        return _loaded(embedder, runtime)
+    if isinstance(embedder, EmbedderEndpoint):
+        return open_recorded_embedder(existing, embedder)
     if embedder is not None and not isinstance(embedder, str):
         return embedder
-    if existing is None:
-        return open_embedder(embedder)
     if embedder is not None:
         check_embedder(existing, embedder_identity(embedder), None)  # before its weights are loaded
-    return LazyEmbedder(existing.embedder, existing.dimension, partial(open_embedder, existing.embedder))
+    load = partial(open_recorded_embedder, existing, runtime=runtime, for_passages=True)
+    return LazyEmbedder(existing.embedder, existing.dimension, load)
 
 
 def _nowhere(collection: str, embedder: Embedder) -> PassageStore:

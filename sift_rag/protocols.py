@@ -56,6 +56,15 @@ class LoadedAtFirstUse(Protocol):
         """False until then."""
 
 
+@runtime_checkable
+class EmbedsAtOnce(Protocol):
+    """An embedder that works on several batches at once."""
+
+    @property
+    def texts_at_once(self) -> int:
+        """Number of texts in one call that keeps it busy."""
+
+
 class PassageIndex(Protocol):
     """A collection of passages with their vectors, to read."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 from uuid import UUID, uuid5
 
@@ -281,6 +282,16 @@ class Retrieval:
         """Return the share, in [0, 1], of what all candidates could explain that is explained at ``variance``."""
         reducible = self.prior_variance - self.irreducible_variance
         return (self.prior_variance - variance) / reducible if reducible > 0 else 0.0
+
+    def added(self) -> list[float]:
+        """Return what each hit adds to those before it, as a share of what all candidates together can explain.
+
+        The shares of all candidates would sum to 1. NaN if the selector does not say what they can explain.
+        """
+        if not math.isfinite(self.irreducible_variance):
+            return [math.nan] * len(self.hits)
+        told = [0.0, *(self.explained(hit.posterior_variance) for hit in self.hits)]
+        return [after - before for before, after in pairwise(told)]
 
     def to_dict(self, *, explain: bool = False) -> dict[str, JsonValue]:
         """Return the one JSON shape of a retrieval; ``explain`` adds the candidates passed over."""

@@ -6,6 +6,8 @@ import os
 import ssl
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,6 +24,13 @@ os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "False"
 os.environ["LANGSMITH_TRACING"] = os.environ["LANGCHAIN_TRACING_V2"] = "false"
 for name in [name for name in os.environ if name.startswith("SIFT_RAG_") and not name.startswith("SIFT_RAG_TEST_")]:
     del os.environ[name]  # a person's own settings are not the tests'
+
+if "PYTEST_XDIST_WORKER" not in os.environ:  # the workers share one
+    _CACHE = TemporaryDirectory(prefix="sift-rag-cache-")
+    _USUAL = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    for name in ("huggingface", "matplotlib"):
+        (Path(_CACHE.name) / name).symlink_to(_USUAL / name)
+    os.environ["XDG_CACHE_HOME"] = _CACHE.name  # exported embedders go there, here and in child processes
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -22,6 +22,7 @@ FOR_CONTRIBUTORS = {"bench", "dev", "docs", "recipes"}
 PACKAGES = {
     "sift_rag",
     "cli/sift_rag_cli",
+    "plugins/sift_rag_mcp",
     "plugins/sift_rag_server",
     "plugins/sift_rag_langchain",
     "plugins/sift_rag_llama_index",
@@ -40,7 +41,7 @@ def names(extra: str) -> set[str]:
     return {extra}.union(*(names(name) for name in inner))
 
 
-def test_the_wheel_holds_six_typed_packages_and_nothing_else() -> None:
+def test_the_wheel_holds_seven_typed_packages_and_nothing_else() -> None:
     packages = set(PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"])
     assert packages == PACKAGES
     assert all((ROOT / package / "py.typed").exists() for package in packages)

@@ -118,6 +118,15 @@ def test_a_store_that_refuses_leaves_nothing(tmp_path: Path, notes: Path, monkey
     assert remains(str(tmp_path / "store")) == []
 
 
+def test_the_report_says_whether_there_is_a_collection(store: str, notes: Path) -> None:
+    (notes / "empty").mkdir()
+    (notes / "empty" / "a.md").touch()
+    assert not ingest_paths([notes / "empty"], store=store, embedder=HashingEmbedder()).has_collection
+    assert not ingest_texts([""], store=store, embedder=HashingEmbedder()).has_collection
+    assert ingest_paths([notes], store=store, embedder=HashingEmbedder()).has_collection
+    assert ingest_paths([notes / "empty"], store=store, embedder=HashingEmbedder()).has_collection
+
+
 def test_another_precision_is_told_and_the_first_one_is_kept(store: str, notes: Path) -> None:
     class Half(HashingEmbedder):
         precision = "bfloat16"

@@ -25,6 +25,7 @@ from benchmarks.quality.evidence_found import orders
 from sift_rag.answering.prompt import build_prompt
 from sift_rag.finetuning.scoring import score_text
 from sift_rag.models.local import load_local_model
+from sift_rag.models.options import ModelOptions
 from sift_rag.types import Passage, Span
 
 K = 4
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     embedded = embed_task(task, options.cache)
     chosen = {method: orders(method, embedded, K) for method in METHODS}
     passages = [_passage(row, text) for row, text in enumerate(task.passages)]
-    model = load_local_model(options.model, device="cpu")
+    model = load_local_model(options.model, options=ModelOptions(device="cpu"))
     costs = {method: np.zeros(len(asked)) for method in METHODS}
     for place, question in enumerate(asked):
         known: dict[tuple[int, ...], float] = {}

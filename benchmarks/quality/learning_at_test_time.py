@@ -83,6 +83,16 @@ RUNS: Mapping[str, Run] = {
     ),
     "both": Run(Comparison(arms=("both",), selectors=("sift",), ks=(STEPS,), tuning=FULL), prompts=10),
     "reuse": Run(_fine_tuned("sift", FineTuning(method="full", refresh_every=2)), prompts=25),
+    "real model": Run(
+        Comparison(
+            arms=("context", "finetune", "both"),
+            selectors=("nearest", "sift"),
+            ks=(5, 20),
+            window=1024,
+            tuning=FineTuning(),
+        ),
+        prompts=20,
+    ),
 }
 
 CHOICES: Mapping[str, Mapping[str, Run]] = {

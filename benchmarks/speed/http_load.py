@@ -121,9 +121,9 @@ def throughput(port: int, documents: Sequence[str], numbers: Iterator[int], *, c
 
 
 def busy(process: psutil.Process) -> float:
-    """Seconds of processor that it has used."""
-    times = process.cpu_times()
-    return float(times.user + times.system)
+    """Seconds of processor that it and its processes have used."""
+    times = [one.cpu_times() for one in (process, *process.children(recursive=True))]
+    return float(sum(one.user + one.system for one in times))
 
 
 def soak(

@@ -116,7 +116,7 @@ def overhead(folder: str, count: int, rounds: int) -> Iterator[Row]:
         )
 
 
-def memory(folder: str, prompts: int = 200) -> Iterator[Row]:
+def memory(folder: str, prompts: int) -> Iterator[Row]:
     """Compare resident memory (on a GPU: allocated memory) after many prompts with that after the first tenth."""
     texts = passages(2, 60)
     for method in METHODS:
@@ -176,11 +176,12 @@ def main() -> None:
     parser.add_argument("--model", default=str(MODEL))
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--prompts", type=int, default=200, help="of the measurement of memory")
     run_parts(
         {
             "steps": lambda options: steps(options.model, options.steps, options.rounds),
             "overhead": lambda options: overhead(options.model, options.steps, options.rounds),
-            "memory": lambda options: memory(options.model),
+            "memory": lambda options: memory(options.model, options.prompts),
         },
         parser,
     )

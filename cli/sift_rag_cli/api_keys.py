@@ -17,6 +17,7 @@ from sift_rag_cli.output import one_line, say
 ENDPOINT_VARIABLES = ("SIFT_RAG_API_KEY", "OPENAI_API_KEY")
 QDRANT_VARIABLES = ("SIFT_RAG_QDRANT_API_KEY", "QDRANT_API_KEY")
 RERANKER_VARIABLES = ("SIFT_RAG_RERANKER_KEY",)
+EMBEDDER_VARIABLES = ("SIFT_RAG_EMBEDDER_KEY", "OPENAI_API_KEY")
 """Environment variables that may hold a key; the first one that is set is used."""
 
 
@@ -28,6 +29,11 @@ def endpoint_key(context: typer.Context, base_url: str | None) -> str | None:
 def reranker_key(context: typer.Context, url: str | None) -> str | None:
     """Return the key for a reranker's endpoint; None if there is none or it must not be sent."""
     return _key_for(context, url, _first_of(RERANKER_VARIABLES), what="reranker", option="reranker_url")
+
+
+def embedder_key(context: typer.Context, url: str | None) -> str | None:
+    """Return the key for an embedder's endpoint; None if there is none or it must not be sent."""
+    return _key_for(context, url, _first_of(EMBEDDER_VARIABLES), what="embedder", option="embedder_url")
 
 
 def store_key(context: typer.Context, store: str | None) -> str | None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sift_rag.corpus.shards import Shard
     from sift_rag.evaluation import Comparison, Outcome, Row, Summary, Task
     from sift_rag.evaluation.outcomes import About
+    from sift_rag.models.options import ModelOptions
     from sift_rag.retrieval.retriever import Retriever
 
 ALONE = "model alone"
@@ -41,7 +42,7 @@ class Run:
     """All tasks of the comparison, of which the shard measures its share."""
     comparison: Comparison
     model: str
-    device: str | None
+    options: ModelOptions
     shard: Shard
     folder: Path | None
     """Folder of the journal; None for one among the user's files."""
@@ -73,7 +74,7 @@ def measure(run: Run, retriever: Retriever) -> tuple[list[Outcome], About, Path]
     name = fingerprint(
         run.tasks,
         run.comparison,
-        model=run.model,
+        model=run.model if run.options.bits is None else f"{run.model}, {run.options.bits} bits",
         collection=store.info.name,
         passages=store.count(),
         revisions=revisions_of(store.documents()),
@@ -101,7 +102,7 @@ def _measure(
     from sift_rag.opening import open_local_model
 
     with loading(run.model) as show_stage:
-        model = open_local_model(run.model, device=run.device, on_stage=show_stage)
+        model = open_local_model(run.model, options=run.options, on_stage=show_stage)
     require_smaller(run.comparison.window, model)
     now = datetime.now().astimezone().isoformat(" ", "minutes")
     about = about_run(

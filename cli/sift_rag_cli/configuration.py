@@ -28,24 +28,29 @@ Table = dict[str, object]
 Commands = Mapping[str, Callable[..., None]]
 """The functions of the commands, by name."""
 
-SHARED = ("store", "collection", "embedder", "model", "base_url", "reranker", "reranker_url")
+SHARED = ("store", "collection", "embedder", "embedder_url", "model", "base_url", "reranker", "reranker_url")
 """Options shared by several commands; they stand above all tables."""
 TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "": ("ask", ("layout",)),
+    "": ("ask", ("layout", "runtime")),
     "ingest": ("ingest", ("server",)),
     "search": ("search", ("search", "selector")),
     "ask": ("ask", ("search", "selector", "answer")),
     "finetuning": ("", ("finetuning",)),
+    "embedding": ("", ("embedding",)),
     "serve": ("serve", ()),
 }
 """The command whose options, and the groups whose settings, are the keys of each table. The first has no name."""
-_READS = {"search": ("search",), "ask": ("search", "ask", "finetuning"), "compare": ("finetuning",)}
+_READS: dict[str, tuple[str, ...]] = {
+    "search": ("embedding", "search"),
+    "ask": ("embedding", "search", "ask", "finetuning"),
+    "compare": ("embedding", "finetuning"),
+}
 _READS |= {
     "chat": _READS["ask"],
     "evaluate": _READS["search"],
-    "calibrate": ("search", "ask"),
-    "ingest": ("ingest",),
-    "serve": ("serve",),
+    "calibrate": ("embedding", "search", "ask"),
+    "ingest": ("embedding", "ingest"),
+    "serve": ("embedding", "serve"),
 }
 """The tables that a command reads; later ones win. Every command reads the first table."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from sift_rag_cli.hits import added, copy_lines, locate, number, percent
+from sift_rag_cli.hits import copy_lines, locate, number, percent
 from sift_rag_cli.output import bar, is_terminal, one_line, show, write
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def write_explanation(retrieval: Retrieval) -> None:
     if is_terminal(sys.stdout):
         _show_explanation(retrieval)
         return
-    for hit, share in zip(retrieval.hits, added(retrieval), strict=True):
+    for hit, share in zip(retrieval.hits, retrieval.added(), strict=True):
         write(
             f"{hit.rank}\t{locate(hit.passage)}\tsimilarity {number(hit.similarity)}\tadds {percent(share)}"
             f"\tstill open {percent(1 - retrieval.explained(hit.posterior_variance))}\t{_brought(hit)}"
@@ -48,7 +48,7 @@ def _show_explanation(retrieval: Retrieval) -> None:
     chosen.add_column("adds", justify="right", no_wrap=True)
     chosen.add_column("still open", no_wrap=True)
     chosen.add_row("", Text("before any passage", style="dim"), "", "", still_open(1.0))
-    for hit, share in zip(retrieval.hits, added(retrieval), strict=True):
+    for hit, share in zip(retrieval.hits, retrieval.added(), strict=True):
         where = Text(locate(hit.passage))
         for line in (*filter(None, [_brought(hit)]), *copy_lines(hit.copies)):
             where.append(f"\n{line}", style="dim")

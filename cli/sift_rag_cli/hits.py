@@ -6,7 +6,6 @@ import math
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from sift_rag_cli.output import console, count_of, is_terminal, one_line, printable, show, write
@@ -45,7 +44,7 @@ def write_hits(retrieval: Retrieval, *, full: bool) -> None:
 
     At a terminal the text is wrapped, and shortened unless ``full``; in a pipe nothing is cut.
     """
-    shares = added(retrieval)
+    shares = retrieval.added()
     if not is_terminal(sys.stdout):
         for hit, share in zip(retrieval.hits, shares, strict=True):
             parts = (str(hit.rank), locate(hit.passage), heading_path(hit.passage), _scores(hit, share))
@@ -75,17 +74,6 @@ def summary(retrieval: Retrieval) -> str:
     if retrieval.stopped in _STOPPED:
         parts.append(_STOPPED[retrieval.stopped])
     return "; ".join(parts)
-
-
-def added(retrieval: Retrieval) -> list[float]:
-    """Return what each hit adds to those before it, as a share of what all candidates together can explain.
-
-    The shares of all candidates would sum to 1. NaN if the selector does not say what they can explain.
-    """
-    if not math.isfinite(retrieval.irreducible_variance):
-        return [math.nan] * len(retrieval.hits)
-    told = [0.0, *(retrieval.explained(hit.posterior_variance) for hit in retrieval.hits)]
-    return [after - before for before, after in pairwise(told)]
 
 
 def copy_lines(copies: Sequence[Passage], *, limit: int | None = _COPIES_SHOWN) -> list[str]:

@@ -28,9 +28,11 @@ def say_report(report: IngestReport, *, dry_run: bool, ocr: str) -> None:
 
 def say_totals(report: IngestReport) -> None:
     """Say how many passages an ingest has added, deleted and left."""
+    name = f"collection '{one_line(report.collection)}'"
+    total = f"{report.passages_total:,} in {name}" if report.has_collection else f"so there is no {name}"
     say(
         f"{count_of(report.passages_added, 'passage')} added, {report.passages_deleted:,} deleted, "
-        f"{report.passages_total:,} in collection '{one_line(report.collection)}' ({report.seconds:.1f} s)"
+        f"{total} ({report.seconds:.1f} s)"
     )
 
 

@@ -13,6 +13,7 @@ CHOICES: Mapping[str, Sequence[str]] = {
     "mode": defaults.MODES,
     "ocr": defaults.OCR_MODES,
     "preset": defaults.PRESETS,
+    "runtime": defaults.RUNTIMES,
     "selector": tuple(defaults.SELECTORS),
 }
 """The allowed values of options and settings whose type does not list them."""

@@ -80,6 +80,17 @@ Wait = Annotated[
         f"{defaults.WRITE_WAIT_SECONDS:g} to write.",
     ),
 ]
+EmbedderUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--embedder-url",
+        metavar="URL",
+        envvar="SIFT_RAG_EMBEDDER_URL",
+        rich_help_panel=COLLECTION,
+        help="Embed with the model that --embedder names at an OpenAI-compatible endpoint, such as "
+        "http://localhost:11434/v1. Set its API key in SIFT_RAG_EMBEDDER_KEY or OPENAI_API_KEY.",
+    ),
+]
 Set = Annotated[
     list[str] | None,
     typer.Option(
@@ -101,7 +112,9 @@ Filter = Annotated[
         metavar="KEY=VALUE",
         rich_help_panel=PASSAGES,
         help="Use only matching passages: source='docs/*' matches file names, tag=x matches metadata (front matter, "
-        "JSON fields, CSV columns). Repeatable: values of one key are alternatives, different keys must all match.",
+        "JSON fields, CSV columns). 'year>=2024' (also >, <=, <) compares numbers and ISO dates, 'tag!=x' leaves "
+        "passages out, 'name~=a*' is a glob. Repeatable: all must match, but values of one key, and globs for one key, "
+        "are alternatives.",
     ),
 ]
 Known = Annotated[

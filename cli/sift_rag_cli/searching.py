@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from sift_rag import defaults
 from sift_rag_cli.api_keys import endpoint_key, reranker_key, store_key
 from sift_rag_cli.fine_tuning import model_of
 from sift_rag_cli.inputs import read_known
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from sift_rag.answering.assistant import Assistant
     from sift_rag.answering.settings import AnswerSettings
+    from sift_rag.embedders.endpoint import EmbedderEndpoint
     from sift_rag.protocols import Embedder, LanguageModel, Relevance
     from sift_rag.retrieval.options import SearchOptions
     from sift_rag.retrieval.queries import Query
@@ -55,7 +57,7 @@ def open_search(
     *,
     store: str | None,
     collection: str,
-    embedder: str | Embedder | None,
+    embedder: str | EmbedderEndpoint | Embedder | None,
     relevance: Relevance | None,
     wait: float | None,
 ) -> Retriever:
@@ -74,6 +76,7 @@ def open_search(
             api_key=store_key(context, store),
             layout=layout_of(values),
             wait=patience(wait),
+            runtime=runtime_of(values),
         )
 
 
@@ -92,15 +95,19 @@ def open_scoring(context: typer.Context, reranker: str | None, reranker_url: str
         return open_relevance(reranker, base_url=reranker_url, api_key=reranker_key(context, reranker_url))
 
 
-def open_language_model(context: typer.Context, name: str | None, base_url: str | None) -> LanguageModel | None:
+def open_language_model(
+    context: typer.Context, name: str | None, base_url: str | None, values: Values | None = None
+) -> LanguageModel | None:
     """Open the language model that the options name, or return None."""
     if name is None and base_url is None:
         return None
     with loading(name or "the language model") as show_stage:
+        from sift_rag.models.options import ModelOptions
         from sift_rag.opening import open_model
 
         key = endpoint_key(context, base_url)
-        return open_model(name, base_url=base_url, api_key=key, on_stage=show_stage)
+        options = ModelOptions(**(values or {}).get("model", {}))
+        return open_model(name, base_url=base_url, api_key=key, options=options, on_stage=show_stage)
 
 
 def layout_of(values: Values) -> Layout:
@@ -120,6 +127,11 @@ def with_known(query: Query, known: Sequence[str] | None, embedder: Embedder) ->
     return replace(query, known=tuple(names), known_texts=tuple(texts))
 
 
+def runtime_of(values: Values) -> str:
+    """Return what is to compute the vectors of embedders."""
+    return str(values["runtime"].get("runtime", defaults.RUNTIME))
+
+
 @contextmanager
 def open_answering(
     context: typer.Context,
@@ -129,7 +141,7 @@ def open_answering(
     *,
     store: str | None,
     collection: str,
-    embedder: str | None,
+    embedder: str | EmbedderEndpoint | None,
     reranker: str | None,
     reranker_url: str | None,
     model: str | None,
@@ -142,9 +154,16 @@ def open_answering(
     name = model_of(values, model, base_url)
     relevance = open_scoring(context, reranker, reranker_url)
     with open_search(
-        context, values, options, store=store, collection=collection, embedder=embedder, relevance=relevance, wait=wait
+        context,
+        values,
+        options,
+        store=store,
+        collection=collection,
+        embedder=embedder,
+        relevance=relevance,
+        wait=wait,
     ) as retriever:
-        language_model = open_language_model(context, name, base_url)
+        language_model = open_language_model(context, name, base_url, values)
         yield Assistant(retriever, language_model, settings, options=options)
 
 

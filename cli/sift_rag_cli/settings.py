@@ -16,7 +16,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, get_type_hints
 
 from sift_rag import defaults
-from sift_rag_cli.kinds import CHOICES, Kind, kind_of, one_of
+from sift_rag_cli.kinds import CHOICES, TEXT, Kind, kind_of, one_of
 
 if TYPE_CHECKING:
     from sift_rag.stores.qdrant.options import ServerOptions
@@ -48,20 +48,22 @@ class Group(NamedTuple):
 
 
 COMMANDS: Mapping[str, Sequence[str]] = {
-    "search": ("search", "selector", "layout"),
-    "ask": ("search", "selector", "layout", "answer", "finetuning"),
-    "chat": ("search", "selector", "layout", "answer", "finetuning"),
+    "search": ("runtime", "embedding", "search", "selector", "layout"),
+    "ask": ("runtime", "embedding", "search", "selector", "layout", "answer", "finetuning", "model"),
+    "chat": ("runtime", "embedding", "search", "selector", "layout", "answer", "finetuning", "model"),
     "duplicates": ("layout",),
-    "evaluate": ("search", "selector", "layout"),
-    "calibrate": ("search", "selector", "layout", "answer"),
-    "compare": ("comparison", "layout", "finetuning"),
-    "ingest": ("server",),
+    "evaluate": ("runtime", "embedding", "search", "selector", "layout"),
+    "calibrate": ("runtime", "embedding", "search", "selector", "layout", "answer", "model"),
+    "compare": ("runtime", "embedding", "comparison", "layout", "finetuning", "model"),
+    "ingest": ("runtime", "embedding", "server"),
     "migrate": ("server",),
+    "serve": ("runtime", "embedding"),
 }
 """The groups of settings that each command takes."""
 
 OPTIONS = frozenset(
     {"k", "token_budget", "exact", "selector", "known", "known_texts", "system", "steps", "save_adapter", "arms", "ks"}
+    | {"device"}
 )
 """Fields of the library's dataclasses that are options of the commands, or made from them."""
 
@@ -167,7 +169,7 @@ def _assigned(assignment: str, known: Mapping[str, tuple[str, Setting]]) -> tupl
 
 def _parsed(context: str, text: str, kind: Kind) -> object:
     try:
-        return kind.parse(text.strip())
+        return kind.parse(text if kind is TEXT else text.strip())  # a prefix may end in a blank
     except (ValueError, KeyError):
         raise ValueError(f"{context} must be {kind.words}, but is {text!r}.") from None
 
@@ -237,6 +239,21 @@ def _layout() -> Mapping[str, Setting]:
 
 
 @cache
+def _runtime() -> Mapping[str, Setting]:
+    from sift_rag.embedders.runtimes import Wanted
+
+    return {name: setting for name, setting in _of_class(Wanted).items() if name == "runtime"}
+
+
+@cache
+def _embedding() -> Mapping[str, Setting]:
+    from sift_rag.embedders.endpoint import EmbedderEndpoint
+
+    found = _of_class(EmbedderEndpoint, prefix="embedding.")
+    return {name: setting for name, setting in found.items() if setting.field not in {"url", "name", "api_key"}}
+
+
+@cache
 def _answer() -> Mapping[str, Setting]:
     from sift_rag.answering.settings import AnswerSettings
 
@@ -250,6 +267,13 @@ def _finetuning() -> Mapping[str, Setting]:
     description = "A model with its own fine-tuning settings; --model and the other settings take precedence."
     preset = Setting("finetuning.preset", "preset", one_of(CHOICES["preset"]), None, description)
     return {preset.name: preset, **_of_class(FineTuning, prefix="finetuning.")}
+
+
+@cache
+def _model() -> Mapping[str, Setting]:
+    from sift_rag.models.options import ModelOptions
+
+    return _of_class(ModelOptions, prefix="model.")
 
 
 @cache
@@ -270,8 +294,11 @@ GROUPS: Mapping[str, Group] = {
     "search": Group("Search", "", _search),
     "selector": Group("Selector", "", _selector),
     "layout": Group("Collections made by another tool, on a server", "", _layout),
+    "runtime": Group("Embedder on this machine", "", _runtime),
+    "embedding": Group("Embedder at an endpoint (--embedder-url)", "embedding.", _embedding),
     "answer": Group("Answer", "", _answer),
     "finetuning": Group("Fine-tuning", "finetuning.", _finetuning),
+    "model": Group("Language model in this process", "model.", _model),
     "comparison": Group("Comparison", "", _comparison),
     "server": Group("New collections on a server", "", _server),
 }

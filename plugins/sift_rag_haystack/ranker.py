@@ -9,8 +9,10 @@ from threading import Lock
 from typing import Any
 
 from haystack import Document, component, default_from_dict, default_to_dict
+from haystack.utils import Secret
 
-from sift_rag import Reranker, SearchOptions, Selector, defaults, open_reranker
+from sift_rag import EmbedderEndpoint, Reranker, SearchOptions, Selector, defaults, open_reranker
+from sift_rag_haystack.embedding import check_embedder, loaded_embedder, saved_embedder, with_key
 from sift_rag_haystack.options import check_top_k
 
 
@@ -24,7 +26,7 @@ class SiftRanker:
 
     def __init__(
         self,
-        embedder: str | None = None,
+        embedder: str | EmbedderEndpoint | None = None,
         *,
         selector: str | Selector = defaults.SELECTOR,
         settings: Mapping[str, object] | None = None,
@@ -32,21 +34,25 @@ class SiftRanker:
         known_texts: Sequence[str] = (),
         relevance: str | None = None,
         use_embeddings: bool = True,
+        embedder_api_key: Secret | None = None,
     ) -> None:
         """Check the arguments. Nothing is loaded yet.
 
         Args:
-            embedder: name or folder of a sentence-transformers model: the one that made the documents' embeddings, if
-                those are used and the query's embedding is missing.
+            embedder: name or folder of a sentence-transformers model, or an endpoint without a key: the one that made
+                the documents' embeddings, if those are used and the query's embedding is missing.
             selector: name of a selector, or the selector itself: ``Mmr(relevance=0.7)``.
             settings: parameters of a selector that is named: ``{"relevance": 0.7}``.
             top_k: number of documents to return, >= 1; None for all.
             known_texts: texts that the reader knows: documents that repeat them tell less.
             relevance: name or folder of a cross-encoder that scores the relevance of each document.
             use_embeddings: use the embeddings that documents carry.
+            embedder_api_key: API key of the embedder's endpoint.
         """
         check_top_k(top_k)
+        check_embedder(embedder)
         self.embedder = embedder
+        self.embedder_api_key = embedder_api_key
         self.options = SearchOptions.from_dict({"selector": selector, "settings": settings, "known_texts": known_texts})
         self.top_k = top_k
         self.relevance = relevance
@@ -116,7 +122,8 @@ class SiftRanker:
         """Return the component for a saved pipeline."""
         saved: dict[str, Any] = default_to_dict(
             self,
-            embedder=self.embedder,
+            embedder=saved_embedder(self.embedder),
+            embedder_api_key=self.embedder_api_key,
             top_k=self.top_k,
             relevance=self.relevance,
             use_embeddings=self.use_embeddings,
@@ -127,13 +134,17 @@ class SiftRanker:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> SiftRanker:
         """Make the component that ``to_dict`` saved."""
-        loaded: SiftRanker = default_from_dict(cls, data)
+        saved = data["init_parameters"]
+        parameters = {**saved, "embedder": loaded_embedder(saved.get("embedder"))}
+        loaded: SiftRanker = default_from_dict(cls, {**data, "init_parameters": parameters})
         return loaded
 
     def _open(self) -> Reranker:
         with self._opening:  # two first runs at once would load it twice
             if self._reranker is None:
                 self._reranker = open_reranker(
-                    self.embedder, selector=self.options.reranking_selector(), relevance=self.relevance
+                    with_key(self.embedder, self.embedder_api_key),
+                    selector=self.options.reranking_selector(),
+                    relevance=self.relevance,
                 )
             return self._reranker

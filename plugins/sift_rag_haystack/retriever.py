@@ -11,7 +11,18 @@ from typing import Any
 from haystack import Document, component, default_from_dict, default_to_dict
 from haystack.utils import Secret
 
-from sift_rag import Layout, Retrieval, Retriever, SearchOptions, defaults, falling_scores, hit_metadata, open_retriever
+from sift_rag import (
+    EmbedderEndpoint,
+    Layout,
+    Retrieval,
+    Retriever,
+    SearchOptions,
+    defaults,
+    falling_scores,
+    hit_metadata,
+    open_retriever,
+)
+from sift_rag_haystack.embedding import check_embedder, loaded_embedder, saved_embedder, with_key
 from sift_rag_haystack.options import add_inputs, check_top_k, override
 
 
@@ -29,9 +40,10 @@ class SiftRetriever:
         store: str | None = None,
         collection: str = defaults.COLLECTION,
         *,
-        embedder: str | None = None,
+        embedder: str | EmbedderEndpoint | None = None,
         top_k: int = defaults.K,
         api_key: Secret | None = None,
+        embedder_api_key: Secret | None = None,
         layout: Layout | None = None,
         relevance: str | None = None,
         **options: Any,
@@ -41,7 +53,9 @@ class SiftRetriever:
         Args:
             store: folder or URL; None for the user's data folder.
             collection: its name.
-            embedder: name or folder of the embedder. By default the one that made the collection.
+            embedder: name or folder of the embedder, or an endpoint without a key. By default the one that made the
+                collection.
+            embedder_api_key: API key of the embedder's endpoint.
             top_k: number of documents, >= 1; fewer only if the collection holds fewer distinct ones.
             api_key: API key of a Qdrant server.
             layout: layout of a collection that another tool made on a server; the rest is inferred.
@@ -54,7 +68,9 @@ class SiftRetriever:
         check_top_k(top_k)
         self.store = str(store) if isinstance(store, Path) else store
         self.collection = collection
+        check_embedder(embedder)
         self.embedder = embedder
+        self.embedder_api_key = embedder_api_key
         self.api_key = api_key
         self.layout = layout
         self.relevance = relevance
@@ -104,7 +120,8 @@ class SiftRetriever:
             self,
             store=self.store,
             collection=self.collection,
-            embedder=self.embedder,
+            embedder=saved_embedder(self.embedder),
+            embedder_api_key=self.embedder_api_key,
             api_key=self.api_key,
             layout=asdict(self.layout) if self.layout else None,
             relevance=self.relevance,
@@ -116,8 +133,11 @@ class SiftRetriever:
     def from_dict(cls, data: dict[str, Any]) -> SiftRetriever:
         """Make the component that ``to_dict`` saved."""
         saved = data["init_parameters"]
+        embedder = loaded_embedder(saved.get("embedder"))
         layout = Layout(**saved["layout"]) if saved.get("layout") else None
-        loaded: SiftRetriever = default_from_dict(cls, {**data, "init_parameters": {**saved, "layout": layout}})
+        loaded: SiftRetriever = default_from_dict(
+            cls, {**data, "init_parameters": {**saved, "embedder": embedder, "layout": layout}}
+        )
         return loaded
 
     def _open(self) -> Retriever:
@@ -127,7 +147,7 @@ class SiftRetriever:
                 self._retriever = open_retriever(
                     self.store,
                     self.collection,
-                    self.embedder,
+                    with_key(self.embedder, self.embedder_api_key),
                     relevance=self.relevance,
                     api_key=api_key,
                     layout=self.layout,

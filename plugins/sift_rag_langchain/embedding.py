@@ -6,10 +6,22 @@ from pathlib import Path
 
 from langchain_core.embeddings import Embeddings
 
-from sift_rag import Embedder, FunctionEmbedder, Layout, PassageIndex, Relevance, Retriever, open_index, open_retriever
+from sift_rag import (
+    Embedder,
+    EmbedderEndpoint,
+    FunctionEmbedder,
+    Layout,
+    PassageIndex,
+    Relevance,
+    Retriever,
+    open_index,
+    open_retriever,
+)
 
 
-def as_embedder(embedder: str | Embedder | Embeddings | None, *, name: str | None = None) -> str | Embedder | None:
+def as_embedder(
+    embedder: str | EmbedderEndpoint | Embedder | Embeddings | None, *, name: str | None = None
+) -> str | EmbedderEndpoint | Embedder | None:
     """Return LangChain's embeddings wrapped, under the name of a vector space, and anything else unchanged."""
     if isinstance(embedder, Embeddings):
         return FunctionEmbedder(embedder.embed_query, embedder.embed_documents, name=name or type(embedder).__name__)
@@ -19,7 +31,7 @@ def as_embedder(embedder: str | Embedder | Embeddings | None, *, name: str | Non
 def open_with(
     store: str | Path | PassageIndex | None,
     collection: str,
-    embedder: str | Embedder | Embeddings | None,
+    embedder: str | EmbedderEndpoint | Embedder | Embeddings | None,
     *,
     api_key: str | None = None,
     layout: Layout | None = None,

@@ -10,7 +10,7 @@ from langchain_core.documents import BaseDocumentCompressor, Document
 from langchain_core.embeddings import Embeddings
 from pydantic import ConfigDict, Field, PrivateAttr, SkipValidation
 
-from sift_rag import Embedder, Relevance, Reranker, SearchOptions, Selector, defaults, open_reranker
+from sift_rag import Embedder, EmbedderEndpoint, Relevance, Reranker, SearchOptions, Selector, defaults, open_reranker
 from sift_rag_langchain.embedding import as_embedder
 
 SCORE = "relevance_score"
@@ -25,8 +25,8 @@ class SiftRerank(BaseDocumentCompressor):
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
-    embedder: SkipValidation[str | Embedder | Embeddings | None] = None
-    """Name or folder of a sentence-transformers model, an embedder, or LangChain's embeddings."""
+    embedder: SkipValidation[str | EmbedderEndpoint | Embedder | Embeddings | None] = None
+    """Name or folder of a sentence-transformers model, an endpoint, an embedder, or LangChain's embeddings."""
     selector: SkipValidation[str | Selector] = defaults.SELECTOR
     """Name of a selector, or the selector itself: ``Mmr(relevance=0.7)``."""
     settings: SkipValidation[Mapping[str, object]] = Field(default_factory=dict)

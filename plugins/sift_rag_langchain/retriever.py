@@ -15,6 +15,7 @@ from pydantic import ConfigDict, PrivateAttr, SecretStr, SkipValidation, model_v
 
 from sift_rag import (
     Embedder,
+    EmbedderEndpoint,
     Layout,
     PassageIndex,
     Relevance,
@@ -50,8 +51,9 @@ class SiftRetriever(RetrieverWithOptions):
     """Folder or URL, an open store, or None for the user's data folder."""
     collection: str = defaults.COLLECTION
     """Name of the collection; not used with an open store."""
-    embedder: SkipValidation[str | Embedder | Embeddings | None] = None
-    """Name of an embedder, an embedder, or LangChain's embeddings. By default the one that made the collection."""
+    embedder: SkipValidation[str | EmbedderEndpoint | Embedder | Embeddings | None] = None
+    """Name of an embedder, an endpoint, an embedder, or LangChain's embeddings. By default the one that made the
+    collection."""
     api_key: SecretStr | None = None
     """API key of a Qdrant server."""
     layout: SkipValidation[Layout | None] = None

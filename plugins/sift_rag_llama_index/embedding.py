@@ -6,10 +6,22 @@ from pathlib import Path
 
 from llama_index.core.base.embeddings.base import BaseEmbedding
 
-from sift_rag import Embedder, FunctionEmbedder, Layout, PassageIndex, Relevance, Retriever, open_index, open_retriever
+from sift_rag import (
+    Embedder,
+    EmbedderEndpoint,
+    FunctionEmbedder,
+    Layout,
+    PassageIndex,
+    Relevance,
+    Retriever,
+    open_index,
+    open_retriever,
+)
 
 
-def as_embedder(embedder: str | Embedder | BaseEmbedding | None, *, name: str | None = None) -> str | Embedder | None:
+def as_embedder(
+    embedder: str | EmbedderEndpoint | Embedder | BaseEmbedding | None, *, name: str | None = None
+) -> str | EmbedderEndpoint | Embedder | None:
     """Return LlamaIndex's embedding model wrapped, under the name of a vector space, and anything else unchanged."""
     if isinstance(embedder, BaseEmbedding):
         return FunctionEmbedder(
@@ -21,7 +33,7 @@ def as_embedder(embedder: str | Embedder | BaseEmbedding | None, *, name: str | 
 def open_with(
     store: str | Path | PassageIndex | None,
     collection: str,
-    embedder: str | Embedder | BaseEmbedding | None,
+    embedder: str | EmbedderEndpoint | Embedder | BaseEmbedding | None,
     *,
     api_key: str | None = None,
     layout: Layout | None = None,

@@ -13,7 +13,7 @@ from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
 from llama_index_instrumentation import get_dispatcher
 
-from sift_rag import Embedder, Relevance, Reranker, SearchOptions, Selector, defaults, open_reranker
+from sift_rag import Embedder, EmbedderEndpoint, Relevance, Reranker, SearchOptions, Selector, defaults, open_reranker
 from sift_rag_llama_index.embedding import as_embedder
 from sift_rag_llama_index.query import options_for
 
@@ -41,7 +41,7 @@ class SiftRerank(BaseNodePostprocessor):
         self,
         top_n: int | None = None,
         *,
-        embed_model: str | Embedder | BaseEmbedding | None = None,
+        embed_model: str | EmbedderEndpoint | Embedder | BaseEmbedding | None = None,
         selector: str | Selector = defaults.SELECTOR,
         settings: Mapping[str, object] | None = None,
         known_texts: Sequence[str] = (),
@@ -54,7 +54,7 @@ class SiftRerank(BaseNodePostprocessor):
 
         Args:
             top_n: number of nodes to return, >= 1; None for all.
-            embed_model: name or folder of a sentence-transformers model, an embedder, or LlamaIndex's embedding model:
+            embed_model: name or folder of a sentence-transformers model, an endpoint, an embedder, or LlamaIndex's:
                 the one that made the nodes' embeddings, if those are used.
             selector: name of a selector, or the selector itself: ``Mmr(relevance=0.7)``.
             settings: parameters of a selector that is named: ``{"relevance": 0.7}``.

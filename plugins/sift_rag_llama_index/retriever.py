@@ -13,6 +13,7 @@ from llama_index.core.schema import NodeRelationship, NodeWithScore, QueryBundle
 
 from sift_rag import (
     Embedder,
+    EmbedderEndpoint,
     Hit,
     Layout,
     PassageIndex,
@@ -41,7 +42,7 @@ class SiftRetriever(BaseRetriever):
         store: str | Path | PassageIndex | None = None,
         collection: str = defaults.COLLECTION,
         *,
-        embed_model: str | Embedder | BaseEmbedding | None = None,
+        embed_model: str | EmbedderEndpoint | Embedder | BaseEmbedding | None = None,
         similarity_top_k: int = defaults.K,
         api_key: str | None = None,
         layout: Layout | None = None,
@@ -54,8 +55,8 @@ class SiftRetriever(BaseRetriever):
         Args:
             store: folder or URL, an open store, or None for the user's data folder.
             collection: its name; not used with an open store.
-            embed_model: name of an embedder, an embedder, or LlamaIndex's embedding model. By default the one that
-                made the collection.
+            embed_model: name of an embedder, an endpoint, an embedder, or LlamaIndex's embedding model. By default the
+                one that made the collection.
             similarity_top_k: number of nodes, >= 1; fewer only if the collection holds fewer distinct ones.
             api_key: API key of a Qdrant server.
             layout: layout of a collection that another tool made on a server; the rest is inferred.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, suppress
 from threading import Event, Thread
 from typing import TYPE_CHECKING
@@ -18,14 +18,16 @@ class AnswerWriter:
     One thread enters, reads and leaves the stream: the lock on a fine-tuned model's weights belongs to a thread.
     """
 
-    def __init__(self, stream: AnswerStream, held: AbstractContextManager[object]) -> None:
+    def __init__(self, stream: AnswerStream, held: AbstractContextManager[object], abandon: Callable[[], None]) -> None:
         """Start writing. Call it on the event loop.
 
         Args:
             stream: the prepared answer.
             held: left once the model has stopped.
+            abandon: called by ``close``, from when on nobody waits for the model.
         """
         self._stream = stream
+        self._abandon = abandon
         self._loop = asyncio.get_running_loop()
         self._arrived: asyncio.Queue[str | Exception | None] = asyncio.Queue()
         self._closed = Event()
@@ -45,6 +47,7 @@ class AnswerWriter:
     def close(self) -> None:
         """Stop the model at its next piece. Nothing happens once the answer is complete."""
         self._closed.set()
+        self._abandon()
 
     def _write(self, held: AbstractContextManager[object]) -> None:
         end: Exception | None = None

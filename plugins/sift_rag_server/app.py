@@ -12,15 +12,18 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.routing import Route
 
 from sift_rag import SiftRagError, __version__
 from sift_rag_server.ask import ask_routes
+from sift_rag_server.chat import chat_routes
+from sift_rag_server.embed import embedding_routes
 from sift_rag_server.errors import HTTPError
 from sift_rag_server.guard import Guard
 from sift_rag_server.handlers import context_of, error_response
 from sift_rag_server.metrics import CONTENT_TYPE_LATEST
 from sift_rag_server.openapi import describe
-from sift_rag_server.replies import ErrorReply, ModelsReply, State
+from sift_rag_server.replies import ErrorReply, ModelEntry, ModelsReply, State
 from sift_rag_server.rerank import rerank_routes
 from sift_rag_server.search import search_routes
 from sift_rag_server.service import Service
@@ -53,6 +56,8 @@ def create_app(service: Service, *, on_failure: Callable[[], None] | None = None
         finally:
             service.close()
 
+    routers = [routes(service) for routes in (rerank_routes, search_routes, ask_routes, chat_routes, embedding_routes)]
+    paths: set[str] = set()
     app = FastAPI(
         title="sift-rag",
         summary="Passages that jointly answer a question.",
@@ -61,12 +66,13 @@ def create_app(service: Service, *, on_failure: Callable[[], None] | None = None
         docs_url=None,  # these pages load scripts from the internet
         redoc_url=None,
         redirect_slashes=False,
-        middleware=[Middleware(Guard, service=service)],
+        middleware=[Middleware(Guard, service=service, paths=paths)],
     )
     app.add_exception_handler(HTTPException, _not_routed)
-    for routes in (rerank_routes, search_routes, ask_routes):
-        app.include_router(routes(service))
+    for router in routers:
+        app.include_router(router)
     _add_state_routes(app, service)
+    paths.update(route.path for part in (app.router, *routers) for route in part.routes if isinstance(route, Route))
     describe(app, service.settings)
     return app
 
@@ -88,18 +94,39 @@ def _add_state_routes(app: FastAPI, service: Service) -> None:
 
     @app.get("/v1/models", tags=["state"], responses={503: {"model": ErrorReply}}, response_model=ModelsReply)
     async def models(request: Request) -> Response:
-        """List the names under which the reranker can be asked for."""
+        """List the names of the reranker and, if the server has a language model, of each collection to chat with."""
         try:
-            names = service.model_names
+            names = await names_of_models()
         except HTTPError as error:
             return error_response(error, context_of(request.scope))
-        entries = [{"id": name, "object": "model", "created": 0, "owned_by": "sift-rag"} for name in names]
-        return JSONResponse({"object": "list", "data": entries})
+        return JSONResponse({"object": "list", "data": [_model_entry(name) for name in names]})
+
+    @app.get(
+        "/v1/models/{name:path}",
+        tags=["state"],
+        responses={404: {"model": ErrorReply}, 503: {"model": ErrorReply}},
+        response_model=ModelEntry,
+    )
+    async def model(request: Request, name: str) -> Response:
+        """Describe a model by its name."""
+        try:
+            if name not in await names_of_models():
+                raise HTTPError(HTTPStatus.NOT_FOUND, "There is no model of this name: /v1/models lists the names.")
+        except HTTPError as error:
+            return error_response(error, context_of(request.scope))
+        return JSONResponse(_model_entry(name))
+
+    async def names_of_models() -> tuple[str, ...]:
+        return (*service.model_names, *await service.in_worker(service.collection_models))
 
     @app.get("/metrics", tags=["state"], response_class=Response)
     async def metrics() -> Response:
         """Return the metrics in the text format of Prometheus."""
         return Response(service.metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+
+def _model_entry(name: str) -> dict[str, object]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": "sift-rag"}
 
 
 async def _not_routed(request: Request, error: Exception) -> Response:
@@ -108,4 +135,6 @@ async def _not_routed(request: Request, error: Exception) -> Response:
     reply = HTTPError(status, f"{status.phrase}: /openapi.json lists the routes.")
     response = error_response(reply, context_of(request.scope))
     response.headers.update((error.headers or {}) if isinstance(error, HTTPException) else {})
+    if response.headers.get("allow") == "GET":
+        response.headers["allow"] = "GET, HEAD"
     return response

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from http import HTTPStatus
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response
 
 from sift_rag.answering.assistant import Assistant
 from sift_rag.answering.settings import AnswerSettings
@@ -19,12 +19,14 @@ from sift_rag_server.answer_writer import AnswerWriter
 from sift_rag_server.collection_bodies import AskFields, Parsed, body_model
 from sift_rag_server.embeddings import QueuedEmbedder
 from sift_rag_server.errors import HTTPError
-from sift_rag_server.handlers import RequestContext, client_error, handle
+from sift_rag_server.event_stream import EventStream
+from sift_rag_server.handlers import Operation, RequestContext, client_error, handle
 from sift_rag_server.openapi import operation
 from sift_rag_server.replies import AskReply
 from sift_rag_server.validation import read_object
 
 if TYPE_CHECKING:
+    from sift_rag.answering.conversation import Conversation
     from sift_rag.answering.stream import AnswerStream
     from sift_rag.protocols import LanguageModel
     from sift_rag.types import JsonValue
@@ -40,7 +42,11 @@ _EVENT_SCHEMA = {
 def ask_routes(service: Service) -> APIRouter:
     """Return the route of answers."""
     router = APIRouter(tags=["collections"])
-    limits = service.settings.limits
+    answering = Operation(
+        service=service,
+        work=lambda content, context: _ask(service, content, context),
+        seconds=service.settings.limits.answer_seconds,
+    )
 
     async def ask(request: Request) -> Response:
         """Answer a question from a collection, with citations.
@@ -50,9 +56,7 @@ def ask_routes(service: Service) -> APIRouter:
         ``error`` event with the body of an error reply takes the place of the rest. Without ``stream`` the reply is the
         object of ``done``.
         """
-        return await handle(
-            request, lambda content, context: _ask(service, content, context), limits, seconds=limits.answer_seconds
-        )
+        return await handle(request, answering)
 
     described = operation(body_model(AskFields, "AskBody", "A question to answer from a collection."), AskReply)
     described["responses"][200]["content"] = {"text/event-stream": {"schema": _EVENT_SCHEMA}}
@@ -61,8 +65,8 @@ def ask_routes(service: Service) -> APIRouter:
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
-    """An answer to write, and how to reply with it."""
+class Written:
+    """An answer that is being written, and how to reply with it."""
 
     collection: str
     fields: AskFields
@@ -78,6 +82,29 @@ class _Answer:
 
 
 async def _ask(service: Service, content: bytes, context: RequestContext) -> Response:
+    model = language_model_of(service)
+    parsed = await service.in_worker(_parse, service, content)
+    answer, writer = await begin_answer(service, model, parsed, context)
+    if answer.fields.stream:
+        return EventStream(
+            _events(answer, timed_pieces(writer, service, context, streamed=True)),
+            lambda error: _event("error", context.error_body(client_error(error, context), context.id)),
+            service.lifetimes,
+            seconds=service.settings.limits.answer_seconds,
+            close=writer.close,
+        )
+    with closing(writer):
+        async for _ in timed_pieces(writer, service, context, streamed=False):
+            pass
+    return JSONResponse(answer.reply())
+
+
+def language_model_of(service: Service) -> LanguageModel:
+    """Return the server's language model, once the server is ready.
+
+    Raises:
+        HTTPError: it is not ready, or has no language model.
+    """
     service.check_ready()
     model = service.settings.language_model
     if model is None:
@@ -86,28 +113,39 @@ async def _ask(service: Service, content: bytes, context: RequestContext) -> Res
             "This server has no language model. Ask /v1/search for the passages, or start the server with --model, or "
             "with --base-url and --model.",
         )
-    parsed = await service.in_worker(_parse, service, content)
+    return model
+
+
+async def begin_answer(
+    service: Service,
+    model: LanguageModel,
+    parsed: Parsed[AskFields],
+    context: RequestContext,
+    conversation: Conversation | None = None,
+) -> tuple[Written, AnswerWriter]:
+    """Retrieve, and begin to write the answer. Closing the writer stops it.
+
+    Raises:
+        HTTPError: the model is writing as many answers as it may.
+        SiftRagError: see ``Assistant.stream``.
+    """
     with ExitStack() as held:
-        held.enter_context(service.answering(fine_tuned=parsed.fields.mode != "context"))
-        answer = await service.in_worker(_prepare, service, model, parsed)
-        writer = AnswerWriter(answer.stream, held.pop_all())
-    if answer.fields.stream:
-        return StreamingResponse(
-            _events(answer, writer, context, service.settings.limits.answer_seconds),
-            media_type="text/event-stream",
-            headers={"cache-control": "no-store", "x-accel-buffering": "no"},  # or proxies hold pieces back
-        )
-    with closing(writer):
-        async for _ in writer.pieces():
-            pass
-    return JSONResponse(answer.reply())
+        abandon = held.enter_context(service.answering(fine_tuned=parsed.fields.mode != "context"))
+        answer = await service.in_worker(_prepare, service, model, parsed, context, conversation)
+        return answer, AnswerWriter(answer.stream, held.pop_all(), abandon)
 
 
 def _parse(service: Service, content: bytes) -> Parsed[AskFields]:
     return Parsed(read_object(content), AskFields, service.settings.limits)
 
 
-def _prepare(service: Service, model: LanguageModel, parsed: Parsed[AskFields]) -> _Answer:
+def _prepare(
+    service: Service,
+    model: LanguageModel,
+    parsed: Parsed[AskFields],
+    context: RequestContext,
+    conversation: Conversation | None,
+) -> Written:
     """Retrieve and build the prompt. Waits for the embedder: call it on a worker thread."""
     asked = parsed.fields
     settings = AnswerSettings(
@@ -120,23 +158,35 @@ def _prepare(service: Service, model: LanguageModel, parsed: Parsed[AskFields]) 
     collection = asked.collection or service.settings.collection
     with service.collection(collection) as store:
         retriever = parsed.options.retriever(
-            QueuedEmbedder(service.collection_queue(store)), store, service.settings.relevance
+            QueuedEmbedder(service.collection_queue(store), waiting=context.waiting), store, service.settings.relevance
         )
-        stream = Assistant(retriever, model, settings).stream(parsed.query, asked.mode, decompose=asked.decompose)
-    return _Answer(collection, asked, stream)
+        stream = Assistant(retriever, model, settings).stream(
+            parsed.query, asked.mode, decompose=asked.decompose, conversation=conversation
+        )
+    service.metrics.retrieved(stream.retrieval.timings_ms)
+    return Written(collection, asked, stream)
 
 
-async def _events(answer: _Answer, writer: AnswerWriter, context: RequestContext, seconds: float) -> AsyncIterator[str]:
-    with closing(writer):
-        try:
-            yield _event("passages", answer.passages())
-            async with asyncio.timeout(seconds):
-                async for piece in writer.pieces():
-                    yield _event("text", {"text": piece})
-            yield _event("done", answer.reply())
-        except Exception as error:  # noqa: BLE001 - the status is sent: only an event can still report it
-            yield _event("error", context.error_body(client_error(error, context), context.id))
+async def timed_pieces(
+    writer: AnswerWriter, service: Service, context: RequestContext, *, streamed: bool
+) -> AsyncGenerator[str, None]:
+    """Iterate over the text as it is written, and observe how long that takes."""
+    metrics = service.metrics
+    first = streamed
+    with metrics.stage("answer"):
+        async for piece in writer.pieces():
+            if first:
+                metrics.first_token.observe(perf_counter() - context.started)
+                first = False
+            yield piece
 
 
-def _event(name: str, data: Mapping[str, object]) -> str:
-    return f"event: {name}\ndata: {json.dumps(data, allow_nan=False)}\n\n"
+async def _events(answer: Written, pieces: AsyncGenerator[str, None]) -> AsyncGenerator[bytes, None]:
+    yield _event("passages", answer.passages())
+    async for piece in pieces:
+        yield _event("text", {"text": piece})
+    yield _event("done", answer.reply())
+
+
+def _event(name: str, data: Mapping[str, object]) -> bytes:
+    return f"event: {name}\ndata: {json.dumps(data, allow_nan=False)}\n\n".encode()

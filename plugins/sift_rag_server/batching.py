@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from sift_rag_server.cache import Embedded, EmbeddingCache, cache_key
+from sift_rag_server.cache import Embedded, EmbeddingCache, cache_keys
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -49,7 +49,7 @@ class EmbeddingQueue:
         Raises (from the future):
             ModelUnsuitable: the embedder returned an invalid vector.
         """
-        job = _Job(role, list(texts), [cache_key(self.embedder.name, role, text) for text in texts])
+        job = _Job(role, list(texts), cache_keys(self.embedder.name, role, texts))
         job.found = self._cache.get(job.keys)
         missing = job.found.count(None)
         self._metrics.cached.inc(len(texts) - missing)
@@ -65,20 +65,25 @@ class EmbeddingQueue:
             self._changed.notify()
         return job.future
 
-    def close(self) -> None:
-        """Cancel waiting texts and end the thread."""
+    def close(self, seconds: float | None = None) -> None:
+        """Cancel waiting texts and end the thread; wait for it up to a number of seconds, by default for good."""
         with self._changed:
             self._closed = True
+            for job in self._waiting:
+                job.future.cancel()
             self._changed.notify()
-        self._thread.join()
+        self._thread.join(seconds)
+
+    @property
+    def alive(self) -> bool:
+        """True until the thread has ended."""
+        return self._thread.is_alive()
 
     def _run(self) -> None:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting or self._closed)
                 if self._closed:
-                    for job in self._waiting:
-                        job.future.cancel()
                     return
                 batch = self._next_batch()
             if batch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from hashlib import blake2b
 from threading import Lock
 from typing import NamedTuple
@@ -22,11 +23,17 @@ class Embedded(NamedTuple):
     """Number of tokens that the embedder read, special tokens included."""
 
 
-def cache_key(space: str, role: str, text: str) -> bytes:
-    """Return the key of a text for one embedder and role. Different texts have different keys."""
-    # length-prefixed, so that no two triples give the same bytes
-    parts = [part.encode("utf-8", "surrogatepass") for part in (space, role, text)]
-    return blake2b(b"".join(len(part).to_bytes(8, "big") + part for part in parts), digest_size=16).digest()
+def cache_keys(space: str, role: str, texts: Sequence[str]) -> list[bytes]:
+    """Return the keys of texts for one embedder and role. Different texts have different keys."""
+    # the parts before the text with their lengths, so that no two triples give the same bytes
+    parts = [part.encode("utf-8", "surrogatepass") for part in (space, role)]
+    begun = blake2b(b"".join(len(part).to_bytes(8, "big") + part for part in parts), digest_size=16)
+    keys = []
+    for text in texts:
+        digest = begun.copy()
+        digest.update(text.encode("utf-8", "surrogatepass"))
+        keys.append(digest.digest())
+    return keys
 
 
 class EmbeddingCache:

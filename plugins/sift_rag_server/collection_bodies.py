@@ -46,8 +46,8 @@ class SearchFields(Body):
     explain: bool = Field(False, description="Return the candidates that were not selected, too.")
 
 
-class AskFields(SearchFields):
-    """The fields of a question to the language model besides its search options."""
+class AnswerFields(Body):
+    """The fields that say how an answer is written, alike at every entry point."""
 
     mode: Mode = Field(
         "context",
@@ -66,11 +66,16 @@ class AskFields(SearchFields):
     decompose: bool = Field(
         False, description="Let the model split the question into simpler ones, and retrieve for all of them."
     )
+    check: bool = Field(True, description="Check each sentence of the answer against the passages in the prompt.")
+
+
+class AskFields(SearchFields, AnswerFields):
+    """The fields of a question to the language model besides its search options."""
+
     system: str | None = Field(None, description="Instructions for the model; the rules for citations follow them.")
     max_new_tokens: Whole = Field(
         defaults.MAX_NEW_TOKENS, ge=1, le=32_768, description="Maximum number of tokens in the answer."
     )
-    check: bool = Field(True, description="Check each sentence of the answer against the passages in the prompt.")
     stream: bool = Field(True, description="Reply with server-sent events while the answer is written.")
 
 
@@ -112,8 +117,41 @@ _LARGEST = {"k": 1000, "candidate_limit": 10_000}
 
 
 _Scalar = bool | int | float | str
+_Value = _Scalar | list[_Scalar]
+_Glob = Annotated[str, Field(min_length=1)]
+_NUMBER = r"-?[0-9]{1,20}(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?"
+_DAY = r"(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])|(0[13-9]|1[0-2])-(29|30)|(0[13578]|1[02])-31"
+_LEAP_YEAR = r"[1-9][0-9](0[48]|[2468][048]|[13579][26])|([2468][048]|[13579][26])00"
+_TIME = r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?)?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])?"
+_ORDERED = rf"({_NUMBER}|([1-9][0-9]{{3}}-({_DAY})|({_LEAP_YEAR})-02-29)([T ]{_TIME})?)"
+_Bound = float | Annotated[str, Field(pattern=f"^{_ORDERED}$")]
+
+
+class ValueConditions(BaseModel):
+    """Conditions on the values of one metadata key, all required."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"minProperties": 1})
+
+    is_: _Value = Field([], alias="is", description="Accepted values.")
+    not_: _Value = Field([], alias="not", description="Values that the passage must not have. It may lack the key.")
+    gt: _Bound | list[_Bound] = Field([], description="A number or an ISO date, in UTC unless it has an offset.")
+    gte: _Bound | list[_Bound] = []
+    lt: _Bound | list[_Bound] = []
+    lte: _Bound | list[_Bound] = []
+    glob: _Glob | list[_Glob] = Field([], description="Globs. A value must match one of them.")
+
+
+class SourceConditions(BaseModel):
+    """Conditions on the source of a passage."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"minProperties": 1})
+
+    glob: _Glob | list[_Glob] = Field([], description="Globs. The source must match one of them.")
+    not_: _Glob | list[_Glob] = Field([], alias="not", description="Globs. The source must match none of them.")
+
+
 _Metadata = Annotated[
-    dict[Annotated[str, Field(pattern="^[^=]+$")], _Scalar | list[_Scalar]],
+    dict[Annotated[str, Field(pattern="^[^=]+$")], _Value | ValueConditions],
     Field(json_schema_extra={"additionalProperties": False}),
 ]
 
@@ -123,15 +161,20 @@ class FilterBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    sources: str | list[Annotated[str, Field(min_length=1)]] | None = Field(
+    sources: str | list[_Glob] | SourceConditions | None = Field(
         None, description="Globs. The source of a passage must match one of them."
     )
     metadata: _Metadata | None = Field(
-        None, description="Accepted values for each key. The metadata of a passage must have one of them."
+        None,
+        description="Accepted values for each key, one of which the metadata of a passage must have, or conditions.",
     )
 
 
-_Conditions = Annotated[str, Field(pattern=r"^[^=]+=[\s\S]+$")]
+_KEY = r'([^=<>!~"\s][^=<>!~]*|"[^"\\=\x00-\x1f]+")'
+_Conditions = (
+    Annotated[str, Field(pattern=rf"^{_KEY}(=|!=|~=)\S[\s\S]*$")]
+    | Annotated[str, Field(pattern=rf"^{_KEY}(<|<=|>|>=){_ORDERED}$")]
+)
 _IN_JSON: Mapping[Any, Any] = {
     Filter | None: FilterBody | _Conditions | list[_Conditions],
     str | Selector: str,
@@ -153,7 +196,7 @@ _SCHEMA: Mapping[str, Mapping[str, Any]] = {
 """JSON schema of an option where there is more to say than its type."""
 
 
-def body_model(kind: type[SearchFields], name: str, description: str) -> type[BaseModel]:
+def body_model(kind: type[Body], name: str, description: str) -> type[BaseModel]:
     """Return a model of a whole body for the OpenAPI document: the fields of ``kind`` and every search option."""
     hints, texts, usual = get_type_hints(SearchOptions), descriptions(SearchOptions), SearchOptions()
     options: dict[str, Any] = {
@@ -163,7 +206,7 @@ def body_model(kind: type[SearchFields], name: str, description: str) -> type[Ba
         )
         for option in _OPTIONS
     }
-    closed: type[SearchFields] = type(kind.__name__, (kind,), {"model_config": ConfigDict(extra="forbid")})
+    closed: type[Body] = type(kind.__name__, (kind,), {"model_config": ConfigDict(extra="forbid")})
     model = create_model(name, __base__=closed, **options)
     model.__doc__ = description
     return model

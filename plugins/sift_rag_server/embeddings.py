@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sift_rag.types import Embedding
-from sift_rag_server.cache import Embedded
+from sift_rag_server.waiting import Waiting
 
 if TYPE_CHECKING:
     from sift_rag_server.batching import EmbeddingQueue, Role
@@ -17,20 +17,25 @@ if TYPE_CHECKING:
 class QueuedEmbedder:
     """An ``Embedder`` whose texts are embedded together with those of other requests.
 
-    Texts embedded beforehand are passed in as ``queries`` and ``passages``; others wait for the queue.
+    Its methods wait for the queue.
     """
 
     def __init__(
         self,
         queue: EmbeddingQueue,
-        queries: Mapping[str, Embedded] | None = None,
-        passages: Mapping[str, Embedded] | None = None,
+        waiting: Waiting | None = None,
     ) -> None:
+        """Keep the parts.
+
+        Args:
+            queue: embeds.
+            waiting: the request's, so that no thread waits for the queue once the request is over.
+        """
         embedder = queue.embedder
         self.name, self.dimension, self.max_tokens = embedder.name, embedder.dimension, embedder.max_tokens
         self.tokenizer = embedder.tokenizer
         self._queue = queue
-        self._held: dict[Role, Mapping[str, Embedded]] = {"query": queries or {}, "passage": passages or {}}
+        self._waiting = waiting or Waiting()
 
     def embed_queries(self, texts: Sequence[str]) -> Embedding:
         """Implement ``Embedder.embed_queries``."""
@@ -43,7 +48,5 @@ class QueuedEmbedder:
     def _embed(self, texts: Sequence[str], role: Role) -> Embedding:
         if not texts:
             return np.empty((0, self.dimension), dtype=np.float32)
-        held = self._held[role]
-        ready = all(text in held for text in texts)
-        entries = [held[text] for text in texts] if ready else self._queue.embed(texts, role).result()
+        entries = self._waiting.result(self._queue.embed(texts, role))
         return np.stack([entry.row for entry in entries])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import CancelledError
 from http import HTTPStatus
 
 from sift_rag import errors
@@ -59,6 +60,8 @@ class HTTPError(Exception):
         headers = {} if self.retry_after is None else {"retry-after": str(self.retry_after)}
         if self.status is HTTPStatus.UNAUTHORIZED:
             headers["www-authenticate"] = "Bearer"
+        if self.status is HTTPStatus.REQUEST_TIMEOUT:
+            headers["connection"] = "close"  # the rest of the body is not read
         return headers
 
 
@@ -70,6 +73,8 @@ def http_error(error: Exception) -> HTTPError | None:
         return HTTPError(
             HTTPStatus.GATEWAY_TIMEOUT, "The request took longer than this server allows. Send less, or try again."
         )
+    if isinstance(error, CancelledError):  # its queue was closed
+        return HTTPError(HTTPStatus.SERVICE_UNAVAILABLE, "The server is stopping. Try again.", retry_after=5)
     if isinstance(error, UnicodeError):  # a ValueError, but never the fault of an argument
         return None
     status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import logging
+from collections.abc import Set as AbstractSet
 from http import HTTPStatus
 from time import perf_counter
 from urllib.parse import urlsplit
@@ -30,17 +31,19 @@ class Guard:
     refused.
     """
 
-    def __init__(self, app: ASGIApp, service: Service) -> None:
+    def __init__(self, app: ASGIApp, service: Service, paths: AbstractSet[str]) -> None:
         self._app = app
         self._service = service
-        self._in_flight = 0  # changed on the event loop only
+        self._paths = paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Implement the ASGI interface."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        context = RequestContext()
+        context = RequestContext(method=scope["method"])
+        if context.method == "HEAD":  # the reply to GET; the server leaves out its body
+            scope = {**scope, "method": "GET"}
         scope.setdefault("state", {})["context"] = context
 
         async def send_with_headers(message: Message) -> None:
@@ -51,44 +54,32 @@ class Guard:
                 headers["x-content-type-options"] = "nosniff"
             await send(message)
 
-        started = perf_counter()
         try:
-            refusal = self._refusal(Headers(scope=scope), scope["path"])
+            refusal = self._refusal(Headers(scope=scope), scope)
             if refusal is not None:
                 await error_response(refusal, context)(scope, receive, send_with_headers)
             else:
-                await self._pass_on(scope, receive, send_with_headers)
+                await self._app(scope, receive, send_with_headers)
         finally:
-            self._record(scope, context, perf_counter() - started)
+            if context.has_slot:
+                self._service.slots.free()
+            self._record(scope, context, perf_counter() - context.started)
 
-    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
-        counted = scope["path"] not in OPEN_PATHS
-        self._count(counted)
-        try:
-            await self._app(scope, receive, send)
-        finally:
-            self._count(-counted)
-
-    def _refusal(self, headers: Headers, path: str) -> HTTPError | None:
+    def _refusal(self, headers: Headers, scope: Scope) -> HTTPError | None:
         """Return the error to refuse a request with; None to accept it."""
-        if path in OPEN_PATHS:
+        if scope["path"] in OPEN_PATHS:
             return None
-        key, limit = self._service.settings.api_key, self._service.settings.limits.requests
+        key = self._service.settings.api_key
         refusal = _foreign(headers) if key is None else _unauthorized(headers, key)
-        if refusal is None and self._in_flight >= limit:
-            return HTTPError(
-                HTTPStatus.TOO_MANY_REQUESTS,
-                f"The server is working on {limit} requests, the most it accepts at once. Try again.",
-                retry_after=1,
-            )
+        if refusal is None and scope["method"] == "POST":
+            try:
+                self._service.slots.check()
+            except HTTPError as full:
+                return full
         return refusal
 
-    def _count(self, change: int) -> None:
-        self._in_flight += change
-        self._service.metrics.in_flight.set(self._in_flight)
-
     def _record(self, scope: Scope, context: RequestContext, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", "other")  # one label for all unknown paths
+        route = scope["path"] if scope["path"] in self._paths else "other"  # one label for all unknown paths
         metrics = self._service.metrics
         metrics.requests.labels(route, context.status).inc()
         metrics.seconds.labels(route).observe(seconds)
@@ -96,7 +87,7 @@ class Guard:
             metrics.documents.inc(context.documents)
         facts = {
             "request": context.id,
-            "method": scope["method"],
+            "method": context.method,
             "route": route,
             "status": context.status,
             "milliseconds": round(1e3 * seconds, 2),

@@ -19,6 +19,7 @@ _ERRORS = {
     401: "The API key is missing or wrong.",
     403: "The server has no key, and the request came under another machine's name.",
     404: "There is no such model, collection or passage, or nothing in the collection that could answer.",
+    408: "The body did not arrive in time.",
     409: "The collection was made with another embedder, or without what the filter asks for.",
     413: "The request is larger than the server accepts.",
     422: "The request is invalid, or does not suit the model.",

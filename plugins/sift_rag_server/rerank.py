@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -12,16 +11,15 @@ from operator import or_
 import numpy as np
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from numpy.typing import ArrayLike
 
 from sift_rag.retrieval.queries import cut_into_pieces
-from sift_rag.retrieval.reranker import Reranker
 from sift_rag_server.batching import EmbeddingQueue
-from sift_rag_server.dialects import DIALECTS, dialect_of
+from sift_rag_server.cache import Embedded
+from sift_rag_server.dialects import DIALECTS, dialect_of, likely_dialect
 from sift_rag_server.dialects.dialect import Dialect, ReplyHead, RerankRequest
-from sift_rag_server.embeddings import QueuedEmbedder
-from sift_rag_server.handlers import RequestContext, handle
+from sift_rag_server.handlers import Operation, RequestContext, handle
 from sift_rag_server.openapi import operation
+from sift_rag_server.ranking import EmbeddedTexts, Ranking
 from sift_rag_server.service import Service
 from sift_rag_server.validation import read_object
 
@@ -31,13 +29,16 @@ PATHS = ("/rerank", "/v1/rerank", "/v2/rerank")
 def rerank_routes(service: Service) -> APIRouter:
     """Return the rerank routes. All paths are the same; the body tells the dialect."""
     router = APIRouter(tags=["rerank"])
-    limits = service.settings.limits
+    reranking = Operation(
+        service=service,
+        work=lambda content, context: _rerank(service, content, context),
+        seconds=service.settings.limits.seconds,
+        error_body_of=lambda content: likely_dialect(content).error,
+    )
 
     async def rerank(request: Request) -> Response:
         """Order documents so that the first ones are the most informative together about the question."""
-        return await handle(
-            request, lambda content, context: _rerank(service, content, context), limits, seconds=limits.seconds
-        )
+        return await handle(request, reranking)
 
     described = operation(
         reduce(or_, (dialect.request_model for dialect in DIALECTS)),
@@ -64,22 +65,31 @@ class _Parsed:
 async def _rerank(service: Service, content: bytes, context: RequestContext) -> Response:
     queue = service.queue
     parsed = await service.in_worker(_parse, content, service, queue, context)
-    queries, passages = await asyncio.gather(
-        asyncio.wrap_future(queue.embed(parsed.queries, "query")),
-        asyncio.wrap_future(queue.embed(parsed.passages, "passage")),
-    )
+    with service.metrics.stage("embed"):
+        queries, passages = await asyncio.gather(
+            asyncio.wrap_future(queue.embed(parsed.queries, "query")),
+            asyncio.wrap_future(queue.embed(parsed.passages, "passage")),
+        )
     head = ReplyHead(
         context.id,
         service.check_model(parsed.request.model),
         tokens=sum(entry.tokens for entry in (*queries, *passages)),
     )
-    embedder = QueuedEmbedder(
-        queue,
-        dict(zip(parsed.queries, queries, strict=True)),
-        dict(zip(parsed.passages, passages, strict=True)),
+    ranking = Ranking(
+        parsed.dialect,
+        parsed.request,
+        head,
+        _embedded(parsed.queries, queries),
+        _embedded(parsed.passages, passages),
     )
-    reranker = Reranker(embedder, selector=parsed.request.selector, relevance=service.settings.relevance)
-    return Response(await service.in_worker(_answer, parsed, reranker, head), media_type="application/json")
+    with service.metrics.stage("select"):
+        reply = await service.rank(ranking)
+    return Response(reply, media_type="application/json")
+
+
+def _embedded(texts: Sequence[str], embedded: Sequence[Embedded]) -> EmbeddedTexts:
+    rows = np.stack([entry.row for entry in embedded]) if embedded else np.empty((0, 0), dtype=np.float32)
+    return EmbeddedTexts(texts, rows)
 
 
 def _parse(content: bytes, service: Service, queue: EmbeddingQueue, context: RequestContext) -> _Parsed:
@@ -101,22 +111,3 @@ def _parse(content: bytes, service: Service, queue: EmbeddingQueue, context: Req
         [piece for question in request.questions for piece in cut_into_pieces(question, queue.embedder)],
         [text for text in (*unembedded, *request.known_texts) if text.strip()],
     )
-
-
-def _answer(parsed: _Parsed, reranker: Reranker, head: ReplyHead) -> bytes:
-    request = parsed.request
-    ranking = reranker.rerank(
-        request.questions,
-        request.texts,
-        k=request.k,
-        embeddings=None if request.embeddings is None else [_row(vector) for vector in request.embeddings],
-        weights=request.weights,
-        known_texts=request.known_texts,
-        relevance=request.relevance,
-    )
-    reply = parsed.dialect.write(request, ranking, head)
-    return json.dumps(reply, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-
-
-def _row(vector: Sequence[float] | None) -> ArrayLike | None:
-    return None if vector is None else np.asarray(vector, dtype=np.float64)

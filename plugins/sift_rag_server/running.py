@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import logging
+import os
 import signal
 import socket
 from contextlib import suppress
+from math import ceil
+from multiprocessing import active_children
 from threading import current_thread, main_thread
 from typing import TYPE_CHECKING
 
@@ -13,6 +18,7 @@ import uvicorn
 
 from sift_rag.errors import ConfigurationError
 from sift_rag_server.app import create_app
+from sift_rag_server.connections import connection_class
 from sift_rag_server.logs import log_as_json_lines
 from sift_rag_server.service import Service
 
@@ -21,6 +27,21 @@ if TYPE_CHECKING:
     from sift_rag_server.settings import ServerSettings
 
 _log = logging.getLogger("sift_rag_server")
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which ends requests that take too long to finish once it stops."""
+
+    def __init__(self, service: Service, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._service = service
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop accepting connections, and wait for requests in progress."""
+        service = self._service
+        patience = service.settings.limits.stopping_seconds
+        asyncio.get_running_loop().call_later(patience, service.lifetimes.stop)
+        await super().shutdown(sockets)
 
 
 class RunningServer:
@@ -36,16 +57,19 @@ class RunningServer:
         self._socket = _listen(settings.host, settings.port)
         host, self.port = self._socket.getsockname()[:2]
         self.url = f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
-        self._server = uvicorn.Server(
+        limits = settings.limits
+        self._server = _Server(
+            self.service,
             uvicorn.Config(
                 create_app(self.service, on_failure=self.stop),
+                http=connection_class(limits.head_seconds),
                 log_config=None,
                 access_log=False,
                 ws="none",
                 proxy_headers=False,
                 server_header=False,
-                timeout_graceful_shutdown=settings.limits.stopping_seconds,
-            )
+                timeout_graceful_shutdown=ceil(limits.stopping_seconds) + 1,
+            ),
         )
 
     def run(self) -> None:
@@ -57,6 +81,7 @@ class RunningServer:
         _log.info("listening", extra={"facts": {"url": self.url}})
         with self._socket, suppress(KeyboardInterrupt):  # uvicorn raises it again after a clean shutdown
             self._server.run(sockets=[self._socket])
+        self.service.close()
         _log.info("stopped")
         if self.service.failure is not None:
             raise self.service.failure
@@ -66,18 +91,33 @@ class RunningServer:
         self._server.should_exit = True
 
 
-def serve(settings: ServerSettings) -> None:
+def serve(settings: ServerSettings, *, embedder: Embedder | None = None) -> None:
     """Serve in the foreground, with a log on stderr, until SIGINT or SIGTERM.
+
+    Ends the process with status 0 if a thread is still at work then, such as one that fine-tunes the model.
 
     Raises:
         ConfigurationError: the address is not available.
         ModelUnavailable: the embedder cannot be loaded.
     """
     log_as_json_lines()
-    server = RunningServer(settings)
+    server = RunningServer(settings, embedder=embedder)
     if current_thread() is main_thread():  # stopping by either signal is a success
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     server.run()
+    if server.service.busy:  # the interpreter would wait for what nobody waits for, such as a fine-tuning
+        _end_processes(server.service)
+        logging.shutdown()
+        os._exit(0)
+
+
+def _end_processes(service: Service) -> None:
+    """End what the interpreter would end at its own exit, so that nothing of the processes is left behind."""
+    for child in active_children():
+        child.kill()
+        child.join(1.0)
+    service.close(0.5)  # the threads that served the processes notice
+    gc.collect()  # which removes the semaphores
 
 
 def _listen(host: str, port: int) -> socket.socket:

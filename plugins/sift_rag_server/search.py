@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse, Response
 
 from sift_rag_server.collection_bodies import Parsed, SearchFields, body_model
 from sift_rag_server.embeddings import QueuedEmbedder
-from sift_rag_server.handlers import RequestContext, handle
+from sift_rag_server.handlers import Operation, RequestContext, handle
 from sift_rag_server.openapi import operation
 from sift_rag_server.replies import SearchReply
 from sift_rag_server.validation import read_object
@@ -22,23 +22,23 @@ if TYPE_CHECKING:
 def search_routes(service: Service) -> APIRouter:
     """Return the route of searches."""
     router = APIRouter(tags=["collections"])
-    limits = service.settings.limits
+
+    async def work(content: bytes, context: RequestContext) -> Response:
+        service.check_ready()
+        return JSONResponse(await service.in_worker(_search, service, content, context))
+
+    searching = Operation(service=service, work=work, seconds=service.settings.limits.seconds)
 
     async def search(request: Request) -> Response:
         """Retrieve the passages of a collection that answer a question together, in the order selected."""
-
-        async def work(content: bytes, _: RequestContext) -> Response:
-            service.check_ready()
-            return JSONResponse(await service.in_worker(_search, service, content))
-
-        return await handle(request, work, limits, seconds=limits.seconds)
+        return await handle(request, searching)
 
     body = body_model(SearchFields, "SearchBody", "A search in a collection.")
     router.add_api_route("/v1/search", search, methods=["POST"], **operation(body, SearchReply))
     return router
 
 
-def _search(service: Service, content: bytes) -> dict[str, JsonValue]:
+def _search(service: Service, content: bytes, context: RequestContext) -> dict[str, JsonValue]:
     """Answer a search. Waits for the embedder: call it on a worker thread.
 
     Raises:
@@ -51,7 +51,8 @@ def _search(service: Service, content: bytes) -> dict[str, JsonValue]:
     collection = parsed.fields.collection or service.settings.collection
     with service.collection(collection) as store:
         retriever = parsed.options.retriever(
-            QueuedEmbedder(service.collection_queue(store)), store, service.settings.relevance
+            QueuedEmbedder(service.collection_queue(store), waiting=context.waiting), store, service.settings.relevance
         )
         retrieval = retriever.retrieve(parsed.query)
+    service.metrics.retrieved(retrieval.timings_ms)
     return {"collection": collection, **retrieval.to_dict(explain=parsed.fields.explain)}

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sift_rag import defaults
+from sift_rag.embedders.endpoint import EmbedderEndpoint
 from sift_rag.errors import ConfigurationError
 from sift_rag.hosts import is_loopback
 from sift_rag.protocols import LanguageModel, Relevance
@@ -24,17 +25,23 @@ class Limits:
     characters: int = 200_000
     """Maximum length of one text. The embedder truncates texts much earlier."""
     requests: int = 128
-    """Maximum number of requests in progress or waiting; more get 429."""
+    """Maximum number of requests in progress or waiting; more get 429. One whose body is still arriving is neither."""
+    arriving_bytes: int = 256 * 2**20
+    """Maximum size of all bodies together that are still arriving; more get 429."""
     answers: int = 4
     """Maximum number of answers that a language model writes at once; more get 429."""
     seconds: float = 60.0
-    """Time from the first byte of a request to the last of its reply."""
+    """Time from the last byte of a request to its reply."""
+    head_seconds: float = 10.0
+    """Time for the head of a request to arrive; then the connection is closed."""
+    body_seconds: float = 30.0
+    """Time for the body of a request to arrive; then it gets 408."""
     answer_seconds: float = 300.0
     """The same time where a language model answers."""
     cache_bytes: int = 256 * 2**20
     """Memory for cached embeddings."""
-    stopping_seconds: int = 10
-    """Time that a stopping server waits for requests in progress."""
+    stopping_seconds: float = 6.0
+    """Time that a stopping server waits for requests in progress; what is left then gets 503, or an ``error`` event."""
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
@@ -56,8 +63,9 @@ class ServerSettings:
     """TCP port; 0 for any free one."""
     api_key: str | None = field(default=None, repr=False)
     """Key that clients send as ``Authorization: Bearer KEY``; None for no access control."""
-    embedder: str | None = None
-    """Embedder for reranking: a name or a folder; None for the default. Collections are searched with their own."""
+    embedder: str | EmbedderEndpoint | None = None
+    """Embedder for reranking: a name, a folder or an endpoint; None for the default. Collections are searched with
+    their own: at the endpoint if there is one and it is of the same name, or of none."""
     served_names: tuple[str, ...] = ()
     """Additional names under which clients may ask for the reranker."""
     store: str | Path | None = None
@@ -66,6 +74,8 @@ class ServerSettings:
     """Key of the server that keeps the collections, if a server does."""
     collection: str = defaults.COLLECTION
     """Collection to search when a request names none."""
+    runtime: str = defaults.RUNTIME
+    """Runtime that computes the vectors of embedders, one of ``defaults.RUNTIMES``."""
     idle_seconds: float = 5.0
     """Time after which an idle collection is closed. Until then no other process can write to it if it is embedded."""
     language_model: LanguageModel | None = None
@@ -73,7 +83,10 @@ class ServerSettings:
     relevance: Relevance | None = None
     """Model that scores the relevance of documents and candidates; None for embeddings and words."""
     workers: int = 2
-    """Number of threads that select passages; the embedder has its own."""
+    """Number of threads that search and select; the embedder has its own."""
+    processes: int = 0
+    """Number of processes that rank documents when several requests come at the same time; 0 to use threads only. A
+    program that sets it must be importable without side effects, as ``multiprocessing`` asks for."""
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
@@ -90,3 +103,5 @@ class ServerSettings:
             raise ValueError(f"The port is {self.port}, but must be in [0, 65535].")
         if self.workers < 1:
             raise ValueError(f"workers is {self.workers}, but must be >= 1.")
+        if self.processes < 0:
+            raise ValueError(f"processes is {self.processes}, but must be >= 0.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from sift_rag.corpus.blocks import outline
@@ -92,11 +92,62 @@ def _with_alternatives(text: str) -> Iterator[str]:
     yield text[place:]
 
 
+# reStructuredText and LaTeX
+
+_RST_DIRECTIVES = (
+    "contents", "currentmodule", "default-role", "highlight", "index", "meta", "module", "section-numbering", "sectnum",
+    "tabularcolumns", "target-notes", "title", "toctree",
+)  # fmt: skip
+_RST_UNSEEN = re.compile(
+    rf"^(?P<indent> *)\.\. (?:(?:{'|'.join(_RST_DIRECTIVES)})::[^\n]*"
+    r"(?:\n(?:[ \t]*\n){0,3}(?P=indent) +\S[^\n]*)*|_[^\n:]{1,200}:[ \t]*$)",
+    re.MULTILINE,
+)
+"""Directives that show no text of their own, with what is indented below them, and targets of links."""
+
+
+def clean_rst(text: str) -> str:
+    """Return reStructuredText with its tables of contents, entries of the index and targets replaced by empty lines."""
+    return _RST_UNSEEN.sub(lambda unseen: _line_breaks(unseen[0]), text)
+
+
+_LATEX_SETUP = re.compile(
+    r"^[ \t]*(?:%[^\n]*|\\(?:documentclass|usepackage|RequirePackage|PassOptionsToPackage|input|include|hypersetup|"
+    r"geometry|pagestyle|thispagestyle|setlength|setcounter|numberwithin|theoremstyle|newtheorem\*?|makeindex|"
+    r"makeatletter|makeatother|graphicspath|bibliographystyle|bibliography|addbibresource|printbibliography|maketitle|"
+    r"tableofcontents|listoffigures|listoftables|clearpage|newpage|frontmatter|mainmatter|backmatter|appendix)"
+    r"(?![A-Za-z])(?:\s{0,3}[\[{][^\[\]{}\n]{0,500}[\]}]){0,5}[ \t]*(?:%[^\n]*)?"
+    r"|\\(?:begin|end)\{document\}[ \t]*)$",
+    re.MULTILINE,
+)
+"""Lines that set a document up and show nothing, and remarks."""
+_VERBATIM = re.compile(r"\\begin\{(verbatim|lstlisting|minted|comment)\*?\}.*?\\end\{\1\*?\}", re.DOTALL)
+
+
+def clean_latex(text: str) -> str:
+    """Return LaTeX with lines that only set the document up, and remarks on lines of their own, as empty lines."""
+    parts: list[str] = []
+    place = 0
+    for verbatim in _VERBATIM.finditer(text):
+        parts += [_LATEX_SETUP.sub("", text[place : verbatim.start()]), verbatim[0]]
+        place = verbatim.end()
+    return "".join([*parts, _LATEX_SETUP.sub("", text[place:])])
+
+
 # Markdown
+
+_ADDRESSED = r"(?:\([^()\n]{0,500}\)|\[[^\[\]\n]{0,200}\])"
+_BADGES = re.compile(rf"^[ \t]{{0,3}}(?:\[!\[[^\[\]\n]{{0,200}}\]{_ADDRESSED}\]{_ADDRESSED}[ \t]*)+$", re.MULTILINE)
+"""Line of images that are links, as the signs of a build or a version above a text."""
+_CONTENTS = re.compile(
+    r"^(?:[ \t]{0,12}(?:[-*+]|\d{1,3}[.)])[ \t]+\[[^\n]{1,300}\]\(#[^()\n]{0,300}\)[ \t]*(?:\n|\Z)){2,}",
+    re.MULTILINE,
+)
+"""List of nothing but links to headings of the same text."""
 
 
 def clean_markdown(text: str, *, is_mdx: bool) -> str:
-    """Return Markdown with its comments and, in MDX, imports, exports and lone tags replaced by empty lines.
+    """Return Markdown with empty lines for comments, badges, tables of contents and, in MDX, modules and lone tags.
 
     Code stays as it is. ``O(len(text))``.
 
@@ -105,7 +156,23 @@ def clean_markdown(text: str, *, is_mdx: bool) -> str:
     """
     if "<!--" in text:
         text = _without_comments(text)
+    if "[![" in text or "](#" in text:
+        text = _outside_code(text, lambda part: _CONTENTS.sub(_emptied, _BADGES.sub("", part)))
     return _without_modules_and_tags(text) if is_mdx else text
+
+
+def _emptied(found: re.Match[str]) -> str:
+    return _line_breaks(found[0])
+
+
+def _outside_code(text: str, change: Callable[[str], str]) -> str:
+    """Return the text with each stretch between two blocks of code changed."""
+    parts: list[str] = []
+    place = 0
+    for start, end in _code(text):
+        parts += [change(text[place:start]), text[start:end]]
+        place = end
+    return "".join([*parts, change(text[place:])])
 
 
 def _code(text: str) -> list[tuple[int, int]]:

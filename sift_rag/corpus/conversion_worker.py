@@ -1,11 +1,13 @@
-"""The child process that converts files for a ``ConversionPool``: one after the other, until its input ends.
+"""The child process that reads files for a ``ConversionPool``: one after the other, until its input ends.
 
-It answers a request (path, options) with a ``SourceDocument`` or with the exception that says why there is none. What
-happens to it, by a file that was made to do harm or by chance, happens to nothing else.
+It answers a request (path, options) with a ``SourceDocument``, split into passages if that is asked for, or with the
+exception that says why there is none. What happens to it, by a file that was made to do harm or by chance, happens to
+nothing else.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
 import signal
@@ -13,11 +15,17 @@ import struct
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from sift_rag.corpus.documents import SourceDocument, read_document
+from sift_rag.corpus.more_time import grant_with
 from sift_rag.corpus.options import IngestOptions
+from sift_rag.corpus.passages import split_document
+from sift_rag.corpus.planning import revision_of
 from sift_rag.errors import SiftRagError, UnreadableDocument
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 MEMORY_LIMIT = 2 << 30
 """Bytes that a conversion may allocate. Far more than a file of 64 MB needs, far less than a machine has."""
@@ -29,11 +37,28 @@ _LENGTH = struct.Struct("!Q")
 _PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
 
 
+SPLIT_CHARACTERS = 1_000_000
+"""Length of the longest text that is split here: about a second's work. A longer one is split as it is written, so that
+not all of its passages are in memory at once."""
+
+
+class Splitting(NamedTuple):
+    """The way to split a file after it was read."""
+
+    source: str
+    max_tokens: int
+    held: str
+    """Revision that the store holds: a document of this revision is not split."""
+
+
 class Request(NamedTuple):
-    """A file to convert."""
+    """A file to convert, and perhaps to split."""
 
     path: Path
     options: IngestOptions
+    splitting: Splitting | None = None
+    tokenizer: str | None = None
+    """The tokenizer as JSON, with the first request that needs it."""
 
 
 class Answer(NamedTuple):
@@ -41,6 +66,12 @@ class Answer(NamedTuple):
 
     result: SourceDocument | SiftRagError
     out_of_memory: bool = False
+
+
+class MoreTime(NamedTuple):
+    """The child's word that the file being converted may take more seconds than it was given."""
+
+    seconds: float
 
 
 def send(stream: IO[bytes], message: object) -> None:
@@ -89,14 +120,18 @@ def serve(parent: int) -> None:
     requests = sys.stdin.buffer
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints must not get among the answers
+    grant_with(lambda seconds: _take_more_time(answers, seconds))
     send(answers, peak_memory())  # ready
+    tokenizer: Tokenizer | None = None
     while True:
         try:
             request: Request = receive(requests)
         except EOFError:
             return
         _set_alarm(int(request.options.file_timeout) + GRACE)
-        answer = _convert(request)
+        if request.tokenizer is not None:
+            tokenizer = _tokenizer_of(request.tokenizer)
+        answer = _convert(request, tokenizer)
         _set_alarm(0)
         try:
             send(answers, answer)
@@ -104,14 +139,43 @@ def serve(parent: int) -> None:
             send(answers, Answer(UnreadableDocument(), out_of_memory=True))
 
 
-def _convert(request: Request) -> Answer:
+def _convert(request: Request, tokenizer: Tokenizer | None) -> Answer:
     try:
         document = read_document(request.path, request.options)
-        return Answer(replace(document, sections=list(document.sections)))
+        document = replace(document, sections=list(document.sections))
+        if request.splitting is not None and tokenizer is not None:
+            document = _split(document, request.splitting, request.options, tokenizer)
+        return Answer(document)
     except SiftRagError as error:
         return Answer(error, _is_of_memory(error))
     except Exception as error:  # noqa: BLE001 - a defect of a reader costs one file, with the reason in the report
         return Answer(UnreadableDocument(f"conversion failed: {type(error).__name__}: {error}"), _is_of_memory(error))
+
+
+def _split(
+    document: SourceDocument, splitting: Splitting, options: IngestOptions, tokenizer: Tokenizer
+) -> SourceDocument:
+    """Return the document with its passages; without, if the store has them or they are too many.
+
+    What goes wrong here goes wrong again where the parent splits the document, and is told there.
+    """
+    revision = revision_of(document.content_hash, options, document.pages_without_text)
+    length = sum(len(section.text) for section in document.sections)
+    if revision == splitting.held or length > SPLIT_CHARACTERS:
+        return document
+    try:
+        passages = split_document(
+            document, splitting.source, tokenizer=tokenizer, max_tokens=splitting.max_tokens, revision=revision
+        )
+        return replace(document, passages=list(passages))
+    except (SiftRagError, ValueError):
+        return document
+
+
+def _tokenizer_of(text: str) -> Tokenizer:
+    from tokenizers import Tokenizer
+
+    return Tokenizer.from_str(text)
 
 
 def _is_of_memory(error: BaseException) -> bool:
@@ -141,6 +205,13 @@ def _limit_memory() -> None:
         limit = MEMORY_LIMIT if hard == resource.RLIM_INFINITY else min(MEMORY_LIMIT, hard)
         resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _take_more_time(answers: IO[bytes], seconds: float) -> None:
+    """Tell the parent that a file may take longer, and put off the end of this process by as much."""
+    send(answers, MoreTime(seconds))
+    if sys.platform != "win32":
+        signal.alarm(signal.alarm(0) + math.ceil(seconds))
 
 
 def _set_alarm(seconds: int) -> None:

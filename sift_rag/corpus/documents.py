@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -17,6 +17,7 @@ from sift_rag.corpus.headings import find_headings
 from sift_rag.corpus.options import IngestOptions
 from sift_rag.corpus.sections import Extracted, Section
 from sift_rag.errors import SkippedDocument, UnreadableDocument
+from sift_rag.types import Passage
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,8 @@ class SourceDocument:
     notices: tuple[str, ...] = ()
     """Notices on how it was read, a clause each."""
     pages_without_text: int = 0
+    passages: Sequence[Passage] | None = None
+    """Its passages, if it was split where it was read."""
 
 
 def stat_file(path: Path) -> FileState:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Literal
 
-from sift_rag.corpus.cleaning import CleanSections, clean_markdown
+from sift_rag.corpus.cleaning import CleanSections, clean_latex, clean_markdown, clean_rst
 from sift_rag.corpus.decoding import Decoded, decode, decode_html, one_line
 from sift_rag.corpus.epub import read_epub
 from sift_rag.corpus.formats import CONTAINERS, SYNTAXES, Container, Syntax
@@ -78,8 +78,12 @@ def _text_file(decoded: Decoded, suffix: str) -> Extracted:
             title, metadata = front.title, front.metadata
             text, line = text[len(front.text) :], 1 + front.text.count("\n")
         text = clean_markdown(text, is_mdx=suffix == ".mdx")
-    elif syntax == "latex" and (stated := _LATEX_TITLE.search(text)):
-        title = one_line(stated[1])
+    elif syntax == "latex":
+        stated = _LATEX_TITLE.search(text)
+        title = one_line(stated[1]) if stated else ""
+        text = clean_latex(text)
+    elif suffix in {".rst", ".rest"}:
+        text = clean_rst(text)
     sections = [Section(text, line=line, metadata=metadata)] if text.strip() else []
     return Extracted(sections, syntax, title, decoded.notices)
 

@@ -11,7 +11,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sift_rag.corpus.decoding import one_line, universal_newlines, without_surrogates
 from sift_rag.corpus.markup import fenced
@@ -40,14 +40,32 @@ _CHROME_ROLES = frozenset(("alertdialog", "banner", "contentinfo", "dialog", "me
 _CHROME_NAMES = frozenset(
     (
         "breadcrumb", "breadcrumbs", "cookie-banner", "cookie-consent", "cookie-notice", "footer", "menu", "nav",
-        "navbar", "navigation", "page-footer", "page-header", "pagination", "sidebar", "site-footer", "site-header",
-        "site-nav", "skip-link", "toc", "topbar",
+        "nav-panel", "navbar", "navigation", "page-footer", "page-header", "pagination", "sidebar", "site-footer",
+        "site-header", "site-nav", "skip-link", "toc", "topbar",
     )
 )  # fmt: skip
 """Words that mark what surrounds the text, as an id or a class of an element."""
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _SHOWN_AS_BLOCK = re.compile(r"display\s*:\s*(?:block|flex|grid|list-item)", re.IGNORECASE)
 _LINE_NUMBERS = frozenset(("lineno", "linenos", "linenumber", "linenumbers", "line-number", "line-numbers", "gutter"))
+_PAGE_NUMBERS = frozenset(("pagenum", "pageno", "page-number", "pagenumber", "pagebreak"))
+"""Classes of the number of a page of the printed book, within its text."""
+
+_TEXT_BLOCKS = (
+    "address", "article", "aside", "blockquote", "div", "dl", "fieldset", "figure", "footer", "form", "h1", "h2", "h3",
+    "h4", "h5", "h6", "header", "hr", "main", "nav", "ol", "p", "pre", "section", "table", "ul",
+)  # fmt: skip
+_ENDED_BY: dict[str, frozenset[str]] = {
+    **dict.fromkeys(_TEXT_BLOCKS, frozenset(("p",))),
+    "li": frozenset(("li", "p")),
+    **dict.fromkeys(("dt", "dd"), frozenset(("dt", "dd", "p"))),
+    **dict.fromkeys(("td", "th"), frozenset(("td", "th", "p"))),
+    "tr": frozenset(("tr", "td", "th", "p")),
+    **dict.fromkeys(("thead", "tbody", "tfoot"), frozenset(("thead", "tbody", "tfoot", "tr", "td", "th", "p"))),
+    "option": frozenset(("option",)),
+}
+"""Elements whose end tags may be left out, by the tags that end them, as HTML defines it."""
+
 _ANCHOR_MARKS = frozenset(("", "#", "\u00b6", "\u00a7", "\U0001f517", "\u2191", "\u21a9", "\u21a9\ufe0e"))
 """Words of links that lead to the place itself, or back to it."""
 
@@ -61,6 +79,7 @@ _LANGUAGES = frozenset(
 """Languages that are recognised where a class is nothing but their name."""
 _NO_LANGUAGE = frozenset(("default", "none", "plain", "text", "plaintext", "notranslate"))
 
+_HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 _NOT_IN_CELLS = frozenset(("table", "pre", "h1", "h2", "h3"))
 _OF_TABLES = frozenset(("table", "thead", "tbody", "tfoot", "tr", "td", "th"))
 _MOST_KEPT = 100
@@ -68,7 +87,11 @@ _MOST_KEPT = 100
 _MOST_CELLS = 20_000
 _MOST_COLUMNS = 200
 """Limits within which cells that span columns or rows are written out."""
+_LONGEST_MARK = 20
+_POWER = re.compile(r"[-+\u2212]?(?:\d{1,3}|[nkmxij])")
 _SPACE_AT_END = re.compile(r"[ \t]+$", re.MULTILINE)
+_OUTER_RULES = re.compile(r"\A(?:\s*---(?=\n|\Z))+|(?:\n---\s*)+\Z")
+"""Lines drawn above or below all of the text, which divide nothing."""
 _EMPTY_LINES = re.compile(r"\n{3,}")
 
 
@@ -101,11 +124,9 @@ def to_markdown(html: str, *, is_page: bool = True) -> Page:
     """
     for package in ("bs4", "markdownify"):
         require(package, "office")
-    import bs4
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about how a page is written: no concern of ours
-        soup = bs4.BeautifulSoup(html, "html.parser")
+        soup = _soup_class()(html, "html.parser")
     title = one_line(without_surrogates(soup.title.get_text())) if soup.title else ""
     root = soup.find("body") or soup
     _clean(root)
@@ -116,6 +137,21 @@ def to_markdown(html: str, *, is_page: bool = True) -> Page:
         _simplify(table, soup)
     _name_blocks(root)
     return Page(title, _tidy(_converted(root)))
+
+
+@cache
+def _soup_class() -> type[BeautifulSoup]:
+    import bs4
+
+    class Soup(bs4.BeautifulSoup):
+        def handle_starttag(self, name: str, *args: Any, **options: Any) -> Tag | None:
+            """End the elements whose end tag may be left out before this tag; Python's parser does not."""
+            ended = _ENDED_BY.get(name, frozenset())
+            while self.currentTag is not None and self.currentTag.name in ended:
+                self.handle_endtag(self.currentTag.name)
+            return super().handle_starttag(name, *args, **options)
+
+    return Soup
 
 
 def _name_blocks(root: Tag) -> None:
@@ -139,7 +175,7 @@ def _converted(root: Tag) -> str:
 
 def _tidy(markdown: str) -> str:
     text = universal_newlines(without_surrogates(markdown)).replace("\xad", "")
-    return _EMPTY_LINES.sub("\n\n", _SPACE_AT_END.sub("", text)).strip()
+    return _EMPTY_LINES.sub("\n\n", _OUTER_RULES.sub("", _SPACE_AT_END.sub("", text))).strip()
 
 
 @cache
@@ -169,6 +205,13 @@ def _converter_class() -> type[MarkdownConverter]:
             language, _, code = converted.strip()[3:-3].partition("\n")
             code = code.removesuffix("\n")
             return f"\n\n{fenced(code, language)}\n\n"
+
+        def convert_sup(self, el: Tag, text: str, parent_tags: set[str]) -> str:  # noqa: ARG002
+            """Keep 10 to the power of 6 from becoming 106, and the number of a note from becoming part of a word."""
+            raised, before = text.strip(), str(el.previous_sibling or "")
+            if _POWER.fullmatch(raised) and before[-1:].isalnum() and el.find("a") is None:
+                return f"^{raised}"
+            return f"[{raised}]" if raised.isdecimal() else text
 
         def convert_td(self, el: Tag, text: str, parent_tags: set[str]) -> str:
             cell = one_line(text).replace("|", "\\|")
@@ -234,9 +277,12 @@ def _is_hidden(element: Tag) -> bool:
 
 
 def _is_mark(element: Tag) -> bool:
-    """Return True for the number of a line of code, and for a link to where it stands, such as the one of a heading."""
-    if not _LINE_NUMBERS.isdisjoint(_classes(element)):
-        return True
+    """Return True for the number of a page or of a line of code, and for a link to where it stands."""
+    classes = _classes(element)
+    if not _LINE_NUMBERS.isdisjoint(classes) or not _PAGE_NUMBERS.isdisjoint(classes):
+        return len(element.get_text()) < _LONGEST_MARK or not _LINE_NUMBERS.isdisjoint(classes)
+    if "pagebreak" in str(element.get("epub:type", "")) or element.get("role") == "doc-pagebreak":
+        return len(element.get_text()) < _LONGEST_MARK
     if element.name != "a" or not str(element.get("href", "")).startswith("#"):
         return False
     return element.get_text().strip() in _ANCHOR_MARKS and element.find("img") is None
@@ -268,6 +314,8 @@ def _is_chrome(element: Tag, *, in_text: bool) -> bool:
     if element.name == "nav" or element.get("role") in _CHROME_ROLES:
         return True
     names = {name.lower() for name in (*_classes(element), str(element.get("id") or ""))}
+    if not in_text and "header" in names and element.find(_HEADINGS) is None:
+        return True
     return not in_text and (element.name in {"header", "footer", "aside"} or not _CHROME_NAMES.isdisjoint(names))
 
 
@@ -295,20 +343,29 @@ def _simplify(table: Tag, soup: BeautifulSoup) -> None:
             if element.name in _OF_TABLES:
                 element.name = "div"
         return
+    titles = [element for element in within if element.name == "caption"]
+    while len(cells) > 2 and _is_title(cells):
+        titles += cells.pop(0)
+        rows.pop(0)
     grid = _grid(cells)
     headers = _header_rows(rows, cells)
     width = max(map(len, grid))
-    caption = next((element for element in within if element.name == "caption"), None)
     table.clear()
-    if caption is not None:
-        caption.name = "p"
-        table.insert_before(caption)
+    for title in titles:
+        title.name = "p"
+        table.insert_before(title)
     named = [_joined([row[column] for row in grid[:headers] if column < len(row)], soup) for column in range(width)]
     _append_row(table, soup.new_tag("thead"), named, "th", soup)
     body = soup.new_tag("tbody")
     table.append(body)
     for row in grid[headers:]:
         _append_row(body, None, [*row, *[None] * (width - len(row))], "td", soup)
+
+
+def _is_title(cells: Sequence[Sequence[Tag]]) -> bool:
+    """Return True if the first row of a table is a single cell above all of its columns."""
+    widths = [sum(_span(cell, "colspan") for cell in row) for row in cells]
+    return len(cells[0]) == 1 and widths[0] >= max(widths) > 1 and len(cells[1]) > 1
 
 
 def _within(table: Tag) -> Iterator[Tag]:

@@ -1,9 +1,10 @@
 """The incremental pipeline: documents that changed -> passages -> vectors -> store, then prune those that are gone.
 
-Files that have to be converted are read ahead, in child processes; what is read is used in the order of the walk, so
-that the same files always give the same collection. A file is known by its place, and is one document, whichever way it
-was reached. ``planning.py`` decides what is done with a document, ``writing.py`` does it and says what makes a run safe
-to kill and repeat. Ids are a function of source and content, so what is done twice lands in the same place.
+Files that have to be converted, and small ones if there are many, are read and split ahead, in child processes; what
+is read is used in the order of the walk, so that the same files always give the same collection. A file is known by its
+place, and is one document, whichever way it was reached. ``planning.py`` decides what is done with a document,
+``writing.py`` does it and says what makes a run safe to kill and repeat. Ids are a function of source and content, so
+what is done twice lands in the same place.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -19,7 +21,8 @@ from time import perf_counter
 from typing import NamedTuple
 
 from sift_rag.corpus.changes import Changes
-from sift_rag.corpus.conversion_pool import ConversionPool
+from sift_rag.corpus.conversion_pool import ChildLost, ConversionPool
+from sift_rag.corpus.conversion_worker import Splitting
 from sift_rag.corpus.decoding import valid_name
 from sift_rag.corpus.documents import SourceDocument, is_converted
 from sift_rag.corpus.incoming import Incoming, IncomingFile
@@ -35,10 +38,20 @@ from sift_rag.corpus.writing import DryWriter, StoreWriter, Writer
 from sift_rag.errors import MissingExtra, StoreConflict, UnreadableDocument
 from sift_rag.extras import require
 from sift_rag.protocols import Embedder, LoadedAtFirstUse, PassageStore
-from sift_rag.types import Document
+from sift_rag.tokens import without_limits
+from sift_rag.types import Document, Passage
 
 LOOK_AHEAD = 64
 """Number of documents that are looked at before their turn, so that those to be converted are begun in time."""
+
+_READ_HERE = 64
+"""Number of files of text that are read in this process before others are started for them."""
+
+_PROCESSORS_OF_AN_EMBEDDER = 2
+"""Number of processors that leave none to spare beside an embedder."""
+
+_READ_AHEAD_BYTES = 1 << 20
+"""Size of the largest file of text that is read ahead. Larger ones are read as they are used."""
 
 _CONVERTED_AHEAD = 2
 """Number of conversions, for each child process, that are under way or wait for their turn."""
@@ -177,7 +190,9 @@ class _Ingest:
         self.writer: Writer = DryWriter(self.meter) if options.dry_run else StoreWriter(store, embedder, self.meter)
         self.tally = _Tally()
         self.languages = LanguageCheck(embedder)
-        self.pool = ConversionPool(options)
+        self.pool = ConversionPool(options, options.workers)
+        self.texts_read = 0
+        self.is_splitting_ahead = False
         self.paths = RealPaths()
         self.known = KnownFiles(store, self.paths, roots)
         self.escaped_names: set[str] = set()
@@ -242,9 +257,44 @@ class _Ingest:
                 return _Upcoming(item, record, None)
         except UnreadableDocument as error:
             return _Upcoming(item, record, partial(_raise, error))
-        if isinstance(item, IncomingFile) and is_converted(item.path):
-            return _Upcoming(item, record, self.pool.read(item.path).result, is_converted=True)
+        if isinstance(item, IncomingFile):
+            if is_converted(item.path):
+                document = self.pool.read(item.path, self.splitting(item.source, record))
+                return _Upcoming(item, record, document.result, is_converted=True)
+            if self.is_read_ahead(item):
+                document = self.pool.read(item.path, self.splitting(item.source, record))
+                return _Upcoming(item, record, partial(self.read_ahead_or_here, item, document))
         return _Upcoming(item, record, partial(item.read, self.options))
+
+    def is_read_ahead(self, item: IncomingFile) -> bool:
+        """Return True if another process is to read a file of text.
+
+        Unless processes are asked for, the first files are read here, since starting processes takes longer than
+        reading few files; and all are, where the embedder needs all processors.
+        """
+        self.texts_read += 1
+        is_worth_it = self.texts_read > _READ_HERE and (os.cpu_count() or 1) > _PROCESSORS_OF_AN_EMBEDDER
+        asked_for = self.options.workers is not None
+        return (asked_for or is_worth_it) and self.pool.workers > 1 and item.size <= _READ_AHEAD_BYTES
+
+    def read_ahead_or_here(self, item: IncomingFile, document: Future[SourceDocument]) -> SourceDocument:
+        """Return a file of text that another process has read; if that was killed, for example, it is read here."""
+        try:
+            return document.result()
+        except ChildLost:
+            return item.read(self.options)
+
+    def splitting(self, source: str, record: Document | None) -> Splitting | None:
+        """Return how another process is to split a document; None if it is not, or the embedder is not loaded yet."""
+        if self.pool.workers == 1:
+            return None
+        if not self.is_splitting_ahead:
+            if isinstance(self.embedder, LoadedAtFirstUse) and not self.embedder.is_loaded:
+                return None  # perhaps nothing has changed, and nothing has to be split
+            self.pool.split_with(without_limits(self.embedder.tokenizer))
+            self.is_splitting_ahead = True
+        held = record.revision if record is not None and record.state == "ingested" else ""
+        return Splitting(source, self.embedder.max_tokens, held)
 
     def identify(self, item: Incoming, walk: RootWalk | None) -> tuple[Incoming, Document | None]:
         """Return the record of a document, and the document under the name that it has in the store.
@@ -323,20 +373,25 @@ class _Ingest:
     def write(self, action: Write) -> None:
         if isinstance(self.embedder, LoadedAtFirstUse) and not self.embedder.is_loaded:
             self.meter.loading()
-        passages = split_document(
-            action.document,
-            action.record.source,
-            tokenizer=self.embedder.tokenizer,
-            max_tokens=self.embedder.max_tokens,
-            revision=action.record.revision,
-        )
-        checked = self.languages.passing(passages, action.document.syntax)
+        checked = self.languages.passing(self.passages(action), action.document.syntax)
         if self.meter.is_followed:
             self.meter.begin(action.record.source, action.record.size, _characters(action.document))
         count = self.writer.write(action.record, checked, action.previous, action.moved)
         outcome = self.tally.went_in(action, count)
         if self.changes is not None:  # they are few
             self.tally.outcomes.append(outcome)
+
+    def passages(self, action: Write) -> Iterable[Passage]:
+        """Return the passages of a document, which is split here unless it has been already."""
+        if action.document.passages is not None:
+            return action.document.passages
+        return split_document(
+            action.document,
+            action.record.source,
+            tokenizer=self.embedder.tokenizer,
+            max_tokens=self.embedder.max_tokens,
+            revision=action.record.revision,
+        )
 
     def prune(self, walk: RootWalk) -> None:
         """Remove files that were under a root and no longer exist, if that is asked for.

@@ -57,10 +57,16 @@ class JsonArray:
     """The objects of a JSON array as records, parsed one at a time. Iterating raises ``ValueError`` if it is none."""
 
     text: str
+    begin: int = 0
+    """Character at which the array begins, white space apart."""
+    beside: Mapping[str, JsonValue] | None = None
+    """The other fields of the object that holds the array; a record of its own, if a text is among them."""
 
     def __iter__(self) -> Iterator[Record]:
         decoder = json.JSONDecoder()
-        position = _next(self.text, 0)
+        if self.beside is not None and any(isinstance(value, str) for value in self.beside.values()):
+            yield Record(self.beside, 1)
+        position = _next(self.text, self.begin)
         line, counted = 1, 0
         while self.text[position : position + 1] != "]":
             if self.text[position : position + 1] != ("," if counted else "["):
@@ -73,21 +79,54 @@ class JsonArray:
             counted = start
             yield Record(_storable_fields(fields), line)
             position = _next(self.text, end)
-        if _next(self.text, position + 1) != len(self.text):
+        if self.beside is None and _next(self.text, position + 1) != len(self.text):
             raise ValueError("more than an array")
 
 
 def array_of_objects(text: str) -> JsonArray | None:
-    """Return the records of a JSON array of objects; None for any other JSON, or if it is broken."""
-    if not re.match(r"\s*\[\s*\{", text):
+    """Return the records of a JSON array of objects, or of an object that holds one and little else.
+
+    None for any other JSON, or if it is broken.
+    """
+    array = JsonArray(text) if re.match(r"\s*\[\s*\{", text) else _array_within(text)
+    if array is None:
         return None
-    array = JsonArray(text)
     try:
         for _ in array:
             pass
     except (ValueError, RecursionError):
         return None
     return array
+
+
+_MOST = 0.7
+"""Share of a text that its array of records must take; beside it stand the number of results, for example."""
+
+
+def _array_within(text: str) -> JsonArray | None:
+    """Return the array that is a field of the outermost object and nearly all of it, if there is one."""
+    decoder = json.JSONDecoder()
+    position, opening = _next(text, 0), "{"
+    places: dict[str, tuple[int, int]] = {}
+    values: dict[str, object] = {}
+    try:
+        while text[position : position + 1] == opening:
+            name, position = decoder.raw_decode(text, _next(text, position + 1))
+            position = _next(text, position)
+            if text[position : position + 1] != ":":
+                return None
+            start = _next(text, position + 1)
+            values[name], end = decoder.raw_decode(text, start)
+            places[name] = end - start, start
+            position, opening = _next(text, end), ","
+    except (ValueError, TypeError, RecursionError):
+        return None
+    largest = max(places, key=places.__getitem__, default="")
+    is_whole = text[position : position + 1] == "}" and _next(text, position + 1) == len(text)
+    if not (is_whole and isinstance(values.get(largest), list) and places[largest][0] > _MOST * len(text)):
+        return None
+    beside = {name: value for name, value in values.items() if name != largest}
+    return JsonArray(text, places[largest][1], _storable_fields(beside))
 
 
 _SPACE = re.compile(r"\s*")

@@ -29,7 +29,15 @@ _DEEPEST = 3
 _MOST_ATTACHMENTS = 500
 """Attachments of a file that are read."""
 _NAME_LENGTH = 100
+_NAMED = 3
+"""Receivers that are named before the text, if they are many."""
 _MESSAGE = "message/rfc822"
+# fmt: off
+_MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "December",
+)
+# fmt: on
 _SIGNATURES = frozenset(("application/pgp-signature", "application/pkcs7-signature", "application/x-pkcs7-signature"))
 _NOT_ATTACHED = UNSUPPORTED | {".eml", ".mbox"}
 """Suffixes of attachments that are not read; messages are attached as what they are, not as files."""
@@ -41,8 +49,8 @@ _QUOTED_FROM = re.compile(rb"^>(>*From )", re.MULTILINE)
 def read_message(data: bytes, extract: Extract) -> Extracted:
     """Return a message: its body, and each attachment as its own format is read, under the attachment's name.
 
-    The subject is the title; sender, receivers, date and subject are metadata of every section. Of a body in several
-    forms the plain text is read, or else the HTML.
+    The subject is the title; sender, receivers and date stand before every passage; with the subject, they are metadata
+    of every section. Of a body in several forms the plain text is read, or else the HTML.
 
     Args:
         data: the message.
@@ -110,15 +118,18 @@ class _Reading:
     def sections(self, message: EmailMessage, headings: tuple[str, ...], *, depth: int) -> Iterator[Section]:
         """Yield the body, then the attachments."""
         metadata = _metadata(message)
+        lead = _lead(message)
         body, others = _parts(message)
         text = self.body(body) if body is not None else ""
         if text.strip():
-            yield Section(text, headings=headings, metadata=metadata)
+            yield Section(text, headings=headings, metadata=metadata, lead=lead)
         for number, part in enumerate(others, start=1):
-            outer = {} if part.get_content_type() == _MESSAGE else metadata  # a message within has its own sender
+            is_message = part.get_content_type() == _MESSAGE  # it has its own sender
             for section in self.attached(part, number, depth):
-                fields = {**outer, **section.metadata}
-                yield replace(section, line=None, headings=(*headings, *section.headings), metadata=fields)
+                fields = section.metadata if is_message else {**metadata, **section.metadata}
+                above = section.lead if is_message else "\n".join(filter(None, (lead, section.lead)))
+                path = (*headings, *section.headings)
+                yield replace(section, line=None, headings=path, metadata=fields, lead=above)
 
     def body(self, part: MIMEPart) -> str:
         text = _content(part)
@@ -248,12 +259,36 @@ def _metadata(message: EmailMessage) -> Mapping[str, JsonValue]:
         if value := _header(message, name)[:1000]:
             fields[name] = value
     if date := _header(message, "date"):
-        try:
-            parsed: datetime | None = email.utils.parsedate_to_datetime(date)
-        except (ValueError, TypeError, IndexError, OverflowError):
-            parsed = None
-        fields["date"] = parsed.isoformat() if parsed else date
+        moment = _moment(date)
+        fields["date"] = moment.isoformat() if moment else date
     return fields
+
+
+def _lead(message: EmailMessage) -> str:
+    """Return who wrote to whom and when, as a reader is told: the date in words, in the zone of the sender."""
+    lines = [f"{label}: {value}" for label in ("From", "To") if (value := _people(message, label))]
+    if date := _header(message, "date"):
+        moment = _moment(date)
+        written = f"{moment.day} {_MONTHS[moment.month - 1]} {moment.year}, {moment:%H:%M}" if moment else date
+        lines.append(f"Date: {written[:_NAME_LENGTH]}")
+    return "\n".join(lines)
+
+
+def _people(message: EmailMessage, name: str) -> str:
+    """Return the names of senders or receivers, with their addresses if there is room."""
+    written = _header(message, name)
+    if len(written) <= _NAME_LENGTH:
+        return written
+    names = [one_line(person or address) for person, address in email.utils.getaddresses([written[:1000]])]
+    names = [name[:_NAME_LENGTH] for name in names if name]
+    return f"{', '.join(names[:_NAMED])}{' and others' if len(names) > _NAMED else ''}"
+
+
+def _moment(date: str) -> datetime | None:
+    try:
+        return email.utils.parsedate_to_datetime(date)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
 
 
 def _filename(part: EmailMessage) -> str:

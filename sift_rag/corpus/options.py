@@ -27,7 +27,8 @@ class IngestOptions:
     max_bytes: int = defaults.MAX_BYTES
     """Size in bytes above which a file is skipped."""
     file_timeout: float = defaults.FILE_TIMEOUT
-    """Seconds that the conversion of one file may take; one that takes longer fails."""
+    """Seconds that the conversion of one file may take, and half as many more for each page that is read by OCR; one
+    that takes longer fails."""
     text_field: str | None = None
     """Field of JSON lines, or column of CSV, that holds the text; None: found by its name."""
     header: bool | None = None
@@ -36,6 +37,10 @@ class IngestOptions:
     """Encoding of text files, as Python names it; None: UTF-8, or recognised where that does not fit."""
     ocr: OcrMode = "auto"
     """Treatment of pages without text."""
+    workers: int | None = None
+    """Number of processes that read and split files ahead of the embedder; the result does not depend on it. None:
+    one for each processor, up to 4, and only where it is worth it for files of text. 1: only files that have to be
+    converted are read in a process of their own."""
     prune: bool = False
     """Also remove documents of the ingested folders whose files no longer exist."""
     dry_run: bool = False
@@ -44,16 +49,24 @@ class IngestOptions:
     """Ingest, prune and report only the documents of this shard; other ingests, now or later, handle the others."""
 
     def __post_init__(self) -> None:
-        """Check the patterns and the encoding.
+        """Check the patterns, the encoding and the number of processes.
 
         Raises:
-            ValueError: ``include`` or ``exclude`` is a single string, or Python has no such ``encoding``.
+            ValueError: ``include`` or ``exclude`` is a single string, Python has no such ``encoding``, or ``workers``
+                is less than 1.
         """
+        if self.workers is not None and self.workers < 1:
+            raise ValueError(f"workers is {self.workers}, but must be at least 1.")
         for name in ("include", "exclude"):
             if isinstance(getattr(self, name), str):
                 raise ValueError(f"{name} is one string: expected a sequence of patterns.")
         if self.encoding is not None:
             check_encoding(self.encoding)
+
+    @property
+    def ocr_timeout(self) -> float:
+        """Seconds that a file may take longer for each page that is read by OCR."""
+        return self.file_timeout / 2
 
     @property
     def reading(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -28,13 +29,17 @@ CAPACITY = 200
 OVERLAP = 20
 """Tokens that a passage may share with the one before it in a long paragraph."""
 
-RECIPE = f"3/{CAPACITY}/{OVERLAP}"
+RECIPE = f"4/{CAPACITY}/{OVERLAP}"
 """Version of the splitting rules. It changes whenever they may give other passages; documents are then split again."""
 
 _MAX_HEADER = 64
 """Tokens of title and headings, however much the embedder reads: more would drown the text."""
 
 _LEAST_ROOM = 16
+
+_CLEANED = frozenset(("markdown", "rst", "latex"))
+"""Syntaxes in whose texts empty lines stand for what was left out."""
+_EMPTY_LINES = re.compile(r"\n(?:[ \t]*\n){3,}")
 
 
 def split_document(
@@ -137,7 +142,10 @@ def _cuttings(section: Section, syntax: Syntax, measure: Measure) -> Iterator[_C
         pieces = cut(section.text, found.blocks, syntax, measure)
     for piece, line, above in _with_headings(section, pieces, headings, is_code=found is None):
         span = Span(section.start + piece.start, section.start + piece.end, line, section.page)
-        yield _Cutting(f"{lead}{piece.shown(section.text)}", span, above)
+        shown = piece.shown(section.text)
+        if syntax in _CLEANED:
+            shown = _EMPTY_LINES.sub("\n\n", shown)
+        yield _Cutting(f"{lead}{shown}", span, above)
 
 
 def _lead(lead: str, measure: Measure) -> tuple[str, str]:

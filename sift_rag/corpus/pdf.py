@@ -5,17 +5,24 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
 
 from sift_rag.corpus import ocr
+from sift_rag.corpus.more_time import ask_for
 from sift_rag.corpus.options import IngestOptions
+from sift_rag.corpus.pdf_contents import without_contents
 from sift_rag.corpus.pdf_headings import Headings, headings_of, largest_line
 from sift_rag.corpus.pdf_hyphens import Words
 from sift_rag.corpus.pdf_layout import Block, Flow, evened, lay_out
-from sift_rag.corpus.pdf_pages import Page, Pages, Segment, read_pages
+from sift_rag.corpus.pdf_pages import Page, Pages, Piece, Segment, read_pages
 from sift_rag.corpus.pdf_paragraphs import Part, Writer
 from sift_rag.corpus.pdf_running import without_running_rows
 from sift_rag.corpus.sections import SECTION_BREAK, Extracted, Section, placed
 from sift_rag.errors import SkippedDocument
+
+if TYPE_CHECKING:
+    from sift_rag.corpus.pdf_pages import Image
 
 _JUNK_TITLE = re.compile(
     r"(?i)(?:microsoft (?:word|powerpoint|excel)\b.*|untitled\W*\d*|\(?(?:anonymous|unspecified)\)?|document\s?\d*|"
@@ -28,18 +35,21 @@ def read_pdf(data: bytes, options: IngestOptions | None = None) -> Extracted:
     """Return the text of a PDF as Markdown, page by page, and its title.
 
     A section ends with its page, and at a heading that ends one begun on an earlier page. Running headers and footers
-    are left out. Pages without text are read by OCR, if it is installed and ``options.ocr`` says so.
+    and tables of contents are left out. Pages without text are read by OCR, if it is installed and ``options.ocr`` says
+    so.
 
     Raises:
         MissingExtra: ``pypdfium2`` is not installed.
         SkippedDocument: no page holds text.
-        UnreadableDocument: the file is broken or needs a password.
+        UnreadableDocument: the file or each of its pages is broken, or it needs a password.
     """
     options = options or IngestOptions()
     wants_ocr = options.ocr == "auto" and ocr.is_installed()
-    found = read_pages(data, ocr.read_image if wants_ocr else None)
+    found = read_pages(data, partial(_read_image, options) if wants_ocr else None)
     pages = [replace(page, segments=evened(page.segments)) if page.by_ocr else page for page in found.pages]
     numbers = [page.number for page in pages if page.is_scan]
+    if len(pages) > 2:
+        pages = without_contents(pages)
     blocks = [lay_out(kept) for kept in without_running_rows(pages)]
     lines = [(page.number, _lines(laid)) for page, laid in zip(pages, blocks, strict=True)]
     headings = headings_of(lines, found.outline)
@@ -54,6 +64,12 @@ def read_pdf(data: bytes, options: IngestOptions | None = None) -> Extracted:
         notices=tuple(_notices(pages, numbers)),
         pages_without_text=len(numbers),
     )
+
+
+def _read_image(options: IngestOptions, image: Image) -> list[Piece]:
+    """Read a page by OCR, in time of its own: a scan of many pages takes minutes."""
+    ask_for(options.ocr_timeout)
+    return ocr.read_image(image)
 
 
 def _lines(blocks: Sequence[Block]) -> list[Segment]:
@@ -101,6 +117,10 @@ def _notices(pages: Sequence[Page], without_text: Sequence[int]) -> Iterator[str
     by_ocr = [page.number for page in pages if page.by_ocr]
     if by_ocr:
         yield f"{_numbers(by_ocr)} {'was' if len(by_ocr) == 1 else 'were'} read by OCR"
+    broken = [page.number for page in pages if page.is_broken]
+    if broken:
+        verbs = "is broken and was" if len(broken) == 1 else "are broken and were"
+        yield f"{_numbers(broken)} of {len(pages)} {verbs} not read"
 
 
 def _nothing(pages: Sequence[Page], options: IngestOptions) -> str:

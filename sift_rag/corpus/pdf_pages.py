@@ -101,6 +101,8 @@ class Page:
     """True if the page shows something and holds no text but a stamp's."""
     by_ocr: bool = False
     """True if its text was read from its image."""
+    is_broken: bool = False
+    """True if it cannot be read; then it holds nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +123,11 @@ def read_pages(data: bytes, read_image: Callable[[Image], list[Piece]] | None = 
 
     Raises:
         MissingExtra: ``pypdfium2`` is not installed.
-        UnreadableDocument: the file is broken or needs a password.
+        UnreadableDocument: the file or each of its pages is broken, or it needs a password.
     """
     require("pypdfium2", "pdf")
     import pypdfium2
 
-    number = 0
     pages: list[Page] = []
     with _pdfium:
         try:
@@ -134,15 +135,25 @@ def read_pages(data: bytes, read_image: Callable[[Image], list[Piece]] | None = 
                 pdf.init_forms()
                 title = one_line(_clean(pdf.get_metadata_value("Title")))
                 outline = tuple(_outline(pdf))
-                for number in range(1, len(pdf) + 1):
-                    with _closing(pdf[number - 1]) as page:
-                        pages.append(_page(page, number, read_image))
+                pages += (_page_at(pdf, number, read_image) for number in range(1, len(pdf) + 1))
         except pypdfium2.PdfiumError as error:
             if error.err_code == pypdfium2.raw.FPDF_ERR_PASSWORD:
                 raise UnreadableDocument("password-protected PDF") from error
-            at_page = f", page {number}" if number else ""
-            raise UnreadableDocument(f"broken PDF{at_page}: {error}") from error
+            raise UnreadableDocument(f"broken PDF: {error}") from error
+    if pages and all(page.is_broken for page in pages):
+        raise UnreadableDocument("broken PDF: none of its pages can be read")
     return Pages(title, outline, tuple(pages))
+
+
+def _page_at(pdf: pypdfium2.PdfDocument, number: int, read_image: Callable[[Image], list[Piece]] | None) -> Page:
+    """Return a page; one that cannot be read costs no other."""
+    import pypdfium2
+
+    try:
+        with _closing(pdf[number - 1]) as page:
+            return _page(page, number, read_image)
+    except pypdfium2.PdfiumError:
+        return Page(number, 0, 0, (), is_broken=True)
 
 
 @contextmanager

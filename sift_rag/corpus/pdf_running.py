@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import TypeAlias
 
@@ -27,11 +28,20 @@ _MOST_ELSEWHERE = 0.2
 _APART = 1.8
 """Distance to the text, in font sizes, of a row that stands apart."""
 
+_HEADING = 1.15
+"""Font size, to the one of most of the text, above which numbers tell rows apart: Chapter 1 and Chapter 2."""
+
 _Key: TypeAlias = tuple[int, str]
-"""Font size of a row, and what it says with every number as ``#``."""
+"""Font size of a row, and what it says, in small type with every number as ``#``."""
 
 _DIGITS = re.compile(r"\d+")
 _FIRST_OR_LAST = re.compile(r"^\d{1,5}\b|\b\d{1,5}(?=\W{0,3}$)")
+_MOMENT = r"\d{1,4}[./-]\d{1,2}[./-]\d{2,4},? \d{1,2}[:.]\d{2}(?: ?[AaPp]\.?[Mm]\.?)?"
+_ADDRESS = r"(?:https?|file):/\S{1,500}"
+_PRINTED_ABOVE = re.compile(rf"{_MOMENT}(?: .{{0,500}})?|(?:.{{0,500}} )?{_ADDRESS}")
+_PRINTED_BELOW = re.compile(rf"{_ADDRESS} (\d{{1,5}})/(\d{{1,5}})|(\d{{1,5}}) \w{{2,5}} (\d{{1,5}}) {_MOMENT}")
+"""Rows that a browser puts above and below each page that it prints."""
+_PAGE_OF_PAGES = re.compile(r"\W{0,3}(?:[^\W\d]{1,12}\.? )?(\d{1,5})(?: ?/ ?| [^\W\d]{2,5} )(\d{1,5})\W{0,3}")
 _PAGE_NUMBER = re.compile(r"\W{0,3}\d{1,5}\W{0,3}|\W{0,3}[ivxl]{1,8}\W{0,3}")
 
 
@@ -39,22 +49,54 @@ def without_running_rows(pages: Sequence[Page]) -> list[tuple[Segment, ...]]:
     """Return the segments of each page without running headers, footers and page numbers.
 
     A row is running if it stands on at least half of the pages, or of the left or right ones, digits apart, and on
-    at least three; if only running rows are between it and the edge; and if it rarely stands elsewhere. A page that
-    would lose all of its text keeps it.
+    at least three; if only running rows are between it and the edge; and if it rarely stands elsewhere. What a browser
+    adds to a page that it prints, and "page 1 of 2", is running on any page. A page that would lose all of its text
+    keeps it.
     """
+    rows = [rows_of(page.segments) for page in pages]
+    pages = [_without_marks(page, page_rows, len(pages)) for page, page_rows in zip(pages, rows, strict=True)]
     if len(pages) < _LEAST_PAGES:
         return [page.segments for page in pages]
     rows = [rows_of(page.segments) for page in pages]
-    running = _running(pages, rows)
+    body = _body_size(rows)
+    keys = [[_key(row, body) for row in page_rows] for page_rows in rows]
+    running = _running(pages, rows, keys)
     numbered = _numbered(pages, rows)
     return [
-        _kept(page, page_rows, running, has_number=has_number)
-        for page, page_rows, has_number in zip(pages, rows, numbered, strict=True)
+        _kept(page, page_rows, [key in running for key in page_keys], has_number=has_number)
+        for page, page_rows, page_keys, has_number in zip(pages, rows, keys, numbered, strict=True)
     ]
 
 
-def _key(row: Row) -> _Key:
-    return round(row.size), _DIGITS.sub("#", row.text).casefold()
+def _without_marks(page: Page, rows: Sequence[Row], pages: int) -> Page:
+    """Return a page without what a browser adds to it, and without its number of so many pages."""
+    marks = [index for index in {0, len(rows) - 1} if rows and _is_number_of(_PAGE_OF_PAGES, rows[index], page, pages)]
+    if (
+        len(rows) > 2
+        and _PRINTED_ABOVE.fullmatch(rows[0].text)
+        and _is_number_of(_PRINTED_BELOW, rows[-1], page, pages)
+    ):
+        marks = [0, len(rows) - 1]
+    return replace(page, segments=_without(page, rows, marks)) if marks else page
+
+
+def _is_number_of(pattern: re.Pattern[str], row: Row, page: Page, pages: int) -> bool:
+    """Return True if a row is nothing but that pattern, with the number of this page and the number of all."""
+    found = pattern.fullmatch(row.text)
+    return found is not None and [int(number) for number in found.groups() if number] == [page.number, pages]
+
+
+def _key(row: Row, body: float) -> _Key:
+    text = row.text if row.size > _HEADING * body else _DIGITS.sub("#", row.text)
+    return round(row.size), text.casefold()
+
+
+def _body_size(rows: Iterable[Sequence[Row]]) -> float:
+    """Return the font size of most of the text."""
+    sizes: Counter[float] = Counter()
+    for row in chain.from_iterable(rows):
+        sizes[round(row.size, 1)] += len(row.text)
+    return max(sizes, key=sizes.__getitem__, default=0.0)
 
 
 def _has_letters(key: _Key) -> bool:
@@ -69,14 +111,14 @@ def _ends(page: Page, rows: Sequence[Row]) -> tuple[list[int], list[int]]:
     return first, last[::-1]
 
 
-def _running(pages: Sequence[Page], rows: Sequence[Sequence[Row]]) -> set[_Key]:
+def _running(pages: Sequence[Page], rows: Sequence[Sequence[Row]], keys: Sequence[Sequence[_Key]]) -> set[_Key]:
     """Return the keys of running rows that hold letters."""
-    everywhere = Counter(_key(row) for page_rows in rows for row in page_rows)
+    everywhere = Counter(chain.from_iterable(keys))
     at_ends: dict[_Key, set[int]] = defaultdict(set)
     for number, (page, page_rows) in enumerate(zip(pages, rows, strict=True)):
         for index in chain(*_ends(page, page_rows)):
-            at_ends[_key(page_rows[index])].add(number)
-    return _in_place(rows) | {
+            at_ends[keys[number][index]].add(number)
+    return _in_place(rows, keys) | {
         key
         for key, found in at_ends.items()
         if len(found) >= _LEAST_PAGES
@@ -86,20 +128,21 @@ def _running(pages: Sequence[Page], rows: Sequence[Sequence[Row]]) -> set[_Key]:
     }
 
 
-def _in_place(rows: Sequence[Sequence[Row]]) -> set[_Key]:
+def _in_place(rows: Sequence[Sequence[Row]], keys: Sequence[Sequence[_Key]]) -> set[_Key]:
     """Return the keys of rows that repeat at a place that most pages keep for such rows, chapter titles for example.
 
     The place is the height of the first or last row, if that row stands apart from the text.
     """
     places: dict[int, Counter[_Key]] = defaultdict(Counter)
-    for page_rows in rows:
+    for page_rows, page_keys in zip(rows, keys, strict=True):
         if len(page_rows) > 1:
-            for row, inner in ((page_rows[0], page_rows[1]), (page_rows[-1], page_rows[-2])):
-                if abs(row.baseline - inner.baseline) > _APART * max(row.size, inner.size):
-                    places[round(row.baseline / 2)][_key(row)] += 1
+            for outer, inner in ((0, 1), (-1, -2)):
+                row, distance = page_rows[outer], abs(page_rows[outer].baseline - page_rows[inner].baseline)
+                if distance > _APART * max(row.size, page_rows[inner].size):
+                    places[round(row.baseline / 2)][page_keys[outer]] += 1
     least = max(_LEAST_PAGES, _SHARE * len(rows))
-    kept = (keys for keys in places.values() if keys.total() >= least)
-    return {key for keys in kept for key, count in keys.items() if count > 1 and _has_letters(key)}
+    kept = (found for found in places.values() if found.total() >= least)
+    return {key for found in kept for key, count in found.items() if count > 1 and _has_letters(key)}
 
 
 def _is_frequent(found: Iterable[int], pages: int) -> bool:
@@ -128,14 +171,19 @@ def _offsets(number: int, rows: Sequence[Row]) -> set[int]:
     return {int(found) - number for row in ends.values() for found in _FIRST_OR_LAST.findall(row.text)}
 
 
-def _kept(page: Page, rows: Sequence[Row], running: set[_Key], *, has_number: bool) -> tuple[Segment, ...]:
+def _kept(page: Page, rows: Sequence[Row], running: Sequence[bool], *, has_number: bool) -> tuple[Segment, ...]:
     dropped: set[int] = set()
     for indices in _ends(page, rows):
         for index in indices:
             is_number = has_number and _PAGE_NUMBER.fullmatch(rows[index].text) is not None
-            if not is_number and _key(rows[index]) not in running:
+            if not is_number and not running[index]:
                 break
             dropped.add(index)
+    return _without(page, rows, dropped)
+
+
+def _without(page: Page, rows: Sequence[Row], dropped: Collection[int]) -> tuple[Segment, ...]:
+    """Return the segments of a page without those of some rows, unless that would be all."""
     if len(dropped) == len(rows):
         return page.segments
     gone = {segment.order for index in dropped for segment in rows[index].segments}

@@ -62,6 +62,8 @@ class IngestReport:
     """Number of pages without text in the new and updated documents."""
     outcomes: tuple[Outcome, ...] = ()
     """The documents that went in or were removed, in an ingest of what has changed; none in any other."""
+    has_collection: bool = True
+    """False if nothing went in, and the collection, which there was none of before, was not made."""
 
 
 @dataclass(frozen=True, slots=True)

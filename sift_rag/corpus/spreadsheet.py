@@ -18,17 +18,19 @@ from sift_rag.corpus.json_lines import storable
 from sift_rag.corpus.options import IngestOptions
 from sift_rag.corpus.records import Record, RecordSections
 from sift_rag.corpus.sections import Extracted
-from sift_rag.corpus.tabular import NO_HEADER, Row, TableRecords, layout_of
+from sift_rag.corpus.tabular import GUESSED_HEADER, NO_HEADER, Row, TableRecords, layout_of
 from sift_rag.errors import UnreadableDocument
 from sift_rag.extras import require
 from sift_rag.types import JsonValue
 
 if TYPE_CHECKING:
-    from python_calamine import CalamineWorkbook
+    from python_calamine import CalamineSheet, CalamineWorkbook
 
 _MAX_CELLS = 20_000_000
 """Cells that a sheet may span; calamine allocates them all, and a single cell in the last corner spans 17 thousand
 million."""
+_MOST_MERGED = 1000
+"""Rows that merged cells fill at most."""
 _CELL = re.compile(rb"""<(?:\w+:)?c [^>]{0,100}?\br=["']([A-Z]{1,3})(\d{1,7})["']""")
 
 
@@ -62,11 +64,15 @@ def read_spreadsheet(data: bytes, options: IngestOptions) -> Extracted:
 
 
 def _extracted(sheets: Sequence[TableRecords], options: IngestOptions) -> Extracted:
-    numbered = [sheet for sheet in sheets if not sheet.layout.has_header]
-    notices: tuple[str, ...] = ()
-    if numbered and options.header is None:
-        names = ", ".join(sheet.headings[0] for sheet in numbered[:5])
-        notices = (f"{NO_HEADER} (sheet {names})",)
+    told: list[tuple[str, list[TableRecords]]] = [
+        (NO_HEADER, [sheet for sheet in sheets if not sheet.layout.has_header and not sheet.layout.is_form]),
+        (GUESSED_HEADER, [sheet for sheet in sheets if sheet.layout.is_guess]),
+    ]
+    notices = tuple(
+        f"{notice} (sheet {', '.join(sheet.headings[0] for sheet in found[:5])})"
+        for notice, found in told
+        if found and options.header is None
+    )
     return Extracted(RecordSections(_Chained(tuple(sheets)), options.text_field), notices=notices)
 
 
@@ -90,13 +96,33 @@ def _sheets(workbook: CalamineWorkbook, options: IngestOptions) -> Iterator[Tabl
         first = content.start[0] + 1 if content.start else 1
         rows = [
             Row(first + number, [_value(cell) for cell in cells])
-            for number, cells in enumerate(content.iter_rows())
+            for number, cells in enumerate(_filled_down(content))
             if any(cell != "" for cell in cells)
         ]
         rows = _without_empty_columns(rows)
         layout = layout_of([row.cells for row in rows[:50]], options)
         if rows:
             yield TableRecords(rows, layout, (one_line(sheet.name),))
+
+
+def _filled_down(sheet: CalamineSheet) -> Iterator[Sequence[object]]:
+    """Yield the rows, with the value of cells that are merged over several rows in each of these."""
+    top, left = sheet.start or (0, 0)
+    values: dict[tuple[int, int], object] = {}
+    below = {
+        (row - top, start[1] - left): (start[0] - top, start[1] - left)
+        for start, end in sheet.merged_cell_ranges or ()
+        for row in range(start[0] + 1, min(end[0], start[0] + _MOST_MERGED) + 1)
+    }
+    sources = set(below.values())
+    for number, cells in enumerate(sheet.iter_rows()):
+        row: list[object] = list(cells)
+        for column in range(len(row)) if below else ():
+            if (number, column) in sources:
+                values[number, column] = row[column]
+            elif (source := below.get((number, column))) is not None and row[column] == "":
+                row[column] = values.get(source, "")
+        yield row
 
 
 def _without_empty_columns(rows: list[Row]) -> list[Row]:

@@ -19,6 +19,7 @@ from sift_rag.errors import UnreadableDocument
 from sift_rag.types import JsonValue
 
 NO_HEADER = "no header row: columns are numbered"
+GUESSED_HEADER = "the first row is taken for the names of the columns, by a guess"
 
 _SAMPLE = 50
 """Rows by which the delimiter and the header are recognised."""
@@ -28,6 +29,7 @@ _NONE = "\x1f"
 _LONGEST_NAME = 100
 
 _COLUMN_NAMES = frozenset((*TEXT_FIELDS, *TITLE_FIELDS, "id", "name", "date", "url", "label", "type", "category"))
+_VALUE_NAMES = _COLUMN_NAMES | {"value", "values", "answer", "meaning", "setting", "default"}
 _NUMBER = re.compile(r"[^\w\s]{0,2}\s?\d[\d.,'\u00a0\u202f ]*\s?(?:[eE][+-]?\d+|%|\u20ac|\$)?")
 _DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?:[T ]\d{1,2}:\d{2}\S*)?|\d{1,2}:\d{2}(?::\d{2})?")
 _YEAR = re.compile(r"(?:18|19|20|21)\d\d")
@@ -49,6 +51,12 @@ class Layout:
     """Number of rows above the table that hold a single cell, such as its title."""
     has_header: bool
     """True if the first row below them names the columns."""
+    is_guess: bool = False
+    """True if nothing speaks for a header, and nothing against it: all cells are texts."""
+    is_grouped: bool = False
+    """True if the columns are named by two rows, of which the first names groups of them."""
+    is_form: bool = False
+    """True if each row is the name of a field and its value: all of them are one record."""
 
 
 def read_csv(text: str, options: IngestOptions, *, prefers_tabs: bool = False) -> Extracted:
@@ -65,7 +73,9 @@ def read_csv(text: str, options: IngestOptions, *, prefers_tabs: bool = False) -
     except UnreadableDocument:
         sample = []  # the same will show at the first iteration
     layout = layout_of([row.cells for row in sample], options)
-    notices = (NO_HEADER,) if sample and not layout.has_header and options.header is None else ()
+    told = options.header is None and bool(sample)
+    notices = (NO_HEADER,) if told and not layout.has_header and not layout.is_form else ()
+    notices = (GUESSED_HEADER,) if told and layout.is_guess else notices
     return Extracted(RecordSections(TableRecords(rows, layout), options.text_field), notices=notices)
 
 
@@ -99,29 +109,96 @@ class TableRecords:
     headings: tuple[str, ...] = ()
 
     def __iter__(self) -> Iterator[Record]:
-        names: list[str] = []
-        for number, row in enumerate(self.rows):
-            if number < self.layout.above:
-                yield Record({"text": next(str(cell) for cell in row.cells if _filled(cell))}, row.line, self.headings)
-            elif number == self.layout.above and self.layout.has_header:
-                names = _distinct(row.cells)
-            else:
-                names += [f"column {count}" for count in range(len(names) + 1, len(row.cells) + 1)]
-                yield Record(dict(zip(names, row.cells, strict=False)), row.line, self.headings)
+        rows = iter(self.rows)
+        for row in islice(rows, self.layout.above):
+            yield self._text(row)
+        if self.layout.is_form:
+            yield from self._form(list(rows))
+            return
+        names = self._names(rows)
+        last = 0
+        for row in rows:
+            is_note = 0 < last < row.line - 1 and len(names) > 2 and _filled(row.cells[0]) and _count(row.cells) == 1
+            last = row.line
+            if is_note:
+                yield self._text(row)
+                continue
+            names += [f"column {count}" for count in range(len(names) + 1, len(row.cells) + 1)]
+            yield Record(dict(zip(names, row.cells, strict=False)), row.line, self.headings)
+
+    def _names(self, rows: Iterator[Row]) -> list[str]:
+        if not self.layout.has_header:
+            return []
+        cells = next(rows, Row(0, ())).cells
+        return _distinct(_grouped(cells, next(rows).cells) if self.layout.is_grouped else cells)
+
+    def _text(self, row: Row) -> Record:
+        """Return a row of one cell, such as a title above a table or a note below it."""
+        return Record({"text": next(str(cell) for cell in row.cells if _filled(cell))}, row.line, self.headings)
+
+    def _form(self, rows: Sequence[Row]) -> Iterator[Record]:
+        fields = {str(row.cells[0]).strip().rstrip(":"): row.cells[1] for row in rows}
+        yield Record(fields, rows[0].line, self.headings)
 
 
 def layout_of(rows: Sequence[Sequence[JsonValue]], options: IngestOptions) -> Layout:
     """Recognise what the first rows of a table are, unless the options say so.
 
-    A row names the columns unless it looks like the rows below it: a number or a date above numbers or dates, a cell
-    that its own column repeats, a name given twice, or a cell too long for a name.
+    A row names the columns unless it looks like the rows below it: a number or a date above numbers or dates, an
+    address above addresses, a cell that its own column repeats, a name given twice, or a cell too long for a name.
     """
     if options.header is not None:
         return Layout(0, options.header)
     above = _rows_above(rows)
     if above >= len(rows):
-        return Layout(0, bool(rows) and _names_columns(rows[0], [], options.text_field))
-    return Layout(above, _names_columns(rows[above], rows[above + 1 :], options.text_field))
+        return Layout(0, bool(rows) and _names_columns(rows[0], [], options.text_field) is not False)
+    if options.text_field is None and _is_form(rows[above:]):
+        return Layout(above, has_header=False, is_form=True)
+    if len(rows) > above + 2 and _is_grouped(rows[above], rows[above + 1]):
+        return Layout(above, has_header=True, is_grouped=True)
+    named = _names_columns(rows[above], rows[above + 1 :], options.text_field)
+    return Layout(above, named is not False, is_guess=named is None and len(rows) > above + 1)
+
+
+_LONGEST_FORM = 40
+
+
+def _is_form(rows: Sequence[Sequence[JsonValue]]) -> bool:
+    """Return True if each row is a name and a value: two columns, whose values are of several kinds and all differ."""
+    if not 3 <= len(rows) <= _LONGEST_FORM or any(len(row) != 2 or not _filled(row[0]) for row in rows):
+        return False
+    names = [str(row[0]).strip().lower() for row in rows]
+    if len(set(names)) < len(names) or any(_kind(row[0]) != "text" or len(str(row[0])) > _LONGEST_NAME for row in rows):
+        return False
+    values = [row[1] for row in rows[1:] if _filled(row[1])]
+    texts = [str(value) for value in values if _kind(value) == "text"]
+    is_mixed = len(values) > len(texts) == len(set(texts)) >= len(values) / 3
+    is_mixed &= len(texts) > 1 or len(set(map(_kind, values))) > 2  # in a table, one cell may say "unknown"
+    return is_mixed and _kind(rows[0][1]) == "text" and str(rows[0][1]).strip().lower() not in _VALUE_NAMES
+
+
+def _is_grouped(groups: Sequence[JsonValue], names: Sequence[JsonValue]) -> bool:
+    """Return True if the first row names groups of columns: it has gaps, and the second repeats names without any."""
+    written = [str(name).strip().lower() for name in names]
+    return (
+        1 < _count(groups) < len(groups) == len(names) == _count(names)
+        and len(set(written)) < len(written)
+        and all(_kind(name) == "text" for name in names)
+    )
+
+
+def _grouped(groups: Sequence[JsonValue], names: Sequence[JsonValue]) -> list[str]:
+    """Return the name of each column after the one of its group."""
+    group = ""
+    joined = []
+    for above, name in zip(groups, names, strict=True):
+        group = str(above).strip() if _filled(above) else group
+        joined.append(f"{group} {name}".strip())
+    return joined
+
+
+def _count(cells: Sequence[JsonValue]) -> int:
+    return sum(map(_filled, cells))
 
 
 def _rows_above(rows: Sequence[Sequence[JsonValue]]) -> int:
@@ -133,7 +210,10 @@ def _rows_above(rows: Sequence[Sequence[JsonValue]]) -> int:
     return above if is_table and all(_filled(row[0]) for row in rows[:above]) else 0
 
 
-def _names_columns(first: Sequence[JsonValue], below: Sequence[Sequence[JsonValue]], text_field: str | None) -> bool:
+def _names_columns(
+    first: Sequence[JsonValue], below: Sequence[Sequence[JsonValue]], text_field: str | None
+) -> bool | None:
+    """Return whether a row names the columns of those below; None if nothing speaks for it but nothing against it."""
     names = [str(cell).strip().lower() for cell in first if _filled(cell)]
     if not _COLUMN_NAMES.isdisjoint(names) or (text_field is not None and text_field.lower() in names):
         return True
@@ -148,7 +228,34 @@ def _names_columns(first: Sequence[JsonValue], below: Sequence[Sequence[JsonValu
     if any(top == "text" and cells.total() > cells["text"] == 0 for top, cells in kinds):
         return True
     repeats = any(str(top) in map(str, cells) for top, cells in columns)
-    return not (repeats or len(set(names)) < len(names) or max(map(len, names), default=0) > _LONGEST_NAME)
+    if repeats or len(set(names)) < len(names) or max(map(len, names), default=0) > _LONGEST_NAME:
+        return False
+    texts = [(str(top).strip(), [str(cell) for cell in cells]) for top, cells in columns if _kind(top) == "text"]
+    if any(_is_alike(top, cells) for top, cells in texts):
+        return False
+    return True if texts and all(_is_lower_above(top, cells) for top, cells in texts) else None
+
+
+def _is_lower_above(top: str, cells: Sequence[str]) -> bool:
+    """Return True if a cell is in lower case and half of those below it, or more, are not."""
+    return top.islower() and 2 * sum(not cell.strip().islower() for cell in cells) >= len(cells)
+
+
+def _is_alike(top: str, cells: Sequence[str]) -> bool:
+    """Return True if a cell is written like half of those below it, in a way in which names hardly are."""
+    form = _form_of(top)
+    return form != "" and 2 * sum(_form_of(cell) == form for cell in cells) >= max(1, len(cells))
+
+
+_MARKS = re.compile(r"://|@|[.?!]$")
+
+
+def _form_of(cell: str) -> str:
+    """Return what marks an address, a sentence or a code such as A-17; "" if nothing does."""
+    text = cell.strip()
+    if mark := _MARKS.search(text):
+        return mark[0]
+    return re.sub(r"[^\W\d_]+", "a", re.sub(r"\d+", "0", text)) if re.search(r"\d", text) else ""
 
 
 def _are_years(columns: Sequence[tuple[JsonValue, Sequence[JsonValue]]]) -> bool:

@@ -14,6 +14,8 @@ from sift_rag.extras import require
 _STYLES = """
 p[style-name='Title'] => h1:fresh
 p[style-name='Subtitle'] => p:fresh
+p[style-name='TOC Heading'] => !
+p[style-name^='toc '] => !
 p[style-name='HTML Preformatted'] => pre:separator('\\n')
 p[style-name='Source Code'] => pre:separator('\\n')
 p[style-name='Code'] => pre:separator('\\n')

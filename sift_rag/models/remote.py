@@ -1,31 +1,26 @@
 """A language model behind an OpenAI-compatible endpoint: OpenAI itself, vLLM, llama.cpp, Ollama, LM Studio, ...
 
-The only module that talks to ``openai`` (extra ``openai``).
+Needs ``openai`` (extra ``openai``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sift_rag.errors import ModelError, ModelUnavailable, ModelUnsuitable, Remedy
-from sift_rag.extras import require
-from sift_rag.hosts import check_api_key, is_http_address
+from sift_rag.endpoints import OPENAI_URL, Asked, mapped_errors, openai_client, reason_of
+from sift_rag.errors import ModelUnavailable, ModelUnsuitable, Remedy
+from sift_rag.hosts import is_http_address
 from sift_rag.models.chat import without_system_role
 from sift_rag.protocols import REASONING_BEGINS, REASONING_ENDS, FinishReason, Message
 
-if TYPE_CHECKING:
-    from openai import APIStatusError, OpenAI
-
-OPENAI_URL = "https://api.openai.com/v1"
 DEFAULT_CONTEXT_LENGTH = 8192
-CONNECT_SECONDS = 5.0
-READ_SECONDS = 300.0
-"""Seconds between two pieces of an answer; a laptop that reads a long prompt is silent for minutes before the first."""
 
 _TOKENS_OF_A_CHAT = 32
 _TOKENS_OF_A_MESSAGE = 16
+_OTHER_STATUSES = frozenset({401, 403, 404, 429})
+"""Refusals that have nothing to do with the length of a prompt."""
 
 
 class RemoteModel:
@@ -63,11 +58,11 @@ class RemoteModel:
             raise ValueError(f"context_length is {context_length}: expected a number of tokens above 0.")
         if base_url is not None and not is_http_address(base_url):
             raise ValueError(f"base_url is {base_url!r}: expected an address like http://localhost:8000/v1.")
-        check_api_key(api_key, f"the endpoint {base_url or OPENAI_URL}")
         self.name = name
         self.context_length = context_length
         self._url = base_url or OPENAI_URL
-        self._client = _client(self._url, api_key, max_retries)
+        self._client = openai_client(self._url, api_key, max_retries=max_retries)
+        self._asked = Asked(name, self._url, "an answer", Remedy("endpoint-api-key", base_url=self._url, model=name))
         self._knows_system = True
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
@@ -99,7 +94,11 @@ class RemoteModel:
     def _stream(self, messages: Sequence[Message], max_new_tokens: int) -> Generator[str, None, FinishReason]:
         finish: str | None = None
         thinking = False
-        with _map_errors(self.name, self._url), self._open(messages, max_new_tokens) as chunks:
+        with (
+            mapped_errors(self._asked),
+            _too_long_told(self._asked),
+            self._open(messages, max_new_tokens) as chunks,
+        ):
             for chunk in chunks:
                 for choice in chunk.choices[:1]:
                     reasoning, content = _parts(choice.delta)
@@ -160,20 +159,6 @@ def _parts(delta: object) -> tuple[str, str]:
     return reasoning if isinstance(reasoning, str) else "", content if isinstance(content, str) else ""
 
 
-def _client(url: str, api_key: str | None, max_retries: int) -> OpenAI:
-    require("openai", "openai")
-    from openai import OpenAI, Timeout, omit
-
-    headers: Any = {"OpenAI-Organization": omit, "OpenAI-Project": omit}  # else taken from the environment
-    return OpenAI(
-        api_key=api_key or "none",  # else taken from the environment, where it is meant for another address
-        base_url=url,
-        default_headers=headers,
-        timeout=Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
-        max_retries=max_retries,
-    )
-
-
 def _tokens_at_most(text: str) -> int:
     size = len(text.encode("utf-8", "replace"))
     marks = sum(1 for char in text if char < "\x80" and not char.isalpha() and char != " ")
@@ -181,64 +166,17 @@ def _tokens_at_most(text: str) -> int:
 
 
 @contextmanager
-def _map_errors(model: str, url: str) -> Iterator[None]:
-    """Raise the errors of ``openai`` as our own."""
-    from openai import APIConnectionError, APIError, APIStatusError, APITimeoutError
+def _too_long_told(asked: Asked) -> Iterator[None]:
+    """Raise an error of its own if the endpoint refuses a prompt for its length."""
+    from openai import APIStatusError
 
     try:
         yield
-    except APITimeoutError as error:
-        raise ModelUnavailable(
-            f"The endpoint {url} did not answer in time: try again, or check that it is running."
-        ) from error
-    except APIConnectionError as error:
-        raise ModelUnavailable(
-            f"The endpoint {url} cannot be reached, or closed the connection ({_reason(error)}): "
-            "check the address, and that it is running."
-        ) from error
     except APIStatusError as error:
-        raise _status_error(error, model, url) from error
-    except (APIError, ValueError) as error:
-        raise ModelUnavailable(
-            f"The endpoint {url} sent something that is not an answer ({_reason(error)}): "
-            "check that it is the address of an OpenAI-compatible endpoint."
+        status = error.status_code
+        if status in _OTHER_STATUSES or status >= 500 or "context" not in str(error).lower():
+            raise
+        raise ModelUnsuitable(
+            f"The prompt is too long for {asked.model!r} ({status}: {reason_of(error)}): "
+            "ask for fewer passages, or state the model's true context length."
         ) from error
-
-
-def _status_error(error: APIStatusError, model: str, url: str) -> ModelError:
-    """Return the error for a status. It never quotes the key: the endpoint's words are left out where they may."""
-    status = error.status_code
-    match status:
-        case 401 | 403:
-            return ModelUnavailable(
-                f"The endpoint {url} refuses the API key ({status}): give a key that may use {model!r}.",
-                remedy=Remedy("endpoint-api-key", base_url=url, model=model),
-            )
-        case 404:
-            return ModelUnavailable(
-                f"The endpoint {url} has no model {model!r}, or is not the address of an OpenAI-compatible endpoint "
-                f"(404): check both; {url}/models lists its models."
-            )
-        case 429:
-            return ModelUnavailable(
-                f"The endpoint {url} accepts no more requests now (429: {_reason(error)}): try again later."
-            )
-        case _ if status >= 500:
-            return ModelUnavailable(f"The endpoint {url} failed ({status}: {_reason(error)}): try again later.")
-        case _ if "context" in str(error).lower():
-            return ModelUnsuitable(
-                f"The prompt is too long for {model!r} ({status}: {_reason(error)}): "
-                "ask for fewer passages, or state the model's true context length."
-            )
-        case _:
-            return ModelUnsuitable(f"The endpoint {url} refuses the request to {model!r} ({status}: {_reason(error)}).")
-
-
-def _reason(error: Exception) -> str:
-    """Return the reason in one line; that of a connection error is in its cause."""
-    cause = error.__cause__
-    text = str(cause if cause is not None and str(cause) else error)
-    body = getattr(error, "body", None)
-    if isinstance(body, dict) and isinstance(body.get("message"), str):
-        text = body["message"]
-    return " ".join(text.split())[:300] or type(error).__name__

@@ -85,10 +85,8 @@ class SearchOptions:
         values: dict[str, Any] = {}
         for name, value in options.items():
             if name not in _READERS:
-                expected = ", ".join(_READERS)
-                raise ValueError(
-                    f"Unknown option {name!r}: expected one of {expected}.{suggestion(name, tuple(_READERS))}"
-                )
+                hint = _FILTERS if name in {"filter", "filters"} else suggestion(name, tuple(_READERS))
+                raise ValueError(f"Unknown option {name!r}: expected one of {', '.join(_READERS)}.{hint}")
             if value is not None:
                 values[name] = _READERS[name](name, value)
         return cls(**values)
@@ -225,7 +223,15 @@ def _filter(name: str, value: object) -> Filter:
         return value
     if isinstance(value, Mapping):
         return Filter.from_dict(value)
-    return Filter.parse(_texts(name, value))
+    if isinstance(value, str | list | tuple):
+        return Filter.parse(_texts(name, value))
+    raise ValueError(
+        f"{name} must be a sift_rag.Filter, texts such as 'year>=2024', or an object with 'sources' and 'metadata', "
+        f"but got {type(value).__name__}."
+    )
+
+
+_FILTERS = " Filters are given as 'where'; those of a framework are not understood."
 
 
 def _settings(name: str, value: object) -> dict[str, SettingValue]:

@@ -41,6 +41,8 @@ from sift_rag.types import (
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from sift_rag.embedders.endpoint import EmbedderEndpoint
+
 
 MOST_CANDIDATES = 2**31 - 1
 """Number of candidates that a store is asked for at most: more than any has, and an integer to all of them."""
@@ -92,7 +94,7 @@ class Retriever:
     def from_texts(
         cls,
         texts: Sequence[str],
-        embedder: Embedder | str | None = None,
+        embedder: Embedder | EmbedderEndpoint | str | None = None,
         *,
         sources: Sequence[str] | None = None,
         metadata: Sequence[Mapping[str, JsonValue]] | None = None,
@@ -105,7 +107,7 @@ class Retriever:
 
         Args:
             texts: passages, in order.
-            embedder: an embedder, or the name or folder of one; the default embedder by default.
+            embedder: an embedder, an endpoint, or the name or folder of one; the default embedder by default.
             sources: one name for each text, by default ``text-0``, ``text-1``, ...
             metadata: one mapping for each text, to filter by.
             selector: see the class.
@@ -116,10 +118,13 @@ class Retriever:
         Raises:
             ValueError: ``texts`` is one string, not one source or mapping for each text, or a text is empty.
         """
+        from sift_rag.embedders.endpoint import EmbedderEndpoint
         from sift_rag.embedders.sentence_transformer import load_sentence_transformer
         from sift_rag.retrieval.in_memory import memory_store
 
-        if embedder is None or isinstance(embedder, str):
+        if isinstance(embedder, EmbedderEndpoint):
+            embedder = embedder.open()
+        elif embedder is None or isinstance(embedder, str):
             embedder = load_sentence_transformer(embedder or defaults.EMBEDDER)
         store = memory_store(texts, embedder, sources=sources, metadata=metadata)
         return cls(
@@ -338,11 +343,11 @@ class Retriever:
         """Return how many documents match a filter that matches no passage, in words."""
         documents = [document.source for document in self.store.documents()]
         matching = sum(map(where.matches_source, documents))
-        named = " or ".join(where.sources)
+        named = "the filter on sources" if where.excluded else " or ".join(where.sources)
         if not matching:
             example = f"; sources are such as {documents[0]!r}" if documents else ""
             return f"none of {len(documents):,} documents matches {named}{example}."
-        asked = ", ".join(f"{key}={' or '.join(values)}" for key, values in where.choices().items())
+        asked = ", ".join(where.conditions_in_words())
         of_these = f"of {matching:,} documents that match {named}" if named else f"of {len(documents):,} documents"
         return f"no passage {of_these} has {asked}."
 

@@ -177,7 +177,8 @@ class _Scorer:
     ) -> None:
         stopping = rules.stopping
         self._fill = stopping is not None and stopping.fill
-        self._budget = float(stopping.tokens or 0) if stopping is not None else 0.0
+        budget = (stopping.tokens or 0) if stopping is not None else 0
+        self._budget = float(min(budget, 2**63))  # an integer may be larger than any float
         self._tokens: Any = tokens
         self._per_token = tokens is not None and not self._fill
         self._order: Iterator[int] | None = None if order is None else iter(order)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sift_rag.models.local import LocalModel, load_local_model
+from sift_rag.models.options import ModelOptions
 from sift_rag.models.remote import RemoteModel
 from tests.loopback import StubHandler, loopback
 from tests.models.conftest import LANGUAGE_MODEL
@@ -17,7 +18,7 @@ from tests.models.stub_endpoint import StubEndpoint, stub_endpoint
 
 @pytest.fixture(scope="session")
 def language_model() -> LocalModel:
-    return load_local_model(str(LANGUAGE_MODEL), device="cpu")
+    return load_local_model(str(LANGUAGE_MODEL), options=ModelOptions(device="cpu"))
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import pytest
 from sift_rag import defaults
 from sift_rag.finetuning import PRESETS
 from sift_rag.models.local import load_local_model
+from sift_rag.models.options import ModelOptions
 from sift_rag_cli.fine_tuning import model_of
 from tests.cli.conftest import Run
 from tests.cli.endpoint import serving
@@ -99,7 +100,7 @@ def test_a_saved_adapter_is_loaded_by_plain_peft_and_changes_the_model(ask_store
     assert result.stderr.splitlines()[-1] == f"Saved the adapter to {folder}."
     config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
     assert (config["r"], config["base_model_name_or_path"]) == (4, str(MODEL))
-    model = load_local_model(str(MODEL), device="cpu")
+    model = load_local_model(str(MODEL), options=ModelOptions(device="cpu"))
     ids = torch.tensor([model.tokenizer(QUESTION)["input_ids"]])
     with torch.no_grad():
         before = model.network(input_ids=ids).logits

@@ -44,6 +44,7 @@ def test_nothing_that_could_go_in_is_exit_code_1(run: Run, tmp_path: Path) -> No
     result = run("ingest", str(tmp_path / "empty"), str(tmp_path / "missing"), "--store", str(tmp_path / "store"))
     assert result.exit_code == 1
     assert "no such file or folder" in result.stderr
+    assert "0 passages added, 0 deleted, so there is no collection 'documents' (" in result.stderr
     assert result.stderr.splitlines()[-1] == "0 new, 0 updated, 0 unchanged, 0 removed, 0 skipped, 2 failed"
 
 

@@ -29,7 +29,7 @@ def user_folder(here: Path) -> Path:
         ("[serch]\nk = 3", "unknown key 'serch'; did you mean '[search]'?"),
         (
             "zzz = 3",
-            "known names are [ask], [finetuning], [ingest], [search], [serve], base_url, collection, embedder, model,",
+            "known names are [ask], [embedding], [finetuning], [ingest], [search], [serve], base_url, collection,",
         ),
         ("[search]\nlenghtscale = 1", "unknown key 'lenghtscale' in [search]; did you mean 'lengthscale'?"),
         ("[finetuning]\nrank = 'x'", "'rank' in [finetuning] must be a whole number"),

@@ -46,6 +46,11 @@ def _found(result: Result) -> set[str]:
         (["source=*.csv", "team=cellar"], {"team: cellar\nBob runs the cellar."}),
         (["tags=money"], {"The travel office books flights.\n"}),
         (["tags=travel", "year=2019", "year=2018"], {"The travel office is closed.\n"}),
+        (["year>=2020"], {"The travel office books flights.\n"}),
+        (["year>=2000", "year<2024"], {"The travel office is closed.\n"}),
+        (["source=*.md", "tags!=money"], {"The travel office is closed.\n"}),
+        (["tags~=mon*"], {"The travel office books flights.\n"}),
+        (["source!=*.csv", "source!=*.jsonl", "year!=2024"], {"The travel office is closed.\n"}),
         (["draft=true"], {"tags: room\ndraft: true\nThe travel office has room 1."}),
         (["tags=room", "draft=false"], {"tags: room\ndraft: false\nThe travel office has room 2."}),
         (
@@ -88,6 +93,8 @@ def test_a_filter_that_leaves_nothing_ends_with_3_and_says_how_many_documents_ma
             ("--filter", "source=*.md", "--filter", "tags=none"),
             "no passage of 2 documents that match *.md has tags=none",
         ),
+        (("--filter", "year>2024"), "no passage of 4 documents has year>2024"),
+        (("--filter", "source!=*"), "none of 4 documents matches the filter on sources; sources are such as"),
     ):
         result = labelled("search", QUESTION, *options)
         assert (result.exit_code, result.stdout) == (3, "")

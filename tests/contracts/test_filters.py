@@ -11,12 +11,17 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from qdrant_client import QdrantClient, models
 
+from sift_rag.comparisons import Condition
 from sift_rag.filters import Filter
 from sift_rag.protocols import PassageStore, Scannable
 from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
 from sift_rag.stores.embedded.store import create_collection
 from sift_rag.stores.memory import MemoryStore
+from sift_rag.stores.qdrant import transports
+from sift_rag.stores.qdrant.connection import Connection
+from sift_rag.stores.qdrant.transport import Limits, Target
 from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, JsonValue, Passage, Span
 from tests.examples import examples
 from tests.servers import LOCAL, SERVERS, kinds, made_locally, made_on_server, stub_ends  # noqa: F401 - a fixture
@@ -35,6 +40,9 @@ METADATA: tuple[dict[str, JsonValue], ...] = (
     {"year": "2020", "tag": "z=x", "price": 1.5},
     {"tag=x": "y", "tag": "", "draft": False},
     {"Tag": "x", "é": "ü", "text": "x" * 300},
+    {"year": 2021.0, "price": -3, "date": "2024-05-31", "tag": ["new", "z"]},
+    {"year": ["2019", 2022, -1e300], "price": "1.50", "date": ["2024-05-31T23:30:00-02:00", "soon"], "draft": "true"},
+    {"year": "2020-01-01", "price": 9007199254740993, "date": "2024-06-01T00:00:00Z", "a>b": "c", "é": 0.1},
 )
 COUNT = 5 * len(SOURCES) * len(METADATA)
 """Each metadata five times in each source."""
@@ -110,10 +118,24 @@ globs = st.sampled_from(
         "\\*",
     ]
 )
+KEYS = ("tag", "year", "draft", "price", "date", "é", "a>b", "none")
+BOUNDS = ("2020", "2021", "-3", "1.5", "1.50", "0.1", "9007199254740992", "9007199254740993", "-1e300", "1e400",
+          "2024-05-31", "2024-06-01", "2024-06-01T01:30:00+00:00", "2020-01-01 00:00")  # fmt: skip
+comparisons = st.one_of(
+    st.builds(Condition, st.sampled_from(KEYS), st.sampled_from(["gt", "gte", "lt", "lte"]), st.sampled_from(BOUNDS)),
+    st.builds(
+        Condition, st.sampled_from(KEYS), st.just("not"), st.sampled_from(["", "x", "y", "2020", "true", *BOUNDS])
+    ),
+    st.builds(
+        Condition, st.sampled_from(KEYS), st.just("glob"), st.sampled_from(["*", "?", "20*", "[!x]*", "*5*", "ü"])
+    ),
+)
 filters = st.builds(
     Filter,
     sources=st.lists(globs, max_size=3).map(tuple),
     labels=st.lists(st.sampled_from(ASKED), max_size=3).map(tuple),
+    comparisons=st.lists(comparisons, max_size=3).map(tuple),
+    excluded=st.lists(globs, max_size=1).map(tuple),
 )
 
 
@@ -147,14 +169,29 @@ def test_a_filtered_scan_is_the_whole_scan_without_what_does_not_match(
 @pytest.mark.parametrize(
     ("where", "count"),
     [
-        (Filter(), 210),
-        (Filter(sources=("docs/*",)), 2 * 35),
-        (Filter(sources=("docs/", "notes/")), 3 * 35),
+        (Filter(), 300),
+        (Filter(sources=("docs/*",)), 2 * 50),
+        (Filter(sources=("docs/", "notes/")), 3 * 50),
         (Filter(sources=("*/a.md",), labels=(("tag", "x"),)), 3 * 2 * 5),
         (Filter(labels=(("tag", "x"), ("tag", "y"))), 3 * 30),
         (Filter(labels=(("tag", "x"), ("year", "2020"))), 1 * 30),
         (Filter(sources=("nothing/*",)), 0),
         (Filter(labels=(("nothing", "x"),)), 0),
+        (Filter.parse(["source!=docs/*"]), 4 * 50),
+        (Filter.parse(["source=docs*", "source!=*/a.md"]), 2 * 50),
+        (Filter.parse(["tag!=x"]), 8 * 30),
+        (Filter.parse(["tag!=x", "tag!=new", "tag=y"]), 1 * 30),
+        (Filter.parse(["tag~=n*", "tag~=z=?"]), 2 * 30),
+        (Filter.parse(["year>=2021"]), 2 * 30),
+        (Filter.parse(["year>=2020", "year<2021"]), 2 * 30),
+        (Filter.parse(["year>2019-12-31"]), 1 * 30),
+        (Filter.parse(["date<2024-06-01"]), 1 * 30),
+        (Filter.parse(["date>=2024-06-01", "date<=2024-06-01T01:30:00Z"]), 2 * 30),
+        (Filter.parse(["price<0"]), 1 * 30),
+        (Filter.parse(["price>9007199254740992"]), 1 * 30),
+        (Filter.parse(["price<=1.5", "price>=1.50"]), 2 * 30),
+        (Filter.parse(["none<1"]), 0),
+        (Filter.parse(["none!=1"]), 300),
     ],
     ids=str,
 )
@@ -181,6 +218,24 @@ def test_thousands_of_matching_documents_are_not_too_many(store: PassageStore) -
     others = [Document(f"docs/more/{number}.md", "/x", "failed") for number in range(3000)]
     store.put_documents(others)
     try:
-        assert len(store.search(TARGETS, 1000, where=Filter(sources=("docs/*",)))[0]) == 2 * 35
+        assert len(store.search(TARGETS, 1000, where=Filter(sources=("docs/*",)))[0]) == 2 * 50
     finally:
         store.drop_documents([document.source for document in others])
+
+
+@pytest.mark.parametrize("longest_answer", [None, 10_000, 3], ids=str)
+@pytest.mark.parametrize("first", [1, 7, 10_000])
+def test_all_values_of_a_field_are_listed(
+    longest_answer: int | None, first: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transports, "_VALUES", first)
+    with closing(Connection(QdrantClient(":memory:"), where="here")) as connection:
+        shape = models.VectorParams(size=2, distance=models.Distance.COSINE)
+        connection.client.create_collection("c", shape)
+        held = [[f"n={n}", f"n={n % 3}"] for n in range(50)]
+        points = [models.PointStruct(id=n, vector=[1, n], payload={"labels": row}) for n, row in enumerate(held)]
+        connection.client.upsert("c", [*points, models.PointStruct(id=99, vector=[1, 0], payload={})])
+        target = Target("c", "The collection", limits=Limits(answer=longest_answer))
+        assert sorted(transports.values_of(connection, target, "labels")) == sorted(
+            {value for row in held for value in row}
+        )

@@ -671,13 +671,16 @@ class TestWords:
     def test_the_limit_and_the_filter_hold(self, words: WordIndex) -> None:
         assert len(self.found(words, "the relay disk", limit=2)[0]) == 2
         assert self.found(words, "relay disk", where=Filter(("1.md",))) == [["1.md"]]
+        assert self.found(words, "relay disk", where=Filter.parse(["source=1.md", "tag!=x"])) == [["1.md"]]
 
     @pytest.mark.parametrize("text", ["", " ", "?!", "zebra", "\ud800", "\x00", "(", '"', "a" * 100_000])
     def test_a_text_without_known_words_finds_nothing(self, words: WordIndex, text: str) -> None:
         assert self.found(words, text) == [[]]
 
     @pytest.mark.parametrize(
-        "where", [Filter(("nowhere.md",)), Filter(labels=(("tag", "none"),))], ids=["source", "label"]
+        "where",
+        [Filter(("nowhere.md",)), Filter(labels=(("tag", "none"),)), Filter.parse(["tag>1"])],
+        ids=["source", "label", "range"],
     )
     def test_a_filter_that_matches_nothing_leaves_nothing(self, words: WordIndex, where: Filter) -> None:
         assert self.found(words, "relay", "E4506", where=where) == [[], []]

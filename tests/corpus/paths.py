@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+from sift_rag.corpus.more_time import ask_for
 from sift_rag.errors import MissingExtra
 
 
@@ -22,6 +23,21 @@ class _Strange(type(Path())):  # type: ignore[misc] # Path itself cannot be inhe
 
 class Slow(_Strange):
     def act(self) -> None:
+        time.sleep(600)
+
+
+class SlowButAsking(_Strange):
+    """Takes longer than three seconds, and asks for the time first, a part at a time."""
+
+    def act(self) -> None:
+        for _ in range(8):
+            ask_for(1)
+            time.sleep(0.5)
+
+
+class AskingTooLittle(_Strange):
+    def act(self) -> None:
+        ask_for(0.25)
         time.sleep(600)
 
 

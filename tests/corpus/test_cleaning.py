@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sift_rag.corpus.cleaning import clean_markdown, without_data_addresses
+from sift_rag.corpus.cleaning import clean_latex, clean_markdown, clean_rst, without_data_addresses
 from sift_rag.corpus.documents import read_document
 
 DATA = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJ" * 20
@@ -170,3 +170,57 @@ def test_a_section_that_becomes_shorter_moves_the_next_ones(tmp_path: Path) -> N
     one, three = read_document(tmp_path / "a.csv").sections
 
     assert (one.text, three.text, three.start) == ("One  two.", "Three.", len("One  two.") + 2)
+
+
+# What shows no text of its own
+
+
+def test_badges_and_tables_of_contents_are_left_out_and_lines_stay() -> None:
+    badge = "[![build](https://example.org/b.svg)](https://example.org)"
+    contents = "- [Hours](#hours)\n  - [Sundays](#hours-sun)\n* [Fees](#fees)\n"
+    cleaned = clean_markdown(f"# Pool\n\n{badge} {badge}\n\n{contents}\nIt opens at nine.\n", is_mdx=False)
+    assert cleaned == "# Pool\n\n\n\n\n\n\n\nIt opens at nine.\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "![a map of the pool](map.png)\n",
+        "See [Hours](#hours).\n",
+        "- [Hours](#hours)\n",
+        "- [Hours](#hours): nine to five\n- [Fees](#fees): none\n",
+        "- [Hours](hours.md)\n- [Fees](fees.md)\n",
+        "```\n[![b](c)](d)\n- [a](#a)\n- [b](#b)\n```\n",
+    ],
+)
+def test_other_links_and_images_stay(text: str) -> None:
+    assert clean_markdown(text, is_mdx=False) == text
+
+
+def test_directives_of_rst_that_show_no_text_are_left_out_and_lines_stay() -> None:
+    text = (
+        ".. _hours:\n\nHours\n=====\n\n.. toctree::\n   :maxdepth: 2\n\n   install\n   usage\n\n.. index:: pool\n\n"
+        ".. note::\n   It opens at nine.\n"
+    )
+    cleaned = clean_rst(text)
+    assert cleaned.split() == ["Hours", "=====", "..", "note::", "It", "opens", "at", "nine."]
+    assert cleaned.count("\n") == text.count("\n")
+    assert cleaned.index("Hours") == 2
+
+
+def test_lines_of_latex_that_set_it_up_are_left_out_and_lines_stay() -> None:
+    text = (
+        "\\documentclass[11pt]{article}\n\\usepackage[T1]{fontenc} % letters\n\\newcommand{\\R}{\\mathbb{R}}\n"
+        "\\begin{document}\n% a remark\n"
+        "Let $x \\in \\R$. % and so on\n\\begin{verbatim}\n% \\usepackage{x}\n\\end{verbatim}\n"
+        "\\bibliography{refs}\n\\end{document}\n"
+    )
+    cleaned = clean_latex(text)
+    assert [line for line in cleaned.split("\n") if line] == [
+        "\\newcommand{\\R}{\\mathbb{R}}",
+        "Let $x \\in \\R$. % and so on",
+        "\\begin{verbatim}",
+        "% \\usepackage{x}",
+        "\\end{verbatim}",
+    ]
+    assert cleaned.count("\n") == text.count("\n")

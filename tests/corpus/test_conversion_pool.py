@@ -100,6 +100,16 @@ def test_a_conversion_that_takes_too_long_fails(page: Path) -> None:
         pool.close()
 
 
+def test_a_conversion_may_take_the_time_that_it_asks_for(page: Path) -> None:
+    pool = ConversionPool(IngestOptions(file_timeout=3), workers=1)
+    try:
+        assert pool.read(paths.SlowButAsking(page)).result().title == "Owls"
+        assert reason(pool.read(paths.AskingTooLittle(page))) == "took longer than 3.25 s"
+        assert pool.read(page).result().title == "Owls"
+    finally:
+        pool.close()
+
+
 def test_what_a_library_prints_does_not_get_among_the_answers(
     pool: ConversionPool, page: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

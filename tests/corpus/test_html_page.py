@@ -19,6 +19,8 @@ _PLAIN = "The pool opens at seven on weekdays and at nine on Sundays."
         "<header>ACME</header>",
         "<footer>All rights reserved</footer>",
         "<aside>Popular posts</aside>",
+        '<div class="header"><a href="a.html">Previous</a></div>',
+        '<div class="nav-panel"><a href="a.html">Next</a></div>',
         '<div role="navigation">Next</div>',
         '<ul class="breadcrumbs"><li>Home</li></ul>',
         '<div id="sidebar">Links</div>',
@@ -190,3 +192,42 @@ def test_no_word_of_a_text_is_lost(names: list[str]) -> None:
 
     for number in range(len(names)):
         assert f"word{number}" in markdown.replace("\n", " ").replace("|", " ").split()
+
+
+def test_elements_end_where_html_lets_their_end_tags_be_left_out() -> None:
+    page = (
+        "<ul><li>one<ul><li>in<li>ner</ul><li>two</ul><p>First.<p>Second.<dl><dt>Name<dd>Meaning<dt>Other<dd>More</dl>"
+    )
+    assert to_markdown(page).markdown == (
+        "- one\n  - in\n  - ner\n- two\n\nFirst.\n\nSecond.\n\nName\n:   Meaning\n\nOther\n:   More"
+    )
+
+
+def test_a_table_without_end_tags_keeps_its_cells() -> None:
+    page = "<table><tr><th>Oven<th>Minutes<tr><td>Gas<td>30<tr><td>Coal<td></table>"
+    assert to_markdown(page).markdown == "| Oven | Minutes |\n| --- | --- |\n| Gas | 30 |\n| Coal |  |"
+
+
+def test_a_row_above_all_columns_is_the_title_of_a_table() -> None:
+    page = "<table><tr><td colspan=2>Payments<tr><td>Date<td>Sum<tr><td>May<td>5</table>"
+    assert to_markdown(page).markdown == "Payments\n\n| Date | Sum |\n| --- | --- |\n| May | 5 |"
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("10<sup>6</sup> people", "10^6 people"),
+        ("x<sup>2</sup>", "x^2"),
+        ("10<sup>-3</sup>", "10^-3"),
+        ("the 5<sup>th</sup>", "the 5th"),
+        ("rain.<sup>1</sup>", "rain.[1]"),
+        ('Rome<sup><a href="#n">4</a></sup>', "Rome[4]"),
+    ],
+)
+def test_a_power_is_not_joined_to_its_base(html: str, text: str) -> None:
+    assert to_markdown(f"<p>{html}</p>").markdown == text
+
+
+@pytest.mark.parametrize("mark", ['class="pagenum"', 'role="doc-pagebreak"', 'epub:type="pagebreak"'])
+def test_the_number_of_a_page_of_the_printed_book_is_left_out(mark: str) -> None:
+    assert to_markdown(f"<p>It was <span {mark}>[Pg 5]</span>cold.</p>", is_page=False).markdown == "It was cold."

@@ -180,3 +180,36 @@ def test_any_mail_is_read_or_unreadable(data: list[bytes], suffix: str) -> None:
     for section in found.sections:
         assert section.text.strip()
         assert "\0" not in section.text
+
+
+def test_every_passage_says_who_wrote_to_whom_and_when() -> None:
+    message = _message("The key is under the mat.")
+    message.add_attachment("The pool opens at seven.", filename="pool.txt")
+    assert [section.lead for section in _read(message).sections] == [
+        "From: Anna Å <anna@example.org>\nTo: ben@example.org\nDate: 3 June 2024, 10:00"
+    ] * 2
+
+
+def test_a_message_within_says_who_wrote_it() -> None:
+    outer = _message("See below.")
+    inner = _message("The key is under the mat.")
+    inner.replace_header("From", "cleo@example.org")
+    outer.add_attachment(inner)
+    assert [section.lead.split("\n")[0] for section in _read(outer).sections] == [
+        "From: Anna Å <anna@example.org>",
+        "From: cleo@example.org",
+    ]
+
+
+def test_of_many_receivers_the_first_are_named() -> None:
+    message = _message("Hello")
+    message.replace_header("To", ", ".join(f"Person {number} <p{number}@example.org>" for number in range(9)))
+    [section] = _read(message).sections
+    assert section.lead.split("\n")[1] == "To: Person 0, Person 1, Person 2 and others"
+
+
+@pytest.mark.parametrize("date", ["yesterday", "", "Mon, 99 Foo 2024"])
+def test_a_date_that_is_none_is_written_as_it_stands(date: str) -> None:
+    message = _message("Hello").as_bytes().replace(b"Mon, 03 Jun 2024 10:00:00 +0200", date.encode())
+    [section] = _read(message).sections
+    assert section.lead.split("\n")[2:] == ([f"Date: {date}"] if date else [])

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import random
+import re
 from contextlib import suppress
 
 import pytest
 
+from sift_rag.corpus import more_time, ocr
 from sift_rag.corpus.headings import find_headings
 from sift_rag.corpus.options import IngestOptions
 from sift_rag.corpus.pdf import read_pdf
+from sift_rag.corpus.pdf_pages import Piece as PixelPiece
 from sift_rag.errors import SkippedDocument, UnreadableDocument
 from tests.corpus.pdf_pages import HEIGHT, At, Drawn, Field, Picture, lines, pdf
 from tests.examples import examples
@@ -381,3 +384,84 @@ def test_an_outline_that_leads_back_to_itself_ends() -> None:
     cyclic = data.replace(b"/Parent", b"/Next__", 0).replace(b"(Urchins) /Parent", b"(Urchins) /Next  ")
 
     assert [section.page for section in read_pdf(cyclic).sections] == [1]
+
+
+def test_a_broken_page_costs_no_other_and_is_named() -> None:
+    whole = pdf([lines(f"The text of page {number} stands here.") for number in range(1, 5)])
+    kids = re.search(rb"/Kids \[(\d+) 0 R (\d+) 0 R", whole)
+    assert kids is not None
+    broken = whole.replace(b"%s 0 R %s 0 R" % kids.groups(), b"%s 0 R 99 0 R" % kids[1])
+    found = read_pdf(broken)
+    assert [section.page for section in found.sections] == [1, 3, 4]
+    assert found.notices == ("page 2 of 4 is broken and was not read",)
+    assert found.pages_without_text == 0
+
+
+def test_a_pdf_of_broken_pages_is_broken() -> None:
+    whole = pdf([lines("The only page.")])
+    broken = re.sub(rb"/Kids \[\d+ 0 R", b"/Kids [99 0 R", whole)
+    with pytest.raises(UnreadableDocument, match="none of its pages can be read"):
+        read_pdf(broken)
+
+
+def test_a_large_heading_is_no_running_header_because_of_its_number() -> None:
+    text = "\n".join(f"Line {number} of some text of this chapter." for number in range(20))
+    pages = [[At(72, 740, f"Chapter {number}", 18), *lines(text)] for number in range(1, 6)]
+    found = read_pdf(pdf(pages))
+    assert [section.text.split("\n")[0] for section in found.sections] == [f"# Chapter {n}" for n in range(1, 6)]
+
+
+@pytest.mark.parametrize("pages", [1, 2, 4])
+@pytest.mark.parametrize(
+    ("above", "below"),
+    [
+        ("11/29/26, 3:41 PM Annual report", "https://example.com/report?a=1 {}/{}"),
+        ("Annual report https://example.com/report", "{} of {} 29/11/2026, 15:41"),
+    ],
+)
+def test_what_a_browser_adds_to_a_printed_page_is_left_out(pages: int, above: str, below: str) -> None:
+    drawn = [
+        [At(30, 775, above, 8), *lines(f"The text of part {n}.\nIt goes on."), At(30, 15, below.format(n, pages), 8)]
+        for n in range(1, pages + 1)
+    ]
+    text = "\n".join(section.text for section in read_pdf(pdf(drawn)).sections)
+    assert "The text of part 1" in text
+    assert "report" not in text
+    assert "11/2" not in text
+
+
+def test_the_number_of_a_page_of_so_many_is_left_out_of_a_letter() -> None:
+    letter = [*lines("Dear Anna,\nthe roof is done."), At(300, 20, "Page 1 of 1", 8)]
+    assert "Page" not in next(iter(read_pdf(pdf([letter])).sections)).text
+
+
+def test_a_fraction_that_is_not_the_number_of_the_page_stays() -> None:
+    letter = [*lines("The result of the vote:"), At(300, 20, "Votes 2 of 3", 8)]
+    assert "2 of 3" in next(iter(read_pdf(pdf([letter])).sections)).text
+
+
+def test_each_page_that_is_read_by_ocr_adds_to_the_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float] = []
+    monkeypatch.setattr(more_time, "_grants", [asked.append])
+    monkeypatch.setattr(ocr, "is_installed", lambda: True)
+    monkeypatch.setattr(ocr, "read_image", lambda _: [PixelPiece("Contract 8812", 0, 0, 300, 20)])
+    found = read_pdf(pdf([_scan(), [*lines(_KELP)], _scan()]), IngestOptions(file_timeout=10))
+    assert [section.page for section in found.sections] == [1, 2, 3]
+    assert asked == [5, 5]
+
+
+def _contents(*numbers: int) -> list[Drawn]:
+    return [
+        At(72, 700, "Contents", 16),
+        *(At(72, 660 - 20 * row, f"Chapter {row} {'.' * 40} {number}") for row, number in enumerate(numbers)),
+    ]
+
+
+def test_a_table_of_contents_is_left_out() -> None:
+    assert _texts(_contents(1, 1, 2, 3), [*lines(_KELP)], [*lines(_URCHINS)]) == [_flat(_KELP), _flat(_URCHINS)]
+
+
+@pytest.mark.parametrize("numbers", [(9, 4, 12, 3), (100, 200, 300, 400), (1, 2)])
+def test_a_list_with_dots_that_is_no_table_of_contents_stays(numbers: tuple[int, ...]) -> None:
+    first, *_ = _texts(_contents(*numbers), [*lines(_KELP)], [*lines(_URCHINS)])
+    assert f"Chapter 1 ... {numbers[1]}" in first

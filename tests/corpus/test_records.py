@@ -143,6 +143,9 @@ def test_an_array_gives_the_records_that_its_lines_would_give(records: list[dict
         "red,Anna\nblue,Ben\nred,Cleo\n",
         "yes,yes\nno,yes\n",
         "12:30;Oslo\n12:45;Bergen\n",
+        "K-101,Anna Berg\nK-102,Ben Holm\n",
+        "anna@example.org,Anna\nben@example.org,Ben\n",
+        "How do I pay?,Send us a letter.\nWhen do you open?,At nine.\n",
     ],
 )
 def test_a_first_row_like_the_rows_below_names_no_columns_and_is_not_lost(rows: str) -> None:
@@ -170,6 +173,14 @@ def test_a_row_of_names_above_other_rows_names_the_columns(rows: str) -> None:
 
     assert len(list(found.sections)) == len(rows.splitlines()) - 1
     assert found.notices == ()
+
+
+def test_a_first_row_that_may_name_the_columns_is_told_of() -> None:
+    found = _read("Red,Oslo\nBlue,Bergen\n", ".csv")
+
+    assert [section.text for section in found.sections] == ["Red: Blue\nOslo: Bergen"]
+    assert found.notices == ("the first row is taken for the names of the columns, by a guess",)
+    assert _read("Red,Oslo\nBlue,Bergen\n", ".csv", header=True).notices == ()
 
 
 def test_the_header_can_be_stated() -> None:
@@ -225,3 +236,37 @@ def test_no_cell_of_csv_is_lost_without_a_header(cells: list[list[str]]) -> None
     sections = _sections(text, ".csv", header=False)
 
     assert [list(section.metadata.values()) for section in sections] == rows
+
+
+def test_the_array_of_an_object_that_is_nearly_all_of_it_is_read_as_records() -> None:
+    items = ",\n".join(f'{{"question": "What is {name}?", "answer": "A letter."}}' for name in "XYZ")
+    first, second, _ = _sections(f'{{"total": 3, "items": [\n{items}\n]}}', ".json")
+
+    assert (first.line, first.text) == (2, "question: What is X?\nanswer: A letter.")
+    assert second.line == 3
+
+
+def test_the_texts_beside_an_array_of_records_are_a_record() -> None:
+    items = ", ".join(f'{{"dish": "Soup {number}", "price": {number}}}' for number in range(9))
+    menu, soup, *_ = _sections(f'{{"menu": "June", "dishes": [{items}], "size": 9}}', ".json")
+
+    assert menu.text == "menu: June\nsize: 9"
+    assert soup.text == "dish: Soup 0\nprice: 0"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"name": "tool", "settings": {"depth": 3}, "servers": [{"host": "a"}]}',
+        '{"items": [1, 2, 3, 4, 5, 6, 7, 8, 9]}',
+        '{"items": [{"a": 1}, {"a": 2}], }',
+        '{"items": [{"a": 1}, {"a": 2}]} {}',
+        '{"items" [{"a": 1}]}',
+        "{}",
+        "{1: [{}]}",
+    ],
+)
+def test_any_other_json_is_a_text(text: str) -> None:
+    [section] = _sections(text, ".json")
+
+    assert section.text == text

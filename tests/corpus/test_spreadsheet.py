@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import zlib
 from datetime import date
 from typing import Any
 
@@ -109,3 +111,65 @@ def test_a_hostile_or_broken_workbook_fails_with_the_reason(data: bytes, reason:
 
     assert str(raised.value).startswith(reason)
     assert "\n" not in str(raised.value)
+
+
+_XLS = (
+    "c-rk)O-NKx6#njY{?l>BG|)gq$jWpPZQAIhP_|Lbf_|Z9n#U;m-o$HM=)x?Uc0tgpXd~F7jn$?f`k^+_A~0$Z1cCOmY84c;P+#Ys_r@HX$cd7Y"
+    "_dV`;_ndpbckjFB+@JTJPerH4Z`RCU30hHtc`FFtBAcKT%qbC2xn-$r?jE3Ix%jUT43HyzUfe5t=2t#c{+@xv4bNkez*|a3Z~|RvL#tasv~wTg"
+    "LiM3VcqsNHu22f2n)_A3@;J-2EU$Cj`z&{`<vhz4syi(XVJg<uxZR241G1jW!XyQ5Gv_s1wxSA8RUDtXAndwcw3&VJfz?t_>nX(q$k!d3p_xiA"
+    "$5n)YAwsjRHz$+RsH8ZUz!$3y_?(;YkLq0e%Gw3U{x#q3|A{?7PAp^(7O-EG9$*yKF`=SAi!z+^s1h&srPBi^votMwefDC|shKG)Ig5i>L%K>-"
+    "voE9RUYdOAK_f%;66wKIZ-(r9-={RvcgJ;IGfB^Aah-Hs(-WFm0>o1q$sR39Wo?ELC#798LTXpxRVb3T3YGEPEG3ylIp?E1LnHLAv)4Yo=uC9S"
+    "j<RKxcOH9x+MwPI7EUV$k;7b4vLG9ov4!Ose(HM8*RZUlF`#=xca@XbHO6($a%ls#vyJgGwsBE@6XmlX_uQ$?zKd<9{A9<>aOLEy*f{EG{FB62"
+    "*BF{alem0I;chH<7tTudhGq2+t6D%toW5JmCR~m=HC+i&mbRuwM=WU487svW1=xbwYCIlL`-0hFUR7(JNMb6UEWne@^Ef=)Cx@l#Yc2CyWd&}j"
+    "O0)uhhwI_r_pmq5!@fKZ`+w=-fK%W0usXYq$Pn+PQ4BlmrG9=$Ea^m-?Q_KqIb6xy5z;<5&z1IhQF$JPJnzDV3l}b2xcJu~_$*<coILyuV4uzW"
+    "&VQXbO7re-l2wZyr0L4g7vfGBbT=_nRQ#-iSLB{0mdVNeFI3o1t()jag8R{5bo|oUS}cB_WfLQRZVDCK{(Le0{LAfs1J+O{2L"
+)
+"""A workbook in the format of Excel 97, made with xlwt: a sheet "Tools", and "Merged" with a cell over two rows."""
+
+
+def test_a_workbook_of_excel_97_is_read() -> None:
+    saw, hammer, anna, ben = _read(zlib.decompress(base64.b85decode(_XLS))).sections
+
+    assert (saw.headings, saw.line) == (("Tools",), 2)
+    assert saw.text == "item: Säge\ncount: 3\nbought: 2024-06-03"
+    assert hammer.metadata == {"item": "Hammer", "count": 1.5, "bought": "2024-06-04"}
+    assert (anna.text, ben.text) == ("team: Red\nmember: Anna\nage: 30", "team: Red\nmember: Ben\nage: 31")
+
+
+def test_names_of_groups_of_columns_stand_before_the_names_of_the_columns() -> None:
+    rows = [
+        [None, "2023", None, "2024", None],
+        ["country", "exports", "imports", "exports", "imports"],
+        ["Spain", 1, 2, 3, 4],
+    ]
+    found = _read(xlsx({"Trade": rows}))
+
+    [section] = found.sections
+    assert section.text == "country: Spain\n2023 exports: 1\n2023 imports: 2\n2024 exports: 3\n2024 imports: 4"
+    assert found.notices == ()
+
+
+def test_a_form_is_one_record() -> None:
+    rows = [["Name", "Anna Berg"], ["Born", date(1990, 1, 2)], ["Town:", "Oslo"], ["Children", 2]]
+    found = _read(xlsx({"Form": rows}))
+
+    [section] = found.sections
+    assert section.line == 1
+    assert section.text == "Name: Anna Berg\nBorn: 1990-01-02\nTown: Oslo\nChildren: 2"
+    assert found.notices == ()
+
+
+@pytest.mark.parametrize("cells", [["68", "n/a", "n/a"], [68, "unknown", 59], [68, 59, 47]])
+def test_a_table_of_two_columns_is_no_form(cells: list[Any]) -> None:
+    rows = [["Country", "Population"], *(["ABC"[number], cell] for number, cell in enumerate(cells))]
+    first, *_ = _read(xlsx({"A": rows})).sections
+
+    assert first.line == 2
+    assert first.text == f"Country: A\nPopulation: {cells[0]}"
+
+
+def test_a_note_below_a_table_is_a_text() -> None:
+    rows = [["month", "units", "share"], ["May", 3, 0.5], ["June", 3, 0.5], [], ["Figures are preliminary."]]
+    *_, note = _read(xlsx({"A": rows})).sections
+
+    assert (note.line, note.text) == (5, "Figures are preliminary.")

@@ -29,6 +29,18 @@ def _cell(text: str, properties: str = "") -> str:
     return f"<w:tc><w:tcPr>{properties}</w:tcPr>{_paragraph(text)}</w:tc>"
 
 
+def _styles(*names: str) -> dict[str, str | bytes]:
+    """Return the members of a file whose paragraphs have these styles."""
+    styles = "".join(
+        f'<w:style w:type="paragraph" w:styleId="{name}"><w:name w:val="{name}"/></w:style>' for name in names
+    )
+    return {
+        "word/styles.xml": f'<w:styles xmlns:w="{WORD}">{styles}</w:styles>',
+        "word/_rels/document.xml.rels": f'<Relationships xmlns="{PACKAGE}/relationships"><Relationship Id="s" '
+        f'Type="{OFFICE}/styles" Target="styles.xml"/></Relationships>',
+    }
+
+
 @pytest.mark.parametrize("properties", ["", "<w:trPr><w:tblHeader/></w:trPr>"])
 def test_the_first_row_of_a_table_names_its_columns_and_empty_cells_stay(properties: str) -> None:
     table = f"<w:tbl>{_row('day', 'open', 'close', properties=properties)}{_row('Mon', '', '8')}</w:tbl>"
@@ -55,15 +67,6 @@ def test_merged_cells_stand_in_each_row_and_column_that_they_cover() -> None:
 
 
 def test_title_headings_and_code_are_marked_and_deleted_text_is_gone() -> None:
-    styles = "".join(
-        f'<w:style w:type="paragraph" w:styleId="{name}"><w:name w:val="{shown}"/></w:style>'
-        for name, shown in (("Title", "Title"), ("Code", "Code"))
-    )
-    members: dict[str, str | bytes] = {
-        "word/styles.xml": f'<w:styles xmlns:w="{WORD}">{styles}</w:styles>',
-        "word/_rels/document.xml.rels": f'<Relationships xmlns="{PACKAGE}/relationships"><Relationship Id="s" '
-        f'Type="{OFFICE}/styles" Target="styles.xml"/></Relationships>',
-    }
     body = (
         _paragraph("Manual", "Title")
         + _paragraph("Install", "Heading2")
@@ -72,7 +75,9 @@ def test_title_headings_and_code_are_marked_and_deleted_text_is_gone() -> None:
         + _paragraph("<w:del><w:r><w:delText>old</w:delText></w:r></w:del>" + _run("It is new."))
     )
 
-    assert _text(body, members) == "# Manual\n\n## Install\n\n```\nmake all\nmake test\n```\n\nIt is new."
+    assert (
+        _text(body, _styles("Title", "Code")) == "# Manual\n\n## Install\n\n```\nmake all\nmake test\n```\n\nIt is new."
+    )
 
 
 def test_fields_are_read_as_what_stands_in_them() -> None:
@@ -100,3 +105,14 @@ def test_fields_are_read_as_what_stands_in_them() -> None:
     lines = _text(body).split("\n\n")
     assert lines[:2] == ["Name: Anna Berg", "Colour: red"]
     assert [" ".join(line.split()) for line in lines[2:]] == ["[x] yes", "[ ] no", "Age: 42"]
+
+
+def test_the_table_of_contents_is_left_out() -> None:
+    body = (
+        _paragraph("Contents", "TOC Heading")
+        + _paragraph("Booking 3", "toc 1")
+        + _paragraph("Trains 4", "toc 2")
+        + _paragraph("Trains are booked.")
+    )
+
+    assert _text(body, _styles("TOC Heading", "toc 1", "toc 2")) == "Trains are booked."

@@ -63,7 +63,7 @@ def test_neighbours_order_and_batch_size_change_no_bit_of_a_vector(
 def test_padding_changes_a_vector_by_no_more_than_rounding(
     embedder: SentenceTransformerEmbedder, alone: dict[str, bytes]
 ) -> None:
-    unpadded = embedder._model.encode(list(alone), batch_size=1, normalize_embeddings=True)
+    unpadded = embedder.model.encode(list(alone), batch_size=1, normalize_embeddings=True)
     ours = np.stack([np.frombuffer(row, dtype=np.float32) for row in alone.values()])
     np.testing.assert_allclose(ours, unpadded, atol=2e-6)
 
@@ -71,7 +71,7 @@ def test_padding_changes_a_vector_by_no_more_than_rounding(
 def test_a_text_longer_than_the_model_reads_is_cut_at_its_limit_and_not_at_a_multiple(
     embedder: SentenceTransformerEmbedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = embedder._model
+    model = embedder.model
     monkeypatch.setattr(model, "max_seq_length", 41, raising=True)
     short = SentenceTransformerEmbedder("short", model)
     text = texts_of_all_lengths()[-1]

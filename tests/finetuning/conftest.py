@@ -12,6 +12,7 @@ from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel, Phi3Config,
 from transformers import Qwen3ForCausalLM as Qwen3
 
 from sift_rag.models.local import LocalModel, load_local_model
+from sift_rag.models.options import ModelOptions
 
 LANGUAGE_MODEL = Path(__file__).parents[1] / "data" / "stdlib-lm"
 
@@ -25,7 +26,7 @@ TEXTS = (
 @pytest.fixture
 def model() -> LocalModel:
     """Fresh for every test: what one test leaves behind must not reach another."""
-    return load_local_model(str(LANGUAGE_MODEL), device="cpu")
+    return load_local_model(str(LANGUAGE_MODEL), options=ModelOptions(device="cpu"))
 
 
 @pytest.fixture(scope="session")

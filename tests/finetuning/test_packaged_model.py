@@ -8,6 +8,7 @@ import torch
 from sift_rag.errors import TrainingFailed
 from sift_rag.finetuning import FineTuning, Tuner
 from sift_rag.models.local import LocalModel, load_local_model
+from sift_rag.models.options import ModelOptions
 from sift_rag.models.packaged import is_packaged_installed
 from sift_rag.protocols import Message
 from tests.finetuning.conftest import TEXTS
@@ -24,7 +25,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def smollm() -> LocalModel:
-    return load_local_model(NAME, device="cpu")
+    return load_local_model(NAME, options=ModelOptions(device="cpu"))
 
 
 @pytest.fixture(params=["lora", "full"])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sift_rag_server.batching import BATCH, EmbeddingQueue
-from sift_rag_server.cache import Embedded, EmbeddingCache, cache_key
+from sift_rag_server.cache import Embedded, EmbeddingCache, cache_keys
 from sift_rag_server.metrics import Metrics
 from tests.doubles import HashingEmbedder
 from tests.http.gates import FailingEmbedder, GatedEmbedder
@@ -167,8 +167,8 @@ def test_the_cache_holds_no_more_than_it_may() -> None:
     cache = EmbeddingCache(limit)
     tracemalloc.start()
     try:
-        for number in range(10_000):
-            cache.put(cache_key("space", "passage", str(number)), entry())
+        for key in cache_keys("space", "passage", list(map(str, range(10_000)))):
+            cache.put(key, entry())
         held, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -192,4 +192,4 @@ def test_a_cache_of_no_bytes_keeps_nothing() -> None:
 
 def test_keys_differ_in_every_part_and_do_not_run_together() -> None:
     triples = [("ab", "c", "d"), ("a", "bc", "d"), ("a", "b", "cd"), ("ab", "c", "D"), ("ab", "", "cd")]
-    assert len({cache_key(*triple) for triple in triples}) == len(triples)
+    assert len({cache_keys(space, role, [text])[0] for space, role, text in triples}) == len(triples)

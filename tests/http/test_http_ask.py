@@ -113,7 +113,7 @@ def test_one_answer_too_many_is_told_to_come_again(store: Path) -> None:
 def test_an_answer_that_takes_too_long_ends_with_an_error(store: Path) -> None:
     model = ScriptedModel("a ", "b")
     model.go.clear()
-    with serving(store=store, idle_seconds=0, language_model=model, limits=Limits(answer_seconds=0.5)) as served:
+    with serving(store=store, idle_seconds=0, language_model=model, limits=Limits(answer_seconds=2.0)) as served:
         streamed = events(served.client.post("/v1/ask", json={"query": QUESTION}))
         model.go.set()
     assert [name for name, _ in streamed] == ["passages", "text", "error"]

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from typing import Any
 
 import pytest
 
+from sift_rag import defaults
+from sift_rag.retrieval.options import SearchOptions
+from sift_rag.selection.settings import selector_settings
 from sift_rag_server import Limits
 from tests.http.serving import Served, serving
 
@@ -142,6 +146,39 @@ def test_paths_and_methods_that_there_are_not_have_the_same_shape(served: Served
 def test_an_error_tells_nothing_that_was_sent(served: Served) -> None:
     for body in ({"query": "q", "documents": [{"secret": "s3cr3t"}]}, {"query": "q", "documents": "s3cr3t"}):
         assert "s3cr3t" not in served.client.post("/rerank", json=body).text
+
+
+NUMBERS = [
+    "1e160",
+    "1e-160",
+    "1e308",
+    "5e-324",
+    "-1e160",
+    "-0.0",
+    "0",
+    "NaN",
+    "Infinity",
+    "-Infinity",
+    "1e400",
+    "9" * 400,
+]
+SETTINGS = sorted({(name, setting) for name in defaults.SELECTORS for setting in selector_settings(name)})
+
+
+@pytest.mark.parametrize(("selector", "setting"), SETTINGS)
+def test_no_number_in_a_setting_is_a_bug(served: Served, selector: str, setting: str) -> None:
+    for number in NUMBERS:
+        sift = f'{{"selector": "{selector}", "settings": {{"{setting}": {number}}}}}'
+        body = f'{{"query": ["a fox", "a whale"], "documents": ["a fox eats", "whales", "more"], "sift": {sift}}}'
+        reply = served.client.post("/rerank", content=body)
+        assert reply.status_code in {200, 400}, (number, reply.text)
+
+
+@pytest.mark.parametrize("option", sorted(field.name for field in fields(SearchOptions)))
+def test_no_number_in_an_option_is_a_bug(served: Served, option: str) -> None:
+    for number in [*NUMBERS, "[]", "[0, 0]", "[1e308, 1e308]", "[5e-324, 0]", "{}", '""', "null"]:
+        reply = served.client.post("/v1/search", content=f'{{"query": ["a fox", "a whale"], "{option}": {number}}}')
+        assert reply.status_code in {200, 400, 404}, (number, reply.text)
 
 
 def test_duplicates_all_come_back(served: Served) -> None:

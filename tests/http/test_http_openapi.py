@@ -24,14 +24,16 @@ SETTINGS = {name for selector in defaults.SELECTORS for name in selector_setting
 
 ACROSS_FIELDS = re.compile(
     r"There are \d+ embeddings for|The embeddings|An embedding of a text|has no text under|asks for a .* at most"
-    r"|Expected one weight for each|not all 0|has no setting|exact|repeat"
+    r"|The last message must|dimensions is"
+    r"|Expected one weight for each|Weights apply to the questions as asked|not all 0|has no setting|exact|repeat"
     rf"|(?<!\w)({'|'.join(map(re.escape, SETTINGS))}) must be"
 )
 """Errors that no schema can state: fields that depend on each other, and the ranges of settings."""
 
 RERANK = ("/rerank", "/v1/rerank", "/v2/rerank")
-ASKED = [f"POST {path}" for path in (*RERANK, "/v1/search", "/v1/ask")]
-TOLD = [f"GET {path}" for path in ("/v1/models", "/health", "/ready", "/metrics")]
+OPENAI = ("/v1/chat/completions", "/v1/embeddings")
+ASKED = [f"POST {path}" for path in (*RERANK, "/v1/search", "/v1/ask", *OPENAI)]
+TOLD = [f"GET {path}" for path in ("/v1/models", "/v1/models/{name}", "/health", "/ready", "/metrics")]
 
 
 @pytest.fixture(scope="module")

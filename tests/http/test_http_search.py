@@ -40,6 +40,9 @@ def test_a_search_chooses_among_what_its_filter_lets_through(served: Served) -> 
     animals = {"library/animals/fox.md", "library/animals/whale.md"}
     assert sources(where={"sources": ["library/animals/*"]}) == animals
     assert sources(where={"metadata": {"kind": ["tree", "shrub"]}}) == {"library/plants/oak.md"}
+    assert sources(where={"metadata": {"kind": {"glob": "tr*"}}}) == {"library/plants/oak.md"}
+    assert sources(where={"sources": {"not": "library/plants/*"}}) == animals
+    assert "library/plants/oak.md" not in sources(where=["kind!=tree"])
     assert sources(known=["library/animals/fox.md"]) == {"library/animals/whale.md", "library/plants/oak.md"}
 
 
@@ -117,6 +120,9 @@ def test_the_openapi_document_describes_every_option_with_its_default(served: Se
         ({"where": {"sources": [""]}}, 400, "glob"),
         ({"where": {"metadata": {"": ["x"]}}}, 400, "metadata key ''"),
         ({"where": {"source": ["x"]}}, 400, "'source'"),
+        ({"where": {"metadata": {"year": {"gte": "soon"}}}}, 400, "has no order"),
+        ({"where": {"metadata": {"year": {"since": 2024}}}}, 400, "not 'since'"),
+        ({"where": "year>=soon"}, 400, "has no order"),
         ({"known": ["nothing.md"]}, 404, "nothing.md"),
         ({"k": 0}, 400, "k must be >= 1"),
         ({"k": 1001}, 400, "at most 1,000"),

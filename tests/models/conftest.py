@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sift_rag.models.local import LocalModel, load_local_model
+from sift_rag.models.options import ModelOptions
 from tests.models.stub_endpoint import StubEndpoint, stub_endpoint
 
 LANGUAGE_MODEL = Path(__file__).parents[1] / "data" / "stdlib-lm"
@@ -21,7 +22,7 @@ def language_model_path() -> Path:
 
 @pytest.fixture(scope="session")
 def language_model(language_model_path: Path) -> LocalModel:
-    return load_local_model(str(language_model_path), device="cpu")
+    return load_local_model(str(language_model_path), options=ModelOptions(device="cpu"))
 
 
 @pytest.fixture

@@ -16,9 +16,11 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from sift_rag import user_cache
 from sift_rag.errors import MissingExtra, ModelError, ModelUnavailable, ModelUnsuitable
 from sift_rag.models import conversion_cache, gguf, packaged
 from sift_rag.models.local import LocalModel, load_local_model
+from sift_rag.models.options import ModelOptions
 from sift_rag.models.packaged import packaged_file
 from sift_rag.protocols import Message
 from tests.models.tiny_gguf import CONTEXT, TEMPLATE, write_tiny_gguf
@@ -39,7 +41,9 @@ def file(tmp_path: Path) -> Path:
 
 
 def load(path: Path, stages: list[str] | None = None) -> LocalModel:
-    return load_local_model(str(path), device="cpu", on_stage=None if stages is None else stages.append)
+    return load_local_model(
+        str(path), options=ModelOptions(device="cpu"), on_stage=None if stages is None else stages.append
+    )
 
 
 def names(cache: Path) -> set[str]:
@@ -201,7 +205,7 @@ def test_every_damaged_byte_of_the_first_part_is_told_or_harmless(file: Path, ca
 def test_a_disk_without_room_is_told_before_anything_is_written(
     file: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conversion_cache.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 0))  # type: ignore[attr-defined]
+    monkeypatch.setattr(user_cache.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 0))  # type: ignore[attr-defined]
     assert "the disk has 0 MB left" in refused(file, cache)
 
 
@@ -278,7 +282,7 @@ def test_what_a_killed_conversion_left_is_removed(file: Path, cache: Path) -> No
 
 
 def test_a_hash_is_remembered_until_the_file_changes(file: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    read = conversion_cache.hashlib.file_digest
+    read = user_cache.hashlib.file_digest
     reads = 0
 
     def counted(*arguments: Any) -> Any:
@@ -286,7 +290,7 @@ def test_a_hash_is_remembered_until_the_file_changes(file: Path, cache: Path, mo
         reads += 1
         return read(*arguments)
 
-    monkeypatch.setattr(conversion_cache.hashlib, "file_digest", counted)
+    monkeypatch.setattr(user_cache.hashlib, "file_digest", counted)
     memory = conversion_cache.ConversionCache(cache)
     os.utime(file, (1e9, 1e9))
     first = memory.digest(file)

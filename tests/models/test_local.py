@@ -16,6 +16,7 @@ from sift_rag.generators import Ending
 from sift_rag.models.chat import plain_prompt
 from sift_rag.models.generation import generate_tokens
 from sift_rag.models.local import LocalModel, load_local_model
+from sift_rag.models.options import ModelOptions
 from sift_rag.protocols import Message
 
 CHAT = (Message("system", "You know Python."), Message("user", "How does a class begin?"))
@@ -158,11 +159,11 @@ def test_sampling_settings_of_the_model_neither_sample_nor_warn(folder: Path, la
         json.dumps({"do_sample": True, "temperature": 0.6, "top_p": 0.9, "top_k": 20, "max_length": 10}),
         encoding="utf-8",
     )
-    model = load_local_model(str(folder), device="cpu")
+    model = load_local_model(str(folder), options=ModelOptions(device="cpu"))
     answers = {"".join(model.stream(CHAT, max_new_tokens=20)) for _ in range(3)}
     assert answers == {"".join(language_model.stream(CHAT, max_new_tokens=20))}
 
 
 def test_both_the_models_and_the_tokenizers_end_of_text_end_an_answer(folder: Path) -> None:
     (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [5, 7]}), encoding="utf-8")
-    assert load_local_model(str(folder), device="cpu")._stop_tokens == [0, 5, 7]
+    assert load_local_model(str(folder), options=ModelOptions(device="cpu"))._stop_tokens == [0, 5, 7]

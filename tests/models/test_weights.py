@@ -15,6 +15,7 @@ from transformers import BertConfig, BertForMaskedLM, Gemma3Config, GPT2Config, 
 
 from sift_rag.errors import ModelUnavailable, ModelUnsuitable
 from sift_rag.models.local import load_local_model
+from sift_rag.models.options import ModelOptions
 from sift_rag.models.weights import CONTEXT_LENGTH_IF_UNKNOWN, context_length, require_causal
 from sift_rag.protocols import Message
 
@@ -155,7 +156,7 @@ def test_a_cached_model_is_loaded_without_asking_the_hub(
     no_network: NoNetwork, folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     cached(folder, no_network.cache, "some/model")
-    model = load_local_model("some/model", device="cpu")
+    model = load_local_model("some/model", options=ModelOptions(device="cpu"))
     assert no_network.attempts == []
     assert model.name == "some/model"
     assert "".join(model.stream(CHAT, max_new_tokens=3))
@@ -166,7 +167,7 @@ def test_a_model_whose_download_broke_off_is_not_loaded(no_network: NoNetwork, f
     snapshot = cached(folder, no_network.cache, "some/model")
     (snapshot / "model.safetensors").unlink()
     with pytest.raises((ModelUnavailable, ModelUnsuitable), match="some/model"):
-        load_local_model("some/model", device="cpu")
+        load_local_model("some/model", options=ModelOptions(device="cpu"))
 
 
 def test_a_configuration_of_wrong_types_is_refused(folder: Path) -> None:

@@ -211,7 +211,7 @@ def test_a_key_is_saved_as_the_name_of_its_variable_and_a_layout_as_its_fields()
 
 
 def test_a_ranking_by_default_is_the_reranker_s(embedder: HashingEmbedder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "load_sentence_transformer", lambda _: embedder)
+    monkeypatch.setattr(opening, "open_embedder", lambda *_, **__: embedder)
     wanted = [text.score for text in Reranker(embedder).rerank(QUESTION, list(TEXTS.values())).ranked]
     assert [document.score for document in SiftRanker().run(QUESTION, DOCUMENTS)["documents"]] == wanted
 
@@ -226,7 +226,7 @@ def test_a_reranker_is_named_saved_and_opened_with_the_component(
         return WordRelevance("flowers")
 
     monkeypatch.setattr(cross_encoder, "load_cross_encoder", load)
-    monkeypatch.setattr(opening, "load_sentence_transformer", lambda name: embedder)
+    monkeypatch.setattr(opening, "open_embedder", lambda *_, **__: embedder)
     monkeypatch.setattr(opening, "open_index", lambda *arguments, **options: store)
     ranker = SiftRanker.from_dict(SiftRanker(relevance="tiny", top_k=2).to_dict())
     ranked = ranker.run(QUESTION, DOCUMENTS)["documents"]

@@ -76,6 +76,8 @@ def test_documents_are_the_library_s_hits_in_their_order(store: PassageStore, em
 def test_where_says_what_may_be_found(store: PassageStore, embedder: HashingEmbedder) -> None:
     retriever = SiftRetriever(store=store, embedder=embedder, where=Filter(sources=("owls*",)))
     assert {document.metadata["source"] for document in retriever.invoke(QUESTION)} == {"owls.md", "owls2.md"}
+    with pytest.raises(ValueError, match="Filters are given as 'where'"):
+        retriever.invoke(QUESTION, filter={"source": "bees.md"})
     bees = retriever.invoke(QUESTION, where=Filter(sources=("bees.md",)))
     assert [document.metadata["source"] for document in bees] == ["bees.md"]
 

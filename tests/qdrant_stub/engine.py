@@ -34,6 +34,7 @@ READ_OPERATIONS = frozenset(
         "collection_cluster",
         "collection_exists",
         "count",
+        "facet",
         "get_collection",
         "list_aliases",
         "list_collections",
@@ -221,6 +222,11 @@ class Engine:
         real = self._real(name)
         self._check_strict_mode(real, exact=body.exact is not False)
         return self._client.count(real, count_filter=body.filter)
+
+    def facet(self, name: str, body: models.FacetRequest) -> models.FacetResponse:
+        real = self._real(name)
+        self._check_strict_mode(real, limit=body.limit)
+        return self._client.facet(real, body.key, facet_filter=body.filter, limit=body.limit or 10)
 
     def query(self, name: str, body: models.QueryRequest) -> models.QueryResponse:
         real = self._real(name)

@@ -70,6 +70,7 @@ _ROUTES = (
            lambda e, n, b, w: e.delete(n, b, wait=w), models.PointsSelector),
     _route("POST", "/collections/*/points/scroll", "scroll", lambda e, n, b, _w: e.scroll(n, b), models.ScrollRequest),
     _route("POST", "/collections/*/points/count", "count", lambda e, n, b, _w: e.count(n, b), models.CountRequest),
+    _route("POST", "/collections/*/facet", "facet", lambda e, n, b, _w: e.facet(n, b), models.FacetRequest),
     _route("POST", "/collections/*/points/query/batch", "query_batch",
            lambda e, n, b, _w: e.query_batch(n, b.searches), models.QueryRequestBatch),
 )  # fmt: skip

@@ -241,6 +241,12 @@ def _count(engine: Engine, message: Any) -> Any:
     return messages.CountResponse(result=RestToGrpc.convert_count_result(engine.count(message.collection_name, body)))
 
 
+def _facet(engine: Engine, message: Any) -> Any:
+    body = models.FacetRequest(key=message.key, limit=message.limit)
+    hits = engine.facet(message.collection_name, body).hits
+    return messages.FacetResponse(hits=[RestToGrpc.convert_facet_value_hit(hit) for hit in hits])
+
+
 def _query_batch(engine: Engine, message: Any) -> Any:
     bodies = [GrpcToRest.convert_query_points(one) for one in message.query_points]
     responses = engine.query_batch(message.collection_name, bodies)
@@ -298,5 +304,6 @@ _POINTS: dict[str, tuple[str, Answer]] = {
     "Get": ("retrieve", _retrieve),
     "Scroll": ("scroll", _scroll),
     "Count": ("count", _count),
+    "Facet": ("facet", _facet),
     "QueryBatch": ("query_batch", _query_batch),
 }

@@ -14,20 +14,25 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 from uuid import UUID
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from sift_rag.corpus import writing
+from sift_rag.corpus.conversion_pool import ConversionPool
+from sift_rag.corpus.options import IngestOptions
 from sift_rag.errors import StoreConflict, StoreFull, StoreInUse
 from sift_rag.ingestion import ingest_paths
 from sift_rag.opening import open_store
 from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
-from sift_rag.stores.embedded.store import create_collection, open_collection
+from sift_rag.stores.embedded.store import EmbeddedStore, create_collection, open_collection
 from sift_rag.stores.migration import migrate_collection
 from sift_rag.stores.registry import open_database
 from sift_rag.types import CollectionInfo, Document, Passage, Span
+from sift_rag_cli.app import app
 from tests.doubles import HashingEmbedder
 
 pytestmark = pytest.mark.slow
@@ -133,6 +138,70 @@ def test_a_disk_that_fills_up_stops_writing_in_time_and_loses_nothing(tmp_path: 
     assert len(opening) == 4
     assert all("what is stored is safe" in line or "Free some space" in line for line in opening)
     assert int(batches.removeprefix("batches: ")) > 3
+
+
+@pytest.fixture
+def filling_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Return a function after which the disk has room for so many more writes of passages; -1 for any number."""
+    upsert = EmbeddedStore.upsert
+    left = [-1]
+
+    def limited(self: EmbeddedStore, *arguments: Any) -> None:
+        if left[0] == 0:
+            raise StoreFull("The disk is full.")
+        left[0] -= 1
+        upsert(self, *arguments)
+
+    def has_room(writes: int) -> None:
+        left[0] = writes
+
+    monkeypatch.setattr(EmbeddedStore, "upsert", limited)
+    return has_room
+
+
+def test_a_disk_that_fills_up_while_files_are_converted_keeps_what_is_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, filling_disk: Callable[[int], None]
+) -> None:
+    pools: list[ConversionPool] = []
+
+    class Noted(ConversionPool):
+        def __init__(self, options: IngestOptions) -> None:
+            super().__init__(options, workers=2)
+            pools.append(self)
+
+    pages = tmp_path / "pages"
+    pages.mkdir()
+    for number in range(12):
+        (pages / f"{number:02}.html").write_text(f"<h1>Page {number}</h1><p>What stands on page {number}.</p>")
+    monkeypatch.setattr(writing, "WINDOW", 2)
+    monkeypatch.setattr("sift_rag.corpus.ingest.ConversionPool", Noted)
+
+    filling_disk(3)
+    with pytest.raises(StoreFull):
+        ingest_paths([pages], store=tmp_path / "store", embedder=HashingEmbedder())
+    assert all(child.is_dead for child in pools[0]._children)
+    with closing(open_store(tmp_path / "store")) as opened:
+        states = {document.source: document.state for document in opened.documents()}
+        assert list(states.values()).count("ingested") >= 4
+        assert set(states.values()) <= {"ingested", "pending"}
+    assert 4 <= len(texts(tmp_path / "store")) <= 6
+
+    filling_disk(-1)
+    report = ingest_paths([pages], store=tmp_path / "store", embedder=HashingEmbedder())
+    assert (report.new + report.updated + report.unchanged, report.failed) == (12, 0)
+    assert len(texts(tmp_path / "store")) == 12
+
+
+def test_a_full_disk_is_one_line_and_exit_code_1(
+    store: Path, notes: Path, filling_disk: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (notes / "page.html").write_text("<p>What stands on the page.</p>")
+    monkeypatch.setattr("sift_rag.ingestion._embedder_for", lambda *_: HashingEmbedder())
+    filling_disk(0)
+    result = CliRunner().invoke(app, ["ingest", str(notes), "--store", str(store)], prog_name="sift-rag")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines() == ["Error: The disk is full."]
+    assert len(texts(store)) == 5
 
 
 def test_a_nearly_full_disk_is_told_before_the_engine_dies_of_it(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:

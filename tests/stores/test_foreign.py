@@ -10,13 +10,16 @@ from uuid import UUID
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from qdrant_client import QdrantClient, models
 
+from sift_rag.comparisons import Condition
 from sift_rag.errors import ConfigurationError, StoreConflict, StoreError
 from sift_rag.filters import Filter
 from sift_rag.ingestion import ingest_paths, reindex
 from sift_rag.opening import open_index, open_retriever, open_store
-from sift_rag.protocols import Scannable, WordIndex
+from sift_rag.protocols import PassageIndex, Scannable, WordIndex
 from sift_rag.stores.qdrant.layout import (
     Layout,
     SeveralVectors,
@@ -30,6 +33,7 @@ from sift_rag.stores.qdrant.layout import (
 from sift_rag.stores.registry import open_database
 from sift_rag.types import Document, Embedding
 from tests.doubles import HashingEmbedder
+from tests.examples import examples
 from tests.qdrant_stub.server import QdrantStub
 from tests.servers import PROTOCOLS
 
@@ -164,6 +168,14 @@ def test_documents_are_what_the_points_say(url: str, client: QdrantClient) -> No
         (Filter(labels=(("year", "2021"),)), {"1"}),
         (Filter(sources=("docs/0.md",), labels=(("year", "2022"), ("year", "2023"))), {"2"}),
         (Filter(labels=(("none", "x"),)), set()),
+        (Filter.parse(["tag!=x"]), {"1", "3"}),
+        (Filter.parse(["none!=x"]), {"0", "1", "2", "3"}),
+        (Filter.parse(["tag~=[!y]"]), {"0", "2"}),
+        (Filter.parse(["year~=*2?"]), {"0", "1", "2", "3"}),
+        (Filter.parse(["year>=2021", "year<2023", "year<1e400"]), {"1", "2"}),
+        (Filter.parse(["year>2022.5"]), {"3"}),
+        (Filter.parse(["year>2021", "year>2021-01-01"]), set()),
+        (Filter.parse(["source!=docs/0.md"]), {"1", "3"}),
     ],
     ids=lambda value: str(sorted(value)) if isinstance(value, set) else str(value),
 )
@@ -175,6 +187,46 @@ def test_filters_look_into_the_metadata_of_any_type(
         found = store.search(EMBEDDER.embed_queries(["owls"]), 10, where=where)[0]
         assert {c.passage.id for c in found} == expected
         assert {c.passage.id for c in found} == {c.passage.id for c in found if where.matches(c.passage)}
+
+
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    comparisons=st.lists(
+        st.builds(
+            Condition,
+            st.just("key"),
+            st.sampled_from(["gt", "gte", "lt", "lte", "not"]),
+            st.sampled_from(["-3", "0", "2", "2.5", "2024", "2024-05-31", "2024-06-01T01:30:00Z"]),
+        ),
+        min_size=1,
+        max_size=3,
+    )
+)
+def test_comparisons_mean_the_same_as_in_our_own_collections(mixed: PassageIndex, comparisons: list[Condition]) -> None:
+    where = Filter(comparisons=tuple(comparisons))
+    everything = mixed.search(EMBEDDER.embed_queries(["owls"]), 100)[0]
+    expected = {c.passage.id for c in everything if where.matches(c.passage)}
+    assert {c.passage.id for c in mixed.search(EMBEDDER.embed_queries(["owls"]), 100, where=where)[0]} == expected
+
+
+VALUES: tuple[Any, ...] = (
+    None, -3, 2, 2.5, 2024, "2", "2.50", "2024", "-3e0", True, "x", [2, 3], ["2", "x"], [], {"k": 2},
+    "2024-05-31", "2024-05-31T23:30:00-02:00", "2024-06-01T00:00:00Z", ["2024-05-30", "2025-01-01T00:00"],
+)  # fmt: skip
+
+
+@pytest.fixture
+def mixed(url: str, client: QdrantClient) -> Iterator[PassageIndex]:
+    """Yield a collection whose points have a value of each kind, in the payload or in its metadata."""
+    client.create_collection("theirs", vectors_config=COSINE)
+    row = EMBEDDER.embed_passages(["owls"])[0].tolist()
+    payloads = [{"page_content": f"Owls {n}.", "key": value} for n, value in enumerate(VALUES)]
+    payloads += [{"page_content": f"Bees {n}.", "metadata": {"key": value}} for n, value in enumerate(VALUES)]
+    client.upsert(
+        "theirs", [models.PointStruct(id=n, vector=row, payload=p) for n, p in enumerate(payloads)], wait=True
+    )
+    with closing(open_index(url, "theirs")) as store:
+        yield store
 
 
 def test_where_nothing_names_a_document_each_point_is_one(url: str, client: QdrantClient) -> None:

@@ -9,6 +9,7 @@ from sift_rag import defaults
 from sift_rag_cli import options
 from sift_rag_cli.answers import HOW_TO_GET_AN_ANSWER, say_later_notices, say_notices, show_step, write_answer
 from sift_rag_cli.configuration import settings_for
+from sift_rag_cli.embedding import embedder_of
 from sift_rag_cli.explanation import write_explanation
 from sift_rag_cli.fine_tuning import fine_tuning_of
 from sift_rag_cli.inputs import read_questions
@@ -67,6 +68,7 @@ def ask(
     collection: options.Collection = defaults.COLLECTION,
     wait: options.Wait = None,
     embedder: options.Embedder = None,
+    embedder_url: options.EmbedderUrl = None,
     assignments: options.Set = None,
 ) -> None:
     """Answer a question from your documents, with citations.
@@ -96,7 +98,7 @@ def ask(
         settings,
         store=store,
         collection=collection,
-        embedder=embedder,
+        embedder=embedder_of(context, values, embedder, embedder_url),
         reranker=reranker,
         reranker_url=reranker_url,
         model=model,

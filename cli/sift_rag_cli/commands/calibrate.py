@@ -10,6 +10,7 @@ from sift_rag import defaults
 from sift_rag_cli import options
 from sift_rag_cli.calibrations import calibration_json, say_proposals, write_proposals
 from sift_rag_cli.configuration import settings_for
+from sift_rag_cli.embedding import embedder_of
 from sift_rag_cli.inputs import spread, whole_numbers_in
 from sift_rag_cli.output import check_writable, count_of, say, write_json, write_page
 from sift_rag_cli.progress import collected, counted_progress
@@ -92,6 +93,7 @@ def calibrate(
     collection: options.Collection = defaults.COLLECTION,
     wait: options.Wait = None,
     embedder: options.Embedder = None,
+    embedder_url: options.EmbedderUrl = None,
     assignments: options.Set = None,
 ) -> None:
     """Propose settings that suit a collection.
@@ -140,12 +142,12 @@ def calibrate(
         usual,
         store=store,
         collection=collection,
-        embedder=embedder,
+        embedder=embedder_of(context, values, embedder, embedder_url),
         relevance=open_scoring(context, reranker, reranker_url),
         wait=wait,
     ) as retriever:
         if asked is None:
-            language_model = open_language_model(context, model, base_url)
+            language_model = open_language_model(context, model, base_url, values)
             asked = _generated(retriever, plan, values, language_model, generate or defaults.GENERATED_QUESTIONS)
         judge = Judge(asked, retriever.store)
         parts = _Parts(embedder=retriever.embedder, store=retriever.store, relevance=retriever.relevance)

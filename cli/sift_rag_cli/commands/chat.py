@@ -13,6 +13,7 @@ from sift_rag_cli import options
 from sift_rag_cli.answers import HOW_TO_GET_AN_ANSWER
 from sift_rag_cli.chat_session import ChatParts, ChatSession
 from sift_rag_cli.configuration import settings_for
+from sift_rag_cli.embedding import embedder_of
 from sift_rag_cli.fine_tuning import fine_tuning_of, model_of
 from sift_rag_cli.output import is_terminal, one_line, say
 from sift_rag_cli.remedies import message_of
@@ -45,6 +46,7 @@ def chat(
     collection: options.Collection = defaults.COLLECTION,
     wait: options.Wait = None,
     embedder: options.Embedder = None,
+    embedder_url: options.EmbedderUrl = None,
     assignments: options.Set = None,
 ) -> None:
     """Ask questions in turn; each answer builds on the last.
@@ -63,6 +65,8 @@ def chat(
     wanted = search_options(values, k=k, filters=filters, token_budget=token_budget, exact=exact, selector=selector)
     settings = AnswerSettings(system=system, finetuning=fine_tuning_of(values), steps=steps, **values["answer"])
 
+    named = embedder_of(context, values, embedder, embedder_url)
+
     def open_retriever(loaded: "Embedder | None") -> "Retriever":
         return open_search(
             context,
@@ -70,13 +74,13 @@ def chat(
             wanted,
             store=store,
             collection=collection,
-            embedder=loaded or embedder,
+            embedder=loaded or named,
             relevance=relevance,
             wait=wait,
         )
 
     def open_model(name: str | None) -> "LanguageModel":
-        opened = open_language_model(context, name, base_url)
+        opened = open_language_model(context, name, base_url, values)
         if opened is None:
             raise ConfigurationError(f"There is no language model to chat with. {HOW_TO_GET_AN_ANSWER}")
         return opened

@@ -12,10 +12,11 @@ from sift_rag_cli import options
 from sift_rag_cli.api_keys import store_key
 from sift_rag_cli.comparisons import Output, Run, command_line, measure, write_comparison, write_shard
 from sift_rag_cli.configuration import settings_for
+from sift_rag_cli.embedding import embedder_of
 from sift_rag_cli.fine_tuning import fine_tuning_of, model_of
 from sift_rag_cli.inputs import names_in, read_shard, spread, whole_numbers_in
 from sift_rag_cli.output import check_writable
-from sift_rag_cli.searching import layout_of, loading_embedder
+from sift_rag_cli.searching import layout_of, loading_embedder, runtime_of
 from sift_rag_cli.waiting import patience
 
 if TYPE_CHECKING:
@@ -137,6 +138,7 @@ def compare(
     collection: options.Collection = defaults.COLLECTION,
     wait: options.Wait = None,
     embedder: options.Embedder = None,
+    embedder_url: options.EmbedderUrl = None,
     assignments: options.Set = None,
 ) -> None:
     """Compare passages in the context with fine-tuning on them.
@@ -166,12 +168,14 @@ def compare(
     part = read_shard(shard) if shard is not None else read_shard("1/1")
     if part.of > 1:
         _refuse_with_shard(journal, report, csv)
+    from sift_rag.models.options import ModelOptions
+
     values = settings_for(context, assignments)
     run = Run(
         tasks=_tasks(texts, questions, limit),
         comparison=_comparison(values, arms=arms, selectors=selectors, ks=k, window=window),
         model=_model(values, model),
-        device=device,
+        options=ModelOptions(device=device, **values["model"]),
         shard=part,
         folder=journal,
         resume=resume,
@@ -179,11 +183,14 @@ def compare(
     )
     if report is not None:
         require_matplotlib()
+    named = embedder_of(context, values, embedder, embedder_url)
     key, layout = store_key(context, store), layout_of(values)
     with loading_embedder(embedder):
         from sift_rag.opening import open_retriever
 
-        retriever = open_retriever(store, collection, embedder, api_key=key, layout=layout, wait=patience(wait))
+        retriever = open_retriever(
+            store, collection, named, api_key=key, layout=layout, runtime=runtime_of(values), wait=patience(wait)
+        )
     with closing(retriever.store):
         outcomes, about, path = measure(run, retriever)
     if part.of > 1:

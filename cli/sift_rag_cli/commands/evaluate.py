@@ -8,6 +8,7 @@ import typer
 from sift_rag import defaults
 from sift_rag_cli import options
 from sift_rag_cli.configuration import settings_for
+from sift_rag_cli.embedding import embedder_of
 from sift_rag_cli.evaluations import evaluation_json, write_failures, write_found
 from sift_rag_cli.inputs import names_in, spread, whole_numbers_in
 from sift_rag_cli.output import check_writable, one_line, say, write_json, write_page
@@ -59,6 +60,7 @@ def evaluate(
     collection: options.Collection = defaults.COLLECTION,
     wait: options.Wait = None,
     embedder: options.Embedder = None,
+    embedder_url: options.EmbedderUrl = None,
     assignments: options.Set = None,
 ) -> None:
     """Find out which selector finds more, on your own questions.
@@ -100,7 +102,7 @@ def evaluate(
         usual,
         store=store,
         collection=collection,
-        embedder=embedder,
+        embedder=embedder_of(context, values, embedder, embedder_url),
         relevance=open_scoring(context, reranker, reranker_url),
         wait=wait,
     ) as retriever:

@@ -10,10 +10,12 @@ from sift_rag import defaults
 from sift_rag_cli import options
 from sift_rag_cli.api_keys import store_key
 from sift_rag_cli.configuration import settings_for
+from sift_rag_cli.embedding import embedder_of
 from sift_rag_cli.ingest_reports import report_json, say_report
 from sift_rag_cli.inputs import read_paths, read_shard
 from sift_rag_cli.output import count_of, say, write_json
 from sift_rag_cli.progress import ProgressState, progress_bar
+from sift_rag_cli.searching import runtime_of
 from sift_rag_cli.settings import server_options
 from sift_rag_cli.waiting import patience
 from sift_rag_cli.watching import ended_by_signal, refuse_watch, say_reports
@@ -21,6 +23,7 @@ from sift_rag_cli.watching import ended_by_signal, refuse_watch, say_reports
 if TYPE_CHECKING:
     from sift_rag.corpus.options import IngestOptions
     from sift_rag.corpus.report import Progress as IngestProgress
+    from sift_rag.embedders.endpoint import EmbedderEndpoint
     from sift_rag.stores.qdrant.options import ServerOptions
     from sift_rag.stores.waiting import Wait
 
@@ -34,11 +37,12 @@ class _Target(TypedDict):
 
     store: str | None
     collection: str
-    embedder: str | None
+    embedder: "str | EmbedderEndpoint | None"
     options: "IngestOptions"
     api_key: str | None
     server: "ServerOptions | None"
     wait: "Wait"
+    runtime: str
 
 
 def ingest(
@@ -144,9 +148,21 @@ def ingest(
             min=0.1,
             envvar="SIFT_RAG_FILE_TIMEOUT",
             rich_help_panel=READING,
-            help="Give up on a file whose conversion takes longer.",
+            help="Give up on a file whose conversion takes longer; each page read by OCR adds half of it.",
         ),
     ] = defaults.FILE_TIMEOUT,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            metavar="N",
+            min=1,
+            envvar="SIFT_RAG_INGEST_WORKERS",
+            rich_help_panel=READING,
+            help="Number of processes that read and split files ahead of the embedder. Default: one for each "
+            "processor, up to 4.",
+        ),
+    ] = None,
     prune: Annotated[
         bool,
         typer.Option(
@@ -178,6 +194,7 @@ def ingest(
     collection: options.Collection = defaults.COLLECTION,
     wait: options.Wait = None,
     embedder: options.Embedder = None,
+    embedder_url: options.EmbedderUrl = None,
     assignments: options.Set = None,
     json: options.Json = False,
 ) -> None:
@@ -209,19 +226,22 @@ def ingest(
         encoding=encoding,
         ocr="off" if ocr == "off" else "auto",
         file_timeout=file_timeout,
+        workers=workers,
         follow_links=follow_links,
         prune=prune,
         dry_run=dry_run,
         shard=part,
     )
+    values = settings_for(context, assignments)
     target: _Target = {
         "store": store,
         "collection": collection,
-        "embedder": embedder,
+        "embedder": embedder_of(context, values, embedder, embedder_url),
         "options": wanted,
         "api_key": store_key(context, store),
         "wait": patience(wait),
-        "server": server_options(settings_for(context, assignments)),
+        "server": server_options(values),
+        "runtime": runtime_of(values),
     }
     if watch:
         with ended_by_signal():

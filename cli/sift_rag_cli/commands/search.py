@@ -7,6 +7,7 @@ import typer
 from sift_rag import defaults
 from sift_rag_cli import options
 from sift_rag_cli.configuration import settings_for
+from sift_rag_cli.embedding import embedder_of
 from sift_rag_cli.explanation import write_explanation
 from sift_rag_cli.hits import summary, write_hits
 from sift_rag_cli.inputs import read_questions
@@ -39,6 +40,7 @@ def search(
     collection: options.Collection = defaults.COLLECTION,
     wait: options.Wait = None,
     embedder: options.Embedder = None,
+    embedder_url: options.EmbedderUrl = None,
     assignments: options.Set = None,
 ) -> None:
     """Find passages that answer a question together.
@@ -59,7 +61,7 @@ def search(
         wanted,
         store=store,
         collection=collection,
-        embedder=embedder,
+        embedder=embedder_of(context, values, embedder, embedder_url),
         relevance=open_scoring(context, reranker, reranker_url),
         wait=wait,
     ) as retriever:

@@ -9,7 +9,9 @@ from sift_rag import defaults
 from sift_rag.errors import MissingExtra
 from sift_rag_cli import options
 from sift_rag_cli.api_keys import store_key
-from sift_rag_cli.searching import open_language_model, open_scoring
+from sift_rag_cli.configuration import settings_for
+from sift_rag_cli.embedding import embedder_of
+from sift_rag_cli.searching import open_language_model, open_scoring, runtime_of
 
 LIMITS = "Limits"
 SERVER = "Server"
@@ -48,7 +50,18 @@ def serve(
             min=1,
             envvar="SIFT_RAG_WORKERS",
             rich_help_panel=SERVER,
-            help="Number of threads that select passages.",
+            help="Number of threads that search and select.",
+        ),
+    ] = 2,
+    processes: Annotated[
+        int,
+        typer.Option(
+            "--processes",
+            metavar="N",
+            min=0,
+            envvar="SIFT_RAG_PROCESSES",
+            rich_help_panel=SERVER,
+            help="Number of processes that rank documents when several requests come at the same time; 0 uses threads.",
         ),
     ] = 2,
     served_name: Annotated[
@@ -133,6 +146,8 @@ def serve(
             "the embedder it was made with.",
         ),
     ] = None,
+    embedder_url: options.EmbedderUrl = None,
+    assignments: options.Set = None,
 ) -> None:
     """Serve a reranker and your collections over HTTP.
 
@@ -160,12 +175,14 @@ def serve(
         host=host,
         port=port,
         api_key=os.environ.get(KEY_VARIABLE) or None,
-        embedder=embedder,
+        embedder=embedder_of(context, settings_for(context, assignments), embedder, embedder_url),
         served_names=tuple(served_name or ()),
         store=store,
         store_api_key=store_key(context, store),
         collection=collection,
+        runtime=runtime_of(settings_for(context, assignments)),
         workers=workers,
+        processes=processes,
         limits=Limits(
             body_bytes=max_megabytes * 2**20,
             documents=max_documents,

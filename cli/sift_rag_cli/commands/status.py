@@ -13,8 +13,11 @@ from sift_rag_cli.progress import loading
 from sift_rag_cli.repetition import first_line
 
 if TYPE_CHECKING:
-    from sift_rag.protocols import Database
+    from collections.abc import Sequence
+
+    from sift_rag.protocols import Database, PassageIndex
     from sift_rag.repetition import Duplicates
+    from sift_rag.types import Document
 
 COMPARED = 1_000
 """Number of passages up to which copies are counted: it takes half a second, and holds the folder meanwhile."""
@@ -45,7 +48,7 @@ def status(
     size = sum(document.size for document in ingested)
     last = max((document.ingested_at for document in ingested), default="")
     with loading("the collection"):
-        found = _duplicates(database, collection, passages)
+        found, unrecorded = _looked_into(database, collection, documents)
     if json:
         write_json(
             {
@@ -57,6 +60,7 @@ def status(
                 "schema_version": info.schema_version,
                 "files": {"ingested": len(ingested), "failed": len(failed), "interrupted": len(pending)},
                 "passages": passages,
+                "passages_without_records": unrecorded,
                 "bytes": size,
                 "repeated": None if found is None else found.repeated,
                 "words_indexed": words,
@@ -74,6 +78,8 @@ def status(
     write(f"embedder    {one_line(info.embedder) or 'unknown, made by another tool'}, {space}")
     write(f"files       {count_of(len(ingested), 'file')} ({human_size(size)}), {count_of(passages, 'passage')}")
     write(f"copies      {'not counted: see `sift-rag duplicates`' if found is None else first_line(found)}")
+    if unrecorded:
+        write(f"no record   {count_of(unrecorded, 'passage')} without records: ingest their files to complete them")
     if words is False:
         write("words       not indexed yet: run `sift-rag optimize`")
     if last:
@@ -91,15 +97,33 @@ def status(
         write(f"interrupted {one_line(document.source)}: ingest it again to complete it")
 
 
-def _duplicates(database: "Database", collection: str, passages: int) -> "Duplicates | None":
-    """Return the repetition in a small collection in a folder; None for others, and while another process has it."""
+def _looked_into(
+    database: "Database", collection: str, documents: "Sequence[Document]"
+) -> "tuple[Duplicates | None, int | None]":
+    """Return the repetition in a collection, and the number of passages that no record of a document names.
+
+    A folder is opened only if the collection is small, and not while another process has it; repetition is not counted
+    on a server. None for what is not known.
+    """
     from sift_rag.errors import SiftRagError
     from sift_rag.repetition import find_duplicates
 
-    if passages > COMPARED or "://" in database.location:
-        return None
+    is_folder = "://" not in database.location
+    if is_folder and sum(document.passages for document in documents) > COMPARED:
+        return None, None
     try:
         with closing(database.open_index(collection)) as index:
-            return find_duplicates(index, probes=0)
+            unrecorded = _without_records(index, documents)
+            return find_duplicates(index, probes=0) if is_folder else None, unrecorded
     except SiftRagError:  # in use; or damaged, which is for `sift-rag doctor` to say
+        return None, None
+
+
+def _without_records(index: "PassageIndex", documents: "Sequence[Document]") -> int | None:
+    """Return the number of passages that no record names; None for a collection of another tool, without records."""
+    if not index.info.embedder:
         return None
+    interrupted = [document for document in documents if document.state == "pending"]
+    named = sum(document.passages for document in documents if document.state != "pending")
+    named += sum(1 for document in interrupted for _ in index.passages(document.source))
+    return max(0, index.count() - named)

@@ -16,3 +16,8 @@ DIALECTS: tuple[Dialect, ...] = (TEI, COHERE)
 def dialect_of(body: Mapping[str, Any]) -> Dialect:
     """Return the dialect of a request."""
     return next((dialect for dialect in DIALECTS if dialect.matches(body)), DIALECTS[-1])
+
+
+def likely_dialect(content: bytes) -> Dialect:
+    """Return the dialect that a request seems to be of, for an error before it is parsed."""
+    return TEI if b'"texts"' in content and b'"documents"' not in content else COHERE

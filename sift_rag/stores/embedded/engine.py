@@ -44,13 +44,13 @@ from qdrant_edge import (
 )
 
 from sift_rag.errors import Remedy, StoreDamaged, StoreError, StoreFull, StoreInUse
+from sift_rag.stores.filters import Condition
 from sift_rag.stores.payloads import KEYWORD_FIELDS, REVISION, SOURCE, TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from sift_rag.stores.filters import Condition
     from sift_rag.types import Embedding
 
 _T = TypeVar("_T")
@@ -62,6 +62,8 @@ _READ_BATCH = 256
 _TIES = 32
 """Points requested beyond the limit, to see whether the last one has ties: costs next to nothing."""
 _MATCH_BATCH = 512
+_VALUES = 10_000
+"""Distinct values of a field requested first; more, if there are as many."""
 _SCROLL_PAGE = 2048
 _IN_USE, _CLOSING = "Already borrowed", "Already mutably borrowed"
 """Messages of the engine: to a thread that closes while another reads, and to one that reads while another closes."""
@@ -102,6 +104,16 @@ class PassageShard:
             most = self._shard.count(CountRequest(exact=True)) + 1
             facet = self._shard.facet(FacetRequest(SOURCE, limit=most, exact=True))
             return Counter({str(hit.value): hit.count for hit in facet.hits})
+
+    def values(self, field: str) -> list[str]:
+        """Return the distinct values of an indexed keyword field; some may belong to no point any more."""
+        limit = _VALUES
+        with self._errors():
+            while True:
+                hits = self._shard.facet(FacetRequest(field, limit=limit)).hits
+                if len(hits) < limit:
+                    return [str(hit.value) for hit in hits]
+                limit *= 8
 
     def rankings(
         self, rows: Embedding, end: int, conditions: Sequence[Condition] = ()
@@ -158,7 +170,7 @@ class PassageShard:
     def scan(self, field: str, values: Sequence[str], *, read: str) -> Iterator[tuple[str, Any]]:
         """Iterate over id and payload field ``read`` of the points whose indexed ``field`` has one of the values."""
         for batch in _batches(values, _MATCH_BATCH):
-            for point in self._scroll(_all_of([(field, batch)]), payload=[read], vector=False):
+            for point in self._scroll(_all_of([Condition(field, batch)]), payload=[read], vector=False):
                 yield point.id, point.payload.get(read)
 
     def points(self) -> Iterator[StoredPoint]:
@@ -317,7 +329,11 @@ def _cosine(score: float) -> float:
 def _all_of(conditions: Sequence[Condition]) -> Filter | None:
     if not conditions:
         return None
-    return Filter(must=[FieldCondition(key=field, match=MatchAny(list(values))) for field, values in conditions])
+    required: list[Any] = []
+    refused: list[Any] = []
+    for field, values, negated in conditions:
+        (refused if negated else required).append(FieldCondition(key=field, match=MatchAny(list(values))))
+    return Filter(must=required, must_not=refused)
 
 
 def _of(source: str, except_revision: str | None) -> Filter:

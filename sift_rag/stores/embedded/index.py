@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from sift_rag.errors import Remedy, StoreDamaged, StoreError
 from sift_rag.stores.embedded.engine import float32_rows, shard_dimension
 from sift_rag.stores.embedded.manifest import SHARD
-from sift_rag.stores.filters import conditions_of
-from sift_rag.stores.payloads import SOURCE, START, passage_of
+from sift_rag.stores.filters import Vocabulary, conditions_of
+from sift_rag.stores.payloads import LABELS, SOURCE, START, passage_of
 from sift_rag.stores.validation import check_page, is_passage_id
 from sift_rag.types import Candidate
 from sift_rag.unicode import is_text, written
@@ -150,7 +150,8 @@ class EmbeddedIndex:
         return self._parts
 
     def _conditions(self, where: Filter | None) -> list[Condition]:
-        return conditions_of(where, self._info, self._records.sources)
+        held = Vocabulary(self._records.sources, lambda: self._shard.values(LABELS))
+        return conditions_of(where, self._info, held)
 
     def _read(self, shard: PassageShard, ids: list[str]) -> dict[str, Candidate]:
         points = list(shard.read(ids))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from qdrant_client import models
@@ -14,7 +14,7 @@ from sift_rag.stores.qdrant.connection import Connection
 from sift_rag.stores.qdrant.layout import SAMPLE, Layout, choose_source, value_at
 from sift_rag.stores.qdrant.transport import PointId, Target, limits_of
 from sift_rag.stores.qdrant.transports import scroll, transport_for
-from sift_rag.types import CollectionInfo, Document
+from sift_rag.types import CollectionInfo, Document, JsonValue
 
 
 class ForeignDocuments:
@@ -60,6 +60,14 @@ class ForeignDocuments:
         for page in scroll(self._transport, payload=False if self.source is None else [self.source]):
             for identifier, payload in zip(page.ids, page.payloads, strict=True):
                 yield identifier, source_of(identifier, payload, self.source)
+
+    def values(
+        self, paths: Sequence[str], where: models.Filter | None = None
+    ) -> Iterator[tuple[PointId, list[JsonValue]]]:
+        """Iterate over id and the values at these paths of the points that match ``where``, by id."""
+        for page in scroll(self._transport, where=where, payload=list(paths)):
+            for identifier, payload in zip(page.ids, page.payloads, strict=True):
+                yield identifier, [value_at(payload, path) for path in paths]
 
     def close(self) -> None:
         """Release the connection; closing twice is allowed."""

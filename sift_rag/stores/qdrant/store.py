@@ -18,9 +18,10 @@ from qdrant_client import models
 
 from sift_rag.errors import Remedy, StoreDamaged
 from sift_rag.filters import Filter
-from sift_rag.stores.filters import Condition, conditions_of
+from sift_rag.stores.filters import Condition, Vocabulary, conditions_of, matches_nothing
 from sift_rag.stores.payloads import (
     EMBEDDING_TEXT,
+    LABELS,
     REVISION,
     SOURCE,
     START,
@@ -34,7 +35,7 @@ from sift_rag.stores.qdrant.connection import Connection
 from sift_rag.stores.qdrant.documents import QdrantDocuments
 from sift_rag.stores.qdrant.search import PointSearch, match
 from sift_rag.stores.qdrant.transport import NewPoint, PointId
-from sift_rag.stores.qdrant.transports import count, transport_for
+from sift_rag.stores.qdrant.transports import count, transport_for, values_of
 from sift_rag.stores.qdrant.words import has_words, index_words, words_of_passage, words_of_question
 from sift_rag.stores.validation import check_page, check_passages, is_passage_id
 from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Passage
@@ -76,7 +77,7 @@ class QdrantStore:
         check_page(limit, offset)
         rows = unit_rows(targets, self._info.dimension, what="The targets")
         conditions = self._conditions(where)
-        if not all(values for _, values in conditions):
+        if matches_nothing(conditions):
             return [[] for _ in rows]
         return self._points.search(rows, limit, offset, _all_of(conditions))
 
@@ -85,7 +86,7 @@ class QdrantStore:
         self._connection.check_open(self._target.label)
         check_page(limit, 0)
         conditions = self._conditions(where)
-        if not self._has_words or not all(values for _, values in conditions):
+        if not self._has_words or matches_nothing(conditions):
             return [[] for _ in texts]
         return self._points.search_words([words_of_question(text) for text in texts], limit, _all_of(conditions))
 
@@ -113,7 +114,7 @@ class QdrantStore:
         self._connection.check_open(self._target.label)
         check_page(limit, 0)
         conditions = self._conditions(where)
-        if not all(values for _, values in conditions):
+        if matches_nothing(conditions):
             return iter(())
         return self._points.blocks(limit, _all_of(conditions))
 
@@ -202,7 +203,8 @@ class QdrantStore:
                 self._words_checked = True
 
     def _conditions(self, where: Filter | None) -> list[Condition]:
-        return conditions_of(where, self._info, self._documents.sources)
+        held = Vocabulary(self._documents.sources, lambda: values_of(self._connection, self._target, LABELS))
+        return conditions_of(where, self._info, held)
 
     def _count(self, where: models.Filter | None) -> int:
         self._connection.check_open(self._target.label)
@@ -220,4 +222,10 @@ class QdrantStore:
 
 
 def _all_of(conditions: Sequence[Condition]) -> models.Filter | None:
-    return models.Filter(must=[match(*condition) for condition in conditions]) if conditions else None
+    if not conditions:
+        return None
+    required: list[Any] = []
+    refused: list[Any] = []
+    for field, values, negated in conditions:
+        (refused if negated else required).append(match(field, values))
+    return models.Filter(must=required, must_not=refused)

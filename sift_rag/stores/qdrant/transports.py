@@ -14,6 +14,8 @@ from sift_rag.stores.qdrant.transport import Page, Target, Transport
 
 _PAGE = 1000
 _COUNTED_AT_ONCE = 5000
+_VALUES = 10_000
+"""Distinct values of a field requested first; more, if there are as many."""
 
 
 def transport_for(connection: Connection, target: Target) -> Transport:
@@ -45,3 +47,21 @@ def count(connection: Connection, target: Target, where: models.Filter | None = 
         return connection.call(request, target.label).count
     pages = scroll(transport_for(connection, target), where=where, page=_COUNTED_AT_ONCE)
     return sum(len(points.ids) for points in pages)
+
+
+def values_of(connection: Connection, target: Target, field: str) -> list[str]:
+    """Return the distinct values of an indexed keyword field, by a facet; some may belong to no point any more.
+
+    If the collection's strict mode forbids so long an answer, the payloads are read instead.
+    """
+    limit, most = _VALUES, target.limits.answer
+    while most is None or limit <= most:
+        request = partial(connection.client.facet, target.collection, field, limit=limit)
+        hits = connection.call(request, target.label).hits
+        if len(hits) < limit:
+            return [str(hit.value) for hit in hits]
+        limit *= 8
+    held: dict[str, None] = {}
+    for page in scroll(transport_for(connection, target), payload=[field], page=min(_PAGE, most)):
+        held |= {str(value): None for payload in page.payloads for value in payload.get(field) or []}
+    return list(held)

@@ -1,0 +1,97 @@
+"""``sift-rag mcp``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sift_rag import defaults
+from sift_rag.extras import require
+from sift_rag_cli import options
+from sift_rag_cli.api_keys import store_key
+from sift_rag_cli.mcp_clients import CLIENTS, Entry, install
+from sift_rag_cli.output import say
+from sift_rag_cli.searching import open_language_model, open_scoring
+
+SERVER = "Server"
+
+
+def mcp(
+    context: typer.Context,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[install CLIENT]",
+            help=f"Add the server to a client's configuration: {', '.join(CLIENTS)}. Without: serve.",
+            show_default=False,
+        ),
+    ] = None,
+    read_only: Annotated[
+        bool,
+        typer.Option("--read-only", rich_help_panel=SERVER, help="Leave out the tools that change the collection."),
+    ] = False,
+    roots: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--root",
+            metavar="DIR",
+            rich_help_panel=SERVER,
+            help="Folder that agents may ingest from. Repeatable; without one they cannot ingest.",
+        ),
+    ] = None,
+    reranker: options.Reranker = None,
+    reranker_url: options.RerankerUrl = None,
+    model: options.Model = None,
+    base_url: options.BaseUrl = None,
+    store: options.Store = None,
+    collection: options.Collection = defaults.COLLECTION,
+    embedder: options.Embedder = None,
+) -> None:
+    """Serve a collection to agents that speak MCP.
+
+    The Model Context Protocol goes over stdin and stdout. Tools: search, get, list, status; delete unless --read-only;
+    ingest with --root; ask with --model.
+
+    Examples:
+        sift-rag mcp install claude
+        sift-rag mcp install cursor -c handbook --read-only
+        sift-rag mcp --root ~/documents
+    """
+    folders = tuple(root.expanduser() for root in roots or ())
+    for folder in folders:
+        if not folder.is_dir():
+            raise ValueError(f"--root {str(folder)!r} is not a folder.")
+    if words:
+        given = {
+            "--store": _absolute(store),
+            "--collection": None if collection == defaults.COLLECTION else collection,
+            "--embedder": embedder,
+            "--reranker": reranker,
+            "--reranker-url": reranker_url,
+            "--model": model,
+            "--base-url": base_url,
+        }
+        arguments = [part for name, value in given.items() if value is not None for part in (name, value)]
+        arguments += [part for folder in folders for part in ("--root", str(folder.resolve()))]
+        arguments += ["--read-only"] if read_only else []
+        say(install(words, Entry(collection, arguments)))
+        return
+    require("mcp", "mcp")
+    from sift_rag_mcp import McpSettings, create_server
+
+    settings = McpSettings(
+        store=store,
+        collection=collection,
+        embedder=embedder,
+        api_key=store_key(context, store),
+        read_only=read_only,
+        roots=folders,
+        relevance=open_scoring(context, reranker, reranker_url),
+        model=open_language_model(context, model, base_url),
+    )
+    create_server(settings).run("stdio")
+
+
+def _absolute(store: str | None) -> str | None:
+    """Return a store as a client's process finds it, wherever that is started."""
+    return store if store is None or "://" in store else str(Path(store).expanduser().resolve())

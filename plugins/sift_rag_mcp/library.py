@@ -1,0 +1,173 @@
+"""The library calls behind the tools. A store is held only while a call reads or writes it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from threading import RLock
+
+from sift_rag.answering.assistant import Assistant
+from sift_rag.corpus.options import IngestOptions
+from sift_rag.corpus.report import Progress
+from sift_rag.corpus.writing import remove_documents
+from sift_rag.errors import DocumentNotFound
+from sift_rag.ingestion import ingest_paths
+from sift_rag.opening import open_index, open_retriever, open_store
+from sift_rag.protocols import Embedder
+from sift_rag.retrieval.options import SearchOptions
+from sift_rag.retrieval.retriever import Retriever
+from sift_rag.stores.registry import open_database
+from sift_rag.suggestions import suggestion
+from sift_rag.types import Candidate
+from sift_rag_mcp import replies
+from sift_rag_mcp.roots import allowed_paths
+from sift_rag_mcp.settings import McpSettings
+
+
+class Library:
+    """One collection, for the tools. Safe to call from several threads: calls take turns."""
+
+    def __init__(self, settings: McpSettings) -> None:
+        self._settings = settings
+        self._embedder: Embedder | None = None
+        self._turn = RLock()
+
+    def search(self, questions: Sequence[str], options: SearchOptions) -> replies.SearchReply:
+        """Select passages for the questions: raises what ``Retriever.retrieve`` does."""
+        query = options.query(questions)
+        with self._retriever(options) as retriever:
+            return replies.search_reply(retriever.retrieve(query), options.known)
+
+    def ask(self, questions: Sequence[str], options: SearchOptions) -> replies.AskReply:
+        """Answer with the model: raises what ``Assistant.ask`` does."""
+        query = options.query(questions)
+        with self._retriever(options) as retriever:
+            return replies.ask_reply(Assistant(retriever, self._settings.model, options=options).ask(query))
+
+    def get(self, source: str, *, line: int | None, passage: str | None, around: int) -> replies.GetReply:
+        """Return the passages of a document, or those around a line or a passage.
+
+        Raises:
+            DocumentNotFound: there is no such document, or it has no such passage.
+        """
+        settings = self._settings
+        with self._turn, closing(open_index(settings.store, settings.collection, api_key=settings.api_key)) as index:
+            found = list(index.passages(source))
+            if not found:
+                known = [document.source for document in index.documents()]
+                raise DocumentNotFound(f"There is no document {source!r}.{suggestion(source, known)}")
+        place = _place(found, source, line, passage)
+        first, last = (0, len(found)) if place is None else (max(0, place - around), place + around + 1)
+        shown = [candidate.passage for candidate in found[first:last]]
+        return replies.GetReply(
+            source=source,
+            title=shown[0].title,
+            passages=[replies.found_passage(one) for one in shown],
+            first=first + 1,
+            total=len(found),
+        )
+
+    def list(self, prefix: str, limit: int) -> replies.ListReply:
+        """Return the documents whose source begins with ``prefix``, at most ``limit``."""
+        database = open_database(self._settings.store, api_key=self._settings.api_key)
+        with self._turn, closing(database.documents(self._settings.collection)) as records:
+            documents = list(records.documents(prefix))
+        return replies.ListReply(documents=[replies.listed(one) for one in documents[:limit]], total=len(documents))
+
+    def status(self) -> replies.StatusReply:
+        """Return what the collection holds."""
+        database = open_database(self._settings.store, api_key=self._settings.api_key)
+        with self._turn, closing(database.documents(self._settings.collection)) as records:
+            info, documents = records.info, list(records.documents())
+            names = [collection.name for collection in database.collections()]
+        return replies.StatusReply(
+            collection=info.name,
+            embedder=info.embedder,
+            dimension=info.dimension,
+            passages=sum(document.passages for document in documents),
+            documents=dict(Counter(document.state for document in documents)),
+            collections=names,
+        )
+
+    def ingest(self, paths: Sequence[str], *, prune: bool, tell: Callable[[Progress], None]) -> replies.IngestReply:
+        """Bring the collection up to date with files and folders: raises what ``ingest_paths`` does.
+
+        Raises:
+            ConfigurationError: a path is outside the allowed folders.
+        """
+        allowed = allowed_paths(paths, self._settings.roots)
+        with self._turn:
+            report = ingest_paths(
+                allowed,
+                store=self._settings.store,
+                collection=self._settings.collection,
+                embedder=self._embedder or self._settings.embedder,
+                options=IngestOptions(prune=prune),
+                api_key=self._settings.api_key,
+                progress=tell,
+            )
+        return replies.IngestReply(
+            new=report.new,
+            updated=report.updated,
+            unchanged=report.unchanged,
+            removed=report.removed,
+            failed=report.failed,
+            skipped=report.skipped,
+            passages_total=report.passages_total,
+            problems=[f"{problem.source}: {problem.reason}" for problem in report.problems],
+        )
+
+    def delete(self, sources: Sequence[str]) -> replies.DeleteReply:
+        """Delete documents from the collection; their files are not touched.
+
+        Raises:
+            DocumentNotFound: one of them is not there; then none is deleted.
+        """
+        settings = self._settings
+        with self._turn, closing(open_store(settings.store, settings.collection, api_key=settings.api_key)) as store:
+            documents = []
+            for source in dict.fromkeys(sources):
+                document = store.document(source)
+                if document is None:
+                    known = [one.source for one in store.documents()]
+                    raise DocumentNotFound(f"There is no document {source!r}.{suggestion(source, known)}")
+                documents.append(document)
+            passages = remove_documents(store, documents)
+        return replies.DeleteReply(deleted=[document.source for document in documents], passages=passages)
+
+    def text(self, source: str) -> str:
+        """Return the passages of a document, with their places."""
+        return replies.get_text(self.get(source, line=None, passage=None, around=0))
+
+    @contextmanager
+    def _retriever(self, options: SearchOptions) -> Iterator[Retriever]:
+        settings = self._settings
+        with (
+            self._turn,
+            open_retriever(
+                settings.store,
+                settings.collection,
+                self._embedder or settings.embedder,
+                selector=options.make_selector(),
+                candidate_limit=options.candidate_limit,
+                keep_copies=options.keep_copies,
+                relevance=settings.relevance,
+                api_key=settings.api_key,
+            ) as retriever,
+        ):
+            self._embedder = retriever.embedder
+            yield retriever
+
+
+def _place(found: Sequence[Candidate], source: str, line: int | None, passage: str | None) -> int | None:
+    """Return the index of the passage with an id, or of the last that begins at or before a line."""
+    if passage is not None:
+        place = next((place for place, one in enumerate(found) if one.passage.id == passage), None)
+        if place is None:
+            raise DocumentNotFound(f"The document {source!r} has no passage with the id {passage!r}.")
+        return place
+    if line is None:
+        return None
+    lines = [one.passage.span.line for one in found]
+    return max((place for place, start in enumerate(lines) if start is not None and start <= line), default=0)

@@ -1,0 +1,235 @@
+"""The MCP server and its tools. Each parses its arguments, makes one call to the ``Library``, and shapes the reply."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from importlib.metadata import version
+from threading import Lock
+from typing import Annotated, Any
+
+import anyio
+import anyio.from_thread
+import anyio.to_thread
+from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError
+from mcp_types import CallToolResult, TextContent, ToolAnnotations
+from pydantic import BaseModel, Field
+
+from sift_rag import defaults
+from sift_rag.corpus.report import Progress
+from sift_rag.errors import CollectionNotFound, DocumentNotFound, NoEvidence, SiftRagError, StoreInUse
+from sift_rag.filters import Filter
+from sift_rag.retrieval.options import SearchOptions
+from sift_rag_mcp import replies
+from sift_rag_mcp.library import Library
+from sift_rag_mcp.settings import McpSettings
+
+INSTRUCTIONS = (
+    "Search the user's documents. `search` returns passages that answer together and do not repeat each other: ask all "
+    "parts of a question in one call. To learn more, search again with `known` set to the ids of the last reply: what "
+    "you have read is never returned again. `get` reads on around a passage, `list` names the documents. Cite passages "
+    "by their location."
+)
+
+LISTED = 100
+"""Number of documents in a list unless another is asked for."""
+
+_READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
+_ADVICE = {
+    CollectionNotFound: "Ingest documents first.",
+    DocumentNotFound: "`list` names the documents.",
+    NoEvidence: "Ask in other words, or with fewer filters.",
+    StoreInUse: "Try again in a moment.",
+}
+
+logger = logging.getLogger(__name__)
+
+Questions = Annotated[
+    list[str],
+    Field(description="Everything to find out, one question each; they are answered together.", min_length=1),
+]
+K = Annotated[int, Field(description="Maximum number of passages.", ge=1, le=100)]
+Filters = Annotated[
+    list[str] | None,
+    Field(
+        description="Only from these: 'source=GLOB', or for a field of the metadata 'KEY=VALUE', 'KEY!=VALUE', "
+        "'KEY>=VALUE' (also >, <=, <: numbers and ISO dates) or 'KEY~=GLOB'."
+    ),
+]
+Known = Annotated[
+    list[str] | None,
+    Field(description="Ids of passages, or sources of documents, that you have read: they are not repeated."),
+]
+TokenBudget = Annotated[int | None, Field(description="Maximum number of tokens in total.", ge=1)]
+Source = Annotated[str, Field(description="Document, as `list` and hits name it.")]
+
+
+def create_server(settings: McpSettings) -> MCPServer[Any]:
+    """Return the server; ``run("stdio")`` serves one client over stdin and stdout.
+
+    Nothing is loaded before the first call.
+    """
+    server: MCPServer[Any] = MCPServer(
+        "sift-rag", title="sift-rag", instructions=INSTRUCTIONS, version=version("sift-rag"), log_level="WARNING"
+    )
+    library = Library(settings)
+    _add_reading(server, library)
+    if settings.model is not None:
+        _add_asking(server, library)
+    if not settings.read_only:
+        _add_deleting(server, library)
+        if settings.roots:
+            _add_ingesting(server, library)
+    return server
+
+
+def _add_reading(server: MCPServer[Any], library: Library) -> None:
+    @server.tool(title="Search documents", annotations=_READS)
+    def search(
+        questions: Questions,
+        k: K = defaults.K,
+        filters: Filters = None,
+        known: Known = None,
+        token_budget: TokenBudget = None,
+    ) -> Annotated[CallToolResult, replies.SearchReply]:
+        """Find passages that answer the questions together, none repeating another."""
+        with _told():
+            reply = library.search(questions, _options(k, filters, known, token_budget))
+        return _result(reply, replies.search_text(reply))
+
+    @server.tool(title="Read a document", annotations=_READS)
+    def get(
+        source: Source,
+        line: Annotated[int | None, Field(description="Read around this line.", ge=1)] = None,
+        passage: Annotated[str | None, Field(description="Read around the passage with this id.")] = None,
+        around: Annotated[int, Field(description="Number of passages before and after.", ge=0, le=50)] = 1,
+    ) -> Annotated[CallToolResult, replies.GetReply]:
+        """Read a document: all of it, or the passages around a line or a passage."""
+        with _told():
+            reply = library.get(source, line=line, passage=passage, around=around)
+        return _result(reply, replies.get_text(reply))
+
+    @server.tool(name="list", title="List documents", annotations=_READS)
+    def list_documents(
+        prefix: Annotated[str, Field(description="Only documents whose name begins so.")] = "",
+        limit: Annotated[int, Field(description="Maximum number of documents.", ge=1, le=1000)] = LISTED,
+    ) -> Annotated[CallToolResult, replies.ListReply]:
+        """List the documents with their state."""
+        with _told():
+            reply = library.list(prefix, limit)
+        return _result(reply, replies.list_text(reply))
+
+    @server.tool(title="Show the collection", annotations=_READS)
+    def status() -> Annotated[CallToolResult, replies.StatusReply]:
+        """Say what the collection holds."""
+        with _told():
+            reply = library.status()
+        return _result(reply)
+
+    @server.resource("sift-rag://documents/{+source}", name="document", mime_type="text/plain")
+    def document(source: str) -> str:
+        """Read a document as text, with the place of each passage."""
+        try:
+            return library.text(source)
+        except DocumentNotFound as error:
+            raise ResourceNotFoundError(str(error)) from error
+        except SiftRagError as error:
+            raise ResourceError(str(error)) from error
+
+
+def _add_asking(server: MCPServer[Any], library: Library) -> None:
+    @server.tool(title="Answer from documents", annotations=_READS)
+    def ask(
+        questions: Questions,
+        k: K = defaults.K,
+        filters: Filters = None,
+        known: Known = None,
+        token_budget: TokenBudget = None,
+    ) -> Annotated[CallToolResult, replies.AskReply]:
+        """Let this server's language model answer from the documents, with citations."""
+        with _told():
+            reply = library.ask(questions, _options(k, filters, known, token_budget))
+        cited = "\n".join(f"[{one.number}] {one.location}" for one in reply.citations)
+        return _result(reply, f"{reply.answer}\n\n{cited}".rstrip())
+
+
+def _add_deleting(server: MCPServer[Any], library: Library) -> None:
+    @server.tool(
+        title="Delete documents",
+        annotations=ToolAnnotations(destructive_hint=True, idempotent_hint=True, open_world_hint=False),
+    )
+    def delete(
+        sources: Annotated[list[str], Field(description="Documents, as `list` names them.", min_length=1)],
+    ) -> Annotated[CallToolResult, replies.DeleteReply]:
+        """Delete documents from the collection. Their files are not touched."""
+        with _told():
+            reply = library.delete(sources)
+        return _result(reply)
+
+
+def _add_ingesting(server: MCPServer[Any], library: Library) -> None:
+    @server.tool(
+        title="Ingest files",
+        annotations=ToolAnnotations(destructive_hint=False, idempotent_hint=True, open_world_hint=False),
+    )
+    async def ingest(
+        context: Context[Any, Any],
+        paths: Annotated[list[str], Field(description="Files and folders of the server's machine.", min_length=1)],
+        prune: Annotated[
+            bool, Field(description="Also remove documents of these folders whose files no longer exist.")
+        ] = False,
+    ) -> Annotated[CallToolResult, replies.IngestReply]:
+        """Bring the collection up to date with files. Unchanged ones are not read again."""
+
+        def tell(done: Progress) -> None:
+            report = partial(context.report_progress, done.bytes_done, done.bytes_found, done.source or None)
+            anyio.from_thread.run(report)
+
+        with _told():
+            reply = await anyio.to_thread.run_sync(partial(library.ingest, paths, prune=prune, tell=_seldom(tell)))
+        return _result(reply)
+
+
+def _options(k: int, filters: list[str] | None, known: list[str] | None, token_budget: int | None) -> SearchOptions:
+    return SearchOptions(
+        k=k,
+        where=Filter.parse(filters) if filters else None,
+        known=tuple(known or ()),
+        token_budget=token_budget,
+    )
+
+
+def _result(reply: BaseModel, text: str | None = None) -> CallToolResult:
+    shown = reply.model_dump_json(indent=1) if text is None else text
+    return CallToolResult(
+        content=[TextContent(type="text", text=shown)], structured_content=reply.model_dump(mode="json")
+    )
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Turn the library's errors into what a model can read and act on."""
+    try:
+        yield
+    except (SiftRagError, ValueError) as error:
+        advice = next((_ADVICE[kind] for kind in type(error).__mro__ if kind in _ADVICE), "")
+        raise ToolError(f"{error} {advice}".rstrip()) from error
+
+
+def _seldom(tell: Callable[[Progress], None]) -> Callable[[Progress], None]:
+    """Return the callback, called only when the share done has grown by a hundredth."""
+    lock, last = Lock(), -1.0
+
+    def sometimes(done: Progress) -> None:
+        nonlocal last
+        share = done.bytes_done / done.bytes_found if done.bytes_found else 0.0
+        with lock:
+            if share < last + 0.01:
+                return
+            last = share
+        tell(done)
+
+    return sometimes

@@ -1,0 +1,39 @@
+"""Leave out the tables of contents of a PDF: lines of a title, dots, and the number of a page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+from sift_rag.corpus.pdf_layout import Row, rows_of
+from sift_rag.corpus.pdf_pages import Page
+
+_ENTRY = re.compile(r".*\w.*? ?(?:\.\.\.|…) ?(?:(\d{1,4})|[ivxlcIVXLC]{1,7})")
+_LEAST_ENTRIES = 4
+_FEW_CHARACTERS = 60
+"""Characters that a page of contents may hold besides: its heading and its number."""
+
+
+def without_contents(pages: Sequence[Page]) -> list[Page]:
+    """Return the pages without the entries of tables of contents, at least four of them on a page.
+
+    The dots between title and page must be there, and the page numbers may not fall: a list of prices stays.
+    """
+    return [_without_entries(page, len(pages)) for page in pages]
+
+
+def _without_entries(page: Page, pages: int) -> Page:
+    rows = rows_of(page.segments)
+    entries = [(row, found) for row in rows if (found := _ENTRY.fullmatch(row.text)) is not None]
+    numbers = [int(found[1]) for _, found in entries if found[1]]
+    are_pages = all(low <= high for low, high in pairwise(numbers)) and max(numbers, default=0) <= 2 * pages
+    if len(entries) < _LEAST_ENTRIES or not are_pages:
+        return page
+    gone = {segment.order for row, _ in entries for segment in row.segments}
+    kept: list[Row] = [row for row in rows if row.segments[0].order not in gone]
+    if sum(len(row.text) for row in kept) <= _FEW_CHARACTERS:
+        kept = []
+    orders = {segment.order for row in kept for segment in row.segments}
+    return replace(page, segments=tuple(segment for segment in page.segments if segment.order in orders))

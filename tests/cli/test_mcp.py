@@ -1,0 +1,117 @@
+"""``sift-rag mcp``: a real process over stdin and stdout, and the configuration of clients."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from mcp import Client, StdioServerParameters
+from typer.testing import CliRunner
+
+from sift_rag_cli.app import app
+from sift_rag_cli.mcp_clients import CLIENTS
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home of its own, in which this process works."""
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*arguments: str) -> Any:
+    return CliRunner().invoke(app, ["mcp", *arguments])
+
+
+FILES = {
+    "claude": ".config/Claude/claude_desktop_config.json",
+    "claude-code": ".mcp.json",
+    "cursor": ".cursor/mcp.json",
+    "vscode": ".vscode/mcp.json",
+}
+
+
+def test_every_client_has_a_file() -> None:
+    assert FILES.keys() == CLIENTS.keys()
+
+
+@pytest.mark.parametrize("client", FILES)
+def test_the_server_is_added(home: Path, client: str) -> None:
+    result = run("install", client, "--store", "library", "-c", "handbook", "--root", ".", "--read-only")
+    assert result.exit_code == 0, result.output
+    file = home / FILES[client]
+    assert str(file) in result.output
+    [entry] = json.loads(file.read_text())["servers" if client == "vscode" else "mcpServers"].values()
+    assert entry["command"].endswith("sift-rag")
+    assert entry["args"] == [
+        *("mcp", "--store", str(home / "library"), "--collection", "handbook"),
+        *("--root", str(home), "--read-only"),
+    ]
+
+
+def test_what_else_is_in_the_file_stays(home: Path) -> None:
+    file = home / ".cursor" / "mcp.json"
+    file.parent.mkdir()
+    file.write_text('{"theme": "dark", "mcpServers": {"other": {"command": "x"}, "sift-rag": {"command": "old"}}}')
+    assert run("install", "cursor").exit_code == 0
+    written = json.loads(file.read_text())
+    assert written["theme"] == "dark"
+    assert written["mcpServers"]["other"] == {"command": "x"}
+    assert written["mcpServers"]["sift-rag"]["args"] == ["mcp"]
+    assert [path.name for path in file.parent.iterdir()] == ["mcp.json"]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"mcpServers": []}', "// comments\n{}"])
+def test_a_file_that_is_not_plain_json_is_left_alone(home: Path, text: str) -> None:
+    file = home / ".mcp.json"
+    file.write_text(text)
+    result = run("install", "claude-code")
+    assert result.exit_code == 2
+    assert '"mcpServers"' in result.output
+    assert file.read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["install"], "sift-rag mcp install CLIENT"),
+        (["remove", "claude"], "sift-rag mcp install CLIENT"),
+        (["install", "cursr"], "Did you mean 'cursor'?"),
+        (["--root", "nowhere"], "is not a folder"),
+    ],
+)
+def test_other_words_are_refused(words: list[str], message: str) -> None:
+    result = run(*words)
+    assert result.exit_code == 2
+    assert message in " ".join(result.output.split())
+
+
+@pytest.mark.slow
+def test_a_client_ingests_and_searches_over_stdin(tmp_path: Path) -> None:
+    """With the real embedder. Nothing but the protocol may be on stdout."""
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    (folder / "leave.md").write_text("# Leave\n\nEverybody has thirty days of leave.\n", encoding="utf-8")
+    server = StdioServerParameters(
+        command=sys.executable,
+        args=["-m", "sift_rag_cli", "mcp", "--store", str(tmp_path / "store"), "--root", str(folder)],
+        env={"HF_HUB_OFFLINE": "1", "HOME": str(tmp_path)},
+    )
+
+    async def talk() -> list[Any]:
+        async with Client(server) as client:
+            return [
+                await client.call_tool("ingest", {"paths": ["."]}),
+                await client.call_tool("search", {"questions": ["How many days off?"]}),
+            ]
+
+    ingested, found = anyio.run(talk)
+    assert ingested.structured_content["new"] == 1
+    assert found.structured_content["hits"][0]["location"] == "documents/leave.md:3"

