@@ -26,7 +26,7 @@ class Condition(NamedTuple):
     key: str
     operator: Operator
     value: str
-    """For ``gt``, ``gte``, ``lt`` and ``lte``, a text that ``ordered`` reads."""
+    """Value to compare with: a text that ``ordered`` reads for ``gt``, ``gte``, ``lt`` and ``lte``."""
 
     def __str__(self) -> str:
         """Return the condition as it is typed."""

@@ -117,6 +117,21 @@ def tables(found: Found, ks: Sequence[int]) -> Iterator[str]:
     )
 
 
+def table_of_arms(outcomes: Mapping[str, Sequence[Outcome]], ks: Sequence[int]) -> str:
+    """Return every arm with both selectors over all domains, and SIFT against nearest at the largest k."""
+    arms = dict.fromkeys(one.arm for each in outcomes.values() for outcome in each for one in outcome.measurements)
+    most = max(ks)
+    rows = []
+    for arm in arms:
+        found = {(name, k): percents(outcomes, arm, name, k) for name in ("nearest", "sift") for k in ks}
+        paired = difference(found["sift", most], found["nearest", most])
+        means = [bootstrap(list(found[name, k].values())) for k in ks for name in ("nearest", "sift")]
+        cells = [f"{mean:.1f} [{low:.1f}, {high:.1f}]" for mean, low, high in means]
+        rows.append([arm, str(len(found["sift", most])), *cells, _signed(paired)])
+    names = [f"{name}, {k}" for k in ks for name in ("nearest", "SIFT")]
+    return table(["arm", "texts", *names, f"SIFT - nearest, {most}"], rows)
+
+
 def _main_row(name: str, outcomes: Mapping[str, Sequence[Outcome]], best: Mapping[str, int]) -> list[str]:
     base = fmean(outcome.base.bits_per_byte for each in outcomes.values() for outcome in each)
     context = {selector: percents(outcomes, "context", selector, k) for selector, k in best.items()}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -86,13 +87,9 @@ async def _ask(service: Service, content: bytes, context: RequestContext) -> Res
     parsed = await service.in_worker(_parse, service, content)
     answer, writer = await begin_answer(service, model, parsed, context)
     if answer.fields.stream:
-        return EventStream(
-            _events(answer, timed_pieces(writer, service, context, streamed=True)),
-            lambda error: _event("error", context.error_body(client_error(error, context), context.id)),
-            service.lifetimes,
-            seconds=service.settings.limits.answer_seconds,
-            close=writer.close,
-        )
+        pieces = timed_pieces(writer, service, context, streamed=True)
+        failed = partial(_event, "error")
+        return answer_stream(_events(answer, pieces), failed, writer, service, context)
     with closing(writer):
         async for _ in timed_pieces(writer, service, context, streamed=False):
             pass
@@ -165,6 +162,23 @@ def _prepare(
         )
     service.metrics.retrieved(stream.retrieval.timings_ms)
     return Written(collection, asked, stream)
+
+
+def answer_stream(
+    events: AsyncGenerator[bytes, None],
+    failed: Callable[[Mapping[str, object]], bytes],
+    writer: AnswerWriter,
+    service: Service,
+    context: RequestContext,
+) -> EventStream:
+    """Return the reply of an answer's events; ``failed`` writes the last one, of the body of an error reply."""
+    return EventStream(
+        events,
+        lambda error: failed(context.error_body(client_error(error, context), context.id)),
+        service.lifetimes,
+        seconds=service.settings.limits.answer_seconds,
+        close=writer.close,
+    )
 
 
 async def timed_pieces(

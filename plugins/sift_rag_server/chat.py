@@ -22,12 +22,11 @@ from pydantic import BeforeValidator, Field, create_model
 from sift_rag.answering.conversation import Conversation, Turn
 from sift_rag.answering.prompt import locate
 from sift_rag.protocols import Message
-from sift_rag_server.ask import Written, begin_answer, language_model_of, timed_pieces
-from sift_rag_server.chat_replies import ChatReply
+from sift_rag_server.ask import Written, answer_stream, begin_answer, language_model_of, timed_pieces
 from sift_rag_server.collection_bodies import COLLECTION_NAME, AnswerFields, AskFields, Parsed, body_model
 from sift_rag_server.errors import HTTPError
-from sift_rag_server.event_stream import EventStream
-from sift_rag_server.handlers import Operation, RequestContext, client_error, handle
+from sift_rag_server.handlers import Operation, RequestContext, handle
+from sift_rag_server.openai_replies import ChatReply
 from sift_rag_server.openapi import operation
 from sift_rag_server.service import COLLECTION_PREFIX
 from sift_rag_server.validation import Body, check_names, read_body, read_object, whole
@@ -135,13 +134,8 @@ async def _chat(service: Service, content: bytes, context: RequestContext) -> Re
     answer, writer = await begin_answer(service, model, chat.parsed, context, chat.conversation)
     reply = _Reply(f"chatcmpl-{context.id}", int(time()), chat, answer, model)
     if chat.stream:
-        return EventStream(
-            reply.events(timed_pieces(writer, service, context, streamed=True)),
-            lambda error: _event(context.error_body(client_error(error, context), context.id)),
-            service.lifetimes,
-            seconds=service.settings.limits.answer_seconds,
-            close=writer.close,
-        )
+        pieces = timed_pieces(writer, service, context, streamed=True)
+        return answer_stream(reply.events(pieces), _event, writer, service, context)
     with closing(writer):
         async for _ in timed_pieces(writer, service, context, streamed=False):
             pass

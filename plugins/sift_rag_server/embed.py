@@ -10,9 +10,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import Field
 
-from sift_rag_server.chat_replies import EmbeddingsReply
 from sift_rag_server.embeddings import QueuedEmbedder
 from sift_rag_server.handlers import Operation, RequestContext, handle
+from sift_rag_server.openai_replies import EmbeddingsReply
 from sift_rag_server.openapi import operation
 from sift_rag_server.validation import Body, Positive, Question, check_count, check_texts, read_body, read_object
 

@@ -16,6 +16,7 @@ from functools import cached_property
 from threading import Event, Lock, Thread
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import finalize
 
 import numpy as np
 
@@ -139,6 +140,7 @@ class EndpointEmbedder:
         self._known_dimension = dimension
         self._asked = Asked(model, endpoint.url, "embeddings", Remedy("embedder-api-key", url=endpoint.url))
         self._client = openai_client(endpoint.url, endpoint.api_key, max_retries=0)
+        finalize(self, self._client.close)  # its connections end with this object, in whatever order that is collected
         self._most = endpoint.batch_size  # texts in a request that the endpoint has not refused
         self._lock = Lock()
 

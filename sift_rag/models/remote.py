@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
+from weakref import finalize
 
 from sift_rag.endpoints import OPENAI_URL, Asked, mapped_errors, openai_client, reason_of
 from sift_rag.errors import ModelUnavailable, ModelUnsuitable, Remedy
@@ -62,6 +63,7 @@ class RemoteModel:
         self.context_length = context_length
         self._url = base_url or OPENAI_URL
         self._client = openai_client(self._url, api_key, max_retries=max_retries)
+        finalize(self, self._client.close)  # its connections end with this object, in whatever order that is collected
         self._asked = Asked(name, self._url, "an answer", Remedy("endpoint-api-key", base_url=self._url, model=name))
         self._knows_system = True
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from weakref import finalize
 
 import numpy as np
 import openai
@@ -34,7 +35,9 @@ def chatting(store: Path, model: ScriptedModel) -> Iterator[Served]:
 
 
 def client_of(served: Served) -> OpenAI:
-    return OpenAI(base_url=f"{served.url}/v1", api_key="none", max_retries=0)
+    client = OpenAI(base_url=f"{served.url}/v1", api_key="none", max_retries=0)
+    finalize(served, client.close)
+    return client
 
 
 def ask(served: Served, *messages: tuple[str, str], model: str = "sift/documents", **more: Any) -> Any:

@@ -165,8 +165,8 @@ def test_a_disk_that_fills_up_while_files_are_converted_keeps_what_is_in(
     pools: list[ConversionPool] = []
 
     class Noted(ConversionPool):
-        def __init__(self, options: IngestOptions) -> None:
-            super().__init__(options, workers=2)
+        def __init__(self, options: IngestOptions, workers: int | None = None) -> None:
+            super().__init__(options, workers or 2)
             pools.append(self)
 
     pages = tmp_path / "pages"

@@ -171,16 +171,17 @@ def serve(
     from sift_rag_server.running import serve as run
     from sift_rag_server.settings import KEY_VARIABLE, Limits, ServerSettings
 
+    values = settings_for(context, assignments)
     settings = ServerSettings(
         host=host,
         port=port,
         api_key=os.environ.get(KEY_VARIABLE) or None,
-        embedder=embedder_of(context, settings_for(context, assignments), embedder, embedder_url),
+        embedder=embedder_of(context, values, embedder, embedder_url),
         served_names=tuple(served_name or ()),
         store=store,
         store_api_key=store_key(context, store),
         collection=collection,
-        runtime=runtime_of(settings_for(context, assignments)),
+        runtime=runtime_of(values),
         workers=workers,
         processes=processes,
         limits=Limits(

@@ -24,8 +24,9 @@ from uuid import uuid4
 
 from sift_rag.errors import CollectionNotFound, Remedy, StoreConflict, StoreDamaged
 from sift_rag.stores.embedded.locking import FolderLock, Patience, queued
-from sift_rag.stores.embedded.manifest import os_errors, read_manifest, sync_folder, write_manifest
+from sift_rag.stores.embedded.manifest import os_errors, read_manifest, write_manifest
 from sift_rag.stores.waiting import NO_WAIT, Wait
+from sift_rag.user_cache import sync
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -162,7 +163,7 @@ def new_collection(root: Path, name: str) -> Iterator[Path]:
             with os_errors(folder):
                 yield draft
                 draft.rename(folder)
-                sync_folder(root)
+                sync(root)
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)  # what cannot be removed now is swept later
             raise
@@ -178,7 +179,7 @@ def settle(root: Path, name: str) -> None:
                 if target.exists():
                     discard(target)
                 folder.rename(target)
-                sync_folder(root)
+                sync(root)
         write_manifest(target, read_manifest(target).info)
 
 
@@ -203,7 +204,7 @@ def discard(folder: Path) -> None:
     """Remove the folder from sight in one step; ``sweep`` deletes its files. Only under ``queued``."""
     with os_errors(folder):
         folder.rename(folder.with_name(f"{_TRASH}{uuid4().hex}"))
-        sync_folder(folder.parent)
+        sync(folder.parent)
 
 
 def sweep(root: Path) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import sys
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from errno import EDQUOT, ENOSPC
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from sift_rag.errors import Remedy, StoreConflict, StoreDamaged, StoreError, StoreFull
 from sift_rag.types import CollectionInfo
+from sift_rag.user_cache import sync
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -130,18 +130,7 @@ def write_manifest(folder: Path, info: CollectionInfo, *, replaces: str | None =
         os.fsync(file.fileno())
     with os_errors(folder):
         draft.replace(folder / MANIFEST)
-        sync_folder(folder)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the folder's entries durable, which the fsync of a file in it does not. Windows cannot, and need not."""
-    if sys.platform == "win32":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync(folder)
 
 
 @contextmanager
