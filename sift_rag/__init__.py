@@ -144,6 +144,8 @@ if TYPE_CHECKING:
     from sift_rag.stores.registry import default_store as default_store
     from sift_rag.stores.registry import open_database as open_database
     from sift_rag.stores.registry import register_database as register_database
+    from sift_rag.stores.waiting import Wait as Wait
+    from sift_rag.stores.waiting import Waiting as Waiting
     from sift_rag.types import Candidate as Candidate
     from sift_rag.types import CollectionInfo as CollectionInfo
     from sift_rag.types import Document as Document
@@ -281,6 +283,8 @@ _HOME = {
     "Turn": "answering.conversation",
     "UnreadableDocument": "errors",
     "Verdict": "answering.checking",
+    "Wait": "stores.waiting",
+    "Waiting": "stores.waiting",
     "default_store": "stores.registry",
     "falling_scores": "retrieval.scores",
     "find_duplicates": "repetition",

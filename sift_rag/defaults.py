@@ -4,6 +4,11 @@ Each number has its reason beside it; where it was measured, ``docs/log.md`` has
 """
 
 COLLECTION = "documents"
+READ_WAIT_SECONDS = 10.0
+"""Time to wait for a process that writes to a collection in a folder: most ingests of a few changed files take less."""
+WRITE_WAIT_SECONDS = 60.0
+"""Time to wait for readers and writers before writing. Longer: readers come and go, a server closes a collection when
+nobody has asked for five seconds, and a job at night should not fail because of a search."""
 EMBEDDER = "all-MiniLM-L6-v2"
 RUNTIME = "auto"
 RUNTIMES = ("auto", "onnx", "torch")

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from sift_rag.corpus.report import IngestReport, Progress
     from sift_rag.corpus.watching import PathWatch
     from sift_rag.stores.qdrant.options import ServerOptions
+    from sift_rag.stores.waiting import Wait
 
 
 RETRY_SECONDS = 1.0
@@ -64,6 +65,7 @@ def ingest_paths(
     options: IngestOptions | None = None,
     api_key: str | None = None,
     server: ServerOptions | None = None,
+    wait: Wait | float | None = None,
     runtime: str = defaults.RUNTIME,
     progress: Callable[[Progress], None] | None = None,
 ) -> IngestReport:
@@ -78,6 +80,7 @@ def ingest_paths(
         options: which files to ingest, how to read them, and what to do in the store.
         api_key: key of the server that keeps the collection.
         server: how a server keeps a collection that is created.
+        wait: how long to wait for other processes that have the collection open, as in ``open_database``.
         runtime: what computes the vectors, as in ``open_ingest_embedder``; of no effect on an embedder object.
         progress: called after each file and each batch of passages.
 
@@ -93,7 +96,7 @@ def ingest_paths(
 
     options = options or IngestOptions()
     files = _as_paths(paths)
-    database = open_database(store, api_key=api_key, server=server)
+    database = open_database(store, api_key=api_key, server=server, wait=wait)
     existing = _existing(database, collection)
     part = _embedder_for(existing, embedder, runtime)
     if options.dry_run and existing is None:
@@ -153,6 +156,7 @@ def watch_paths(
     options: IngestOptions | None = None,
     api_key: str | None = None,
     server: ServerOptions | None = None,
+    wait: Wait | float | None = None,
     runtime: str = defaults.RUNTIME,
     progress: Callable[[Progress], None] | None = None,
     stop: Event | None = None,
@@ -172,6 +176,7 @@ def watch_paths(
         options: which files to ingest and how to read them.
         api_key: key of the server that keeps the collection.
         server: how a server keeps a collection that is created.
+        wait: how long to wait for other processes that have the collection open, as in ``open_database``.
         runtime: what computes the vectors, as in ``open_ingest_embedder``; of no effect on an embedder object.
         progress: called during the first ingest.
         stop: set it, from another thread, to end the iteration.
@@ -198,7 +203,7 @@ def watch_paths(
     for path in files:
         if not os.path.lexists(path):
             raise NothingToIngest(f"There is no file or folder {str(path)!r} to watch.")
-    database = open_database(store, api_key=api_key, server=server)
+    database = open_database(store, api_key=api_key, server=server, wait=wait)
     part = _embedder_for(_existing(database, collection), embedder, runtime)
     ignored = [] if "://" in database.location else [database.location]
 
@@ -247,6 +252,7 @@ def ingest_texts(
     metadata: Sequence[Mapping[str, JsonValue]] | None = None,
     api_key: str | None = None,
     server: ServerOptions | None = None,
+    wait: Wait | float | None = None,
     runtime: str = defaults.RUNTIME,
     progress: Callable[[Progress], None] | None = None,
 ) -> IngestReport:
@@ -264,6 +270,7 @@ def ingest_texts(
         metadata: JSON objects, one for each text, that a filter can ask for.
         api_key: key of the server that keeps the collection.
         server: how a server keeps a collection that is created.
+        wait: how long to wait for other processes that have the collection open, as in ``open_database``.
         runtime: what computes the vectors, as in ``open_ingest_embedder``; of no effect on an embedder object.
         progress: called after each text and each batch of passages.
 
@@ -278,7 +285,7 @@ def ingest_texts(
     from sift_rag.corpus.ingest import ingest_documents
 
     incoming = incoming_texts(texts, sources=sources, metadata=metadata)
-    database = open_database(store, api_key=api_key, server=server)
+    database = open_database(store, api_key=api_key, server=server, wait=wait)
     part = _embedder_for(_existing(database, collection), embedder, runtime)
     with _opened(database, collection, part) as opened:
         report = _with_precision(ingest_documents(incoming, opened, part, progress=progress), opened.info, part)
@@ -294,6 +301,7 @@ def reindex(
     options: IngestOptions | None = None,
     api_key: str | None = None,
     server: ServerOptions | None = None,
+    wait: Wait | float | None = None,
     runtime: str = defaults.RUNTIME,
     progress: Callable[[Progress], None] | None = None,
 ) -> IngestReport:
@@ -314,6 +322,7 @@ def reindex(
         options: which files to ingest and how to read them.
         api_key: key of the server that keeps the collection.
         server: how a server keeps the new collection.
+        wait: how long to wait for other processes that have the collection open, as in ``open_database``.
         runtime: what computes the vectors, as in ``open_ingest_embedder``; of no effect on an embedder object.
         progress: called after each file and each batch of passages.
 
@@ -330,7 +339,7 @@ def reindex(
     if options.shard is not None:
         raise ValueError("One process reindexes a collection: expected options without a shard.")
     files = _as_paths(paths)
-    database = open_database(store, api_key=api_key, server=server)
+    database = open_database(store, api_key=api_key, server=server, wait=wait)
     try:
         remains = salvage(database, collection)
     except CollectionNotFound:

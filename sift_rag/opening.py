@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sift_rag import defaults
 from sift_rag.embedders.endpoint import EmbedderEndpoint
@@ -18,6 +18,7 @@ from sift_rag.embedders.token_counting import Tokenization, load_tokenization
 from sift_rag.errors import ConfigurationError, ModelUnavailable, Remedy, StoreConflict
 from sift_rag.protocols import Embedder, LanguageModel, PassageIndex, PassageStore, Relevance, Selector
 from sift_rag.stores.registry import open_database
+from sift_rag.stores.waiting import Wait
 from sift_rag.types import CollectionInfo
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def open_retriever(
     relevance: str | Relevance | None = None,
     api_key: str | None = None,
     layout: Layout | None = None,
+    wait: Wait | float | None = None,
     runtime: str = defaults.RUNTIME,
 ) -> Retriever:
     """Open a retriever over an existing collection.
@@ -59,6 +61,7 @@ def open_retriever(
             ``open_relevance`` returns. By default, embeddings and words decide.
         api_key: key of the server that keeps the collection; the environment is not read.
         layout: known fields of a server's collection that another tool made; the others are inferred.
+        wait: how long to wait for another process that has the collection open, as in ``open_database``.
         runtime: what computes its vectors here, as in ``open_embedder``; of no effect on an embedder object.
 
     Raises:
@@ -66,13 +69,14 @@ def open_retriever(
         ConfigurationError: another tool made the collection, and no embedder is named, or its vector or its text
         cannot be identified.
         StoreConflict: the collection was made with another embedder.
-        StoreInUse: another process holds it.
+        StoreInUse: another process writes to it for longer than ``wait``.
         ModelUnavailable: the embedder or the cross-encoder cannot be loaded.
         ModelUnsuitable: ``relevance`` is not a cross-encoder.
     """
     from sift_rag.retrieval.retriever import Retriever
 
-    opened, part = _open_both(store, collection, embedder, api_key, layout, runtime)
+    place = _Place(store, collection, api_key, Wait.of(wait))
+    opened, part = _open_both(place, embedder, layout, runtime)
     try:
         return Retriever(
             part,
@@ -149,27 +153,32 @@ def open_relevance(name: str | None = None, *, base_url: str | None = None, api_
     return load_cross_encoder(name)
 
 
+class _Place(NamedTuple):
+    """Where a collection is, and how long to wait for it."""
+
+    store: str | Path | PassageIndex | None
+    collection: str
+    api_key: str | None
+    wait: Wait
+
+
 def _open_both(
-    store: str | Path | PassageIndex | None,
-    collection: str,
-    embedder: str | EmbedderEndpoint | Embedder | None,
-    api_key: str | None,
-    layout: Layout | None,
-    runtime: str,
+    place: _Place, embedder: str | EmbedderEndpoint | Embedder | None, layout: Layout | None, runtime: str
 ) -> tuple[PassageIndex, Embedder]:
     from sift_rag.stores.qdrant.layout import Layout, SeveralVectors
 
+    store, collection, api_key, wait = place
     layout = layout or Layout()
     if store is not None and not isinstance(store, (str, Path)):
         return store, _embedder_for(store.info, embedder, runtime)
     try:
-        opened = open_index(store, collection, api_key=api_key, layout=layout)
+        opened = open_index(store, collection, api_key=api_key, layout=layout, wait=wait)
     except SeveralVectors:
         if embedder is None:
             raise
         embedder = loaded_embedder(embedder, runtime=runtime)
         fitting = replace(layout, dimension=embedder.dimension)
-        opened = open_index(store, collection, api_key=api_key, layout=fitting)
+        opened = open_index(store, collection, api_key=api_key, layout=fitting, wait=wait)
     try:
         return opened, _embedder_for(opened.info, embedder, runtime)
     except BaseException:
@@ -225,7 +234,11 @@ def open_recorded_embedder(
 
 
 def open_store(
-    store: str | Path | None = None, collection: str = defaults.COLLECTION, *, api_key: str | None = None
+    store: str | Path | None = None,
+    collection: str = defaults.COLLECTION,
+    *,
+    api_key: str | None = None,
+    wait: Wait | float | None = None,
 ) -> PassageStore:
     """Open an existing collection to read and write.
 
@@ -233,13 +246,14 @@ def open_store(
         store: folder or URL; None for the user's data folder.
         collection: name of the collection.
         api_key: key of a server.
+        wait: how long to wait for another process that has the collection open, as in ``open_database``.
 
     Raises:
         CollectionNotFound: no such collection.
         StoreConflict: another tool made it: ``open_index`` reads it.
-        StoreInUse: another process holds it.
+        StoreInUse: another process has it open for longer than ``wait``.
     """
-    return open_database(store, api_key=api_key).open(collection)
+    return open_database(store, api_key=api_key, wait=wait).open(collection)
 
 
 def open_index(
@@ -248,6 +262,7 @@ def open_index(
     *,
     api_key: str | None = None,
     layout: Layout | None = None,
+    wait: Wait | float | None = None,
 ) -> PassageIndex:
     """Open an existing collection to read, whichever tool made it.
 
@@ -256,13 +271,14 @@ def open_index(
         collection: name of the collection.
         api_key: key of a server.
         layout: known fields of a server's collection that another tool made; the others are inferred.
+        wait: how long to wait for another process that has the collection open, as in ``open_database``.
 
     Raises:
         CollectionNotFound: no such collection.
         ConfigurationError: another tool made it, and its vector or its text cannot be identified.
-        StoreInUse: another process holds it.
+        StoreInUse: another process writes to it for longer than ``wait``.
     """
-    return open_database(store, api_key=api_key, layout=layout).open_index(collection)
+    return open_database(store, api_key=api_key, layout=layout, wait=wait).open_index(collection)
 
 
 def open_embedder(
@@ -335,6 +351,7 @@ def open_assistant(
     api_key: str | None = None,
     store_api_key: str | None = None,
     layout: Layout | None = None,
+    wait: Wait | float | None = None,
     relevance: str | Relevance | None = None,
     options: SearchOptions | None = None,
     settings: AnswerSettings | None = None,
@@ -351,6 +368,7 @@ def open_assistant(
         api_key: key of the endpoint.
         store_api_key: key of the server that keeps the collection.
         layout: how to read a collection on a server that another tool made.
+        wait: how long to wait for another process that has the collection open, as in ``open_database``.
         relevance: a model that scores the relevance of each candidate, as in ``open_retriever``.
         options: how to search.
         settings: how to answer.
@@ -362,7 +380,7 @@ def open_assistant(
         ModelUnavailable: the model cannot be reached.
         ModelUnsuitable: the model cannot write answers.
         StoreConflict: the collection was made with another embedder.
-        StoreInUse: another process holds the collection.
+        StoreInUse: another process writes to the collection for longer than ``wait``.
     """
     from sift_rag.answering.assistant import Assistant
     from sift_rag.retrieval.options import SearchOptions
@@ -378,6 +396,7 @@ def open_assistant(
         relevance=relevance,
         api_key=store_api_key,
         layout=layout,
+        wait=wait,
         runtime=runtime,
     )
     try:

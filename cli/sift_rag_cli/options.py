@@ -67,6 +67,19 @@ Embedder = Annotated[
         help=f"Embedding model. Default: the one the collection was made with, {defaults.EMBEDDER} for a new one.",
     ),
 ]
+Wait = Annotated[
+    float | None,
+    typer.Option(
+        "--wait",
+        metavar="SECONDS",
+        min=0,
+        envvar="SIFT_RAG_WAIT",
+        rich_help_panel=COLLECTION,
+        help="Wait this long if another process writes to the collection, or reads what is to be written; 0 does not "
+        f"wait. Only for a store in a folder. Default: {defaults.READ_WAIT_SECONDS:g} to read, "
+        f"{defaults.WRITE_WAIT_SECONDS:g} to write.",
+    ),
+]
 EmbedderUrl = Annotated[
     str | None,
     typer.Option(

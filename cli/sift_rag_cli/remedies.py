@@ -41,6 +41,7 @@ REMEDIES: Mapping[str, str] = {
     "server-options-for-a-folder": "Leave them out, or name a server with --store http://HOST:6333.",
     "shards-incomplete": "Run those shards again, with --resume if they were interrupted.",
     "text-key": "Name the field of the text with --set text_key=KEY.",
+    "wait-longer": "To wait longer: --wait SECONDS.",
     "vector-name": "Name one with --set vector_name=NAME.",
 }
 """A sentence or two for each key, with the remedy's values in braces."""

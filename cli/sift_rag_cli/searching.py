@@ -12,6 +12,7 @@ from sift_rag_cli.api_keys import endpoint_key, reranker_key, store_key
 from sift_rag_cli.fine_tuning import model_of
 from sift_rag_cli.inputs import read_known
 from sift_rag_cli.progress import loading
+from sift_rag_cli.waiting import patience
 
 if TYPE_CHECKING:
     import typer
@@ -58,6 +59,7 @@ def open_search(
     collection: str,
     embedder: str | EmbedderEndpoint | Embedder | None,
     relevance: Relevance | None,
+    wait: float | None,
 ) -> Retriever:
     """Open the collection that the options name, for searching as they specify."""
     with loading_embedder(embedder if isinstance(embedder, str) else None):
@@ -73,6 +75,7 @@ def open_search(
             relevance=relevance,
             api_key=store_key(context, store),
             layout=layout_of(values),
+            wait=patience(wait),
             runtime=runtime_of(values),
         )
 
@@ -143,6 +146,7 @@ def open_answering(
     reranker_url: str | None,
     model: str | None,
     base_url: str | None,
+    wait: float | None,
 ) -> Iterator[Assistant]:
     """Open an assistant on the collection that the options name, with the model that they name, if any."""
     from sift_rag.answering.assistant import Assistant
@@ -157,6 +161,7 @@ def open_answering(
         collection=collection,
         embedder=embedder,
         relevance=relevance,
+        wait=wait,
     ) as retriever:
         language_model = open_language_model(context, name, base_url, values)
         yield Assistant(retriever, language_model, settings, options=options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from threading import Condition, Thread
+from threading import Condition, Lock, Thread
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -36,6 +36,7 @@ class StorePool:
         self._api_key = api_key
         self._idle_seconds = idle_seconds
         self._open: dict[str, _OpenStore] = {}
+        self._opening = Lock()
         self._changed = Condition()
         self._closer: Thread | None = None
         self._closed = False
@@ -48,11 +49,7 @@ class StorePool:
             CollectionNotFound: there is none of this name.
             StoreInUse: another process is writing to it.
         """
-        with self._changed:
-            if name not in self._open:
-                self._open[name] = _OpenStore(open_index(self._store, name, api_key=self._api_key))
-            borrowed = self._open[name]
-            borrowed.readers += 1
+        borrowed = self._borrow(name)
         try:
             yield borrowed.store
         finally:
@@ -61,6 +58,26 @@ class StorePool:
                 borrowed.idle_since = monotonic()
                 self._close_idle()
                 self._wake_closer()
+
+    def _borrow(self, name: str) -> _OpenStore:
+        held = self._borrow_open(name)
+        if held is not None:
+            return held
+        with self._opening:  # which takes a while, and keeps nobody waiting who reads what is open
+            held = self._borrow_open(name)
+            if held is not None:
+                return held
+            opened = _OpenStore(open_index(self._store, name, api_key=self._api_key, wait=0), readers=1)
+            with self._changed:
+                self._open[name] = opened
+            return opened
+
+    def _borrow_open(self, name: str) -> _OpenStore | None:
+        with self._changed:
+            held = self._open.get(name)
+            if held is not None:
+                held.readers += 1
+            return held
 
     def close(self) -> None:
         """Close all collections; one that is being read is closed by its last reader."""

@@ -10,7 +10,8 @@ from itertools import pairwise
 from sift_rag.corpus.pdf_layout import Row, rows_of
 from sift_rag.corpus.pdf_pages import Page
 
-_ENTRY = re.compile(r".*\w.*? ?(?:\.\.\.|…) ?(?:(\d{1,4})|[ivxlcIVXLC]{1,7})")
+_DOTS_AND_NUMBER = re.compile(r"(?:\.\.\.|…) ?(?:(\d{1,4})|[ivxlcIVXLC]{1,7})$")
+_LETTER = re.compile(r"\w")
 _LEAST_ENTRIES = 4
 _FEW_CHARACTERS = 60
 """Characters that a page of contents may hold besides: its heading and its number."""
@@ -26,7 +27,7 @@ def without_contents(pages: Sequence[Page]) -> list[Page]:
 
 def _without_entries(page: Page, pages: int) -> Page:
     rows = rows_of(page.segments)
-    entries = [(row, found) for row in rows if (found := _ENTRY.fullmatch(row.text)) is not None]
+    entries = [(row, found) for row in rows if (found := _entry(row.text)) is not None]
     numbers = [int(found[1]) for _, found in entries if found[1]]
     are_pages = all(low <= high for low, high in pairwise(numbers)) and max(numbers, default=0) <= 2 * pages
     if len(entries) < _LEAST_ENTRIES or not are_pages:
@@ -37,3 +38,9 @@ def _without_entries(page: Page, pages: int) -> Page:
         kept = []
     orders = {segment.order for row in kept for segment in row.segments}
     return replace(page, segments=tuple(segment for segment in page.segments if segment.order in orders))
+
+
+def _entry(text: str) -> re.Match[str] | None:
+    """Return the end of an entry, whose group is its page if that is in Arabic numerals; None for other text."""
+    found = _DOTS_AND_NUMBER.search(text)
+    return found if found is not None and _LETTER.search(text, 0, found.start()) else None

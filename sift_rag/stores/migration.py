@@ -28,6 +28,7 @@ from sift_rag.types import Candidate, Document
 
 if TYPE_CHECKING:
     from sift_rag.stores.qdrant.options import ServerOptions
+    from sift_rag.stores.waiting import Wait
 
 WINDOW = 256
 """Number of passages, or records, written together. They and one document's ids are all that is in memory."""
@@ -80,6 +81,7 @@ def migrate_collection(
     target_collection: str | None = None,
     api_key: str | None = None,
     server: ServerOptions | None = None,
+    wait: Wait | float | None = None,
     progress: Callable[[MigrationProgress], None] | None = None,
 ) -> Migration:
     """Copy a collection into another store, creating it there if need be.
@@ -94,16 +96,18 @@ def migrate_collection(
         target_collection: name in the target, if another.
         api_key: key of the servers among the two.
         server: options for the target collection if it is created on a server.
+        wait: how long to wait for other processes that have one of the two open, as in ``open_database``.
         progress: called after each document.
 
     Raises:
         CollectionNotFound: the origin has no such collection. Nothing was created in the target.
         StoreConflict: the target's collection was made with another embedder, or another tool made one of the two.
-        StoreInUse: another process holds one of the two.
+        StoreInUse: another process has one of the two open for longer than ``wait``.
         ValueError: origin and target are the same collection.
     """
     name = target_collection or collection
-    source, destination = open_database(origin, api_key=api_key), open_database(target, api_key=api_key, server=server)
+    source = open_database(origin, api_key=api_key, wait=wait)
+    destination = open_database(target, api_key=api_key, server=server, wait=wait)
     if name == collection and source.location == destination.location:
         raise ValueError(
             f"Collection {collection!r} cannot be copied into itself: expected another store or another name."

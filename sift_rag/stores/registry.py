@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from sift_rag.errors import ConfigurationError, Remedy
 from sift_rag.extras import require
+from sift_rag.stores.waiting import Wait, Waitable
 
 if TYPE_CHECKING:
     from sift_rag.protocols import Database
@@ -53,6 +54,7 @@ def open_database(
     api_key: str | None = None,
     server: ServerOptions | None = None,
     layout: Layout | None = None,
+    wait: Wait | float | None = None,
 ) -> Database:
     """Return the database of a store. Nothing is opened or asked yet.
 
@@ -61,6 +63,8 @@ def open_database(
         api_key: key of a server; ``?key=none`` in the URL withholds it.
         server: options for collections that are created on a server.
         layout: fields of collections that other tools made on a server.
+        wait: how long to wait for other processes that have a collection in a folder open, in seconds; by default 10
+            to read and 60 to write.
 
     Raises:
         ConfigurationError: the URL's scheme is not known, the URL is not valid, or there are options for a server and
@@ -71,7 +75,8 @@ def open_database(
     if scheme not in _FACTORIES:
         known = ", ".join(f"{name}://" for name in sorted(filter(None, _FACTORIES)))
         raise ConfigurationError(f"No store is registered for {scheme!r} URLs: expected a folder or one of {known}.")
-    return _FACTORIES[scheme](url, api_key=api_key, server=server, layout=layout)
+    database = _FACTORIES[scheme](url, api_key=api_key, server=server, layout=layout)
+    return database.waiting(Wait.of(wait)) if isinstance(database, Waitable) else database
 
 
 def default_store() -> Path:

@@ -174,5 +174,5 @@ class TestStatus:
             monkeypatch.setattr(status, "COMPARED", 3)
             check()
         else:
-            with closing(open_database(store).open_index("documents")):
+            with closing(open_database(store).open("documents")):
                 check()

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any
 
-from sift_rag.errors import StoreInUse
-from sift_rag.opening import open_store
+import pytest
+
+from sift_rag.errors import CollectionNotFound, StoreInUse
+from sift_rag.opening import open_index, open_store
+from sift_rag_server import store_pool
 from sift_rag_server.store_pool import StorePool
+
+if TYPE_CHECKING:
+    from sift_rag.protocols import PassageIndex
 
 
 def test_a_collection_stays_open_for_the_next_search_and_is_closed_when_none_comes(store: Path) -> None:
@@ -35,3 +43,34 @@ def test_a_collection_that_is_read_is_not_closed_under_its_reader(store: Path) -
         pool.close()
         assert held.count() == 3
     open_store(store).close()
+
+
+def test_opening_one_collection_keeps_nobody_waiting_who_reads_another(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opening, may_open = Event(), Event()
+
+    def slow(location: Path, name: str, **more: Any) -> PassageIndex:
+        if name == "slow":
+            opening.set()
+            may_open.wait()
+            raise CollectionNotFound(name)
+        return open_index(location, name, **more)
+
+    monkeypatch.setattr(store_pool, "open_index", slow)
+    pool = StorePool(store, idle_seconds=60)
+
+    def borrow_slow() -> None:
+        with pytest.raises(CollectionNotFound), pool.collection("slow"):
+            pass
+
+    with pool.collection("documents"):
+        pass
+    other = Thread(target=borrow_slow)
+    other.start()
+    opening.wait()
+    with pool.collection("documents") as read:
+        assert read.count() == 3
+    may_open.set()
+    other.join()
+    pool.close()

@@ -66,6 +66,7 @@ def ask(
     json: options.Json = False,
     store: options.Store = None,
     collection: options.Collection = defaults.COLLECTION,
+    wait: options.Wait = None,
     embedder: options.Embedder = None,
     embedder_url: options.EmbedderUrl = None,
     assignments: options.Set = None,
@@ -102,6 +103,7 @@ def ask(
         reranker_url=reranker_url,
         model=model,
         base_url=base_url,
+        wait=wait,
     ) as assistant:
         query = with_known(wanted.query(asked), known, assistant.retriever.embedder)
         if assistant.model is None or show_prompt:

@@ -91,6 +91,7 @@ def calibrate(
     json: options.Json = False,
     store: options.Store = None,
     collection: options.Collection = defaults.COLLECTION,
+    wait: options.Wait = None,
     embedder: options.Embedder = None,
     embedder_url: options.EmbedderUrl = None,
     assignments: options.Set = None,
@@ -143,6 +144,7 @@ def calibrate(
         collection=collection,
         embedder=embedder_of(context, values, embedder, embedder_url),
         relevance=open_scoring(context, reranker, reranker_url),
+        wait=wait,
     ) as retriever:
         if asked is None:
             language_model = open_language_model(context, model, base_url, values)

@@ -44,6 +44,7 @@ def chat(
     steps: options.Steps = defaults.STEPS,
     store: options.Store = None,
     collection: options.Collection = defaults.COLLECTION,
+    wait: options.Wait = None,
     embedder: options.Embedder = None,
     embedder_url: options.EmbedderUrl = None,
     assignments: options.Set = None,
@@ -75,6 +76,7 @@ def chat(
             collection=collection,
             embedder=loaded or named,
             relevance=relevance,
+            wait=wait,
         )
 
     def open_model(name: str | None) -> "LanguageModel":

@@ -7,6 +7,7 @@ import typer
 from sift_rag_cli import options
 from sift_rag_cli.api_keys import store_key
 from sift_rag_cli.output import one_line, say, write_json, write_table
+from sift_rag_cli.waiting import patience
 
 
 def collections(
@@ -15,6 +16,7 @@ def collections(
         str | None, typer.Option("--drop", metavar="NAME", help="Delete this collection and everything in it.")
     ] = None,
     store: options.Store = None,
+    wait: options.Wait = None,
     json: options.Json = False,
 ) -> None:
     """List the collections in a store with their embedders.
@@ -26,7 +28,7 @@ def collections(
     """
     from sift_rag.stores.registry import open_database
 
-    database = open_database(store, api_key=store_key(context, store))
+    database = open_database(store, api_key=store_key(context, store), wait=patience(wait))
 
     if drop is not None:
         database.drop(drop)

@@ -17,6 +17,7 @@ from sift_rag_cli.fine_tuning import fine_tuning_of, model_of
 from sift_rag_cli.inputs import names_in, read_shard, spread, whole_numbers_in
 from sift_rag_cli.output import check_writable
 from sift_rag_cli.searching import layout_of, loading_embedder, runtime_of
+from sift_rag_cli.waiting import patience
 
 if TYPE_CHECKING:
     from sift_rag.evaluation import Comparison, Task
@@ -135,6 +136,7 @@ def compare(
     json: options.Json = False,
     store: options.Store = None,
     collection: options.Collection = defaults.COLLECTION,
+    wait: options.Wait = None,
     embedder: options.Embedder = None,
     embedder_url: options.EmbedderUrl = None,
     assignments: options.Set = None,
@@ -186,7 +188,9 @@ def compare(
     with loading_embedder(embedder):
         from sift_rag.opening import open_retriever
 
-        retriever = open_retriever(store, collection, named, api_key=key, layout=layout, runtime=runtime_of(values))
+        retriever = open_retriever(
+            store, collection, named, api_key=key, layout=layout, runtime=runtime_of(values), wait=patience(wait)
+        )
     with closing(retriever.store):
         outcomes, about, path = measure(run, retriever)
     if part.of > 1:

@@ -10,6 +10,7 @@ from sift_rag.errors import DocumentNotFound
 from sift_rag_cli import options
 from sift_rag_cli.api_keys import store_key
 from sift_rag_cli.output import count_of, one_line, say, write_json
+from sift_rag_cli.waiting import patience
 
 
 def delete(
@@ -20,6 +21,7 @@ def delete(
     prefix: Annotated[bool, typer.Option("--prefix", help="Delete every file whose name starts with SOURCE.")] = False,
     store: options.Store = None,
     collection: options.Collection = defaults.COLLECTION,
+    wait: options.Wait = None,
     json: options.Json = False,
 ) -> None:
     """Delete a file from a collection. The file itself is not touched.
@@ -33,7 +35,7 @@ def delete(
 
     if not source:
         raise ValueError("SOURCE is empty: name a file, or a prefix together with --prefix.")
-    with closing(open_store(store, collection, api_key=store_key(context, store))) as opened:
+    with closing(open_store(store, collection, api_key=store_key(context, store), wait=patience(wait))) as opened:
         found = [opened.document(source)] if not prefix else list(opened.documents(source))
         documents = [document for document in found if document is not None]
         if not documents:

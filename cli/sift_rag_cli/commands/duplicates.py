@@ -13,12 +13,14 @@ from sift_rag_cli.output import one_line, say, write_json
 from sift_rag_cli.progress import loading, progress_bar
 from sift_rag_cli.repetition import write_duplicates
 from sift_rag_cli.searching import layout_of
+from sift_rag_cli.waiting import patience
 
 
 def duplicates(
     context: typer.Context,
     store: options.Store = None,
     collection: options.Collection = defaults.COLLECTION,
+    wait: options.Wait = None,
     k: Annotated[
         int,
         typer.Option("-k", metavar="N", min=1, help="Number of nearest places in which copies are counted."),
@@ -43,7 +45,7 @@ def duplicates(
         from sift_rag.opening import open_index
         from sift_rag.repetition import find_duplicates
 
-        opened = open_index(store, collection, api_key=store_key(context, store), layout=layout)
+        opened = open_index(store, collection, api_key=store_key(context, store), layout=layout, wait=patience(wait))
     with closing(opened) as index:
         with progress_bar("comparing passages"):
             found = find_duplicates(index, k=k)

@@ -58,6 +58,7 @@ def evaluate(
     json: options.Json = False,
     store: options.Store = None,
     collection: options.Collection = defaults.COLLECTION,
+    wait: options.Wait = None,
     embedder: options.Embedder = None,
     embedder_url: options.EmbedderUrl = None,
     assignments: options.Set = None,
@@ -103,6 +104,7 @@ def evaluate(
         collection=collection,
         embedder=embedder_of(context, values, embedder, embedder_url),
         relevance=open_scoring(context, reranker, reranker_url),
+        wait=wait,
     ) as retriever:
         judge = Judge(asked, retriever.store)
         results = judge_searches(

@@ -17,6 +17,7 @@ from sift_rag_cli.output import count_of, say, write_json
 from sift_rag_cli.progress import ProgressState, progress_bar
 from sift_rag_cli.searching import runtime_of
 from sift_rag_cli.settings import server_options
+from sift_rag_cli.waiting import patience
 from sift_rag_cli.watching import ended_by_signal, refuse_watch, say_reports
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from sift_rag.corpus.report import Progress as IngestProgress
     from sift_rag.embedders.endpoint import EmbedderEndpoint
     from sift_rag.stores.qdrant.options import ServerOptions
+    from sift_rag.stores.waiting import Wait
 
 FILES = "Files"
 READING = "Reading"
@@ -39,6 +41,7 @@ class _Target(TypedDict):
     options: "IngestOptions"
     api_key: str | None
     server: "ServerOptions | None"
+    wait: "Wait"
     runtime: str
 
 
@@ -189,6 +192,7 @@ def ingest(
     ] = False,
     store: options.Store = None,
     collection: options.Collection = defaults.COLLECTION,
+    wait: options.Wait = None,
     embedder: options.Embedder = None,
     embedder_url: options.EmbedderUrl = None,
     assignments: options.Set = None,
@@ -235,6 +239,7 @@ def ingest(
         "embedder": embedder_of(context, values, embedder, embedder_url),
         "options": wanted,
         "api_key": store_key(context, store),
+        "wait": patience(wait),
         "server": server_options(values),
         "runtime": runtime_of(values),
     }

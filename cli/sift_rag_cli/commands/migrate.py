@@ -14,6 +14,7 @@ from sift_rag_cli.configuration import settings_for
 from sift_rag_cli.output import count_of, one_line, say, write, write_json
 from sift_rag_cli.progress import ProgressState, progress_bar
 from sift_rag_cli.settings import server_options
+from sift_rag_cli.waiting import patience
 
 if TYPE_CHECKING:
     from sift_rag.stores.migration import Migration, MigrationProgress
@@ -24,6 +25,7 @@ def migrate(
     origin: Annotated[str, typer.Argument(metavar="FROM", help="The store that has the collection: a folder or URL.")],
     target: Annotated[str, typer.Argument(metavar="TO", help="The store to copy it to: a folder or URL.")],
     collection: options.Collection = defaults.COLLECTION,
+    wait: options.Wait = None,
     to_collection: Annotated[
         str | None,
         typer.Option(
@@ -57,6 +59,7 @@ def migrate(
                 target_collection=to_collection,
                 api_key=server_key(),
                 server=server,
+                wait=patience(wait),
                 progress=progress,
             )
     except KeyboardInterrupt:

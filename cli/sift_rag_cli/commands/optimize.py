@@ -6,12 +6,14 @@ from sift_rag import defaults
 from sift_rag_cli import options
 from sift_rag_cli.api_keys import store_key
 from sift_rag_cli.output import one_line, say
+from sift_rag_cli.waiting import patience
 
 
 def optimize(
     context: typer.Context,
     store: options.Store = None,
     collection: options.Collection = defaults.COLLECTION,
+    wait: options.Wait = None,
 ) -> None:
     """Rearrange a collection's files for faster search.
 
@@ -23,7 +25,7 @@ def optimize(
     """
     from sift_rag.stores.registry import open_database
 
-    changed = open_database(store, api_key=store_key(context, store)).optimize(collection)
+    changed = open_database(store, api_key=store_key(context, store), wait=patience(wait)).optimize(collection)
     on_server = store is not None and "://" in store
     unchanged = "is on a server, which optimizes it by itself." if on_server else "was already optimized."
     say(f"Collection '{one_line(collection)}' " + ("has been optimized." if changed else unchanged))

@@ -12,6 +12,7 @@ from sift_rag_cli.api_keys import store_key
 from sift_rag_cli.hits import heading_path, locate
 from sift_rag_cli.output import count_of, document_json, human_size, local_time, one_line, printable, write, write_json
 from sift_rag_cli.progress import loading
+from sift_rag_cli.waiting import patience
 
 
 def show_document(
@@ -19,6 +20,7 @@ def show_document(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="Name of a file, as `sift-rag list` shows it.")],
     store: options.Store = None,
     collection: options.Collection = defaults.COLLECTION,
+    wait: options.Wait = None,
     json: options.Json = False,
 ) -> None:
     """Show a file's record and its passages.
@@ -28,17 +30,12 @@ def show_document(
     """
     from sift_rag.stores.registry import open_database
 
-    database = open_database(store, api_key=store_key(context, store))
-    with (
-        loading("the collection"),
-        closing(database.open_index(collection)) as opened,
-        closing(database.documents(collection)) as records,
-    ):
+    database = open_database(store, api_key=store_key(context, store), wait=patience(wait))
+    with closing(database.documents(collection)) as records:
         document = records.document(source)
-        if document is None:
-            raise DocumentNotFound(
-                f"Collection '{collection}' has no file '{source}'. `sift-rag list` lists its files."
-            )
+    if document is None:
+        raise DocumentNotFound(f"Collection '{collection}' has no file '{source}'. `sift-rag list` lists its files.")
+    with loading("the collection"), closing(database.open_index(collection)) as opened:
         passages = [candidate.passage for candidate in opened.passages(source)]
     if json:
         write_json({**document_json(document), "passages": [passage.to_dict() for passage in passages]})

@@ -37,7 +37,7 @@ def status(
     from sift_rag.protocols import WordStatus
     from sift_rag.stores.registry import open_database
 
-    database = open_database(store, api_key=store_key(context, store))
+    database = open_database(store, api_key=store_key(context, store), wait=0)
     with closing(database.documents(collection)) as records:
         info, documents = records.info, list(records.documents())
         words = records.words_indexed if isinstance(records, WordStatus) else None

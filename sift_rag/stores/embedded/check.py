@@ -15,6 +15,7 @@ from sift_rag.stores.embedded.manifest import SHARD, check_schema, contradiction
 from sift_rag.stores.embedded.probe import probe_shard
 from sift_rag.stores.embedded.seal import break_seal, write_seal
 from sift_rag.stores.payloads import EMBEDDING_TEXT, SOURCE
+from sift_rag.stores.waiting import NO_WAIT, Wait
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -27,7 +28,7 @@ _CHECK_TOLERANCE = 1e-5
 """The engine normalises a vector again, in single precision."""
 
 
-def check_collection(root: Path, name: str) -> list[str]:
+def check_collection(root: Path, name: str, wait: Wait = NO_WAIT) -> list[str]:
     """Return a collection's problems, a sentence each; empty if it is healthy.
 
     Reads every record and every passage: some seconds for 50,000 passages. The one side effect: the engine
@@ -35,13 +36,13 @@ def check_collection(root: Path, name: str) -> list[str]:
 
     Raises:
         CollectionNotFound: there is none of that name.
-        StoreInUse: a process has it open.
+        StoreInUse: a process has it open for longer than ``wait``.
         StoreFull: too little space is left on the disk to open it.
         StoreConflict: the folder is no collection, or one of a newer schema.
     """
     label = f"The collection '{name}' in {root}"
     with ExitStack() as opened:
-        folder, lock = lock_collection(root, name)
+        folder, lock = lock_collection(root, name, wait)
         opened.callback(lock.release)
         problems: list[str] = []
         dimension = shard_dimension(folder / SHARD)
@@ -71,7 +72,7 @@ def check_collection(root: Path, name: str) -> list[str]:
             problems += abridged(inconsistencies(documents, counts))
         if not problems:
             shard.close()
-            write_seal(folder)
+            write_seal(folder, lock.words)
     return problems
 
 

@@ -6,16 +6,18 @@ from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sift_rag.errors import StoreDamaged
+from sift_rag.errors import CollectionNotFound
 from sift_rag.extras import require
 from sift_rag.stores.embedded import folders
-from sift_rag.stores.embedded.locking import exclusive, queued
+from sift_rag.stores.embedded.locking import queued
 from sift_rag.stores.embedded.manifest import read_manifest, write_manifest
+from sift_rag.stores.waiting import NO_WAIT, Wait
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from sift_rag.stores.embedded.documents import SqliteDocuments
+    from sift_rag.stores.embedded.index import EmbeddedIndex
     from sift_rag.stores.embedded.store import EmbeddedStore
     from sift_rag.stores.remains import Remains
     from sift_rag.types import CollectionInfo
@@ -24,8 +26,13 @@ if TYPE_CHECKING:
 class FolderDatabase:
     """Implement ``Database`` for the collections under ``root``. The search engine is loaded by what needs it."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, wait: Wait = NO_WAIT) -> None:
         self._root = root
+        self._wait = wait
+
+    def waiting(self, wait: Wait) -> FolderDatabase:
+        """Implement ``Waitable.waiting``."""
+        return FolderDatabase(self._root, wait)
 
     @property
     def location(self) -> str:
@@ -45,11 +52,14 @@ class FolderDatabase:
         require("qdrant_edge", "embedded")
         from sift_rag.stores.embedded.store import open_collection
 
-        return open_collection(self._root, name)
+        return open_collection(self._root, name, wait=self._wait)
 
-    def open_index(self, name: str) -> EmbeddedStore:
-        """Implement ``Database.open_index``: a store for one process alone, as from ``open``."""
-        return self.open(name)
+    def open_index(self, name: str) -> EmbeddedIndex:
+        """Implement ``Database.open_index``: to read beside other readers. Raises as ``open_to_read`` does."""
+        require("qdrant_edge", "embedded")
+        from sift_rag.stores.embedded.sharing import open_to_read
+
+        return open_to_read(self._root, name, self._wait)
 
     def create(self, info: CollectionInfo) -> EmbeddedStore:
         """Implement ``Database.create``; raises as ``create_collection`` does."""
@@ -73,14 +83,8 @@ class FolderDatabase:
             StoreConflict: the folder is not a collection; it is left alone.
         """
         root = self._root
-        folders.collection_folder(root, name)  # a root without it is left untouched
-        with queued(root):
-            folders.settle(root, name)
-            folder = folders.collection_folder(root, name)
-            with suppress(StoreDamaged):
-                read_manifest(folder)
-            with exclusive(folder):
-                folders.discard(folder)
+        with folders.exclusive(root, name, self._wait) as folder, queued(root):
+            folders.discard(folder)
             folders.sweep(root)
 
     def salvage(self, name: str) -> Remains:
@@ -88,7 +92,7 @@ class FolderDatabase:
         require("qdrant_edge", "embedded")
         from sift_rag.stores.embedded.salvage import salvage_collection
 
-        return salvage_collection(self._root, name)
+        return salvage_collection(self._root, name, self._wait)
 
     def building_name(self, name: str) -> str:
         """Implement ``Database.building_name``."""
@@ -110,16 +114,17 @@ class FolderDatabase:
         if name == replacement:
             raise ValueError(f"A collection cannot replace itself: {name!r}.")
         folders.collection_folder(root, replacement)
-        with queued(root), ExitStack() as held:
+        with queued(root):
             folders.settle(root, name)
-            successor = folders.collection_folder(root, replacement)
-            info = read_manifest(successor).info
-            for folder in (successor, root / name):
-                if folder.is_dir():
-                    held.enter_context(exclusive(folder))
-            write_manifest(successor, replace(info, name=name), replaces=name)  # from here on, it is the collection
-            folders.settle(root, name)
-            folders.sweep(root)
+        with ExitStack() as held:
+            successor = held.enter_context(folders.exclusive(root, replacement, self._wait))
+            with suppress(CollectionNotFound):
+                held.enter_context(folders.exclusive(root, name, self._wait))
+            with queued(root):
+                info = read_manifest(successor).info
+                write_manifest(successor, replace(info, name=name), replaces=name)  # from here on, it is the collection
+                folders.settle(root, name)
+                folders.sweep(root)
 
     def optimize(self, name: str) -> bool:
         """Implement ``Database.optimize``."""
@@ -130,4 +135,4 @@ class FolderDatabase:
         """Implement ``Database.check``; raises as ``check_collection`` does."""
         from sift_rag.stores.embedded.check import check_collection
 
-        return check_collection(self._root, name)
+        return check_collection(self._root, name, self._wait)

@@ -1,7 +1,8 @@
 """The collections of a root as folders: find, list and lock them, and rename them in steps that survive a crash.
 
     <root>/<collection>/manifest.json       what it is; without it the folder is no collection
-                        lock                held by the process that has it open
+                        lock                held by the process that writes to it
+                        readers/            what each process that reads it has opened
                         documents.sqlite    records of documents
                         shard/              passages and vectors
     <root>/.reindex-<collection>/           the same, built to replace that collection
@@ -22,8 +23,9 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from sift_rag.errors import CollectionNotFound, Remedy, StoreConflict, StoreDamaged
-from sift_rag.stores.embedded.locking import FolderLock, queued
+from sift_rag.stores.embedded.locking import FolderLock, Patience, queued
 from sift_rag.stores.embedded.manifest import os_errors, read_manifest, write_manifest
+from sift_rag.stores.waiting import NO_WAIT, Wait
 from sift_rag.user_cache import sync
 
 if TYPE_CHECKING:
@@ -84,11 +86,35 @@ def list_collections(root: Path) -> list[CollectionInfo]:
     return [found[name] for name in sorted(found)]
 
 
-def lock_collection(root: Path, name: str) -> tuple[Path, FolderLock]:
-    """Return the collection's folder, complete, and its lock, which the caller releases.
+def lock_collection(root: Path, name: str, wait: Wait = NO_WAIT) -> tuple[Path, FolderLock]:
+    """Return the collection's folder, complete, and its writer's lock, which the caller releases. Nobody reads it then.
 
     Raises:
-        CollectionNotFound, StoreInUse: there is no such collection, or another process has it open.
+        CollectionNotFound, StoreInUse: there is no such collection, or another process has it open for too long.
+        StoreConflict: a folder of that name is no collection of ours.
+    """
+    patience = Patience.to_write(wait)
+    folder, lock = patience.until(lambda: _take(root, name))
+    try:
+        patience.until(lock.require_no_readers)
+    except BaseException:
+        lock.restore()
+        lock.release()
+        raise
+    return folder, lock
+
+
+def _take(root: Path, name: str) -> tuple[Path, FolderLock]:
+    with settled(root, name) as folder:
+        return folder, FolderLock(folder)
+
+
+@contextmanager
+def settled(root: Path, name: str) -> Iterator[Path]:
+    """Hold the root's lock and yield the collection's folder, complete; what was interrupted is removed afterwards.
+
+    Raises:
+        CollectionNotFound: there is no such collection.
         StoreConflict: a folder of that name is no collection of ours.
     """
     collection_folder(root, name)  # a root without it is left untouched
@@ -97,9 +123,19 @@ def lock_collection(root: Path, name: str) -> tuple[Path, FolderLock]:
         folder = collection_folder(root, name)
         with suppress(StoreDamaged):
             read_manifest(folder)  # no lock file is left in folders that are not ours
-        lock = FolderLock(folder)
+        yield folder
         sweep(root)
-        return folder, lock
+
+
+@contextmanager
+def exclusive(root: Path, name: str, wait: Wait = NO_WAIT) -> Iterator[Path]:
+    """Hold the collection's writer's lock within, leaving no trace, and yield its folder; as ``lock_collection``."""
+    folder, lock = lock_collection(root, name, wait)
+    try:
+        yield folder
+    finally:
+        lock.restore()
+        lock.release()
 
 
 @contextmanager

@@ -32,6 +32,7 @@ MANIFEST = "manifest.json"
 DOCUMENTS = "documents.sqlite"
 SHARD = "shard"
 LOCK = "lock"
+READERS = "readers"
 
 _FORMAT = "sift-rag collection"
 _WAYS_OUT = "Restore it from a backup, or index the collection anew."

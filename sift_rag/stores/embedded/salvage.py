@@ -15,6 +15,7 @@ from sift_rag.stores.embedded.probe import probe_shard
 from sift_rag.stores.embedded.seal import break_seal
 from sift_rag.stores.payloads import SOURCE, START, passage_of
 from sift_rag.stores.remains import Remains, record_of
+from sift_rag.stores.waiting import NO_WAIT, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,19 +27,19 @@ if TYPE_CHECKING:
 _PAGE = 256
 
 
-def salvage_collection(root: Path, name: str) -> Remains:
+def salvage_collection(root: Path, name: str, wait: Wait = NO_WAIT) -> Remains:
     """Return what can be read of a collection, which stays locked until that is closed.
 
     Reads every passage, and in a second process first unless the collection was closed properly.
 
     Raises:
         CollectionNotFound: there is none of that name.
-        StoreInUse: a process has it open.
+        StoreInUse: a process has it open for longer than ``wait``.
         StoreFull: too little space is left on the disk to open it.
         StoreConflict: the folder is no collection, or one of a newer schema.
     """
     with ExitStack() as opened:
-        folder, lock = lock_collection(root, name)
+        folder, lock = lock_collection(root, name, wait)
         opened.callback(lock.release)
         damage: list[str] = []
         info = _info(folder, damage)

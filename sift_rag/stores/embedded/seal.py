@@ -11,19 +11,19 @@ release has left behind, which knows no seals, is not mistaken for a current one
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from contextlib import suppress
-from errno import ENXIO
 from typing import TYPE_CHECKING
 from zlib import crc32
 
 from sift_rag.errors import Remedy, StoreDamaged
-from sift_rag.stores.embedded.manifest import LOCK, SHARD, os_errors
+from sift_rag.stores.embedded.locking import is_locked
+from sift_rag.stores.embedded.manifest import SHARD, os_errors
+from sift_rag.stores.embedded.readers import LOG, stored_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
 SEAL = "seal.json"
@@ -33,16 +33,51 @@ _CHECKED_BYTES = 4 * 2**20
 _PAGE = 4096
 _VERSION = 1
 """Version of what a seal says; another one is ignored."""
-_LOG = "wal"
 
 
-def write_seal(folder: Path) -> None:
-    """Note the state of the files of a collection whose shard is closed; the caller holds its lock."""
-    content = {"version": _VERSION, "lock": _words(folder), "files": _state(folder / SHARD, durable=True)}
+def write_seal(folder: Path, words: str) -> None:
+    """Note the state of the files of a collection whose shard is closed.
+
+    Args:
+        folder: the collection's, whose lock the caller holds.
+        words: the words of the lock file.
+    """
+    content = {"version": _VERSION, "lock": words, "files": _state(folder / SHARD, durable=True)}
     draft = folder / f"{SEAL}.draft"
     with os_errors(draft):
         draft.write_text(json.dumps(content), encoding="utf-8")
         draft.replace(folder / SEAL)
+
+
+def is_sealed(folder: Path, signed: str) -> bool:
+    """Return True if the collection was closed properly by the process whose words these are, the last writer."""
+    return _read(folder / SEAL, signed) is not None
+
+
+def check_seal(folder: Path, label: str, signed: str) -> bool:
+    """Compare the files of a collection with its seal; return True if there is a valid one.
+
+    Args:
+        folder: the collection's, to which nobody writes.
+        label: the collection, for the message.
+        signed: words of the lock file, as the last writer left them.
+
+    Raises:
+        StoreDamaged: a file is not what it was.
+    """
+    sealed = _read(folder / SEAL, signed)
+    if sealed is None:
+        return False
+    found = _state(folder / SHARD, like=sealed)
+    changed = next((name for name, state in sorted(sealed.items()) if found.get(name) != state), None)
+    if changed is None:
+        return True
+    if is_locked(folder / SHARD / LOG):
+        return False  # another program runs the engine on it, which the engine will say
+    raise StoreDamaged(
+        f"{label} is damaged: {folder / SHARD / changed} {_change(sealed[changed], found.get(changed))}.",
+        remedy=Remedy("check-or-reindex"),
+    )
 
 
 def break_seal(folder: Path, label: str, signed: str) -> bool:
@@ -56,35 +91,12 @@ def break_seal(folder: Path, label: str, signed: str) -> bool:
     Raises:
         StoreDamaged: a file is not what it was. The seal stays.
     """
-    sealed = _read(folder / SEAL, signed)
-    if sealed is not None:
-        found = _state(folder / SHARD, like=sealed)
-        changed = next((name for name, state in sorted(sealed.items()) if found.get(name) != state), None)
-        if changed is not None and _in_use(folder / SHARD / _LOG):
-            return False  # another program runs the engine on it, which the engine will say
-        if changed is not None:
-            raise StoreDamaged(
-                f"{label} is damaged: {folder / SHARD / changed} {_change(sealed[changed], found.get(changed))}.",
-                remedy=Remedy("check-or-reindex"),
-            )
+    was_sealed = check_seal(folder, label, signed)
+    if not was_sealed and is_locked(folder / SHARD / LOG):
+        return False
     with os_errors(folder), suppress(FileNotFoundError):
         (folder / SEAL).unlink()
-    return sealed is not None
-
-
-def _in_use(log: Path) -> bool:
-    """Return True if an engine is running on the shard: it locks the folder of its log."""
-    try:
-        descriptor = os.open(log, os.O_RDONLY)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+    return was_sealed
 
 
 def _read(path: Path, signed: str) -> dict[str, list[int]] | None:
@@ -134,7 +146,7 @@ def _checksum(path: str, *, durable: bool) -> int:
         if durable:
             os.fsync(descriptor)
         end = os.fstat(descriptor).st_size
-        for start, stop in _stretches(descriptor, end):
+        for start, stop in stored_parts(descriptor, end):
             for offset in range(start - start % _PAGE, stop, _PAGE):
                 page = os.pread(descriptor, _PAGE, offset)
                 if page.strip(b"\0"):
@@ -142,27 +154,6 @@ def _checksum(path: str, *, durable: bool) -> int:
     finally:
         os.close(descriptor)
     return checksum
-
-
-def _stretches(descriptor: int, end: int) -> Iterator[tuple[int, int]]:
-    """Yield the parts of a file that are stored: the engine's files consist of zeros mostly, which are not."""
-    stop = 0
-    while stop < end:
-        try:
-            start = os.lseek(descriptor, stop, os.SEEK_DATA)
-            stop = os.lseek(descriptor, start, os.SEEK_HOLE)
-        except OSError as error:
-            if error.errno != ENXIO:  # a file system that cannot tell
-                yield stop, end
-            return
-        yield start, stop
-
-
-def _words(folder: Path) -> str:
-    try:
-        return (folder / LOCK).read_text(encoding="utf-8")
-    except (OSError, ValueError):
-        return ""
 
 
 def _change(before: list[int], now: list[int] | None) -> str:
