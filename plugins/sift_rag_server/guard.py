@@ -44,6 +44,8 @@ class Guard:
         context = RequestContext(method=scope["method"])
         if context.method == "HEAD":  # the reply to GET; the server leaves out its body
             scope = {**scope, "method": "GET"}
+        if (path := scope["path"].rstrip("/")) in self._paths:  # some clients write a slash at the end
+            scope = {**scope, "path": path}
         scope.setdefault("state", {})["context"] = context
 
         async def send_with_headers(message: Message) -> None:
