@@ -1,6 +1,6 @@
 """Other people's clients, pointed at our address: what `plugins/sift_rag_server/README.md` tells them to do.
 
-Each needs its package: pip install 'sift-rag[recipes]'. Without it the test is skipped.
+Each needs its package: most are in pip install 'sift-rag[recipes]'. Without it the test is skipped, with its name.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ import asyncio
 import gc
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sift_rag import Reranker
 from tests.doubles import HashingEmbedder
+from tests.http.models import ScriptedModel
 from tests.http.serving import Served, serving
 
 KEY = "a-key-for-clients"
@@ -25,8 +27,8 @@ TEXTS = ["The blue whale sings.", "The red fox eats mice.", "A fox eats berries 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 
-def package(name: str) -> Any:
-    return pytest.importorskip(name, reason=f"needs the package {name}: pip install 'sift-rag[recipes]'")
+def package(name: str, distribution: str = "'sift-rag[recipes]'") -> Any:
+    return pytest.importorskip(name, reason=f"needs the package {name}: pip install {distribution}")
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +122,7 @@ def test_litellm(
 
 
 def test_the_voyage_sdk(served: Served, ranked: list[tuple[int, float]]) -> None:
-    client = package("voyageai").Client(api_key=KEY, base_url=f"{served.url}/voyage/v1")
+    client = package("voyageai", "voyageai").Client(api_key=KEY, base_url=f"{served.url}/voyage/v1")
     results = client.rerank(QUESTION, TEXTS, model="sift").results
     assert [(result.index, result.relevance_score) for result in results] == ranked
 
@@ -181,10 +183,10 @@ def test_llama_indexs_other_adapters(served: Served, ranked: list[tuple[int, flo
 
     rerank: Any
     if kind == "tei":
-        adapter = package("llama_index.postprocessor.tei_rerank")
+        adapter = package("llama_index.postprocessor.tei_rerank", "llama-index-postprocessor-tei-rerank")
         rerank = adapter.TextEmbeddingInference(base_url=served.url, auth_token=f"Bearer {KEY}", top_n=4)
     else:
-        adapter = package("llama_index.postprocessor.jinaai_rerank")
+        adapter = package("llama_index.postprocessor.jinaai_rerank", "llama-index-postprocessor-jinaai-rerank")
         rerank = adapter.JinaRerank(base_url=f"{served.url}/v1", api_key=KEY, model="sift", top_n=4)
     nodes = [NodeWithScore(node=TextNode(text=text, id_=str(number))) for number, text in enumerate(TEXTS)]
     found = rerank.postprocess_nodes(nodes, query_str=QUESTION)
@@ -199,11 +201,27 @@ def test_haystacks_other_adapters(served: Served, ranked: list[tuple[int, float]
 
     key, ranker = Secret.from_token(KEY), None
     if kind == "vllm":
-        rankers = package("haystack_integrations.components.rankers.vllm")
+        rankers = package("haystack_integrations.components.rankers.vllm", "vllm-haystack")
         ranker = rankers.VLLMRanker(model="sift", api_key=key, api_base_url=f"{served.url}/v1", top_k=4)
     else:
-        rankers = package("haystack_integrations.components.rankers.huggingface_api")
+        rankers = package("haystack_integrations.components.rankers.huggingface_api", "huggingface-api-haystack")
         ranker = rankers.HuggingFaceTEIRanker(url=served.url, token=key, top_k=4)
     documents = [Document(id=str(number), content=text) for number, text in enumerate(TEXTS)]
     found = ranker.run(query=QUESTION, documents=documents)["documents"]
     assert [(int(document.id), document.score) for document in found] == ranked
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_litellm_chats_with_a_collection(store: Path, stream: bool) -> None:
+    litellm = package("litellm")
+    asked = [{"role": "user", "content": QUESTION}]
+    with serving(store=store, language_model=ScriptedModel("The fox eats ", "mice [1].")) as answering:
+        reply = litellm.completion(
+            "openai/sift/documents", messages=asked, api_base=f"{answering.url}/v1", api_key=KEY, stream=stream
+        )
+        if stream:
+            text = "".join(chunk.choices[0].delta.content or "" for chunk in reply)
+        else:
+            text = reply.choices[0].message.content
+    assert text.startswith("The fox eats mice [1].")
+    assert "fox.md" in text
