@@ -19,6 +19,7 @@ from sift_rag.retrieval.options import SearchOptions
 from sift_rag.retrieval.queries import Query
 from sift_rag.retrieval.retriever import Retriever
 from sift_rag.stores.registry import open_database
+from sift_rag.types import Retrieval
 from sift_rag_mcp.settings import McpSettings
 
 _T = TypeVar("_T")
@@ -42,6 +43,9 @@ class Access(Protocol):
 
     def retriever(self, options: SearchOptions) -> AbstractContextManager[Retriever]:
         """Borrow a retriever over the collection."""
+
+    def retrieved(self, retrieval: Retrieval) -> None:
+        """Take note of a search that has ended."""
 
     async def answer(self, query: Query, options: SearchOptions) -> Answer:
         """Let the language model answer."""
@@ -106,6 +110,9 @@ class DirectAccess:
         ):
             self.embedder = retriever.embedder
             yield retriever
+
+    def retrieved(self, retrieval: Retrieval) -> None:
+        """Implement ``Access.retrieved``: nobody counts."""
 
     async def answer(self, query: Query, options: SearchOptions) -> Answer:
         """Implement ``Access.answer``."""

@@ -30,7 +30,9 @@ class Library:
         """Select passages for the questions: raises what ``Retriever.retrieve`` does."""
         query = options.query(questions)
         with self._access.retriever(options) as retriever:
-            return replies.search_reply(retriever.retrieve(query), options.known)
+            retrieval = retriever.retrieve(query)
+        self._access.retrieved(retrieval)
+        return replies.search_reply(retrieval, options.known)
 
     def get(self, source: str, *, line: int | None, passage: str | None, around: int) -> replies.GetReply:
         """Return the passages of a document, or those around a line or a passage.

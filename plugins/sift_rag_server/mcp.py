@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from sift_rag.retrieval.options import SearchOptions
     from sift_rag.retrieval.queries import Query
     from sift_rag.retrieval.retriever import Retriever
+    from sift_rag.types import Retrieval
     from sift_rag_server.service import Service
 
 PATH = "/mcp"
@@ -201,7 +202,13 @@ class ServedAccess:
 
     def _begin(self, query: Query, options: SearchOptions) -> AnswerStream:
         with self.retriever(options) as retriever:
-            return Assistant(retriever, language_model_of(self._service), options=options).stream(query)
+            stream = Assistant(retriever, language_model_of(self._service), options=options).stream(query)
+        self.retrieved(stream.retrieval)
+        return stream
+
+    def retrieved(self, retrieval: Retrieval) -> None:
+        """Implement ``Access.retrieved``."""
+        self._service.metrics.retrieved(retrieval.timings_ms)
 
     async def run(self, function: Callable[[], _T]) -> _T:
         """Implement ``Access.run``."""
