@@ -161,8 +161,11 @@ class Service:
 
     async def in_worker(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Call a function on a worker thread; skip it if the request has ended before its turn comes."""
-        loop, context = asyncio.get_running_loop(), copy_context()
-        return await loop.run_in_executor(self._workers, lambda: context.run(self._counted, function, *args, **kwargs))
+
+        def call() -> _T:
+            return self._counted(function, *args, **kwargs)
+
+        return await asyncio.get_running_loop().run_in_executor(self._workers, copy_context().run, call)
 
     def _counted(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         with self._lock:
