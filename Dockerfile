@@ -11,7 +11,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY sift_rag sift_rag
 COPY cli cli
 COPY plugins plugins
-RUN pip install --constraint constraints.txt --extra-index-url "$TORCH_INDEX" '.[code,embedded,gguf,offline,office,openai,pdf,qdrant,server]'
+RUN pip install --constraint constraints.txt --extra-index-url "$TORCH_INDEX" '.[code,embedded,gguf,mcp,offline,office,openai,pdf,qdrant,server]'
 
 FROM python:3.12-slim-bookworm
 RUN useradd --uid 10001 --create-home sift

@@ -21,11 +21,21 @@ class Entry(NamedTuple):
     collection: str
     arguments: Sequence[str]
     """Arguments after ``sift-rag mcp``."""
+    url: str | None = None
+    """Address of a running server to use; None to start ``sift-rag mcp``."""
 
     @property
     def name(self) -> str:
         """Name of the server in a client: its collection, unless that is the default."""
         return "sift-rag" if self.collection == defaults.COLLECTION else f"sift-rag-{self.collection}"
+
+    def server(self, client: Client) -> dict[str, Any]:
+        """Return what a client's configuration says about the server."""
+        if self.url is None:
+            return {**client.extra, "command": _command(), "args": ["mcp", *self.arguments]}
+        if client.by_url is None:
+            raise ValueError("--url does not work with this client: it starts its servers itself. Leave --url out.")
+        return {**client.by_url, "url": self.url}
 
 
 class Client(NamedTuple):
@@ -36,6 +46,8 @@ class Client(NamedTuple):
     """Key of the servers in the file."""
     extra: Mapping[str, str] = {}
     """Keys that it wants of a server besides command and arguments."""
+    by_url: Mapping[str, str] | None = None
+    """Keys that it wants of a server besides its address; None if it takes none by address."""
 
 
 def _claude_desktop() -> Path:
@@ -50,9 +62,9 @@ def _claude_desktop() -> Path:
 
 CLIENTS: Mapping[str, Client] = {
     "claude": Client(_claude_desktop),
-    "claude-code": Client(lambda: Path.cwd() / ".mcp.json"),
-    "cursor": Client(lambda: Path.home() / ".cursor" / "mcp.json"),
-    "vscode": Client(lambda: Path.cwd() / ".vscode" / "mcp.json", "servers", {"type": "stdio"}),
+    "claude-code": Client(lambda: Path.cwd() / ".mcp.json", by_url={"type": "http"}),
+    "cursor": Client(lambda: Path.home() / ".cursor" / "mcp.json", by_url={}),
+    "vscode": Client(lambda: Path.cwd() / ".vscode" / "mcp.json", "servers", {"type": "stdio"}, {"type": "http"}),
 }
 """The clients by name. Those of an editor's project are written in the working directory."""
 
@@ -69,7 +81,7 @@ def install(words: Sequence[str], entry: Entry) -> str:
     Raises:
         ConfigurationError: the file is not a JSON object; the message holds what to add by hand.
         OSError: it cannot be written.
-        ValueError: the words are others.
+        ValueError: the words are others, or the client takes no server by its address.
     """
     if words[0] != "install" or len(words) != 2:
         raise ValueError(f"'mcp {' '.join(words)}' is not known: expected `sift-rag mcp install CLIENT`, or no words.")
@@ -77,7 +89,7 @@ def install(words: Sequence[str], entry: Entry) -> str:
         raise ValueError(f"There is no client {words[1]!r}: {', '.join(CLIENTS)}.{suggestion(words[1], CLIENTS)}")
     client = CLIENTS[words[1]]
     file = client.file()
-    server = {**client.extra, "command": _command(), "args": ["mcp", *entry.arguments]}
+    server = entry.server(client)
     settings = _read(file, {client.servers: {entry.name: server}})
     servers = settings.setdefault(client.servers, {})
     if not isinstance(servers, dict):

@@ -3,47 +3,36 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
-from threading import RLock
+from collections.abc import Callable, Sequence
+from contextlib import closing
 
-from sift_rag.answering.assistant import Assistant
 from sift_rag.corpus.options import IngestOptions
 from sift_rag.corpus.report import Progress
 from sift_rag.corpus.writing import remove_documents
 from sift_rag.errors import DocumentNotFound
 from sift_rag.ingestion import ingest_paths
-from sift_rag.opening import open_index, open_retriever, open_store
-from sift_rag.protocols import Embedder
+from sift_rag.opening import open_store
 from sift_rag.retrieval.options import SearchOptions
-from sift_rag.retrieval.retriever import Retriever
-from sift_rag.stores.registry import open_database
 from sift_rag.suggestions import suggestion
 from sift_rag.types import Candidate
 from sift_rag_mcp import replies
+from sift_rag_mcp.access import Access, DirectAccess
 from sift_rag_mcp.roots import allowed_paths
-from sift_rag_mcp.settings import McpSettings
 
 
 class Library:
-    """One collection, for the tools. Safe to call from several threads: calls take turns."""
+    """One collection, to read. Safe to call from several threads."""
 
-    def __init__(self, settings: McpSettings) -> None:
-        self._settings = settings
-        self._embedder: Embedder | None = None
-        self._turn = RLock()
+    def __init__(self, access: Access) -> None:
+        self._access = access
 
     def search(self, questions: Sequence[str], options: SearchOptions) -> replies.SearchReply:
         """Select passages for the questions: raises what ``Retriever.retrieve`` does."""
         query = options.query(questions)
-        with self._retriever(options) as retriever:
-            return replies.search_reply(retriever.retrieve(query), options.known)
-
-    def ask(self, questions: Sequence[str], options: SearchOptions) -> replies.AskReply:
-        """Answer with the model: raises what ``Assistant.ask`` does."""
-        query = options.query(questions)
-        with self._retriever(options) as retriever:
-            return replies.ask_reply(Assistant(retriever, self._settings.model, options=options).ask(query))
+        with self._access.retriever(options) as retriever:
+            retrieval = retriever.retrieve(query)
+        self._access.retrieved(retrieval)
+        return replies.search_reply(retrieval, options.known)
 
     def get(self, source: str, *, line: int | None, passage: str | None, around: int) -> replies.GetReply:
         """Return the passages of a document, or those around a line or a passage.
@@ -51,8 +40,7 @@ class Library:
         Raises:
             DocumentNotFound: there is no such document, or it has no such passage.
         """
-        settings = self._settings
-        with self._turn, closing(open_index(settings.store, settings.collection, api_key=settings.api_key)) as index:
+        with self._access.index() as index:
             found = list(index.passages(source))
             if not found:
                 known = [document.source for document in index.documents()]
@@ -70,25 +58,34 @@ class Library:
 
     def list(self, prefix: str, limit: int) -> replies.ListReply:
         """Return the documents whose source begins with ``prefix``, at most ``limit``."""
-        database = open_database(self._settings.store, api_key=self._settings.api_key)
-        with self._turn, closing(database.documents(self._settings.collection)) as records:
+        with self._access.records() as records:
             documents = list(records.documents(prefix))
         return replies.ListReply(documents=[replies.listed(one) for one in documents[:limit]], total=len(documents))
 
     def status(self) -> replies.StatusReply:
         """Return what the collection holds."""
-        database = open_database(self._settings.store, api_key=self._settings.api_key)
-        with self._turn, closing(database.documents(self._settings.collection)) as records:
+        with self._access.records() as records:
             info, documents = records.info, list(records.documents())
-            names = [collection.name for collection in database.collections()]
         return replies.StatusReply(
             collection=info.name,
             embedder=info.embedder,
             dimension=info.dimension,
             passages=sum(document.passages for document in documents),
             documents=dict(Counter(document.state for document in documents)),
-            collections=names,
+            collections=self._access.collections(),
         )
+
+    def text(self, source: str) -> str:
+        """Return the passages of a document, with their places."""
+        return replies.get_text(self.get(source, line=None, passage=None, around=0))
+
+
+class Writing:
+    """The same collection, to change."""
+
+    def __init__(self, access: DirectAccess) -> None:
+        self._access = access
+        self._settings = access.settings
 
     def ingest(self, paths: Sequence[str], *, prune: bool, tell: Callable[[Progress], None]) -> replies.IngestReply:
         """Bring the collection up to date with files and folders: raises what ``ingest_paths`` does.
@@ -97,12 +94,12 @@ class Library:
             ConfigurationError: a path is outside the allowed folders.
         """
         allowed = allowed_paths(paths, self._settings.roots)
-        with self._turn:
+        with self._access.turn:
             report = ingest_paths(
                 allowed,
                 store=self._settings.store,
                 collection=self._settings.collection,
-                embedder=self._embedder or self._settings.embedder,
+                embedder=self._access.embedder or self._settings.embedder,
                 options=IngestOptions(prune=prune),
                 api_key=self._settings.api_key,
                 progress=tell,
@@ -125,7 +122,10 @@ class Library:
             DocumentNotFound: one of them is not there; then none is deleted.
         """
         settings = self._settings
-        with self._turn, closing(open_store(settings.store, settings.collection, api_key=settings.api_key)) as store:
+        with (
+            self._access.turn,
+            closing(open_store(settings.store, settings.collection, api_key=settings.api_key)) as store,
+        ):
             documents = []
             for source in dict.fromkeys(sources):
                 document = store.document(source)
@@ -135,29 +135,6 @@ class Library:
                 documents.append(document)
             passages = remove_documents(store, documents)
         return replies.DeleteReply(deleted=[document.source for document in documents], passages=passages)
-
-    def text(self, source: str) -> str:
-        """Return the passages of a document, with their places."""
-        return replies.get_text(self.get(source, line=None, passage=None, around=0))
-
-    @contextmanager
-    def _retriever(self, options: SearchOptions) -> Iterator[Retriever]:
-        settings = self._settings
-        with (
-            self._turn,
-            open_retriever(
-                settings.store,
-                settings.collection,
-                self._embedder or settings.embedder,
-                selector=options.make_selector(),
-                candidate_limit=options.candidate_limit,
-                keep_copies=options.keep_copies,
-                relevance=settings.relevance,
-                api_key=settings.api_key,
-            ) as retriever,
-        ):
-            self._embedder = retriever.embedder
-            yield retriever
 
 
 def _place(found: Sequence[Candidate], source: str, line: int | None, passage: str | None) -> int | None:

@@ -1,4 +1,4 @@
-"""The MCP server and its tools. Each parses its arguments, makes one call to the ``Library``, and shapes the reply."""
+"""The MCP server and its tools. Each parses its arguments, makes one call to the library, and shapes the reply."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from importlib.metadata import version
 from threading import Lock
 from typing import Annotated, Any
 
-import anyio
 import anyio.from_thread
-import anyio.to_thread
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError
 from mcp_types import CallToolResult, TextContent, ToolAnnotations
@@ -20,11 +18,12 @@ from pydantic import BaseModel, Field
 
 from sift_rag import defaults
 from sift_rag.corpus.report import Progress
-from sift_rag.errors import CollectionNotFound, DocumentNotFound, NoEvidence, SiftRagError, StoreInUse
+from sift_rag.errors import CollectionNotFound, DocumentNotFound, NoEvidence, StoreInUse
 from sift_rag.filters import Filter
 from sift_rag.retrieval.options import SearchOptions
 from sift_rag_mcp import replies
-from sift_rag_mcp.library import Library
+from sift_rag_mcp.access import Access, DirectAccess
+from sift_rag_mcp.library import Library, Writing
 from sift_rag_mcp.settings import McpSettings
 
 INSTRUCTIONS = (
@@ -37,6 +36,9 @@ INSTRUCTIONS = (
 LISTED = 100
 """Number of documents in a list unless another is asked for."""
 
+MAX_QUESTIONS, MAX_CHARACTERS = 100, 20_000
+"""Maximum number of questions in one call, and the length of one."""
+
 _READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 _ADVICE = {
     CollectionNotFound: "Ingest documents first.",
@@ -48,8 +50,12 @@ _ADVICE = {
 logger = logging.getLogger(__name__)
 
 Questions = Annotated[
-    list[str],
-    Field(description="Everything to find out, one question each; they are answered together.", min_length=1),
+    list[Annotated[str, Field(max_length=MAX_CHARACTERS)]],
+    Field(
+        description="Everything to find out, one question each; they are answered together.",
+        min_length=1,
+        max_length=MAX_QUESTIONS,
+    ),
 ]
 K = Annotated[int, Field(description="Maximum number of passages.", ge=1, le=100)]
 Filters = Annotated[
@@ -68,27 +74,36 @@ Source = Annotated[str, Field(description="Document, as `list` and hits name it.
 
 
 def create_server(settings: McpSettings) -> MCPServer[Any]:
-    """Return the server; ``run("stdio")`` serves one client over stdin and stdout.
+    """Return the server of one client; ``run("stdio")`` serves it over stdin and stdout.
 
     Nothing is loaded before the first call.
     """
-    server: MCPServer[Any] = MCPServer(
-        "sift-rag", title="sift-rag", instructions=INSTRUCTIONS, version=version("sift-rag"), log_level="WARNING"
-    )
-    library = Library(settings)
-    _add_reading(server, library)
-    if settings.model is not None:
-        _add_asking(server, library)
+    access = DirectAccess(settings)
+    server = create_reading_server(access)
     if not settings.read_only:
-        _add_deleting(server, library)
+        writing = Writing(access)
+        _add_deleting(server, access, writing)
         if settings.roots:
-            _add_ingesting(server, library)
+            _add_ingesting(server, access, writing)
     return server
 
 
-def _add_reading(server: MCPServer[Any], library: Library) -> None:
+def create_reading_server(access: Access) -> MCPServer[Any]:
+    """Return a server whose tools change nothing."""
+    server: MCPServer[Any] = MCPServer(
+        "sift-rag", title="sift-rag", instructions=INSTRUCTIONS, version=version("sift-rag"), log_level="WARNING"
+    )
+    _add_reading(server, access)
+    if access.answers:
+        _add_asking(server, access)
+    return server
+
+
+def _add_reading(server: MCPServer[Any], access: Access) -> None:
+    library = Library(access)
+
     @server.tool(title="Search documents", annotations=_READS)
-    def search(
+    async def search(
         questions: Questions,
         k: K = defaults.K,
         filters: Filters = None,
@@ -96,53 +111,53 @@ def _add_reading(server: MCPServer[Any], library: Library) -> None:
         token_budget: TokenBudget = None,
     ) -> Annotated[CallToolResult, replies.SearchReply]:
         """Find passages that answer the questions together, none repeating another."""
-        with _told():
-            reply = library.search(questions, _options(k, filters, known, token_budget))
+        with _told(access):
+            options = _options(k, filters, known, token_budget)
+            reply = await access.run(partial(library.search, questions, options))
         return _result(reply, replies.search_text(reply))
 
     @server.tool(title="Read a document", annotations=_READS)
-    def get(
+    async def get(
         source: Source,
         line: Annotated[int | None, Field(description="Read around this line.", ge=1)] = None,
         passage: Annotated[str | None, Field(description="Read around the passage with this id.")] = None,
         around: Annotated[int, Field(description="Number of passages before and after.", ge=0, le=50)] = 1,
     ) -> Annotated[CallToolResult, replies.GetReply]:
         """Read a document: all of it, or the passages around a line or a passage."""
-        with _told():
-            reply = library.get(source, line=line, passage=passage, around=around)
+        with _told(access):
+            reply = await access.run(partial(library.get, source, line=line, passage=passage, around=around))
         return _result(reply, replies.get_text(reply))
 
     @server.tool(name="list", title="List documents", annotations=_READS)
-    def list_documents(
+    async def list_documents(
         prefix: Annotated[str, Field(description="Only documents whose name begins so.")] = "",
         limit: Annotated[int, Field(description="Maximum number of documents.", ge=1, le=1000)] = LISTED,
     ) -> Annotated[CallToolResult, replies.ListReply]:
         """List the documents with their state."""
-        with _told():
-            reply = library.list(prefix, limit)
+        with _told(access):
+            reply = await access.run(partial(library.list, prefix, limit))
         return _result(reply, replies.list_text(reply))
 
     @server.tool(title="Show the collection", annotations=_READS)
-    def status() -> Annotated[CallToolResult, replies.StatusReply]:
+    async def status() -> Annotated[CallToolResult, replies.StatusReply]:
         """Say what the collection holds."""
-        with _told():
-            reply = library.status()
+        with _told(access):
+            reply = await access.run(library.status)
         return _result(reply)
 
     @server.resource("sift-rag://documents/{+source}", name="document", mime_type="text/plain")
-    def document(source: str) -> str:
+    async def document(source: str) -> str:
         """Read a document as text, with the place of each passage."""
         try:
-            return library.text(source)
-        except DocumentNotFound as error:
-            raise ResourceNotFoundError(str(error)) from error
-        except SiftRagError as error:
-            raise ResourceError(str(error)) from error
+            return await access.run(partial(library.text, source))
+        except Exception as error:
+            kind = ResourceNotFoundError if isinstance(error, DocumentNotFound) else ResourceError
+            raise kind(_fact(access, error)) from error
 
 
-def _add_asking(server: MCPServer[Any], library: Library) -> None:
+def _add_asking(server: MCPServer[Any], access: Access) -> None:
     @server.tool(title="Answer from documents", annotations=_READS)
-    def ask(
+    async def ask(
         questions: Questions,
         k: K = defaults.K,
         filters: Filters = None,
@@ -150,27 +165,28 @@ def _add_asking(server: MCPServer[Any], library: Library) -> None:
         token_budget: TokenBudget = None,
     ) -> Annotated[CallToolResult, replies.AskReply]:
         """Let this server's language model answer from the documents, with citations."""
-        with _told():
-            reply = library.ask(questions, _options(k, filters, known, token_budget))
+        with _told(access):
+            options = _options(k, filters, known, token_budget)
+            reply = replies.ask_reply(await access.answer(options.query(questions), options))
         cited = "\n".join(f"[{one.number}] {one.location}" for one in reply.citations)
         return _result(reply, f"{reply.answer}\n\n{cited}".rstrip())
 
 
-def _add_deleting(server: MCPServer[Any], library: Library) -> None:
+def _add_deleting(server: MCPServer[Any], access: Access, writing: Writing) -> None:
     @server.tool(
         title="Delete documents",
         annotations=ToolAnnotations(destructive_hint=True, idempotent_hint=True, open_world_hint=False),
     )
-    def delete(
+    async def delete(
         sources: Annotated[list[str], Field(description="Documents, as `list` names them.", min_length=1)],
     ) -> Annotated[CallToolResult, replies.DeleteReply]:
         """Delete documents from the collection. Their files are not touched."""
-        with _told():
-            reply = library.delete(sources)
+        with _told(access):
+            reply = await access.run(partial(writing.delete, sources))
         return _result(reply)
 
 
-def _add_ingesting(server: MCPServer[Any], library: Library) -> None:
+def _add_ingesting(server: MCPServer[Any], access: Access, writing: Writing) -> None:
     @server.tool(
         title="Ingest files",
         annotations=ToolAnnotations(destructive_hint=False, idempotent_hint=True, open_world_hint=False),
@@ -188,8 +204,8 @@ def _add_ingesting(server: MCPServer[Any], library: Library) -> None:
             report = partial(context.report_progress, done.bytes_done, done.bytes_found, done.source or None)
             anyio.from_thread.run(report)
 
-        with _told():
-            reply = await anyio.to_thread.run_sync(partial(library.ingest, paths, prune=prune, tell=_seldom(tell)))
+        with _told(access):
+            reply = await access.run(partial(writing.ingest, paths, prune=prune, tell=_seldom(tell)))
         return _result(reply)
 
 
@@ -210,13 +226,21 @@ def _result(reply: BaseModel, text: str | None = None) -> CallToolResult:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """Turn the library's errors into what a model can read and act on."""
+def _told(access: Access) -> Iterator[None]:
+    """Turn errors into what a model can read and act on."""
     try:
         yield
-    except (SiftRagError, ValueError) as error:
+    except Exception as error:
         advice = next((_ADVICE[kind] for kind in type(error).__mro__ if kind in _ADVICE), "")
-        raise ToolError(f"{error} {advice}".rstrip()) from error
+        raise ToolError(f"{_fact(access, error)} {advice}".rstrip()) from error
+
+
+def _fact(access: Access, error: Exception) -> str:
+    """Return what a client may read about an error; raise it again if it is a bug."""
+    fact = access.fact(error)
+    if fact is None:
+        raise error
+    return fact
 
 
 def _seldom(tell: Callable[[Progress], None]) -> Callable[[Progress], None]:

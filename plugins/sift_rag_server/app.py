@@ -21,6 +21,7 @@ from sift_rag_server.embed import embedding_routes
 from sift_rag_server.errors import HTTPError
 from sift_rag_server.guard import Guard
 from sift_rag_server.handlers import context_of, error_response
+from sift_rag_server.mcp import McpRoutes
 from sift_rag_server.metrics import CONTENT_TYPE_LATEST
 from sift_rag_server.openapi import describe
 from sift_rag_server.replies import ErrorReply, ModelEntry, ModelsReply, State
@@ -52,11 +53,14 @@ def create_app(service: Service, *, on_failure: Callable[[], None] | None = None
         loading = Thread(target=load, name="load", daemon=True)
         loading.start()
         try:
-            yield
+            async with mcp.running():
+                yield
         finally:
             service.close()
 
+    mcp = McpRoutes(service)
     routers = [routes(service) for routes in (rerank_routes, search_routes, ask_routes, chat_routes, embedding_routes)]
+    routers.append(mcp.router())
     paths: set[str] = set()
     app = FastAPI(
         title="sift-rag",

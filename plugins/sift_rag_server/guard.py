@@ -16,6 +16,7 @@ from sift_rag.hosts import is_loopback
 from sift_rag_server.errors import HTTPError
 from sift_rag_server.handlers import RequestContext, error_response
 from sift_rag_server.service import Service
+from sift_rag_server.tracing import request_span
 
 OPEN_PATHS = frozenset({"/health", "/ready"})
 """Paths for monitoring: no key is needed, and no limit applies."""
@@ -44,6 +45,8 @@ class Guard:
         context = RequestContext(method=scope["method"])
         if context.method == "HEAD":  # the reply to GET; the server leaves out its body
             scope = {**scope, "method": "GET"}
+        if (path := scope["path"].rstrip("/")) in self._paths:  # some clients write a slash at the end
+            scope = {**scope, "path": path}
         scope.setdefault("state", {})["context"] = context
 
         async def send_with_headers(message: Message) -> None:
@@ -55,11 +58,13 @@ class Guard:
             await send(message)
 
         try:
-            refusal = self._refusal(Headers(scope=scope), scope)
-            if refusal is not None:
-                await error_response(refusal, context)(scope, receive, send_with_headers)
-            else:
-                await self._app(scope, receive, send_with_headers)
+            headers = Headers(scope=scope)
+            with request_span(context, self._route(scope), headers):
+                refusal = self._refusal(headers, scope)
+                if refusal is not None:
+                    await error_response(refusal, context)(scope, receive, send_with_headers)
+                else:
+                    await self._app(scope, receive, send_with_headers)
         finally:
             if context.has_slot:
                 self._service.slots.free()
@@ -78,8 +83,12 @@ class Guard:
                 return full
         return refusal
 
+    def _route(self, scope: Scope) -> str:
+        """Return the path, or one word for all unknown ones."""
+        return scope["path"] if scope["path"] in self._paths else "other"
+
     def _record(self, scope: Scope, context: RequestContext, seconds: float) -> None:
-        route = scope["path"] if scope["path"] in self._paths else "other"  # one label for all unknown paths
+        route = self._route(scope)
         metrics = self._service.metrics
         metrics.requests.labels(route, context.status).inc()
         metrics.seconds.labels(route).observe(seconds)

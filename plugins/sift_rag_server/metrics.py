@@ -9,6 +9,7 @@ from time import perf_counter
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from sift_rag.types import Timings
+from sift_rag_server.tracing import record_spans, span
 
 __all__ = ["CONTENT_TYPE_LATEST", "Metrics"]
 
@@ -18,6 +19,8 @@ _TEXTS = (1, 2, 4, 8, 16, 32, 64)
 
 
 STAGES = ("embed", "search", "select", "answer")
+SPANS = {"answer": "generate"}
+"""Names of the spans of stages, where they differ."""
 
 
 class Metrics:
@@ -62,15 +65,18 @@ class Metrics:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Observe the time of a block that is one stage, if it ends without an error."""
+        """Observe the time of a block that is one stage, if it ends without an error, and trace it."""
         started = perf_counter()
-        yield
+        with span(SPANS.get(name, name)):
+            yield
         self.stages.labels(name).observe(perf_counter() - started)
 
     def retrieved(self, timings: Timings) -> None:
-        """Observe the stages of a retrieval."""
-        for name in ("embed", "search", "select"):
-            self.stages.labels(name).observe(getattr(timings, name) / 1e3)
+        """Observe the stages of a retrieval that has just ended, and trace them."""
+        milliseconds = {name: getattr(timings, name) for name in ("embed", "search", "select")}
+        for name, duration in milliseconds.items():
+            self.stages.labels(name).observe(duration / 1e3)
+        record_spans(milliseconds)
 
     def text(self) -> bytes:
         """Return all metrics in the text format of Prometheus."""

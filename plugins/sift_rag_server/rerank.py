@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
@@ -13,9 +13,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from sift_rag.retrieval.queries import cut_into_pieces
-from sift_rag_server.batching import EmbeddingQueue
 from sift_rag_server.cache import Embedded
-from sift_rag_server.dialects import DIALECTS, dialect_of, likely_dialect
+from sift_rag_server.dialects import DIALECTS, PATHS, dialect_of, likely_dialect
 from sift_rag_server.dialects.dialect import Dialect, ReplyHead, RerankRequest
 from sift_rag_server.handlers import Operation, RequestContext, handle
 from sift_rag_server.openapi import operation
@@ -23,30 +22,32 @@ from sift_rag_server.ranking import EmbeddedTexts, Ranking
 from sift_rag_server.service import Service
 from sift_rag_server.validation import read_object
 
-PATHS = ("/rerank", "/v1/rerank", "/v2/rerank")
-
 
 def rerank_routes(service: Service) -> APIRouter:
-    """Return the rerank routes. All paths are the same; the body tells the dialect."""
+    """Return the rerank routes. The body tells the dialect, or else the path does."""
     router = APIRouter(tags=["rerank"])
-    reranking = Operation(
-        service=service,
-        work=lambda content, context: _rerank(service, content, context),
-        seconds=service.settings.limits.seconds,
-        error_body_of=lambda content: likely_dialect(content).error,
-    )
 
-    async def rerank(request: Request) -> Response:
-        """Order documents so that the first ones are the most informative together about the question."""
-        return await handle(request, reranking)
+    def endpoint(given: Dialect | None) -> Callable[[Request], Awaitable[Response]]:
+        reranking = Operation(
+            service=service,
+            work=lambda content, context: _rerank(service, content, context, given),
+            seconds=service.settings.limits.seconds,
+            error_body_of=lambda content: (given or likely_dialect(content)).error,
+        )
+
+        async def rerank(request: Request) -> Response:
+            """Order documents so that the first ones are the most informative together about the question."""
+            return await handle(request, reranking)
+
+        return rerank
 
     described = operation(
         reduce(or_, (dialect.request_model for dialect in DIALECTS)),
         reduce(or_, (dialect.reply_model for dialect in DIALECTS)),
     )
-    for path in PATHS:
+    for path, given in PATHS.items():
         operation_id = path.strip("/").replace("/", "_")
-        router.add_api_route(path, rerank, methods=["POST"], operation_id=operation_id, **described)
+        router.add_api_route(path, endpoint(given), methods=["POST"], operation_id=operation_id, **described)
     return router
 
 
@@ -62,9 +63,9 @@ class _Parsed:
     """Documents without an embedding, and known texts; blank ones need none."""
 
 
-async def _rerank(service: Service, content: bytes, context: RequestContext) -> Response:
+async def _rerank(service: Service, content: bytes, context: RequestContext, given: Dialect | None) -> Response:
     queue = service.queue
-    parsed = await service.in_worker(_parse, content, service, queue, context)
+    parsed = await service.in_worker(_parse, content, service, context, given)
     with service.metrics.stage("embed"):
         queries, passages = await asyncio.gather(
             asyncio.wrap_future(queue.embed(parsed.queries, "query")),
@@ -92,9 +93,9 @@ def _embedded(texts: Sequence[str], embedded: Sequence[Embedded]) -> EmbeddedTex
     return EmbeddedTexts(texts, rows)
 
 
-def _parse(content: bytes, service: Service, queue: EmbeddingQueue, context: RequestContext) -> _Parsed:
+def _parse(content: bytes, service: Service, context: RequestContext, given: Dialect | None) -> _Parsed:
     body = read_object(content)
-    dialect = dialect_of(body)
+    dialect = given or dialect_of(body)
     context.error_body = dialect.error
     request = dialect.read(body, service.settings.limits)
     context.documents = len(request.texts)
@@ -108,6 +109,6 @@ def _parse(content: bytes, service: Service, queue: EmbeddingQueue, context: Req
     return _Parsed(
         dialect,
         request,
-        [piece for question in request.questions for piece in cut_into_pieces(question, queue.embedder)],
+        [piece for question in request.questions for piece in cut_into_pieces(question, service.queue.embedder)],
         [text for text in (*unembedded, *request.known_texts) if text.strip()],
     )

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass
 from http import HTTPStatus
 from threading import Lock
@@ -128,14 +129,18 @@ class Service:
 
         Asks the store: call it on a worker thread.
         """
-        settings = self.settings
-        if settings.language_model is None:
+        if self.settings.language_model is None:
             return []
         try:
-            found = open_database(settings.store, api_key=settings.store_api_key).collections()
+            return [COLLECTION_PREFIX + name for name in self.collection_names()]
         except SiftRagError:  # the store cannot be reached now: the reranker and its names do not need it
             return []
-        return [COLLECTION_PREFIX + one.name for one in found if re.fullmatch(COLLECTION_NAME, one.name)]
+
+    def collection_names(self) -> list[str]:
+        """Return the names of the complete collections. Asks the store: call it on a worker thread."""
+        settings = self.settings
+        found = open_database(settings.store, api_key=settings.store_api_key).collections()
+        return [one.name for one in found if re.fullmatch(COLLECTION_NAME, one.name)]
 
     def check_model(self, name: str | None) -> str:
         """Return the model name to reply with.
@@ -156,8 +161,11 @@ class Service:
 
     async def in_worker(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Call a function on a worker thread; skip it if the request has ended before its turn comes."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._workers, lambda: self._counted(function, *args, **kwargs))
+
+        def call() -> _T:
+            return self._counted(function, *args, **kwargs)
+
+        return await asyncio.get_running_loop().run_in_executor(self._workers, copy_context().run, call)
 
     def _counted(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         with self._lock:

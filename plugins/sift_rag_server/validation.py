@@ -19,11 +19,21 @@ def whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+def written_out(value: object) -> object:
+    """Turn "2" into 2, which some clients send for a number from a form; like ``whole`` otherwise."""
+    return (
+        int(value)
+        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10
+        else whole(value)
+    )
+
+
 LARGEST_ITERATIONS = 1000
 """Largest number of a selector's iterations that this server accepts: a search cannot be interrupted."""
 
 Whole = Annotated[int, BeforeValidator(whole)]
 NonNegative = Annotated[int, Field(ge=0), BeforeValidator(whole)]  # in this order, or the schema lacks the minimum
+Count = Annotated[int, Field(ge=0), BeforeValidator(written_out)]
 Positive = Annotated[int, Field(ge=1), BeforeValidator(whole)]
 Question = Annotated[str, Field(pattern=r"\S")]
 Questions = Question | Annotated[list[Question], Field(min_length=1)]

@@ -68,6 +68,16 @@ def test_what_else_is_in_the_file_stays(home: Path) -> None:
     assert [path.name for path in file.parent.iterdir()] == ["mcp.json"]
 
 
+@pytest.mark.parametrize(
+    ("client", "expected"), [("claude-code", {"type": "http"}), ("cursor", {}), ("vscode", {"type": "http"})]
+)
+def test_a_running_server_is_added_by_its_address(home: Path, client: str, expected: dict[str, str]) -> None:
+    url = "http://localhost:8600/mcp"
+    assert run("install", client, "--url", url).exit_code == 0
+    [entry] = json.loads((home / FILES[client]).read_text())["servers" if client == "vscode" else "mcpServers"].values()
+    assert entry == {**expected, "url": url}
+
+
 @pytest.mark.parametrize("text", ["{", "[]", '{"mcpServers": []}', "// comments\n{}"])
 def test_a_file_that_is_not_plain_json_is_left_alone(home: Path, text: str) -> None:
     file = home / ".mcp.json"
@@ -85,6 +95,9 @@ def test_a_file_that_is_not_plain_json_is_left_alone(home: Path, text: str) -> N
         (["remove", "claude"], "sift-rag mcp install CLIENT"),
         (["install", "cursr"], "Did you mean 'cursor'?"),
         (["--root", "nowhere"], "is not a folder"),
+        (["install", "claude", "--url", "http://localhost:8600/mcp"], "Leave --url out"),
+        (["install", "cursor", "--url", "http://localhost:8600/mcp", "--read-only"], "no choice of --read-only"),
+        (["--url", "http://localhost:8600/mcp"], "install CLIENT"),
     ],
 )
 def test_other_words_are_refused(words: list[str], message: str) -> None:

@@ -21,6 +21,7 @@ from tests.qdrant_stub.server import QdrantStub
 ROOT = Path(__file__).parents[2]
 NODES = ("qdrant-1", "qdrant-2", "qdrant-3")
 QDRANTS = ("qdrant", *NODES)
+OURS = ("serve", "ingest")
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def test_it_is_a_compose_file_by_the_specification(compose: dict[str, Any]) -> N
 
 def test_without_a_profile_one_server_starts(services: dict[str, Any]) -> None:
     profiles = {name: service.get("profiles", []) for name, service in services.items()}
-    assert profiles == {"qdrant": [], "serve": ["serve"]} | {name: ["cluster"] for name in NODES}
+    assert profiles == {"qdrant": [], "serve": ["serve"], "ingest": ["ingest"]} | {name: ["cluster"] for name in NODES}
 
 
 def test_the_image_is_one_version_that_goes_with_the_pinned_client(services: dict[str, Any]) -> None:
@@ -62,7 +63,8 @@ def test_the_image_is_one_version_that_goes_with_the_pinned_client(services: dic
 def test_nothing_starts_without_a_key(services: dict[str, Any]) -> None:
     for name in QDRANTS:
         assert services[name]["environment"]["QDRANT__SERVICE__API_KEY"].startswith("${QDRANT_API_KEY:?"), name
-    assert services["serve"]["environment"]["QDRANT_API_KEY"].startswith("${QDRANT_API_KEY:?")
+    for name in OURS:
+        assert services[name]["environment"]["QDRANT_API_KEY"].startswith("${QDRANT_API_KEY:?"), name
     assert "${QDRANT_API_KEY}" not in (ROOT / "docker-compose.yml").read_text()
 
 
@@ -74,8 +76,11 @@ def test_a_read_only_key_that_nobody_set_is_no_key_at_all(services: dict[str, An
 def test_the_example_names_every_variable_but_no_key(services: dict[str, Any]) -> None:
     lines = (ROOT / ".env.example").read_text().splitlines()
     passed_on = {name for service in services.values() for name, value in service["environment"].items() if not value}
-    assert passed_on == {"QDRANT__SERVICE__READ_ONLY_API_KEY", "SIFT_RAG_SERVER_API_KEY"}
-    assert [line for line in lines if "=" in line] == ["QDRANT_API_KEY=", *(f"# {name}=" for name in sorted(passed_on))]
+    models = {"SIFT_RAG_MODEL", "SIFT_RAG_BASE_URL", "SIFT_RAG_API_KEY"}
+    assert passed_on > {"QDRANT__SERVICE__READ_ONLY_API_KEY", "SIFT_RAG_SERVER_API_KEY"} | models
+    named = [line for line in lines if "=" in line]
+    assert named[0] == "QDRANT_API_KEY="
+    assert sorted(named[1:]) == [f"# {name}=" for name in sorted(passed_on)]
     assert ".env" in (ROOT / ".gitignore").read_text().splitlines()
 
 
@@ -88,7 +93,7 @@ def test_the_image_has_the_extras_and_the_health_check_the_path_that_there_are(s
 
 
 def test_ports_are_published_on_this_machine_alone_and_each_once(services: dict[str, Any]) -> None:
-    ports = [port for service in services.values() for port in service["ports"]]
+    ports = [port for service in services.values() for port in service.get("ports", [])]
     assert all(port.startswith("127.0.0.1:") for port in ports)
     published = [port.split(":")[1] for port in ports]
     assert len(set(published)) == len(published)
@@ -123,10 +128,18 @@ def test_the_cluster_keeps_each_shard_twice_and_joins_at_the_first_node(services
 
 def test_who_needs_the_server_waits_until_it_is_healthy(services: dict[str, Any]) -> None:
     for name, service in services.items():
-        assert "healthcheck" in service, name
+        assert "healthcheck" in service or name == "ingest", name  # which ends
         for needed in service.get("depends_on", {}).values():
             assert needed == {"condition": "service_healthy"}
-    assert list(services["serve"]["depends_on"]) == ["qdrant"]
+    for name in OURS:
+        assert list(services[name]["depends_on"]) == ["qdrant"]
+
+
+def test_documents_are_mounted_to_be_read_and_every_service_has_a_limit_of_memory(services: dict[str, Any]) -> None:
+    for name in OURS:
+        assert services[name]["volumes"] == ["${SIFT_RAG_DOCUMENTS:-./documents}:/documents:ro"], name
+    assert services["ingest"]["command"][1] == "/documents"
+    assert all(re.fullmatch(r"\$\{[A-Z_]+:-\d+g\}", service["mem_limit"]) for service in services.values())
 
 
 def test_the_health_check_is_a_line_of_bash_that_tells_ready_from_not(

@@ -60,7 +60,7 @@ def test_a_body_that_is_no_request_is_a_400(served: Served, path: str, body: byt
         ({"documents": [{"title": "no text"}]}, "Document 0 has no text under 'text'"),
         ({"documents": [{"text": 3}]}, "Document 0 has no text"),
         ({"top_n": -1}, "'top_n'"),
-        ({"top_n": "3"}, "'top_n'"),
+        ({"top_n": "three"}, "'top_n'"),
         ({"top_n": True}, "'top_n'"),
         ({"return_documents": "yes"}, "'return_documents'"),
         ({"model": 3}, "'model'"),

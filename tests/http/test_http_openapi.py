@@ -14,6 +14,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from sift_rag import defaults
 from sift_rag.selection.settings import selector_settings
+from sift_rag_server.dialects import PATHS
 from tests.http.models import ScriptedModel
 from tests.http.serving import Served, serving
 
@@ -30,7 +31,7 @@ ACROSS_FIELDS = re.compile(
 )
 """Errors that no schema can state: fields that depend on each other, and the ranges of settings."""
 
-RERANK = ("/rerank", "/v1/rerank", "/v2/rerank")
+RERANK = tuple(PATHS)
 OPENAI = ("/v1/chat/completions", "/v1/embeddings")
 ASKED = [f"POST {path}" for path in (*RERANK, "/v1/search", "/v1/ask", *OPENAI)]
 TOLD = [f"GET {path}" for path in ("/v1/models", "/v1/models/{name}", "/health", "/ready", "/metrics")]

@@ -1,6 +1,6 @@
 """Other people's clients, pointed at our address: what `plugins/sift_rag_server/README.md` tells them to do.
 
-Each needs its package: pip install 'sift-rag[recipes]'. Without it the test is skipped.
+Each needs its package: most are in pip install 'sift-rag[recipes]'. Without it the test is skipped, with its name.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ import asyncio
 import gc
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sift_rag import Reranker
 from tests.doubles import HashingEmbedder
+from tests.http.models import ScriptedModel
 from tests.http.serving import Served, serving
 
 KEY = "a-key-for-clients"
@@ -25,8 +27,8 @@ TEXTS = ["The blue whale sings.", "The red fox eats mice.", "A fox eats berries 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 
-def package(name: str) -> Any:
-    return pytest.importorskip(name, reason=f"needs the package {name}: pip install 'sift-rag[recipes]'")
+def package(name: str, distribution: str = "'sift-rag[recipes]'") -> Any:
+    return pytest.importorskip(name, reason=f"needs the package {name}: pip install {distribution}")
 
 
 @pytest.fixture(scope="module")
@@ -95,16 +97,46 @@ def test_the_cohere_sdk_reads_our_errors(served: Served) -> None:
         cohere.ClientV2(api_key="wrong", base_url=served.url).rerank(model="sift", query=QUESTION, documents=TEXTS)
 
 
-@pytest.mark.parametrize("provider", ["hosted_vllm", "cohere", "jina_ai"])
-def test_litellm(served: Served, ranked: list[tuple[int, float]], provider: str) -> None:
+@pytest.mark.parametrize("top_n", [{}, {"top_n": 4}])
+@pytest.mark.parametrize(
+    ("provider", "path"),
+    [
+        ("hosted_vllm", ""),
+        ("cohere", ""),
+        ("jina_ai", ""),
+        ("azure_ai", ""),
+        ("litellm_proxy", ""),
+        ("huggingface", ""),
+        ("infinity", "/infinity"),
+        ("voyage", "/voyage"),
+    ],
+)
+def test_litellm(
+    served: Served, ranked: list[tuple[int, float]], provider: str, path: str, top_n: dict[str, int]
+) -> None:
     litellm = package("litellm")
     reply = litellm.rerank(
-        model=f"{provider}/sift", query=QUESTION, documents=TEXTS, api_base=served.url, api_key=KEY, top_n=4
+        model=f"{provider}/sift", query=QUESTION, documents=TEXTS, api_base=served.url + path, api_key=KEY, **top_n
     )
     assert [(result["index"], result["relevance_score"]) for result in reply.results] == ranked
 
 
-@pytest.mark.parametrize(("provider", "path"), [("cohere", "/v1/rerank"), ("text-embeddings-inference", "/rerank")])
+def test_the_voyage_sdk(served: Served, ranked: list[tuple[int, float]]) -> None:
+    client = package("voyageai", "voyageai").Client(api_key=KEY, base_url=f"{served.url}/voyage/v1")
+    results = client.rerank(QUESTION, TEXTS, model="sift").results
+    assert [(result.index, result.relevance_score) for result in results] == ranked
+
+
+@pytest.mark.parametrize(
+    ("provider", "path"),
+    [
+        ("cohere", "/v1/rerank"),
+        ("jina", "/v1/rerank"),
+        ("text-embeddings-inference", "/rerank"),
+        ("voyage", "/v1/rerank"),
+        ("mixedbread.ai", "/v1/reranking"),
+    ],
+)
 def test_rerankers(served: Served, ranked: list[tuple[int, float]], provider: str, path: str) -> None:
     package("rerankers")
     from rerankers.models.api_rankers import APIRanker
@@ -143,3 +175,53 @@ def test_haystacks_cohere_adapter(served: Served, ranked: list[tuple[int, float]
     documents = [Document(id=str(number), content=text) for number, text in enumerate(TEXTS)]
     found = ranker.run(query=QUESTION, documents=documents)["documents"]
     assert [(int(document.id), document.score) for document in found] == ranked
+
+
+@pytest.mark.parametrize("kind", ["tei", "jina"])
+def test_llama_indexs_other_adapters(served: Served, ranked: list[tuple[int, float]], kind: str) -> None:
+    from llama_index.core.schema import NodeWithScore, TextNode
+
+    rerank: Any
+    if kind == "tei":
+        adapter = package("llama_index.postprocessor.tei_rerank", "llama-index-postprocessor-tei-rerank")
+        rerank = adapter.TextEmbeddingInference(base_url=served.url, auth_token=f"Bearer {KEY}", top_n=4)
+    else:
+        adapter = package("llama_index.postprocessor.jinaai_rerank", "llama-index-postprocessor-jinaai-rerank")
+        rerank = adapter.JinaRerank(base_url=f"{served.url}/v1", api_key=KEY, model="sift", top_n=4)
+    nodes = [NodeWithScore(node=TextNode(text=text, id_=str(number))) for number, text in enumerate(TEXTS)]
+    found = rerank.postprocess_nodes(nodes, query_str=QUESTION)
+    assert [(int(node.node.node_id), node.score) for node in found] == ranked
+
+
+@pytest.mark.parametrize("kind", ["vllm", "tei"])
+def test_haystacks_other_adapters(served: Served, ranked: list[tuple[int, float]], kind: str) -> None:
+    package("haystack")
+    from haystack import Document
+    from haystack.utils import Secret
+
+    key, ranker = Secret.from_token(KEY), None
+    if kind == "vllm":
+        rankers = package("haystack_integrations.components.rankers.vllm", "vllm-haystack")
+        ranker = rankers.VLLMRanker(model="sift", api_key=key, api_base_url=f"{served.url}/v1", top_k=4)
+    else:
+        rankers = package("haystack_integrations.components.rankers.huggingface_api", "huggingface-api-haystack")
+        ranker = rankers.HuggingFaceTEIRanker(url=served.url, token=key, top_k=4)
+    documents = [Document(id=str(number), content=text) for number, text in enumerate(TEXTS)]
+    found = ranker.run(query=QUESTION, documents=documents)["documents"]
+    assert [(int(document.id), document.score) for document in found] == ranked
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_litellm_chats_with_a_collection(store: Path, stream: bool) -> None:
+    litellm = package("litellm")
+    asked = [{"role": "user", "content": QUESTION}]
+    with serving(store=store, language_model=ScriptedModel("The fox eats ", "mice [1].")) as answering:
+        reply = litellm.completion(
+            "openai/sift/documents", messages=asked, api_base=f"{answering.url}/v1", api_key=KEY, stream=stream
+        )
+        if stream:
+            text = "".join(chunk.choices[0].delta.content or "" for chunk in reply)
+        else:
+            text = reply.choices[0].message.content
+    assert text.startswith("The fox eats mice [1].")
+    assert "fox.md" in text

@@ -39,6 +39,15 @@ def mcp(
             help="Folder that agents may ingest from. Repeatable; without one they cannot ingest.",
         ),
     ] = None,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            "--url",
+            metavar="URL",
+            rich_help_panel=SERVER,
+            help="With install: use a running `sift-rag serve` at this address, such as http://localhost:8600/mcp.",
+        ),
+    ] = None,
     reranker: options.Reranker = None,
     reranker_url: options.RerankerUrl = None,
     model: options.Model = None,
@@ -55,6 +64,7 @@ def mcp(
     Examples:
         sift-rag mcp install claude
         sift-rag mcp install cursor -c handbook --read-only
+        sift-rag mcp install cursor --url http://localhost:8600/mcp
         sift-rag mcp --root ~/documents
     """
     folders = tuple(root.expanduser() for root in roots or ())
@@ -74,8 +84,12 @@ def mcp(
         arguments = [part for name, value in given.items() if value is not None for part in (name, value)]
         arguments += [part for folder in folders for part in ("--root", str(folder.resolve()))]
         arguments += ["--read-only"] if read_only else []
-        say(install(words, Entry(collection, arguments)))
+        if url is not None and arguments:
+            raise ValueError(f"--url names a server that is running, and leaves no choice of {arguments[0]}.")
+        say(install(words, Entry(collection, arguments, url)))
         return
+    if url is not None:
+        raise ValueError("--url is for `sift-rag mcp install CLIENT`.")
     require("mcp", "mcp")
     from sift_rag_mcp import McpSettings, create_server
 

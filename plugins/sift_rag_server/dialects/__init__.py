@@ -7,10 +7,22 @@ from typing import Any
 
 from sift_rag_server.dialects.cohere import COHERE
 from sift_rag_server.dialects.dialect import Dialect
+from sift_rag_server.dialects.infinity import INFINITY
 from sift_rag_server.dialects.tei import TEI
+from sift_rag_server.dialects.voyage import MIXEDBREAD, VOYAGE
 
-DIALECTS: tuple[Dialect, ...] = (TEI, COHERE)
+DIALECTS: tuple[Dialect, ...] = (TEI, MIXEDBREAD, VOYAGE, COHERE)
 """Dialects, in the order in which they are tried; the last one reports what is wrong with a body that none matches."""
+
+PATHS: Mapping[str, Dialect | None] = {
+    "/rerank": None,
+    "/v1/rerank": None,
+    "/v2/rerank": None,
+    "/v1/reranking": None,
+    "/infinity/rerank": INFINITY,
+    "/voyage/v1/rerank": VOYAGE,
+}
+"""Paths of reranking, each with its dialect; None where the body tells it."""
 
 
 def dialect_of(body: Mapping[str, Any]) -> Dialect:

@@ -19,7 +19,7 @@ from sift_rag_server.replies import ErrorReply, Reply
 from sift_rag_server.settings import Limits
 from sift_rag_server.validation import (
     Body,
-    NonNegative,
+    Count,
     Questions,
     check_count,
     check_names,
@@ -37,7 +37,7 @@ class RerankBody(Body):
     documents: Annotated[list[str | dict[str, Any]], Field(min_length=1)] = Field(
         description='Texts, or objects with a text under "text" or under the names in rank_fields.'
     )
-    top_n: NonNegative | None = Field(None, description="Number of results to return; null and 0 mean all.")
+    top_n: Count | None = Field(None, description="Number of results to return; null and 0 mean all.")
     return_documents: bool | None = None
     rank_fields: list[str] | None = None
     embeddings: list[list[float] | None] | None = Field(

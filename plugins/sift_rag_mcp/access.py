@@ -1,0 +1,131 @@
+"""How the tools reach a collection: a protocol, and the way of a server that has one client."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from functools import partial
+from threading import RLock
+from typing import Protocol, TypeVar
+
+import anyio.to_thread
+
+from sift_rag.answering.answer import Answer
+from sift_rag.answering.assistant import Assistant
+from sift_rag.errors import SiftRagError
+from sift_rag.opening import open_index, open_retriever
+from sift_rag.protocols import DocumentRecords, Embedder, PassageIndex
+from sift_rag.retrieval.options import SearchOptions
+from sift_rag.retrieval.queries import Query
+from sift_rag.retrieval.retriever import Retriever
+from sift_rag.stores.registry import open_database
+from sift_rag.types import Retrieval
+from sift_rag_mcp.settings import McpSettings
+
+_T = TypeVar("_T")
+
+
+class Access(Protocol):
+    """The way to one collection. The context managers are used on the threads of ``run``."""
+
+    @property
+    def answers(self) -> bool:
+        """True if there is a language model."""
+
+    def index(self) -> AbstractContextManager[PassageIndex]:
+        """Borrow the collection to read."""
+
+    def records(self) -> AbstractContextManager[DocumentRecords]:
+        """Borrow the records of its documents."""
+
+    def collections(self) -> list[str]:
+        """Return the names of all collections of the store."""
+
+    def retriever(self, options: SearchOptions) -> AbstractContextManager[Retriever]:
+        """Borrow a retriever over the collection."""
+
+    def retrieved(self, retrieval: Retrieval) -> None:
+        """Take note of a search that has ended."""
+
+    async def answer(self, query: Query, options: SearchOptions) -> Answer:
+        """Let the language model answer."""
+
+    async def run(self, function: Callable[[], _T]) -> _T:
+        """Call a function on a thread."""
+
+    def fact(self, error: Exception) -> str | None:
+        """Return what a client may read about an error; None for a bug."""
+
+
+class DirectAccess:
+    """The collection that the settings name, opened for each call alone. Calls take turns."""
+
+    def __init__(self, settings: McpSettings) -> None:
+        self.settings = settings
+        self.embedder: Embedder | None = None
+        """The embedder, once a search has loaded it."""
+        self.turn = RLock()
+        """Held during a call."""
+
+    @property
+    def answers(self) -> bool:
+        """Implement ``Access.answers``."""
+        return self.settings.model is not None
+
+    @contextmanager
+    def index(self) -> Iterator[PassageIndex]:
+        """Implement ``Access.index``."""
+        settings = self.settings
+        with self.turn, closing(open_index(settings.store, settings.collection, api_key=settings.api_key)) as index:
+            yield index
+
+    @contextmanager
+    def records(self) -> Iterator[DocumentRecords]:
+        """Implement ``Access.records``."""
+        database = open_database(self.settings.store, api_key=self.settings.api_key)
+        with self.turn, closing(database.documents(self.settings.collection)) as records:
+            yield records
+
+    def collections(self) -> list[str]:
+        """Implement ``Access.collections``."""
+        database = open_database(self.settings.store, api_key=self.settings.api_key)
+        return [collection.name for collection in database.collections()]
+
+    @contextmanager
+    def retriever(self, options: SearchOptions) -> Iterator[Retriever]:
+        """Implement ``Access.retriever``."""
+        settings = self.settings
+        with (
+            self.turn,
+            open_retriever(
+                settings.store,
+                settings.collection,
+                self.embedder or settings.embedder,
+                selector=options.make_selector(),
+                candidate_limit=options.candidate_limit,
+                keep_copies=options.keep_copies,
+                relevance=settings.relevance,
+                api_key=settings.api_key,
+            ) as retriever,
+        ):
+            self.embedder = retriever.embedder
+            yield retriever
+
+    def retrieved(self, retrieval: Retrieval) -> None:
+        """Implement ``Access.retrieved``: nobody counts."""
+
+    async def answer(self, query: Query, options: SearchOptions) -> Answer:
+        """Implement ``Access.answer``."""
+        return await self.run(partial(self._answer, query, options))
+
+    def _answer(self, query: Query, options: SearchOptions) -> Answer:
+        with self.retriever(options) as retriever:
+            return Assistant(retriever, self.settings.model, options=options).ask(query)
+
+    async def run(self, function: Callable[[], _T]) -> _T:
+        """Implement ``Access.run``."""
+        return await anyio.to_thread.run_sync(function)
+
+    def fact(self, error: Exception) -> str | None:
+        """Implement ``Access.fact``: nothing is secret between a program and its own user."""
+        return str(error) if isinstance(error, (SiftRagError, ValueError)) else None

@@ -1,0 +1,282 @@
+"""``/mcp``: the tools of ``sift_rag_mcp`` over the server's own collections and embedder, in streamable HTTP.
+
+The SDK reads and writes the protocol. Everything else is as on other routes: access, limits, time, the end of a client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, closing, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from starlette.types import Message, Receive, Scope
+
+from sift_rag.answering.assistant import Assistant
+from sift_rag.stores.registry import open_database
+from sift_rag_server.answer_writer import AnswerWriter
+from sift_rag_server.ask import language_model_of, timed_pieces
+from sift_rag_server.embeddings import QueuedEmbedder
+from sift_rag_server.errors import HTTPError
+from sift_rag_server.handlers import Operation, RequestContext, client_error, handle
+
+if TYPE_CHECKING:
+    from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+
+    from sift_rag.answering.answer import Answer
+    from sift_rag.answering.stream import AnswerStream
+    from sift_rag.protocols import DocumentRecords, PassageIndex
+    from sift_rag.retrieval.options import SearchOptions
+    from sift_rag.retrieval.queries import Query
+    from sift_rag.retrieval.retriever import Retriever
+    from sift_rag.types import Retrieval
+    from sift_rag_server.service import Service
+
+PATH = "/mcp"
+
+_SERVER_ERROR = -32000
+"""Code of an error that the protocol leaves to servers."""
+
+_log = logging.getLogger("sift_rag_server")
+_T = TypeVar("_T")
+
+
+class McpRoutes:
+    """The route, and what lives as long as the application. Without the SDK there is no route.
+
+    The SDK takes a second to import, so the first request does that, on a thread.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._starting = asyncio.Lock()
+        self._manager: StreamableHTTPSessionManager | None = None
+        self._running: asyncio.Task[None] | None = None
+        self.available = find_spec("mcp") is not None
+        """True if the SDK is installed."""
+
+    def router(self) -> APIRouter:
+        """Return the routes: the default collection, and each collection by its name."""
+        router = APIRouter(tags=["collections"])
+
+        async def default(request: Request) -> Response:
+            """Answer a message of the Model Context Protocol about the default collection.
+
+            Streamable HTTP without sessions: each message is a request, and its reply is JSON.
+            """
+            return await self._reply(request, self._service.settings.collection)
+
+        async def named(request: Request, collection: str) -> Response:
+            """Answer a message of the Model Context Protocol about a collection."""
+            return await self._reply(request, collection)
+
+        described: dict[str, Any] = {"response_model": None, "include_in_schema": False}
+        if self.available:
+            router.add_api_route(PATH, default, methods=["POST"], **described)
+            router.add_api_route(PATH + "/{collection}", named, methods=["POST"], **described)
+        return router
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Keep what the first request starts until the block ends."""
+        if not self.available:
+            _log.info("no /mcp: install sift-rag[mcp]")
+        try:
+            yield
+        finally:
+            if self._running is not None:
+                self._running.cancel()
+                await asyncio.gather(self._running, return_exceptions=True)
+            self._running = self._manager = None
+
+    async def _reply(self, request: Request, collection: str) -> Response:
+        async def work(content: bytes, context: RequestContext) -> Response:
+            self._service.check_ready()
+            manager = await self._start()
+            held = _call.set(_Call(collection, context))
+            try:
+                return await _exchange(manager, request.scope, content)
+            finally:
+                _call.reset(held)
+
+        limits = self._service.settings.limits
+        seconds = limits.seconds if self._service.settings.language_model is None else limits.answer_seconds
+        return await handle(
+            request, Operation(service=self._service, work=work, seconds=seconds, error_body_of=_error_body_of)
+        )
+
+    async def _start(self) -> StreamableHTTPSessionManager:
+        async with self._starting:
+            if self._manager is None:
+                manager = await self._service.in_worker(_manager, self._service)
+                begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                self._running = asyncio.create_task(_run(manager, begun))
+                await begun
+                self._manager = manager
+            return self._manager
+
+
+def _manager(service: Service) -> StreamableHTTPSessionManager:
+    from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+
+    from sift_rag_mcp import create_reading_server
+
+    return StreamableHTTPSessionManager(
+        create_reading_server(ServedAccess(service))._lowlevel_server,  # noqa: SLF001 - its public form is an application
+        json_response=True,
+        stateless=True,
+        max_request_body_size=service.settings.limits.body_bytes,
+    )
+
+
+async def _run(manager: StreamableHTTPSessionManager, begun: asyncio.Future[None]) -> None:
+    async with manager.run():
+        begun.set_result(None)
+        await asyncio.Event().wait()  # until cancelled
+
+
+class _Call(NamedTuple):
+    """The request that a tool works for."""
+
+    collection: str
+    context: RequestContext
+
+
+_call: ContextVar[_Call] = ContextVar("call")
+
+
+class ServedAccess:
+    """An ``Access`` of the MCP tools to the collection of the request that they are called in."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    @property
+    def answers(self) -> bool:
+        """Implement ``Access.answers``."""
+        return self._service.settings.language_model is not None
+
+    def index(self) -> AbstractContextManager[PassageIndex]:
+        """Implement ``Access.index``."""
+        return self._service.collection(_call.get().collection)
+
+    @contextmanager
+    def records(self) -> Iterator[DocumentRecords]:
+        """Implement ``Access.records``."""
+        settings = self._service.settings
+        database = open_database(settings.store, api_key=settings.store_api_key)
+        with closing(database.documents(_call.get().collection)) as records:
+            yield records
+
+    def collections(self) -> list[str]:
+        """Implement ``Access.collections``."""
+        return self._service.collection_names()
+
+    @contextmanager
+    def retriever(self, options: SearchOptions) -> Iterator[Retriever]:
+        """Implement ``Access.retriever``."""
+        service, context = self._service, _call.get().context
+        with self.index() as store:
+            embedder = QueuedEmbedder(service.collection_queue(store), waiting=context.waiting)
+            yield options.retriever(embedder, store, service.settings.relevance)
+
+    async def answer(self, query: Query, options: SearchOptions) -> Answer:
+        """Implement ``Access.answer``."""
+        service = self._service
+        with ExitStack() as held:
+            abandon = held.enter_context(service.answering())
+            stream = await self.run(partial(self._begin, query, options))
+            writer = AnswerWriter(stream, held.pop_all(), abandon)
+        with closing(writer):
+            async for _ in timed_pieces(writer, service, _call.get().context, streamed=False):
+                pass
+        return stream.answer
+
+    def _begin(self, query: Query, options: SearchOptions) -> AnswerStream:
+        with self.retriever(options) as retriever:
+            stream = Assistant(retriever, language_model_of(self._service), options=options).stream(query)
+        self.retrieved(stream.retrieval)
+        return stream
+
+    def retrieved(self, retrieval: Retrieval) -> None:
+        """Implement ``Access.retrieved``."""
+        self._service.metrics.retrieved(retrieval.timings_ms)
+
+    async def run(self, function: Callable[[], _T]) -> _T:
+        """Implement ``Access.run``."""
+        return await self._service.in_worker(function)
+
+    def fact(self, error: Exception) -> str | None:
+        """Implement ``Access.fact``."""
+        return client_error(error, _call.get().context).message
+
+
+@dataclass
+class _Sent:
+    """A response, while an ASGI application sends it."""
+
+    status: int = 500
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    content: bytes = b""
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status, self.headers = message["status"], tuple(message.get("headers", ()))
+        else:
+            self.content += message.get("body", b"")
+
+    def response(self) -> Response:
+        kept = {name.decode("latin-1"): value.decode("latin-1") for name, value in self.headers}
+        return Response(self.content or None, self.status, kept)
+
+
+async def _exchange(manager: StreamableHTTPSessionManager, scope: Scope, content: bytes) -> Response:
+    """Let the SDK answer a message whose body has been read."""
+    sent = _Sent()
+    await manager.handle_request(_wants_json(scope), _body(content), sent.send)
+    return sent.response()
+
+
+def _wants_json(scope: Scope) -> Scope:
+    """Return the scope of a client that accepts JSON alone: a stream would outlive its request."""
+    headers = [(name, value) for name, value in scope["headers"] if name != b"accept"]
+    return {**scope, "headers": [*headers, (b"accept", b"application/json")]}
+
+
+def _body(content: bytes) -> Receive:
+    messages: list[Message] = [{"type": "http.request", "body": content, "more_body": False}]
+
+    async def receive() -> Message:
+        if messages:
+            return messages.pop()
+        await asyncio.Event().wait()  # the handler watches the client
+        raise AssertionError
+
+    return receive
+
+
+def _error_body_of(content: bytes) -> Callable[[HTTPError, str], dict[str, object]]:
+    """Return a writer of errors as replies to a message."""
+    try:
+        message = json.loads(content)
+    except (ValueError, RecursionError):
+        message = None
+    sent = message.get("id") if isinstance(message, Mapping) else None
+    asked = sent if isinstance(sent, str | int) and not isinstance(sent, bool) else None
+
+    def body(error: HTTPError, request_id: str) -> dict[str, object]:
+        return {
+            "jsonrpc": "2.0",
+            "id": asked,
+            "error": {"code": _SERVER_ERROR, "message": error.message, "data": {"request": request_id}},
+        }
+
+    return body
