@@ -79,7 +79,7 @@ def record() -> Recorded:
 
     def card(hit: Hit, repeats: int | None = None) -> Card:
         where = locate(hit.passage).removeprefix("python-reference/")
-        return Card(where, hit.passage.headings[-1], " ".join(hit.passage.text.split())[:160], repeats)
+        return Card(where, hit.passage.headings[-1], beginning(hit.passage.text), repeats)
 
     demo.write_corpus()
     ingest_paths([demo.CORPUS], store=demo.STORE, collection=demo.COLLECTION)
@@ -94,6 +94,12 @@ def record() -> Recorded:
         cards.append(card(hit, rank if rank != hit.rank else None))
     python = ".".join(platform.python_version_tuple()[:2])
     return Recorded(demo.QUESTION, python, tuple(cards), tuple(card(hit) for hit in joint))
+
+
+def beginning(text: str) -> str:
+    """Return the first words of a passage, without a heading over it and without marks of emphasis."""
+    text = re.sub(r"\A.*\n[=~\-*]{3,}\n", "", text).replace("**", "")
+    return " ".join(text.split())[:160]
 
 
 # --- the two columns of cards
@@ -123,7 +129,8 @@ def draw(recorded: Recorded) -> str:
         "Passages of Python's language reference."
     )
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(alt)}">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img"',
+        f'aria-label="{escape(alt)}">',
         f"<style>{STYLE}</style>",
         f'<rect class="panel" x=".5" y=".5" width="{WIDTH - 1}" height="{height - 1}" rx="10"/>',
         f'<text class="question" x="{MARGIN}" y="36">{escape(recorded.question)}</text>',
@@ -145,12 +152,13 @@ def one(card: Card, rank: int, x: int) -> str:
     width = (WIDTH - 3 * MARGIN) // 2
     if card.repeats is not None:
         return (
-            f'<g class="grey"><rect class="repeat" stroke-dasharray="4 3" x="{x}" y="{y}" width="{width}" height="{CARD}" rx="6"/>'
+            '<g class="grey"><rect class="repeat" stroke-dasharray="4 3" '
+            f'x="{x}" y="{y}" width="{width}" height="{CARD}" rx="6"/>'
             f'<text x="{x + 14}" y="{y + 25}">{rank}</text>'
             f'<text x="{x + 38}" y="{y + 25}">{escape(card.where)}</text>'
             f'<text class="again" x="{x + 38}" y="{y + 47}">the same text as {card.repeats}</text></g>'
         )
-    words = textwrap.wrap(card.text, 58)[:2]
+    words = textwrap.wrap(card.text, 52)[:2]
     body = "".join(
         f'<text class="text" x="{x + 38}" y="{y + 39 + 16 * i}">{escape(line)}{" …" if i else ""}</text>'
         for i, line in enumerate(words)
