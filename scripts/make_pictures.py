@@ -171,6 +171,52 @@ def one(card: Card, rank: int, x: int) -> str:
     )
 
 
+# --- what each passage adds
+
+ROWS = 6
+
+
+def told() -> list[tuple[str, float]]:
+    """Return the passages that SIFT takes from the handbook, with the share told after each."""
+    from sift_rag import Retriever
+
+    folder = ROOT / "examples" / "handbook"
+    files = sorted(folder.rglob("*.md"))
+    texts = [file.read_text(encoding="utf-8") for file in files]
+    names = [file.relative_to(folder).as_posix() for file in files]
+    with Retriever.from_texts(texts, sources=names) as retriever:
+        retrieval = retriever.retrieve("What does the company pay for on a business trip?", ROWS)
+    return [(hit.passage.source, retrieval.explained(hit.posterior_variance)) for hit in retrieval]
+
+
+def draw_told(steps: list[tuple[str, float]]) -> str:
+    """Return a picture of a bar that fills with each passage."""
+    left, full, row = 190, 500, 38
+    height = MARGIN * 2 + row * len(steps) + 30
+    alt = "; ".join(f"after {name}: {share:.0%}" for name, share in steps)
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img"',
+        f'aria-label="The share told so far, {escape(alt)}.">',
+        f"<style>{STYLE}.new{{fill:#0f766e}}@media (prefers-color-scheme:dark){{.new{{fill:#2dd4bf}}}}</style>",
+        f'<rect class="panel" x=".5" y=".5" width="{WIDTH - 1}" height="{height - 1}" rx="10"/>',
+        f'<text class="side" x="{MARGIN}" y="34">Told so far, of what all nine passages could tell</text>',
+    ]
+    before = 0.0
+    for rank, (name, share) in enumerate(steps, 1):
+        y = 30 + MARGIN + (rank - 1) * row
+        old, new = round(full * before), round(full * (share - before))
+        lines.append(f'<text x="{MARGIN}" y="{y + 18}"><tspan font-weight="600">{rank}</tspan>  {escape(name)}</text>')
+        lines.append(f'<rect class="repeat" x="{left}" y="{y}" width="{full}" height="26" rx="4"/>')
+        lines.append(f'<rect class="card" x="{left}" y="{y}" width="{old}" height="26" rx="4"/>' if old else "")
+        lines.append(f'<rect class="new" x="{left + old}" y="{y}" width="{new}" height="26" rx="4"/>')
+        lines.append(
+            f'<text x="{left + full + 12}" y="{y + 18}"><tspan font-weight="600">{share:.0%}</tspan>'
+            f'<tspan class="count" dx="8">{share - before:+.0%}</tspan></text>'
+        )
+        before = share
+    return "\n".join([*filter(None, lines), "</svg>\n"])
+
+
 # --- the README's commands, and the recording of a terminal
 
 
@@ -265,6 +311,7 @@ def main() -> None:
     recorded = record() if "--record" in sys.argv[1:] else read_record()
     RECORD.write_text(recorded.to_json(), encoding="utf-8")
     (ASSETS / "selection.svg").write_text(draw(recorded), encoding="utf-8")
+    (ASSETS / "told.svg").write_text(draw_told(told()), encoding="utf-8")
     readme = ROOT / "README.md"
     text = readme.read_text(encoding="utf-8")
     found = SESSION.search(text)
