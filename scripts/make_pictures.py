@@ -178,15 +178,14 @@ ROWS = 6
 
 def told() -> list[tuple[str, float]]:
     """Return the passages that SIFT takes from the handbook, with the share told after each."""
-    from sift_rag import Retriever
+    from sift_rag import ingest_paths, open_retriever
 
-    folder = ROOT / "examples" / "handbook"
-    files = sorted(folder.rglob("*.md"))
-    texts = [file.read_text(encoding="utf-8") for file in files]
-    names = [file.relative_to(folder).as_posix() for file in files]
-    with Retriever.from_texts(texts, sources=names) as retriever:
-        retrieval = retriever.retrieve("What does the company pay for on a business trip?", ROWS)
-    return [(hit.passage.source, retrieval.explained(hit.posterior_variance)) for hit in retrieval]
+    with tempfile.TemporaryDirectory() as store:
+        ingest_paths([ROOT / "examples" / "handbook"], store=store, collection="handbook")
+        with open_retriever(store, "handbook") as retriever:
+            retrieval = retriever.retrieve("What does the company pay for on a business trip?", ROWS)
+    names = [hit.passage.source.removeprefix("handbook/") for hit in retrieval]
+    return list(zip(names, (retrieval.explained(hit.posterior_variance) for hit in retrieval), strict=True))
 
 
 def draw_told(steps: list[tuple[str, float]]) -> str:
