@@ -9,6 +9,7 @@ SIFT takes. Its passages are those of the Python that the file names.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import platform
@@ -71,8 +72,7 @@ def read_record() -> Recorded:
 def record() -> Recorded:
     """Ingest the demo's corpus and retrieve passages for its question, by similarity alone and by SIFT."""
     sys.path.insert(0, str(ROOT / "examples"))
-    import demo
-
+    demo = importlib.import_module("demo")
     from sift_rag import Nearest, Retriever, ingest_paths, open_retriever
     from sift_rag.answering.prompt import locate
     from sift_rag.types import Hit
