@@ -1,14 +1,17 @@
-"""The claims of the README hold."""
+"""The claims of the README, and of the pages that it leads to, hold."""
 
 from __future__ import annotations
 
 import re
+import sys
 from itertools import combinations
 from pathlib import Path
+from pydoc_data.topics import topics
 
 import pytest
 from typer.testing import CliRunner
 
+from scripts import make_pictures
 from sift_rag import Retriever, SiftRagError, Texts, errors, select_sift
 from sift_rag_cli.app import EXIT_CODES, app
 from tests.doubles import HashingEmbedder
@@ -17,11 +20,13 @@ ROOT = Path(__file__).parent.parent
 FOLDERS = ("docs", "benchmarks", "research", "plugins")
 WORDS = ("red", "fox", "owl", "hen", "sea", "old", "new", "big")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
+PYTHON = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
 
 
 def test_the_help_block_is_what_the_command_prints() -> None:
     printed = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "80", "NO_COLOR": "1"}, prog_name="sift-rag").stdout
-    block = re.search(r"<!-- help:.*?-->\n```\n(.*?)```", README, re.DOTALL)
+    block = re.search(r"<!-- help:.*?-->\n```\n(.*?)```", COMMANDS, re.DOTALL)
     assert block is not None
     assert block[1].strip() == printed.strip()
 
@@ -34,16 +39,17 @@ def test_the_python_examples_run_one_after_the_other(tmp_path: Path, monkeypatch
     )
     (tmp_path / "a-local-model").symlink_to(ROOT / "tests" / "data" / "stdlib-lm")
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) == 5
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    blocks = re.findall(r"```python\n(.*?)```", PYTHON + README, re.DOTALL)
+    assert len(blocks) == 6
     for code in blocks:
         exec(compile(code, "README.md", "exec"), {})
 
 
-def test_the_first_choice_on_arrays_in_the_readme_is_what_search_chooses() -> None:
+def test_the_first_choice_on_arrays_is_what_search_chooses() -> None:
     call = re.search(
         r"^chosen = (select_sift\(query, candidates, k=10, texts=texts, follow=1\.0\))  # what search selects$",
-        README,
+        PYTHON,
         re.MULTILINE,
     )
     assert call is not None
@@ -64,8 +70,41 @@ def test_the_first_choice_on_arrays_in_the_readme_is_what_search_chooses() -> No
 
 
 def test_every_exit_code_stands_in_the_table() -> None:
-    told = {int(code) for code in re.findall(r"^\| (\d+) \|", README, re.MULTILINE)}
+    told = {int(code) for code in re.findall(r"^\| (\d+) \|", COMMANDS, re.MULTILINE)}
     assert told == {0, *EXIT_CODES.values()} - {141}
+
+
+@pytest.mark.slow
+def test_the_commands_print_what_the_readme_says() -> None:
+    block = make_pictures.SESSION.search(README)
+    assert block is not None
+    ran = list(make_pictures.session(make_pictures.commands(block[2])))
+    assert len(ran) == 3
+    seconds = make_pictures.SECONDS
+    assert seconds.sub("", make_pictures.transcript(ran)) == seconds.sub("", block[2]), make_pictures.__doc__
+
+
+def test_the_picture_is_drawn_from_the_recorded_retrieval() -> None:
+    recorded = make_pictures.read_record()
+    assert (make_pictures.ASSETS / "selection.svg").read_text(encoding="utf-8") == make_pictures.draw(recorded)
+
+
+def test_the_recorded_repeats_are_repeats_and_nothing_is_twice_in_the_other_column() -> None:
+    recorded = make_pictures.read_record()
+    for card in recorded.nearest:
+        assert card.repeats is None or card.text == recorded.nearest[card.repeats - 1].text
+    assert sum(card.repeats is not None for card in recorded.nearest) == 3
+    assert len({card.text for card in recorded.sift}) == len(recorded.sift)
+    if recorded.python == f"{sys.version_info.major}.{sys.version_info.minor}":  # texts of another Python differ
+        words = " ".join(" ".join(topics.values()).replace("**", "").split())
+        assert all(card.text.strip() in words for card in (*recorded.nearest, *recorded.sift))
+
+
+def test_pictures_are_light_and_load_nothing() -> None:
+    for picture in (ROOT / "docs" / "assets").glob("*.svg"):
+        text = picture.read_text(encoding="utf-8")
+        assert len(text) < 150_000
+        assert re.findall(r"(?:href|src|url\()=?[\"']?(?:https?:)?//", text) == []
 
 
 def test_every_error_of_the_tree_is_drawn_at_its_top() -> None:

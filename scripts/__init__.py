@@ -1,0 +1,1 @@
+"""Scripts of the project: pictures, and measurements of the design."""
