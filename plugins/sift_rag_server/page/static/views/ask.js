@@ -19,9 +19,9 @@ export async function show(root, context) {
     return { close() {} };
   }
   let running = null; // the request on its way
-  let asked = null; // what is shown
   let current = optionsOf(context.state);
 
+  const above = h("div", {});
   const results = h("div", { class: "ask-results" });
   const status = h("p", { class: "visually-hidden", role: "status", "aria-live": "polite" });
   const answer = answerPanel({ session, collection, goTo: (id) => goTo(results, id) });
@@ -31,8 +31,8 @@ export async function show(root, context) {
     h("h1", { class: "visually-hidden" }, "Ask"),
     panel.element,
     status,
-    h("div", { class: "ask-body" }, results),
-    answer.element,
+    above,
+    session.model ? [answer.element, results] : [results, answer.element],
   );
   const soon = debounced(WAIT, ask);
 
@@ -47,8 +47,8 @@ export async function show(root, context) {
     state.write({ collection, ...options.values });
     running?.abort();
     if (!options.questions.length) {
-      asked = null;
       answer.hide();
+      replace(above);
       replace(results, welcome());
       return;
     }
@@ -57,12 +57,12 @@ export async function show(root, context) {
     results.setAttribute("aria-busy", "true");
     try {
       const reply = await api.post("/page/choice", body, { signal: mine.signal });
-      asked = reply;
       draw(reply);
       answer.offer(body, reply);
     } catch (error) {
       if (api.isAborted(error)) return;
       answer.hide();
+      replace(above);
       replace(results, h("p", { class: "notice notice-bad", role: "alert" }, problem(error, collection)));
     } finally {
       if (mine === running) results.removeAttribute("aria-busy");
@@ -76,7 +76,8 @@ export async function show(root, context) {
       goTo: (id) => goTo(results, id),
     };
     const sentences = headline(reply);
-    replace(results, sentences.element, columns(reply, actions), passedOver(reply, actions));
+    replace(above, sentences.element);
+    replace(results, columns(reply, actions), passedOver(reply, actions));
     status.textContent = sentences.text;
   }
 
@@ -85,6 +86,7 @@ export async function show(root, context) {
     replace(results, welcome());
     panel.focus();
   }
+  panel.fit();
   return {
     close() {
       soon.cancel();

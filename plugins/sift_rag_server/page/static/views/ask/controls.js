@@ -47,7 +47,7 @@ function made({ questions, k, words, spread, where, known }) {
 export function controls(options, { changed, now }) {
   const raw = { ...options.raw, where: [...options.raw.where], known: [...options.raw.known] };
   const box = h("textarea", {
-    id: "question", rows: Math.max(1, raw.questions.length), class: "ask-question", spellcheck: "true",
+    id: "question", rows: 1, class: "ask-question", spellcheck: "true",
     value: raw.questions.join("\n"), placeholder: "What do you want to know?", "aria-describedby": "question-hint",
   });
   const k = h("input", { id: "k", type: "range", min: 1, max: LARGEST_K, step: 1, value: raw.k });
@@ -67,7 +67,10 @@ export function controls(options, { changed, now }) {
     spread.setAttribute("aria-valuetext", spreadText(raw.spread));
     return made(raw);
   };
-  const fit = () => (box.rows = Math.min(6, Math.max(1, box.value.split("\n").length)));
+  const fit = () => {
+    box.style.setProperty("height", "auto");
+    if (box.scrollHeight) box.style.setProperty("height", `${Math.min(200, box.scrollHeight + 2)}px`);
+  };
   const drawChips = () => {
     const remove = (list, value) => () => {
       list.splice(list.indexOf(value), 1);
@@ -153,6 +156,7 @@ export function controls(options, { changed, now }) {
   return {
     element,
     focus: () => box.focus(),
+    fit,
     know(id) {
       const place = raw.known.indexOf(id);
       if (place < 0) raw.known.push(id);

@@ -95,7 +95,7 @@ function card(name, hit, side, { actions, known, others, otherName }) {
     h("footer", { class: "ask-card-foot" },
       repeats && repeated(repeats, partner, actions),
       !repeats && name === "sift" && reasons(hit),
-      !repeats && hit.adds !== null && h("span", { class: "ask-adds" }, `adds ${percent(hit.adds)}`),
+      !repeats && hit.adds !== null && h("span", { class: "ask-adds" }, hit.adds < 0.005 ? "adds under 1 %" : `adds ${percent(hit.adds)}`),
       others.has(hit.id) ? null : !repeats && h("span", { class: "ask-only" }, `not taken by ${otherName}`),
       copies(hit),
       h("button", { type: "button", class: "button-quiet ask-know", "aria-pressed": isKnown ? "true" : "false",
