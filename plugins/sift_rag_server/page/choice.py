@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,7 +36,7 @@ from sift_rag.retrieval.retriever import Retriever
 from sift_rag.selection import Choice, GaussianProcess, Pool, Stopping, Target
 from sift_rag.selection.greedy import Rules
 from sift_rag.selection.process import measure
-from sift_rag.types import finite
+from sift_rag.types import Candidate, finite
 from sift_rag.words import bag_of, surface_forms
 from sift_rag_server.collection_bodies import Parsed, SearchFields
 from sift_rag_server.embeddings import QueuedEmbedder
@@ -45,7 +46,7 @@ from sift_rag_server.validation import read_object
 
 if TYPE_CHECKING:
     from sift_rag.protocols import Selector
-    from sift_rag.types import Candidate, Embedding, JsonValue, Passage, PassedOver, Retrieval
+    from sift_rag.types import Embedding, JsonValue, Passage, PassedOver, Retrieval
     from sift_rag_server.service import Service
 
 SAYS_THE_SAME = 0.9
@@ -194,8 +195,13 @@ class Words:
         held = np.intersect1d(bag_of(text, self._language).ids, self._asked)
         if not len(held):
             return {}
-        written = surface_forms(text[:LONGEST_TEXT], self._language)
+        written = _written(text[:LONGEST_TEXT], self._language)
         return {number: written[number] for number in held.tolist() if number in written}
+
+
+@lru_cache(maxsize=1024)
+def _written(text: str, language: str) -> dict[int, str]:
+    return surface_forms(text, language)
 
 
 @dataclass(frozen=True)
@@ -262,8 +268,6 @@ def _repeat(place: int, first: int, leader: int, cosines: np.ndarray) -> dict[st
 
 def chosen_candidates(retrieval: Retrieval, rows: Embedding) -> list[Candidate]:
     """Return the hits of a retrieval as candidates with their embeddings ``(k, d)``."""
-    from sift_rag.types import Candidate
-
     return [
         Candidate(hit.passage, hit.similarity, row, hit.copies) for hit, row in zip(retrieval.hits, rows, strict=True)
     ]

@@ -19,14 +19,18 @@ export function headline(reply) {
   } else if (sift.repeats) {
     first = `SIFT spends ${places(sift.repeats, sift.hits.length)} on text ${shown}; nearest neighbour spends none.`;
   } else {
-    const shared = sift.hits.filter((hit) => nearest.hits.some((other) => other.id === hit.id)).length;
-    first = shared === left
+    const fresh = sift.hits.filter((hit) => !nearest.hits.some((other) => other.id === hit.id));
+    const followed = fresh.filter((hit) => hit.follows).length;
+    const passages = (number) => `${number} ${number === 1 ? "passage" : "passages"}`;
+    first = !fresh.length
       ? "Nothing repeats here, and both take the same passages."
-      : `Nothing repeats word for word here; the two agree on ${shared} of ${left} passages.`;
+      : followed
+        ? `Nothing repeats here. SIFT follows up its first passage with ${followed} that nearest neighbour does not take.`
+        : `Nothing repeats here. SIFT takes ${passages(fresh.length)} that nearest neighbour does not.`;
   }
   const second = sift.told === null ? "" :
-    `SIFT’s ${sift.hits.length} cover ${percent(sift.told)} of what all ${reply.candidates} candidates could tell; ` +
-    `nearest neighbour’s ${left} cover ${percent(nearest.told)}.`;
+    `Of what all ${reply.candidates} candidates could tell about the question itself, SIFT’s ${sift.hits.length} cover ` +
+    `${percent(sift.told)}, nearest neighbour’s ${left} ${percent(nearest.told)}.`;
   return {
     text: `${first} ${second}`,
     element: h("div", { class: "ask-headline" }, h("p", { class: "ask-first" }, first), second && h("p", {}, second)),
