@@ -64,7 +64,7 @@ def fill(folder: Path, size: int) -> None:
     draw = np.random.default_rng(0)
     info = CollectionInfo(defaults.COLLECTION, defaults.EMBEDDER, DIMENSION, SCHEMA_VERSION)
     store = create_collection(folder, info)
-    rows = unit_rows(size, DIMENSION)
+    rows = unit_rows(size, DIMENSION, 0)
     for start in range(0, size, BATCH):
         stop = min(start + BATCH, size)
         store.upsert([passage(number, draw) for number in range(start, stop)], rows[start:stop])

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from tests.http.models import ScriptedModel
 from tests.http.serving import Served, serving
 from tests.page.conftest import watched_page
 
@@ -121,6 +122,31 @@ def test_a_passage_opens_even_where_its_document_cannot_be_read(server: Served, 
     assert "thirty days" in page.inner_text("dialog")
     page.keyboard.press("Escape")
     page.wait_for_selector("dialog", state="detached")
+
+
+def test_an_answer_is_streamed_checked_and_linked_to_its_passages(store: Path, page: Page) -> None:
+    model = ScriptedModel("\U0001f4a1 A refund needs ", "the receipt [1]. Nobody likes <b>purple</b> elephants [1].")
+    with serving(store=store, idle_seconds=0, language_model=model) as served:
+        open_at(page, address(served))
+        page.click(".answer .button")
+        shown(page, ".answer .verdict").to_have_count(2)
+        assert page.locator(".sentence-supported").inner_text().startswith("\U0001f4a1 A refund needs the receipt")
+        assert "<b>purple</b>" in page.inner_text(".sentence-unsupported")
+        page.locator(".answer .cite").first.click()
+        assert page.evaluate("document.activeElement.id") == "sift-1"
+
+
+def test_an_answer_can_be_stopped(store: Path, page: Page) -> None:
+    model = ScriptedModel("It ", "depends.")
+    model.go.clear()
+    with serving(store=store, idle_seconds=0, language_model=model) as served:
+        open_at(page, address(served))
+        page.click(".answer .button")
+        shown(page, ".answer-text").to_contain_text("It")
+        page.click("text=Stop")
+        shown(page, ".answer-notes").to_have_text("Stopped.")
+        model.go.set()
+        assert model.stopped.wait(30)
 
 
 @pytest.mark.parametrize(
