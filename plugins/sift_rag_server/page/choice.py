@@ -34,8 +34,8 @@ from sift_rag.retrieval.candidates import all_candidates
 from sift_rag.retrieval.queries import embed_questions
 from sift_rag.retrieval.retriever import Retriever
 from sift_rag.selection import Choice, GaussianProcess, Pool, Sift, Stopping, Target
-from sift_rag.selection.greedy import Rules
-from sift_rag.selection.process import measure
+from sift_rag.selection.conditioning import start
+from sift_rag.selection.greedy import Rules, select_greedily
 from sift_rag.selection.selectors import Baseline
 from sift_rag.types import Candidate, finite
 from sift_rag.words import bag_of, surface_forms
@@ -179,6 +179,7 @@ class Ruler:
         process = replace(watched.process, noise_variance=defaults.NOISE_VARIANCE)
         problem = process.problem(first)
         self._problem = problem if last is first else process.problem(last, view=problem.view)
+        self._least: float | None = None
         texts = last.texts.candidates if last.texts is not None else []
         rows = np.asarray(last.candidates)
         self._row_of = {(text, row.tobytes()): place for place, (text, row) in enumerate(zip(texts, rows, strict=True))}
@@ -187,9 +188,13 @@ class Ruler:
         """Return the share of what all candidates could tell that is told after each; what is none tells nothing."""
         rows = [self._row_of.get(_key(candidate)) for candidate in candidates]
         order = list(dict.fromkeys(row for row in rows if row is not None))
-        selection = measure(self._problem, order, len(order), Rules()).selection
+        problem, rules = self._problem, Rules(irreducible=self._least is None)
+        posterior = start(problem, len(order) + len(problem.known))
+        selection = select_greedily(posterior, problem, len(order), rules, order=order)
         prior = selection.prior_variance
-        least = prior if selection.irreducible_variance is None else selection.irreducible_variance
+        if selection.irreducible_variance is not None:
+            self._least = selection.irreducible_variance  # of all candidates: the same for every order
+        least = prior if self._least is None else self._least
         told = {row: prior - left for row, left in zip(order, selection.posterior_variances.tolist(), strict=False)}
         shares, most = [], 0.0
         for row in rows:
