@@ -39,7 +39,7 @@ export function headline(reply) {
 
 /** Both columns. `actions`: open(passage), know(id), goTo(element id). */
 export function columns(reply, actions) {
-  const elsewhere = (side) => new Map(side.hits.map((hit) => [hit.id, hit.rank]));
+  const elsewhere = (side) => new Set(side.hits.flatMap((hit) => [hit.id, ...(hit.also_in ?? []).map((copy) => copy.id)]));
   const known = reply.known.map((passage) => passage.id);
   return h(
     "div",
