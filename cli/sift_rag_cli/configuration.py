@@ -51,6 +51,7 @@ _READS |= {
     "calibrate": ("embedding", "search", "ask"),
     "ingest": ("embedding", "ingest"),
     "serve": ("embedding", "serve"),
+    "ui": ("embedding", "serve"),
 }
 """The tables that a command reads; later ones win. Every command reads the first table."""
 

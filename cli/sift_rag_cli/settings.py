@@ -58,6 +58,7 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "ingest": ("runtime", "embedding", "server"),
     "migrate": ("server",),
     "serve": ("runtime", "embedding"),
+    "ui": ("runtime", "embedding"),
 }
 """The groups of settings that each command takes."""
 
