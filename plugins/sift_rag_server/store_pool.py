@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from threading import Condition, Thread
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from sift_rag.errors import StoreInUse
 from sift_rag.opening import open_index
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sift_rag.protocols import PassageIndex
+    from sift_rag.protocols import PassageIndex, PassageStore
+
+PATIENCE = 30.0
+"""Seconds that a writer waits for readers to return a collection, and readers for a writer that waits for others."""
 
 
 class StorePool:
-    """A pool of open collections, each shared by all its readers. Safe to share between threads.
+    """A pool of open collections, each shared by all its readers and a writer. Safe to share between threads.
 
     While an embedded collection is open, no other process can write to it; so a collection is closed once nobody has
     read it for a while. Opening it for every request would cost more than the search.
@@ -36,6 +40,9 @@ class StorePool:
         self._api_key = api_key
         self._idle_seconds = idle_seconds
         self._open: dict[str, _OpenStore] = {}
+        self._written: set[str] = set()
+        self._draining: set[str] = set()
+        """Collections that nobody new may borrow until all who have them return them."""
         self._changed = Condition()
         self._closer: Thread | None = None
         self._closed = False
@@ -49,6 +56,8 @@ class StorePool:
             StoreInUse: another process is writing to it.
         """
         with self._changed:
+            if not self._changed.wait_for(lambda: name not in self._draining, PATIENCE):
+                raise StoreInUse(f"The collection {name!r} waits for its readers, to be written.")
             if name not in self._open:
                 self._open[name] = _OpenStore(open_index(self._store, name, api_key=self._api_key))
             borrowed = self._open[name]
@@ -62,12 +71,57 @@ class StorePool:
                 self._close_idle()
                 self._wake_closer()
 
+    @contextmanager
+    def writing(self, name: str, opened: Callable[[], AbstractContextManager[PassageStore]]) -> Iterator[PassageStore]:
+        """Hold a collection open for writing. Meanwhile others can borrow it, and read what is written.
+
+        Args:
+            name: the collection, which ``opened`` may make.
+            opened: opens it for writing. It is closed as soon as its last reader has returned it.
+
+        Raises:
+            StoreInUse: it is being written already, here or in another process, or readers do not return it.
+        """
+        with ExitStack() as held:
+            with self._changed:
+                if name in self._written:
+                    raise StoreInUse(f"The collection {name!r} is being written.")
+                self._written.add(name)
+                held.callback(self._written.discard, name)
+                with self._returned(name, keep=0, seconds=PATIENCE):
+                    if name in self._open:
+                        self._open.pop(name).store.close()
+                    written = held.enter_context(ExitStack())
+                    store = written.enter_context(opened())
+                    self._open[name] = _OpenStore(store, readers=1)
+            try:
+                yield store
+            finally:
+                with self._changed, self._returned(name, keep=1, seconds=None):
+                    del self._open[name]
+                    written.close()
+
+    @contextmanager
+    def _returned(self, name: str, *, keep: int, seconds: float | None) -> Iterator[None]:
+        """Wait until all but ``keep`` readers have returned a collection, and let no other borrow it in the block."""
+        self._draining.add(name)
+        try:
+            if not self._changed.wait_for(lambda: self._readers(name) <= keep, seconds):
+                raise StoreInUse(f"The collection {name!r} is being read.")
+            yield
+        finally:
+            self._draining.discard(name)
+            self._changed.notify_all()
+
+    def _readers(self, name: str) -> int:
+        return self._open[name].readers if name in self._open else 0
+
     def close(self) -> None:
         """Close all collections; one that is being read is closed by its last reader."""
         with self._changed:
             self._closed = True
             self._close_idle()
-            self._changed.notify()
+            self._changed.notify_all()
 
     def _close_idle(self) -> float | None:
         """Close what has been idle for long enough. Return the seconds until the next is due; None if none is idle."""
@@ -89,7 +143,7 @@ class StorePool:
         if self._closer is None and self._open and not self._closed:
             self._closer = Thread(target=self._close_when_due, name="close idle stores", daemon=True)
             self._closer.start()
-        self._changed.notify()
+        self._changed.notify_all()
 
     def _close_when_due(self) -> None:
         with self._changed:
