@@ -47,6 +47,19 @@ def test_the_wheel_holds_seven_typed_packages_and_nothing_else() -> None:
     assert all((ROOT / package / "py.typed").exists() for package in packages)
 
 
+def test_the_wheel_holds_every_file_of_the_servers_page() -> None:
+    static = ROOT / "plugins/sift_rag_server/page/static"
+    ignored = subprocess.run(
+        ["git", "check-ignore", "--no-index", *map(str, static.rglob("*"))],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+    assert (static / "index.html").exists()
+    assert ignored.stdout == ""  # the wheel leaves out what git ignores, and nothing else of a package
+
+
 def test_the_version_is_written_once_and_cited() -> None:
     assert "version" not in PROJECT["project"]
     assert PROJECT["tool"]["hatch"]["version"]["path"] == "sift_rag/__init__.py"

@@ -23,6 +23,7 @@ from sift_rag_server.guard import Guard
 from sift_rag_server.handlers import context_of, error_response
 from sift_rag_server.metrics import CONTENT_TYPE_LATEST
 from sift_rag_server.openapi import describe
+from sift_rag_server.page.routes import page_routes
 from sift_rag_server.replies import ErrorReply, ModelEntry, ModelsReply, State
 from sift_rag_server.rerank import rerank_routes
 from sift_rag_server.search import search_routes
@@ -56,7 +57,8 @@ def create_app(service: Service, *, on_failure: Callable[[], None] | None = None
         finally:
             service.close()
 
-    routers = [routes(service) for routes in (rerank_routes, search_routes, ask_routes, chat_routes, embedding_routes)]
+    parts = (rerank_routes, search_routes, ask_routes, chat_routes, embedding_routes, page_routes)
+    routers = [routes(service) for routes in parts]
     paths: set[str] = set()
     app = FastAPI(
         title="sift-rag",

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from sift_rag.hosts import is_loopback
 from sift_rag_server.errors import HTTPError
 from sift_rag_server.handlers import RequestContext, error_response
+from sift_rag_server.page.assets import STATIC_PATH
 from sift_rag_server.service import Service
 
 OPEN_PATHS = frozenset({"/health", "/ready"})
@@ -70,7 +71,11 @@ class Guard:
         if scope["path"] in OPEN_PATHS:
             return None
         key = self._service.settings.api_key
-        refusal = _foreign(headers) if key is None else _unauthorized(headers, key)
+        refusal = None
+        if key is None:
+            refusal = _foreign(headers)
+        elif not _is_shell(scope):
+            refusal = _unauthorized(headers, key)
         if refusal is None and scope["method"] == "POST":
             try:
                 self._service.slots.check()
@@ -96,6 +101,12 @@ class Guard:
         }
         level = logging.DEBUG if scope["path"] in OPEN_PATHS else logging.INFO
         _log.log(level, "request", extra={"facts": facts})
+
+
+def _is_shell(scope: Scope) -> bool:
+    """Return True for the page's static files: they hold no data, and ask for the key that the data needs."""
+    path: str = scope["path"]
+    return scope["method"] == "GET" and (path == "/" or path.startswith(STATIC_PATH))
 
 
 def _foreign(headers: Headers) -> HTTPError | None:

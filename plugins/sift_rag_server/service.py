@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import secrets
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
@@ -61,6 +62,8 @@ class Service:
         self.lifetimes = Lifetimes()
         self.failure: Exception | None = None
         """The error that loading ended with; None if there was none so far."""
+        self.page_token = secrets.token_urlsafe(32)
+        """Token of the page's changing requests, another one for every start of the server."""
         self._embedder = embedder
         self._cache = EmbeddingCache(settings.limits.cache_bytes)
         self._queues: dict[str, EmbeddingQueue] = {}

@@ -1,0 +1,21 @@
+"""The routes of the page. They are its own, and no public API: the OpenAPI document leaves them out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastapi import APIRouter
+
+from sift_rag_server.page.assets import asset_routes
+from sift_rag_server.page.session import session_routes
+
+if TYPE_CHECKING:
+    from sift_rag_server.service import Service
+
+
+def page_routes(service: Service) -> APIRouter:
+    """Return the routes of the page and of the requests that only it makes."""
+    router = APIRouter(include_in_schema=False)
+    for part in (asset_routes(), session_routes(service)):
+        router.include_router(part)
+    return router
