@@ -10,6 +10,7 @@ from sift_rag.embedders.endpoint import EmbedderEndpoint
 from sift_rag.errors import ConfigurationError
 from sift_rag.hosts import is_loopback
 from sift_rag.protocols import LanguageModel, Relevance
+from sift_rag.stores.registry import default_store
 
 KEY_VARIABLE = "SIFT_RAG_SERVER_API_KEY"
 """Environment variable from which ``sift-rag serve`` reads the API key."""
@@ -116,3 +117,12 @@ class ServerSettings:
             raise ValueError(f"workers is {self.workers}, but must be >= 1.")
         if self.processes < 0:
             raise ValueError(f"processes is {self.processes}, but must be >= 0.")
+
+
+def default_uploads(store: str | Path | None) -> Path:
+    """Return the folder that keeps uploads unless another is named: ``.uploads`` beside embedded collections.
+
+    No collection can have this name. Uploads to collections on a server are kept in the user's data folder.
+    """
+    is_folder = store is not None and "://" not in str(store)
+    return (Path(store).expanduser() if store is not None and is_folder else default_store()) / ".uploads"

@@ -79,7 +79,7 @@ def _session(service: Service) -> dict[str, JsonValue]:
         "collections": [_described(service, info, counted=place < MOST_COUNTED) for place, info in enumerate(infos)],
         "default_collection": settings.collection,
         "model": None if model is None else model.name,
-        "may_ingest": True,
+        "may_ingest": settings.may_ingest,
     }
 
 
