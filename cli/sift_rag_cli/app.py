@@ -31,6 +31,7 @@ from sift_rag_cli.commands import (
     settings,
     show,
     status,
+    ui,
 )
 from sift_rag_cli.commands import list as list_command
 from sift_rag_cli.configuration import load_configuration
@@ -165,6 +166,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "evaluate": evaluate.evaluate,
     "calibrate": calibrate.calibrate,
     "compare": compare.compare,
+    "ui": ui.ui,
     "serve": serve.serve,
     "mcp": mcp.mcp,
     "status": status.status,

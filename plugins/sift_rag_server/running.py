@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from math import ceil
 from multiprocessing import active_children
@@ -91,10 +92,20 @@ class RunningServer:
         self._server.should_exit = True
 
 
-def serve(settings: ServerSettings, *, embedder: Embedder | None = None) -> None:
+def serve(
+    settings: ServerSettings,
+    *,
+    embedder: Embedder | None = None,
+    on_listening: Callable[[str], None] | None = None,
+) -> None:
     """Serve in the foreground, with a log on stderr, until SIGINT or SIGTERM.
 
     Ends the process with status 0 if a thread is still at work then, such as one that fine-tunes the model.
+
+    Args:
+        settings: the server's settings.
+        embedder: an open embedder to use instead of the one that the settings name.
+        on_listening: called with the server's URL once it accepts connections.
 
     Raises:
         ConfigurationError: the address is not available.
@@ -102,6 +113,8 @@ def serve(settings: ServerSettings, *, embedder: Embedder | None = None) -> None
     """
     log_as_json_lines()
     server = RunningServer(settings, embedder=embedder)
+    if on_listening is not None:
+        on_listening(server.url)
     if current_thread() is main_thread():  # stopping by either signal is a success
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     server.run()

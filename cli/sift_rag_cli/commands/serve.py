@@ -181,13 +181,7 @@ def serve(
         sift-rag serve --port 9000 -c handbook -m Qwen/Qwen3-0.6B
         SIFT_RAG_SERVER_API_KEY=secret sift-rag serve --host 0.0.0.0
     """
-    try:
-        import fastapi
-        import prometheus_client
-        import uvicorn
-    except ImportError as error:
-        raise MissingExtra(error.name or "fastapi", "server") from error
-    del fastapi, prometheus_client, uvicorn  # imported only to tell early if one is missing
+    require_server()
 
     from sift_rag_server.running import serve as run
     from sift_rag_server.settings import KEY_VARIABLE, Limits, ServerSettings, default_uploads
@@ -217,3 +211,18 @@ def serve(
         uploads=uploads or (default_uploads(store) if allow_ingest else None),
     )
     run(settings)
+
+
+def require_server() -> None:
+    """Check that the packages of the server are installed.
+
+    Raises:
+        MissingExtra: one is not.
+    """
+    try:
+        import fastapi
+        import prometheus_client
+        import uvicorn
+    except ImportError as error:
+        raise MissingExtra(error.name or "fastapi", "server") from error
+    del fastapi, prometheus_client, uvicorn  # imported only to tell early if one is missing

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter
 
 from sift_rag_server.page.assets import asset_routes
+from sift_rag_server.page.choice import choice_routes
 from sift_rag_server.page.documents import document_routes
 from sift_rag_server.page.ingests import Ingests
 from sift_rag_server.page.session import session_routes
@@ -23,6 +24,7 @@ def page_routes(service: Service) -> APIRouter:
     for part in (
         asset_routes(),
         session_routes(service),
+        choice_routes(service),
         document_routes(service, ingests.is_running),
         upload_routes(service, ingests),
     ):

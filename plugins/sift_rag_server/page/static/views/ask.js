@@ -1,8 +1,138 @@
-import { h, replace } from "../lib/dom.js";
+// Ask: what nearest neighbour takes beside what SIFT takes, live.
+
+import * as api from "../lib/api.js";
+import { debounced, h, replace } from "../lib/dom.js";
+import * as state from "../lib/state.js";
+import { answerPanel } from "./ask/answer.js";
+import { openDocument } from "./ask/document.js";
+import { controls, optionsOf } from "./ask/controls.js";
+import { columns, headline, passedOver } from "./ask/results.js";
 
 export const title = "Ask";
 
+const WAIT = 40; // milliseconds that a moved slider rests before a request
+
 export async function show(root, context) {
-  replace(root, h("h1", {}, "Ask"), h("p", { class: "empty" }, "This view is not built yet."));
-  return { close() {} };
+  const { collection, session } = context;
+  if (collection === null) {
+    replace(root, noCollection());
+    return { close() {} };
+  }
+  let running = null; // the request on its way
+  let current = optionsOf(context.state);
+
+  const above = h("div", {});
+  const results = h("div", { class: "ask-results" });
+  const status = h("p", { class: "visually-hidden", role: "status", "aria-live": "polite" });
+  const answer = answerPanel({ session, collection, goTo: (id) => goTo(results, id) });
+  const panel = controls(current, { changed: later, now: ask });
+  replace(
+    root,
+    h("h1", { class: "visually-hidden" }, "Ask"),
+    panel.element,
+    status,
+    above,
+    session.model ? [answer.element, results] : [results, answer.element],
+  );
+  const soon = debounced(WAIT, ask);
+
+  function later(options) {
+    current = options;
+    soon(options);
+  }
+
+  async function ask(options = current) {
+    soon.cancel();
+    current = options;
+    state.write({ collection, ...options.values });
+    running?.abort();
+    if (!options.questions.length) {
+      answer.hide();
+      replace(above);
+      replace(results, welcome());
+      return;
+    }
+    const mine = (running = new AbortController());
+    const body = { ...options.body, collection };
+    results.setAttribute("aria-busy", "true");
+    try {
+      const reply = await api.post("/page/choice", body, { signal: mine.signal });
+      draw(reply);
+      answer.offer(body, reply);
+    } catch (error) {
+      if (api.isAborted(error)) return;
+      answer.hide();
+      replace(above);
+      replace(results, h("p", { class: "notice notice-bad", role: "alert" }, problem(error, collection)));
+    } finally {
+      if (mine === running) results.removeAttribute("aria-busy");
+    }
+  }
+
+  function draw(reply) {
+    const actions = {
+      open: (passage) => openDocument(collection, passage),
+      know: (id) => panel.know(id),
+      goTo: (id) => goTo(results, id),
+    };
+    const sentences = headline(reply);
+    replace(above, sentences.element);
+    replace(results, columns(reply, actions), passedOver(reply, actions));
+    status.textContent = sentences.text;
+  }
+
+  if (current.questions.length) await ask(current);
+  else {
+    replace(results, welcome());
+    panel.focus();
+  }
+  panel.fit();
+  return {
+    close() {
+      soon.cancel();
+      running?.abort();
+      answer.close();
+    },
+  };
+}
+
+/** Scroll to a card and let it be seen: where a link of a card or of the answer leads. */
+function goTo(root, id) {
+  const card = root.querySelector(`#${CSS.escape(id)}`);
+  if (!card) return;
+  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  card.scrollIntoView({ behavior: still ? "auto" : "smooth", block: "center" });
+  card.focus({ preventScroll: true });
+  card.classList.add("is-target");
+  setTimeout(() => card.classList.remove("is-target"), 1600);
+}
+
+function welcome() {
+  return h(
+    "div",
+    { class: "empty" },
+    h("p", {}, "Ask something that your documents answer. On the left you see what a plain vector search would hand to a " +
+      "language model, on the right what SIFT hands over: passages chosen together, so that each adds to those before it."),
+  );
+}
+
+function noCollection() {
+  return h(
+    "div",
+    { class: "empty" },
+    h("h1", {}, "No documents yet"),
+    h("p", {}, "This server has no collection. Add documents on the page ", h("a", { href: "#/documents" }, "Documents"),
+      ", or stop the server and run ", h("code", {}, "sift-rag ingest FOLDER"), "."),
+  );
+}
+
+function problem(error, collection) {
+  if (!(error instanceof api.ApiError)) {
+    console.error(error);
+    return "The reply could not be shown: that is a bug of the page. The browser's console has the details.";
+  }
+  if (error.status === 404 && error.message.startsWith("There is no such collection")) {
+    return `There is no collection “${collection}” on this server. Choose another at the top of the page.`;
+  }
+  return error.message;
 }

@@ -1,0 +1,189 @@
+"""The Ask view in a browser: what a reader sees, and what must not happen."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import pytest
+
+from tests.http.serving import Served, serving
+from tests.page.conftest import watched_page
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = pytest.mark.slow
+
+QUESTION = "Can I return a lamp and get a refund?"
+
+
+def address(server: Served, **values: object) -> str:
+    return f"{server.url}/#/ask?{urlencode({'q': QUESTION, **values}, doseq=True)}"
+
+
+def open_at(page: Page, url: str) -> None:
+    page.goto(url)
+    page.wait_for_selector(".ask-columns")
+
+
+def sources(page: Page, side: str) -> list[str]:
+    return page.locator(f".ask-{side} .ask-card .ask-source").all_inner_texts()
+
+
+def test_an_empty_page_says_what_it_shows(server: Served, page: Page) -> None:
+    page.goto(server.url)
+    page.wait_for_selector(".empty")
+    assert "plain vector search" in page.inner_text(".empty")
+    assert page.evaluate("document.activeElement.id") == "question"
+
+
+def test_both_columns_are_shown_and_copies_are_linked(server: Served, page: Page) -> None:
+    page.goto(server.url)
+    page.fill("#question", QUESTION)
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".ask-columns")
+    assert sources(page, "nearest")[:2] == ["shop/old/refunds.md:3", "shop/refunds.md:3"]
+    assert "shop/refunds.md:3" not in sources(page, "sift")
+    repeats = page.locator(".ask-nearest .is-copy .ask-repeats").first
+    assert repeats.inner_text() == "repeats #1"
+    assert re.match(r"Nearest neighbour spends \d of its 6 places on text", page.inner_text(".ask-first"))
+    assert page.inner_text("[role=status]").startswith(page.inner_text(".ask-first"))
+    assert {"return", "lamp"} <= {word.lower() for word in page.locator("#nearest-1 mark").all_inner_texts()}
+    repeats.hover()
+    assert "is-partner" in (page.get_attribute("#nearest-1", "class") or "")
+    repeats.click()
+    assert page.evaluate("document.activeElement.id") == "nearest-1"
+
+
+def test_the_controls_choose_anew_and_the_address_keeps_them(server: Served, page: Page) -> None:
+    open_at(page, address(server))
+    page.locator("#k").fill("2")
+    page.wait_for_function("document.querySelectorAll('.ask-sift .ask-card').length === 2")
+    with page.expect_response("**/page/choice") as sent:
+        page.locator("#spread").fill("10")
+    assert sent.value.request.post_data_json["settings"] == {"noise_variance": 0.5}
+    with page.expect_response("**/page/choice"):
+        page.locator("#words").uncheck()
+    with page.expect_response("**/page/choice"):
+        page.fill("#filter", "source!=shop/old/*")
+        page.keyboard.press("Enter")
+    page.wait_for_function("!document.querySelector('.ask-nearest').innerText.includes('shop/old')")
+    assert {"k=2", "spread=10", "words=0", "filter=source%21%3Dshop%2Fold%2F*"} <= set(
+        page.url.split("?")[1].split("&")
+    )
+
+
+def test_a_link_restores_what_was_shown(server: Served, page: Page) -> None:
+    values = {"k": 3, "spread": -4, "words": 0, "filter": ["source=shop/*"], "q": [QUESTION, "When do you open?"]}
+    open_at(page, address(server, **values))
+    first = (sources(page, "nearest"), sources(page, "sift"), page.url)
+    page.reload()
+    page.wait_for_selector(".ask-columns")
+    assert (sources(page, "nearest"), sources(page, "sift"), page.url) == first
+    assert len(first[1]) == 3
+    assert page.input_value("#question") == f"{QUESTION}\nWhen do you open?"
+    assert (page.input_value("#k"), page.input_value("#spread"), page.is_checked("#words")) == ("3", "-4", False)
+
+
+def test_what_the_reader_knows_is_not_chosen_again(server: Served, page: Page) -> None:
+    open_at(page, address(server, k=3))
+    first = sources(page, "sift")[0]
+    with page.expect_response("**/page/choice"):
+        page.locator("#sift-1 .ask-know").click()
+    page.wait_for_function(f"!document.querySelector('.ask-sift').innerText.includes({json.dumps(first)})")
+    assert page.inner_text("#nearest-1 .chip") == "you know this already"
+    assert "known=" in page.url
+
+
+def test_hostile_texts_are_shown_as_texts(server: Served, page: Page) -> None:
+    open_at(page, address(server, k=20))
+    shown = page.inner_text(".ask-nearest")
+    assert "<script>alert('lamp')</script>" in shown
+    assert "<img src=x onerror=alert(1)>" in shown
+    assert "⟨U+202E⟩gnihton⟨U+202C⟩" in shown
+    assert page.locator("main script, main img, main iframe").count() == 0
+
+
+def test_a_passage_opens_even_where_its_document_cannot_be_read(server: Served, page: Page) -> None:
+    open_at(page, address(server))
+    page.locator("#sift-1 .ask-source").click()
+    page.wait_for_selector("dialog .is-here")
+    assert "thirty days" in page.inner_text("dialog")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("dialog", state="detached")
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"collection": "nowhere"}, "There is no collection “nowhere” on this server"),
+        ({"filter": "source=none/*"}, "none of 7 documents matches"),
+        ({"filter": "nothing"}, "nothing"),
+    ],
+)
+def test_what_cannot_be_answered_is_said_in_a_sentence(
+    server: Served, page: Page, values: dict[str, Any], told: str
+) -> None:
+    page.goto(address(server, **values))
+    page.wait_for_selector(".ask-results .notice-bad")
+    assert told in page.inner_text(".ask-results")
+
+
+def test_a_key_is_asked_for_once_and_a_wrong_one_again(store: Path, page: Page) -> None:
+    with serving(store=store, idle_seconds=0, api_key="secret") as served:
+        page.goto(address(served))
+        page.fill("#key", "wrong")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("main .notice-bad")
+        page.click("text=Try again")
+        assert "That key is not this server" in page.inner_text("dialog")
+        page.fill("#key", "secret")
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".ask-columns")
+        page.reload()
+        page.wait_for_selector(".ask-columns")
+        assert page.locator("dialog").count() == 0
+
+
+def test_a_server_that_goes_away_is_said_and_asked_again(store: Path, page: Page) -> None:
+    with serving(store=store, idle_seconds=0) as served:
+        open_at(page, address(served))
+        page.route("**/page/**", lambda route: route.abort())
+        page.locator("#k").fill("3")
+        page.wait_for_selector("#banner:not([hidden])")
+        page.unroute("**/page/**")
+        page.click("#banner button")
+        page.wait_for_selector(".ask-columns")
+        assert page.is_hidden("#banner")
+
+
+@pytest.fixture(scope="module")
+def rules() -> Iterator[Any]:
+    """What a screen reader and a keyboard need, as axe checks it."""
+    module = pytest.importorskip("axe_playwright_python.sync_playwright")
+    yield module.Axe()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [420, 1400])
+@pytest.mark.parametrize("view", ["ask", "map", "documents", "compare"])
+def test_nothing_hinders_a_reader(
+    server: Served, browser: Browser, rules: Any, view: str, width: int, scheme: str
+) -> None:
+    with watched_page(browser, width=width, scheme=scheme) as page:
+        page.goto(address(server).replace("#/ask", f"#/{view}"))
+        page.wait_for_selector(".ask-columns" if view == "ask" else f".view-{view} > *")
+        found = rules.run(page).response["violations"]
+        told = [
+            (one["id"], node["html"][:120])
+            for one in found
+            if one["impact"] in {"serious", "critical"}
+            for node in one["nodes"]
+        ]
+        assert told == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
