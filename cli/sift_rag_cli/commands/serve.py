@@ -17,6 +17,27 @@ from sift_rag_cli.searching import open_language_model, open_scoring, runtime_of
 LIMITS = "Limits"
 SERVER = "Server"
 
+AllowIngest = Annotated[
+    bool,
+    typer.Option(
+        "--allow-ingest",
+        envvar="SIFT_RAG_ALLOW_INGEST",
+        rich_help_panel=SERVER,
+        help="Let the page at / add documents to collections and delete them.",
+    ),
+]
+Uploads = Annotated[
+    Path | None,
+    typer.Option(
+        "--uploads",
+        metavar="FOLDER",
+        envvar="SIFT_RAG_UPLOADS",
+        rich_help_panel=SERVER,
+        help="Folder that keeps the documents added on the page; implies --allow-ingest. Default: .uploads beside the "
+        "collections.",
+    ),
+]
+
 
 def serve(
     context: typer.Context,
@@ -129,26 +150,8 @@ def serve(
             help="Memory for a cache of document embeddings.",
         ),
     ] = 256,
-    allow_ingest: Annotated[
-        bool,
-        typer.Option(
-            "--allow-ingest",
-            envvar="SIFT_RAG_ALLOW_INGEST",
-            rich_help_panel=SERVER,
-            help="Let the page at / add documents to collections and delete them.",
-        ),
-    ] = False,
-    uploads: Annotated[
-        Path | None,
-        typer.Option(
-            "--uploads",
-            metavar="FOLDER",
-            envvar="SIFT_RAG_UPLOADS",
-            rich_help_panel=SERVER,
-            help="Folder that keeps the documents added on the page; implies --allow-ingest. Default: .uploads beside "
-            "the collections.",
-        ),
-    ] = None,
+    allow_ingest: AllowIngest = False,
+    uploads: Uploads = None,
     reranker: options.Reranker = None,
     reranker_url: options.RerankerUrl = None,
     model: options.Model = None,

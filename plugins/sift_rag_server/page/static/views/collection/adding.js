@@ -24,7 +24,7 @@ export function adding(context) {
   const zone = h("div", { class: "adding-zone" },
     h("p", {}, "Drop files or folders here, or ", h("label", { for: "adding-files", class: "adding-choose" }, "choose files", files), "."),
     h("p", { class: "hint" }, `PDF, Word, Markdown, HTML, mail, tables, code and other text, up to ${size(limit)} each. `,
-      "The server keeps them, and reads them again when they change."));
+      "The server keeps the files."));
   const told = h("div", { class: "adding-told", role: "status" });
   const results = h("div", {});
   const panel = h("section", { class: "card documents-panel", "aria-label": "Add documents", hidden: true },

@@ -29,7 +29,7 @@ export async function showDocument(root, context) {
   const list = h("ol", { class: "passages", "aria-label": "Passages" });
   const earlier = h("button", { type: "button", class: "button-plain" });
   const later = h("button", { type: "button", class: "button-plain" });
-  const item = (one) => passageItem(one, { collection, source, here });
+  const item = (one) => passageItem(one, { collection, source, here, title: found.title });
   let { before, after } = found;
 
   function fillButtons() {
@@ -102,13 +102,14 @@ function head(found, context) {
       h("button", { type: "button", class: "button-plain documents-delete", onclick: () => confirmDeletion(one, context) }, "Delete …"));
 }
 
-function passageItem(passage, { collection, source, here }) {
+function passageItem(passage, { collection, source, here, title }) {
+  const headings = passage.headings.filter((one) => one !== title);
   const isHere = passage.id === here;
   const link = state.hash("documents", { collection, source, passage: passage.id });
   return h("li", { class: isHere ? "passage is-here" : "passage", "data-id": passage.id, "aria-current": isHere ? "true" : null, tabindex: isHere ? "-1" : null },
     h("p", { class: "passage-place" },
       h("a", { href: link, title: "A link to this passage" }, place(passage) || "passage"),
-      passage.headings.length > 0 && h("span", {}, passage.headings.join(" › "))),
+      headings.length > 0 && h("span", {}, headings.join(" › "))),
     h("div", { class: "passage-text" }, passage.text,
       passage.cut > 0 && h("span", { class: "chip" }, `… ${count(passage.cut, "more character")}`)));
 }

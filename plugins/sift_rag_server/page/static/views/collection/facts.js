@@ -6,8 +6,8 @@ const UNITS = ["B", "kB", "MB", "GB", "TB"];
 export function size(bytes) {
   let unit = 0;
   let number = bytes;
-  while (number >= 1000 && unit < UNITS.length - 1) {
-    number /= 1000;
+  while (number >= 1024 && unit < UNITS.length - 1) {
+    number /= 1024;
     unit += 1;
   }
   return `${unit > 0 && number < 10 ? number.toFixed(1) : Math.round(number)} ${UNITS[unit]}`;
