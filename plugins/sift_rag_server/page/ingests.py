@@ -11,8 +11,9 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Literal
 
-from sift_rag.corpus.incoming import IncomingFile, location_of
+from sift_rag.corpus.incoming import IncomingFile
 from sift_rag.corpus.ingest import ingest_documents
+from sift_rag.corpus.locations import location_of
 from sift_rag.corpus.options import IngestOptions
 from sift_rag.corpus.writing import remove_documents
 from sift_rag.errors import CollectionNotFound, DocumentNotFound, StoreFull
