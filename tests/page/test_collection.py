@@ -84,7 +84,7 @@ def test_a_link_opens_a_document_at_its_passage(writable: Served, library: Path,
         while page.locator(f"button:has-text('{button} passage')").is_visible():
             shown = page.locator(".passage").count()
             page.click(f"button:has-text('{button} passage')")
-            page.wait_for_function(f"document.querySelectorAll('.passage').length > {shown}")
+            page.wait_for_selector(f".passage >> nth={shown}")
     shown_ids = page.locator(".passage").evaluate_all("all => all.map((one) => one.dataset.id)")
     assert shown_ids == ids
 

@@ -9,11 +9,10 @@ the reply is 409, unless ``replace`` is ``true`` or the content is the same.
 ``POST /page/ingest`` with ``{"collection", "names"}`` begins to ingest files that were uploaded, and replies
 ``{"collection", "files"}`` at once; 409 while another such request is at work on the collection.
 
-``POST /page/ingest/events`` with ``{"collection"}``, which needs no token, replies with server-sent events:
-``progress`` (``{"files_done", "files_found", "bytes_done", "bytes_found", "passages_done", "source",
-"phase"}``) and at the end ``done`` (``{"collection", "files": [{"source", "result", "reason", "passages", "notices"}], "passages_added",
-"passages_total", "notices", "seconds"}``) or ``error``. It can be asked again, also after the end. The ingest does not
-stop when nobody listens.
+``POST /page/ingest/events`` with ``{"collection"}``, which needs no token, replies with server-sent events. Each
+``progress`` holds the fields of ``sift_rag.corpus.report.Progress``. The last one is ``error``, or ``done``:
+``{"collection", "files": [{"source", "result", "reason", "passages", "notices"}], "passages_added", "passages_total",
+"notices", "seconds"}``. It can be asked again, also after the end. The ingest does not stop when nobody listens.
 
 ``POST /page/documents/delete`` with ``{"collection", "source"}`` replies ``{"source", "passages", "file_removed"}``. A
 file is removed only if it was uploaded.
