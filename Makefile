@@ -16,7 +16,7 @@ SOAK ?= 10
 SEED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all soak check format docs bench measure clean
+.PHONY: help demo browser test test-all soak check format docs bench measure clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,12 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 demo: $(INSTALLED) ## Ingest Python's language reference and ask it a question
 	@$(BIN)/python examples/demo.py
+
+browser: ## Install Chromium with apt for the tests of the server's page, if it is missing (as root)
+	@for name in chromium chromium-browser google-chrome; do command -v $$name >/dev/null && exit 0; done; \
+		{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; } \
+			|| { echo "Chromium is missing. Install it, or run as root where there is apt-get."; exit 1; }; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium >/dev/null
 
 test: $(INSTALLED) ## Run the fast tests, offline (a few minutes on two cores)
 	$(OFFLINE) $(BIN)/python -m pytest $(PARALLEL) -m 'not slow'

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import pytest
 
+from tests.http.models import ScriptedModel
 from tests.http.serving import Served, serving
 from tests.page.conftest import watched_page
 
@@ -29,6 +28,13 @@ def address(server: Served, **values: object) -> str:
 def open_at(page: Page, url: str) -> None:
     page.goto(url)
     page.wait_for_selector(".ask-columns")
+
+
+def shown(page: Page, selector: str) -> Any:
+    """What must be true of elements, at once or soon."""
+    from playwright.sync_api import expect
+
+    return expect(page.locator(selector))
 
 
 def sources(page: Page, side: str) -> list[str]:
@@ -63,7 +69,7 @@ def test_both_columns_are_shown_and_copies_are_linked(server: Served, page: Page
 def test_the_controls_choose_anew_and_the_address_keeps_them(server: Served, page: Page) -> None:
     open_at(page, address(server))
     page.locator("#k").fill("2")
-    page.wait_for_function("document.querySelectorAll('.ask-sift .ask-card').length === 2")
+    shown(page, ".ask-sift .ask-card").to_have_count(2)
     with page.expect_response("**/page/choice") as sent:
         page.locator("#spread").fill("10")
     assert sent.value.request.post_data_json["settings"] == {"noise_variance": 0.5}
@@ -72,7 +78,7 @@ def test_the_controls_choose_anew_and_the_address_keeps_them(server: Served, pag
     with page.expect_response("**/page/choice"):
         page.fill("#filter", "source!=shop/old/*")
         page.keyboard.press("Enter")
-    page.wait_for_function("!document.querySelector('.ask-nearest').innerText.includes('shop/old')")
+    shown(page, ".ask-nearest").not_to_contain_text("shop/old")
     assert {"k=2", "spread=10", "words=0", "filter=source%21%3Dshop%2Fold%2F*"} <= set(
         page.url.split("?")[1].split("&")
     )
@@ -95,17 +101,17 @@ def test_what_the_reader_knows_is_not_chosen_again(server: Served, page: Page) -
     first = sources(page, "sift")[0]
     with page.expect_response("**/page/choice"):
         page.locator("#sift-1 .ask-know").click()
-    page.wait_for_function(f"!document.querySelector('.ask-sift').innerText.includes({json.dumps(first)})")
+    shown(page, ".ask-sift").not_to_contain_text(first)
     assert page.inner_text("#nearest-1 .chip") == "you know this already"
     assert "known=" in page.url
 
 
 def test_hostile_texts_are_shown_as_texts(server: Served, page: Page) -> None:
     open_at(page, address(server, k=20))
-    shown = page.inner_text(".ask-nearest")
-    assert "<script>alert('lamp')</script>" in shown
-    assert "<img src=x onerror=alert(1)>" in shown
-    assert "⟨U+202E⟩gnihton⟨U+202C⟩" in shown
+    text = page.inner_text(".ask-nearest")
+    assert "<script>alert('lamp')</script>" in text
+    assert "<img src=x onerror=alert(1)>" in text
+    assert "⟨U+202E⟩gnihton⟨U+202C⟩" in text
     assert page.locator("main script, main img, main iframe").count() == 0
 
 
@@ -116,6 +122,31 @@ def test_a_passage_opens_even_where_its_document_cannot_be_read(server: Served, 
     assert "thirty days" in page.inner_text("dialog")
     page.keyboard.press("Escape")
     page.wait_for_selector("dialog", state="detached")
+
+
+def test_an_answer_is_streamed_checked_and_linked_to_its_passages(store: Path, page: Page) -> None:
+    model = ScriptedModel("\U0001f4a1 A refund needs ", "the receipt [1]. Nobody likes <b>purple</b> elephants [1].")
+    with serving(store=store, idle_seconds=0, language_model=model) as served:
+        open_at(page, address(served))
+        page.click(".answer .button")
+        shown(page, ".answer .verdict").to_have_count(2)
+        assert page.locator(".sentence-supported").inner_text().startswith("\U0001f4a1 A refund needs the receipt")
+        assert "<b>purple</b>" in page.inner_text(".sentence-unsupported")
+        page.locator(".answer .cite").first.click()
+        assert page.evaluate("document.activeElement.id") == "sift-1"
+
+
+def test_an_answer_can_be_stopped(store: Path, page: Page) -> None:
+    model = ScriptedModel("It ", "depends.")
+    model.go.clear()
+    with serving(store=store, idle_seconds=0, language_model=model) as served:
+        open_at(page, address(served))
+        page.click(".answer .button")
+        shown(page, ".answer-text").to_contain_text("It")
+        page.click("text=Stop")
+        shown(page, ".answer-notes").to_have_text("Stopped.")
+        model.go.set()
+        assert model.stopped.wait(30)
 
 
 @pytest.mark.parametrize(
@@ -163,10 +194,11 @@ def test_a_server_that_goes_away_is_said_and_asked_again(store: Path, page: Page
 
 
 @pytest.fixture(scope="module")
-def rules() -> Iterator[Any]:
+def rules(browser: Browser) -> Any:
     """What a screen reader and a keyboard need, as axe checks it."""
-    module = pytest.importorskip("axe_playwright_python.sync_playwright")
-    yield module.Axe()
+    from axe_playwright_python import sync_playwright as module
+
+    return module.Axe()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

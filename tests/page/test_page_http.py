@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,3 +79,60 @@ def test_a_server_without_a_key_serves_the_page_under_its_own_names_only(server:
 
 def test_the_openapi_document_leaves_the_page_out(server: Served) -> None:
     assert not [path for path in server.client.get("/openapi.json").json()["paths"] if path.startswith("/page")]
+
+
+QUESTION = "Can I return a lamp and get a refund?"
+ASKED: list[dict[str, Any]] = [
+    {},
+    {"settings": {"noise_variance": 0.5}},
+    {"settings": {"noise_variance": 50.0, "words": 0.0}},
+    {"k": 2, "where": ["source=shop/r*"]},
+    {"query": [QUESTION, "When do you open?"]},
+]
+
+
+@pytest.mark.parametrize("asked", ASKED)
+def test_both_sides_are_what_a_search_finds(server: Served, asked: dict[str, Any]) -> None:
+    body = {"query": QUESTION, "k": 5, **asked}
+    sides = [server.client.post("/page/choice", json=body).json() for _ in range(2)]  # the second from what is kept
+    nearest = {**body, "settings": {}, "selector": "nearest", "keep_copies": True}
+    for reply in sides:
+        for side, search in (("sift", body), ("nearest", nearest)):
+            found = server.client.post("/v1/search", json=search).json()["hits"]
+            assert [hit["id"] for hit in reply[side]["hits"]] == [hit["id"] for hit in found]
+
+
+def test_the_usual_choice_is_measured_as_a_retrieval_measures_it(server: Served) -> None:
+    body = {"query": QUESTION, "k": 5}
+    found = server.client.post("/v1/search", json=body).json()
+    reply = server.client.post("/page/choice", json=body).json()
+    could = found["prior_variance"] - found["irreducible_variance"]
+    told = [(found["prior_variance"] - hit["posterior_variance"]) / could for hit in found["hits"]]
+    assert [hit["told"] for hit in reply["sift"]["hits"]] == pytest.approx(told, rel=1e-5)
+
+
+def test_a_copy_is_a_repeat_and_adds_nothing(server: Served) -> None:
+    reply = server.client.post("/page/choice", json={"query": QUESTION, "k": 5}).json()
+    first, second, *_ = reply["nearest"]["hits"]
+    assert first["text"] == second["text"]
+    assert (first["repeats"], second["repeats"]["rank"], second["repeats"]["kind"]) == (None, 1, "copy")
+    assert second["adds"] == 0
+    told = [hit["told"] for hit in reply["nearest"]["hits"]]
+    assert told == sorted(told)
+    assert reply["nearest"]["repeats"] >= 1
+    assert all(hit["repeats"] is None or hit["repeats"]["kind"] == "near" for hit in reply["sift"]["hits"])
+
+
+def test_what_is_known_is_repeated_by_nearest_neighbour_alone(server: Served) -> None:
+    body = {"query": QUESTION, "k": 3}
+    known = server.client.post("/page/choice", json=body).json()["sift"]["hits"][0]["id"]
+    reply = server.client.post("/page/choice", json={**body, "known": [known]}).json()
+    assert reply["nearest"]["hits"][0]["repeats"]["kind"] == "known"
+    assert known not in [hit["id"] for hit in reply["sift"]["hits"]]
+
+
+@pytest.mark.parametrize("body", [{}, {"query": ""}, {"query": "x", "k": 0}, {"query": "x", "colour": 1}, []])
+def test_a_wrong_request_is_refused_in_the_servers_words(server: Served, body: object) -> None:
+    reply = server.client.post("/page/choice", json=body)
+    assert reply.status_code == 400
+    assert reply.json()["message"]

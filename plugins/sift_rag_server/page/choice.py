@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from fastapi import APIRouter, Request
@@ -33,14 +33,16 @@ from sift_rag.near_duplicates import leaders_of_copies
 from sift_rag.retrieval.candidates import all_candidates
 from sift_rag.retrieval.queries import embed_questions
 from sift_rag.retrieval.retriever import Retriever
-from sift_rag.selection import Choice, GaussianProcess, Pool, Stopping, Target
+from sift_rag.selection import Choice, GaussianProcess, Pool, Sift, Stopping, Target
 from sift_rag.selection.greedy import Rules
 from sift_rag.selection.process import measure
+from sift_rag.selection.selectors import Baseline
 from sift_rag.types import Candidate, finite
 from sift_rag.words import bag_of, surface_forms
 from sift_rag_server.collection_bodies import Parsed, SearchFields
 from sift_rag_server.embeddings import QueuedEmbedder
 from sift_rag_server.handlers import Operation, RequestContext, handle
+from sift_rag_server.page.problems import ProblemCache, RememberingProcess
 from sift_rag_server.page.searches import SearchCache
 from sift_rag_server.validation import read_object
 
@@ -59,11 +61,11 @@ LONGEST_TEXT = 4000
 def choice_routes(service: Service) -> APIRouter:
     """Return the route of the two selections."""
     router = APIRouter(include_in_schema=False)
-    searches = SearchCache()
+    kept = Kept(SearchCache(), ProblemCache())
 
     async def work(content: bytes, context: RequestContext) -> Response:
         service.check_ready()
-        return JSONResponse(await service.in_worker(_choices, service, searches, content, context))
+        return JSONResponse(await service.in_worker(_choices, service, kept, content, context))
 
     choosing = Operation(service=service, work=work, seconds=service.settings.limits.seconds)
 
@@ -74,15 +76,22 @@ def choice_routes(service: Service) -> APIRouter:
     return router
 
 
-def _choices(service: Service, searches: SearchCache, content: bytes, context: RequestContext) -> dict[str, JsonValue]:
+class Kept(NamedTuple):
+    """What is kept from one request to the next."""
+
+    searches: SearchCache
+    problems: ProblemCache
+
+
+def _choices(service: Service, kept: Kept, content: bytes, context: RequestContext) -> dict[str, JsonValue]:
     """Make both selections. Waits for the embedder: call it on a worker thread."""
     parsed = Parsed(read_object(content), SearchFields, service.settings.limits)
     collection = parsed.fields.collection or service.settings.collection
     query = parsed.query
     with service.collection(collection) as borrowed:
-        store = searches.over(collection, borrowed)
+        store = kept.searches.over(collection, borrowed)
         embedder = QueuedEmbedder(service.collection_queue(borrowed), waiting=context.waiting)
-        watched = Watched(parsed.options.make_selector())
+        watched = Watched(_remembering(parsed.options.make_selector(), kept.problems))
         retriever = Retriever(
             embedder,
             store,
@@ -111,6 +120,12 @@ def _choices(service: Service, searches: SearchCache, content: bytes, context: R
         "known": [candidate.passage.place() for candidate in known],
         "timings_ms": {step: round(ms, 3) for step, ms in retrieval.timings_ms._asdict().items()},
     }
+
+
+def _remembering(selector: Selector, problems: ProblemCache) -> Selector:
+    if isinstance(selector, Sift | Baseline):
+        return replace(selector, process=RememberingProcess.of(selector.process, problems))
+    return selector
 
 
 @dataclass(eq=False)

@@ -27,12 +27,21 @@ class SearchCache:
         self._entries = entries
         self._seconds = seconds
         self._found: OrderedDict[Hashable, tuple[float, Found]] = OrderedDict()
+        self._counts: dict[str, tuple[float, int]] = {}
         self._lock = Lock()
 
     def over(self, name: str, index: PassageIndex) -> PassageIndex:
         """Return the index with this cache before its searches."""
-        place = (name, index.count())
+        place = (name, self._count(name, index))
         return CachedWordIndex(index, self, place) if isinstance(index, WordIndex) else CachedIndex(index, self, place)
+
+    def _count(self, name: str, index: PassageIndex) -> int:
+        """Return the number of passages, at most a second old: counting many takes longer than a selection."""
+        until, count = self._counts.get(name, (0.0, 0))
+        if monotonic() >= until:
+            count = index.count()
+            self._counts[name] = (monotonic() + 1.0, count)
+        return count
 
     def get(self, key: Hashable, search: Callable[[], Found]) -> Found:
         """Return what was found under a key; else search."""
@@ -51,6 +60,7 @@ class SearchCache:
         """Forget everything: a collection was changed."""
         with self._lock:
             self._found.clear()
+            self._counts.clear()
 
 
 class CachedIndex:

@@ -10,7 +10,7 @@ import { columns, headline, passedOver } from "./ask/results.js";
 
 export const title = "Ask";
 
-const WAIT = 40; // milliseconds that a moved slider rests before a request
+const WAIT = 30; // milliseconds that a moving slider rests before a request, while another one is on its way
 
 export async function show(root, context) {
   const { collection, session } = context;
@@ -38,7 +38,8 @@ export async function show(root, context) {
 
   function later(options) {
     current = options;
-    soon(options);
+    if (running) soon(options);
+    else ask(options);
   }
 
   async function ask(options = current) {
@@ -65,7 +66,10 @@ export async function show(root, context) {
       replace(above);
       replace(results, h("p", { class: "notice notice-bad", role: "alert" }, problem(error, collection)));
     } finally {
-      if (mine === running) results.removeAttribute("aria-busy");
+      if (mine === running) {
+        running = null;
+        results.removeAttribute("aria-busy");
+      }
     }
   }
 

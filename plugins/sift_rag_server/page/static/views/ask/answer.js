@@ -37,7 +37,7 @@ export function answerPanel({ session, collection, goTo }) {
     stop();
     const mine = (running = new AbortController());
     let text = "";
-    let numbered = new Map(offered.reply.sift.hits.map((hit) => [hit.rank, hit.rank]));
+    const numbered = new Map(offered.reply.sift.hits.map((hit) => [hit.rank, hit.rank]));
     button.textContent = "Stop";
     button.className = "button-plain";
     replace(notes);
@@ -114,28 +114,31 @@ export function answerPanel({ session, collection, goTo }) {
   };
 }
 
-/** The text with its sentences marked and its citations as buttons. */
+/** The text with its sentences marked and its citations as buttons. Offsets count characters, as Python does. */
 function pieces(text, sentences, numbered, goTo) {
+  const characters = Array.from(text);
+  const part = (start, end) => cited(characters.slice(start, end).join(""), numbered, goTo);
   const parts = [];
   let from = 0;
   for (const sentence of sentences ?? []) {
     if (sentence.start < from) continue;
-    parts.push(cited(text.slice(from, sentence.start), numbered, goTo));
     const [label, about] = VERDICTS[sentence.verdict] ?? [sentence.verdict, ""];
-    parts.push(h("span", { class: `sentence sentence-${sentence.verdict}`, title: about },
-      cited(text.slice(sentence.start, sentence.end), numbered, goTo),
-      h("span", { class: "visually-hidden" }, ` (${label})`)));
+    parts.push(
+      part(from, sentence.start),
+      h("span", { class: `sentence sentence-${sentence.verdict}`, title: about },
+        part(sentence.start, sentence.end), h("span", { class: "visually-hidden" }, ` (${label})`)),
+    );
     from = sentence.end;
   }
-  parts.push(cited(text.slice(from), numbered, goTo));
-  return parts;
+  return [...parts, part(from)];
 }
 
+/** [1], [1, 3] and [2-4] with a button for each number that a passage has. */
 function cited(text, numbered, goTo) {
-  return text.split(/(\[\d{1,3}\])/).map((part) => {
-    const number = /^\[(\d{1,3})\]$/.exec(part)?.[1];
-    const rank = number && numbered.get(Number(number));
-    if (!rank) return part;
-    return h("button", { type: "button", class: "cite", "aria-label": `Passage ${number}`, onclick: () => goTo(`sift-${rank}`) }, number);
-  });
+  return text.split(/(\[ ?\d{1,6}(?: ?[-,;\u2013] ?\d{1,6})* ?\])/).map((part, place) =>
+    place % 2 === 0 ? part : part.slice(1, -1).split(/(\d+)/).map((number) => {
+      const rank = numbered.get(Number(number));
+      if (!number.trim() || !rank) return number.replace(/^[ ,;]+$/, "");
+      return h("button", { type: "button", class: "cite", "aria-label": `Passage ${number}`, onclick: () => goTo(`sift-${rank}`) }, number);
+    }));
 }
