@@ -70,9 +70,10 @@ def test_a_collection_is_read_while_it_is_written_and_given_back_by_its_last_rea
 
 def test_a_writer_that_cannot_open_a_collection_leaves_it_to_others(store: Path) -> None:
     pool = StorePool(store, idle_seconds=60)
-    with closing(open_store(store)):
-        with pytest.raises(StoreInUse), pool.writing("documents", lambda: closing(open_store(store))):
-            pass
+    other = open_store(store)
+    with pytest.raises(StoreInUse), pool.writing("documents", lambda: closing(open_store(store))):
+        pass
+    other.close()
     with pool.writing("documents", lambda: closing(open_store(store))) as written:
         assert written.count() == 3
     pool.close()
