@@ -101,7 +101,7 @@ def ingest_paths(
     part = _embedder_for(existing, embedder, runtime)
     if options.dry_run and existing is None:
         return ingest(files, _nowhere(collection, part), part, options, progress=progress)
-    with _opened(database, collection, part) as opened:
+    with opened_for_ingest(database, collection, part) as opened:
         report = _with_precision(ingest(files, opened, part, options, progress=progress), opened.info, part)
     return _told_of_none(report, database)
 
@@ -287,7 +287,7 @@ def ingest_texts(
     incoming = incoming_texts(texts, sources=sources, metadata=metadata)
     database = open_database(store, api_key=api_key, server=server, wait=wait)
     part = _embedder_for(_existing(database, collection), embedder, runtime)
-    with _opened(database, collection, part) as opened:
+    with opened_for_ingest(database, collection, part) as opened:
         report = _with_precision(ingest_documents(incoming, opened, part, progress=progress), opened.info, part)
     return _told_of_none(report, database)
 
@@ -346,7 +346,7 @@ def reindex(
         part = _loaded(embedder, runtime)
         if options.dry_run:
             return ingest(files, _nowhere(collection, part), part, options, progress=progress)
-        with _opened(database, collection, part) as opened:
+        with opened_for_ingest(database, collection, part) as opened:
             report = ingest(files, opened, part, options, progress=progress)
         return _told_of_none(report, database)
     with remains:
@@ -383,8 +383,12 @@ def open_or_create_store(database: Database, collection: str, embedder: Embedder
 
 
 @contextmanager
-def _opened(database: Database, collection: str, embedder: Embedder) -> Iterator[PassageStore]:
-    """Open a collection for writing; one that is created for it is removed again if nothing goes in."""
+def opened_for_ingest(database: Database, collection: str, embedder: Embedder) -> Iterator[PassageStore]:
+    """Open a collection for writing; one that is created for it is removed again if nothing goes in.
+
+    Raises:
+        others: what ``open_or_create_store`` raises.
+    """
     made = _existing(database, collection) is None
     store = open_or_create_store(database, collection, embedder)
     try:

@@ -34,6 +34,7 @@ class QueuedEmbedder:
         embedder = queue.embedder
         self.name, self.dimension, self.max_tokens = embedder.name, embedder.dimension, embedder.max_tokens
         self.tokenizer = embedder.tokenizer
+        self.precision: str = getattr(embedder, "precision", "")
         self._queue = queue
         self._waiting = waiting or Waiting()
 

@@ -6,12 +6,12 @@ import asyncio
 import re
 import secrets
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass
 from http import HTTPStatus
-from threading import Lock
+from threading import Lock, Thread
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -31,7 +31,7 @@ from sift_rag_server.slots import Slots
 from sift_rag_server.store_pool import StorePool
 
 if TYPE_CHECKING:
-    from sift_rag.protocols import Embedder, PassageIndex
+    from sift_rag.protocols import Embedder, PassageIndex, PassageStore
     from sift_rag_server.settings import ServerSettings
 
 RERANKER_NAME = "sift"
@@ -75,6 +75,8 @@ class Service:
         self._answers: list[_Writing] = []
         self._working = 0
         self._loading = False
+        self.closing = False
+        """True from when the service is being closed: work on threads of its own ends soon."""
         self._ranking_pool: RankingPool | None = None
         self._ranked_now = 0  # changed on the event loop only
 
@@ -170,6 +172,25 @@ class Service:
 
         return await asyncio.get_running_loop().run_in_executor(self._workers, copy_context().run, call)
 
+    async def on_own_thread(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """Call a function that takes long on a thread of its own, which nobody else waits for.
+
+        The thread goes on if nobody waits for the result any more; until it ends, the service is ``busy``.
+        """
+        future: Future[_T] = Future()
+        future.set_running_or_notify_cancel()
+
+        def run() -> None:
+            try:
+                result = self._counted(function, *args, **kwargs)
+            except BaseException as error:  # noqa: BLE001 - raised where the result is awaited
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+        Thread(target=run, name=function.__name__, daemon=True).start()
+        return await asyncio.wrap_future(future)
+
     def _counted(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         with self._lock:
             self._working += 1
@@ -228,6 +249,12 @@ class Service:
         """Borrow a collection from the pool; None for the server's default collection."""
         return self._stores.collection(name or self.settings.collection)
 
+    def writing(
+        self, name: str, opened: Callable[[], AbstractContextManager[PassageStore]]
+    ) -> AbstractContextManager[PassageStore]:
+        """Hold a collection open for writing, as ``StorePool.writing`` does."""
+        return self._stores.writing(name, opened)
+
     @property
     def answers(self) -> int:
         """Number of answers being written."""
@@ -276,6 +303,7 @@ class Service:
     def close(self, seconds: float = 1.0) -> None:
         """Drop waiting work, and wait up to a number of seconds for what is running; ``busy`` says if that ended."""
         until = monotonic() + seconds
+        self.closing = True
         if self._ranking_pool is not None:
             self._ranking_pool.close()
         self._workers.shutdown(wait=False, cancel_futures=True)

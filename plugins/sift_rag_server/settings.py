@@ -10,6 +10,7 @@ from sift_rag.embedders.endpoint import EmbedderEndpoint
 from sift_rag.errors import ConfigurationError
 from sift_rag.hosts import is_loopback
 from sift_rag.protocols import LanguageModel, Relevance
+from sift_rag.stores.registry import default_store
 
 KEY_VARIABLE = "SIFT_RAG_SERVER_API_KEY"
 """Environment variable from which ``sift-rag serve`` reads the API key."""
@@ -24,6 +25,10 @@ class Limits:
     """Maximum number of documents in one rerank request."""
     characters: int = 200_000
     """Maximum length of one text. The embedder truncates texts much earlier."""
+    upload_bytes: int = defaults.MAX_BYTES
+    """Maximum size of a file that is uploaded; it is written to disk as it arrives."""
+    upload_seconds: float = 600.0
+    """Time for such a file to arrive."""
     requests: int = 128
     """Maximum number of requests in progress or waiting; more get 429. One whose body is still arriving is neither."""
     arriving_bytes: int = 256 * 2**20
@@ -78,6 +83,8 @@ class ServerSettings:
     """Runtime that computes the vectors of embedders, one of ``defaults.RUNTIMES``."""
     idle_seconds: float = 5.0
     """Time after which an idle collection is closed. Until then no other process can write to it if it is embedded."""
+    uploads: Path | None = None
+    """Folder for documents that are uploaded on the page, which keeps them; None to accept none."""
     language_model: LanguageModel | None = None
     """Model that answers ``/v1/ask``; None to serve no answers."""
     relevance: Relevance | None = None
@@ -88,6 +95,11 @@ class ServerSettings:
     """Number of processes that rank documents when several requests come at the same time; 0 to use threads only. A
     program that sets it must be importable without side effects, as ``multiprocessing`` asks for."""
     limits: Limits = field(default_factory=Limits)
+
+    @property
+    def may_ingest(self) -> bool:
+        """True if the page may add documents to collections, and delete them."""
+        return self.uploads is not None
 
     def __post_init__(self) -> None:
         if self.api_key is not None and not (self.api_key.isascii() and self.api_key.isprintable() and self.api_key):
@@ -105,3 +117,12 @@ class ServerSettings:
             raise ValueError(f"workers is {self.workers}, but must be >= 1.")
         if self.processes < 0:
             raise ValueError(f"processes is {self.processes}, but must be >= 0.")
+
+
+def default_uploads(store: str | Path | None) -> Path:
+    """Return the folder that keeps uploads unless another is named: ``.uploads`` beside embedded collections.
+
+    No collection can have this name. Uploads to collections on a server are kept in the user's data folder.
+    """
+    is_folder = store is not None and "://" not in str(store)
+    return (Path(store).expanduser() if store is not None and is_folder else default_store()) / ".uploads"

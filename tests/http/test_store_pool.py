@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
@@ -73,4 +74,42 @@ def test_opening_one_collection_keeps_nobody_waiting_who_reads_another(
         assert read.count() == 3
     may_open.set()
     other.join()
+    pool.close()
+
+
+def test_a_collection_is_read_while_it_is_written_and_given_back_by_its_last_reader(store: Path) -> None:
+    pool = StorePool(store, idle_seconds=60)
+    with pool.collection("documents") as held:
+        assert held.count() == 3
+    reading, may_return = Event(), Event()
+
+    def read() -> None:
+        with pool.collection("documents") as borrowed:
+            reading.set()
+            assert may_return.wait(30)
+            assert borrowed.count() == 3
+
+    reader = Thread(target=read)
+    with pool.writing("documents", lambda: closing(open_store(store))) as written:
+        reader.start()
+        assert reading.wait(30)
+        assert written.count() == 3
+        with pytest.raises(StoreInUse), pool.writing("documents", lambda: closing(open_store(store))):
+            pass
+        may_return.set()
+    reader.join()
+    open_store(store).close()  # nobody holds it, though nothing is idle for long
+    with pool.collection("documents") as again:
+        assert again.count() == 3
+    pool.close()
+
+
+def test_a_writer_that_cannot_open_a_collection_leaves_it_to_others(store: Path) -> None:
+    pool = StorePool(store, idle_seconds=60)
+    other = open_store(store)
+    with pytest.raises(StoreInUse), pool.writing("documents", lambda: closing(open_store(store))):
+        pass
+    other.close()
+    with pool.writing("documents", lambda: closing(open_store(store))) as written:
+        assert written.count() == 3
     pool.close()

@@ -1,6 +1,7 @@
 """``sift-rag serve``."""
 
 import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,6 +16,27 @@ from sift_rag_cli.searching import open_language_model, open_scoring, runtime_of
 
 LIMITS = "Limits"
 SERVER = "Server"
+
+AllowIngest = Annotated[
+    bool,
+    typer.Option(
+        "--allow-ingest",
+        envvar="SIFT_RAG_ALLOW_INGEST",
+        rich_help_panel=SERVER,
+        help="Let the page at / add documents to collections and delete them.",
+    ),
+]
+Uploads = Annotated[
+    Path | None,
+    typer.Option(
+        "--uploads",
+        metavar="FOLDER",
+        envvar="SIFT_RAG_UPLOADS",
+        rich_help_panel=SERVER,
+        help="Folder that keeps the documents added on the page; implies --allow-ingest. Default: .uploads beside the "
+        "collections.",
+    ),
+]
 
 
 def serve(
@@ -128,6 +150,8 @@ def serve(
             help="Memory for a cache of document embeddings.",
         ),
     ] = 256,
+    allow_ingest: AllowIngest = False,
+    uploads: Uploads = None,
     reranker: options.Reranker = None,
     reranker_url: options.RerankerUrl = None,
     model: options.Model = None,
@@ -163,7 +187,7 @@ def serve(
     require_server()
 
     from sift_rag_server.running import serve as run
-    from sift_rag_server.settings import KEY_VARIABLE, Limits, ServerSettings
+    from sift_rag_server.settings import KEY_VARIABLE, Limits, ServerSettings, default_uploads
 
     values = settings_for(context, assignments)
     settings = ServerSettings(
@@ -187,6 +211,7 @@ def serve(
         ),
         relevance=open_scoring(context, reranker, reranker_url),
         language_model=open_language_model(context, model, base_url),
+        uploads=uploads or (default_uploads(store) if allow_ingest else None),
     )
     run(settings)
 

@@ -8,7 +8,7 @@ import typer
 from sift_rag import defaults
 from sift_rag_cli import options
 from sift_rag_cli.api_keys import store_key
-from sift_rag_cli.commands.serve import require_server
+from sift_rag_cli.commands.serve import AllowIngest, Uploads, require_server
 from sift_rag_cli.configuration import settings_for
 from sift_rag_cli.embedding import embedder_of
 from sift_rag_cli.output import say
@@ -24,6 +24,8 @@ def ui(
     no_browser: Annotated[
         bool, typer.Option("--no-browser", help="Print the page's address and open no browser.")
     ] = False,
+    allow_ingest: AllowIngest = False,
+    uploads: Uploads = None,
     reranker: options.Reranker = None,
     reranker_url: options.RerankerUrl = None,
     model: options.Model = None,
@@ -45,7 +47,7 @@ def ui(
     require_server()
 
     from sift_rag_server.running import serve
-    from sift_rag_server.settings import KEY_VARIABLE, ServerSettings
+    from sift_rag_server.settings import KEY_VARIABLE, ServerSettings, default_uploads
 
     values = settings_for(context, assignments)
     settings = ServerSettings(
@@ -58,6 +60,7 @@ def ui(
         runtime=runtime_of(values),
         relevance=open_scoring(context, reranker, reranker_url),
         language_model=open_language_model(context, model, base_url),
+        uploads=uploads or (default_uploads(store) if allow_ingest else None),
     )
     serve(settings, on_listening=_announced if no_browser else _opened)
 

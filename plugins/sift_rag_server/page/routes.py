@@ -8,7 +8,10 @@ from fastapi import APIRouter
 
 from sift_rag_server.page.assets import asset_routes
 from sift_rag_server.page.choice import choice_routes
+from sift_rag_server.page.documents import document_routes
+from sift_rag_server.page.ingests import Ingests
 from sift_rag_server.page.session import session_routes
+from sift_rag_server.page.uploads import upload_routes
 
 if TYPE_CHECKING:
     from sift_rag_server.service import Service
@@ -17,6 +20,13 @@ if TYPE_CHECKING:
 def page_routes(service: Service) -> APIRouter:
     """Return the routes of the page and of the requests that only it makes."""
     router = APIRouter(include_in_schema=False)
-    for part in (asset_routes(), session_routes(service), choice_routes(service)):
+    ingests = Ingests(service)
+    for part in (
+        asset_routes(),
+        session_routes(service),
+        choice_routes(service),
+        document_routes(service, ingests.is_running),
+        upload_routes(service, ingests),
+    ):
         router.include_router(part)
     return router

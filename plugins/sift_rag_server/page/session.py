@@ -1,8 +1,8 @@
 """What the page needs to begin, and the token that its changing requests carry.
 
 ``GET /page/session`` replies ``{"token", "version", "collections": [{"name", "embedder", "documents", "passages"}],
-"default_collection", "model", "may_ingest"}``. ``documents`` and ``passages`` are null for a collection that cannot be
-read at the moment, ``model`` is null if the server has no language model.
+"default_collection", "model", "may_ingest", "upload_bytes"}``. ``documents`` and ``passages`` are null for a
+collection that cannot be read at the moment, ``model`` is null if the server has no language model.
 
 A request that changes something must send the token in the header ``X-Sift-Rag-Token``: a page of another site can
 make a browser send requests, but can neither read the token nor set the header.
@@ -79,7 +79,8 @@ def _session(service: Service) -> dict[str, JsonValue]:
         "collections": [_described(service, info, counted=place < MOST_COUNTED) for place, info in enumerate(infos)],
         "default_collection": settings.collection,
         "model": None if model is None else model.name,
-        "may_ingest": True,
+        "may_ingest": settings.may_ingest,
+        "upload_bytes": settings.limits.upload_bytes,
     }
 
 

@@ -8,7 +8,7 @@ import * as api from "./lib/api.js";
 import { h, replace } from "./lib/dom.js";
 import * as state from "./lib/state.js";
 
-const VIEWS = { ask: "ask", map: "map", documents: "collection", compare: "compare" };
+const VIEWS = { ask: "ask", map: "map", documents: "collection", collection: "collection", compare: "compare" };
 
 const main = document.querySelector("#main");
 const banner = document.querySelector("#banner");
@@ -24,7 +24,7 @@ async function showView() {
   const { view, values } = state.read();
   const name = view in VIEWS ? view : "ask";
   for (const link of document.querySelectorAll("#nav a")) {
-    if (link.dataset.view === name) link.setAttribute("aria-current", "page");
+    if (VIEWS[link.dataset.view] === VIEWS[name]) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
   shown.close();

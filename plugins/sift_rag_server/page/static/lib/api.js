@@ -38,7 +38,7 @@ export async function post(path, body, { signal } = {}) {
   return read(await send(path, asPost(body, signal)));
 }
 
-/** POST a body (JSON, or FormData) that changes something: with the session's token. */
+/** POST a body (JSON, FormData, or a file) that changes something: with the session's token. */
 export async function change(path, body, { signal } = {}) {
   const request = () => {
     const made = asPost(body, signal);
@@ -87,7 +87,7 @@ function deliver(part, onEvent) {
 }
 
 function asPost(body, signal) {
-  if (body instanceof FormData) return { method: "POST", body, headers: {}, signal };
+  if (body instanceof FormData || body instanceof Blob) return { method: "POST", body, headers: {}, signal };
   return { method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json" }, signal };
 }
 

@@ -1,0 +1,325 @@
+"""The documents of a collection, for the page.
+
+``GET /page/documents?collection=&search=&state=&sort=&offset=&limit=`` replies ``{"collection", "embedder",
+"precision", "dimension", "passages", "size", "counts": {"all", "ingested", "failed", "pending", "scans", "notices"},
+"total", "documents": [...], "ingesting"}``. ``state`` is one of the counts' names; ``scans`` are
+documents that have pages without text, ``notices`` those with something to know of how they were read. ``total`` is the
+number of documents that match, of which ``limit`` are listed from ``offset`` on.
+
+``GET /page/documents/passages?collection=&source=&around=&before=&after=`` replies ``{"source", "title", "document",
+"passages": [{"id", "line", "page", "headings", "text", "cut"}], "before", "after"}``: a stretch of a document in
+reading order, and the number of passages before and after it. Without ``around`` it is the beginning.
+
+``GET /page/duplicates?collection=`` replies as ``sift-rag duplicates --json`` does, with fewer groups and shorter
+texts, and ``"groups_in_all"`` and ``"documents_in_all"``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import closing
+from http import HTTPStatus
+from itertools import islice
+from threading import Lock
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import Field
+
+from sift_rag.errors import DocumentNotFound
+from sift_rag.repetition import find_duplicates
+from sift_rag.stores.registry import open_database
+from sift_rag_server.collection_bodies import COLLECTION_NAME
+from sift_rag_server.errors import HTTPError
+from sift_rag_server.handlers import Operation, RequestContext, handle
+from sift_rag_server.validation import Body, read_body
+
+if TYPE_CHECKING:
+    from sift_rag.repetition import Duplicates
+    from sift_rag.types import Document, JsonValue, Passage
+    from sift_rag_server.service import Service
+
+LONGEST_TEXT = 20_000
+"""Number of characters of a passage that are sent; the rest is cut."""
+
+LONGEST_QUOTE = 300
+"""Number of characters of a passage that is quoted as an example."""
+
+MOST_COMPARED = 100_000
+"""Number of passages of a collection whose duplicates are looked for: all are held in memory, and compared."""
+
+MOST_GROUPS = 50
+"""Number of groups of duplicates that are sent, the largest first."""
+
+MOST_PLACES = 30
+"""Number of places of one group that are sent."""
+
+CollectionName = Annotated[str, Field(pattern=COLLECTION_NAME)]
+State = Literal["all", "ingested", "failed", "pending", "scans", "notices"]
+Sort = Literal["source", "passages", "size", "ingested"]
+Number = Annotated[int, Field(ge=0, le=10**9, strict=False)]
+
+
+class DocumentsQuery(Body):
+    """The values of ``/page/documents``."""
+
+    collection: CollectionName | None = None
+    search: str = ""
+    state: State = "all"
+    sort: Sort = "source"
+    offset: Number = 0
+    limit: Annotated[int, Field(ge=1, le=500, strict=False)] = 50
+
+
+class PassagesQuery(Body):
+    """The values of ``/page/documents/passages``."""
+
+    collection: CollectionName | None = None
+    source: str
+    around: str = ""
+    before: Annotated[int, Field(ge=0, le=200, strict=False)] = 10
+    after: Annotated[int, Field(ge=0, le=200, strict=False)] = 30
+
+
+class DuplicatesQuery(Body):
+    """The values of ``/page/duplicates``."""
+
+    collection: CollectionName | None = None
+
+
+def document_routes(service: Service, is_written: Callable[[str], bool]) -> APIRouter:
+    """Return the routes of documents, passages and duplicates.
+
+    Args:
+        service: the server's state.
+        is_written: tells whether an ingest into a collection is running.
+    """
+    router = APIRouter(include_in_schema=False)
+    comparing = Lock()
+
+    async def documents(request: Request) -> Response:
+        asked = read_body(DocumentsQuery, dict(request.query_params))
+        name = asked.collection or service.settings.collection
+        listed = await service.in_worker(_documents, service, name, asked)
+        return JSONResponse({**listed, "ingesting": is_written(name)})
+
+    async def passages(request: Request) -> Response:
+        asked = read_body(PassagesQuery, dict(request.query_params))
+        return JSONResponse(await service.in_worker(_passages, service, asked))
+
+    async def duplicates(request: Request) -> Response:
+        asked = read_body(DuplicatesQuery, dict(request.query_params))
+        name = asked.collection or service.settings.collection
+        return JSONResponse(await service.on_own_thread(_duplicates, service, name, comparing))
+
+    for path, work in (
+        ("/page/documents", documents),
+        ("/page/documents/passages", passages),
+        ("/page/duplicates", duplicates),
+    ):
+        router.add_api_route(path, _handled(service, work), methods=["GET"])
+    return router
+
+
+def _handled(
+    service: Service, work: Callable[[Request], Awaitable[Response]]
+) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        async def answer(content: bytes, context: RequestContext) -> Response:
+            del content, context
+            return await work(request)
+
+        operation = Operation(service=service, work=answer, seconds=service.settings.limits.seconds)
+        return await handle(request, operation)
+
+    return endpoint
+
+
+def _documents(service: Service, name: str, asked: DocumentsQuery) -> dict[str, JsonValue]:
+    """List documents. Reads all records: call it on a worker thread.
+
+    Raises:
+        CollectionNotFound: there is no such collection.
+    """
+    settings = service.settings
+    with closing(open_database(settings.store, api_key=settings.store_api_key).documents(name)) as records:
+        info = records.info
+        found = list(records.documents())
+    wanted = asked.search.casefold().split()
+    matching = [document for document in found if all(word in _searched(document) for word in wanted)]
+    shown = [document for document in matching if _STATES[asked.state](document)]
+    if asked.sort != "source":  # in the order of sources already
+        shown.sort(key=_SORTS[asked.sort], reverse=True)
+    return {
+        "collection": name,
+        "embedder": info.embedder,
+        "precision": info.precision,
+        "dimension": info.dimension,
+        "passages": sum(document.passages for document in found),
+        "size": sum(document.size for document in found),
+        "documents_in_all": len(found),
+        "counts": {state: sum(map(is_of, matching)) for state, is_of in _STATES.items()},
+        "total": len(shown),
+        "documents": list(map(_described, shown[asked.offset : asked.offset + asked.limit])),
+    }
+
+
+def _searched(document: Document) -> str:
+    return f"{document.source}\n{document.title}".casefold()
+
+
+_STATES: dict[State, Callable[[Document], bool]] = {
+    "all": lambda _: True,
+    "ingested": lambda document: document.state == "ingested",
+    "failed": lambda document: document.state == "failed",
+    "pending": lambda document: document.state == "pending",
+    "scans": lambda document: document.pages_without_text > 0,
+    "notices": lambda document: bool(document.notices),
+}
+
+_SORTS: dict[Sort, Callable[[Document], tuple[str | int, ...]]] = {
+    "source": lambda document: (document.source,),
+    "passages": lambda document: (document.passages,),
+    "size": lambda document: (document.size,),
+    "ingested": lambda document: (document.ingested_at,),
+}
+
+
+def _described(document: Document) -> dict[str, JsonValue]:
+    return {
+        "source": document.source,
+        "title": document.title,
+        "state": document.state,
+        "reason": document.reason,
+        "notices": list(document.notices),
+        "passages": document.passages,
+        "pages_without_text": document.pages_without_text,
+        "size": document.size,
+        "ingested_at": document.ingested_at,
+    }
+
+
+def _passages(service: Service, asked: PassagesQuery) -> dict[str, JsonValue]:
+    """Return a stretch of a document. Reads the store: call it on a worker thread.
+
+    Raises:
+        CollectionNotFound: there is no such collection.
+        DocumentNotFound: it has no document of this name.
+        HTTPError: the document has no passage of the id in ``around``.
+        StoreInUse: another process is writing to it.
+    """
+    name = asked.collection or service.settings.collection
+    settings = service.settings
+    with closing(open_database(settings.store, api_key=settings.store_api_key).documents(name)) as records:
+        document = records.document(asked.source)
+    with service.collection(name) as store:
+        in_order = (candidate.passage for candidate in store.passages(asked.source))
+        stretch = _around(in_order, asked)
+    if document is None and not stretch.passages:
+        raise DocumentNotFound(f"The collection has no document {asked.source!r}.")
+    if asked.around and all(passage.id != asked.around for passage in stretch.passages):
+        raise HTTPError(
+            HTTPStatus.NOT_FOUND, "The document has no such passage any more: it has changed since the link was made."
+        )
+    titles = (document.title if document is not None else "", *(passage.title for passage in stretch.passages[:1]))
+    return {
+        "source": asked.source,
+        "title": next(filter(None, titles), ""),
+        "document": None if document is None else _described(document),
+        "passages": list(map(_shown, stretch.passages)),
+        "before": stretch.before,
+        "after": stretch.after,
+    }
+
+
+class Stretch(NamedTuple):
+    """Passages of a document that follow each other."""
+
+    passages: list[Passage]
+    before: int
+    """Number of passages before them."""
+    after: int
+    """Number of passages after them."""
+
+
+def _around(passages: Iterable[Passage], asked: PassagesQuery) -> Stretch:
+    """Return the passages around one; the first ones if none is asked for."""
+    in_order = iter(passages)
+    shown: deque[Passage] = deque()
+    dropped = 0
+    for passage in in_order:
+        shown.append(passage)
+        if passage.id == asked.around or not asked.around:
+            break
+        if len(shown) > asked.before:
+            shown.popleft()
+            dropped += 1
+    shown.extend(islice(in_order, asked.after))
+    return Stretch(list(shown), dropped, sum(1 for _ in in_order))
+
+
+def _shown(passage: Passage) -> dict[str, JsonValue]:
+    return {
+        "id": passage.id,
+        "line": passage.span.line,
+        "page": passage.span.page,
+        "headings": list(passage.headings),
+        "text": passage.text[:LONGEST_TEXT],
+        "cut": max(0, len(passage.text) - LONGEST_TEXT),
+    }
+
+
+def _duplicates(service: Service, name: str, comparing: Lock) -> dict[str, JsonValue]:
+    """Find the duplicates of a collection. Call it on a thread of its own.
+
+    Raises:
+        CollectionNotFound: there is no such collection.
+        ConfigurationError: the store cannot hand out its vectors.
+        HTTPError: the collection is too large, or another one is being compared.
+        StoreInUse: another process is writing to it.
+    """
+    if not comparing.acquire(blocking=False):
+        raise HTTPError(
+            HTTPStatus.TOO_MANY_REQUESTS, "Another search for duplicates is running. Try again.", retry_after=5
+        )
+    try:
+        with service.collection(name) as store:
+            number = store.count()
+            if number > MOST_COMPARED:
+                raise HTTPError(
+                    HTTPStatus.UNPROCESSABLE_ENTITY,
+                    f"The collection has {number:,} passages, and this page compares at most {MOST_COMPARED:,}. "
+                    "`sift-rag duplicates` compares any number.",
+                )
+            return _repetition(find_duplicates(store))
+    finally:
+        comparing.release()
+
+
+def _repetition(found: Duplicates) -> dict[str, JsonValue]:
+    return {
+        "passages": found.passages,
+        "distinct": found.distinct,
+        "repeated": found.repeated,
+        "share_repeated": found.share_repeated,
+        "groups_in_all": len(found.groups),
+        "groups": [
+            {
+                "size": len(group),
+                "text": _quoted(group.passage.text),
+                "headings": list(group.passage.headings),
+                "places": [one.place() for one in (group.passage, *group.copies)[:MOST_PLACES]],
+            }
+            for group in found.groups[:MOST_GROUPS]
+        ],
+        "documents_in_all": len(found.documents),
+        "documents": [dict(document._asdict()) for document in found.documents[:MOST_GROUPS]],
+    }
+
+
+def _quoted(text: str) -> str:
+    joined = re.sub(r"\s+", " ", text[: 2 * LONGEST_QUOTE]).strip()
+    return joined if len(joined) <= LONGEST_QUOTE else f"{joined[:LONGEST_QUOTE].rstrip()}…"
