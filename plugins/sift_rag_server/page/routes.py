@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter
 
 from sift_rag_server.page.assets import asset_routes
+from sift_rag_server.page.comparisons import comparison_routes
+from sift_rag_server.page.map import map_routes
+from sift_rag_server.page.reference import reference_routes
 from sift_rag_server.page.session import session_routes
 
 if TYPE_CHECKING:
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
 def page_routes(service: Service) -> APIRouter:
     """Return the routes of the page and of the requests that only it makes."""
     router = APIRouter(include_in_schema=False)
-    for part in (asset_routes(), session_routes(service)):
+    parts = (reference_routes(), asset_routes(), session_routes(service), map_routes(service), comparison_routes(service))
+    for part in parts:
         router.include_router(part)
     return router
