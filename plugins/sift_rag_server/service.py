@@ -10,7 +10,7 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
-from threading import Lock
+from threading import Event, Lock
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -64,6 +64,8 @@ class Service:
         """The error that loading ended with; None if there was none so far."""
         self.page_token = secrets.token_urlsafe(32)
         """Token of the page's changing requests, another one for every start of the server."""
+        self.closing = Event()
+        """Set once the server stops: work that nobody waits for ends at its next step."""
         self._embedder = embedder
         self._cache = EmbeddingCache(settings.limits.cache_bytes)
         self._queues: dict[str, EmbeddingQueue] = {}
@@ -267,6 +269,7 @@ class Service:
 
     def close(self, seconds: float = 1.0) -> None:
         """Drop waiting work, and wait up to a number of seconds for what is running; ``busy`` says if that ended."""
+        self.closing.set()
         until = monotonic() + seconds
         if self._ranking_pool is not None:
             self._ranking_pool.close()

@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 def page_routes(service: Service) -> APIRouter:
     """Return the routes of the page and of the requests that only it makes."""
     router = APIRouter(include_in_schema=False)
-    parts = (reference_routes(), asset_routes(), session_routes(service), map_routes(service), comparison_routes(service))
+    parts = (
+        reference_routes(),
+        asset_routes(),
+        session_routes(service),
+        map_routes(service),
+        comparison_routes(service),
+    )
     for part in parts:
         router.include_router(part)
     return router
