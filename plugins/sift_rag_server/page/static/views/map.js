@@ -179,7 +179,7 @@ class MapView {
         one.nearest ? h("span", { class: "chip" }, `Nearest ${one.nearest}`) : null,
         leader ? h("span", { class: "chip chip-warn" }, `Repeats ${leader.source}`) : null,
         one.similarity === null ? null : h("span", { class: "hint" }, `similarity ${one.similarity.toFixed(2)}`)),
-      h("h3", {}, where(one)),
+      h("h2", {}, where(one)),
       h("p", { class: "map-text" }, one.text),
     );
   }
@@ -261,7 +261,9 @@ function sample(mark) {
 
 /** The point of the whole page in a sentence. */
 function contrast({ nearest, picked }) {
-  const told = (name, one) => [h("b", {}, name), ` picks ${count(one.count, "passage")} that say ${one.distinct === one.count ? "as many" : one.distinct} different ${one.distinct === 1 ? "thing" : "things"}`, one.alike === null ? "" : ` (two of them are ${Math.round(100 * one.alike)} % alike on average)`];
+  const repeats = ({ count: all, distinct }) => (all === distinct ? "none of which repeats another" : `${all - distinct} of which ${all - distinct === 1 ? "repeats" : "repeat"} another`);
+  const alike = (one) => (one.alike === null ? "" : ` (mean similarity of two: ${one.alike.toFixed(2)})`);
+  const told = (name, one) => [h("b", {}, name), ` picks ${count(one.count, "passage")}, ${repeats(one)}${alike(one)}`];
   return [told("Nearest neighbour", nearest), "; ", told("SIFT", picked), "."];
 }
 
