@@ -115,7 +115,7 @@ class Guard:
 def _is_shell(scope: Scope) -> bool:
     """Return True for the page's static files: they hold no data, and ask for the key that the data needs."""
     path: str = scope["path"]
-    return scope["method"] == "GET" and (path == "/" or path.startswith(STATIC_PATH))
+    return scope["method"] == "GET" and (path in {"/", "/docs", "/redoc"} or path.startswith(STATIC_PATH))
 
 
 def _foreign(headers: Headers) -> HTTPError | None:

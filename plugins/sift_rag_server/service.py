@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass
 from http import HTTPStatus
-from threading import Lock, Thread
+from threading import Event, Lock, Thread
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -65,6 +65,8 @@ class Service:
         """The error that loading ended with; None if there was none so far."""
         self.page_token = secrets.token_urlsafe(32)
         """Token of the page's changing requests, another one for every start of the server."""
+        self.closing = Event()
+        """Set once the server stops: work that nobody waits for ends at its next step."""
         self._embedder = embedder
         self._cache = EmbeddingCache(settings.limits.cache_bytes)
         self._queues: dict[str, EmbeddingQueue] = {}
@@ -75,8 +77,6 @@ class Service:
         self._answers: list[_Writing] = []
         self._working = 0
         self._loading = False
-        self.closing = False
-        """True from when the service is being closed: work on threads of its own ends soon."""
         self._ranking_pool: RankingPool | None = None
         self._ranked_now = 0  # changed on the event loop only
 
@@ -302,8 +302,8 @@ class Service:
 
     def close(self, seconds: float = 1.0) -> None:
         """Drop waiting work, and wait up to a number of seconds for what is running; ``busy`` says if that ended."""
+        self.closing.set()
         until = monotonic() + seconds
-        self.closing = True
         if self._ranking_pool is not None:
             self._ranking_pool.close()
         self._workers.shutdown(wait=False, cancel_futures=True)

@@ -17,7 +17,7 @@ import numpy as np
 
 from sift_rag.evaluation.contexts import ANSWER_TOKENS, Context, ContextBuilder
 from sift_rag.evaluation.metrics import contains_answer, exact_match, token_f1
-from sift_rag.evaluation.outcomes import AnswerScore, Arm, Comparison, Example, Measurement, Outcome
+from sift_rag.evaluation.outcomes import AnswerScore, Arm, Comparison, Example, Measurement, Outcome, Progress
 from sift_rag.evaluation.selectors import COMPARED_SELECTORS, sweeps
 from sift_rag.evaluation.tasks import Task
 from sift_rag.finetuning import Tuner, TuningStep, score_text
@@ -50,11 +50,15 @@ def compare(
     store: PassageIndex,
     comparison: Comparison,
     on_task: Callable[[Task], None] | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
 ) -> Iterator[Outcome]:
     """Yield the outcome of each task. Equal input gives equal figures, except for times.
 
     A text that is in the collection must not help to predict itself: candidates that contain it, or that it contains,
     are left out.
+
+    ``on_task`` is called before each task, ``on_progress`` before and after each measurement and after each step of a
+    fine-tuning. What they raise ends the comparison, and the model is as it was.
 
     Raises:
         ModelInUse: the model is in use elsewhere.
@@ -71,7 +75,12 @@ def compare(
     for task, asked in zip(tasks, pieces, strict=True):
         if on_task is not None:
             on_task(task)
-        yield _Run(task, model, comparison).outcome(asked, embedder.embed_queries(asked), store, tuner)
+        run = _Run(task, model, comparison, on_progress or _ignored)
+        yield run.outcome(asked, embedder.embed_queries(asked), store, tuner)
+
+
+def _ignored(_: Progress) -> None:
+    pass
 
 
 def require_smaller(window: int | None, model: LocalModel) -> None:
@@ -85,7 +94,10 @@ def require_smaller(window: int | None, model: LocalModel) -> None:
 class _Run:
     """The measurements of one task."""
 
-    def __init__(self, task: Task, model: LocalModel, comparison: Comparison) -> None:
+    def __init__(
+        self, task: Task, model: LocalModel, comparison: Comparison, on_progress: Callable[[Progress], None]
+    ) -> None:
+        self._on_progress = on_progress
         self._task = task
         self._model = model
         self._comparison = comparison
@@ -158,6 +170,7 @@ class _Run:
         left = _ks_by_steps(ks, can_teach(self._model.tokenizer, trained))
 
         def on_step(step: TuningStep) -> None:
+            self._on_progress(Progress(self._task, "finetune", selector, step.number))
             if step.number in left:
                 measure(left.pop(step.number), step.seconds, step.tokens)
 
@@ -180,12 +193,13 @@ class _Run:
         learnt: int = 0,
     ) -> Measurement:
         """Measure the model as it is now, with passages before the task, as many as its window holds; k is left 0."""
+        self._on_progress(Progress(self._task, arm, selector))
         context = context or self._contexts.build(passages)
         started = perf_counter()
         score = score_text(self._model, self._contexts.scored_text, context=context.tokens)
         reading = perf_counter() - started
         answered = self._answer(passages[: context.passages]) if self._task.question is not None else None
-        return Measurement(
+        measured = Measurement(
             arm=arm,
             selector=selector,
             k=0,
@@ -198,6 +212,8 @@ class _Run:
             reading_seconds=reading,
             learnt_tokens=learnt,
         )
+        self._on_progress(Progress(self._task, arm, selector, measured=measured))
+        return measured
 
     def _answer(self, shown: Sequence[str]) -> AnswerScore:
         pieces = self._model.stream(self._contexts.messages(shown), max_new_tokens=ANSWER_TOKENS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from sift_rag import defaults
 from sift_rag.answering.settings import Mode
@@ -117,6 +117,21 @@ class Measurement:
     """Part of ``seconds`` that scoring took: reading the context and predicting the text."""
     learnt_tokens: int = 0
     """Part of ``tokens`` that was trained on; the rest was read."""
+
+
+class Progress(NamedTuple):
+    """A moment of a comparison: a measurement begins or has ended, or a step of a fine-tuning has ended."""
+
+    task: Task
+    """Task that is measured."""
+    arm: Arm
+    """Arm that is measured, or prepared by fine-tuning."""
+    selector: str
+    """Name of the selector; empty for the base."""
+    step: int = 0
+    """Number of the step that has ended, from 1; 0 if it is about a measurement."""
+    measured: Measurement | None = None
+    """The measurement, once it has ended."""
 
 
 @dataclass(frozen=True, slots=True)

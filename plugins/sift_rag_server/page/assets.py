@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from hashlib import blake2b
 from http import HTTPStatus
 from pathlib import Path
@@ -50,12 +51,17 @@ class Asset(NamedTuple):
     tag: str
     """``ETag``: changes with the content."""
 
-    def response(self, request: Request) -> Response:
+    def response(self, request: Request, policy: Mapping[str, str] = HEADERS) -> Response:
         """Return the reply to a request: without the content if the browser has it already."""
-        headers = {**HEADERS, "etag": self.tag, "cache-control": "no-cache"}  # ask whether it changed
+        headers = {**policy, "etag": self.tag, "cache-control": "no-cache"}  # ask whether it changed
         if self.tag in request.headers.get("if-none-match", ""):
             return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
         return Response(self.content, media_type=self.kind, headers=headers)
+
+
+def asset_of(name: str, content: bytes) -> Asset:
+    """Return the static file of a name and content."""
+    return Asset(content, _KINDS[Path(name).suffix], f'"{blake2b(content, digest_size=12).hexdigest()}"')
 
 
 def read_assets(folder: Path = STATIC) -> dict[str, Asset]:
@@ -63,9 +69,8 @@ def read_assets(folder: Path = STATIC) -> dict[str, Asset]:
     found = {}
     for path in sorted(folder.rglob("*")):
         if path.suffix in _KINDS and path.is_file():
-            content = path.read_bytes()
-            tag = f'"{blake2b(content, digest_size=12).hexdigest()}"'
-            found[path.relative_to(folder).as_posix()] = Asset(content, _KINDS[path.suffix], tag)
+            name = path.relative_to(folder).as_posix()
+            found[name] = asset_of(name, path.read_bytes())
     return found
 
 

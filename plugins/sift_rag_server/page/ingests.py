@@ -117,7 +117,7 @@ class Ingests:
             )
         except Exception as error:  # noqa: BLE001 - even a bug must end the run
             stopping = HTTPError(HTTPStatus.SERVICE_UNAVAILABLE, "The server is stopping. Upload the files again.")
-            run.failure = stopping if self._service.closing else client_error(error, run.context)
+            run.failure = stopping if self._service.closing.is_set() else client_error(error, run.context)
         finally:
             self._written.discard(run.folder.collection)
         if run.failure is None:
@@ -171,7 +171,7 @@ class Ingests:
         files = {SOURCE_PREFIX + name: run.folder.file(name) for name in run.names}
 
         def tell(progress: Progress) -> None:
-            if self._service.closing:
+            if self._service.closing.is_set():
                 raise HTTPError(HTTPStatus.SERVICE_UNAVAILABLE, "The server is stopping.")
             run.progress = progress
 

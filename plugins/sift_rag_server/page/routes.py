@@ -8,8 +8,11 @@ from fastapi import APIRouter
 
 from sift_rag_server.page.assets import asset_routes
 from sift_rag_server.page.choice import choice_routes
+from sift_rag_server.page.comparisons import comparison_routes
 from sift_rag_server.page.documents import document_routes
 from sift_rag_server.page.ingests import Ingests
+from sift_rag_server.page.map import map_routes
+from sift_rag_server.page.reference import reference_routes
 from sift_rag_server.page.session import session_routes
 from sift_rag_server.page.uploads import upload_routes
 
@@ -21,12 +24,16 @@ def page_routes(service: Service) -> APIRouter:
     """Return the routes of the page and of the requests that only it makes."""
     router = APIRouter(include_in_schema=False)
     ingests = Ingests(service)
-    for part in (
+    parts = (
         asset_routes(),
+        reference_routes(),
         session_routes(service),
         choice_routes(service),
+        map_routes(service),
         document_routes(service, ingests.is_running),
         upload_routes(service, ingests),
-    ):
+        comparison_routes(service),
+    )
+    for part in parts:
         router.include_router(part)
     return router

@@ -1,0 +1,68 @@
+"""The map and the comparison in a browser: what they show, by mouse and by keyboard, and what axe finds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.http.models import tiny_model
+from tests.http.serving import Served, serving
+from tests.page.conftest import watched_page
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = pytest.mark.slow
+
+ASKED = "/#/map?q=How%20do%20I%20return%20a%20lamp%3F&k=3"
+
+
+@pytest.fixture(scope="module")
+def tuning(store: Path) -> Iterator[Served]:
+    with serving(store=store, idle_seconds=0, language_model=tiny_model()) as running:
+        yield running
+
+
+def assert_axe_finds_nothing_serious(page: Page) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed.")
+    found = axe.Axe().run(page).response["violations"]
+    assert [one["id"] for one in found if one["impact"] in {"serious", "critical"}] == []
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1400, "light"), (420, "dark")])
+def test_a_link_restores_a_map_whose_picks_are_reached_by_keyboard(
+    server: Served, browser: Browser, width: int, scheme: str
+) -> None:
+    with watched_page(browser, width=width, scheme=scheme) as page:
+        page.goto(server.url + ASKED)
+        page.wait_for_selector(".map-pick[tabindex]")
+        assert page.locator(".map-pick[tabindex]").count() == 3
+        page.locator(".map-pick[tabindex]").first.focus()
+        page.keyboard.press("ArrowRight")
+        assert "SIFT 2" in page.inner_text(".map-detail")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert_axe_finds_nothing_serious(page)
+        page.get_by_label("Nearest neighbours").uncheck()
+        assert page.locator(".map-ring[tabindex]").count() == 0
+        assert "hide=nearest" in page.url
+
+
+def test_a_comparison_is_started_watched_and_seen_by_a_second_tab(tuning: Served, page: Page, browser: Browser) -> None:
+    page.goto(tuning.url + "/#/compare")
+    page.locator("textarea").fill("You can return the lamp within thirty days <b>with</b> the receipt.")
+    page.get_by_role("button", name="Compare").click()
+    page.wait_for_selector(".compare-verdict", timeout=60_000)
+    assert_axe_finds_nothing_serious(page)
+    with watched_page(browser, width=420, scheme="dark") as second:
+        second.goto(tuning.url + "/#/compare")
+        second.wait_for_selector(".compare-verdict")
+        assert second.inner_text(".compare-verdict") == page.inner_text(".compare-verdict")
+        assert_axe_finds_nothing_serious(second)
+
+
+def test_without_a_model_the_page_says_how_to_get_one(server: Served, page: Page) -> None:
+    page.goto(server.url + "/#/compare")
+    page.wait_for_selector("text=sift-rag serve --model")
