@@ -160,6 +160,6 @@ def documents_of(retrieval: Retrieval) -> list[Document]:
     hits = retrieval.hits
     scores = falling_scores([hit.gain for hit in hits], hits[0].best_score) if hits else []
     return [
-        Document(id=hit.passage.id, content=hit.passage.text, meta=dict(hit_metadata(hit)), score=score)
+        Document(id=hit.passage.id, content=hit.in_context.text, meta=dict(hit_metadata(hit)), score=score)
         for hit, score in zip(hits, scores, strict=True)
     ]

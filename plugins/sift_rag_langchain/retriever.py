@@ -128,5 +128,6 @@ class SiftRetriever(RetrieverWithOptions):
 def documents_of(retrieval: Retrieval) -> list[Document]:
     """Return the hits as LangChain's documents."""
     return [
-        Document(id=hit.passage.id, page_content=hit.passage.text, metadata=hit_metadata(hit)) for hit in retrieval.hits
+        Document(id=hit.passage.id, page_content=hit.in_context.text, metadata=hit_metadata(hit))
+        for hit in retrieval.hits
     ]

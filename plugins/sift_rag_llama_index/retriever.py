@@ -97,7 +97,7 @@ def nodes_of(retrieval: Retrieval) -> list[NodeWithScore]:
 
 
 def _node(hit: Hit) -> TextNode:
-    passage = hit.passage
+    passage = hit.in_context
     return TextNode(
         id_=passage.id,
         text=passage.text,

@@ -63,6 +63,9 @@ Known = Annotated[
     list[str] | None,
     Field(description="Ids of passages, or sources of documents, that you have read: they are not repeated."),
 ]
+Around = Annotated[
+    int, Field(description="Number of passages to add before and after each one, from its document.", ge=0, le=50)
+]
 TokenBudget = Annotated[int | None, Field(description="Maximum number of tokens in total.", ge=1)]
 Source = Annotated[str, Field(description="Document, as `list` and hits name it.")]
 
@@ -94,10 +97,11 @@ def _add_reading(server: MCPServer[Any], library: Library) -> None:
         filters: Filters = None,
         known: Known = None,
         token_budget: TokenBudget = None,
+        context: Around = 0,
     ) -> Annotated[CallToolResult, replies.SearchReply]:
         """Find passages that answer the questions together, none repeating another."""
         with _told():
-            reply = library.search(questions, _options(k, filters, known, token_budget))
+            reply = library.search(questions, _options(k, filters, known, token_budget, context))
         return _result(reply, replies.search_text(reply))
 
     @server.tool(title="Read a document", annotations=_READS)
@@ -148,10 +152,11 @@ def _add_asking(server: MCPServer[Any], library: Library) -> None:
         filters: Filters = None,
         known: Known = None,
         token_budget: TokenBudget = None,
+        context: Around = 0,
     ) -> Annotated[CallToolResult, replies.AskReply]:
         """Let this server's language model answer from the documents, with citations."""
         with _told():
-            reply = library.ask(questions, _options(k, filters, known, token_budget))
+            reply = library.ask(questions, _options(k, filters, known, token_budget, context))
         cited = "\n".join(f"[{one.number}] {one.location}" for one in reply.citations)
         return _result(reply, f"{reply.answer}\n\n{cited}".rstrip())
 
@@ -193,12 +198,15 @@ def _add_ingesting(server: MCPServer[Any], library: Library) -> None:
         return _result(reply)
 
 
-def _options(k: int, filters: list[str] | None, known: list[str] | None, token_budget: int | None) -> SearchOptions:
+def _options(
+    k: int, filters: list[str] | None, known: list[str] | None, token_budget: int | None, context: int
+) -> SearchOptions:
     return SearchOptions(
         k=k,
         where=Filter.parse(filters) if filters else None,
         known=tuple(known or ()),
         token_budget=token_budget,
+        context=context,
     )
 
 

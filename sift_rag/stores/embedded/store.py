@@ -25,6 +25,7 @@ from sift_rag.stores.embedded.folders import lock_collection, new_collection
 from sift_rag.stores.embedded.manifest import SCHEMA_VERSION, SHARD, check_schema, read_manifest, write_manifest
 from sift_rag.stores.embedded.seal import break_seal, write_seal
 from sift_rag.stores.filters import Vocabulary, conditions_of
+from sift_rag.stores.neighbours import neighbours_among
 from sift_rag.stores.payloads import (
     EMBEDDING_TEXT,
     LABELS,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sift_rag.filters import Filter
+    from sift_rag.protocols import Neighbours
     from sift_rag.stores.embedded.documents import SqliteDocuments
     from sift_rag.stores.embedded.engine import PassageShard, StoredPoint
     from sift_rag.stores.embedded.locking import FolderLock
@@ -131,6 +133,11 @@ class EmbeddedStore:
         in_order = [identifier for _, identifier in sorted((start, identifier) for identifier, start in entries)]
         pages = (in_order[start : start + _PAGE] for start in range(0, len(in_order), _PAGE))
         return (candidate for page in pages for candidate in self.fetch(page))
+
+    def neighbours(self, passages: Sequence[Passage], count: int) -> list[Neighbours]:
+        """Implement ``PassageIndex.neighbours``. Reads the positions of all passages of their documents."""
+        sources = list({passage.source: None for passage in passages if is_text(passage.source)})
+        return neighbours_among(self._shard.places(sources), passages, count, self.fetch)
 
     def scan(self, limit: int, *, where: Filter | None = None) -> Iterator[tuple[list[str], Embedding]]:
         """Implement ``Scannable.scan``. Takes about 50 µs per passage."""
