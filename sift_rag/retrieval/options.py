@@ -234,7 +234,7 @@ def _filter(name: str, value: object) -> Filter:
     )
 
 
-_FILTERS = " Filters are given as 'where'; those of a framework are not understood."
+_FILTERS = " Filters are given as 'where'."
 
 
 def _settings(name: str, value: object) -> dict[str, SettingValue]:
