@@ -39,13 +39,14 @@ def with_filters(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _tree(asked: Mapping[str, Any]) -> FilterTree:
-    operator = asked.get("operator")
+    operator: Any = asked.get("operator")
     if "field" not in asked:
         conditions = asked.get("conditions")
         if operator not in _GROUPS or not isinstance(conditions, list | tuple):
             raise ValueError(f"A filter needs a field, or an operator with conditions, but got {asked!r}.")
         return Group(_GROUPS[operator], tuple(map(_tree, conditions)))
-    field, value = str(asked["field"]), asked.get("value")
+    field = str(asked["field"])
+    value: Any = asked.get("value")
     if field in {"id", "content", "blob", "score", "embedding"}:
         raise cannot_filter(f"a condition on {field!r}, which is no metadata")
     if operator not in _OPERATORS:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sift_rag.filters import Filter
@@ -110,6 +110,7 @@ def from_haystack(tree: Tree) -> Filter:
 
 
 @pytest.mark.parametrize("mapped", [from_langchain, from_llama_index, from_haystack])
+@settings(deadline=None)  # the first example imports the framework
 @given(tree=TREES, metadata=METADATA)
 def test_what_is_mapped_matches_what_plain_python_does(mapped: Any, tree: Tree, metadata: dict[str, Any]) -> None:
     where = None
@@ -121,6 +122,7 @@ def test_what_is_mapped_matches_what_plain_python_does(mapped: Any, tree: Tree, 
 
 
 @pytest.mark.parametrize("mapped", [from_langchain, from_llama_index, from_haystack])
+@settings(deadline=None)
 @given(comparisons=st.lists(COMPARISONS, min_size=1, max_size=4, unique_by=lambda tree: tree[1:2] + tree[:1]))
 def test_a_conjunction_is_mapped_unless_one_key_has_two_sets_of_values(mapped: Any, comparisons: list[Tree]) -> None:
     sets = [key for sign, key, _ in comparisons if sign in {"==", "in"}]
