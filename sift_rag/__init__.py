@@ -91,6 +91,7 @@ if TYPE_CHECKING:
     from sift_rag.protocols import FinishReason as FinishReason
     from sift_rag.protocols import LanguageModel as LanguageModel
     from sift_rag.protocols import Message as Message
+    from sift_rag.protocols import Neighbours as Neighbours
     from sift_rag.protocols import PassageIndex as PassageIndex
     from sift_rag.protocols import PassageStore as PassageStore
     from sift_rag.protocols import Relevance as Relevance
@@ -232,6 +233,7 @@ _HOME = {
     "Objective": "selection.sift",
     "Operator": "comparisons",
     "Passage": "types",
+    "Neighbours": "protocols",
     "PassageIndex": "protocols",
     "PassageStore": "protocols",
     "PassedOver": "types",

@@ -73,6 +73,11 @@ def says_the_same(first: Candidate, second: Candidate) -> bool:
     )
 
 
+def form_of(text: str) -> str:
+    """Return a text without what does not count: case, white space, Unicode form and ruled lines."""
+    return _normalised(text)
+
+
 def reading_order(candidate: Candidate) -> tuple[float, str, int]:
     """Return a sorting key: similarity, descending, then by source and position."""
     return -candidate.similarity, candidate.passage.source, candidate.passage.span.start

@@ -65,6 +65,13 @@ class EmbedsAtOnce(Protocol):
         """Number of texts in one call that keeps it busy."""
 
 
+class Neighbours(NamedTuple):
+    """The passages next to one in its document, in reading order."""
+
+    before: tuple[Passage, ...]
+    after: tuple[Passage, ...]
+
+
 class PassageIndex(Protocol):
     """A collection of passages with their vectors, to read."""
 
@@ -94,6 +101,16 @@ class PassageIndex(Protocol):
 
     def passages(self, source: str) -> Iterator[Candidate]:
         """Iterate over a document's passages in reading order; none for an unknown source. Their similarity is NaN."""
+
+    def neighbours(self, passages: Sequence[Passage], count: int) -> list[Neighbours]:
+        """Return for each passage up to ``count`` of its document's passages before it, and after it.
+
+        Those of its source and revision, by position; none for a passage that the collection does not hold.
+
+        Raises:
+            ConfigurationError: the collection does not record where passages stand in their documents.
+            ValueError: ``count`` is less than 1.
+        """
 
     def documents(self, prefix: str = "") -> Iterator[Document]:
         """Iterate over the records of documents whose source starts with ``prefix``, by source ascending."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 from uuid import UUID, uuid5
@@ -162,6 +162,11 @@ class Hit:
     reranker_score: float | None = None
     """The reranker's relevance score, in [0, 1]; the largest if there are several questions. None without a
     reranker."""
+    before: tuple[Passage, ...] = ()
+    """Passages before it in its document, in reading order, if context was asked for. No passage is in the context of
+    two hits, none is itself a hit, and text that overlaps is left out here."""
+    after: tuple[Passage, ...] = ()
+    """Passages after it, likewise."""
 
     @property
     def best_score(self) -> float:
@@ -172,6 +177,15 @@ class Hit:
     def redundancy(self) -> float:
         """Return ``relevance`` - ``gain``: known by then. Negative where hits make each other more informative."""
         return self.relevance - self.gain
+
+    @property
+    def in_context(self) -> Passage:
+        """Return the passage with the text around it: the same id and place, more text."""
+        stretch = (*self.before, self.passage, *self.after)
+        if len(stretch) == 1:
+            return self.passage
+        span = self.passage.span._replace(start=stretch[0].span.start, end=stretch[-1].span.end)
+        return replace(self.passage, text=joined_text(stretch), span=span)
 
     def to_dict(self) -> dict[str, JsonValue]:
         """Return the one JSON shape of a hit."""
@@ -187,6 +201,8 @@ class Hit:
             "shared_words": list(self.shared_words),
             "brought_by": self.brought_by,
             "also_in": [copy.place() for copy in self.copies],
+            "before": [{**passage.place(), "text": passage.text} for passage in self.before],
+            "after": [{**passage.place(), "text": passage.text} for passage in self.after],
         }
 
     def __repr__(self) -> str:
@@ -320,6 +336,17 @@ class Retrieval:
         asked = self.questions[0] if len(self.questions) == 1 else f"{len(self.questions)} questions"
         asked = asked if len(asked) <= 60 else f"{asked[:57]}..."
         return f"Retrieval({asked!r}, {len(self.hits)} hits of {self.candidates} candidates)"
+
+
+def joined_text(passages: Sequence[Passage]) -> str:
+    """Return the text of consecutive passages of a document; an empty line stands for what lies between two."""
+    text = passages[0].text
+    for left, right in pairwise(passages):
+        touches = left.span.end == right.span.start and all(
+            len(one.text) == one.span.end - one.span.start for one in (left, right)
+        )
+        text = f"{text}{right.text}" if touches else f"{text.rstrip()}\n\n{right.text.lstrip(chr(10))}"
+    return text
 
 
 def explained_share(prior_variance: float, left: float) -> float:

@@ -49,7 +49,7 @@ def write_hits(retrieval: Retrieval, *, full: bool) -> None:
         for hit, share in zip(retrieval.hits, shares, strict=True):
             parts = (str(hit.rank), locate(hit.passage), heading_path(hit.passage), _scores(hit, share))
             write("  ".join(part for part in parts if part))
-            write(textwrap.indent(printable(hit.passage.text.strip("\n")), _INDENT))
+            write(textwrap.indent(printable(hit.in_context.text.strip("\n")), _INDENT))
             write("".join(f"{_INDENT}{line}\n" for line in copy_lines(hit.copies, limit=None)))
         return
     width = console().width
@@ -113,8 +113,12 @@ def _body(hit: Hit, width: int, *, full: bool) -> Iterator[Text]:
 
     lines = Text(printable(hit.passage.text.strip("\n"))).wrap(console(), max(width - len(_INDENT), 20), tab_size=4)
     shown = list(lines) if full else list(lines)[:_LINES_SHOWN]
+    for line in _context_lines(hit.before, width):
+        yield line
     for line in shown:
         yield Text(_INDENT).append_text(line)
+    for line in _context_lines(hit.after, width) if len(shown) == len(lines) else ():
+        yield line
     if len(shown) < len(lines):
         yield Text(f"{_INDENT}... {count_of(len(lines) - len(shown), 'more line')}: --full", style="dim")
     for copy in copy_lines(hit.copies, limit=None if full else _COPIES_SHOWN):
@@ -128,3 +132,13 @@ def _scores(hit: Hit, share: float) -> str:
     if math.isfinite(share):
         parts.append(f"adds {percent(share)}")
     return "  ".join(parts)
+
+
+def _context_lines(passages: Sequence[Passage], width: int) -> Iterator[Text]:
+    """Yield the text around a hit, dim; passages apart."""
+    from rich.text import Text
+
+    for passage in passages:
+        text = Text(printable(passage.text.strip("\n")), style="dim")
+        for line in text.wrap(console(), max(width - len(_INDENT), 20), tab_size=4):
+            yield Text(_INDENT).append_text(line)

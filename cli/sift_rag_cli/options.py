@@ -138,6 +138,17 @@ TokenBudget = Annotated[
         help="Select passages with at most N tokens in total.",
     ),
 ]
+Context = Annotated[
+    int,
+    typer.Option(
+        "--context",
+        metavar="N",
+        min=0,
+        envvar="SIFT_RAG_CONTEXT",
+        rich_help_panel=PASSAGES,
+        help="Add the N passages before and after each one from its document. They count in --token-budget.",
+    ),
+]
 Selector = Annotated[
     str,
     typer.Option(

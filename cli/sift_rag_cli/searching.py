@@ -29,7 +29,14 @@ if TYPE_CHECKING:
 
 
 def search_options(
-    values: Values, *, k: int, filters: Sequence[str] | None, token_budget: int | None, exact: bool, selector: str
+    values: Values,
+    *,
+    k: int,
+    filters: Sequence[str] | None,
+    token_budget: int | None,
+    exact: bool,
+    selector: str,
+    context: int = 0,
 ) -> SearchOptions:
     """Return the options of a search; errors in them are raised here, before anything is opened.
 
@@ -43,6 +50,7 @@ def search_options(
         k=k,
         where=Filter.parse(filters) if filters else None,
         token_budget=token_budget,
+        context=context,
         exact=exact,
         selector=selector,
         settings=values["selector"],

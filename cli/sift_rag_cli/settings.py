@@ -63,7 +63,20 @@ COMMANDS: Mapping[str, Sequence[str]] = {
 """The groups of settings that each command takes."""
 
 OPTIONS = frozenset(
-    {"k", "token_budget", "exact", "selector", "known", "known_texts", "system", "steps", "save_adapter", "arms", "ks"}
+    {
+        "k",
+        "token_budget",
+        "context",
+        "exact",
+        "selector",
+        "known",
+        "known_texts",
+        "system",
+        "steps",
+        "save_adapter",
+        "arms",
+        "ks",
+    }
     | {"device"}
 )
 """Fields of the library's dataclasses that are options of the commands, or made from them."""

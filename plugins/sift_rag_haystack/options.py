@@ -9,13 +9,14 @@ from typing import Any
 from haystack import component
 
 from sift_rag import SearchOptions
+from sift_rag_haystack.filters import with_filters
 
 NAMES = tuple(field.name for field in fields(SearchOptions))
 
 
 def add_inputs(instance: Any) -> None:
     """Make every search option an input of the component's ``run``; None leaves it as configured."""
-    for name in NAMES:
+    for name in (*NAMES, "filters"):
         component.set_input_type(instance, name, Any, None)
 
 
@@ -25,7 +26,8 @@ def override(options: SearchOptions, overrides: Mapping[str, Any]) -> SearchOpti
     Raises:
         ValueError: an unknown name, or a value of another type, such as a filter of Haystack's, or out of range.
     """
-    changed = {"k" if name == "top_k" else name: value for name, value in overrides.items() if value is not None}
+    given = {"k" if name == "top_k" else name: value for name, value in overrides.items() if value is not None}
+    changed = with_filters(given)
     return SearchOptions.from_dict({**{name: getattr(options, name) for name in NAMES}, **changed})
 
 

@@ -23,6 +23,7 @@ from sift_rag import (
     open_retriever,
 )
 from sift_rag_haystack.embedding import check_embedder, loaded_embedder, saved_embedder, with_key
+from sift_rag_haystack.filters import with_filters
 from sift_rag_haystack.options import add_inputs, check_top_k, override
 
 
@@ -60,7 +61,8 @@ class SiftRetriever:
             api_key: API key of a Qdrant server.
             layout: layout of a collection that another tool made on a server; the rest is inferred.
             relevance: name or folder of a cross-encoder that scores the relevance of each candidate.
-            options: any other field of ``sift_rag.SearchOptions``: ``where=``, ``token_budget=``, ``selector=``, ...
+            options: any other field of ``sift_rag.SearchOptions``: ``where=``, ``token_budget=``, ``selector=``, ...;
+                and ``filters=``, a dictionary of Haystack's, in place of ``where``.
 
         Raises:
             ValueError: an unknown name, or a value of another type, such as a filter of Haystack's, or out of range.
@@ -74,7 +76,7 @@ class SiftRetriever:
         self.api_key = api_key
         self.layout = layout
         self.relevance = relevance
-        self.options = SearchOptions.from_dict({"k": top_k, **options})
+        self.options = SearchOptions.from_dict(with_filters({"k": top_k, **options}))
         self._retriever: Retriever | None = None
         self._opening = Lock()
         add_inputs(self)
@@ -160,6 +162,6 @@ def documents_of(retrieval: Retrieval) -> list[Document]:
     hits = retrieval.hits
     scores = falling_scores([hit.gain for hit in hits], hits[0].best_score) if hits else []
     return [
-        Document(id=hit.passage.id, content=hit.passage.text, meta=dict(hit_metadata(hit)), score=score)
+        Document(id=hit.passage.id, content=hit.in_context.text, meta=dict(hit_metadata(hit)), score=score)
         for hit, score in zip(hits, scores, strict=True)
     ]

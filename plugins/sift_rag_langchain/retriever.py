@@ -26,6 +26,7 @@ from sift_rag import (
     hit_metadata,
 )
 from sift_rag_langchain.embedding import open_with
+from sift_rag_langchain.filters import with_filter
 from sift_rag_langchain.options import NAMES, options_of, with_options
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class SiftRetriever(RetrieverWithOptions):
 
     Every option of ``sift_rag.SearchOptions`` is a field here (``k``, ``where``, ``token_budget``, ``selector``, ...).
     ``invoke(query, **options)`` overrides any of them for one call, and ``invoke(query, questions=[...])`` asks more
-    questions together with the query.
+    questions together with the query. ``filter=`` takes a dictionary of LangChain's in place of ``where``.
 
     A document has the passage's id, text and metadata, and also ``source`` and ``sift``, which says why it was
     selected. The collection is opened at once; ``close`` closes it.
@@ -69,6 +70,7 @@ class SiftRetriever(RetrieverWithOptions):
     @model_validator(mode="before")
     @classmethod
     def _check_options(cls, values: dict[str, Any]) -> dict[str, Any]:
+        values = with_filter(values)
         SearchOptions.from_dict({name: values[name] for name in NAMES if name in values})
         return values
 
@@ -96,7 +98,7 @@ class SiftRetriever(RetrieverWithOptions):
 
     def options(self, **overrides: Any) -> SearchOptions:
         """Return the search options of a call that overrides some of them: raises ``ValueError`` for bad ones."""
-        return options_of(self, overrides)
+        return options_of(self, with_filter(overrides))
 
     def configured(self, options: SearchOptions) -> Retriever:
         """Return a retriever over the open collection with these options."""
@@ -128,5 +130,6 @@ class SiftRetriever(RetrieverWithOptions):
 def documents_of(retrieval: Retrieval) -> list[Document]:
     """Return the hits as LangChain's documents."""
     return [
-        Document(id=hit.passage.id, page_content=hit.passage.text, metadata=hit_metadata(hit)) for hit in retrieval.hits
+        Document(id=hit.passage.id, page_content=hit.in_context.text, metadata=hit_metadata(hit))
+        for hit in retrieval.hits
     ]

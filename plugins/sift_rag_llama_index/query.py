@@ -9,6 +9,7 @@ from typing import Any
 from llama_index.core.schema import QueryBundle
 
 from sift_rag import SearchOptions
+from sift_rag_llama_index.filters import with_filters
 
 
 @dataclass
@@ -19,7 +20,7 @@ class SiftQuery(QueryBundle):
     """
 
     options: Mapping[str, Any] = field(default_factory=dict)
-    """Search options of this query, by the names of ``sift_rag.SearchOptions``."""
+    """Search options of this query, by the names of ``sift_rag.SearchOptions``; ``filters`` are LlamaIndex's."""
 
 
 def options_for(query: QueryBundle, options: Mapping[str, Any]) -> SearchOptions:
@@ -28,4 +29,6 @@ def options_for(query: QueryBundle, options: Mapping[str, Any]) -> SearchOptions
     Raises:
         ValueError: an unknown name, or a value of another type, such as LlamaIndex's filters, or out of range.
     """
-    return SearchOptions.from_dict({**options, **query.options} if isinstance(query, SiftQuery) else options)
+    return SearchOptions.from_dict(
+        {**options, **with_filters(query.options)} if isinstance(query, SiftQuery) else options
+    )

@@ -26,6 +26,7 @@ from sift_rag import (
     hit_metadata,
 )
 from sift_rag_llama_index.embedding import open_with
+from sift_rag_llama_index.filters import with_filters
 from sift_rag_llama_index.query import options_for
 
 
@@ -63,13 +64,14 @@ class SiftRetriever(BaseRetriever):
             relevance: a model that scores the relevance of each candidate: a cross-encoder's name, or
                 ``open_relevance(...)``.
             callback_manager: LlamaIndex's.
-            options: any other field of ``sift_rag.SearchOptions``: ``where=``, ``token_budget=``, ``selector=``, ...
+            options: any other field of ``sift_rag.SearchOptions``: ``where=``, ``token_budget=``, ``selector=``, ...;
+                and ``filters=``, LlamaIndex's ``MetadataFilters``, in place of ``where``.
 
         Raises:
             ValueError: an unknown name, or a value of another type, such as LlamaIndex's filters, or out of range.
         """
         super().__init__(callback_manager=callback_manager)
-        self.options = {"k": similarity_top_k, **options}
+        self.options = with_filters({"k": similarity_top_k, **options})
         SearchOptions.from_dict(self.options)
         self.retriever = open_with(store, collection, embed_model, api_key=api_key, layout=layout, relevance=relevance)
 
@@ -97,7 +99,7 @@ def nodes_of(retrieval: Retrieval) -> list[NodeWithScore]:
 
 
 def _node(hit: Hit) -> TextNode:
-    passage = hit.passage
+    passage = hit.in_context
     return TextNode(
         id_=passage.id,
         text=passage.text,

@@ -141,14 +141,14 @@ def search_reply(retrieval: Retrieval, known: Sequence[str]) -> SearchReply:
     shares = retrieval.added()
     hits = [
         Hit(
-            **_passage(hit.passage),
+            **_passage(hit.in_context),
             similarity=_finite(hit.similarity),
             adds=_finite(share),
             also_in=[locate(copy) for copy in hit.copies],
         )
         for hit, share in zip(retrieval.hits, shares, strict=True)
     ]
-    ids = list(dict.fromkeys((*known, *(hit.id for hit in hits))))
+    ids = list(dict.fromkeys((*known, *_ids_shown(retrieval))))
     return SearchReply(
         questions=list(retrieval.questions),
         hits=hits,
@@ -170,7 +170,7 @@ def ask_reply(answer: Answer) -> AskReply:
         else [Sentence(text=one.text, verdict=one.verdict) for one in answer.sentences],
         finish_reason=answer.finish_reason,
         notices=list(answer.notices),
-        known=[hit.passage.id for hit in answer.retrieval.hits],
+        known=_ids_shown(answer.retrieval),
     )
 
 
@@ -210,6 +210,12 @@ def list_text(reply: ListReply) -> str:
     if len(lines) < reply.total:
         lines.append(f"... and {reply.total - len(lines)} more: narrow the prefix.")
     return "\n".join(lines) or "No documents."
+
+
+def _ids_shown(retrieval: Retrieval) -> list[str]:
+    """Return the ids of the hits, then those of the passages around them."""
+    around = [passage.id for hit in retrieval.hits for passage in (*hit.before, *hit.after)]
+    return [*(hit.passage.id for hit in retrieval.hits), *around]
 
 
 def _counted(passages: int) -> str:

@@ -69,6 +69,9 @@ Known = Annotated[
     list[str] | None,
     Field(description="Ids of passages, or sources of documents, that you have read: they are not repeated."),
 ]
+Around = Annotated[
+    int, Field(description="Number of passages to add before and after each one, from its document.", ge=0, le=50)
+]
 TokenBudget = Annotated[int | None, Field(description="Maximum number of tokens in total.", ge=1)]
 Source = Annotated[str, Field(description="Document, as `list` and hits name it.")]
 
@@ -109,10 +112,11 @@ def _add_reading(server: MCPServer[Any], access: Access) -> None:
         filters: Filters = None,
         known: Known = None,
         token_budget: TokenBudget = None,
+        context: Around = 0,
     ) -> Annotated[CallToolResult, replies.SearchReply]:
         """Find passages that answer the questions together, none repeating another."""
         with _told(access):
-            options = _options(k, filters, known, token_budget)
+            options = _options(k, filters, known, token_budget, context)
             reply = await access.run(partial(library.search, questions, options))
         return _result(reply, replies.search_text(reply))
 
@@ -163,10 +167,11 @@ def _add_asking(server: MCPServer[Any], access: Access) -> None:
         filters: Filters = None,
         known: Known = None,
         token_budget: TokenBudget = None,
+        context: Around = 0,
     ) -> Annotated[CallToolResult, replies.AskReply]:
         """Let this server's language model answer from the documents, with citations."""
         with _told(access):
-            options = _options(k, filters, known, token_budget)
+            options = _options(k, filters, known, token_budget, context)
             reply = replies.ask_reply(await access.answer(options.query(questions), options))
         cited = "\n".join(f"[{one.number}] {one.location}" for one in reply.citations)
         return _result(reply, f"{reply.answer}\n\n{cited}".rstrip())
@@ -209,12 +214,15 @@ def _add_ingesting(server: MCPServer[Any], access: Access, writing: Writing) -> 
         return _result(reply)
 
 
-def _options(k: int, filters: list[str] | None, known: list[str] | None, token_budget: int | None) -> SearchOptions:
+def _options(
+    k: int, filters: list[str] | None, known: list[str] | None, token_budget: int | None, context: int
+) -> SearchOptions:
     return SearchOptions(
         k=k,
         where=Filter.parse(filters) if filters else None,
         known=tuple(known or ()),
         token_budget=token_budget,
+        context=context,
     )
 
 

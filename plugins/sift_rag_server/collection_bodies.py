@@ -112,7 +112,7 @@ def _read_options(body: Mapping[str, Any], limits: Limits) -> SearchOptions:
 
 
 _OPTIONS = tuple(field.name for field in fields(SearchOptions))
-_LARGEST = {"k": 1000, "candidate_limit": 10_000}
+_LARGEST = {"k": 1000, "candidate_limit": 10_000, "context": 50}
 """Largest values that this server accepts, since the work grows with them."""
 
 
@@ -187,6 +187,7 @@ _SCHEMA: Mapping[str, Mapping[str, Any]] = {
     "candidate_limit": {"minimum": 1, "maximum": _LARGEST["candidate_limit"]},
     "weights": {"minItems": 1, "items": {"type": "number", "minimum": 0}},
     "token_budget": {"minimum": 0},
+    "context": {"minimum": 0, "maximum": _LARGEST["context"]},
     "stop_explained": {"exclusiveMinimum": 0, "maximum": 1},
     "stop_variance": {"minimum": 0},
     "alpha": {"exclusiveMinimum": 0},

@@ -193,7 +193,7 @@ class Assistant:
     ) -> PreparedPrompt:
         prompt = build_prompt(
             asked.questions,
-            None if mode == "finetune" else [hit.passage for hit in retrieval.hits],
+            None if mode == "finetune" else [hit.in_context for hit in retrieval.hits],
             model=self.model,
             system=self.settings.system,
             max_new_tokens=self.settings.max_new_tokens,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sift_rag.answering.prompt import Prompt
 from sift_rag.protocols import LanguageModel, Message
-from sift_rag.types import Passage
+from sift_rag.types import Hit, Passage
 
 SUBJECT_WEIGHTS = (0.5, 0.25)
 """Weights of the questions of the last turn, and of the one before it, beside 1 for the one that is asked."""
@@ -25,6 +25,8 @@ class Turn:
     """Passages that the question quotes, with the numbers that the answer cites them by."""
     asked: tuple[str, ...] = ()
     """Questions as they were asked."""
+    context: tuple[str, ...] = ()
+    """Ids of the passages that are quoted around ``passages``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,8 @@ class Conversation:
     @property
     def known(self) -> tuple[str, ...]:
         """The ids of the passages in ``history``, each once: the next retrieval is conditioned on them."""
-        return tuple(dict.fromkeys(passage.id for passage in self.shown.values()))
+        around = (identifier for turn in self.turns for identifier in turn.context)
+        return tuple(dict.fromkeys([*(passage.id for passage in self.shown.values()), *around]))
 
     @property
     def subject(self) -> Mapping[str, float]:
@@ -71,10 +74,17 @@ class Conversation:
                 weights.setdefault(question, weight / len(turn.asked))
         return weights
 
-    def with_turn(self, prompt: Prompt, answer: str, asked: Sequence[str] = ()) -> Conversation:
-        """Return this conversation with one more turn: the last message of ``prompt``, its answer and questions."""
+    def with_turn(
+        self, prompt: Prompt, answer: str, asked: Sequence[str] = (), hits: Sequence[Hit] = ()
+    ) -> Conversation:
+        """Return this conversation with one more turn: the last message of ``prompt``, its answer and questions.
+
+        ``hits`` are those that the prompt quotes, with their context.
+        """
         passages = tuple(enumerate(prompt.passages, prompt.first_number))
-        turn = Turn(prompt.messages[-1], Message("assistant", answer), passages, tuple(asked))
+        quoted = [hit for hit in hits if hit.passage.id in {passage.id for passage in prompt.passages}]
+        around = tuple(passage.id for hit in quoted for passage in (*hit.before, *hit.after))
+        turn = Turn(prompt.messages[-1], Message("assistant", answer), passages, tuple(asked), around)
         return Conversation((*self.turns, turn))
 
     def trimmed(self, model: LanguageModel, *, max_tokens: int | None = None) -> Conversation:

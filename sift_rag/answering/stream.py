@@ -256,6 +256,8 @@ class AnswerStream(Iterator[str]):
             notices=(*self.prepared.notices, *cut_off, *unchecked),
             finish_reason=self._written.finish_reason,
             reasoning=self._written.reasoning,
-            conversation=self.prepared.conversation.with_turn(self.prompt, self.text, self.prepared.asked),
+            conversation=self.prepared.conversation.with_turn(
+                self.prompt, self.text, self.prepared.asked, self.retrieval.hits
+            ),
             sentences=sentences,
         )

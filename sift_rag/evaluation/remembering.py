@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sift_rag.filters import Filter
-from sift_rag.protocols import Embedder, PassageIndex, Relevance, WordIndex
+from sift_rag.protocols import Embedder, Neighbours, PassageIndex, Relevance, WordIndex
 from sift_rag.relevance.scores import checked_scores
-from sift_rag.types import Candidate, CollectionInfo, Document, Embedding
+from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Passage
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -117,6 +117,10 @@ class RememberingIndex:
     def passages(self, source: str) -> Iterator[Candidate]:
         """Implement ``PassageIndex.passages``."""
         return self._index.passages(source)
+
+    def neighbours(self, passages: Sequence[Passage], count: int) -> list[Neighbours]:
+        """Implement ``PassageIndex.neighbours``."""
+        return self._index.neighbours(passages, count)
 
     def documents(self, prefix: str = "") -> Iterator[Document]:
         """Implement ``PassageIndex.documents``."""

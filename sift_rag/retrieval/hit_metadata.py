@@ -12,7 +12,7 @@ def hit_metadata(hit: Hit) -> dict[str, JsonValue]:
     """Return a new dictionary for JSON: the passage's metadata, and these keys, which win over equal ones in it.
 
     ``source``; ``title``, ``heading``, ``line`` and ``page`` where there are such; and ``sift``, ``Hit.to_dict``
-    without text and metadata. A passage's own key ``sift`` gives way.
+    without texts and metadata. A passage's own key ``sift`` gives way.
     """
     passage = hit.passage
     place: dict[str, JsonValue] = {
@@ -25,5 +25,9 @@ def hit_metadata(hit: Hit) -> dict[str, JsonValue]:
         **passage.metadata,
         "source": passage.source,
         **{key: value for key, value in place.items() if value is not None},
-        CHOICE: {key: value for key, value in hit.to_dict().items() if key not in {"text", "metadata"}},
+        CHOICE: {
+            **{key: value for key, value in hit.to_dict().items() if key not in {"text", "metadata"}},
+            "before": [neighbour.place() for neighbour in hit.before],
+            "after": [neighbour.place() for neighbour in hit.after],
+        },
     }

@@ -44,6 +44,8 @@ class SearchOptions:
     """Weight of each question, >= 0; balanced by default."""
     token_budget: int | None = None
     """Maximum number of tokens in total; passages that no longer fit are skipped."""
+    context: int = 0
+    """Number of passages to add before and after each one, from its document."""
     stop_explained: float | None = None
     """Stop once this fraction (0-1) of the explainable variance is explained."""
     stop_variance: float | None = None
@@ -105,6 +107,7 @@ class SearchOptions:
             known_texts=self.known_texts,
             weights=self.weights,
             stopping=self._stopping(),
+            context=self.context,
             exact=self.exact,
             max_variance=self.max_variance,
         )
@@ -231,7 +234,7 @@ def _filter(name: str, value: object) -> Filter:
     )
 
 
-_FILTERS = " Filters are given as 'where'; those of a framework are not understood."
+_FILTERS = " Filters are given as 'where'."
 
 
 def _settings(name: str, value: object) -> dict[str, SettingValue]:

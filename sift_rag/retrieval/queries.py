@@ -48,6 +48,9 @@ class Query:
     """Each question's weight in the total variance, >= 0; by default the selector balances them."""
     stopping: Stopping | None = None
     """Rules that may end the selection before k. A budget counts tokens as the embedder does; ``fill`` uses it best."""
+    context: int = 0
+    """Number of passages to show before and after each hit, >= 0; see ``Hit.before``. They count in a budget of
+    tokens, match ``where`` too, and are none of the ``known`` ones."""
     exact: bool = False
     """Select from the whole collection, not only from the nearest candidates, and prove it: see ``sift_rag.exact``.
     For the selectors ``sift`` and ``nearest``, without a budget of tokens. By embeddings alone: words are weighed by
@@ -74,6 +77,7 @@ class Query:
         check_whole("k", self.k)
         if self.k < 1:
             raise ValueError(f"k must be >= 1, but got {self.k}.")
+        check_context(self.context)
         if self.max_variance is not None and not self.max_variance >= 0:
             raise ValueError(f"max_variance must be >= 0, but got {self.max_variance}.")
 
@@ -117,6 +121,13 @@ def check_whole(name: str, value: object) -> None:
     """Raise ``TypeError`` unless the value is a whole number."""
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{name} must be a whole number, but got {value!r}.")
+
+
+def check_context(context: object) -> None:
+    """Raise an error unless it is a number of passages, >= 0."""
+    check_whole("context", context)
+    if context < 0:  # type: ignore[operator]
+        raise ValueError(f"context must be >= 0, but got {context}.")
 
 
 def check_filter(where: object) -> None:

@@ -19,6 +19,7 @@ from sift_rag.exact import check_exact, choose_from_all
 from sift_rag.filters import Filter
 from sift_rag.protocols import Embedder, PassageIndex, Relevance, Selector, WordIndex
 from sift_rag.retrieval.candidates import adding, all_candidates, distinct_candidates
+from sift_rag.retrieval.context import ContextReader
 from sift_rag.retrieval.queries import Query, Targets, embed_questions
 from sift_rag.retrieval.scored import ScoredTexts, check_reranker
 from sift_rag.retrieval.shared_words import SharedWords
@@ -173,12 +174,13 @@ class Retriever:
         candidates += self._sharing_words(asked, targets, candidates, known)
         searched = perf_counter()
         scored = None if self.relevance is None else ScoredTexts(self.relevance, asked.questions)
-        candidates, choice, exact = self._choose(asked, targets, candidates, known, nearest, scored)
+        context = self._context(asked, known)
+        candidates, choice, exact = self._choose(asked, targets, candidates, known, nearest, scored, context)
         selected = perf_counter()
         selection, left = choice.selection, choice.selection.irreducible_variance
         retrieval = Retrieval(
             questions=asked.questions,
-            hits=self._hits(asked, targets, candidates, choice, nearest, scored),
+            hits=context.surrounded(self._hits(asked, targets, candidates, choice, nearest, scored)),
             prior_variance=selection.prior_variance,
             irreducible_variance=math.nan if left is None else left,
             passed_over=_passed_over(candidates, _rows(candidates), choice),
@@ -256,6 +258,7 @@ class Retriever:
         known: Sequence[Candidate],
         nearest: int,
         scored: ScoredTexts | None,
+        context: ContextReader,
     ) -> tuple[list[Candidate], Choice, ExactReport | None]:
         if asked.exact:
             return choose_from_all(
@@ -279,7 +282,7 @@ class Retriever:
                 _rows(candidates),
                 known=_rows(known) if known else None,
                 weights=targets.weights,
-                token_counts=self._token_counts(candidates) if budget else None,
+                token_counts=context.sizes([candidate.passage for candidate in candidates]) if budget else None,
                 texts=Texts(targets.texts, texts, _texts(known)),
                 relevance=None if scored is None else scored.of(texts)[targets.owners],
                 reference=nearest,
@@ -351,12 +354,20 @@ class Retriever:
         of_these = f"of {matching:,} documents that match {named}" if named else f"of {len(documents):,} documents"
         return f"no passage {of_these} has {asked}."
 
-    def _token_counts(self, candidates: Sequence[Candidate]) -> list[int]:
-        """Return the tokens of each candidate's text, at least 1."""
-        tokenizer = without_limits(self.embedder.tokenizer)
-        encodings = tokenizer.encode_batch(
-            [candidate.passage.text for candidate in candidates], add_special_tokens=False
+    def _context(self, asked: Query, known: Sequence[Candidate]) -> ContextReader:
+        return ContextReader(
+            self.store,
+            asked.context,
+            where=asked.where,
+            known={candidate.passage.id for candidate in known},
+            budget=None if asked.stopping is None else asked.stopping.tokens,
+            tokens=self._token_counts,
         )
+
+    def _token_counts(self, texts: Sequence[str]) -> list[int]:
+        """Return the tokens of each text, at least 1."""
+        tokenizer = without_limits(self.embedder.tokenizer)
+        encodings = tokenizer.encode_batch(list(texts), add_special_tokens=False)
         return [max(1, len(encoding.ids)) for encoding in encodings]
 
     def _known(self, names: Sequence[str]) -> list[Candidate]:

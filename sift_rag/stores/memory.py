@@ -13,7 +13,9 @@ import numpy as np
 
 from sift_rag.errors import StoreError
 from sift_rag.filters import Filter
+from sift_rag.protocols import Neighbours
 from sift_rag.selection.lexical import bm25
+from sift_rag.stores.neighbours import Place, neighbours_among
 from sift_rag.stores.validation import check_documents, check_info, check_page, check_passages
 from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Passage
 from sift_rag.vectors import unit_rows
@@ -74,6 +76,14 @@ class MemoryStore:
         of_source = [passage for passage in self._passages.values() if passage.source == source]
         in_order = sorted(of_source, key=lambda passage: (passage.span.start, passage.id))
         return iter([self._candidate(passage.id) for passage in in_order])
+
+    def neighbours(self, passages: Sequence[Passage], count: int) -> list[Neighbours]:
+        """Implement ``PassageIndex.neighbours``."""
+        self._check_open()
+        sources = {passage.source for passage in passages}
+        held = [passage for passage in self._passages.values() if passage.source in sources]
+        places = [Place(passage.source, passage.revision, passage.span.start, passage.id) for passage in held]
+        return neighbours_among(places, passages, count, self.fetch)
 
     def scan(self, limit: int, *, where: Filter | None = None) -> Iterator[tuple[list[str], Embedding]]:
         """Implement ``Scannable.scan``."""

@@ -94,7 +94,7 @@ def test_the_json_of_search_has_its_shape_and_gives_the_text_back(ask_store: Run
     assert [hit["rank"] for hit in answer["hits"]] == [1, 2]
     assert set(answer["hits"][0]) == {
         "rank", "id", "source", "line", "page", "title", "headings", "text", "similarity", "posterior_variance",
-        "gain", "relevance", "redundancy", "shared_words", "brought_by", "also_in", "metadata",
+        "gain", "relevance", "redundancy", "shared_words", "brought_by", "also_in", "before", "after", "metadata",
         "reranker_score",
     }  # fmt: skip
     for hit, (before, after) in zip(answer["hits"], pairwise(_variances(answer)), strict=True):

@@ -94,6 +94,37 @@ def ids(candidates: list) -> list[str]:  # type: ignore[type-arg]
     return [candidate.passage.id for candidate in candidates]
 
 
+def neighbours_of(store: PassageStore, stored: list[Passage], count: int) -> list[tuple[list[str], list[str]]]:
+    found = store.neighbours(stored, count)
+    return [([one.id for one in before], [one.id for one in after]) for before, after in found]
+
+
+class TestNeighbours:
+    @pytest.mark.parametrize("count", [1, 3, 50])
+    def test_they_are_those_of_the_source_and_revision_by_position(self, store: PassageStore, count: int) -> None:
+        documents = [
+            passages(12, source="a.md", prefix="a", revision="1"),
+            passages(12, source="a.md", prefix="old", revision="0"),
+            passages(5, source="b.md", prefix="b"),
+        ]
+        stored = [one for document in documents for one in document]
+        order = np.random.default_rng(0).permutation(len(stored)).tolist()
+        store.upsert([stored[place] for place in order], unit_vectors(len(stored)))
+        expected = []
+        for document in documents:
+            names = [one.id for one in document]
+            expected += [(names[max(0, n - count) : n], names[n + 1 : n + 1 + count]) for n in range(len(names))]
+        assert neighbours_of(store, stored, count) == expected
+        assert neighbours_of(store, [stored[3], stored[3]], count) == [expected[3]] * 2
+
+    def test_a_passage_that_is_not_there_has_none(self, store: PassageStore) -> None:
+        store.upsert(passages(3), unit_vectors(3))
+        assert neighbours_of(store, [passage("gone"), passage("p1", source="b.md")], 2) == [([], [])] * 2
+        assert store.neighbours([], 1) == []
+        with pytest.raises(ValueError, match="must be >= 1"):
+            store.neighbours(passages(1), 0)
+
+
 class TestSearch:
     def test_search_agrees_with_brute_force_in_ids_order_similarities_and_vectors(self, store: PassageStore) -> None:
         stored, vectors, targets = passages(300), unit_vectors(300), unit_vectors(3, seed=1)

@@ -31,6 +31,7 @@ OPTIONS: dict[str, Any] = {
     "known_texts": ("owls hunt mice at night",),
     "weights": (1.0,),
     "token_budget": 16,
+    "context": 1,
     "stop_explained": 0.2,
     "stop_variance": 0.9,
     "alpha": 0.9,

@@ -165,14 +165,15 @@ def test_a_ranker_takes_several_questions_with_weights() -> None:
     assert "bees" in (first[1].content or "")
 
 
-def test_filters_of_haystack_s_are_refused_before_anything_is_opened(retriever: SiftRetriever) -> None:
-    filters = {"field": "meta.name", "operator": "==", "value": "owls.md"}
+def test_filters_of_haystack_s_are_mapped_or_refused_before_anything_is_opened(retriever: SiftRetriever) -> None:
+    filters = {"field": "meta.source", "operator": "==", "value": "bees.md"}
     with pytest.raises(ValueError, match="'sources' and 'metadata', but not 'field'"):
         SiftRetriever("/nowhere", where=filters)
-    with pytest.raises(ValueError, match="Unknown option 'filters'"):
-        SiftRetriever("/nowhere", filters=filters)
-    with pytest.raises(ValueError, match="'sources' and 'metadata', but not 'field'"):
-        retriever.run(QUESTION, where=filters)
+    with pytest.raises(ValueError, match="the operator 'like'"):
+        SiftRetriever("/nowhere", filters={**filters, "operator": "like"})
+    assert SiftRetriever("/nowhere", filters=filters).options.where == Filter(("bees.md",))
+    found = retriever.run(QUESTION, filters=filters)["documents"]
+    assert [document.meta["source"] for document in found] == ["bees.md"]
 
 
 @pytest.mark.slow

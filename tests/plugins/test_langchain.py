@@ -76,8 +76,15 @@ def test_documents_are_the_library_s_hits_in_their_order(store: PassageStore, em
 def test_where_says_what_may_be_found(store: PassageStore, embedder: HashingEmbedder) -> None:
     retriever = SiftRetriever(store=store, embedder=embedder, where=Filter(sources=("owls*",)))
     assert {document.metadata["source"] for document in retriever.invoke(QUESTION)} == {"owls.md", "owls2.md"}
-    with pytest.raises(ValueError, match="Filters are given as 'where'"):
-        retriever.invoke(QUESTION, filter={"source": "bees.md"})
+    asked = {"source": {"$in": ["bees.md", "rain.md"]}}
+    found = [document.metadata["source"] for document in retriever.invoke(QUESTION, filter=asked)]
+    assert sorted(found) == ["bees.md", "rain.md"]
+    configured = SiftRetriever(store=store, embedder=embedder, filter=asked)
+    assert [document.metadata["source"] for document in configured.invoke(QUESTION)] == found
+    with pytest.raises(ValueError, match="OR across the keys"):
+        retriever.invoke(QUESTION, filter={"$or": [{"source": "bees.md"}, {"year": 1}]})
+    with pytest.raises(ValueError, match="both given"):
+        retriever.invoke(QUESTION, filter=asked, where=["a=b"])
     bees = retriever.invoke(QUESTION, where=Filter(sources=("bees.md",)))
     assert [document.metadata["source"] for document in bees] == ["bees.md"]
 

@@ -90,14 +90,18 @@ def test_every_search_option_is_an_argument_and_a_query_may_carry_it(
     assert ids(SiftRetriever(store, embed_model=embedder).retrieve(query)) == hits
 
 
-def test_filters_of_llama_index_s_are_refused_before_anything_is_opened(store: PassageStore) -> None:
-    filters = MetadataFilters(filters=[MetadataFilter(key="source", value="owls.md")])
+def test_filters_of_llama_index_s_are_mapped_or_refused_before_anything_is_opened(store: PassageStore) -> None:
+    filters = MetadataFilters(filters=[MetadataFilter(key="source", value="bees.md")])
+    unlike = MetadataFilters(filters=[MetadataFilter(key="source", value="bees", operator="text_match")])
     with pytest.raises(ValueError, match="where must be"):
         SiftRetriever("/nowhere", where=filters)
-    with pytest.raises(ValueError, match="Unknown option 'filters'"):
-        SiftRetriever("/nowhere", filters=filters)
-    with pytest.raises(ValueError, match="where must be"):
-        SiftRetriever(store, embed_model=HashingEmbedder()).retrieve(SiftQuery(QUESTION, options={"where": filters}))
+    with pytest.raises(ValueError, match="the operator 'text_match' for 'source'"):
+        SiftRetriever("/nowhere", filters=unlike)
+    retriever = SiftRetriever(store, embed_model=HashingEmbedder())
+    asked = retriever.retrieve(SiftQuery(QUESTION, options={"filters": filters}))
+    configured = SiftRetriever(store, embed_model=HashingEmbedder(), filters=filters).retrieve(QUESTION)
+    assert [node.metadata["source"] for node in asked] == ["bees.md"]
+    assert ids(configured) == ids(asked)
 
 
 def test_llama_index_s_embedding_model_serves_a_retriever_and_a_reranker(store: PassageStore) -> None:

@@ -52,6 +52,8 @@ def test_metadata_place_and_reasons_stand_together() -> None:
             "brought_by": "question",
             "reranker_score": None,
             "also_in": [{"id": "1", "source": "copy.md", "line": 2, "page": None}],
+            "before": [],
+            "after": [],
         },
     }
 

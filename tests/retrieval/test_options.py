@@ -23,6 +23,7 @@ FULL: dict[str, Any] = {
     "known_texts": ["Owls hunt."],
     "weights": [1.0, 2.0],
     "token_budget": 200,
+    "context": 2,
     "stop_explained": 0.6,
     "stop_variance": 0.5,
     "alpha": 0.1,
@@ -52,6 +53,7 @@ def test_they_become_a_query_and_a_selector() -> None:
         known_texts=("Owls hunt.",),
         weights=(1.0, 2.0),
         stopping=Stopping(variance=0.5, explained=0.6, alpha=0.1, tokens=200, fill=True),
+        context=2,
         exact=True,
         max_variance=0.9,
     )

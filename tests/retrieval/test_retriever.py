@@ -244,7 +244,7 @@ class TestAsAValue:
         assert set(value["hits"][0]) == {
             "rank", "id", "source", "line", "page", "title", "headings", "text", "metadata", "similarity", "gain",
             "relevance", "redundancy", "posterior_variance", "shared_words", "brought_by", "also_in",
-            "reranker_score",
+            "reranker_score", "before", "after",
         }  # fmt: skip
         assert "passed_over" not in got.to_dict()
 

@@ -20,6 +20,7 @@ from sift_rag.filters import Filter
 from sift_rag.ingestion import ingest_paths, reindex
 from sift_rag.opening import open_index, open_retriever, open_store
 from sift_rag.protocols import PassageIndex, Scannable, WordIndex
+from sift_rag.retrieval.queries import Query
 from sift_rag.stores.qdrant.layout import (
     Layout,
     SeveralVectors,
@@ -470,3 +471,48 @@ class TestWords:
         fill(client)
         client.create_payload_index("theirs", "page_content", FULL_TEXT, wait=True)
         assert self.found(url, "honey " + " ".join(f"w{n}" for n in range(2000))) == [[TEXTS[1]]]
+
+
+def test_neighbours_stand_by_the_positions_that_their_writer_recorded(url: str, client: QdrantClient) -> None:
+    fill(client)
+    with closing(open_index(url, "theirs")) as store:
+        stored = [candidate.passage for candidate in store.fetch(["0", "1", "2"])]
+        found = store.neighbours(stored, 2)
+    assert [[[one.id for one in side] for side in sides] for sides in found] == [[[], ["2"]], [[], ["3"]], [["0"], []]]
+
+
+@pytest.mark.parametrize(("payload", "lacks"), [(haystack, "where passages stand"), (by_hand, "which document")])
+def test_a_collection_without_positions_has_no_context_and_says_so(
+    url: str, client: QdrantClient, payload: Callable[[str, int], dict[str, Any]], lacks: str
+) -> None:
+    fill(client, payload)
+    with (
+        closing(open_retriever(url, "theirs", EMBEDDER)) as retriever,
+        pytest.raises(ConfigurationError, match=f"does not record {lacks}"),
+    ):
+        retriever.retrieve(Query("Who makes honey?", context=1))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ("by.year>=2022", {"2", "3"}),
+        ("by.name=x", {"0", "2"}),
+        ("by.name!=x", {"1", "3"}),
+        ("by.name~=[xz]", {"0", "2"}),
+        ("by.text<2022", {"0", "1"}),
+        ("by.on>2021-05-31", {"2", "3"}),
+    ],
+)
+@pytest.mark.parametrize("outer", ["metadata", None])
+def test_keys_within_objects_are_filtered_by(
+    url: str, client: QdrantClient, outer: str | None, asked: str, found: set[str]
+) -> None:
+    def nested(text: str, n: int) -> dict[str, Any]:
+        by = {"year": 2020 + n, "name": "xy"[n % 2], "text": str(2020 + n), "on": f"202{n}-05-31"}
+        return {"page_content": text, **({outer: {"by": by}} if outer else {"by": by})}
+
+    fill(client, nested)
+    with closing(open_index(url, "theirs")) as store:
+        [candidates] = store.search(EMBEDDER.embed_queries(["owls"]), 9, where=Filter.parse([asked]))
+    assert {candidate.passage.id for candidate in candidates} == found

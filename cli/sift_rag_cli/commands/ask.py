@@ -46,6 +46,7 @@ def ask(
     filters: options.Filter = None,
     known: options.Known = None,
     token_budget: options.TokenBudget = None,
+    neighbours: options.Context = 0,
     exact: options.Exact = False,
     selector: options.Selector = defaults.SELECTOR,
     reranker: options.Reranker = None,
@@ -87,7 +88,15 @@ def ask(
 
     asked = read_questions((question, *(also or ())))
     values = settings_for(context, assignments, selectors=(selector,))
-    wanted = search_options(values, k=k, filters=filters, token_budget=token_budget, exact=exact, selector=selector)
+    wanted = search_options(
+        values,
+        k=k,
+        filters=filters,
+        token_budget=token_budget,
+        exact=exact,
+        selector=selector,
+        context=neighbours,
+    )
     settings = AnswerSettings(
         system=system, finetuning=fine_tuning_of(values), steps=steps, save_adapter=save_adapter, **values["answer"]
     )

@@ -33,6 +33,7 @@ def chat(
     filters: options.Filter = None,
     known: options.Known = None,
     token_budget: options.TokenBudget = None,
+    neighbours: options.Context = 0,
     exact: options.Exact = False,
     selector: options.Selector = defaults.SELECTOR,
     reranker: options.Reranker = None,
@@ -62,7 +63,15 @@ def chat(
     from sift_rag.answering.settings import AnswerSettings
 
     values = settings_for(context, assignments, selectors=(selector,))
-    wanted = search_options(values, k=k, filters=filters, token_budget=token_budget, exact=exact, selector=selector)
+    wanted = search_options(
+        values,
+        k=k,
+        filters=filters,
+        token_budget=token_budget,
+        exact=exact,
+        selector=selector,
+        context=neighbours,
+    )
     settings = AnswerSettings(system=system, finetuning=fine_tuning_of(values), steps=steps, **values["answer"])
 
     named = embedder_of(context, values, embedder, embedder_url)

@@ -27,6 +27,7 @@ def search(
     filters: options.Filter = None,
     known: options.Known = None,
     token_budget: options.TokenBudget = None,
+    neighbours: options.Context = 0,
     exact: options.Exact = False,
     selector: options.Selector = defaults.SELECTOR,
     reranker: options.Reranker = None,
@@ -54,7 +55,15 @@ def search(
     """
     asked = read_questions(questions)
     values = settings_for(context, assignments, selectors=(selector,))
-    wanted = search_options(values, k=k, filters=filters, token_budget=token_budget, exact=exact, selector=selector)
+    wanted = search_options(
+        values,
+        k=k,
+        filters=filters,
+        token_budget=token_budget,
+        exact=exact,
+        selector=selector,
+        context=neighbours,
+    )
     with open_search(
         context,
         values,

@@ -45,7 +45,8 @@ from qdrant_edge import (
 
 from sift_rag.errors import Remedy, StoreDamaged, StoreError, StoreFull, StoreInUse
 from sift_rag.stores.filters import Condition
-from sift_rag.stores.payloads import KEYWORD_FIELDS, REVISION, SOURCE, TEXT
+from sift_rag.stores.neighbours import Place
+from sift_rag.stores.payloads import KEYWORD_FIELDS, REVISION, SOURCE, START, TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -172,6 +173,13 @@ class PassageShard:
         for batch in _batches(values, _MATCH_BATCH):
             for point in self._scroll(_all_of([Condition(field, batch)]), payload=[read], vector=False):
                 yield point.id, point.payload.get(read)
+
+    def places(self, sources: Sequence[str]) -> Iterator[Place]:
+        """Iterate over the places of all points of these documents."""
+        for batch in _batches(sources, _MATCH_BATCH):
+            wanted = _all_of([Condition(SOURCE, batch)])
+            for point in self._scroll(wanted, payload=[SOURCE, REVISION, START], vector=False):
+                yield Place(point.payload[SOURCE], point.payload[REVISION], point.payload[START], point.id)
 
     def points(self) -> Iterator[StoredPoint]:
         """Iterate over all points, by id."""

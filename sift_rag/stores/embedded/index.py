@@ -16,6 +16,7 @@ from sift_rag.errors import Remedy, StoreDamaged, StoreError
 from sift_rag.stores.embedded.engine import float32_rows, shard_dimension
 from sift_rag.stores.embedded.manifest import SHARD
 from sift_rag.stores.filters import Vocabulary, conditions_of
+from sift_rag.stores.neighbours import neighbours_among
 from sift_rag.stores.payloads import LABELS, SOURCE, START, passage_of
 from sift_rag.stores.validation import check_page, is_passage_id
 from sift_rag.types import Candidate
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sift_rag.filters import Filter
+    from sift_rag.protocols import Neighbours
     from sift_rag.stores.embedded.documents import SqliteDocuments
     from sift_rag.stores.embedded.engine import PassageShard, StoredPoint
     from sift_rag.stores.filters import Condition
@@ -107,6 +109,11 @@ class EmbeddedIndex:
         in_order = [identifier for _, identifier in sorted((start, identifier) for identifier, start in entries)]
         pages = (in_order[start : start + _PAGE] for start in range(0, len(in_order), _PAGE))
         return (candidate for page in pages for candidate in self.fetch(page))
+
+    def neighbours(self, passages: Sequence[Passage], count: int) -> list[Neighbours]:
+        """Implement ``PassageIndex.neighbours``. Reads the positions of all passages of their documents."""
+        sources = list({passage.source: None for passage in passages if is_text(passage.source)})
+        return neighbours_among(self._shard.places(sources), passages, count, self.fetch)
 
     def scan(self, limit: int, *, where: Filter | None = None) -> Iterator[tuple[list[str], Embedding]]:
         """Implement ``Scannable.scan``. Takes about 50 µs per passage."""

@@ -11,14 +11,16 @@ from typing import Any
 import numpy as np
 from qdrant_client import models
 
-from sift_rag.errors import StoreConflict
+from sift_rag.errors import ConfigurationError, StoreConflict
 from sift_rag.filters import Filter
+from sift_rag.protocols import Neighbours
+from sift_rag.stores.neighbours import Place, neighbours_among
 from sift_rag.stores.qdrant.collections import CollectionRef
 from sift_rag.stores.qdrant.connection import Connection
 from sift_rag.stores.qdrant.foreign_documents import ForeignDocuments, dense_vectors, source_of
 from sift_rag.stores.qdrant.foreign_filters import foreign_filter
 from sift_rag.stores.qdrant.foreign_words import ForeignWords
-from sift_rag.stores.qdrant.layout import SAMPLE, Layout, choose_text, choose_vector, metadata_of, text_at
+from sift_rag.stores.qdrant.layout import SAMPLE, Layout, choose_text, choose_vector, metadata_of, paths_of, text_at
 from sift_rag.stores.qdrant.search import PointSearch
 from sift_rag.stores.qdrant.transport import PointId, Target, limits_of
 from sift_rag.stores.qdrant.transports import count, transport_for
@@ -27,8 +29,8 @@ from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Passa
 from sift_rag.vectors import unit_rows
 
 _NORM_TOLERANCE = 1e-2
-_START_KEYS = ("start_index", "start_char_idx")
-"""Metadata fields in which LangChain and LlamaIndex keep a passage's position in its document."""
+_START_KEYS = ("start_index", "start_char_idx", "split_idx_start")
+"""Metadata fields in which LangChain, LlamaIndex and Haystack keep a passage's position in its document."""
 
 
 class ForeignIndex:
@@ -100,6 +102,11 @@ class ForeignIndex:
         candidates = self._points.in_order(ids)
         return iter(sorted(candidates, key=lambda candidate: candidate.passage.span.start))
 
+    def neighbours(self, passages: Sequence[Passage], count: int) -> list[Neighbours]:
+        """Implement ``PassageIndex.neighbours`` by the positions that its writer recorded."""
+        self._check_open()
+        return neighbours_among(self._places(passages), passages, count, self.fetch)
+
     def scan(self, limit: int, *, where: Filter | None = None) -> Iterator[tuple[list[str], Embedding]]:
         """Implement ``Scannable.scan``."""
         self._check_open()
@@ -114,12 +121,39 @@ class ForeignIndex:
         """Implement ``PassageIndex.close``."""
         self._connection.close()
 
+    def _places(self, passages: Sequence[Passage]) -> Iterator[Place]:
+        """Iterate over the places of all points of the passages' documents.
+
+        Raises:
+            ConfigurationError: one of them has no position, or there are no documents of several points.
+        """
+        field = self._documents.source
+        if field is None:
+            raise self._without_order("which document a passage is from")
+        paths = [path for key in _START_KEYS for path in paths_of(key)]
+        wanted = models.FieldCondition(
+            key=field, match=models.MatchAny(any=list({passage.source: None for passage in passages}))
+        )
+        for page in self._points.scroll(models.Filter(must=[wanted]), payload=[field, *paths]):
+            for identifier, payload in zip(page.ids, page.payloads, strict=True):
+                start = _start_of(metadata_of(payload, self._text))
+                if start is None:
+                    raise self._without_order("where passages stand in their documents")
+                yield Place(source_of(identifier, payload, field), "", start, str(identifier))
+
+    def _without_order(self, what: str) -> ConfigurationError:
+        keys = " or ".join(_START_KEYS)
+        return ConfigurationError(
+            f"{self._target.label} was made by another tool and does not record {what}, so that there is no context "
+            f"around a passage: expected metadata with the document's name and {keys}, a number of characters."
+        )
+
     def _check_open(self) -> None:
         self._connection.check_open(self._target.label)
 
     def _passage(self, identifier: PointId, payload: Mapping[str, Any]) -> Passage:
         text, metadata = text_at(payload, self._text), metadata_of(payload, self._text)
-        start = next((n for key in _START_KEYS if isinstance(n := metadata.get(key), int) and n >= 0), 0)
+        start = _start_of(metadata) or 0
         return Passage(
             id=str(identifier),
             text=text,
@@ -127,6 +161,11 @@ class ForeignIndex:
             span=Span(start, start + len(text)),
             metadata=metadata,
         )
+
+
+def _start_of(metadata: Mapping[str, Any]) -> int | None:
+    """Return a passage's position in its document; None if it is not recorded."""
+    return next((n for key in _START_KEYS if isinstance(n := metadata.get(key), int) and n >= 0), None)
 
 
 def _check_distance(config: models.CollectionConfig, vector: str, sample: Embedding, label: str) -> None:

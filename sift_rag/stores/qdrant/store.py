@@ -18,7 +18,9 @@ from qdrant_client import models
 
 from sift_rag.errors import Remedy, StoreDamaged
 from sift_rag.filters import Filter
+from sift_rag.protocols import Neighbours
 from sift_rag.stores.filters import Condition, Vocabulary, conditions_of, matches_nothing
+from sift_rag.stores.neighbours import Place, neighbours_among
 from sift_rag.stores.payloads import (
     EMBEDDING_TEXT,
     LABELS,
@@ -109,6 +111,12 @@ class QdrantStore:
         ]
         return self._points.in_order([identifier for _, identifier in sorted(entries)])
 
+    def neighbours(self, passages: Sequence[Passage], count: int) -> list[Neighbours]:
+        """Implement ``PassageIndex.neighbours``. Reads the positions of all passages of their documents."""
+        self._connection.check_open(self._target.label)
+        sources = list({passage.source: None for passage in passages if is_text(passage.source)})
+        return neighbours_among(self._places(sources), passages, count, self.fetch)
+
     def scan(self, limit: int, *, where: Filter | None = None) -> Iterator[tuple[list[str], Embedding]]:
         """Implement ``Scannable.scan``."""
         self._connection.check_open(self._target.label)
@@ -194,6 +202,13 @@ class QdrantStore:
     def close(self) -> None:
         """Implement ``PassageIndex.close``."""
         self._connection.close()
+
+    def _places(self, sources: Sequence[str]) -> Iterator[Place]:
+        for start in range(0, len(sources), _MATCH_BATCH):
+            wanted = match(SOURCE, sources[start : start + _MATCH_BATCH])
+            for page in self._points.scroll(wanted, payload=[SOURCE, REVISION, START]):
+                for identifier, payload in zip(page.ids, page.payloads, strict=True):
+                    yield Place(payload[SOURCE], payload[REVISION], payload[START], str(identifier))
 
     def _index_words(self) -> None:
         """Index the words of a collection made by an earlier version, once, if the server can."""
