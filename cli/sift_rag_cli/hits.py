@@ -95,12 +95,11 @@ def _coverage(retrieval: Retrieval) -> str:
         return ""
     told = f"{retrieval.explained(retrieval.hits[-1].posterior_variance):.0%}".replace("%", " %")
     who = "This one covers" if count == 1 else f"These {count} cover"
-    nearest = (
-        "the nearest passage contains"
-        if retrieval.candidates == 1
-        else (f"the {retrieval.candidates:,} nearest passages contain")
-    )
-    return f"{who} {told} of what {nearest}"
+    if retrieval.exact is not None:
+        return f"{who} {told} of what {count_of(retrieval.candidates, 'candidate')} contain"
+    if retrieval.candidates == 1:
+        return f"{who} {told} of what the nearest passage contains"
+    return f"{who} {told} of what the {retrieval.candidates:,} nearest passages contain"
 
 
 def weak_match(retrieval: Retrieval, level: MatchLevel | None) -> str:
