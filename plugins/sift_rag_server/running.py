@@ -19,10 +19,12 @@ import uvicorn
 from sift_rag.errors import ConfigurationError
 from sift_rag_server.app import create_app
 from sift_rag_server.connections import connection_class
-from sift_rag_server.logs import log_as_json_lines
+from sift_rag_server.logs import log_as_json_lines, log_for_people
 from sift_rag_server.service import Service
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sift_rag.protocols import Embedder
     from sift_rag_server.settings import ServerSettings
 
@@ -91,8 +93,12 @@ class RunningServer:
         self._server.should_exit = True
 
 
-def serve(settings: ServerSettings, *, embedder: Embedder | None = None) -> None:
+def serve(
+    settings: ServerSettings, *, embedder: Embedder | None = None, announce: Callable[[str], None] | None = None
+) -> None:
     """Serve in the foreground, with a log on stderr, until SIGINT or SIGTERM.
+
+    With ``announce``, which is given the URL once the server listens, the log is for people; else it is JSON lines.
 
     Ends the process with status 0 if a thread is still at work then, such as one that fine-tunes the model.
 
@@ -100,8 +106,13 @@ def serve(settings: ServerSettings, *, embedder: Embedder | None = None) -> None
         ConfigurationError: the address is not available.
         ModelUnavailable: the embedder cannot be loaded.
     """
-    log_as_json_lines()
+    if announce is None:
+        log_as_json_lines()
+    else:
+        log_for_people()
     server = RunningServer(settings, embedder=embedder)
+    if announce is not None:
+        announce(server.url)
     if current_thread() is main_thread():  # stopping by either signal is a success
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     server.run()

@@ -1,7 +1,8 @@
 """``sift-rag serve``."""
 
 import os
-from typing import Annotated
+import sys
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,7 +12,11 @@ from sift_rag_cli import options
 from sift_rag_cli.api_keys import store_key
 from sift_rag_cli.configuration import settings_for
 from sift_rag_cli.embedding import embedder_of
+from sift_rag_cli.output import is_terminal, one_line, say
 from sift_rag_cli.searching import open_language_model, open_scoring, runtime_of
+
+if TYPE_CHECKING:
+    from sift_rag_server.settings import ServerSettings
 
 LIMITS = "Limits"
 SERVER = "Server"
@@ -128,6 +133,15 @@ def serve(
             help="Memory for a cache of document embeddings.",
         ),
     ] = 256,
+    log_json: Annotated[
+        bool,
+        typer.Option(
+            "--log-json",
+            envvar="SIFT_RAG_LOG_JSON",
+            rich_help_panel=SERVER,
+            help="Log JSON lines at a terminal too, as elsewhere.",
+        ),
+    ] = False,
     reranker: options.Reranker = None,
     reranker_url: options.RerankerUrl = None,
     model: options.Model = None,
@@ -194,4 +208,22 @@ def serve(
         relevance=open_scoring(context, reranker, reranker_url),
         language_model=open_language_model(context, model, base_url),
     )
-    run(settings)
+    if log_json or not is_terminal(sys.stderr):
+        run(settings)
+    else:
+        run(settings, announce=lambda url: _announce(url, settings))
+
+
+def _announce(url: str, settings: "ServerSettings") -> None:
+    """Say where the server runs, what it serves and how to stop it."""
+    model = settings.language_model
+    for name, value in (
+        ("server", url),
+        ("reranker", f"{url}/v1/rerank"),
+        ("API", f"{url}/openapi.json"),
+        ("collection", f"{settings.collection} in {settings.store or 'your data folder'}"),
+        ("model", "none; --model NAME adds answers" if model is None else model.name),
+        ("API key", "required" if settings.api_key else "none; only this machine can connect"),
+        ("to stop", "Ctrl-C"),
+    ):
+        say(f"  {name:<11} {one_line(value)}")
