@@ -74,7 +74,7 @@ class ChatSession:
 
         with self._retriever() as retriever:
             assistant = Assistant(retriever, self.model, self.parts.settings, options=self.parts.options)
-            query = with_known(self.parts.options.query([question]), self.known, retriever.embedder)
+            query = with_known(self.parts.options.query([question]), self.known, retriever)
             stream = assistant.stream(query, self.parts.mode, conversation=self.conversation, on_step=show_step)
         try:
             with stream:

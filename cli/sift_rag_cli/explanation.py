@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from sift_rag_cli.hits import copy_lines, locate, number, percent
-from sift_rag_cli.output import bar, is_terminal, one_line, show, write
+from sift_rag_cli.hits import locate, number, percent
+from sift_rag_cli.output import is_terminal, one_line, show, write
 
 if TYPE_CHECKING:
     from sift_rag.types import Hit, PassedOver, Retrieval
 
 SAYS_THE_SAME = 0.9
 """Cosine above which the output says that one passage repeats another. The selection itself has no such threshold."""
-
-_BAR_WIDTH = 16
 
 
 def write_explanation(retrieval: Retrieval) -> None:
@@ -35,36 +34,46 @@ def write_explanation(retrieval: Retrieval) -> None:
 
 
 def _show_explanation(retrieval: Retrieval) -> None:
-    from rich.table import Table
     from rich.text import Text
 
-    def still_open(share: float) -> str:
-        return f"{bar(share, _BAR_WIDTH)} {percent(share)}"
-
-    chosen = Table(box=None, pad_edge=False, header_style="bold")
-    chosen.add_column("#", justify="right")
-    chosen.add_column("source", overflow="fold")
-    chosen.add_column("similarity", justify="right")
-    chosen.add_column("adds", justify="right", no_wrap=True)
-    chosen.add_column("still open", no_wrap=True)
-    chosen.add_row("", Text("before any passage", style="dim"), "", "", still_open(1.0))
-    for hit, share in zip(retrieval.hits, retrieval.added(), strict=True):
-        where = Text(locate(hit.passage))
-        for line in (*filter(None, [_brought(hit)]), *copy_lines(hit.copies)):
-            where.append(f"\n{line}", style="dim")
-        left = 1 - retrieval.explained(hit.posterior_variance)
-        chosen.add_row(str(hit.rank), where, number(hit.similarity), percent(share), still_open(left))
-    scale = f"100% is what all {retrieval.candidates:,} candidates together could explain"
-    show(chosen, Text(scale, style="dim"))
-    if not retrieval.passed_over:
-        return
-    passed_over = Table(box=None, pad_edge=False, header_style="bold")
-    passed_over.add_column("near, but not selected", overflow="fold")
-    passed_over.add_column("similarity", justify="right")
-    passed_over.add_column("reason")
+    said: set[str] = set()
+    for hit in retrieval.hits:
+        left = f"{1 - retrieval.explained(hit.posterior_variance):.0%}".replace("%", " %")
+        show(Text.assemble((f"why #{hit.rank}: ", "bold"), f"{reason_for(hit, said)}; ", (f"still open {left}", "dim")))
+        said.update(hit.shared_words)
     for passed in retrieval.passed_over:
-        passed_over.add_row(Text(locate(passed.passage)), number(passed.similarity), Text(_reason(passed)))
-    show("", passed_over)
+        where = f"{locate(passed.passage)} (match {number(passed.similarity)})"
+        show(Text.assemble(("passed over: ", "bold"), f"{where}: {reason_against(passed)}"))
+    show("")
+
+
+def reason_for(hit: Hit, said: Collection[str]) -> str:
+    """Return why a hit was selected, in words; ``said`` are the question's words that hits before it hold."""
+    first = [one_line(word) for word in hit.shared_words if word not in said]
+    if hit.rank == 1:
+        told = (
+            f"it mentions {', '.join(map(one_line, hit.shared_words))}" if hit.shared_words else "it is near in meaning"
+        )
+        return f"on its own it says most about the question; {told}"
+    parts = [f"it is the first to mention {', '.join(first)}"] if first else []
+    parts += ["it goes on from #1"] if hit.brought_by == "first passage" else []
+    return "; ".join([*parts, f"{_how_much(hit.gain, hit.relevance)} of what it says is new"])
+
+
+def _how_much(part: float, whole: float) -> str:
+    share = part / whole if whole > 0 else 0.0
+    steps = ((0.05, "hardly any"), (0.2, "a little"), (0.4, "a third"), (0.6, "half"), (0.85, "most"))
+    return next((words for limit, words in steps if share < limit), "nearly all")
+
+
+def reason_against(passed: PassedOver) -> str:
+    """Return why a near neighbour was not selected, in words."""
+    if passed.closest_similarity >= SAYS_THE_SAME:
+        return f"says the same as #{passed.closest_rank}"
+    told = passed.taken / passed.relevance if passed.relevance > 0 else 0.0
+    if passed.redundant_with is not None and told >= 0.2:
+        return f"{_how_much(passed.taken, passed.relevance)} of it is already in #{passed.redundant_with}"
+    return "adds less than the passages selected"
 
 
 def _brought(hit: Hit) -> str:

@@ -5,19 +5,26 @@ from __future__ import annotations
 import math
 import sys
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sift_rag_cli.output import console, count_of, is_terminal, one_line, printable, show, write
+from sift_rag import defaults
+from sift_rag_cli.highlighting import marked_words
+from sift_rag_cli.output import bar, console, count_of, is_terminal, one_line, printable, show, write
 
 if TYPE_CHECKING:
     from rich.text import Text
 
+    from sift_rag.protocols import PassageIndex
+    from sift_rag.retrieval.matching import MatchLevel
     from sift_rag.types import Hit, Passage, Retrieval
 
 _LINES_SHOWN = 6
 _COPIES_SHOWN = 3
 _INDENT = "   "
+_MATCH_CELLS = 8
 
 _STOPPED = {
     "variance": "stopped by stop_variance",
@@ -25,6 +32,19 @@ _STOPPED = {
     "alpha": "stopped by alpha",
     "tokens": "no more fit into --token-budget",
 }
+
+
+@dataclass(frozen=True)
+class HitView:
+    """What a terminal shows about hits besides themselves."""
+
+    questions: Sequence[str] = ()
+    """Their words are highlighted."""
+    language: str = defaults.LANGUAGE
+    level: MatchLevel | None = None
+    """Similarity of unrelated questions in the collection; None if it was not measured."""
+    links: Mapping[str, str] = field(default_factory=dict)
+    """URLs by source."""
 
 
 def locate(passage: Passage) -> str:
@@ -39,7 +59,7 @@ def heading_path(passage: Passage) -> str:
     return one_line(" > ".join(passage.headings))
 
 
-def write_hits(retrieval: Retrieval, *, full: bool) -> None:
+def write_hits(retrieval: Retrieval, *, full: bool, view: HitView) -> None:
     """Write each hit: a line with its position and scores, then its text.
 
     At a terminal the text is wrapped, and shortened unless ``full``; in a pipe nothing is cut.
@@ -54,26 +74,61 @@ def write_hits(retrieval: Retrieval, *, full: bool) -> None:
         return
     width = console().width
     for hit, share in zip(retrieval.hits, shares, strict=True):
-        show(_header(hit, width, _scores(hit, share)), *_body(hit, width, full=full), "")
+        show(_header(hit, width, view), _match_line(hit, share, view), *_body(hit, width, view, full=full), "")
 
 
 def summary(retrieval: Retrieval) -> str:
-    """Return one line: the number of passages, their share of the information, and the rule that stopped selection."""
-    chosen = f"{len(retrieval.hits)} of {count_of(retrieval.candidates, 'distinct candidate')}"
-    reference = "all of them"
+    """Return one line: the share of the information that the hits cover, and the rule that stopped selection."""
+    count = len(retrieval.hits)
+    parts = [_coverage(retrieval) or f"{count_of(count, 'passage')} of {retrieval.candidates:,}"]
     if retrieval.exact is not None:
         proven = "proven" if retrieval.exact.proven else "not proven"
-        passages = count_of(len(retrieval.hits), "passage")
-        chosen = f"{passages}, {proven} to be the best selection by embeddings from the whole collection"
-        reference = count_of(retrieval.candidates, "candidate")
-    parts = [chosen]
-    if retrieval.hits and math.isfinite(retrieval.irreducible_variance):
-        told = retrieval.explained(retrieval.hits[-1].posterior_variance)
-        verb = "it explains" if len(retrieval.hits) == 1 else "they explain"
-        parts.append(f"{verb} {told:.0%} of what {reference} could")
+        parts.append(f"{proven} to be the best selection by embeddings from the whole collection")
     if retrieval.stopped in _STOPPED:
         parts.append(_STOPPED[retrieval.stopped])
     return "; ".join(parts)
+
+
+def _coverage(retrieval: Retrieval) -> str:
+    count = len(retrieval.hits)
+    if not count or not math.isfinite(retrieval.irreducible_variance):
+        return ""
+    told = f"{retrieval.explained(retrieval.hits[-1].posterior_variance):.0%}".replace("%", " %")
+    who = "This one covers" if count == 1 else f"These {count} cover"
+    if retrieval.exact is not None:
+        return f"{who} {told} of what {count_of(retrieval.candidates, 'candidate')} contain"
+    if retrieval.candidates == 1:
+        return f"{who} {told} of what the nearest passage contains"
+    return f"{who} {told} of what the {retrieval.candidates:,} nearest passages contain"
+
+
+def weak_match(retrieval: Retrieval, level: MatchLevel | None) -> str:
+    """Return a sentence if no hit matches better than passages match unrelated questions; else an empty string."""
+    if level is None or not retrieval.hits or any(hit.reranker_score is not None for hit in retrieval.hits):
+        return ""
+    best = max(hit.similarity for hit in retrieval.hits)
+    if not level.is_weak(best):
+        return ""
+    return (
+        f"Nothing here matches the question well: the best match is {number(best)}, and questions about other things "
+        f"reach {number(level.high)} in this collection."
+    )
+
+
+def links_of(retrieval: Retrieval, store: PassageIndex) -> dict[str, str]:
+    """Return the URL of each hit's document: an address as it is, or a file that is on this machine."""
+    from sift_rag.corpus.locations import is_here, path_at
+
+    found: dict[str, str] = {}
+    for source in {hit.passage.source for hit in retrieval.hits}:
+        record = next(iter(store.documents(source)), None)
+        location = record.location if record is not None and record.source == source else ""
+        for url in (source, location):
+            if url.startswith(("http://", "https://")) and one_line(url) == url:
+                found[source] = url
+        if source not in found and location and is_here(location):
+            found[source] = Path(path_at(location)).absolute().as_uri()
+    return found
 
 
 def copy_lines(copies: Sequence[Passage], *, limit: int | None = _COPIES_SHOWN) -> list[str]:
@@ -94,24 +149,41 @@ def number(value: float) -> str:
     return f"{value:.2f}" if math.isfinite(value) else "-"
 
 
-def _header(hit: Hit, width: int, scores: str) -> Text:
+def _header(hit: Hit, width: int, view: HitView) -> Text:
+    from rich.style import Style
     from rich.text import Text
 
     place = locate(hit.passage)
-    room = width - len(_INDENT) - Text(place).cell_len - len(scores) - 4
-    header = Text.assemble((f"{hit.rank:<{len(_INDENT)}}", "bold"), (place, "bold cyan"))
+    room = width - len(_INDENT) - Text(place).cell_len - 2
+    style = Style(bold=True, color="cyan", link=view.links.get(hit.passage.source))
+    header = Text.assemble((f"{hit.rank:<{len(_INDENT)}}", "bold"), (place, style))
     heading = Text(heading_path(hit.passage), style="dim")
     if heading.plain and room >= 12:
         heading.truncate(room, overflow="ellipsis")
         header.append("  ").append_text(heading)
-    gap = width - header.cell_len - len(scores)
-    return header.append(" " * gap if gap >= 2 else "  ").append(scores, style="dim")
+    return header
 
 
-def _body(hit: Hit, width: int, *, full: bool) -> Iterator[Text]:
+def _match_line(hit: Hit, share: float, view: HitView) -> Text:
     from rich.text import Text
 
-    lines = Text(printable(hit.passage.text.strip("\n"))).wrap(console(), max(width - len(_INDENT), 20), tab_size=4)
+    strength = hit.similarity if view.level is None else view.level.strength(hit.similarity)
+    cells = bar(strength, _MATCH_CELLS).replace("·", "░")
+    line = Text.assemble(_INDENT, ("match ", "dim"), number(hit.similarity), " ", (cells, "green"))
+    if hit.reranker_score is not None:
+        line.append("  reranker ", style="dim").append(number(hit.reranker_score))
+    if math.isfinite(share):
+        line.append("  adds ", style="dim").append(f"{share:.0%}".replace("%", " %"))
+    return line
+
+
+def _body(hit: Hit, width: int, view: HitView, *, full: bool) -> Iterator[Text]:
+    from rich.text import Text
+
+    text = Text(printable(hit.passage.text.strip("\n")))
+    for start, end in marked_words(text.plain, view.questions, view.language):
+        text.stylize("bold yellow", start, end)
+    lines = text.wrap(console(), max(width - len(_INDENT), 20), tab_size=4)
     shown = list(lines) if full else list(lines)[:_LINES_SHOWN]
     for line in _context_lines(hit.before, width):
         yield line

@@ -12,6 +12,7 @@ from sift_rag_cli.api_keys import endpoint_key, reranker_key, store_key
 from sift_rag_cli.fine_tuning import model_of
 from sift_rag_cli.inputs import read_known
 from sift_rag_cli.progress import loading
+from sift_rag_cli.sources import full_source
 from sift_rag_cli.waiting import patience
 
 if TYPE_CHECKING:
@@ -125,14 +126,17 @@ def layout_of(values: Values) -> Layout:
     return Layout(**values["layout"])
 
 
-def with_known(query: Query, known: Sequence[str] | None, embedder: Embedder) -> Query:
+def with_known(query: Query, known: Sequence[str] | None, retriever: Retriever) -> Query:
     """Return the query with these files, sources and passages marked as known.
 
     Raises:
+        DocumentNotFound: a name is neither a file nor a passage or source of the collection.
         UnreadableDocument: a file cannot become text.
     """
-    names, texts = read_known(known or (), embedder)
-    return replace(query, known=tuple(names), known_texts=tuple(texts))
+    names, texts = read_known(known or (), retriever.embedder)
+    store = retriever.store
+    resolved = [name if store.fetch([name]) else full_source(name, store.documents, store.info.name) for name in names]
+    return replace(query, known=tuple(resolved), known_texts=tuple(texts))
 
 
 def runtime_of(values: Values) -> str:

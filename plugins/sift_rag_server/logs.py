@@ -24,6 +24,32 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, ensure_ascii=True, default=str)
 
 
+class Lines(logging.Formatter):
+    """A formatter of records as short lines for people: time, event and facts."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Format a record; see ``JsonLines.format`` for exceptions."""
+        time = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
+        grade = "" if record.levelno < logging.WARNING else f"{record.levelname.lower()}  "
+        facts = dict(getattr(record, "facts", {}))
+        if record.exc_info is not None and record.exc_info[0] is not None:
+            shown = record.exc_info[0].__name__
+        elif record.getMessage() == "request":
+            shown = f"{facts.get('method')} {facts.get('route')}  {facts.get('status')}  {facts.get('milliseconds')} ms"
+        else:
+            shown = "  ".join([record.getMessage(), *(f"{name} {value}" for name, value in facts.items())])
+        return f"{time}  {grade}{shown}"
+
+
+def log_for_people() -> None:
+    """Log this server as short lines on stderr, and of uvicorn only warnings."""
+    log_as_json_lines()
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    for name in ("sift_rag_server", "uvicorn"):
+        for handler in logging.getLogger(name).handlers:
+            handler.setFormatter(Lines())
+
+
 def log_as_json_lines(level: int = logging.INFO) -> None:
     """Log this server and uvicorn as JSON lines on stderr."""
     handler = logging.StreamHandler()

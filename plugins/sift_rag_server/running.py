@@ -20,10 +20,12 @@ import uvicorn
 from sift_rag.errors import ConfigurationError
 from sift_rag_server.app import create_app
 from sift_rag_server.connections import connection_class
-from sift_rag_server.logs import log_as_json_lines
+from sift_rag_server.logs import log_as_json_lines, log_for_people
 from sift_rag_server.service import Service
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sift_rag.protocols import Embedder
     from sift_rag_server.settings import ServerSettings
 
@@ -111,7 +113,10 @@ def serve(
         ConfigurationError: the address is not available.
         ModelUnavailable: the embedder cannot be loaded.
     """
-    log_as_json_lines()
+    if settings.json_log:
+        log_as_json_lines()
+    else:
+        log_for_people()
     server = RunningServer(settings, embedder=embedder)
     if on_listening is not None:
         on_listening(server.url)

@@ -94,6 +94,8 @@ class ServerSettings:
     processes: int = 0
     """Number of processes that rank documents when several requests come at the same time; 0 to use threads only. A
     program that sets it must be importable without side effects, as ``multiprocessing`` asks for."""
+    json_log: bool = True
+    """Log JSON lines, for programs; False for short lines, for people."""
     limits: Limits = field(default_factory=Limits)
 
     @property

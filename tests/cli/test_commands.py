@@ -67,7 +67,7 @@ def test_search_prints_hits_on_stdout_and_remarks_on_stderr(ask_store: Run) -> N
     assert "  similarity 0." in first
     assert re.search(r"  adds [\d.]+%$", first)
     assert "A broken laptop is handed to the help desk" in result.stdout
-    assert result.stderr.startswith("2 of ")
+    assert result.stderr.startswith("These 2 cover ")
 
 
 def test_nothing_in_a_document_or_its_name_steers_the_terminal_or_is_read_as_markup(ask_store: Run) -> None:
@@ -141,11 +141,11 @@ class TestRulesThatEndAChoice:
     def test_the_summary_names_the_rule(self, ask_store: Run) -> None:
         result = ask_store("search", TRAVEL_QUESTION, "--token-budget", "1")
         assert (result.exit_code, result.stdout) == (0, "")
-        assert "0 of 5 distinct candidates; no more fit into --token-budget" in result.stderr
+        assert "0 passages of 5; no more fit into --token-budget" in result.stderr
 
     def test_the_summary_of_one_passage_is_in_the_singular(self, ask_store: Run) -> None:
-        assert "; it explains " in ask_store("search", TRAVEL_QUESTION, "-k", "1").stderr
-        assert "; they explain " in ask_store("search", TRAVEL_QUESTION, "-k", "2").stderr
+        assert "This one covers " in ask_store("search", TRAVEL_QUESTION, "-k", "1").stderr
+        assert "These 2 cover " in ask_store("search", TRAVEL_QUESTION, "-k", "2").stderr
 
     def test_a_question_without_a_passage_is_not_put_to_a_model(self, ask_store: Run) -> None:
         result = ask_store("ask", TRAVEL_QUESTION, "--token-budget", "1")
@@ -157,10 +157,11 @@ def test_an_exact_choice_is_from_the_whole_collection_and_says_that_it_is_proven
     answer = json.loads(ask_store("search", TRAVEL_QUESTION, "-k", "2", "--set", "candidate_limit=2", "--json").stdout)
     assert answer["exact"] is None
     result = ask_store("search", TRAVEL_QUESTION, "-k", "2", "--set", "candidate_limit=2", "--exact")
-    assert result.stderr.startswith(
-        "2 passages, proven to be the best selection by embeddings from the whole collection; they explain "
+    assert re.fullmatch(
+        r"These 2 cover \d+ % of what [234] candidates contain; "
+        r"proven to be the best selection by embeddings from the whole collection\.",
+        result.stderr.strip(),
     )
-    assert re.search(r"of what [234] candidates could$", result.stderr.strip())
     refused = ask_store("search", TRAVEL_QUESTION, "--exact", "--selector", "mmr")
     assert (refused.exit_code, refused.stdout) == (2, "")
     assert "'sift'" in refused.stderr

@@ -117,8 +117,10 @@ def test_a_search_is_coloured_at_a_terminal_unless_no_color_is_set(elsewhere: Pa
     assert COLOUR.search(coloured)
     assert not COLOUR.search(plain)
     text = re.sub(r"\x1b\[[\d;]*m", "", plain)
+    text = re.sub(r"\x1b]8;[^\x1b]*\x1b\\", "", text)  # links
     assert "\x1b" not in text
     assert text.startswith("1  library/laptops.md:3")
+    assert re.search(r"^   match 0\.\d\d [█▏▎▍▌▋▊▉░ ]{8}  adds \d+ %\r?$", text, re.MULTILINE)
     assert "still open" in text
     assert all(len(line) <= 80 for line in text.splitlines())
 

@@ -114,7 +114,7 @@ def ask(
         base_url=base_url,
         wait=wait,
     ) as assistant:
-        query = with_known(wanted.query(asked), known, assistant.retriever.embedder)
+        query = with_known(wanted.query(asked), known, assistant.retriever)
         if assistant.model is None or show_prompt:
             prepared = assistant.prepare(query, cast("Mode", mode), decompose=decompose)
             stream = None

@@ -10,6 +10,7 @@ from sift_rag.errors import DocumentNotFound
 from sift_rag_cli import options
 from sift_rag_cli.api_keys import store_key
 from sift_rag_cli.output import count_of, one_line, say, write_json
+from sift_rag_cli.sources import not_found
 from sift_rag_cli.waiting import patience
 
 
@@ -39,7 +40,9 @@ def delete(
         found = [opened.document(source)] if not prefix else list(opened.documents(source))
         documents = [document for document in found if document is not None]
         if not documents:
-            named = f"whose name starts with '{source}'" if prefix else f"'{source}'"
+            if not prefix:
+                raise not_found(source, [one.source for one in opened.documents()], collection)
+            named = f"whose name starts with '{source}'"
             raise DocumentNotFound(f"Collection '{collection}' has no file {named}. `sift-rag list` lists its files.")
         passages = remove_documents(opened, documents)
     if json:

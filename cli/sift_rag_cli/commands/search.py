@@ -1,6 +1,7 @@
 """``sift-rag search``."""
 
-from typing import Annotated
+import sys
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,10 +10,14 @@ from sift_rag_cli import options
 from sift_rag_cli.configuration import settings_for
 from sift_rag_cli.embedding import embedder_of
 from sift_rag_cli.explanation import write_explanation
-from sift_rag_cli.hits import summary, write_hits
+from sift_rag_cli.hits import HitView, links_of, summary, weak_match, write_hits
 from sift_rag_cli.inputs import read_questions
-from sift_rag_cli.output import say, write_json
+from sift_rag_cli.output import is_terminal, say, write_json
 from sift_rag_cli.searching import about_search, open_scoring, open_search, search_options, with_known
+
+if TYPE_CHECKING:
+    from sift_rag.retrieval.retriever import Retriever
+    from sift_rag.types import Retrieval
 
 
 def search(
@@ -74,11 +79,23 @@ def search(
         relevance=open_scoring(context, reranker, reranker_url),
         wait=wait,
     ) as retriever:
-        retrieval = retriever.retrieve(with_known(wanted.query(asked), known, retriever.embedder))
+        retrieval = retriever.retrieve(with_known(wanted.query(asked), known, retriever))
+        view = HitView() if json else _view(retriever, retrieval)
     if json:
         write_json({**retrieval.to_dict(explain=explain), **about_search(wanted, collection)})
         return
-    write_hits(retrieval, full=full)
+    write_hits(retrieval, full=full, view=view)
     if explain:
         write_explanation(retrieval)
-    say(summary(retrieval))
+    weak = weak_match(retrieval, view.level)
+    if weak:
+        say(weak)
+    say(f"{summary(retrieval)}.")
+
+
+def _view(retriever: "Retriever", retrieval: "Retrieval") -> HitView:
+    from sift_rag.retrieval.matching import measure_level
+
+    level = measure_level(retriever.embedder, retriever.store)
+    links = links_of(retrieval, retriever.store) if is_terminal(sys.stdout) else {}
+    return HitView(retrieval.questions, retriever.language, level, links)

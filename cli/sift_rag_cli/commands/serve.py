@@ -7,12 +7,13 @@ from typing import Annotated
 import typer
 
 from sift_rag import defaults
-from sift_rag.errors import MissingExtra
 from sift_rag_cli import options
 from sift_rag_cli.api_keys import store_key
 from sift_rag_cli.configuration import settings_for
 from sift_rag_cli.embedding import embedder_of
 from sift_rag_cli.searching import open_language_model, open_scoring, runtime_of
+from sift_rag_cli.serving import require_server
+from sift_rag_cli.serving import serve as serve_until_stopped
 
 LIMITS = "Limits"
 SERVER = "Server"
@@ -150,6 +151,15 @@ def serve(
             help="Memory for a cache of document embeddings.",
         ),
     ] = 256,
+    log_json: Annotated[
+        bool,
+        typer.Option(
+            "--log-json",
+            envvar="SIFT_RAG_LOG_JSON",
+            rich_help_panel=SERVER,
+            help="Log JSON lines at a terminal too, as elsewhere.",
+        ),
+    ] = False,
     allow_ingest: AllowIngest = False,
     uploads: Uploads = None,
     reranker: options.Reranker = None,
@@ -176,7 +186,8 @@ def serve(
     """Serve a reranker and your collections over HTTP.
 
     The reranker works with clients of Cohere, Jina, vLLM and TEI. Paths: POST /v1/rerank, /v2/rerank, /rerank,
-    /v1/search, /v1/ask; GET /health, /ready, /metrics, /v1/models, /openapi.json. To require an API key, set it in
+    /v1/search, /v1/ask; GET /health, /ready, /metrics, /v1/models, /docs. Also POST /v1/chat/completions
+    and /v1/embeddings (OpenAI), POST /mcp (agents), and a page for the browser at /. To require an API key, set it in
     SIFT_RAG_SERVER_API_KEY.
 
     Examples:
@@ -186,7 +197,6 @@ def serve(
     """
     require_server()
 
-    from sift_rag_server.running import serve as run
     from sift_rag_server.settings import KEY_VARIABLE, Limits, ServerSettings, default_uploads
 
     values = settings_for(context, assignments)
@@ -213,19 +223,4 @@ def serve(
         language_model=open_language_model(context, model, base_url),
         uploads=uploads or (default_uploads(store) if allow_ingest else None),
     )
-    run(settings)
-
-
-def require_server() -> None:
-    """Check that the packages of the server are installed.
-
-    Raises:
-        MissingExtra: one is not.
-    """
-    try:
-        import fastapi
-        import prometheus_client
-        import uvicorn
-    except ImportError as error:
-        raise MissingExtra(error.name or "fastapi", "server") from error
-    del fastapi, prometheus_client, uvicorn  # imported only to tell early if one is missing
+    serve_until_stopped(settings, log_json=log_json)

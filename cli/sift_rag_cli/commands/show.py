@@ -6,18 +6,20 @@ from typing import Annotated
 import typer
 
 from sift_rag import defaults
-from sift_rag.errors import DocumentNotFound
 from sift_rag_cli import options
 from sift_rag_cli.api_keys import store_key
 from sift_rag_cli.hits import heading_path, locate
 from sift_rag_cli.output import count_of, document_json, human_size, local_time, one_line, printable, write, write_json
 from sift_rag_cli.progress import loading
+from sift_rag_cli.sources import full_source, not_found
 from sift_rag_cli.waiting import patience
 
 
 def show_document(
     context: typer.Context,
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help="Name of a file, as `sift-rag list` shows it.")],
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="Name of a file, as `sift-rag list` shows it, or its ending.")
+    ],
     store: options.Store = None,
     collection: options.Collection = defaults.COLLECTION,
     wait: options.Wait = None,
@@ -32,9 +34,10 @@ def show_document(
 
     database = open_database(store, api_key=store_key(context, store), wait=patience(wait))
     with closing(database.documents(collection)) as records:
+        source = full_source(source, records.documents, collection)
         document = records.document(source)
-    if document is None:
-        raise DocumentNotFound(f"Collection '{collection}' has no file '{source}'. `sift-rag list` lists its files.")
+    if document is None:  # deleted meanwhile
+        raise not_found(source, (), collection)
     with loading("the collection"), closing(database.open_index(collection)) as opened:
         passages = [candidate.passage for candidate in opened.passages(source)]
     if json:

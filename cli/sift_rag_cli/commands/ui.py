@@ -1,6 +1,7 @@
 """``sift-rag ui``."""
 
 import os
+import sys
 from typing import Annotated
 
 import typer
@@ -8,11 +9,12 @@ import typer
 from sift_rag import defaults
 from sift_rag_cli import options
 from sift_rag_cli.api_keys import store_key
-from sift_rag_cli.commands.serve import AllowIngest, Uploads, require_server
+from sift_rag_cli.commands.serve import AllowIngest, Uploads
 from sift_rag_cli.configuration import settings_for
 from sift_rag_cli.embedding import embedder_of
-from sift_rag_cli.output import say
+from sift_rag_cli.output import is_terminal, say
 from sift_rag_cli.searching import open_language_model, open_scoring, runtime_of
+from sift_rag_cli.serving import require_server, serve
 
 
 def ui(
@@ -46,7 +48,6 @@ def ui(
     """
     require_server()
 
-    from sift_rag_server.running import serve
     from sift_rag_server.settings import KEY_VARIABLE, ServerSettings, default_uploads
 
     values = settings_for(context, assignments)
@@ -66,7 +67,8 @@ def ui(
 
 
 def _announced(url: str) -> None:
-    say(f"The page is at {url}/ . Stop it with Ctrl+C.")
+    if not is_terminal(sys.stderr):  # there, more is said
+        say(f"The page is at {url}/ . Stop it with Ctrl+C.")
 
 
 def _opened(url: str) -> None:

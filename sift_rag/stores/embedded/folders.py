@@ -26,6 +26,7 @@ from sift_rag.errors import CollectionNotFound, Remedy, StoreConflict, StoreDama
 from sift_rag.stores.embedded.locking import FolderLock, Patience, queued
 from sift_rag.stores.embedded.manifest import os_errors, read_manifest, write_manifest
 from sift_rag.stores.waiting import NO_WAIT, Wait
+from sift_rag.suggestions import suggestion
 from sift_rag.user_cache import sync
 
 if TYPE_CHECKING:
@@ -64,9 +65,11 @@ def collection_folder(root: Path, name: str) -> Path:
     check_name(name)
     folder = next(_replacements(root, name), root / name)
     if not folder.is_dir():
-        names = ", ".join(repr(info.name) for info in list_collections(root)) or "none"
+        there = [info.name for info in list_collections(root)]
+        names = ", ".join(map(repr, there)) or "none"
         raise CollectionNotFound(
-            f"There is no collection '{name}' in {root} (there: {names}).", remedy=Remedy("collection-not-found")
+            f"There is no collection '{name}' in {root} (there: {names}).{suggestion(name, there)}",
+            remedy=Remedy("collection-not-found"),
         )
     return folder
 

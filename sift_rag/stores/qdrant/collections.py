@@ -31,6 +31,7 @@ from sift_rag.stores.qdrant.transport import Target, limits_of
 from sift_rag.stores.qdrant.transports import count
 from sift_rag.stores.qdrant.words import index_params
 from sift_rag.stores.validation import check_info
+from sift_rag.suggestions import suggestion
 from sift_rag.types import CollectionInfo
 
 _FORMAT = "sift-rag collection"
@@ -77,9 +78,10 @@ def find(connection: Connection, name: str) -> CollectionRef:
     try:
         state = _state(connection, physical, name)
     except CollectionNotFound as error:
-        names = ", ".join(repr(info.name) for info in list_own(connection)) or "none"
+        there = [info.name for info in list_own(connection)]
+        names = ", ".join(map(repr, there)) or "none"
         raise CollectionNotFound(
-            f"There is no collection '{name}' on {connection.where} (there: {names}).",
+            f"There is no collection '{name}' on {connection.where} (there: {names}).{suggestion(name, there)}",
             remedy=Remedy("collection-not-found"),
         ) from error
     return CollectionRef(name, physical, state, _info(name, state))

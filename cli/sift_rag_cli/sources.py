@@ -1,0 +1,39 @@
+"""Find a document by the name that a user gave: the whole source, or a unique ending of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from sift_rag.errors import DocumentNotFound
+from sift_rag.suggestions import endings, suggestion
+
+if TYPE_CHECKING:
+    from sift_rag.types import Document
+
+_LISTED = 5
+
+
+def full_source(name: str, documents: Callable[[str], Iterable[Document]], collection: str) -> str:
+    """Return the source that a name stands for.
+
+    Raises:
+        DocumentNotFound: no source has the name or ends in it, or several end in it.
+    """
+    if any(document.source == name for document in documents(name)):
+        return name
+    sources = [document.source for document in documents("")]
+    found = endings(name, sources)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        some = ", ".join(map(repr, found[:_LISTED])) + (", ..." if len(found) > _LISTED else "")
+        raise DocumentNotFound(f"{len(found)} files of collection '{collection}' end in '{name}': {some}. Name one.")
+    raise not_found(name, sources, collection)
+
+
+def not_found(name: str, sources: Iterable[str], collection: str) -> DocumentNotFound:
+    """Return the error for an unknown source, with the closest known one."""
+    return DocumentNotFound(
+        f"Collection '{collection}' has no file '{name}'.{suggestion(name, sources)} `sift-rag list` lists its files."
+    )
