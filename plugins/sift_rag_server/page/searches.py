@@ -12,7 +12,8 @@ from sift_rag.protocols import PassageIndex, WordIndex
 
 if TYPE_CHECKING:
     from sift_rag.filters import Filter
-    from sift_rag.types import Candidate, CollectionInfo, Document, Embedding
+    from sift_rag.protocols import Neighbours
+    from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Passage
 
 Found = list[list["Candidate"]]
 
@@ -92,6 +93,10 @@ class CachedIndex:
     def passages(self, source: str) -> Iterator[Candidate]:
         """Implement ``PassageIndex.passages``."""
         return self._index.passages(source)
+
+    def neighbours(self, passages: Sequence[Passage], count: int) -> list[Neighbours]:
+        """Implement ``PassageIndex.neighbours``."""
+        return self._index.neighbours(passages, count)
 
     def documents(self, prefix: str = "") -> Iterator[Document]:
         """Implement ``PassageIndex.documents``."""
