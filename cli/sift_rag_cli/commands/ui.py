@@ -37,7 +37,7 @@ def ui(
     embedder_url: options.EmbedderUrl = None,
     assignments: options.Set = None,
 ) -> None:
-    """Open a page in the browser that shows how passages are chosen.
+    """Open a page that shows how passages are chosen.
 
     Serves what `sift-rag serve` serves, to this machine alone, until you stop it with Ctrl+C.
 
