@@ -11,6 +11,7 @@ make a browser send requests, but can neither read the token nor set the header.
 from __future__ import annotations
 
 import hmac
+from contextlib import closing
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -25,13 +26,14 @@ from sift_rag_server.handlers import Operation, RequestContext, handle
 if TYPE_CHECKING:
     from starlette.datastructures import Headers
 
+    from sift_rag.protocols import Database
     from sift_rag.types import CollectionInfo, JsonValue
     from sift_rag_server.service import Service
 
 HEADER = "x-sift-rag-token"
 
 MOST_COUNTED = 20
-"""Number of collections whose documents and passages are counted: each must be opened for it."""
+"""Number of collections whose documents and passages are counted: the records of each must be read for it."""
 
 
 def check_token(service: Service, headers: Headers) -> None:
@@ -71,12 +73,13 @@ def _session(service: Service) -> dict[str, JsonValue]:
         StoreUnreachable: the server that keeps the collections does not answer.
     """
     settings = service.settings
-    infos = open_database(settings.store, api_key=settings.store_api_key).collections()
+    database = open_database(settings.store, api_key=settings.store_api_key)
+    infos = database.collections()
     model = settings.language_model
     return {
         "token": service.page_token,
         "version": __version__,
-        "collections": [_described(service, info, counted=place < MOST_COUNTED) for place, info in enumerate(infos)],
+        "collections": [_described(database, info, counted=place < MOST_COUNTED) for place, info in enumerate(infos)],
         "default_collection": settings.collection,
         "model": None if model is None else model.name,
         "may_ingest": settings.may_ingest,
@@ -84,12 +87,14 @@ def _session(service: Service) -> dict[str, JsonValue]:
     }
 
 
-def _described(service: Service, info: CollectionInfo, *, counted: bool) -> dict[str, JsonValue]:
+def _described(database: Database, info: CollectionInfo, *, counted: bool) -> dict[str, JsonValue]:
     documents = passages = None
-    if counted:
+    if counted and info.embedder:  # another tool's has no records: all its points would have to be read
         try:
-            with service.collection(info.name) as store:
-                documents, passages = sum(1 for _ in store.documents()), store.count()
-        except SiftRagError:  # another process writes to it, or it is damaged: the views say so when they need it
+            with closing(database.documents(info.name)) as records:
+                totals = records.totals()
+        except SiftRagError:  # it is damaged: the views say so when they need it
             pass
+        else:
+            documents, passages = totals.ingested + totals.pending + totals.failed, totals.passages
     return {"name": info.name, "embedder": info.embedder, "documents": documents, "passages": passages}
