@@ -23,6 +23,7 @@ PACKAGES = {
     "sift_rag",
     "cli/sift_rag_cli",
     "plugins/sift_rag_mcp",
+    "plugins/sift_rag_llm",
     "plugins/sift_rag_server",
     "plugins/sift_rag_langchain",
     "plugins/sift_rag_llama_index",
