@@ -120,13 +120,14 @@ class Retriever:
             ValueError: ``texts`` is one string, not one source or mapping for each text, or a text is empty.
         """
         from sift_rag.embedders.endpoint import EmbedderEndpoint
+        from sift_rag.embedders.runtimes import Wanted, load_embedder
         from sift_rag.embedders.sentence_transformer import load_sentence_transformer
         from sift_rag.retrieval.in_memory import memory_store
 
         if isinstance(embedder, EmbedderEndpoint):
             embedder = embedder.open()
         elif embedder is None or isinstance(embedder, str):
-            embedder = load_sentence_transformer(embedder or defaults.EMBEDDER)
+            embedder = load_embedder(embedder or defaults.EMBEDDER, Wanted(), load_sentence_transformer)
         store = memory_store(texts, embedder, sources=sources, metadata=metadata)
         return cls(
             embedder,
