@@ -67,6 +67,16 @@ def command_options(command: str) -> Collection[str]:
 
 
 @cache
+def readable_paths() -> Collection[str]:
+    """Return the paths that the server answers a GET request for."""
+    pytest.importorskip("fastapi", reason="The server is not installed: pip install 'sift-rag[server]'")
+    from sift_rag_server import ServerSettings, Service
+    from sift_rag_server.page.routes import page_routes
+
+    return {getattr(route, "path", "") for part in page_routes(Service(ServerSettings())) for route in part.routes}
+
+
+@cache
 def body_fields(path: str) -> Collection[str]:
     """Return the fields of a POST request's body, by the server's OpenAPI document."""
     pytest.importorskip("fastapi", reason="The server is not installed: pip install 'sift-rag[server]'")
@@ -172,6 +182,8 @@ def test_a_capability_exists_as_it_is_spelled(column: str, span: str) -> None:
     match column, span.split():
         case "command line", ["sift-rag", command, *option]:
             assert not option or " ".join(option) in command_options(command)
+        case "HTTP", ["GET", path]:
+            assert path in readable_paths()
         case "HTTP", ["POST", path, *field]:
             assert set(field) <= set(body_fields(path))
         case "Python", _:

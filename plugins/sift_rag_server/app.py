@@ -60,8 +60,8 @@ def create_app(service: Service, *, on_failure: Callable[[], None] | None = None
             service.close()
 
     mcp = McpRoutes(service)
-    parts = (rerank_routes, search_routes, ask_routes, chat_routes, embedding_routes, page_routes)
-    routers = [*(routes(service) for routes in parts), mcp.router()]
+    parts = (rerank_routes, search_routes, ask_routes, chat_routes, embedding_routes)
+    routers = [*(routes(service) for routes in parts), *page_routes(service), mcp.router()]
     paths: set[str] = set()
     app = FastAPI(
         title="sift-rag",

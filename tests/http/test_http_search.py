@@ -54,6 +54,7 @@ OPTIONS: dict[str, object] = {
     "known_texts": ["Foxes are red."],
     "weights": [1.0],
     "token_budget": 30,
+    "context": 1,
     "stop_explained": 0.9,
     "stop_variance": 0.1,
     "alpha": 0.001,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastapi import APIRouter
-
 from sift_rag_server.page.assets import asset_routes
 from sift_rag_server.page.choice import choice_routes
 from sift_rag_server.page.comparisons import comparison_routes
@@ -17,16 +15,19 @@ from sift_rag_server.page.session import session_routes
 from sift_rag_server.page.uploads import upload_routes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fastapi import APIRouter
+
     from sift_rag_server.service import Service
 
 
-def page_routes(service: Service) -> APIRouter:
+def page_routes(service: Service) -> Sequence[APIRouter]:
     """Return the routes of the page and of the requests that only it makes."""
-    router = APIRouter(include_in_schema=False)
     ingests = Ingests(service)
-    parts = (
+    return (
+        reference_routes(),  # before the static files, whose paths include those of its libraries
         asset_routes(),
-        reference_routes(),
         session_routes(service),
         choice_routes(service),
         map_routes(service),
@@ -34,6 +35,3 @@ def page_routes(service: Service) -> APIRouter:
         upload_routes(service, ingests),
         comparison_routes(service),
     )
-    for part in parts:
-        router.include_router(part)
-    return router
