@@ -329,7 +329,7 @@ def ingest_documents(
         ModelUnavailable: the embedder cannot be loaded.
         StoreConflict: the collection was made with another embedder, or an id is the name of a file in it.
         StoreError: the store could not be written. What was acknowledged stays, and a second run completes it.
-        ValueError: ids that are empty or equal, metadata that are not JSON, or a vector of another dimension, not
+        ValueError: ids that are equal, metadata that are not JSON, or a vector of another dimension, not
             finite or of norm 0. Nothing was written then.
     """
     from sift_rag.corpus.incoming import incoming_documents

@@ -115,7 +115,8 @@ class SourceText:
     """A document in memory: a text under an id, with metadata and perhaps its vector."""
 
     id: str
-    """Name of the document in the collection, by which hits cite it. A document replaces the one of its id."""
+    """Name of the document in the collection, by which hits cite it. A document replaces the one of its id. "" for a
+    name made from text and metadata."""
     text: str
     metadata: Mapping[str, JsonValue] = field(default_factory=dict)
     """A JSON object that a filter can ask for."""
@@ -172,24 +173,23 @@ def incoming_documents(documents: Sequence[SourceText], dimension: int) -> list[
         dimension: length of a vector.
 
     Raises:
-        ValueError: an id that is empty, not Unicode or used twice, metadata that are not JSON, or a vector of another
+        ValueError: an id that is not Unicode or used twice, metadata that are not JSON, or a vector of another
             dimension, not finite or of norm 0.
     """
-    sources = _distinct([document.id for document in documents])
-    return [_checked(document, source, dimension) for source, document in zip(sources, documents, strict=True)]
+    for _ in _distinct([document.id for document in documents if document.id]):
+        pass
+    checked = [_checked(document, dimension) for document in documents]
+    return list({item.source: item for item in checked}.values())  # equal ones without ids are one document
 
 
-def _checked(document: SourceText, source: str, dimension: int) -> IncomingDocument:
+def _checked(document: SourceText, dimension: int) -> IncomingDocument:
+    text = universal_newlines(without_surrogates(document.text))
+    metadata = _json_object(document.metadata)
+    source = document.id or f"text-{_text_hash(text, metadata)[:16]}"
     vector = None
     if document.vector is not None:
         vector = as_unit_rows([document.vector], dimension, what=f"The vectors of {source!r}")[0]
-    return IncomingDocument(
-        source,
-        universal_newlines(without_surrogates(document.text)),
-        _json_object(document.metadata),
-        one_line(without_surrogates(document.title)),
-        vector,
-    )
+    return IncomingDocument(source, text, metadata, one_line(without_surrogates(document.title)), vector)
 
 
 def incoming_texts(
