@@ -35,7 +35,8 @@ class SiftDocumentStore:
 
     A document is known by its id. One with an embedding is one passage, found by that embedding; the text of any other
     is split and embedded here. What is written is on disk when a call returns, and the collection is open only during
-    a call, so that other pipelines and programs can write to it in between. Embeddings are kept as unit vectors, and
+    a call, so that other pipelines and programs can write to it in between. A write to a folder fails while a
+    retriever has the collection open. Embeddings are kept as unit vectors, and
     are not returned. Files that ``sift-rag ingest`` put into the collection are documents too.
     """
 

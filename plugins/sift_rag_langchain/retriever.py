@@ -106,6 +106,8 @@ class SiftRetriever(RetrieverWithOptions):
     ) -> Self:
         """Return a retriever over texts: in memory, or in a collection that keeps them.
 
+        While the retriever is open, nobody can write to a collection in a folder: ``close`` it before more is added.
+
         Args:
             texts: any strings; long ones are split, and empty ones left out.
             metadatas: a mapping for each text. What is no JSON becomes its text, a date its ISO 8601.
