@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from sift_rag.comparisons import Condition as Condition
     from sift_rag.comparisons import KeyConditions as KeyConditions
     from sift_rag.comparisons import Operator as Operator
+    from sift_rag.corpus.incoming import SourceText as SourceText
     from sift_rag.corpus.options import IngestOptions as IngestOptions
     from sift_rag.corpus.options import OcrMode as OcrMode
     from sift_rag.corpus.report import IngestReport as IngestReport
@@ -69,6 +70,8 @@ if TYPE_CHECKING:
     from sift_rag.finetuning import TuningResult as TuningResult
     from sift_rag.finetuning import TuningStep as TuningStep
     from sift_rag.finetuning import fine_tuned as fine_tuned
+    from sift_rag.ingestion import delete_documents as delete_documents
+    from sift_rag.ingestion import ingest_documents as ingest_documents
     from sift_rag.ingestion import ingest_paths as ingest_paths
     from sift_rag.ingestion import ingest_texts as ingest_texts
     from sift_rag.ingestion import passages_of as passages_of
@@ -262,6 +265,7 @@ _HOME = {
     "Shard": "corpus.shards",
     "Sift": "selection",
     "SiftRagError": "errors",
+    "SourceText": "corpus.incoming",
     "Span": "types",
     "StopReason": "selection.result",
     "Stopping": "selection",
@@ -288,10 +292,12 @@ _HOME = {
     "Wait": "stores.waiting",
     "Waiting": "stores.waiting",
     "default_store": "stores.registry",
+    "delete_documents": "ingestion",
     "falling_scores": "retrieval.scores",
     "find_duplicates": "repetition",
     "fine_tuned": "finetuning",
     "hit_metadata": "retrieval.hit_metadata",
+    "ingest_documents": "ingestion",
     "ingest_paths": "ingestion",
     "ingest_texts": "ingestion",
     "watch_paths": "ingestion",

@@ -44,6 +44,7 @@ from sift_rag.types import CollectionInfo, JsonValue, Passage
 
 if TYPE_CHECKING:
     from sift_rag.corpus.changes import Changes
+    from sift_rag.corpus.incoming import SourceText
     from sift_rag.corpus.report import IngestReport, Progress
     from sift_rag.corpus.watching import PathWatch
     from sift_rag.stores.qdrant.options import ServerOptions
@@ -290,6 +291,102 @@ def ingest_texts(
     with opened_for_ingest(database, collection, part) as opened:
         report = _with_precision(ingest_documents(incoming, opened, part, progress=progress), opened.info, part)
     return _told_of_none(report, database)
+
+
+def ingest_documents(
+    documents: Sequence[SourceText],
+    *,
+    store: str | Path | None = None,
+    collection: str = defaults.COLLECTION,
+    embedder: str | EmbedderEndpoint | Embedder | None = None,
+    options: IngestOptions | None = None,
+    api_key: str | None = None,
+    server: ServerOptions | None = None,
+    wait: Wait | float | None = None,
+    runtime: str = defaults.RUNTIME,
+    progress: Callable[[Progress], None] | None = None,
+) -> IngestReport:
+    """Bring a collection up to date with documents in memory. Unchanged ones are not embedded again.
+
+    A document replaces the one of its id; all others stay, and no ingest of files removes them. A document with a
+    vector is one passage, and nothing is embedded for it; the others are split as files are. ``reindex`` keeps the
+    documents, and embeds all of them, also those that came with a vector.
+
+    Args:
+        documents: texts under different ids. Empty ones are skipped, and reported.
+        store: folder or URL; None for the user's data folder.
+        collection: its name; it is created if it does not exist.
+        embedder: name, folder, endpoint or object; by default the one that the collection was made with. Vectors that
+            documents come with must be from it. Loaded at first use.
+        options: only ``dry_run`` and ``shard`` matter.
+        api_key: key of the server that keeps the collection.
+        server: how a server keeps a collection that is created.
+        wait: how long to wait for other processes that have the collection open, as in ``open_database``.
+        runtime: what computes the vectors, as in ``open_ingest_embedder``; of no effect on an embedder object.
+        progress: called after each document and each batch of passages.
+
+    Raises:
+        ModelUnavailable: the embedder cannot be loaded.
+        StoreConflict: the collection was made with another embedder, or an id is the name of a file in it.
+        StoreError: the store could not be written. What was acknowledged stays, and a second run completes it.
+        ValueError: ids that are equal, metadata that are not JSON, or a vector of another dimension, not
+            finite or of norm 0. Nothing was written then.
+    """
+    from sift_rag.corpus.incoming import incoming_documents
+    from sift_rag.corpus.ingest import ingest_documents as ingest_all
+
+    options = options or IngestOptions()
+    database = open_database(store, api_key=api_key, server=server, wait=wait)
+    existing = _existing(database, collection)
+    part = _embedder_for(existing, embedder, runtime)
+    incoming = incoming_documents(documents, part.dimension)
+    if options.dry_run and existing is None:
+        return ingest_all(incoming, _nowhere(collection, part), part, options, progress=progress)
+    with opened_for_ingest(database, collection, part) as opened:
+        report = ingest_all(incoming, opened, part, options, progress=progress)
+        report = _with_precision(report, opened.info, part)
+    return _told_of_none(report, database)
+
+
+def documents_in_memory(documents: Sequence[SourceText], embedder: Embedder) -> PassageStore:
+    """Return a collection in memory that holds the documents, as ``ingest_documents`` would write them.
+
+    Raises:
+        ValueError: as ``ingest_documents``.
+    """
+    from sift_rag.corpus.incoming import incoming_documents
+    from sift_rag.corpus.ingest import ingest_documents as ingest_all
+
+    store = _nowhere("documents", embedder)
+    ingest_all(incoming_documents(documents, embedder.dimension), store, embedder)
+    return store
+
+
+def delete_documents(
+    ids: Sequence[str],
+    *,
+    store: str | Path | None = None,
+    collection: str = defaults.COLLECTION,
+    api_key: str | None = None,
+    wait: Wait | float | None = None,
+) -> int:
+    """Delete documents by id, or files by the name that the collection has for them; unknown ones are ignored.
+
+    Returns:
+        The number of documents that were deleted.
+
+    Raises:
+        CollectionNotFound: no such collection.
+        StoreError: the store could not be written. A second run completes it.
+    """
+    from sift_rag.corpus.writing import remove_documents
+
+    with closing(open_database(store, api_key=api_key, wait=wait).open(collection)) as opened:
+        found = [opened.document(source) for source in dict.fromkeys(ids)]
+        held = [document for document in found if document is not None]
+        if held:
+            remove_documents(opened, held)
+        return len(held)
 
 
 def reindex(

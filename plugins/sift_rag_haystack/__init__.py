@@ -1,4 +1,4 @@
-"""sift-rag in Haystack: a retriever, a ranker for any retriever's documents, and a component that answers.
+"""sift-rag in Haystack: a retriever, a ranker, a component that answers, and a document store to write to.
 
     from sift_rag_haystack import SiftAssistant, SiftRanker, SiftRetriever
     documents = SiftRetriever("store", top_k=4).run("How do generators relate to coroutines?")["documents"]
@@ -10,6 +10,7 @@ from sift_rag import MissingExtra
 
 try:
     from sift_rag_haystack.assistant import SiftAssistant
+    from sift_rag_haystack.document_store import SiftDocumentStore
     from sift_rag_haystack.ranker import SiftRanker
     from sift_rag_haystack.retriever import SiftRetriever
 except ModuleNotFoundError as error:
@@ -17,4 +18,4 @@ except ModuleNotFoundError as error:
         raise
     raise MissingExtra("haystack-ai", "haystack") from error
 
-__all__ = ["SiftAssistant", "SiftRanker", "SiftRetriever"]
+__all__ = ["SiftAssistant", "SiftDocumentStore", "SiftRanker", "SiftRetriever"]

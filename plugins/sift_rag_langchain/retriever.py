@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
@@ -22,12 +22,17 @@ from sift_rag import (
     Retrieval,
     Retriever,
     SearchOptions,
+    SourceText,
     defaults,
     hit_metadata,
+    ingest_documents,
 )
-from sift_rag_langchain.embedding import open_with
+from sift_rag.ingestion import documents_in_memory
+from sift_rag.opening import loaded_embedder
+from sift_rag_langchain.embedding import as_embedder, open_with
 from sift_rag_langchain.filters import with_filter
 from sift_rag_langchain.options import NAMES, options_of, with_options
+from sift_rag_langchain.writing import of_documents, of_texts
 
 if TYPE_CHECKING:
     RetrieverWithOptions = BaseRetriever
@@ -86,6 +91,72 @@ class SiftRetriever(RetrieverWithOptions):
             layout=self.layout,
             relevance=self.relevance,
         )
+
+    @classmethod
+    def from_texts(
+        cls,
+        texts: Sequence[str],
+        metadatas: Sequence[Mapping[Any, Any]] | None = None,
+        ids: Sequence[str | None] | None = None,
+        *,
+        store: str | Path | None = None,
+        collection: str = defaults.COLLECTION,
+        embedder: str | EmbedderEndpoint | Embedder | Embeddings | None = None,
+        **options: Any,
+    ) -> Self:
+        """Return a retriever over texts: in memory, or in a collection that keeps them.
+
+        While the retriever is open, nobody can write to a collection in a folder: ``close`` it before more is added.
+
+        Args:
+            texts: any strings; long ones are split, and empty ones left out.
+            metadatas: a mapping for each text. What is no JSON becomes its text, a date its ISO 8601.
+            ids: a name for each text, the ``source`` of its hits: in a collection, a text replaces the one of its id,
+                and unchanged ones are not embedded again. By default the contents name it.
+            store: folder or URL to write to; None to keep the texts in memory.
+            collection: its name; it is created if it does not exist.
+            embedder: as in the class; by default that of the collection, or the usual one.
+            options: any other field of the class.
+
+        Raises:
+            StoreConflict: the collection was made with another embedder, or an id is the name of a file in it.
+            ValueError: not one mapping or one id for each text, equal ids, or an option that is out of range.
+            others: what ``sift_rag.ingest_documents`` raises.
+        """
+        return cls._over(of_texts(texts, metadatas, ids), store, collection, embedder, options)
+
+    @classmethod
+    def from_documents(
+        cls,
+        documents: Sequence[Document],
+        *,
+        store: str | Path | None = None,
+        collection: str = defaults.COLLECTION,
+        embedder: str | EmbedderEndpoint | Embedder | Embeddings | None = None,
+        **options: Any,
+    ) -> Self:
+        """Return a retriever over LangChain's documents, under their ids: as ``from_texts``."""
+        return cls._over(of_documents(documents), store, collection, embedder, options)
+
+    @classmethod
+    def _over(
+        cls,
+        documents: Sequence[SourceText],
+        store: str | Path | None,
+        collection: str,
+        embedder: str | EmbedderEndpoint | Embedder | Embeddings | None,
+        options: Mapping[str, Any],
+    ) -> Self:
+        given = with_filter(options)
+        SearchOptions.from_dict({name: given[name] for name in NAMES if name in given})  # before anything is written
+        part = as_embedder(embedder)
+        if store is None:
+            part = loaded_embedder(part)
+            return cls(store=documents_in_memory(documents, part), embedder=part, **options)
+        key = options.get("api_key")
+        api_key = key.get_secret_value() if isinstance(key, SecretStr) else key
+        ingest_documents(documents, store=store, collection=collection, embedder=part, api_key=api_key)
+        return cls(store=store, collection=collection, embedder=embedder, **options)
 
     @property
     def retriever(self) -> Retriever:

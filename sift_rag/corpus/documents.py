@@ -17,7 +17,7 @@ from sift_rag.corpus.headings import find_headings
 from sift_rag.corpus.options import IngestOptions
 from sift_rag.corpus.sections import Extracted, Section
 from sift_rag.errors import SkippedDocument, UnreadableDocument
-from sift_rag.types import Passage
+from sift_rag.types import Embedding, Passage
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,8 @@ class SourceDocument:
     pages_without_text: int = 0
     passages: Sequence[Passage] | None = None
     """Its passages, if it was split where it was read."""
+    vector: Embedding | None = None
+    """Vector of its only passage, if it came with one."""
 
 
 def stat_file(path: Path) -> FileState:

@@ -1,23 +1,27 @@
-"""Files and texts to ingest: named at once, and read only when needed."""
+"""Files, texts and documents in memory to ingest: named at once, and read only when needed."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Protocol
 
-from sift_rag.corpus.decoding import universal_newlines, without_surrogates
+from numpy.typing import ArrayLike
+
+from sift_rag.corpus.decoding import one_line, universal_newlines, without_surrogates
 from sift_rag.corpus.documents import FileState, SourceDocument, read_document, stat_file
 from sift_rag.corpus.formats import SYNTAXES
 from sift_rag.corpus.json_lines import storable
 from sift_rag.corpus.locations import location_of
 from sift_rag.corpus.options import IngestOptions
+from sift_rag.corpus.planning import revision_of
 from sift_rag.corpus.sections import Section
 from sift_rag.errors import SkippedDocument
-from sift_rag.types import JsonValue
+from sift_rag.types import Embedding, JsonValue, Passage, Span, passage_id
+from sift_rag.vectors import as_unit_rows
 
 
 class Incoming(Protocol):
@@ -104,6 +108,88 @@ class IncomingText:
             syntax=SYNTAXES.get(Path(self.source).suffix.lower(), "plain"),
             sections=[Section(self.text, metadata=self.metadata)],
         )
+
+
+@dataclass(frozen=True, slots=True)
+class SourceText:
+    """A document in memory: a text under an id, with metadata and perhaps its vector."""
+
+    id: str
+    """Name of the document in the collection, by which hits cite it. A document replaces the one of its id. "" for a
+    name made from text and metadata."""
+    text: str
+    metadata: Mapping[str, JsonValue] = field(default_factory=dict)
+    """A JSON object that a filter can ask for."""
+    title: str = ""
+    """Title, which the embedder reads before each passage."""
+    vector: ArrayLike | None = field(default=None, compare=False, repr=False)
+    """Vector of the whole text, from the collection's embedder. The document is one passage then."""
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingDocument:
+    """A ``SourceText`` to ingest, checked."""
+
+    source: str
+    text: str
+    metadata: Mapping[str, JsonValue]
+    title: str = ""
+    vector: Embedding | None = None
+    location: str = field(default="", init=False)
+
+    @property
+    def size(self) -> int:
+        """Implement ``Incoming.size``."""
+        return len(self.text.encode())
+
+    def state(self) -> None:
+        """Implement ``Incoming.state``: a text is always read."""
+
+    def read(self, options: IngestOptions) -> SourceDocument:
+        """Implement ``Incoming.read``. A text with a vector is one passage; others are split as files are."""
+        read = IncomingText(self.source, self.text, self.metadata).read(options)
+        digest = blake2b(f"{read.content_hash}\n{self.title}\n".encode(), digest_size=32)
+        if self.vector is None:
+            return replace(read, content_hash=digest.hexdigest(), title=self.title)
+        digest.update(self.vector.tobytes())
+        passage = Passage(
+            id="",
+            text=self.text,
+            source=self.source,
+            span=Span(0, len(self.text)),
+            title=self.title,
+            metadata=self.metadata,
+            revision=revision_of(digest.hexdigest(), options),
+        )
+        only = replace(passage, id=str(passage_id(passage, copy=0)))
+        return replace(read, content_hash=digest.hexdigest(), title=self.title, passages=(only,), vector=self.vector)
+
+
+def incoming_documents(documents: Sequence[SourceText], dimension: int) -> list[IncomingDocument]:
+    """Check documents, so that they can be ingested like files.
+
+    Args:
+        documents: with different ids.
+        dimension: length of a vector.
+
+    Raises:
+        ValueError: an id that is not Unicode or used twice, metadata that are not JSON, or a vector of another
+            dimension, not finite or of norm 0.
+    """
+    for _ in _distinct([document.id for document in documents if document.id]):
+        pass
+    checked = [_checked(document, dimension) for document in documents]
+    return list({item.source: item for item in checked}.values())  # equal ones without ids are one document
+
+
+def _checked(document: SourceText, dimension: int) -> IncomingDocument:
+    text = universal_newlines(without_surrogates(document.text))
+    metadata = _json_object(document.metadata)
+    source = document.id or f"text-{_text_hash(text, metadata)[:16]}"
+    vector = None
+    if document.vector is not None:
+        vector = as_unit_rows([document.vector], dimension, what=f"The vectors of {source!r}")[0]
+    return IncomingDocument(source, text, metadata, one_line(without_surrogates(document.title)), vector)
 
 
 def incoming_texts(

@@ -371,12 +371,15 @@ class _Ingest:
         return document
 
     def write(self, action: Write) -> None:
-        if isinstance(self.embedder, LoadedAtFirstUse) and not self.embedder.is_loaded:
+        is_embedded = action.document.vector is None
+        if is_embedded and isinstance(self.embedder, LoadedAtFirstUse) and not self.embedder.is_loaded:
             self.meter.loading()
-        checked = self.languages.passing(self.passages(action), action.document.syntax)
+        checked = self.passages(action)
+        if is_embedded:  # else nothing may ask for the embedder's languages, which would load it
+            checked = self.languages.passing(checked, action.document.syntax)
         if self.meter.is_followed:
             self.meter.begin(action.record.source, action.record.size, _characters(action.document))
-        count = self.writer.write(action.record, checked, action.previous, action.moved)
+        count = self.writer.write(action.record, checked, action.previous, action.moved, action.document.vector)
         outcome = self.tally.went_in(action, count)
         if self.changes is not None:  # they are few
             self.tally.outcomes.append(outcome)

@@ -11,7 +11,7 @@ bounded by the window, whatever the size of the corpus.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
@@ -43,7 +43,12 @@ class Writer(Protocol):
         """Number of passages that were deleted."""
 
     def write(
-        self, record: Document, passages: Iterable[Passage], previous: Document | None, moved: Document | None = None
+        self,
+        record: Document,
+        passages: Iterable[Passage],
+        previous: Document | None,
+        moved: Document | None = None,
+        vector: Embedding | None = None,
     ) -> int:
         """Replace the passages that the store had of a document; later, if the window is not full.
 
@@ -54,6 +59,7 @@ class Writer(Protocol):
             passages: its new passages.
             previous: the record that the store had of it.
             moved: record of a document whose place it takes, and which is removed.
+            vector: vector of each of its passages; by default they are embedded.
         """
 
     def refresh(self, record: Document) -> None:
@@ -83,6 +89,7 @@ class DryWriter:
         passages: Iterable[Passage],
         previous: Document | None,  # noqa: ARG002
         moved: Document | None = None,  # noqa: ARG002
+        vector: Embedding | None = None,  # noqa: ARG002
     ) -> int:
         """Implement ``Writer.write``."""
         count = sum(1 for _ in passages)
@@ -126,16 +133,25 @@ class StoreWriter:
         self.deleted = 0
         self._store, self._embedder, self._meter = store, embedder, meter
         self._window: list[Passage] = []
+        self._given: dict[str, Embedding] = {}
+        """Vectors that came with passages of the window, by id."""
         self._open: list[_Open] = []
 
     def write(
-        self, record: Document, passages: Iterable[Passage], previous: Document | None, moved: Document | None = None
+        self,
+        record: Document,
+        passages: Iterable[Passage],
+        previous: Document | None,
+        moved: Document | None = None,
+        vector: Embedding | None = None,
     ) -> int:
         """Implement ``Writer.write``."""
         document = _Open(record, is_new=previous is None, held=self._held(previous), moved=moved)
         self._open.append(document)
         for passage in passages:
             self._window.append(passage)
+            if vector is not None:
+                self._given[passage.id] = vector
             document.passages += 1
             if len(self._window) == WINDOW:
                 self.flush()
@@ -158,8 +174,9 @@ class StoreWriter:
     def flush(self) -> None:
         """Implement ``Writer.flush``: embed and write the window, then settle the documents that are complete."""
         window, self._window = self._window, []
+        given, self._given = self._given, {}
         complete = [document for document in self._open if document.complete]
-        rows = embed(window, self._store, self._embedder, self._tell) if window else None
+        rows = self._rows(window, given) if window else None
         self._store.put_documents([replace(document.record, state="pending") for document in self._open])
         if rows is not None:
             self._store.upsert(window, rows)
@@ -179,6 +196,17 @@ class StoreWriter:
         self._open = [document for document in self._open if not document.complete]
         for document in complete:
             self._meter.done(document.record.source, document.record.size)
+
+    def _rows(self, window: Sequence[Passage], given: Mapping[str, Embedding]) -> Embedding:
+        """Return the vectors of passages: those that came with them, and the embedder's for the rest."""
+        without = [passage for passage in window if passage.id not in given]
+        vectors = dict(given)
+        if without:
+            rows = embed(without, self._store, self._embedder, self._tell)
+            vectors.update(zip((passage.id for passage in without), rows, strict=True))
+        if given:
+            self._tell([passage for passage in window if passage.id in given])
+        return np.stack([vectors[passage.id] for passage in window])
 
     def _held(self, record: Document | None) -> int:
         """Count the passages of a document that the store has now."""

@@ -12,7 +12,8 @@ def hit_metadata(hit: Hit) -> dict[str, JsonValue]:
     """Return a new dictionary for JSON: the passage's metadata, and these keys, which win over equal ones in it.
 
     ``source``; ``title``, ``heading``, ``line`` and ``page`` where there are such; and ``sift``, ``Hit.to_dict``
-    without texts and metadata. A passage's own key ``sift`` gives way.
+    without texts and metadata. What the passage's own metadata have under one of these keys is in ``sift``, under
+    ``replaced``.
     """
     passage = hit.passage
     place: dict[str, JsonValue] = {
@@ -21,13 +22,15 @@ def hit_metadata(hit: Hit) -> dict[str, JsonValue]:
         "line": passage.span.line,
         "page": passage.span.page,
     }
+    ours = {"source": passage.source, **{key: value for key, value in place.items() if value is not None}}
+    replaced = {key: value for key, value in passage.metadata.items() if key == CHOICE or ours.get(key, value) != value}
     return {
         **passage.metadata,
-        "source": passage.source,
-        **{key: value for key, value in place.items() if value is not None},
+        **ours,
         CHOICE: {
             **{key: value for key, value in hit.to_dict().items() if key not in {"text", "metadata"}},
             "before": [neighbour.place() for neighbour in hit.before],
             "after": [neighbour.place() for neighbour in hit.after],
+            **({"replaced": replaced} if replaced else {}),
         },
     }

@@ -64,6 +64,7 @@ def test_ours_win_over_equal_keys_and_the_passage_s_stay_as_they_are() -> None:
     told = hit_metadata(replace(HIT, passage=passage))
     assert (told["source"], told["page"]) == ("owls.md", 7)
     assert isinstance(told["sift"], dict)
+    assert told["sift"]["replaced"] == {"source": "elsewhere", "sift": "no"}
     assert metadata == {"source": "elsewhere", "page": 7, "sift": "no"}
 
 
