@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import re
+import shlex
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,12 @@ _FEW = 7
 _OTHERS = "Options"
 ARGUMENTS = "sift_rag_cli.arguments"
 """Key in a context's ``meta``: the arguments of the command as they were typed."""
+
+
+def command_line(context: typer.Context) -> str:
+    """Return the command as it was typed, without the credentials in a URL."""
+    typed = shlex.join(["sift-rag", str(context.info_name), *context.meta.get(ARGUMENTS, ())])
+    return re.sub(r"(?<=://)[^/@\s']+@", "", typed)
 
 
 class _Help:

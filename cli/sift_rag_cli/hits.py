@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from sift_rag.protocols import PassageIndex
     from sift_rag.retrieval.matching import MatchLevel
+    from sift_rag.retrieval.retriever import Retriever
     from sift_rag.types import Hit, Passage, Retrieval
 
 _LINES_SHOWN = 6
@@ -113,6 +114,14 @@ def weak_match(retrieval: Retrieval, level: MatchLevel | None) -> str:
         f"Nothing here matches the question well: the best match is {number(best)}, and questions about other things "
         f"reach {number(level.high)} in this collection."
     )
+
+
+def view_of(retriever: Retriever, retrieval: Retrieval) -> HitView:
+    """Return what to show about the hits of a search."""
+    from sift_rag.retrieval.matching import measure_level
+
+    level = measure_level(retriever.embedder, retriever.store)
+    return HitView(retrieval.questions, retriever.language, level, links_of(retrieval, retriever.store))
 
 
 def links_of(retrieval: Retrieval, store: PassageIndex) -> dict[str, str]:

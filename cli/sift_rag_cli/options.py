@@ -100,6 +100,15 @@ Set = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", rich_help_panel=OUTPUT, help="Print one JSON object and nothing else.")]
+Html = Annotated[
+    Path | None,
+    typer.Option(
+        "--html",
+        metavar="FILE",
+        rich_help_panel=OUTPUT,
+        help="Also write everything to one HTML page to share: it loads nothing and runs nothing.",
+    ),
+]
 
 K = Annotated[
     int,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -63,14 +64,20 @@ def write_json(value: Mapping[str, object], *, indent: int | None = 2) -> None:
 
 
 def check_writable(*files: Path | None) -> None:
-    """Raise ``ConfigurationError`` if the folder of a file does not exist, before any work is done."""
+    """Raise ``ConfigurationError`` if a file cannot be written, before any work is done."""
     for file in files:
-        if file is not None and not file.parent.is_dir():
+        if file is None:
+            continue
+        if file.is_dir():
+            raise ConfigurationError(f"{str(file)!r} is a folder: name a file to write.")
+        if not file.parent.is_dir():
             raise ConfigurationError(f"There is no folder {str(file.parent)!r} to write {file.name} to.")
+        if not os.access(file if file.exists() else file.parent, os.W_OK):
+            raise ConfigurationError(f"{str(file)!r} cannot be written: permission denied.")
 
 
 def write_page(path: Path, page: str) -> None:
-    """Write a report.
+    """Write a report or a page to share.
 
     Raises:
         ConfigurationError: the file cannot be written.
@@ -78,7 +85,7 @@ def write_page(path: Path, page: str) -> None:
     try:
         path.write_text(page, encoding="utf-8")
     except OSError as error:
-        raise ConfigurationError(f"The report cannot be written to {str(path)!r}: {error.strerror}.") from error
+        raise ConfigurationError(f"The page cannot be written to {str(path)!r}: {error.strerror}.") from error
 
 
 def is_terminal(stream: TextIO) -> bool:
