@@ -33,13 +33,19 @@ h1 { overflow-wrap: anywhere; } .answer, .text { white-space: pre-wrap; overflow
 .remark { color: var(--soft); font-size: .85em; } .unsupported + .remark { color: var(--c2); }
 article { border-top: 1px solid var(--line); padding: .8rem 0 .4rem; } article:target { background: var(--tint); }
 article h3 { margin: 0; overflow-wrap: anywhere; } article p { margin: .2rem 0; }
-.place { font-weight: 600; overflow-wrap: anywhere; } .around { color: var(--soft); }
+.place { font-weight: 600; overflow-wrap: anywhere; } .text { margin-top: .6rem; }
+.around { color: var(--soft); margin: .5rem 0; }
 .bar { display: inline-block; width: 5rem; height: .6em; background: var(--line); border-radius: .3em;
   overflow: hidden; }
 .bar i { display: block; height: 100%; background: var(--c3); } .why { font-style: italic; }
 mark { background: none; color: inherit; font-weight: 700; border-bottom: 2px solid var(--c5); }
 ul { padding-left: 1.2rem; } li { overflow-wrap: anywhere; }
 """
+_LEGEND = (
+    "Match: cosine similarity to the question. Adds: what a passage adds to those before it, as a share of what the "
+    "candidates contain together."
+)
+_MARKS = "Underlined: the passages do not support it, or not those that it cites. The check can be wrong."
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,7 @@ def _sections(page: SharedPage) -> Iterator[str]:
         yield from _answer(page.answer)
     fine_tuned = page.answer is not None and page.answer.mode == "finetune"
     yield f"<h2>{'Passages for fine-tuning' if fine_tuned else 'Passages'}</h2>"
-    yield f"<p class=note>{shown(summary(retrieval))}.</p>"
+    yield f"<p class=note>{shown(summary(retrieval))}. {_LEGEND}</p>"
     weak = weak_match(retrieval, page.view.level)
     if weak:
         yield f"<p class=verdict>{shown(weak)}</p>"
@@ -161,7 +167,7 @@ def _answer(answer: Answer) -> Iterator[str]:
     sentences = answer.sentences or ()
     yield f"<h2>Answer</h2><div class=answer>{_with_remarks(answer.text, sentences, answer)}</div>"
     if sentences:
-        yield f"<p class=note>{shown(check_summary(sentences))}</p>"
+        yield f"<p class=note>{shown(check_summary(sentences))} {_MARKS}</p>"
     yield from (f"<p class=note>{shown(notice)}</p>" for notice in answer.notices)
 
 
