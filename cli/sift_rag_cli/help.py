@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
+from sift_rag_cli.options import MAIN
 from sift_rag_cli.removed_options import replacement_of
 
 if TYPE_CHECKING:
@@ -93,16 +94,21 @@ class Group(_Help, TyperGroup):
 
 
 def _write_options(parameters: list[Any], ctx: typer.Context, formatter: Any) -> None:
-    """Write arguments, then options by group, in the order in which groups first appear; all in the same columns."""
+    """Write arguments, the options used most, then the others by group; all in the same columns.
+
+    Groups stand in the order in which they first appear.
+    """
     options = [one for one in parameters if isinstance(one, TyperOption) and not one.hidden]
     groups: dict[str, list[tuple[str, str]]] = {}
     for one in parameters:
         if isinstance(one, TyperArgument) and one.help:
             groups.setdefault("Arguments", []).append((str(one.metavar), one.help))
+    groups[MAIN] = []
     for option in options:
         title = _OTHERS if len(options) <= _FEW else option.rich_help_panel or _OTHERS
         groups.setdefault(title, []).append(_row(option, ctx))
     groups[_OTHERS] = groups.pop(_OTHERS, [])  # last
+    groups = {title: rows for title, rows in groups.items() if rows}
     names = [name for rows in groups.values() for name, _ in rows]
     width = max((len(name) for name in names if len(name) <= _WIDEST_NAME), default=_WIDEST_NAME)
     for title, rows in groups.items():
