@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
-from sift_rag_cli.options import MAIN
 from sift_rag_cli.removed_options import replacement_of
 
 if TYPE_CHECKING:
@@ -20,6 +19,13 @@ _WIDEST_NAME = 24
 """Maximum width of an option's names; the help for a longer one begins on the next line."""
 _FEW = 7
 """Maximum number of options that are listed without groups."""
+_MOST_USED = "Most used"
+_FIRST = {
+    "search": {"k", "filters", "explain", "store", "collection"},
+    "ask": {"k", "filters", "model", "base_url", "explain", "store", "collection"},
+    "chat": {"k", "filters", "model", "base_url", "store", "collection"},
+}
+"""Parameters that the help of a command begins with."""
 _OTHERS = "Options"
 ARGUMENTS = "sift_rag_cli.arguments"
 """Key in a context's ``meta``: the arguments of the command as they were typed."""
@@ -103,9 +109,11 @@ def _write_options(parameters: list[Any], ctx: typer.Context, formatter: Any) ->
     for one in parameters:
         if isinstance(one, TyperArgument) and one.help:
             groups.setdefault("Arguments", []).append((str(one.metavar), one.help))
-    groups[MAIN] = []
+    groups[_MOST_USED] = []
     for option in options:
         title = _OTHERS if len(options) <= _FEW else option.rich_help_panel or _OTHERS
+        if option.name in _FIRST.get(str(ctx.info_name), ()):
+            title = _MOST_USED
         groups.setdefault(title, []).append(_row(option, ctx))
     groups[_OTHERS] = groups.pop(_OTHERS, [])  # last
     groups = {title: rows for title, rows in groups.items() if rows}

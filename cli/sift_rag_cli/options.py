@@ -15,8 +15,6 @@ from sift_rag.suggestions import suggestion
 from sift_rag_cli.completion import collection_names, source_names
 from sift_rag_cli.kinds import CHOICES
 
-MAIN = "Most used"
-"""The group that a help page begins with."""
 PASSAGES = "Passages"
 ANSWER = "Answer"
 FINE_TUNING = "Fine-tuning"
@@ -43,7 +41,7 @@ Store = Annotated[
         "-s",
         metavar="PATH|URL",
         envvar="SIFT_RAG_STORE",
-        rich_help_panel=MAIN,
+        rich_help_panel=COLLECTION,
         help="Where collections are kept: a folder, or a Qdrant server such as http://localhost:6333 (set its key in "
         "SIFT_RAG_QDRANT_API_KEY). Default: your data folder.",
     ),
@@ -56,7 +54,7 @@ Collection = Annotated[
         metavar="NAME",
         envvar="SIFT_RAG_COLLECTION",
         autocompletion=collection_names,
-        rich_help_panel=MAIN,
+        rich_help_panel=COLLECTION,
         help="Name of the collection.",
     ),
 ]
@@ -116,14 +114,14 @@ Html = Annotated[
 
 K = Annotated[
     int,
-    typer.Option("-k", metavar="N", min=1, envvar="SIFT_RAG_K", rich_help_panel=MAIN, help="Number of passages."),
+    typer.Option("-k", metavar="N", min=1, envvar="SIFT_RAG_K", rich_help_panel=PASSAGES, help="Number of passages."),
 ]
 Filter = Annotated[
     list[str] | None,
     typer.Option(
         "--filter",
         metavar="KEY=VALUE",
-        rich_help_panel=MAIN,
+        rich_help_panel=PASSAGES,
         help="Use only matching passages: source='docs/*' matches file names, tag=x matches metadata (front matter, "
         "JSON fields, CSV columns). 'year>=2024' (also >, <=, <) compares numbers and ISO dates, 'tag!=x' leaves "
         "passages out, 'name~=a*' is a glob. Repeatable: all must match, but values of one key, and globs for one key, "
@@ -211,7 +209,7 @@ Explain = Annotated[
     bool,
     typer.Option(
         "--explain",
-        rich_help_panel=MAIN,
+        rich_help_panel=OUTPUT,
         help="Show what each passage adds, and which near neighbours were left out.",
     ),
 ]
@@ -223,7 +221,7 @@ Model = Annotated[
         "-m",
         metavar="NAME|PATH",
         envvar="SIFT_RAG_MODEL",
-        rich_help_panel=MAIN,
+        rich_help_panel=ANSWER,
         help="Language model: a Hugging Face name, a folder or a GGUF file; with --base-url, the endpoint's name.",
     ),
 ]
@@ -252,7 +250,7 @@ BaseUrl = Annotated[
         "--base-url",
         metavar="URL",
         envvar="SIFT_RAG_BASE_URL",
-        rich_help_panel=MAIN,
+        rich_help_panel=ANSWER,
         help="An OpenAI-compatible endpoint. Set its API key in SIFT_RAG_API_KEY or OPENAI_API_KEY.",
     ),
 ]
