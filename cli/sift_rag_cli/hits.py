@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from sift_rag import defaults
 from sift_rag_cli.highlighting import marked_words
+from sift_rag_cli.match_levels import match_level
 from sift_rag_cli.output import bar, console, count_of, is_terminal, one_line, printable, show, write
 
 if TYPE_CHECKING:
@@ -116,11 +117,9 @@ def weak_match(retrieval: Retrieval, level: MatchLevel | None) -> str:
     )
 
 
-def view_of(retriever: Retriever, retrieval: Retrieval) -> HitView:
-    """Return what to show about the hits of a search."""
-    from sift_rag.retrieval.matching import measure_level
-
-    level = measure_level(retriever.embedder, retriever.store)
+def view_of(retriever: Retriever, retrieval: Retrieval, store: str | None) -> HitView:
+    """Return what to show about the hits of a search in a store."""
+    level = match_level(retriever, store)
     return HitView(retrieval.questions, retriever.language, level, links_of(retrieval, retriever.store))
 
 

@@ -81,6 +81,7 @@ def _go_elsewhere(folder: Path, patch: pytest.MonkeyPatch) -> Path:
         patch.delenv(name)
     patch.setenv("XDG_CONFIG_HOME", str(folder / "configuration"))
     patch.setenv("XDG_DATA_HOME", str(folder / "data"))
+    patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
     patch.setenv("HF_HUB_OFFLINE", "1")
     here = folder / "here"
     here.mkdir()

@@ -127,7 +127,7 @@ def ask(
         else:
             stream = assistant.stream(query, cast("Mode", mode), decompose=decompose, on_step=show_step)
             prepared = stream.prepared
-        view = HitView() if html is None else view_of(assistant.retriever, prepared.retrieval)
+        view = HitView() if html is None else view_of(assistant.retriever, prepared.retrieval, store)
     page = SharedPage(prepared.retrieval, view, command_line(context), collection)
     for part in prepared.parts:
         say(f"part: {one_line(part)}")

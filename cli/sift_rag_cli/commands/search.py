@@ -79,7 +79,7 @@ def search(
         wait=wait,
     ) as retriever:
         retrieval = retriever.retrieve(with_known(wanted.query(asked), known, retriever))
-        view = HitView() if json and html is None else view_of(retriever, retrieval)
+        view = HitView() if json and html is None else view_of(retriever, retrieval, store)
     page = SharedPage(retrieval, view, command_line(context), collection)
     if json:
         write_json({**retrieval.to_dict(explain=explain), **about_search(wanted, collection)})
