@@ -1,5 +1,6 @@
-"""Remember in the user's cache how well unrelated questions match a collection: measuring it takes longer than a search.
+"""Remember in the user's cache how well unrelated questions match a collection.
 
+Measuring it takes longer than a search.
 A level is kept for a store, a collection, an embedder and a revision of the documents; what was kept for an earlier
 revision is measured again. The cache may be lost or not be writable: the level is measured then.
 """
@@ -35,9 +36,14 @@ def match_level(retriever: Retriever, store: str | None) -> MatchLevel | None:
     return level
 
 
-def _file(retriever: Retriever, store: str | None) -> Path:
+def cache_folder() -> Path:
+    """Return the folder of remembered levels."""
     from platformdirs import user_cache_path
 
+    return user_cache_path("sift-rag", appauthor=False) / "match-levels"
+
+
+def _file(retriever: Retriever, store: str | None) -> Path:
     from sift_rag import __version__
     from sift_rag.stores.registry import default_store
 
@@ -46,7 +52,7 @@ def _file(retriever: Retriever, store: str | None) -> Path:
     info = retriever.store.info
     parts = [where, info.name, retriever.embedder.name, *_revision(retriever, None if is_url else where), __version__]
     name = blake2b("\0".join(parts).encode(errors="backslashreplace"), digest_size=16).hexdigest()
-    return user_cache_path("sift-rag", appauthor=False) / "match-levels" / f"{name}.json"
+    return cache_folder() / f"{name}.json"
 
 
 def _revision(retriever: Retriever, folder: str | None) -> list[str]:

@@ -41,7 +41,7 @@ def test_a_level_is_measured_once_and_again_when_documents_change_or_the_cache_i
     ingest_paths([folder], store=store, embedder=HashingEmbedder())
     assert level() == measured[-1]
     assert len(measured) == 2
-    for file in (tmp_path / "cache" / "sift-rag" / "match-levels").iterdir():
+    for file in (tmp_path / "match-levels").iterdir():
         file.write_text("{", encoding="utf-8")
     assert level() == measured[-1]
     assert len(measured) == 3
