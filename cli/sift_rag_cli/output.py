@@ -14,6 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, TextIO
 
 import typer
@@ -54,6 +55,11 @@ def write(text: str = "", *, end: str = "\n") -> None:
 def say(text: str) -> None:
     """Write a remark to stderr."""
     typer.echo(text, err=True)
+
+
+def say_wrapped(text: str) -> None:
+    """Write a remark to stderr, at a terminal wrapped between words."""
+    say(fill(text, console(stderr=True).width, break_on_hyphens=False) if is_terminal(sys.stderr) else text)
 
 
 def write_json(value: Mapping[str, object], *, indent: int | None = 2) -> None:

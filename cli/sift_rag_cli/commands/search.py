@@ -12,7 +12,7 @@ from sift_rag_cli.explanation import write_explanation
 from sift_rag_cli.help import command_line
 from sift_rag_cli.hits import HitView, summary, view_of, weak_match, write_hits
 from sift_rag_cli.inputs import read_questions
-from sift_rag_cli.output import check_writable, say, write_json
+from sift_rag_cli.output import check_writable, say_wrapped, write_json
 from sift_rag_cli.searching import about_search, open_scoring, open_search, search_options, with_known
 from sift_rag_cli.shared_page import SharedPage, write_shared
 
@@ -90,6 +90,6 @@ def search(
         write_explanation(retrieval)
     weak = weak_match(retrieval, view.level)
     if weak:
-        say(weak)
-    say(f"{summary(retrieval)}.")
+        say_wrapped(weak)
+    say_wrapped(f"{summary(retrieval)}.")
     write_shared(html, page)
