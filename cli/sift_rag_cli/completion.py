@@ -64,7 +64,8 @@ def _database(context: typer.Context) -> Database | None:
 
 def _given(context: typer.Context, name: str) -> str | None:
     """Return the value of an option from the command line, the environment or the configuration."""
-    from sift_rag_cli.app import COMMANDS, load_configuration
+    from sift_rag_cli.app import COMMANDS
+    from sift_rag_cli.configuration import load_configuration
 
     source = context.get_parameter_source(name)
     value = context.params.get(name)
