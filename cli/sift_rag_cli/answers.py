@@ -91,10 +91,10 @@ def write_check(answer: Answer) -> None:
     write(f"\n{check_summary(sentences)}")
     for sentence in sentences:
         if sentence.verdict == "unsupported":
-            _write_marked("?", sentence, _reason(sentence), width)
+            _write_marked("?", sentence, remark_on(sentence), width)
     for sentence in sentences:
         if sentence.verdict == "uncited":
-            _write_marked("+", sentence, f"added {_brackets(sentence.supporting)}", width)
+            _write_marked("+", sentence, remark_on(sentence), width)
 
 
 def check_summary(sentences: Sequence[CheckedSentence]) -> str:
@@ -141,7 +141,12 @@ def _is(number: int) -> str:
     return "is" if number == 1 else "are"
 
 
-def _reason(sentence: CheckedSentence) -> str:
+def remark_on(sentence: CheckedSentence) -> str:
+    """Return what the check found about a sentence; nothing if the passages that it cites support it."""
+    if sentence.verdict == "supported":
+        return ""
+    if sentence.verdict == "uncited":
+        return f"added {_brackets(sentence.supporting)}"
     if not sentence.cited:
         return "in no passage"
     cited = _brackets(sentence.cited)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import re
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,13 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sift_rag.errors import ConfigurationError
-from sift_rag_cli.help import ARGUMENTS
 from sift_rag_cli.output import count_of, one_line, say, write_json, write_page, write_table
 from sift_rag_cli.progress import counted_progress, loading
 
 if TYPE_CHECKING:
-    import typer
-
     from sift_rag.corpus.shards import Shard
     from sift_rag.evaluation import Comparison, Outcome, Row, Summary, Task
     from sift_rag.evaluation.outcomes import About
@@ -58,12 +54,6 @@ class Output:
     report: Path | None
     csv: Path | None
     json: bool
-
-
-def command_line(context: typer.Context) -> str:
-    """Return the command as it was typed, without the credentials in a URL."""
-    typed = shlex.join(["sift-rag", str(context.info_name), *context.meta.get(ARGUMENTS, ())])
-    return re.sub(r"(?<=://)[^/@\s']+@", "", typed)
 
 
 def measure(run: Run, retriever: Retriever) -> tuple[list[Outcome], About, Path]:

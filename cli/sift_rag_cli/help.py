@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import re
+import shlex
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +19,22 @@ _WIDEST_NAME = 24
 """Maximum width of an option's names; the help for a longer one begins on the next line."""
 _FEW = 7
 """Maximum number of options that are listed without groups."""
+_MOST_USED = "Most used"
+_FIRST = {
+    "search": {"k", "filters", "explain", "store", "collection"},
+    "ask": {"k", "filters", "model", "base_url", "explain", "store", "collection"},
+    "chat": {"k", "filters", "model", "base_url", "store", "collection"},
+}
+"""Parameters that the help of a command begins with."""
 _OTHERS = "Options"
 ARGUMENTS = "sift_rag_cli.arguments"
 """Key in a context's ``meta``: the arguments of the command as they were typed."""
+
+
+def command_line(context: typer.Context) -> str:
+    """Return the command as it was typed, without the credentials in a URL."""
+    typed = shlex.join(["sift-rag", str(context.info_name), *context.meta.get(ARGUMENTS, ())])
+    return re.sub(r"(?<=://)[^/@\s']+@", "", typed)
 
 
 class _Help:
@@ -85,16 +100,23 @@ class Group(_Help, TyperGroup):
 
 
 def _write_options(parameters: list[Any], ctx: typer.Context, formatter: Any) -> None:
-    """Write arguments, then options by group, in the order in which groups first appear; all in the same columns."""
+    """Write arguments, the options used most, then the others by group; all in the same columns.
+
+    Groups stand in the order in which they first appear.
+    """
     options = [one for one in parameters if isinstance(one, TyperOption) and not one.hidden]
     groups: dict[str, list[tuple[str, str]]] = {}
     for one in parameters:
         if isinstance(one, TyperArgument) and one.help:
             groups.setdefault("Arguments", []).append((str(one.metavar), one.help))
+    groups[_MOST_USED] = []
     for option in options:
         title = _OTHERS if len(options) <= _FEW else option.rich_help_panel or _OTHERS
+        if option.name in _FIRST.get(str(ctx.info_name), ()):
+            title = _MOST_USED
         groups.setdefault(title, []).append(_row(option, ctx))
     groups[_OTHERS] = groups.pop(_OTHERS, [])  # last
+    groups = {title: rows for title, rows in groups.items() if rows}
     names = [name for rows in groups.values() for name, _ in rows]
     width = max((len(name) for name in names if len(name) <= _WIDEST_NAME), default=_WIDEST_NAME)
     for title, rows in groups.items():

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from sift_rag import defaults
 from sift_rag_cli.highlighting import marked_words
+from sift_rag_cli.match_levels import match_level
 from sift_rag_cli.output import bar, console, count_of, is_terminal, one_line, printable, show, write
 
 if TYPE_CHECKING:
@@ -19,11 +20,15 @@ if TYPE_CHECKING:
 
     from sift_rag.protocols import PassageIndex
     from sift_rag.retrieval.matching import MatchLevel
+    from sift_rag.retrieval.retriever import Retriever
     from sift_rag.types import Hit, Passage, Retrieval
 
 _LINES_SHOWN = 6
 _COPIES_SHOWN = 3
+_CONTEXT_LINES = 3
+"""Lines of the text before a hit, and of that after it."""
 _INDENT = "   "
+_CONTEXT = " │ "
 _MATCH_CELLS = 8
 
 _STOPPED = {
@@ -115,6 +120,12 @@ def weak_match(retrieval: Retrieval, level: MatchLevel | None) -> str:
     )
 
 
+def view_of(retriever: Retriever, retrieval: Retrieval, store: str | None) -> HitView:
+    """Return what to show about the hits of a search in a store."""
+    level = match_level(retriever, store)
+    return HitView(retrieval.questions, retriever.language, level, links_of(retrieval, retriever.store))
+
+
 def links_of(retrieval: Retrieval, store: PassageIndex) -> dict[str, str]:
     """Return the URL of each hit's document: an address as it is, or a file that is on this machine."""
     from sift_rag.corpus.locations import is_here, path_at
@@ -156,7 +167,10 @@ def _header(hit: Hit, width: int, view: HitView) -> Text:
     place = locate(hit.passage)
     room = width - len(_INDENT) - Text(place).cell_len - 2
     style = Style(bold=True, color="cyan", link=view.links.get(hit.passage.source))
-    header = Text.assemble((f"{hit.rank:<{len(_INDENT)}}", "bold"), (place, style))
+    first, *rest = Text(place, style=style).wrap(console(), max(width - len(_INDENT), 20))
+    header = Text.assemble((f"{hit.rank:<{len(_INDENT)}}", "bold"), first)
+    for line in rest:
+        header.append(f"\n{_INDENT}").append_text(line)
     heading = Text(heading_path(hit.passage), style="dim")
     if heading.plain and room >= 12:
         heading.truncate(room, overflow="ellipsis")
@@ -185,12 +199,11 @@ def _body(hit: Hit, width: int, view: HitView, *, full: bool) -> Iterator[Text]:
         text.stylize("bold yellow", start, end)
     lines = text.wrap(console(), max(width - len(_INDENT), 20), tab_size=4)
     shown = list(lines) if full else list(lines)[:_LINES_SHOWN]
-    for line in _context_lines(hit.before, width):
-        yield line
+    yield from _context_lines(hit.before, width, full=full, ending=True)
     for line in shown:
         yield Text(_INDENT).append_text(line)
-    for line in _context_lines(hit.after, width) if len(shown) == len(lines) else ():
-        yield line
+    if len(shown) == len(lines):
+        yield from _context_lines(hit.after, width, full=full, ending=False)
     if len(shown) < len(lines):
         yield Text(f"{_INDENT}... {count_of(len(lines) - len(shown), 'more line')}: --full", style="dim")
     for copy in copy_lines(hit.copies, limit=None if full else _COPIES_SHOWN):
@@ -206,11 +219,18 @@ def _scores(hit: Hit, share: float) -> str:
     return "  ".join(parts)
 
 
-def _context_lines(passages: Sequence[Passage], width: int) -> Iterator[Text]:
-    """Yield the text around a hit, dim; passages apart."""
+def _context_lines(passages: Sequence[Passage], width: int, *, full: bool, ending: bool) -> Iterator[Text]:
+    """Yield the text around a hit, dim and behind a bar; of a long one the lines next to the hit, unless ``full``."""
     from rich.text import Text
 
-    for passage in passages:
-        text = Text(printable(passage.text.strip("\n")), style="dim")
-        for line in text.wrap(console(), max(width - len(_INDENT), 20), tab_size=4):
-            yield Text(_INDENT).append_text(line)
+    lines = [
+        line
+        for passage in passages
+        for line in Text(printable(passage.text.strip("\n")), style="dim").wrap(
+            console(), max(width - len(_CONTEXT), 20), tab_size=4
+        )
+    ]
+    shown = lines if full else lines[-_CONTEXT_LINES:] if ending else lines[:_CONTEXT_LINES]
+    cut = [Text(f"{_CONTEXT}...", style="dim")] if len(shown) < len(lines) else []
+    marked = [Text(_CONTEXT, style="dim").append_text(line) for line in shown]
+    yield from [*cut, *marked] if ending else [*marked, *cut]

@@ -12,6 +12,7 @@ import typer
 
 from sift_rag import defaults
 from sift_rag.suggestions import suggestion
+from sift_rag_cli.completion import collection_names, source_names
 from sift_rag_cli.kinds import CHOICES
 
 PASSAGES = "Passages"
@@ -52,6 +53,7 @@ Collection = Annotated[
         "-c",
         metavar="NAME",
         envvar="SIFT_RAG_COLLECTION",
+        autocompletion=collection_names,
         rich_help_panel=COLLECTION,
         help="Name of the collection.",
     ),
@@ -100,6 +102,15 @@ Set = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", rich_help_panel=OUTPUT, help="Print one JSON object and nothing else.")]
+Html = Annotated[
+    Path | None,
+    typer.Option(
+        "--html",
+        metavar="FILE",
+        rich_help_panel=OUTPUT,
+        help="Also write everything to one HTML page to share: it loads nothing and runs nothing.",
+    ),
+]
 
 K = Annotated[
     int,
@@ -122,6 +133,7 @@ Known = Annotated[
     typer.Option(
         "--known",
         metavar="FILE|ID",
+        autocompletion=source_names,
         rich_help_panel=PASSAGES,
         help="Something you know already: a file, or a source or passage id of the collection. Passages are "
         "selected to add to it. Repeatable.",

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, TextIO
 
 import typer
@@ -55,6 +57,11 @@ def say(text: str) -> None:
     typer.echo(text, err=True)
 
 
+def say_wrapped(text: str) -> None:
+    """Write a remark to stderr, at a terminal wrapped between words."""
+    say(fill(text, console(stderr=True).width, break_on_hyphens=False) if is_terminal(sys.stderr) else text)
+
+
 def write_json(value: Mapping[str, object], *, indent: int | None = 2) -> None:
     """Write a JSON object to stdout: exact, with terminal control characters escaped; on one line if not indented."""
     readable = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
@@ -63,14 +70,20 @@ def write_json(value: Mapping[str, object], *, indent: int | None = 2) -> None:
 
 
 def check_writable(*files: Path | None) -> None:
-    """Raise ``ConfigurationError`` if the folder of a file does not exist, before any work is done."""
+    """Raise ``ConfigurationError`` if a file cannot be written, before any work is done."""
     for file in files:
-        if file is not None and not file.parent.is_dir():
+        if file is None:
+            continue
+        if file.is_dir():
+            raise ConfigurationError(f"{str(file)!r} is a folder: name a file to write.")
+        if not file.parent.is_dir():
             raise ConfigurationError(f"There is no folder {str(file.parent)!r} to write {file.name} to.")
+        if not os.access(file if file.exists() else file.parent, os.W_OK):
+            raise ConfigurationError(f"{str(file)!r} cannot be written: permission denied.")
 
 
 def write_page(path: Path, page: str) -> None:
-    """Write a report.
+    """Write a report or a page to share.
 
     Raises:
         ConfigurationError: the file cannot be written.
@@ -78,7 +91,7 @@ def write_page(path: Path, page: str) -> None:
     try:
         path.write_text(page, encoding="utf-8")
     except OSError as error:
-        raise ConfigurationError(f"The report cannot be written to {str(path)!r}: {error.strerror}.") from error
+        raise ConfigurationError(f"The page cannot be written to {str(path)!r}: {error.strerror}.") from error
 
 
 def is_terminal(stream: TextIO) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from importlib.metadata import version
@@ -14,13 +14,14 @@ import anyio.from_thread
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError
 from mcp_types import CallToolResult, TextContent, ToolAnnotations
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 
 from sift_rag import defaults
 from sift_rag.corpus.report import Progress
 from sift_rag.errors import CollectionNotFound, DocumentNotFound, NoEvidence, StoreInUse
 from sift_rag.filters import Filter
 from sift_rag.retrieval.options import SearchOptions
+from sift_rag.wrong_values import what_is_wrong
 from sift_rag_mcp import replies
 from sift_rag_mcp.access import Access, DirectAccess
 from sift_rag_mcp.library import Library, Writing
@@ -76,6 +77,34 @@ TokenBudget = Annotated[int | None, Field(description="Maximum number of tokens 
 Source = Annotated[str, Field(description="Document, as `list` and hits name it.")]
 
 
+class _Server(MCPServer[Any]):
+    """A server that says in plain words what is wrong with the arguments of a call."""
+
+    async def call_tool(self, name: str, arguments: dict[str, Any], *others: Any, **options: Any) -> Any:
+        """Call a tool.
+
+        Raises:
+            ToolError: the arguments are wrong, or the tool failed.
+        """
+        try:
+            return await super().call_tool(name, arguments, *others, **options)
+        except ToolError as error:
+            if not isinstance(error.__cause__, ValidationError):
+                raise
+            known = [tool.input_schema["properties"] for tool in await self.list_tools() if tool.name == name]
+            raise ToolError(_wrong_argument(error.__cause__, arguments, list(*known))) from error.__cause__
+
+
+def _wrong_argument(error: ValidationError, arguments: Mapping[str, Any], known: Sequence[str]) -> str:
+    first, *others = error.errors(include_url=False, include_input=False)
+    name = str(first["loc"][0]) if first["loc"] else ""
+    if first["type"] != "missing":
+        of_argument = [one for one in others if one["loc"][:1] == first["loc"][:1]]
+        return f"The argument {name!r} is invalid: {what_is_wrong([first, *of_argument])}."
+    unknown = [repr(given) for given in arguments if given not in known]
+    return f"The argument {name!r} is missing." + (f" There is no {' or '.join(unknown)}." if unknown else "")
+
+
 def create_server(settings: McpSettings) -> MCPServer[Any]:
     """Return the server of one client; ``run("stdio")`` serves it over stdin and stdout.
 
@@ -93,7 +122,7 @@ def create_server(settings: McpSettings) -> MCPServer[Any]:
 
 def create_reading_server(access: Access) -> MCPServer[Any]:
     """Return a server whose tools change nothing."""
-    server: MCPServer[Any] = MCPServer(
+    server = _Server(
         "sift-rag", title="sift-rag", instructions=INSTRUCTIONS, version=version("sift-rag"), log_level="WARNING"
     )
     _add_reading(server, access)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_core import from_json
 
 from sift_rag.suggestions import suggestion
+from sift_rag.wrong_values import what_is_wrong
 from sift_rag_server.errors import HTTPError
 from sift_rag_server.settings import Limits
 
@@ -72,12 +73,13 @@ def read_body(kind: type[_Body], body: Mapping[str, Any], status: HTTPStatus = H
     try:
         return kind.model_validate(body)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        first, *others = error.errors(include_url=False, include_input=False)
         depth = 2 if first["loc"][:1] == ("sift",) else 1  # below other fields, names of types follow
         field = ".".join(str(part) for part in first["loc"][:depth]) or "body"
         if first["type"] == "missing":
             raise HTTPError(status, f"The field {field!r} is missing.") from None
-        raise HTTPError(status, f"The field {field!r} is invalid: {first['msg']}.") from None
+        of_field = [one for one in others if one["loc"][:depth] == first["loc"][:depth]]
+        raise HTTPError(status, f"The field {field!r} is invalid: {what_is_wrong([first, *of_field])}.") from None
 
 
 def check_names(names: Iterable[str], known: Sequence[str]) -> None:

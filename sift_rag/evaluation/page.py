@@ -45,17 +45,17 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; background: var(--tint); p
   table { font-size: .75rem; } body { padding: 1rem .8rem 3rem; } .verdict { font-size: 1rem; } }
 @media print { details { break-inside: avoid; } }
 """
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 """Content security policy: the page loads nothing and runs nothing, whatever a text in it says."""
 
 
-def render_page(title: str, sections: Sequence[str]) -> str:
-    """Return a self-contained HTML page; the title is text, the sections are HTML."""
+def render_page(title: str, sections: Sequence[str], *, style: str = "") -> str:
+    """Return a self-contained HTML page; the title is text, the sections are HTML, ``style`` is added to the sheet."""
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{_CSS}</style></head><body>{''.join(sections)}</body></html>\n"
+        f"<title>{escape(title)}</title><style>{_CSS}{style}</style></head><body>{''.join(sections)}</body></html>\n"
     )
 
 

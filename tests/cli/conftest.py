@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 
 from sift_rag import opening
 from sift_rag.models import local
+from sift_rag_cli import match_levels
 from sift_rag_cli.app import app
 from tests.cli.documents import write_library
 
@@ -81,6 +82,7 @@ def _go_elsewhere(folder: Path, patch: pytest.MonkeyPatch) -> Path:
         patch.delenv(name)
     patch.setenv("XDG_CONFIG_HOME", str(folder / "configuration"))
     patch.setenv("XDG_DATA_HOME", str(folder / "data"))
+    patch.setattr(match_levels, "cache_folder", lambda: folder / "match-levels")  # not the cache of models
     patch.setenv("HF_HUB_OFFLINE", "1")
     here = folder / "here"
     here.mkdir()

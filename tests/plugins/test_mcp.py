@@ -303,3 +303,20 @@ def test_several_calls_at_once_take_turns(settings: McpSettings) -> None:
 
     results = anyio.run(run)
     assert len({str(result.structured_content["hits"]) for result in results}) == 1
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "words"),
+    [
+        ("search", {"questions": "why?"}, "The argument 'questions' is invalid: it must be a list."),
+        ("search", {"questions": ["why?"], "k": 0}, "The argument 'k' is invalid: it must be at least 1."),
+        ("search", {"query": "why?"}, "The argument 'questions' is missing. There is no 'query'."),
+        ("get", {"source": "leave.md", "line": "ten"}, "The argument 'line' is invalid: it must be a whole number."),
+    ],
+)
+def test_an_agent_that_sends_a_wrong_argument_reads_what_is_wrong(
+    settings: McpSettings, tool: str, arguments: dict[str, Any], words: str
+) -> None:
+    reply = call(settings, tool, **arguments)
+    assert reply.is_error
+    assert reply.text == words

@@ -1,6 +1,7 @@
 """``sift-rag ask``."""
 
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
@@ -12,9 +13,12 @@ from sift_rag_cli.configuration import settings_for
 from sift_rag_cli.embedding import embedder_of
 from sift_rag_cli.explanation import write_explanation
 from sift_rag_cli.fine_tuning import fine_tuning_of
+from sift_rag_cli.help import command_line
+from sift_rag_cli.hits import HitView, view_of
 from sift_rag_cli.inputs import read_questions
-from sift_rag_cli.output import one_line, printable, say, write, write_json
+from sift_rag_cli.output import check_writable, one_line, printable, say, write, write_json
 from sift_rag_cli.searching import about_search, open_answering, search_options, with_known
+from sift_rag_cli.shared_page import SharedPage, write_shared
 
 if TYPE_CHECKING:
     from sift_rag.answering.prepared import PreparedPrompt
@@ -65,6 +69,7 @@ def ask(
     ] = False,
     explain: options.Explain = False,
     json: options.Json = False,
+    html: options.Html = None,
     store: options.Store = None,
     collection: options.Collection = defaults.COLLECTION,
     wait: options.Wait = None,
@@ -86,6 +91,7 @@ def ask(
     """
     from sift_rag.answering.settings import AnswerSettings
 
+    check_writable(html)
     asked = read_questions((question, *(also or ())))
     values = settings_for(context, assignments, selectors=(selector,))
     wanted = search_options(
@@ -121,6 +127,8 @@ def ask(
         else:
             stream = assistant.stream(query, cast("Mode", mode), decompose=decompose, on_step=show_step)
             prepared = stream.prepared
+        view = HitView() if html is None else view_of(assistant.retriever, prepared.retrieval, store)
+    page = SharedPage(prepared.retrieval, view, command_line(context), collection)
     for part in prepared.parts:
         say(f"part: {one_line(part)}")
     extra = about_search(wanted, collection)
@@ -128,6 +136,7 @@ def ask(
         if assistant.model is None:
             say(f"This is the prompt. {HOW_TO_GET_AN_ANSWER}")
         _write_prompt(prepared, extra, explain=explain, json=json)
+        write_shared(html, page)
         return
     with stream:
         if json:
@@ -143,6 +152,7 @@ def ask(
     elif explain:
         write()
         write_explanation(stream.retrieval)
+    write_shared(html, replace(page, answer=stream.answer))
 
 
 def _write_prompt(prepared: "PreparedPrompt", extra: dict[str, object], *, explain: bool, json: bool) -> None:

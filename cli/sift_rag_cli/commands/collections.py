@@ -6,6 +6,7 @@ import typer
 
 from sift_rag_cli import options
 from sift_rag_cli.api_keys import store_key
+from sift_rag_cli.completion import collection_names
 from sift_rag_cli.output import one_line, say, write_json, write_table
 from sift_rag_cli.waiting import patience
 
@@ -13,7 +14,13 @@ from sift_rag_cli.waiting import patience
 def collections(
     context: typer.Context,
     drop: Annotated[
-        str | None, typer.Option("--drop", metavar="NAME", help="Delete this collection and everything in it.")
+        str | None,
+        typer.Option(
+            "--drop",
+            metavar="NAME",
+            autocompletion=collection_names,
+            help="Delete this collection and everything in it.",
+        ),
     ] = None,
     store: options.Store = None,
     wait: options.Wait = None,

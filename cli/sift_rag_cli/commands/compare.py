@@ -10,10 +10,11 @@ from sift_rag import defaults
 from sift_rag.errors import ConfigurationError
 from sift_rag_cli import options
 from sift_rag_cli.api_keys import store_key
-from sift_rag_cli.comparisons import Output, Run, command_line, measure, write_comparison, write_shard
+from sift_rag_cli.comparisons import Output, Run, measure, write_comparison, write_shard
 from sift_rag_cli.configuration import settings_for
 from sift_rag_cli.embedding import embedder_of
 from sift_rag_cli.fine_tuning import fine_tuning_of, model_of
+from sift_rag_cli.help import command_line
 from sift_rag_cli.inputs import names_in, read_shard, spread, whole_numbers_in
 from sift_rag_cli.output import check_writable
 from sift_rag_cli.searching import layout_of, loading_embedder, runtime_of

@@ -9,6 +9,7 @@ from sift_rag import defaults
 from sift_rag.errors import DocumentNotFound
 from sift_rag_cli import options
 from sift_rag_cli.api_keys import store_key
+from sift_rag_cli.completion import source_names
 from sift_rag_cli.output import count_of, one_line, say, write_json
 from sift_rag_cli.sources import not_found
 from sift_rag_cli.waiting import patience
@@ -17,7 +18,12 @@ from sift_rag_cli.waiting import patience
 def delete(
     context: typer.Context,
     source: Annotated[
-        str, typer.Argument(metavar="SOURCE", help="Name of a file, exactly as `sift-rag list` shows it.")
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            autocompletion=source_names,
+            help="Name of a file, exactly as `sift-rag list` shows it.",
+        ),
     ],
     prefix: Annotated[bool, typer.Option("--prefix", help="Delete every file whose name starts with SOURCE.")] = False,
     store: options.Store = None,

@@ -1,7 +1,6 @@
 """``sift-rag search``."""
 
-import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -10,14 +9,12 @@ from sift_rag_cli import options
 from sift_rag_cli.configuration import settings_for
 from sift_rag_cli.embedding import embedder_of
 from sift_rag_cli.explanation import write_explanation
-from sift_rag_cli.hits import HitView, links_of, summary, weak_match, write_hits
+from sift_rag_cli.help import command_line
+from sift_rag_cli.hits import HitView, summary, view_of, weak_match, write_hits
 from sift_rag_cli.inputs import read_questions
-from sift_rag_cli.output import is_terminal, say, write_json
+from sift_rag_cli.output import check_writable, say_wrapped, write_json
 from sift_rag_cli.searching import about_search, open_scoring, open_search, search_options, with_known
-
-if TYPE_CHECKING:
-    from sift_rag.retrieval.retriever import Retriever
-    from sift_rag.types import Retrieval
+from sift_rag_cli.shared_page import SharedPage, write_shared
 
 
 def search(
@@ -42,6 +39,7 @@ def search(
         bool, typer.Option("--full", rich_help_panel=options.OUTPUT, help="Show every passage in full.")
     ] = False,
     json: options.Json = False,
+    html: options.Html = None,
     store: options.Store = None,
     collection: options.Collection = defaults.COLLECTION,
     wait: options.Wait = None,
@@ -58,6 +56,7 @@ def search(
         sift-rag search "Taxi fares" --selector mmr --set relevance=0.7 --json
         sift-rag search "Taxi fares" --reranker cross-encoder/ms-marco-MiniLM-L6-v2
     """
+    check_writable(html)
     asked = read_questions(questions)
     values = settings_for(context, assignments, selectors=(selector,))
     wanted = search_options(
@@ -80,22 +79,17 @@ def search(
         wait=wait,
     ) as retriever:
         retrieval = retriever.retrieve(with_known(wanted.query(asked), known, retriever))
-        view = HitView() if json else _view(retriever, retrieval)
+        view = HitView() if json and html is None else view_of(retriever, retrieval, store)
+    page = SharedPage(retrieval, view, command_line(context), collection)
     if json:
         write_json({**retrieval.to_dict(explain=explain), **about_search(wanted, collection)})
+        write_shared(html, page)
         return
     write_hits(retrieval, full=full, view=view)
     if explain:
         write_explanation(retrieval)
     weak = weak_match(retrieval, view.level)
     if weak:
-        say(weak)
-    say(f"{summary(retrieval)}.")
-
-
-def _view(retriever: "Retriever", retrieval: "Retrieval") -> HitView:
-    from sift_rag.retrieval.matching import measure_level
-
-    level = measure_level(retriever.embedder, retriever.store)
-    links = links_of(retrieval, retriever.store) if is_terminal(sys.stdout) else {}
-    return HitView(retrieval.questions, retriever.language, level, links)
+        say_wrapped(weak)
+    say_wrapped(f"{summary(retrieval)}.")
+    write_shared(html, page)

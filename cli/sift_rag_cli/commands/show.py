@@ -8,6 +8,7 @@ import typer
 from sift_rag import defaults
 from sift_rag_cli import options
 from sift_rag_cli.api_keys import store_key
+from sift_rag_cli.completion import source_names
 from sift_rag_cli.hits import heading_path, locate
 from sift_rag_cli.output import count_of, document_json, human_size, local_time, one_line, printable, write, write_json
 from sift_rag_cli.progress import loading
@@ -18,7 +19,12 @@ from sift_rag_cli.waiting import patience
 def show_document(
     context: typer.Context,
     source: Annotated[
-        str, typer.Argument(metavar="SOURCE", help="Name of a file, as `sift-rag list` shows it, or its ending.")
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            autocompletion=source_names,
+            help="Name of a file, as `sift-rag list` shows it, or its ending.",
+        ),
     ],
     store: options.Store = None,
     collection: options.Collection = defaults.COLLECTION,
