@@ -26,11 +26,11 @@ def write_explanation(retrieval: Retrieval) -> None:
         return
     for hit, share in zip(retrieval.hits, retrieval.added(), strict=True):
         write(
-            f"{hit.rank}\t{locate(hit.passage)}\tsimilarity {number(hit.similarity)}\tadds {percent(share)}"
-            f"\tstill open {percent(1 - retrieval.explained(hit.posterior_variance))}\t{_brought(hit)}"
+            f"{hit.rank}\t{locate(hit.passage)}\tmatch {number(hit.similarity)}\tadds {percent(share, 1)}"
+            f"\tstill open {percent(1 - retrieval.explained(hit.posterior_variance), 1)}\t{_brought(hit)}"
         )
     for passed in retrieval.passed_over:
-        write(f"-\t{locate(passed.passage)}\tsimilarity {number(passed.similarity)}\t{_reason(passed)}")
+        write(f"-\t{locate(passed.passage)}\tmatch {number(passed.similarity)}\t{_reason(passed)}")
 
 
 def _show_explanation(retrieval: Retrieval) -> None:
@@ -38,7 +38,7 @@ def _show_explanation(retrieval: Retrieval) -> None:
 
     said: set[str] = set()
     for hit in retrieval.hits:
-        left = f"{1 - retrieval.explained(hit.posterior_variance):.0%}".replace("%", " %")
+        left = percent(1 - retrieval.explained(hit.posterior_variance))
         show(Text.assemble((f"why #{hit.rank}: ", "bold"), f"{reason_for(hit, said)}; ", (f"still open {left}", "dim")))
         said.update(hit.shared_words)
     for passed in retrieval.passed_over:
@@ -87,4 +87,4 @@ def _reason(passed: PassedOver) -> str:
         return f"says the same as #{passed.closest_rank} (similarity {number(passed.closest_similarity)})"
     if passed.redundant_with is None or not passed.relevance > 0:
         return "adds less"
-    return f"adds less: #{passed.redundant_with} already explains {passed.taken / passed.relevance:.0%} of it"
+    return f"adds less: #{passed.redundant_with} already explains {percent(passed.taken / passed.relevance)} of it"

@@ -98,7 +98,7 @@ def _coverage(retrieval: Retrieval) -> str:
     count = len(retrieval.hits)
     if not count or not math.isfinite(retrieval.irreducible_variance):
         return ""
-    told = f"{retrieval.explained(retrieval.hits[-1].posterior_variance):.0%}".replace("%", " %")
+    told = percent(retrieval.explained(retrieval.hits[-1].posterior_variance))
     who = "This one covers" if count == 1 else f"These {count} cover"
     if retrieval.exact is not None:
         return f"{who} {told} of what {count_of(retrieval.candidates, 'candidate')} contain"
@@ -150,9 +150,9 @@ def copy_lines(copies: Sequence[Passage], *, limit: int | None = _COPIES_SHOWN) 
     return [*lines[:limit], f"... and {len(lines) - limit} more places"]
 
 
-def percent(share: float) -> str:
-    """Return a share with a decimal place; a dash for NaN."""
-    return f"{share:.1%}" if math.isfinite(share) else "-"
+def percent(share: float, digits: int = 0) -> str:
+    """Return a share as per cent; a dash for NaN."""
+    return f"{100 * share:.{digits}f} %" if math.isfinite(share) else "-"
 
 
 def number(value: float) -> str:
@@ -187,7 +187,7 @@ def _match_line(hit: Hit, share: float, view: HitView) -> Text:
     if hit.reranker_score is not None:
         line.append("  reranker ", style="dim").append(number(hit.reranker_score))
     if math.isfinite(share):
-        line.append("  adds ", style="dim").append(f"{share:.0%}".replace("%", " %"))
+        line.append("  adds ", style="dim").append(percent(share))
     return line
 
 
@@ -211,11 +211,11 @@ def _body(hit: Hit, width: int, view: HitView, *, full: bool) -> Iterator[Text]:
 
 
 def _scores(hit: Hit, share: float) -> str:
-    parts = [f"similarity {number(hit.similarity)}"]
+    parts = [f"match {number(hit.similarity)}"]
     if hit.reranker_score is not None:
         parts.append(f"reranker {number(hit.reranker_score)}")
     if math.isfinite(share):
-        parts.append(f"adds {percent(share)}")
+        parts.append(f"adds {percent(share, 1)}")
     return "  ".join(parts)
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from sift_rag_cli.answers import check_summary, remark_on
 from sift_rag_cli.explanation import reason_against, reason_for
 from sift_rag_cli.highlighting import marked_words
-from sift_rag_cli.hits import HitView, copy_lines, heading_path, locate, number, summary, weak_match
+from sift_rag_cli.hits import HitView, copy_lines, heading_path, locate, number, percent, summary, weak_match
 from sift_rag_cli.output import one_line, printable, say, write_page
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def _scores(hit: Hit, share: float, view: HitView) -> str:
     if hit.reranker_score is not None:
         parts.append(f"reranker {number(hit.reranker_score)}")
     if math.isfinite(share):
-        parts.append(f"adds {share:.0%}".replace("%", " %"))
+        parts.append(f"adds {percent(share)}")
     return " · ".join(parts)
 
 

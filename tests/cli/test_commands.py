@@ -64,8 +64,8 @@ def test_search_prints_hits_on_stdout_and_remarks_on_stderr(ask_store: Run) -> N
     assert result.exit_code == 0
     first, *_ = result.stdout.splitlines()
     assert first.startswith("1  library/laptops.md:")
-    assert "  similarity 0." in first
-    assert re.search(r"  adds [\d.]+%$", first)
+    assert "  match 0." in first
+    assert re.search(r"  adds [\d.]+ %$", first)
     assert "A broken laptop is handed to the help desk" in result.stdout
     assert result.stderr.startswith("These 2 cover ")
 
