@@ -13,6 +13,7 @@ from sift_rag_server.page.documents import document_routes
 from sift_rag_server.page.ingests import Ingests
 from sift_rag_server.page.map import map_routes
 from sift_rag_server.page.reference import reference_routes
+from sift_rag_server.page.searches import SearchCache
 from sift_rag_server.page.session import session_routes
 from sift_rag_server.page.uploads import upload_routes
 
@@ -23,13 +24,14 @@ if TYPE_CHECKING:
 def page_routes(service: Service) -> APIRouter:
     """Return the routes of the page and of the requests that only it makes."""
     router = APIRouter(include_in_schema=False)
-    ingests = Ingests(service)
+    searches = SearchCache()
+    ingests = Ingests(service, changed=searches.forget)
     parts = (
         asset_routes(),
         reference_routes(),
         session_routes(service),
-        choice_routes(service),
-        map_routes(service),
+        choice_routes(service, searches),
+        map_routes(service, searches),
         document_routes(service, ingests.is_running),
         upload_routes(service, ingests),
         comparison_routes(service),

@@ -3,6 +3,7 @@
 import * as api from "../../lib/api.js";
 import { h, replace } from "../../lib/dom.js";
 import { place } from "./results.js";
+import { readable } from "./text.js";
 
 const LONGEST = 20_000; // characters of a passage that are shown
 
@@ -44,6 +45,6 @@ function part(passage, here) {
     "section",
     { class: here ? "document-part is-here" : "document-part", "aria-current": here ? "true" : null },
     where && h("p", { class: "document-place" }, where),
-    h("div", { class: "ask-text" }, passage.text.slice(0, LONGEST), passage.text.length > LONGEST && " …"),
+    h("div", { class: "ask-text" }, readable(passage.text.slice(0, LONGEST), passage.source, []), passage.text.length > LONGEST && " …"),
   );
 }
