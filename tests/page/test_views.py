@@ -39,15 +39,18 @@ def test_a_link_restores_a_map_whose_picks_are_reached_by_keyboard(
     with watched_page(browser, width=width, scheme=scheme) as page:
         page.goto(server.url + ASKED)
         page.wait_for_selector(".map-pick[tabindex]")
-        assert page.locator(".map-pick[tabindex]").count() == 3
-        page.locator(".map-pick[tabindex]").first.focus()
+        assert page.locator(".map-pick-picked[tabindex]").count() == 3
+        page.locator(".map-pick-picked[tabindex]").last.focus()  # the first pick is drawn last, on top
         page.keyboard.press("ArrowRight")
         assert "SIFT 2" in page.inner_text(".map-detail")
+        assert page.locator(".map-pick-nearest[tabindex]").count() == 2
+        assert page.inner_text(".map-told").startswith("Nearest neighbour picks 2 different passages and 1 repeat; ")
+        assert page.locator(".map-times").all_text_contents() == ["×2"]
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         assert_axe_finds_nothing_serious(page)
-        page.get_by_label("Nearest neighbours").uncheck()
-        assert page.locator(".map-ring[tabindex]").count() == 0
-        assert "hide=nearest" in page.url
+        page.get_by_label("Copies of others").uncheck()
+        assert page.locator(".map-canvas .map-dot-copy").count() == 0
+        assert "hide=copies" in page.url
 
 
 def test_a_comparison_is_started_watched_and_seen_by_a_second_tab(tuning: Served, page: Page, browser: Browser) -> None:

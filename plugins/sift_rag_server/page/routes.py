@@ -27,8 +27,8 @@ def page_routes(service: Service) -> APIRouter:
     searches = SearchCache()
     ingests = Ingests(service, changed=searches.forget)
     parts = (
+        reference_routes(),  # before the static files, whose paths include those of its libraries
         asset_routes(),
-        reference_routes(),
         session_routes(service),
         choice_routes(service, searches),
         map_routes(service, searches),

@@ -3,6 +3,7 @@
 import { h, safe } from "../../lib/dom.js";
 
 const CODE = /\.(?:c|cc|cpp|cs|css|go|h|hpp|java|jl|js|json|jsonl|kt|lua|php|pl|ps1|py|r|rb|rs|sh|sql|swift|toml|ts|tsx|xml|ya?ml)$/i;
+const MARKDOWN = /\.(?:ipynb|markdown|md|mdx|qmd|rmd)$/i;
 const FENCE = /^ {0,3}(?:```|~~~)/;
 const ROW = /^\s*\|.*\|\s*$/;
 const RULE = /^\s*\|(?:\s*:?-+:?\s*\|)+\s*$/;
@@ -14,7 +15,7 @@ export function readable(shown, source, words) {
     if (kind === "table") return table(lines, words);
     if (kind === "code") return h("pre", {}, marked(lines.join("\n"), words));
     const text = lines.join("\n").replace(/^\n+|\n+$/g, "");
-    return text && h("p", {}, marked(text, words));
+    return text && h("p", {}, MARKDOWN.test(source) ? inline(text, words) : marked(text, words));
   });
 }
 
@@ -36,11 +37,18 @@ function blocks(shown) {
 
 function table(lines, words) {
   const headed = lines.length > 1 && RULE.test(lines[1]);
-  const row = (line, tag) => h("tr", {}, cells(line).map((cell) => h(tag, {}, marked(cell, words))));
+  const row = (line, tag) => h("tr", {}, cells(line).map((cell) => h(tag, {}, inline(cell, words))));
   const rows = lines.filter((line) => !RULE.test(line));
-  return h("table", { class: "text-table" },
-    headed && h("thead", {}, row(rows[0], "th")),
-    h("tbody", {}, rows.slice(headed ? 1 : 0).map((line) => row(line, "td"))));
+  const wide = cells(lines[0]).length > 3;
+  return h("div", wide ? { class: "scroll", tabindex: 0, role: "region", "aria-label": "Table" } : {},
+    h("table", { class: wide ? "text-table is-wide" : "text-table" },
+      headed && h("thead", {}, row(rows[0], "th")),
+      h("tbody", {}, rows.slice(headed ? 1 : 0).map((line) => row(line, "td")))));
+}
+
+/** A text with what stands between backticks as code. */
+function inline(text, words) {
+  return text.split(/`([^`\n]+)`/).map((part, place) => (place % 2 ? h("code", {}, marked(part, words)) : marked(part, words)));
 }
 
 const cells = (line) => line.trim().slice(1, -1).split(/(?<!\\)\|/).map((cell) => cell.trim().replaceAll("\\|", "|"));
