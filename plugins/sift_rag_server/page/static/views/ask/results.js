@@ -28,7 +28,7 @@ export function headline(reply) {
         ? `Nothing repeats here. SIFT follows up its first passage with ${count(followed, "passage")} that nearest neighbour does not take.`
         : `Nothing repeats here. SIFT takes ${count(fresh.length, "passage")} that nearest neighbour does not.`;
   }
-  const second = sift.told === null ? "" : `Of what all ${reply.candidates} candidates could tell about the question itself, ${shares(sift, nearest)}.`;
+  const second = sift.told === null ? "" : `Of what all ${reply.candidates} candidates could tell about the ${reply.questions.length > 1 ? "questions" : "question"}, ${shares(sift, nearest)}.`;
   return {
     text: `${first} ${second}`,
     element: h("div", { class: "ask-headline" }, h("p", { class: "ask-first" }, first), second && h("p", {}, second)),
@@ -89,7 +89,7 @@ function card(name, hit, side, { actions, known, others, otherName }) {
   const isKnown = known.includes(hit.id);
   const element = h(
     "article",
-    { class: `card ask-card${repeats ? " is-copy" : ""}`, id, tabindex: "-1", "aria-label": `${hit.rank}: ${hit.source}` },
+    { class: `card ask-card${repeats ? " is-copy" : ""}`, id, tabindex: "-1", "data-passage": hit.id, "aria-label": `${hit.rank}: ${hit.source}` },
     h("header", { class: "ask-card-head" },
       h("span", { class: "ask-rank", "aria-hidden": "true" }, hit.rank),
       h("div", { class: "ask-place" },

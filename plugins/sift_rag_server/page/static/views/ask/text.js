@@ -4,6 +4,7 @@ import { h, safe } from "../../lib/dom.js";
 
 const CODE = /\.(?:c|cc|cpp|cs|css|go|h|hpp|java|jl|js|json|jsonl|kt|lua|php|pl|ps1|py|r|rb|rs|sh|sql|swift|toml|ts|tsx|xml|ya?ml)$/i;
 const MARKDOWN = /\.(?:ipynb|markdown|md|mdx|qmd|rmd)$/i;
+const SOFT_BREAK = /(?<!^#{1,6} .*)(?<![\n:]| {2})\n(?=[^\s#>*+\-\d])/gm; // within a paragraph
 const FENCE = /^ {0,3}(?:```|~~~)/;
 const ROW = /^\s*\|.*\|\s*$/;
 const RULE = /^\s*\|(?:\s*:?-+:?\s*\|)+\s*$/;
@@ -15,7 +16,7 @@ export function readable(shown, source, words) {
     if (kind === "table") return table(lines, words);
     if (kind === "code") return h("pre", {}, marked(lines.join("\n"), words));
     const text = lines.join("\n").replace(/^\n+|\n+$/g, "");
-    return text && h("p", {}, MARKDOWN.test(source) ? inline(text, words) : marked(text, words));
+    return text && h("p", {}, MARKDOWN.test(source) ? inline(text.replace(SOFT_BREAK, " "), words) : marked(text, words));
   });
 }
 
