@@ -69,3 +69,21 @@ def test_a_comparison_is_started_watched_and_seen_by_a_second_tab(tuning: Served
 def test_without_a_model_the_page_says_how_to_get_one(server: Served, page: Page) -> None:
     page.goto(server.url + "/#/compare")
     page.wait_for_selector("text=sift-rag serve --model")
+
+
+READABLE = """async (text) => {
+    const { readable } = await import("/page/static/views/ask/text.js");
+    const root = document.createElement("div");
+    root.append(...[readable(text, "notes.md", ["lamp"])].flat().filter(Boolean));
+    return root.innerHTML;
+}"""
+
+
+def test_tables_and_code_are_shown_as_such_and_markup_as_text(server: Served, page: Page) -> None:
+    page.goto(server.url + "/#/ask")
+    text = "A `lamp` costs\n<b>10</b>:\n\n| of `a` | b |\n|---|:-:|\n| 1 <i> | 2 |\n\n```\nx < 1\n\n| y |\n```"
+    shown = page.evaluate(READABLE, text)
+    assert shown.startswith("<p>A <code><mark>lamp</mark></code> costs &lt;b&gt;10&lt;/b&gt;:</p>")
+    assert "<thead><tr><th>of <code>a</code></th><th>b</th></tr></thead>" in shown
+    assert "<tbody><tr><td>1 &lt;i&gt;</td><td>2</td></tr></tbody>" in shown
+    assert shown.endswith("<pre>x &lt; 1\n\n| y |</pre>")
