@@ -214,7 +214,12 @@ class Running:
         if monotonic() > until:
             raise Ended("out of time")
         state, place = self.state, self.state.given.tasks.index(progress.task)
-        now = {"text": place, "arm": progress.arm, "selector": progress.selector, "step": progress.step}
+        now: dict[str, object] = {
+            "text": place,
+            "arm": progress.arm,
+            "selector": progress.selector,
+            "step": progress.step,
+        }
         measured = list(state.measured)
         if progress.measured is not None:
             if progress.arm == "base":

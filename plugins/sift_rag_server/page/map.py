@@ -109,7 +109,7 @@ def _map(service: Service, searches: SearchCache, content: bytes, context: Reque
     """
     body = read_object(content)
     asked = Parsed(_without_points(body), SearchFields, service.settings.limits) if body.get("query") else None
-    fields = read_body(SampleFields if asked is None else PoolFields, body)
+    fields: SampleFields | PoolFields = read_body(SampleFields, body) if asked is None else read_body(PoolFields, body)
     name = fields.collection or service.settings.collection
     with service.collection(name) as store:
         if asked is None:

@@ -12,7 +12,7 @@ from sift_rag.protocols import PassageIndex, WordIndex
 
 if TYPE_CHECKING:
     from sift_rag.filters import Filter
-    from sift_rag.types import Candidate, CollectionInfo, Document, Embedding
+    from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Neighbours, Passage
 
 Found = list[list["Candidate"]]
 
@@ -93,6 +93,10 @@ class CachedIndex:
     def fetch(self, ids: Sequence[str]) -> list[Candidate]:
         """Implement ``PassageIndex.fetch``."""
         return self._index.fetch(ids)
+
+    def neighbours(self, passages: Sequence[Passage], count: int) -> list[Neighbours]:
+        """Implement ``PassageIndex.neighbours``."""
+        return self._index.neighbours(passages, count)
 
     def passages(self, source: str) -> Iterator[Candidate]:
         """Implement ``PassageIndex.passages``."""
