@@ -12,7 +12,8 @@ from sift_rag.protocols import PassageIndex, WordIndex
 
 if TYPE_CHECKING:
     from sift_rag.filters import Filter
-    from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Neighbours, Passage
+    from sift_rag.protocols import Neighbours
+    from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Passage
 
 Found = list[list["Candidate"]]
 
