@@ -39,15 +39,18 @@ def test_a_link_restores_a_map_whose_picks_are_reached_by_keyboard(
     with watched_page(browser, width=width, scheme=scheme) as page:
         page.goto(server.url + ASKED)
         page.wait_for_selector(".map-pick[tabindex]")
-        assert page.locator(".map-pick[tabindex]").count() == 3
-        page.locator(".map-pick[tabindex]").first.focus()
+        assert page.locator(".map-pick-picked[tabindex]").count() == 3
+        page.locator(".map-pick-picked[tabindex]").last.focus()  # the first pick is drawn last, on top
         page.keyboard.press("ArrowRight")
         assert "SIFT 2" in page.inner_text(".map-detail")
+        assert page.locator(".map-pick-nearest[tabindex]").count() == 2
+        assert page.inner_text(".map-told").startswith("Nearest neighbour picks 2 different passages and 1 repeat; ")
+        assert page.locator(".map-times").all_text_contents() == ["×2"]
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         assert_axe_finds_nothing_serious(page)
-        page.get_by_label("Nearest neighbours").uncheck()
-        assert page.locator(".map-ring[tabindex]").count() == 0
-        assert "hide=nearest" in page.url
+        page.get_by_label("Copies of others").uncheck()
+        assert page.locator(".map-canvas .map-dot-copy").count() == 0
+        assert "hide=copies" in page.url
 
 
 def test_a_comparison_is_started_watched_and_seen_by_a_second_tab(tuning: Served, page: Page, browser: Browser) -> None:
@@ -66,3 +69,21 @@ def test_a_comparison_is_started_watched_and_seen_by_a_second_tab(tuning: Served
 def test_without_a_model_the_page_says_how_to_get_one(server: Served, page: Page) -> None:
     page.goto(server.url + "/#/compare")
     page.wait_for_selector("text=sift-rag serve --model")
+
+
+READABLE = """async (text) => {
+    const { readable } = await import("/page/static/views/ask/text.js");
+    const root = document.createElement("div");
+    root.append(...[readable(text, "notes.md", ["lamp"])].flat().filter(Boolean));
+    return root.innerHTML;
+}"""
+
+
+def test_tables_and_code_are_shown_as_such_and_markup_as_text(server: Served, page: Page) -> None:
+    page.goto(server.url + "/#/ask")
+    text = "A `lamp` costs\n<b>10</b>:\n\n| of `a` | b |\n|---|:-:|\n| 1 <i> | 2 |\n\n```\nx < 1\n\n| y |\n```"
+    shown = page.evaluate(READABLE, text)
+    assert shown.startswith("<p>A <code><mark>lamp</mark></code> costs &lt;b&gt;10&lt;/b&gt;:</p>")
+    assert "<thead><tr><th>of <code>a</code></th><th>b</th></tr></thead>" in shown
+    assert "<tbody><tr><td>1 &lt;i&gt;</td><td>2</td></tr></tbody>" in shown
+    assert shown.endswith("<pre>x &lt; 1\n\n| y |</pre>")

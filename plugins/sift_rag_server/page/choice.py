@@ -43,12 +43,12 @@ from sift_rag_server.collection_bodies import Parsed, SearchFields
 from sift_rag_server.embeddings import QueuedEmbedder
 from sift_rag_server.handlers import Operation, RequestContext, handle
 from sift_rag_server.page.problems import ProblemCache, RememberingProcess
-from sift_rag_server.page.searches import SearchCache
 from sift_rag_server.validation import read_object
 
 if TYPE_CHECKING:
     from sift_rag.protocols import Selector
     from sift_rag.types import Embedding, JsonValue, Passage, PassedOver, Retrieval
+    from sift_rag_server.page.searches import SearchCache
     from sift_rag_server.service import Service
 
 SAYS_THE_SAME = 0.9
@@ -58,10 +58,10 @@ LONGEST_TEXT = 4000
 """Number of characters of a passage that are sent; the page reads the rest in the document."""
 
 
-def choice_routes(service: Service) -> APIRouter:
+def choice_routes(service: Service, searches: SearchCache) -> APIRouter:
     """Return the route of the two selections."""
     router = APIRouter(include_in_schema=False)
-    kept = Kept(SearchCache(), ProblemCache())
+    kept = Kept(searches, ProblemCache())
 
     async def work(content: bytes, context: RequestContext) -> Response:
         service.check_ready()

@@ -7,7 +7,8 @@ sees it::
      that can be fine-tuned, "model", "limits", "collection", "k", "command": the same at the command line,
      "texts": [{"name", "characters", "measured": [{"arm", "selector", "percent": bits, those of the model alone are
                 100, "seconds"}]}],
-     "now": {"text", "arm", "selector", "step"} or null, "done": share in [0, 1], "error": a sentence or null,
+     "now": {"text", "arm", "selector", "step"} or null, "done": share in [0, 1], "seconds": time since the start, in
+     steps of 5, while it runs, else null, "error": a sentence or null,
      "result": {"verdict", "base_bits_per_byte", "rows", "facts", "left_out", "report"} or null}
 
 ``POST /page/comparisons`` with ``{"texts": [{"name", "text"}], "k", "collection"}`` starts one, ``POST
@@ -146,6 +147,7 @@ class Running:
     report: str | None = None
     """The report as HTML, once there is one."""
     cancelled: Event = field(default_factory=Event)
+    begun: float = field(default_factory=monotonic)
     _base: float = 0.0
 
     def start(self, held: AbstractContextManager[object]) -> None:
@@ -303,6 +305,7 @@ class Comparisons:
         last = self.last
         return {
             "state": "none",
+            "seconds": 5 * int((monotonic() - last.begun) / 5) if last is not None and last.running else None,
             **({} if last is None else last.state.to_dict()),
             "possible": local_model_of(self._service) is not None,
             "model": None if held is None else held.name,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -53,10 +53,14 @@ class Run:
 
 
 class Ingests:
-    """The ingests that the page has started, the last one of each collection. Safe to share between threads."""
+    """The ingests that the page has started, the last one of each collection. Safe to share between threads.
 
-    def __init__(self, service: Service) -> None:
+    ``changed`` is called after every ingest and deletion.
+    """
+
+    def __init__(self, service: Service, changed: Callable[[], None]) -> None:
         self._service = service
+        self._changed = changed
         self._runs: dict[str, Run] = {}
         self._written: set[str] = set()
         self._lock = Lock()
@@ -119,6 +123,7 @@ class Ingests:
             stopping = HTTPError(HTTPStatus.SERVICE_UNAVAILABLE, "The server is stopping. Upload the files again.")
             run.failure = stopping if self._service.closing.is_set() else client_error(error, run.context)
         finally:
+            self._changed()
             self._written.discard(run.folder.collection)
         if run.failure is None:
             run.reply = reply
@@ -159,6 +164,7 @@ class Ingests:
         try:
             yield
         finally:
+            self._changed()
             self._written.discard(collection)
 
     def _database(self) -> Database:

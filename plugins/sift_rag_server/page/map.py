@@ -7,10 +7,12 @@ sample of the collection. The reply::
     {"collection", "passages": how many the collection holds, "shown": share of the variance that two dimensions show,
      "points": [{"id", "source", "line", "page", "title", "text": its first words, "x", "y", "similarity",
                  "nearest": rank or null, "picked": rank or null, "copy_of": index of a point or null}],
-     "questions": [{"text", "x", "y"}], "picks": {"nearest": Picks, "picked": Picks} or null}
+     "questions": [texts], "picks": {"nearest": Picks, "picked": Picks} or null}
 
 with ``Picks`` as ``{"count", "distinct": picks that do not repeat another one, "alike": mean cosine of two picks}``.
 The plane is that of the passages' principal components, copies left out, for they would bend it towards themselves.
+With a question, it is the plane of what is left of the passages once the questions' mean direction is taken out: the
+page draws the angle in it, and ``similarity`` as the distance from the middle.
 """
 
 from __future__ import annotations
@@ -41,6 +43,7 @@ from sift_rag_server.validation import Body, Whole, read_body, read_object
 if TYPE_CHECKING:
     from sift_rag.protocols import PassageIndex
     from sift_rag.types import Candidate, Embedding, JsonValue
+    from sift_rag_server.page.searches import SearchCache
     from sift_rag_server.service import Service
 
 MOST_CANDIDATES = 500
@@ -81,13 +84,13 @@ class Pool:
     """Ids of the passages that the selector picks, in order."""
 
 
-def map_routes(service: Service) -> APIRouter:
+def map_routes(service: Service, searches: SearchCache) -> APIRouter:
     """Return the route of maps."""
     router = APIRouter(include_in_schema=False)
 
     async def work(content: bytes, context: RequestContext) -> Response:
         service.check_ready()
-        return JSONResponse(await service.in_worker(_map, service, content, context))
+        return JSONResponse(await service.in_worker(_map, service, searches, content, context))
 
     drawing = Operation(service=service, work=work, seconds=service.settings.limits.seconds)
 
@@ -98,7 +101,7 @@ def map_routes(service: Service) -> APIRouter:
     return router
 
 
-def _map(service: Service, content: bytes, context: RequestContext) -> dict[str, JsonValue]:
+def _map(service: Service, searches: SearchCache, content: bytes, context: RequestContext) -> dict[str, JsonValue]:
     """Return the reply. Waits for the embedder: call it on a worker thread.
 
     Raises:
@@ -113,7 +116,7 @@ def _map(service: Service, content: bytes, context: RequestContext) -> dict[str,
             pool = _sample(store, fields.points)
         else:
             embedder = QueuedEmbedder(service.collection_queue(store), waiting=context.waiting)
-            pool = _pool(asked, store, embedder, service, fields.points)
+            pool = _pool(asked, searches.over(name, store), embedder, service, fields.points)
         total = store.count()
     return {"collection": name, "passages": total, **drawn(pool)}
 
@@ -164,21 +167,21 @@ def drawn(pool: Pool) -> dict[str, JsonValue]:
     """Return the part of the reply that the pool determines."""
     rows = np.stack([candidate.embedding for candidate in pool.candidates])
     leaders = leaders_of_copies([candidate.passage.text for candidate in pool.candidates], rows)
-    plane = plane_of(rows[[place for place, leader in enumerate(leaders) if leader == place]])
+    around = _without(pool.targets, rows)
+    plane = plane_of(around[[place for place, leader in enumerate(leaders) if leader == place]])
     ranks = [{one: rank for rank, one in enumerate(ids, start=1)} for ids in (pool.nearest, pool.picked)]
     places = {candidate.passage.id: place for place, candidate in enumerate(pool.candidates)}
     picks = [[places[one] for one in ids] for ids in (pool.nearest, pool.picked)]
     points = [
         _point(candidate, at, leader if leader != place else None, ranks)
         for place, (candidate, at, leader) in enumerate(
-            zip(pool.candidates, plane.place(rows).tolist(), leaders, strict=True)
+            zip(pool.candidates, plane.place(around).tolist(), leaders, strict=True)
         )
     ]
-    questions = zip(pool.texts, plane.place(pool.targets).tolist(), strict=True)
     return {
         "shown": round(plane.shown, 4),
         "points": list(points),
-        "questions": [{"text": text, "x": round(x, 5), "y": round(y, 5)} for text, (x, y) in questions],
+        "questions": list(pool.texts),
         "picks": None
         if not pool.texts
         else {
@@ -186,6 +189,16 @@ def drawn(pool: Pool) -> dict[str, JsonValue]:
             for name, chosen in zip(("nearest", "picked"), picks, strict=True)
         },
     }
+
+
+def _without(targets: Embedding, rows: Embedding) -> Embedding:
+    """Return rows without their part in the mean direction of the targets; as they are if there is none."""
+    mean = targets.sum(axis=0)
+    length = float(np.linalg.norm(mean))
+    if length == 0.0:
+        return rows
+    middle = mean / length
+    return rows - np.outer(rows @ middle, middle)
 
 
 def _point(

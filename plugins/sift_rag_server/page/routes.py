@@ -11,6 +11,7 @@ from sift_rag_server.page.documents import document_routes
 from sift_rag_server.page.ingests import Ingests
 from sift_rag_server.page.map import map_routes
 from sift_rag_server.page.reference import reference_routes
+from sift_rag_server.page.searches import SearchCache
 from sift_rag_server.page.session import session_routes
 from sift_rag_server.page.uploads import upload_routes
 
@@ -24,13 +25,14 @@ if TYPE_CHECKING:
 
 def page_routes(service: Service) -> Sequence[APIRouter]:
     """Return the routes of the page and of the requests that only it makes."""
-    ingests = Ingests(service)
+    searches = SearchCache()
+    ingests = Ingests(service, changed=searches.forget)
     return (
         reference_routes(),  # before the static files, whose paths include those of its libraries
         asset_routes(),
         session_routes(service),
-        choice_routes(service),
-        map_routes(service),
+        choice_routes(service, searches),
+        map_routes(service, searches),
         document_routes(service, ingests.is_running),
         upload_routes(service, ingests),
         comparison_routes(service),

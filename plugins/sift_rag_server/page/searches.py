@@ -29,6 +29,7 @@ class SearchCache:
         self._seconds = seconds
         self._found: OrderedDict[Hashable, tuple[float, Found]] = OrderedDict()
         self._counts: dict[str, tuple[float, int]] = {}
+        self._changes = 0
         self._lock = Lock()
 
     def over(self, name: str, index: PassageIndex) -> PassageIndex:
@@ -48,9 +49,12 @@ class SearchCache:
         """Return what was found under a key; else search."""
         with self._lock:
             until, found = self._found.get(key, (0.0, []))
+            changes = self._changes
         if monotonic() >= until:
             found = search()
             with self._lock:
+                if changes != self._changes:  # it may have seen the collection as it was before
+                    return [list(row) for row in found]
                 self._found[key] = (monotonic() + self._seconds, found)
                 self._found.move_to_end(key)
                 while len(self._found) > self._entries:
@@ -62,6 +66,7 @@ class SearchCache:
         with self._lock:
             self._found.clear()
             self._counts.clear()
+            self._changes += 1
 
 
 class CachedIndex:

@@ -30,6 +30,7 @@ async function showView() {
   shown.close();
   shown = { close() {} };
   try {
+    if (!session) replace(main, h("p", { class: "hint loading" }, "Loading …"));
     session ??= await api.session();
     const module = await import(`./views/${VIEWS[name]}.js`);
     if (mine !== turn) return;

@@ -80,8 +80,10 @@ export async function show(root, context) {
       goTo: (id) => goTo(results, id),
     };
     const sentences = headline(reply);
+    const focused = focusedControl(results);
     replace(above, sentences.element);
     replace(results, columns(reply, actions), passedOver(reply, actions));
+    focused?.(results)?.focus({ preventScroll: true });
     status.textContent = sentences.text;
   }
 
@@ -98,6 +100,16 @@ export async function show(root, context) {
       answer.close();
     },
   };
+}
+
+/** A function that finds the focused control of a card again, in new results; null if none has the focus. */
+function focusedControl(results) {
+  const card = document.activeElement?.closest(".ask-card");
+  if (!card || !results.contains(card)) return null;
+  const [side] = card.id.split("-");
+  const control = `.${document.activeElement.classList[document.activeElement.classList.length - 1] ?? "ask-card"}`;
+  const passage = `[data-passage="${CSS.escape(card.dataset.passage)}"]`;
+  return (drawn) => drawn.querySelector(`.ask-${side} ${passage} ${control}`) ?? drawn.querySelector(`.ask-${side} .ask-card ${control}`);
 }
 
 /** Scroll to a card and let it be seen: where a link of a card or of the answer leads. */

@@ -26,7 +26,7 @@ class CompareView {
     replace(
       root,
       h("h1", {}, "Context or fine-tuning"),
-      h("p", { class: "compare-lead" }, "Passages can help a model in two ways: it reads them before it answers, or it is fine-tuned on them for a moment. Which is better for your documents and your model? Give texts that the model should know how to write, and that are not in the collection; each is predicted in every way. Fewer bits are better."),
+      h("p", { class: "compare-lead" }, "Passages can help a model in two ways: it reads them before it answers, or it is fine-tuned on them for a moment. Which is better for your documents and your model? Give texts that the model should know how to write, and that are not in the collection; each is predicted in every way. The fewer bits the model needs for a text, the better it knows it."),
       this.problem, this.form, this.running, this.result,
     );
   }
@@ -65,7 +65,7 @@ class CompareView {
       h("div", { class: "row compare-go" },
         h("label", { class: "field", for: "compare-k" }, h("span", {}, "Passages, and steps of fine-tuning ", this.kShown), this.k),
         this.start),
-      h("p", { class: "hint" }, `Up to ${texts} texts of ${characters.toLocaleString("en")} characters, with the model ${now.model}. It takes a minute or more, ${minutes} at most; questions wait until it has ended. The model is the same afterwards, bit for bit.`)));
+      h("p", { class: "hint" }, `Up to ${texts} texts of ${characters.toLocaleString("en")} characters, with the model ${now.model}. Without a GPU, a short text takes about a minute with the smallest models, and long texts or larger models many times that. It ends after ${minutes} minutes with what is measured by then; questions wait meanwhile. The model is the same afterwards, bit for bit.`)));
     this.addText();
   }
 
@@ -140,12 +140,14 @@ class CompareView {
     return h("section", { class: "card compare-progress", "aria-label": "Comparison" },
       h("div", { class: "row compare-head" },
         h("h2", {}, now.state === "running" ? "Comparing" : ENDS[now.state]),
-        h("span", { class: "hint", role: "status" }, now.state === "running" ? doing(now) : `${count(now.texts.length, "text")}, collection ${now.collection}, k = ${now.k}`),
+        h("span", { class: "hint", role: "status" }, now.state === "running" ? `${doing(now)}${left(now, this.limits)}` : `${count(now.texts.length, "text")}, collection ${now.collection}, k = ${now.k}`),
         now.state === "running" ? cancel : null),
       now.state === "running" ? bar : null,
       now.error ? h("p", { class: "notice notice-bad" }, now.error) : null,
-      h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Bits by text" }, measuredTable(now)),
-      h("p", { class: "hint" }, "Bits per byte, in per cent of what the model needs alone. Lower is better."));
+      now.result && now.texts.length === 1 ? null : [ // of one text, the result says it all
+        h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Bits by text" }, measuredTable(now)),
+        h("p", { class: "hint" }, "Bits per byte, in per cent of what the model needs alone. Lower is better."),
+      ]);
   }
 
   async cancel() {
@@ -222,6 +224,19 @@ function doing({ now, texts, k }) {
   const by = now.selector ? `, passages by ${PICKED[now.selector]}` : "";
   const text = texts[now.text].name;
   return now.step ? `${text}: step ${now.step} of ${k} of fine-tuning${by}` : `${text}: ${ARMS[now.arm].toLowerCase()}${by}`;
+}
+
+/** The time that remains, from that of the steps done; nothing until there are a few. */
+function left({ done, seconds }, { minutes }) {
+  if (done < 0.15 || !seconds) return "";
+  const rest = (seconds * (1 - done)) / done;
+  const most = 60 * minutes - seconds;
+  if (rest > most) return ` · ends in ${about(most)}, with what is measured by then`;
+  return ` · about ${about(rest)} left`;
+}
+
+function about(seconds) {
+  return seconds < 90 ? `${Math.max(10, 10 * Math.round(seconds / 10))} seconds` : count(Math.round(seconds / 60), "minute");
 }
 
 function number(text) {

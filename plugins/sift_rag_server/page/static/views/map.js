@@ -3,13 +3,19 @@
 import * as api from "../lib/api.js";
 import { count, debounced, h, replace, svg } from "../lib/dom.js";
 import * as state from "../lib/state.js";
+import { readable, withoutHeadings } from "./ask/text.js";
 
 export const title = "Map";
 
-const WIDTH = 800;
-const HEIGHT = 560;
-const MARGIN = 40;
-const HIDDEN = ["nearest", "picked", "copies"];
+const WIDTH = 600;
+const HEIGHT = 600;
+const MARGIN = 36;
+const FIRST = 0.12; // distance of the most similar passage from the middle, of the radius
+const SIDES = {
+  nearest: ["Nearest neighbour", "Nearest"],
+  picked: ["SIFT", "SIFT"],
+};
+const WHOLE = { x: 0, y: 0, scale: 1 };
 
 export async function show(root, context) {
   if (context.collection === null) {
@@ -25,9 +31,9 @@ class MapView {
   constructor(root, { collection, state: values }) {
     this.collection = collection;
     this.drawn = null;
-    this.zoom = { x: 0, y: 0, scale: 1 };
+    this.zoom = WHOLE;
+    this.panels = [];
     this.abort = new AbortController();
-    const hidden = values.getAll("hide");
     this.question = h("input", { type: "search", id: "map-q", value: values.get("q") ?? "", placeholder: "Leave it empty to see the whole collection", autocomplete: "off" });
     this.k = h("input", { type: "range", id: "map-k", min: 1, max: 20, value: within(values.get("k"), 5, 1, 20) });
     this.kShown = h("output", { for: "map-k" }, this.k.value);
@@ -43,11 +49,10 @@ class MapView {
       event.preventDefault();
       this.load();
     };
-    this.toggles = Object.fromEntries(HIDDEN.map((name) => [name, h("input", { type: "checkbox", checked: !hidden.includes(name), onchange: () => this.draw() })]));
-    this.canvas = h("div", { class: "map-canvas" });
+    this.copies = h("input", { type: "checkbox", checked: values.get("hide") !== "copies", onchange: () => this.draw() });
+    this.canvas = h("div", { class: "map-panels" });
     this.told = h("p", { class: "map-told", role: "status" });
     this.detail = h("div", { class: "card map-detail", "aria-live": "polite" });
-    this.list = h("div", { class: "card map-list" });
     this.note = h("p", { class: "hint" });
     replace(
       root,
@@ -59,10 +64,9 @@ class MapView {
         h("button", { class: "button", type: "submit" }, "Show"),
       ),
       this.told,
-      h("div", { class: "map-body" },
-        h("div", { class: "map-left" }, this.legend(), this.canvas, this.note),
-        h("div", { class: "map-side" }, this.detail, this.list),
-      ),
+      this.legend(),
+      h("div", { class: "map-body" }, this.canvas, this.detail),
+      this.note,
     );
   }
 
@@ -72,14 +76,13 @@ class MapView {
   }
 
   legend() {
-    const key = (name, mark, text) => h("label", { class: "map-key" }, this.toggles[name], sample(mark), text);
-    this.legendPicks = h("span", { class: "row" }, key("picked", "picked", "SIFT's picks, in order"), key("nearest", "nearest", "Nearest neighbours"));
-    this.legendQuestion = h("span", { class: "map-key" }, sample("question"), "Question");
+    this.legendPicks = h("span", { class: "row" },
+      h("span", { class: "map-key" }, sample("nearest"), sample("picked"), "Picked, in order; ×3 if it is picked three times"),
+      h("span", { class: "map-key" }, sample("question"), "Question"));
     return h("div", { class: "row map-legend", role: "group", "aria-label": "What is shown" },
       this.legendPicks,
-      key("copies", "copy", "Copies, linked to what they repeat"),
-      this.legendQuestion,
-      h("span", { class: "map-key" }, sample("point"), "Other passages"));
+      h("span", { class: "map-key" }, sample("point"), "Other passages"),
+      h("label", { class: "map-key" }, this.copies, sample("copy"), "Copies of others"));
   }
 
   async load() {
@@ -94,14 +97,13 @@ class MapView {
     this.canvas.setAttribute("aria-busy", "true");
     try {
       const map = await api.post("/page/map", body, { signal: this.abort.signal });
-      if (!this.drawn || Boolean(this.drawn.picks) !== Boolean(map.picks)) this.zoom = { x: 0, y: 0, scale: 1 };
+      if (!this.drawn || Boolean(this.drawn.picks) !== Boolean(map.picks)) this.zoom = WHOLE;
       this.drawn = map;
       this.draw();
     } catch (error) {
       if (api.isAborted(error)) return;
       this.drawn = null;
       replace(this.canvas);
-      replace(this.list);
       replace(this.detail);
       replace(this.note);
       replace(this.told, h("span", { class: "notice notice-bad" }, error.message));
@@ -114,59 +116,81 @@ class MapView {
     const map = this.drawn;
     if (!map) return;
     const asked = map.picks !== null;
-    this.legendPicks.hidden = this.legendQuestion.hidden = this.list.hidden = !asked;
-    state.write({ hide: HIDDEN.filter((name) => !this.toggles[name].checked) });
+    this.legendPicks.hidden = !asked;
+    state.write({ hide: this.copies.checked ? null : "copies" });
     replace(this.told, asked ? contrast(map.picks) : wholly(map));
-    const share = Math.round(100 * map.shown);
-    replace(this.note, `Near each other means alike in meaning. The two directions in which these ${count(map.points.length, "passage")} differ most show ${share} % of their differences (principal components).`);
-    const place = scaled([...map.points, ...map.questions]);
-    this.layer = svg("g", {}, this.marks(map, place));
-    this.picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "map-svg", role: "group", "aria-label": asked ? "Map of the candidates. The picks can be reached with Tab." : "Map of the collection." }, this.layer);
+    replace(this.note, axes(map));
+    this.place = asked ? around(map.points) : scaled(map.points);
+    this.panels = [];
+    const panels = asked
+      ? Object.keys(SIDES).map((side) => this.panel(map, side))
+      : [h("div", { class: "map-panel" }, this.pictured(map, null))];
+    this.canvas.classList.toggle("is-asked", asked);
+    replace(this.canvas, panels);
     this.move();
-    this.pan();
-    replace(this.canvas, this.picture, this.buttons());
-    replace(this.list, asked ? this.lists(map) : null);
     this.tell(asked ? map.points.find((one) => one.picked === 1) : null);
   }
 
-  marks(map, place) {
-    const [nearest, picked, copies] = HIDDEN.map((name) => this.toggles[name].checked);
-    const shown = map.points.filter((one) => copies || one.copy_of === null || one.picked || (nearest && one.nearest));
-    const links = copies
-      ? shown.filter((one) => one.copy_of !== null).map((one) => {
-          const [a, b] = [place(one), place(map.points[one.copy_of])];
-          return svg("line", { class: "map-link", x1: a.x, y1: a.y, x2: b.x, y2: b.y });
-        })
-      : [];
-    const dots = shown.map((one) => this.dot(one, place(one)));
-    const rings = nearest ? shown.filter((one) => one.nearest).map((one) => this.ring(one, place(one))) : [];
-    const numbers = picked ? shown.filter((one) => one.picked).sort((a, b) => a.picked - b.picked).map((one) => this.pick(one, place(one))) : [];
-    const crosses = map.questions.map((one) => {
-      const { x, y } = place(one);
-      return svg("g", { class: "map-cross", transform: `translate(${x} ${y})` }, svg("path", { d: "M-9 0H9M0 -9V9" }), svg("title", {}, `Question: ${one.text}`));
+  /** What one method picks: the picture, and the picks as a list. */
+  panel(map, side) {
+    const [name] = SIDES[side];
+    const { count: all, distinct } = map.picks[side];
+    const picks = ranked(map, side);
+    const item = (one) => h("li", {}, h("button", { type: "button", class: "button-quiet", onclick: () => this.tell(one) }, where(one)),
+      repeatsOne(one, picks, map) && h("span", { class: "chip chip-warn" }, "repeats another"));
+    return h("section", { class: `map-panel map-panel-${side}`, "aria-labelledby": `map-${side}` },
+      h("h2", { id: `map-${side}` }, name),
+      h("p", { class: "hint" }, all === distinct ? `${count(all, "passage")}, all different` : `${count(all, "passage")}, ${distinct} different`),
+      this.pictured(map, side),
+      h("ol", { class: "map-list" }, picks.map(item)));
+  }
+
+  pictured(map, side) {
+    const layer = svg("g", {}, this.marks(map, side));
+    const label = side ? `Candidates around the question, and what ${SIDES[side][0]} picks. The picks can be reached with Tab.` : "Map of the collection.";
+    const picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "map-svg", role: "group", "aria-label": label }, layer);
+    this.panels.push({ picture, layer });
+    this.pan(picture);
+    return h("div", { class: "map-canvas" }, picture, this.buttons());
+  }
+
+  marks(map, side) {
+    const shown = map.points.filter((one) => this.copies.checked || one.copy_of === null);
+    const dots = shown.map((one) => this.dot(one, this.place(one)));
+    if (!side) return dots;
+    const stacks = stacked(map, side);
+    const middle = { x: WIDTH / 2, y: HEIGHT / 2 };
+    const lines = stacks.map(([first]) => {
+      const { x, y } = this.place(first);
+      return svg("line", { class: `map-spoke map-spoke-${side}`, x1: middle.x, y1: middle.y, x2: x, y2: y });
     });
-    return [links, dots, rings, crosses, numbers];
+    const cross = svg("g", { class: "map-cross", transform: `translate(${middle.x} ${middle.y})` },
+      svg("path", { d: "M-8 0H8M0 -8V8" }), svg("title", {}, `Question: ${map.questions.join(" / ")}`));
+    return [rings(map.points), lines, dots, cross, stacks.reverse().map((stack) => this.stack(stack, side))];
   }
 
   dot(one, { x, y }) {
-    return svg("circle", { class: one.copy_of === null ? "map-dot" : "map-dot map-dot-copy", cx: x, cy: y, r: 4.5, ...this.handlers(one) });
+    return svg("circle", { class: one.copy_of === null ? "map-dot" : "map-dot map-dot-copy", cx: x, cy: y, r: 4, ...this.handlers(one) });
   }
 
-  ring(one, { x, y }) {
-    return svg("circle", { class: "map-ring", cx: x, cy: y, r: 13, tabindex: 0, role: "img", "aria-label": `Nearest ${one.nearest}: ${one.source}`, ...this.handlers(one) });
+  /** Picks that say the same: one mark for the first, with as many edges behind it as there are repeats. */
+  stack(stack, side) {
+    const [first] = stack;
+    const { x, y } = this.place(first);
+    const times = stack.length > 1 ? ` and ${count(stack.length - 1, "repeat")} of it` : "";
+    const behind = stack.slice(1, 5).map((_, place) => svg("circle", { class: "map-behind", r: 12, cx: 5 * (place + 1), cy: -5 * (place + 1) })).reverse();
+    const edge = 5 * Math.min(4, stack.length - 1) + 14;
+    return svg("g", { class: `map-pick map-pick-${side}`, transform: `translate(${x} ${y})`, tabindex: 0, role: "img", "aria-label": `${SIDES[side][1]} ${first[side]}: ${first.source}${times}`, onkeydown: step, ...this.handlers(first, stack) },
+      svg("g", { class: "map-mark" }, behind, svg("circle", { r: 12 }), svg("text", { "text-anchor": "middle", dy: "0.35em" }, first[side]),
+        stack.length > 1 && svg("text", { class: "map-times", x: edge, y: -edge + 12 }, `×${stack.length}`)));
   }
 
-  pick(one, { x, y }) {
-    return svg("g", { class: "map-pick", transform: `translate(${x} ${y})`, tabindex: 0, role: "img", "aria-label": `SIFT ${one.picked}: ${one.source}`, onkeydown: step, ...this.handlers(one) },
-      svg("circle", { r: 10 }), svg("text", { "text-anchor": "middle", dy: "0.35em" }, one.picked));
-  }
-
-  handlers(one) {
-    const tell = () => this.tell(one);
+  handlers(one, stack = [one]) {
+    const tell = () => this.tell(one, stack);
     return { onpointerenter: tell, onfocus: tell, onclick: tell };
   }
 
-  tell(one) {
+  tell(one, stack = [one]) {
     if (!one) {
       replace(this.detail, h("p", { class: "hint" }, "Point at a passage, or tap it, to read how it begins."));
       return;
@@ -180,24 +204,15 @@ class MapView {
         leader ? h("span", { class: "chip chip-warn" }, `Repeats ${leader.source}`) : null,
         one.similarity === null ? null : h("span", { class: "hint" }, `similarity ${one.similarity.toFixed(2)}`)),
       h("h2", {}, where(one)),
-      h("p", { class: "map-text" }, one.text),
+      stack.length > 1 && h("p", { class: "hint" }, `Picked again as ${stack.slice(1).map(where).join(", ")}`),
+      h("div", { class: "ask-text map-text" }, readable(withoutHeadings(one.text, [one.title]), one.source, []), Array.from(one.text).length >= 240 && " …"),
     );
-  }
-
-  lists(map) {
-    const of = (name) => map.points.filter((one) => one[name]).sort((a, b) => a[name] - b[name]);
-    const item = (one) => h("li", {}, h("button", { type: "button", class: "button-quiet", onclick: () => this.tell(one) }, where(one)),
-      one.copy_of === null ? null : h("span", { class: "hint" }, " repeats another"));
-    return [
-      h("h2", {}, "SIFT picks"), h("ol", {}, of("picked").map(item)),
-      h("h2", {}, "Nearest neighbour picks"), h("ol", {}, of("nearest").map(item)),
-    ];
   }
 
   buttons() {
     const by = (factor) => () => this.magnify(factor, WIDTH / 2, HEIGHT / 2);
     const whole = () => {
-      this.zoom = { x: 0, y: 0, scale: 1 };
+      this.zoom = WHOLE;
       this.move();
     };
     const one = (label, text, act) => h("button", { type: "button", class: "button-plain", "aria-label": label, title: label, onclick: act }, text);
@@ -213,29 +228,31 @@ class MapView {
 
   move() {
     const { x, y, scale } = this.zoom;
-    this.layer.setAttribute("transform", `translate(${x} ${y}) scale(${scale})`);
-    this.picture.style.setProperty("--unit", String(1 / scale)); // marks keep their size
+    for (const { picture, layer } of this.panels) {
+      layer.setAttribute("transform", `translate(${x} ${y}) scale(${scale})`);
+      picture.style.setProperty("--unit", String(1 / scale)); // marks keep their size
+    }
   }
 
-  pan() {
+  pan(picture) {
     const at = (event) => {
-      const box = this.picture.getBoundingClientRect();
+      const box = picture.getBoundingClientRect();
       return { x: ((event.clientX - box.left) * WIDTH) / box.width, y: ((event.clientY - box.top) * HEIGHT) / box.height };
     };
     let from = null;
-    this.picture.addEventListener("wheel", (event) => {
+    picture.addEventListener("wheel", (event) => {
       event.preventDefault();
       const { x, y } = at(event);
       this.magnify(Math.exp(-event.deltaY / 400), x, y);
     }, { passive: false });
-    this.picture.addEventListener("pointerdown", (event) => (from = { ...at(event), zoom: this.zoom }));
-    this.picture.addEventListener("pointermove", (event) => {
+    picture.addEventListener("pointerdown", (event) => (from = { ...at(event), zoom: this.zoom }));
+    picture.addEventListener("pointermove", (event) => {
       if (!from || !event.buttons) return;
       const { x, y } = at(event);
       this.zoom = { ...from.zoom, x: from.zoom.x + x - from.x, y: from.zoom.y + y - from.y };
       this.move();
     });
-    this.picture.addEventListener("pointerup", () => (from = null));
+    picture.addEventListener("pointerup", () => (from = null));
   }
 }
 
@@ -244,14 +261,14 @@ function step(event) {
   const forward = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
   if (!forward) return;
   event.preventDefault();
-  const picks = [...event.currentTarget.parentNode.querySelectorAll(".map-pick")];
+  const picks = [...event.currentTarget.parentNode.querySelectorAll(".map-pick")].reverse(); // the first is drawn last, on top
   picks[(picks.indexOf(event.currentTarget) + forward + picks.length) % picks.length].focus();
 }
 
 function sample(mark) {
   const shapes = {
-    picked: svg("g", { class: "map-pick" }, svg("circle", { r: 8 })),
-    nearest: svg("circle", { class: "map-ring", r: 8 }),
+    picked: svg("g", { class: "map-pick map-pick-picked" }, svg("circle", { r: 8 })),
+    nearest: svg("g", { class: "map-pick map-pick-nearest" }, svg("circle", { r: 8 })),
     copy: svg("circle", { class: "map-dot map-dot-copy", r: 4.5 }),
     point: svg("circle", { class: "map-dot", r: 4.5 }),
     question: svg("g", { class: "map-cross" }, svg("path", { d: "M-8 0H8M0 -8V8" })),
@@ -261,10 +278,41 @@ function sample(mark) {
 
 /** The point of the whole page in a sentence. */
 function contrast({ nearest, picked }) {
-  const repeats = ({ count: all, distinct }) => (all === distinct ? "none of which repeats another" : `${all - distinct} of which ${all - distinct === 1 ? "repeats" : "repeat"} another`);
-  const alike = (one) => (one.alike === null ? "" : ` (mean similarity of two: ${one.alike.toFixed(2)})`);
-  const told = (name, one) => [h("b", {}, name), ` picks ${count(one.count, "passage")}, ${repeats(one)}${alike(one)}`];
-  return [told("Nearest neighbour", nearest), "; ", told("SIFT", picked), "."];
+  const told = ({ count: all, distinct }) =>
+    `${count(distinct, "different passage")} and ${all === distinct ? "no repeats" : count(all - distinct, "repeat")}`;
+  const alike = nearest.alike === null || picked.alike === null ? "" :
+    ` Two of nearest neighbour’s picks have a similarity of ${nearest.alike.toFixed(2)} on average, two of SIFT’s ${picked.alike.toFixed(2)}.`;
+  return [h("b", {}, `Nearest neighbour picks ${told(nearest)}; SIFT picks ${told(picked)}.`), alike];
+}
+
+/** What the places mean. */
+function axes(map) {
+  const share = Math.round(100 * map.shown);
+  if (map.picks) {
+    return "The nearer to the middle, the more similar to the question: the rings say how much. Passages that lie in the " +
+      `same direction are alike as far as a circle can show it: it shows ${share} % of how these ${count(map.points.length, "passage")} differ (two principal components).`;
+  }
+  return `Near each other means alike in meaning. The two directions in which these ${count(map.points.length, "passage")} differ most show ${share} % of their differences (principal components).`;
+}
+
+function ranked(map, side) {
+  return map.points.filter((one) => one[side]).sort((a, b) => a[side] - b[side]);
+}
+
+/** The picks of a method, those that say the same together, in the order of their first. */
+function stacked(map, side) {
+  const stacks = new Map();
+  for (const one of ranked(map, side)) {
+    const leader = one.copy_of === null ? one : map.points[one.copy_of];
+    if (!stacks.has(leader)) stacks.set(leader, []);
+    stacks.get(leader).push(one);
+  }
+  return [...stacks.values()];
+}
+
+function repeatsOne(one, picks, map) {
+  const leader = (other) => other.copy_of ?? map.points.indexOf(other);
+  return picks.slice(0, picks.indexOf(one)).some((other) => leader(other) === leader(one));
 }
 
 function wholly(map) {
@@ -277,6 +325,37 @@ function wholly(map) {
 function where(one) {
   const place = one.page !== null ? `, page ${one.page}` : one.line !== null ? `:${one.line}` : "";
   return `${one.source}${place}`;
+}
+
+/** Distances from the middle by similarity: from the greatest to the least. */
+function radii(points) {
+  const found = points.map((one) => one.similarity);
+  const [most, least] = [Math.max(...found), Math.min(...found)];
+  const unit = (Math.min(WIDTH, HEIGHT) / 2 - MARGIN) * (1 - FIRST) / (most - least || 1);
+  const first = (Math.min(WIDTH, HEIGHT) / 2 - MARGIN) * FIRST;
+  return { most, least, radius: (similarity) => first + unit * (most - similarity) };
+}
+
+/** A function from points to places around the question: similarity is the distance, the rest the direction. */
+function around(points) {
+  const { radius } = radii(points);
+  return (one) => {
+    const angle = Math.atan2(one.y, one.x);
+    const far = radius(one.similarity);
+    return { x: Number((WIDTH / 2 + far * Math.cos(angle)).toFixed(1)), y: Number((HEIGHT / 2 - far * Math.sin(angle)).toFixed(1)) };
+  };
+}
+
+/** Circles of equal similarity, with their numbers. */
+function rings(points) {
+  const { most, least, radius } = radii(points);
+  const size = most - least > 0.35 ? 0.2 : most - least > 0.12 ? 0.1 : 0.02;
+  const found = [];
+  for (let at = Math.floor(most / size) * size; at >= least && found.length < 8; at -= size) found.push(at);
+  return found.map((at) => [
+    svg("circle", { class: "map-circle", cx: WIDTH / 2, cy: HEIGHT / 2, r: radius(at) }),
+    svg("text", { class: "map-number", x: WIDTH / 2, y: HEIGHT / 2 + radius(at) - 4, "text-anchor": "middle" }, at.toFixed(2).replace(/0$/, "")),
+  ]);
 }
 
 /** A function from coordinates to places in the picture, with equal units in both directions. */

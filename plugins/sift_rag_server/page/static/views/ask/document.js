@@ -3,6 +3,7 @@
 import * as api from "../../lib/api.js";
 import { h, replace } from "../../lib/dom.js";
 import { place } from "./results.js";
+import { readable, withoutHeadings } from "./text.js";
 
 const LONGEST = 20_000; // characters of a passage that are shown
 
@@ -28,22 +29,22 @@ export async function openDocument(collection, passage) {
     replace(
       content,
       found.before > 0 && h("p", { class: "hint" }, `${found.before} passages before`),
-      found.passages.map((one) => part(one, one.id === passage.id)),
+      found.passages.map((one) => part(one, one.id === passage.id, passage)),
       found.after > 0 && h("p", { class: "hint" }, `${found.after} passages after`),
     );
     content.querySelector(".is-here")?.scrollIntoView({ block: "center" });
   } catch (error) {
-    replace(content, part(passage, true), h("p", { class: "hint" }, `What stands around it cannot be shown: ${error.message}`));
+    replace(content, part(passage, true, passage), h("p", { class: "hint" }, `What stands around it cannot be shown: ${error.message}`));
   }
   content.removeAttribute("aria-busy");
 }
 
-function part(passage, here) {
+function part(passage, here, { title, source }) {
   const where = passage.page ? `page ${passage.page}` : passage.line ? `line ${passage.line}` : "";
   return h(
     "section",
     { class: here ? "document-part is-here" : "document-part", "aria-current": here ? "true" : null },
     where && h("p", { class: "document-place" }, where),
-    h("div", { class: "ask-text" }, passage.text.slice(0, LONGEST), passage.text.length > LONGEST && " …"),
+    h("div", { class: "ask-text" }, readable(withoutHeadings(passage.text.slice(0, LONGEST), title ? [title] : []), source, []), passage.text.length > LONGEST && " …"),
   );
 }

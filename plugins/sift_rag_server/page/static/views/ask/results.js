@@ -1,6 +1,7 @@
 // The two columns, what is said above them, and what was passed over.
 
-import { h, safe } from "../../lib/dom.js";
+import { count, h } from "../../lib/dom.js";
+import { marked, readable, withoutHeadings } from "./text.js";
 
 const percent = (share) => (share === null || share === undefined ? "–" : `${Math.round(100 * Math.min(1, share))} %`);
 const places = (number, of) => `${number} of its ${of} ${of === 1 ? "place" : "places"}`;
@@ -21,20 +22,22 @@ export function headline(reply) {
   } else {
     const fresh = sift.hits.filter((hit) => !nearest.hits.some((other) => other.id === hit.id));
     const followed = fresh.filter((hit) => hit.follows).length;
-    const passages = (number) => `${number} ${number === 1 ? "passage" : "passages"}`;
     first = !fresh.length
       ? "Nothing repeats here, and both take the same passages."
       : followed
-        ? `Nothing repeats here. SIFT follows up its first passage with ${followed} that nearest neighbour does not take.`
-        : `Nothing repeats here. SIFT takes ${passages(fresh.length)} that nearest neighbour does not.`;
+        ? `Nothing repeats here. SIFT follows up its first passage with ${count(followed, "passage")} that nearest neighbour does not take.`
+        : `Nothing repeats here. SIFT takes ${count(fresh.length, "passage")} that nearest neighbour does not.`;
   }
-  const second = sift.told === null ? "" :
-    `Of what all ${reply.candidates} candidates could tell about the question itself, SIFT’s ${sift.hits.length} cover ` +
-    `${percent(sift.told)}, nearest neighbour’s ${left} ${percent(nearest.told)}.`;
+  const second = sift.told === null ? "" : `Of what all ${reply.candidates} candidates could tell about the ${reply.questions.length > 1 ? "questions" : "question"}, ${shares(sift, nearest)}.`;
   return {
     text: `${first} ${second}`,
     element: h("div", { class: "ask-headline" }, h("p", { class: "ask-first" }, first), second && h("p", {}, second)),
   };
+}
+
+function shares(sift, nearest) {
+  const [ours, theirs] = [percent(sift.told), percent(nearest.told)];
+  return ours === theirs ? `the picks of either tell ${ours}` : `SIFT’s picks tell ${ours} and nearest neighbour’s ${theirs}`;
 }
 
 /** Both columns. `actions`: open(passage), know(id), goTo(element id). */
@@ -86,7 +89,7 @@ function card(name, hit, side, { actions, known, others, otherName }) {
   const isKnown = known.includes(hit.id);
   const element = h(
     "article",
-    { class: `card ask-card${repeats ? " is-copy" : ""}`, id, tabindex: "-1", "aria-label": `${hit.rank}: ${hit.source}` },
+    { class: `card ask-card${repeats ? " is-copy" : ""}`, id, tabindex: "-1", "data-passage": hit.id, "aria-label": `${hit.rank}: ${hit.source}` },
     h("header", { class: "ask-card-head" },
       h("span", { class: "ask-rank", "aria-hidden": "true" }, hit.rank),
       h("div", { class: "ask-place" },
@@ -182,19 +185,13 @@ function match(hit) {
   return hit.similarity === null ? "" : `match ${hit.similarity.toFixed(2)}`;
 }
 
-/** The text without the heading line that stands above the card already. */
-function body(hit) {
-  const lines = hit.text.split("\n");
-  const heading = /^#{1,6} +(.*)$/.exec(lines[0] ?? "");
-  const repeated = heading && [hit.title, ...(hit.headings ?? [])].includes(heading[1].trim());
-  return (repeated ? lines.slice(1).join("\n") : hit.text).trim();
-}
+const body = (hit) => withoutHeadings(hit.text, [hit.title, ...(hit.headings ?? [])]);
 
 const oneLine = (text) => text.replace(/\s+/g, " ");
 
 function text(hit) {
   const shown = body(hit);
-  const content = h("div", { class: "ask-text" }, marked(shown, hit.words), hit.cut && " …");
+  const content = h("div", { class: "ask-text" }, readable(shown, hit.source, hit.words), hit.cut && " …");
   if (shown.length <= 280 && shown.split("\n").length <= 5) return content;
   content.classList.add("is-cut");
   const more = h("button", { type: "button", class: "button-quiet ask-more", "aria-expanded": "false", onclick: () => {
@@ -203,18 +200,4 @@ function text(hit) {
     more.textContent = cut ? "More" : "Less";
   } }, "More");
   return [content, more];
-}
-
-/** A text with words in <mark>. */
-export function marked(shown, words) {
-  if (!words?.length) return shown;
-  const escaped = words.map((word) => safe(word).replace(/[.*+?^${}()|[\]\\\-/]/g, "\\$&")).sort((a, b) => b.length - a.length);
-  const found = new RegExp(`(?<![\\p{L}\\p{N}])(?:${escaped.join("|")})(?![\\p{L}\\p{N}])`, "giu");
-  const parts = [];
-  let from = 0;
-  for (const one of shown.matchAll(found)) {
-    parts.push(shown.slice(from, one.index), h("mark", {}, one[0]));
-    from = one.index + one[0].length;
-  }
-  return [...parts, shown.slice(from)];
 }

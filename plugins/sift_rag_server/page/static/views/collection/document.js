@@ -3,6 +3,7 @@
 import * as api from "../../lib/api.js";
 import { count, h, replace } from "../../lib/dom.js";
 import * as state from "../../lib/state.js";
+import { readable, withoutHeadings } from "../ask/text.js";
 import { date, place, sentence, size, STATES } from "./facts.js";
 
 const MORE = 30;
@@ -110,7 +111,7 @@ function passageItem(passage, { collection, source, here, title }) {
     h("p", { class: "passage-place" },
       h("a", { href: link, title: "A link to this passage" }, place(passage) || "passage"),
       headings.length > 0 && h("span", {}, headings.join(" › "))),
-    h("div", { class: "passage-text" }, passage.text,
+    h("div", { class: "passage-text ask-text" }, readable(withoutHeadings(passage.text, [title, ...passage.headings]), source, []),
       passage.cut > 0 && h("span", { class: "chip" }, `… ${count(passage.cut, "more character")}`)));
 }
 
