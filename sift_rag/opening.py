@@ -154,7 +154,7 @@ def open_relevance(name: str | None = None, *, base_url: str | None = None, api_
 
 
 class _Place(NamedTuple):
-    """Where a collection is, and how long to wait for it."""
+    """The place of a collection, and how long to wait for it."""
 
     store: str | Path | PassageIndex | None
     collection: str

@@ -1,4 +1,4 @@
-"""What a schema refuses is told in our words, never in those of the library that checks it."""
+"""Values that a schema refuses are told of in our words, never in those of the library that checks it."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ _STOPPED = {
 
 @dataclass(frozen=True)
 class HitView:
-    """What a terminal shows about hits besides themselves."""
+    """The remarks of a terminal on hits."""
 
     questions: Sequence[str] = ()
     """Their words are highlighted."""

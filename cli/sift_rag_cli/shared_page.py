@@ -50,7 +50,7 @@ _MARKS = "Underlined: the passages do not support it, or not those that it cites
 
 @dataclass(frozen=True)
 class SharedPage:
-    """What the page shows."""
+    """The content of the page."""
 
     retrieval: Retrieval
     view: HitView

@@ -1,4 +1,4 @@
-"""How the tools reach a collection: a protocol, and the way of a server that has one client."""
+"""The way of the tools to a collection: a protocol, and the way of a server that has one client."""
 
 from __future__ import annotations
 

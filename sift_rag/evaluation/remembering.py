@@ -1,16 +1,15 @@
-"""Caching wrappers of an embedder, a reranker and an index."""
+"""Caching wrappers of an embedder and a reranker. That of an index is ``stores/remembering.py``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sift_rag.filters import Filter
-from sift_rag.protocols import Embedder, Neighbours, PassageIndex, Relevance, WordIndex
+from sift_rag.protocols import Embedder, Relevance
 from sift_rag.relevance.scores import checked_scores
-from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Passage
+from sift_rag.types import Embedding
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -81,74 +80,3 @@ class RememberingRelevance:
             scores = checked_scores(self._relevance.score(question, fresh), len(fresh), self.name)
             held.update(zip(fresh, scores.tolist(), strict=True))
         return np.array([held[text] for text in texts])
-
-
-class RememberingIndex:
-    """Caches an index's searches until ``forget`` is called."""
-
-    def __init__(self, index: PassageIndex) -> None:
-        self._index = index
-        self._found: dict[object, list[list[Candidate]]] = {}
-
-    def forget(self) -> None:
-        """Clear the cache."""
-        self._found.clear()
-
-    @property
-    def info(self) -> CollectionInfo:
-        """Return the index's."""
-        return self._index.info
-
-    def count(self) -> int:
-        """Implement ``PassageIndex.count``."""
-        return self._index.count()
-
-    def search(
-        self, targets: Embedding, limit: int, *, offset: int = 0, where: Filter | None = None
-    ) -> list[list[Candidate]]:
-        """Implement ``PassageIndex.search``."""
-        key = (targets.shape, targets.tobytes(), limit, offset, where)
-        return self._remembered(key, lambda: self._index.search(targets, limit, offset=offset, where=where))
-
-    def fetch(self, ids: Sequence[str]) -> list[Candidate]:
-        """Implement ``PassageIndex.fetch``."""
-        return self._index.fetch(ids)
-
-    def passages(self, source: str) -> Iterator[Candidate]:
-        """Implement ``PassageIndex.passages``."""
-        return self._index.passages(source)
-
-    def neighbours(self, passages: Sequence[Passage], count: int) -> list[Neighbours]:
-        """Implement ``PassageIndex.neighbours``."""
-        return self._index.neighbours(passages, count)
-
-    def documents(self, prefix: str = "") -> Iterator[Document]:
-        """Implement ``PassageIndex.documents``."""
-        return self._index.documents(prefix)
-
-    def close(self) -> None:
-        """Implement ``PassageIndex.close``."""
-        self._index.close()
-
-    def _remembered(self, key: object, search: Callable[[], list[list[Candidate]]]) -> list[list[Candidate]]:
-        if key not in self._found:
-            self._found[key] = search()
-        return [list(row) for row in self._found[key]]
-
-
-class RememberingWordIndex(RememberingIndex):
-    """Caches an index that also has lexical search."""
-
-    def __init__(self, index: WordIndex) -> None:
-        super().__init__(index)  # type: ignore[arg-type]
-        self._words = index
-
-    def search_words(self, texts: Sequence[str], limit: int, *, where: Filter | None = None) -> list[list[Candidate]]:
-        """Implement ``WordIndex.search_words``."""
-        key = (tuple(texts), limit, where)
-        return self._remembered(key, lambda: self._words.search_words(texts, limit, where=where))
-
-
-def remembering(index: PassageIndex) -> RememberingIndex:
-    """Return a caching index, with lexical search if this one has it."""
-    return RememberingWordIndex(index) if isinstance(index, WordIndex) else RememberingIndex(index)

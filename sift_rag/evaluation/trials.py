@@ -13,13 +13,14 @@ from sift_rag.evaluation.found import check_length
 from sift_rag.evaluation.judge import Judge
 from sift_rag.evaluation.judged_questions import JudgedQuestion
 from sift_rag.evaluation.ranking import recall
-from sift_rag.evaluation.remembering import RememberingEmbedder, RememberingIndex, RememberingRelevance, remembering
+from sift_rag.evaluation.remembering import RememberingEmbedder, RememberingRelevance
 from sift_rag.protocols import Embedder, PassageIndex, Relevance
 from sift_rag.retrieval.options import SearchOptions
 from sift_rag.retrieval.queries import Query
 from sift_rag.retrieval.retriever import Retriever
 from sift_rag.selection import fine_tuning_selector
 from sift_rag.selection.settings import SettingValue, selector_settings
+from sift_rag.stores.remembering import Searches, remembering
 from sift_rag.types import JsonValue, Retrieval
 
 Origin: TypeAlias = Literal["judged", "sentences", "model"]
@@ -183,7 +184,8 @@ class _Searches:
     ) -> None:
         self._plan = plan
         self._options = plan.options
-        self._store: RememberingIndex = remembering(store)
+        self._searches = Searches()
+        self._store = remembering(store, self._searches)
         own = RememberingEmbedder(embedder)
         scoring = None if relevance is None else RememberingRelevance(relevance)
         self._retrievers = [plan.search(values).retriever(own, self._store, scoring) for values in tried]
@@ -193,7 +195,7 @@ class _Searches:
 
     def retrieve(self, texts: Sequence[str]) -> Iterator[Retrieval]:
         """Yield the retrieval of each combination for a new question."""
-        self._store.forget()
+        self._searches.forget()
         query = replace(self._options.query(tuple(texts)), max_variance=None)
         return (retriever.retrieve(query, max(self._plan.ks)) for retriever in self._retrievers)
 

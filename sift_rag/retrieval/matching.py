@@ -1,4 +1,4 @@
-"""How well a question matches a collection, compared with questions about everyday matters.
+"""The match of a question with a collection, compared with questions about everyday matters.
 
 Cosines of unrelated texts differ between embedders and between collections, so no constant says which one is low. The
 level is measured: everyday questions from many fields are searched for in the same collection with the same embedder.

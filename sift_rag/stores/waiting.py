@@ -26,7 +26,7 @@ class Waiting(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """How long to wait for other processes that have a collection open. Servers share collections and never wait."""
+    """The patience with other processes that have a collection open. Servers share collections and never wait."""
 
     seconds: float | None = None
     """Longest time to wait; 0 does not wait; None for the usual time: 10 seconds to read, 60 to write."""

@@ -26,10 +26,10 @@ from sift_rag.evaluation.calibration import choose, percentile, sum_up
 from sift_rag.evaluation.calibration_report import render_calibration
 from sift_rag.evaluation.judge import Judge
 from sift_rag.evaluation.metrics import share
-from sift_rag.evaluation.remembering import RememberingIndex, RememberingWordIndex, remembering
 from sift_rag.evaluation.trials import Trial, Uncertainty, Values, try_out
 from sift_rag.protocols import Message, WordIndex
 from sift_rag.stores.memory import MemoryStore
+from sift_rag.stores.remembering import RememberingIndex, RememberingWordIndex, Searches, remembering
 from sift_rag.types import Embedding
 from tests.doubles import HashingEmbedder
 from tests.evaluation.conftest import PASSAGES
@@ -261,7 +261,7 @@ def test_each_question_is_embedded_once_and_equal_searches_are_made_once(store: 
             self.asked += bool(texts)
             return super().embed_queries(texts)
 
-    embedder, index = CountingEmbedder(), Counting(store)
+    embedder, index = CountingEmbedder(), Counting(store, Searches())
     asked = [question("1", "owls", "owls.md"), question("2", "mice", "mice.md")]
     list(try_out(Plan(), Judge(asked, store), embedder=embedder, store=index))
     assert embedder.asked == 2
@@ -285,16 +285,17 @@ def test_another_models_scores_are_asked_for_once_and_decide(store: MemoryStore)
 
 
 def test_an_index_that_remembers_finds_the_same_and_keeps_what_it_can_do(store: MemoryStore) -> None:
-    index, target = remembering(store), HashingEmbedder().embed_queries(["owls"])
+    memory = Searches()
+    index, target = remembering(store, memory), HashingEmbedder().embed_queries(["owls"])
     assert isinstance(index, WordIndex)
-    assert not isinstance(RememberingIndex(store), WordIndex)
+    assert not isinstance(RememberingIndex(store, memory), WordIndex)
     first = index.search(target, 3)
     first[0].clear()  # a caller's list is its own
     found = [candidate.passage for candidate in index.search(target, 3)[0]]
     assert found == [candidate.passage for candidate in store.search(target, 3)[0]]
     store.delete_passages("owls.md")
     assert [candidate.passage for candidate in index.search(target, 3)[0]] == found
-    index.forget()
+    memory.forget()
     assert [candidate.passage for candidate in index.search(target, 3)[0]] != found
 
 

@@ -31,7 +31,7 @@ def open_at(page: Page, url: str) -> None:
 
 
 def shown(page: Page, selector: str) -> Any:
-    """What must be true of elements, at once or soon."""
+    """Check what must be true of elements, at once or soon."""
     from playwright.sync_api import expect
 
     return expect(page.locator(selector))
@@ -195,7 +195,7 @@ def test_a_server_that_goes_away_is_said_and_asked_again(store: Path, page: Page
 
 @pytest.fixture(scope="module")
 def rules(browser: Browser) -> Any:
-    """What a screen reader and a keyboard need, as axe checks it."""
+    """The needs of a screen reader and a keyboard, as axe checks it."""
     from axe_playwright_python import sync_playwright as module
 
     return module.Axe()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sift_rag_server.page.searches import Found, SearchCache
+from sift_rag.stores.remembering import Found
+from sift_rag_server.page.searches import SearchCache
 
 
 def test_a_search_is_made_once_until_the_collection_changes() -> None:

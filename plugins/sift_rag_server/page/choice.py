@@ -1,4 +1,4 @@
-"""What nearest neighbour takes and what SIFT takes, side by side and measured alike.
+"""The passages that nearest neighbour takes and those that SIFT takes, side by side and measured alike.
 
 ``POST /page/choice`` takes the body of ``/v1/search`` and replies ``{"collection", "questions", "candidates",
 "targets", "nearest": SIDE, "sift": SIDE, "passed_over": [...], "known": [...], "timings_ms"}``, with SIDE =
@@ -77,7 +77,7 @@ def choice_routes(service: Service, searches: SearchCache) -> APIRouter:
 
 
 class Kept(NamedTuple):
-    """What is kept from one request to the next."""
+    """The caches that last from one request to the next."""
 
     searches: SearchCache
     problems: ProblemCache

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable
 from threading import Lock
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from sift_rag.protocols import PassageIndex, WordIndex
+from sift_rag.stores.remembering import Found, remembering
 
 if TYPE_CHECKING:
-    from sift_rag.filters import Filter
-    from sift_rag.protocols import Neighbours
-    from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Passage
-
-Found = list[list["Candidate"]]
+    from sift_rag.protocols import PassageIndex
 
 
 class SearchCache:
@@ -35,7 +31,7 @@ class SearchCache:
     def over(self, name: str, index: PassageIndex) -> PassageIndex:
         """Return the index with this cache before its searches."""
         place = (name, self._count(name, index))
-        return CachedWordIndex(index, self, place) if isinstance(index, WordIndex) else CachedIndex(index, self, place)
+        return remembering(index, _Part(self, place))
 
     def _count(self, name: str, index: PassageIndex) -> int:
         """Return the number of passages, at most a second old: counting many takes longer than a selection."""
@@ -69,55 +65,12 @@ class SearchCache:
             self._changes += 1
 
 
-class CachedIndex:
-    """An index whose searches are cached."""
+class _Part(NamedTuple):
+    """The part of a cache that is about one state of one collection."""
 
-    def __init__(self, index: PassageIndex, cache: SearchCache, place: Hashable) -> None:
-        self._index = index
-        self._cache = cache
-        self._place = place
+    cache: SearchCache
+    place: Hashable
 
-    @property
-    def info(self) -> CollectionInfo:
-        """Return the index's."""
-        return self._index.info
-
-    def count(self) -> int:
-        """Implement ``PassageIndex.count``."""
-        return self._index.count()
-
-    def search(self, targets: Embedding, limit: int, *, offset: int = 0, where: Filter | None = None) -> Found:
-        """Implement ``PassageIndex.search``."""
-        key = (self._place, targets.shape, targets.tobytes(), limit, offset, where)
-        return self._cache.get(key, lambda: self._index.search(targets, limit, offset=offset, where=where))
-
-    def fetch(self, ids: Sequence[str]) -> list[Candidate]:
-        """Implement ``PassageIndex.fetch``."""
-        return self._index.fetch(ids)
-
-    def passages(self, source: str) -> Iterator[Candidate]:
-        """Implement ``PassageIndex.passages``."""
-        return self._index.passages(source)
-
-    def neighbours(self, passages: Sequence[Passage], count: int) -> list[Neighbours]:
-        """Implement ``PassageIndex.neighbours``."""
-        return self._index.neighbours(passages, count)
-
-    def documents(self, prefix: str = "") -> Iterator[Document]:
-        """Implement ``PassageIndex.documents``."""
-        return self._index.documents(prefix)
-
-    def close(self) -> None:
-        """Implement ``PassageIndex.close``."""
-        self._index.close()
-
-
-class CachedWordIndex(CachedIndex):
-    """An index with lexical search, whose searches are cached."""
-
-    def search_words(self, texts: Sequence[str], limit: int, *, where: Filter | None = None) -> Found:
-        """Implement ``WordIndex.search_words``."""
-        index = self._index
-        assert isinstance(index, WordIndex)  # noqa: S101 - `over` made sure
-        key = (self._place, tuple(texts), limit, where)
-        return self._cache.get(key, lambda: index.search_words(texts, limit, where=where))
+    def get(self, key: Hashable, search: Callable[[], Found]) -> Found:
+        """Implement ``Memory.get``."""
+        return self.cache.get((self.place, key), search)

@@ -1,4 +1,4 @@
-"""What the page needs to begin, and the token that its changing requests carry.
+"""The first request of the page, and the token that its changing requests carry.
 
 ``GET /page/session`` replies ``{"token", "version", "collections": [{"name", "embedder", "documents", "passages"}],
 "default_collection", "model", "may_ingest", "upload_bytes"}``. ``documents`` and ``passages`` are null for a

@@ -38,7 +38,7 @@ _PAGE = 256
 
 
 class Parts(NamedTuple):
-    """What is open of a collection."""
+    """The open parts of a collection."""
 
     folder: Path
     info: CollectionInfo

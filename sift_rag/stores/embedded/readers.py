@@ -1,4 +1,4 @@
-"""What a reader opens: ``<collection>/readers/<its own>/shard``, a copy of the shard that takes milliseconds to make.
+"""The copy that a reader opens, ``<collection>/readers/<its own>/shard``, which takes milliseconds to make.
 
 The engine locks a shard for one process, and writes to it even to read: it rewrites its configuration, removes journals
 and touches the heads of some files. So each reader gets files of its own. Those that grow with the collection, which

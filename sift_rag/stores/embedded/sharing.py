@@ -61,7 +61,7 @@ class _Key(NamedTuple):
 
 
 class _Shared(NamedTuple):
-    """What the readers of this process share."""
+    """The parts that the readers of this process share."""
 
     parts: Parts
     end: Callable[[], None]
@@ -69,7 +69,7 @@ class _Shared(NamedTuple):
 
 
 class _Place:
-    """Where the readers of one collection in this process meet."""
+    """The meeting place of the readers of one collection in this process."""
 
     def __init__(self) -> None:
         self.turn = Lock()
