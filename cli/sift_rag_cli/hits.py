@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,6 +29,7 @@ _COPIES_SHOWN = 3
 _CONTEXT_LINES = 3
 """Lines of the text before a hit, and of that after it."""
 _INDENT = "   "
+_HEADING = re.compile(r"#{1,6}\s+(.*?)\s*#*")
 _CONTEXT = " │ "
 _MATCH_CELLS = 8
 
@@ -64,6 +66,20 @@ def heading_path(passage: Passage) -> str:
     return one_line(" > ".join(passage.headings))
 
 
+def body_of(passage: Passage) -> str:
+    """Return a passage's text, safe to show, without those of the headings above it that it begins with."""
+    lines = passage.text.strip("\n").split("\n")
+    first = 0
+    while first < len(lines) and (not lines[first].strip() or _is_above(lines[first], passage)):
+        first += 1
+    return printable("\n".join(lines[first:] or lines))
+
+
+def _is_above(line: str, passage: Passage) -> bool:
+    found = _HEADING.fullmatch(line)
+    return found is not None and found[1] in passage.headings
+
+
 def write_hits(retrieval: Retrieval, *, full: bool, view: HitView) -> None:
     """Write each hit: a line with its position and scores, then its text.
 
@@ -74,7 +90,7 @@ def write_hits(retrieval: Retrieval, *, full: bool, view: HitView) -> None:
         for hit, share in zip(retrieval.hits, shares, strict=True):
             parts = (str(hit.rank), locate(hit.passage), heading_path(hit.passage), _scores(hit, share))
             write("  ".join(part for part in parts if part))
-            write(textwrap.indent(printable(hit.in_context.text.strip("\n")), _INDENT))
+            write(textwrap.indent(body_of(hit.in_context), _INDENT))
             write("".join(f"{_INDENT}{line}\n" for line in copy_lines(hit.copies, limit=None)))
         return
     width = console().width
@@ -194,7 +210,7 @@ def _match_line(hit: Hit, share: float, view: HitView) -> Text:
 def _body(hit: Hit, width: int, view: HitView, *, full: bool) -> Iterator[Text]:
     from rich.text import Text
 
-    text = Text(printable(hit.passage.text.strip("\n")))
+    text = Text(body_of(hit.passage))
     for start, end in marked_words(text.plain, view.questions, view.language):
         text.stylize("bold yellow", start, end)
     lines = text.wrap(console(), max(width - len(_INDENT), 20), tab_size=4)

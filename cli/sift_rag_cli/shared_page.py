@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from sift_rag_cli.answers import check_summary, remark_on
 from sift_rag_cli.explanation import reason_against, reason_for
 from sift_rag_cli.highlighting import marked_words
-from sift_rag_cli.hits import HitView, copy_lines, heading_path, locate, number, percent, summary, weak_match
+from sift_rag_cli.hits import HitView, body_of, copy_lines, heading_path, locate, number, percent, summary, weak_match
 from sift_rag_cli.output import one_line, printable, say, write_page
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def _scores(hit: Hit, share: float, view: HitView) -> str:
 
 
 def _marked(passage: Passage, view: HitView) -> str:
-    text = printable(passage.text.strip("\n"))
+    text = body_of(passage)
     pieces, at = [], 0
     for start, end in marked_words(text, view.questions, view.language):
         pieces += [escape(text[at:start]), f"<mark>{escape(text[start:end])}</mark>"]

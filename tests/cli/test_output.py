@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sift_rag.types import Passage, Span
+from sift_rag_cli.hits import body_of
 from sift_rag_cli.output import bar, human_size, one_line, printable, write_json
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
@@ -74,3 +76,18 @@ def test_a_bar_is_filled_to_its_fraction(fraction: float, drawn: str) -> None:
 )
 def test_a_size_is_shown_with_its_unit(size: int, text: str) -> None:
     assert human_size(size) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("# Trips\n\n## Hotels\n\nHotels are paid.", "Hotels are paid."),
+        ("# Hotels\n\nHotels are paid.\n\n# Hotels\n", "Hotels are paid.\n\n# Hotels"),
+        ("# Elsewhere\n\nHotels are paid.", "# Elsewhere\n\nHotels are paid."),
+        ("# Trips\n", "# Trips"),
+        ("#hotels is a tag", "#hotels is a tag"),
+    ],
+)
+def test_headings_that_stand_above_a_passage_are_not_shown_again_in_it(text: str, shown: str) -> None:
+    passage = Passage("id", text, "trips.md", Span(0, len(text)), headings=("Trips", "Hotels"))
+    assert body_of(passage) == shown
