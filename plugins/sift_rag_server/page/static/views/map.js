@@ -202,7 +202,7 @@ class MapView {
         one.picked ? h("span", { class: "chip chip-accent" }, `SIFT ${one.picked}`) : null,
         one.nearest ? h("span", { class: "chip" }, `Nearest ${one.nearest}`) : null,
         leader ? h("span", { class: "chip chip-warn" }, `Repeats ${leader.source}`) : null,
-        one.similarity === null ? null : h("span", { class: "hint" }, `similarity ${one.similarity.toFixed(2)}`)),
+        one.similarity === null ? null : h("span", { class: "hint" }, `match ${one.similarity.toFixed(2)}`)),
       h("h2", {}, where(one)),
       stack.length > 1 && h("p", { class: "hint" }, `Picked again as ${stack.slice(1).map(where).join(", ")}`),
       h("div", { class: "ask-text map-text" }, readable(withoutHeadings(one.text, [one.title]), one.source, []), Array.from(one.text).length >= 240 && " …"),
