@@ -87,6 +87,9 @@ class IncomingText:
     source: str
     text: str
     metadata: Mapping[str, JsonValue] = field(default_factory=dict)
+    title: str = ""
+    vector: Embedding | None = None
+    """Vector of the whole text, which is one passage then."""
     location: str = field(default="", init=False)
 
     @property
@@ -97,17 +100,42 @@ class IncomingText:
     def state(self) -> None:
         """Implement ``Incoming.state``: a text is always read."""
 
-    def read(self, options: IngestOptions) -> SourceDocument:  # noqa: ARG002 - a text needs none
-        """Implement ``Incoming.read``. A suffix of the name, such as ``.md``, decides how the text is split."""
+    def read(self, options: IngestOptions) -> SourceDocument:
+        """Implement ``Incoming.read``. A suffix of the name, such as ``.md``, decides how a text is split."""
         if not self.text.strip():
             raise SkippedDocument("empty")
-        return SourceDocument(
-            content_hash=_text_hash(self.text, self.metadata),
+        read = SourceDocument(
+            content_hash=self._content_hash(),
             state=FileState(size=self.size, modified_ns=0, changed_ns=0),
-            title="",
+            title=self.title,
             syntax=SYNTAXES.get(Path(self.source).suffix.lower(), "plain"),
             sections=[Section(self.text, metadata=self.metadata)],
         )
+        if self.vector is None:
+            return read
+        return replace(
+            read, passages=(self._only_passage(revision_of(read.content_hash, options)),), vector=self.vector
+        )
+
+    def _content_hash(self) -> str:
+        plain = _text_hash(self.text, self.metadata)
+        if not self.title and self.vector is None:
+            return plain
+        digest = blake2b(f"{plain}\n{self.title}\n".encode(), digest_size=32)
+        digest.update(b"" if self.vector is None else self.vector.tobytes())
+        return digest.hexdigest()
+
+    def _only_passage(self, revision: str) -> Passage:
+        passage = Passage(
+            id="",
+            text=self.text,
+            source=self.source,
+            span=Span(0, len(self.text)),
+            title=self.title,
+            metadata=self.metadata,
+            revision=revision,
+        )
+        return replace(passage, id=str(passage_id(passage, copy=0)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,46 +154,7 @@ class SourceText:
     """Vector of the whole text, from the collection's embedder. The document is one passage then."""
 
 
-@dataclass(frozen=True, slots=True)
-class IncomingDocument:
-    """A ``SourceText`` to ingest, checked."""
-
-    source: str
-    text: str
-    metadata: Mapping[str, JsonValue]
-    title: str = ""
-    vector: Embedding | None = None
-    location: str = field(default="", init=False)
-
-    @property
-    def size(self) -> int:
-        """Implement ``Incoming.size``."""
-        return len(self.text.encode())
-
-    def state(self) -> None:
-        """Implement ``Incoming.state``: a text is always read."""
-
-    def read(self, options: IngestOptions) -> SourceDocument:
-        """Implement ``Incoming.read``. A text with a vector is one passage; others are split as files are."""
-        read = IncomingText(self.source, self.text, self.metadata).read(options)
-        digest = blake2b(f"{read.content_hash}\n{self.title}\n".encode(), digest_size=32)
-        if self.vector is None:
-            return replace(read, content_hash=digest.hexdigest(), title=self.title)
-        digest.update(self.vector.tobytes())
-        passage = Passage(
-            id="",
-            text=self.text,
-            source=self.source,
-            span=Span(0, len(self.text)),
-            title=self.title,
-            metadata=self.metadata,
-            revision=revision_of(digest.hexdigest(), options),
-        )
-        only = replace(passage, id=str(passage_id(passage, copy=0)))
-        return replace(read, content_hash=digest.hexdigest(), title=self.title, passages=(only,), vector=self.vector)
-
-
-def incoming_documents(documents: Sequence[SourceText], dimension: int) -> list[IncomingDocument]:
+def incoming_documents(documents: Sequence[SourceText], dimension: int) -> list[IncomingText]:
     """Check documents, so that they can be ingested like files.
 
     Args:
@@ -182,14 +171,14 @@ def incoming_documents(documents: Sequence[SourceText], dimension: int) -> list[
     return list({item.source: item for item in checked}.values())  # equal ones without ids are one document
 
 
-def _checked(document: SourceText, dimension: int) -> IncomingDocument:
+def _checked(document: SourceText, dimension: int) -> IncomingText:
     text = universal_newlines(without_surrogates(document.text))
     metadata = _json_object(document.metadata)
     source = document.id or f"text-{_text_hash(text, metadata)[:16]}"
     vector = None
     if document.vector is not None:
         vector = as_unit_rows([document.vector], dimension, what=f"The vectors of {source!r}")[0]
-    return IncomingDocument(source, text, metadata, one_line(without_surrogates(document.title)), vector)
+    return IncomingText(source, text, metadata, one_line(without_surrogates(document.title)), vector)
 
 
 def incoming_texts(
