@@ -41,12 +41,13 @@ def rerank_routes(service: Service) -> APIRouter:
 
         return rerank
 
-    described = operation(
-        reduce(or_, (dialect.request_model for dialect in DIALECTS)),
-        reduce(or_, (dialect.reply_model for dialect in DIALECTS)),
-    )
     for path, given in PATHS.items():
         operation_id = path.strip("/").replace("/", "_")
+        told = DIALECTS if given is None else (given,)
+        described = operation(
+            reduce(or_, (dialect.request_model for dialect in told)),
+            reduce(or_, (dialect.reply_model for dialect in told)),
+        )
         router.add_api_route(path, endpoint(given), methods=["POST"], operation_id=operation_id, **described)
     return router
 

@@ -362,13 +362,12 @@ def test_a_missing_extra_is_named_before_the_work(
     assert not journals.exists()
 
 
-@pytest.mark.slow
-def test_a_file_that_cannot_be_written_is_said_after_the_rows_are_kept(
-    ask_store: Run, texts: Path, elsewhere: Path
+@pytest.mark.parametrize("option", ["--csv", "--report"])
+def test_a_file_that_cannot_be_written_is_said_before_the_work(
+    ask_store: Run, texts: Path, journals: Path, elsewhere: Path, option: str
 ) -> None:
     (elsewhere / "folder").mkdir()
-    options = ("--model", str(MODEL), "--arms", "context", "-k", "1")
-    for option in ("--csv", "--report"):
-        result = ask_store("compare", "--texts", str(texts), *options, option, "folder")
-        assert (result.exit_code, result.stdout) == (2, "")
-        assert "cannot be written to 'folder': Is a directory" in result.stderr
+    result = ask_store("compare", "--texts", str(texts), *QUICK, option, "folder")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "'folder' is a folder: name a file to write." in result.stderr
+    assert not journals.exists()
