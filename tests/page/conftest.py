@@ -52,7 +52,7 @@ def server(store: Path) -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The system's Chromium, without a window. Its event loop runs until the module ends, and none can run beside it."""
+    """The system's Chromium, without a window. Its event loop ends with the module, for no other can run beside it."""
     executable = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     missing = "Playwright" if find_spec("playwright") is None else "Chromium" if executable is None else None
     if missing:
