@@ -98,13 +98,12 @@ def ingest_paths(
     options = options or IngestOptions()
     files = _as_paths(paths)
     database = open_database(store, api_key=api_key, server=server, wait=wait)
-    existing = _existing(database, collection)
-    part = _embedder_for(existing, embedder, runtime)
-    if options.dry_run and existing is None:
-        return ingest(files, _nowhere(collection, part), part, options, progress=progress)
-    with opened_for_ingest(database, collection, part) as opened:
-        report = _with_precision(ingest(files, opened, part, options, progress=progress), opened.info, part)
-    return _told_of_none(report, database)
+    part = _embedder_for(_existing(database, collection), embedder, runtime)
+
+    def bring(opened: PassageStore) -> IngestReport:
+        return ingest(files, opened, part, options, progress=progress)
+
+    return _brought_in(bring, database, collection, part, dry_run=options.dry_run)
 
 
 def passages_of(
@@ -283,14 +282,16 @@ def ingest_texts(
             equal, or metadata that are not JSON.
     """
     from sift_rag.corpus.incoming import incoming_texts
-    from sift_rag.corpus.ingest import ingest_documents
+    from sift_rag.corpus.ingest import ingest_documents as ingest_all
 
     incoming = incoming_texts(texts, sources=sources, metadata=metadata)
     database = open_database(store, api_key=api_key, server=server, wait=wait)
     part = _embedder_for(_existing(database, collection), embedder, runtime)
-    with opened_for_ingest(database, collection, part) as opened:
-        report = _with_precision(ingest_documents(incoming, opened, part, progress=progress), opened.info, part)
-    return _told_of_none(report, database)
+
+    def bring(opened: PassageStore) -> IngestReport:
+        return ingest_all(incoming, opened, part, progress=progress)
+
+    return _brought_in(bring, database, collection, part)
 
 
 def ingest_documents(
@@ -337,14 +338,28 @@ def ingest_documents(
 
     options = options or IngestOptions()
     database = open_database(store, api_key=api_key, server=server, wait=wait)
-    existing = _existing(database, collection)
-    part = _embedder_for(existing, embedder, runtime)
+    part = _embedder_for(_existing(database, collection), embedder, runtime)
     incoming = incoming_documents(documents, part.dimension)
-    if options.dry_run and existing is None:
-        return ingest_all(incoming, _nowhere(collection, part), part, options, progress=progress)
-    with opened_for_ingest(database, collection, part) as opened:
-        report = ingest_all(incoming, opened, part, options, progress=progress)
-        report = _with_precision(report, opened.info, part)
+
+    def bring(opened: PassageStore) -> IngestReport:
+        return ingest_all(incoming, opened, part, options, progress=progress)
+
+    return _brought_in(bring, database, collection, part, dry_run=options.dry_run)
+
+
+def _brought_in(
+    bring: Callable[[PassageStore], IngestReport],
+    database: Database,
+    collection: str,
+    embedder: Embedder,
+    *,
+    dry_run: bool = False,
+) -> IngestReport:
+    """Let ``bring`` write into a collection, which is created if it does not exist; a dry run creates none."""
+    if dry_run and _existing(database, collection) is None:
+        return bring(_nowhere(collection, embedder))
+    with opened_for_ingest(database, collection, embedder) as opened:
+        report = _with_precision(bring(opened), opened.info, embedder)
     return _told_of_none(report, database)
 
 

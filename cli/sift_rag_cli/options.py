@@ -20,6 +20,7 @@ ANSWER = "Answer"
 FINE_TUNING = "Fine-tuning"
 COLLECTION = "Collection"
 OUTPUT = "Output"
+SERVER = "Server"
 
 
 def one_of(name: str) -> Callable[[str], str]:
@@ -295,5 +296,26 @@ SaveAdapter = Annotated[
         metavar="DIR",
         rich_help_panel=FINE_TUNING,
         help="Save the fine-tuned weights as a PEFT adapter in a new folder.",
+    ),
+]
+
+AllowIngest = Annotated[
+    bool,
+    typer.Option(
+        "--allow-ingest",
+        envvar="SIFT_RAG_ALLOW_INGEST",
+        rich_help_panel=SERVER,
+        help="Let the page at / add documents to collections and delete them.",
+    ),
+]
+Uploads = Annotated[
+    Path | None,
+    typer.Option(
+        "--uploads",
+        metavar="FOLDER",
+        envvar="SIFT_RAG_UPLOADS",
+        rich_help_panel=SERVER,
+        help="Folder that keeps the documents added on the page; implies --allow-ingest. Default: .uploads beside the "
+        "collections.",
     ),
 ]

@@ -13,8 +13,6 @@ from sift_rag_cli.mcp_clients import CLIENTS, Entry, install
 from sift_rag_cli.output import say
 from sift_rag_cli.searching import open_language_model, open_scoring
 
-SERVER = "Server"
-
 
 def mcp(
     context: typer.Context,
@@ -28,14 +26,16 @@ def mcp(
     ] = None,
     read_only: Annotated[
         bool,
-        typer.Option("--read-only", rich_help_panel=SERVER, help="Leave out the tools that change the collection."),
+        typer.Option(
+            "--read-only", rich_help_panel=options.SERVER, help="Leave out the tools that change the collection."
+        ),
     ] = False,
     roots: Annotated[
         list[Path] | None,
         typer.Option(
             "--root",
             metavar="DIR",
-            rich_help_panel=SERVER,
+            rich_help_panel=options.SERVER,
             help="Folder that agents may ingest from. Repeatable; without one they cannot ingest.",
         ),
     ] = None,
@@ -44,7 +44,7 @@ def mcp(
         typer.Option(
             "--url",
             metavar="URL",
-            rich_help_panel=SERVER,
+            rich_help_panel=options.SERVER,
             help="With install: use a running `sift-rag serve` at this address, such as http://localhost:8600/mcp.",
         ),
     ] = None,

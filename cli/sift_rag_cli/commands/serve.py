@@ -1,7 +1,6 @@
 """``sift-rag serve``."""
 
 import os
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,28 +15,6 @@ from sift_rag_cli.serving import require_server
 from sift_rag_cli.serving import serve as serve_until_stopped
 
 LIMITS = "Limits"
-SERVER = "Server"
-
-AllowIngest = Annotated[
-    bool,
-    typer.Option(
-        "--allow-ingest",
-        envvar="SIFT_RAG_ALLOW_INGEST",
-        rich_help_panel=SERVER,
-        help="Let the page at / add documents to collections and delete them.",
-    ),
-]
-Uploads = Annotated[
-    Path | None,
-    typer.Option(
-        "--uploads",
-        metavar="FOLDER",
-        envvar="SIFT_RAG_UPLOADS",
-        rich_help_panel=SERVER,
-        help="Folder that keeps the documents added on the page; implies --allow-ingest. Default: .uploads beside the "
-        "collections.",
-    ),
-]
 
 
 def serve(
@@ -48,7 +25,7 @@ def serve(
             "--host",
             metavar="ADDRESS",
             envvar="SIFT_RAG_HOST",
-            rich_help_panel=SERVER,
+            rich_help_panel=options.SERVER,
             help="Address to listen on. Other machines can connect only with an API key: set it in "
             "SIFT_RAG_SERVER_API_KEY.",
         ),
@@ -61,7 +38,7 @@ def serve(
             min=0,
             max=65535,
             envvar="SIFT_RAG_PORT",
-            rich_help_panel=SERVER,
+            rich_help_panel=options.SERVER,
             help="Port; 0 picks a free one.",
         ),
     ] = 8600,
@@ -72,7 +49,7 @@ def serve(
             metavar="N",
             min=1,
             envvar="SIFT_RAG_WORKERS",
-            rich_help_panel=SERVER,
+            rich_help_panel=options.SERVER,
             help="Number of threads that search and select.",
         ),
     ] = 2,
@@ -83,7 +60,7 @@ def serve(
             metavar="N",
             min=0,
             envvar="SIFT_RAG_PROCESSES",
-            rich_help_panel=SERVER,
+            rich_help_panel=options.SERVER,
             help="Number of processes that rank documents when several requests come at the same time; 0 uses threads.",
         ),
     ] = 2,
@@ -93,7 +70,7 @@ def serve(
             "--served-name",
             metavar="NAME",
             envvar="SIFT_RAG_SERVED_NAME",
-            rich_help_panel=SERVER,
+            rich_help_panel=options.SERVER,
             help="Another name for the reranker, for clients that send a name of their own. Repeatable.",
         ),
     ] = None,
@@ -156,12 +133,12 @@ def serve(
         typer.Option(
             "--log-json",
             envvar="SIFT_RAG_LOG_JSON",
-            rich_help_panel=SERVER,
+            rich_help_panel=options.SERVER,
             help="Log JSON lines at a terminal too, as elsewhere.",
         ),
     ] = False,
-    allow_ingest: AllowIngest = False,
-    uploads: Uploads = None,
+    allow_ingest: options.AllowIngest = False,
+    uploads: options.Uploads = None,
     reranker: options.Reranker = None,
     reranker_url: options.RerankerUrl = None,
     model: options.Model = None,

@@ -9,7 +9,6 @@ import typer
 from sift_rag import defaults
 from sift_rag_cli import options
 from sift_rag_cli.api_keys import store_key
-from sift_rag_cli.commands.serve import AllowIngest, Uploads
 from sift_rag_cli.configuration import settings_for
 from sift_rag_cli.embedding import embedder_of
 from sift_rag_cli.output import is_terminal, say
@@ -26,8 +25,8 @@ def ui(
     no_browser: Annotated[
         bool, typer.Option("--no-browser", help="Print the page's address and open no browser.")
     ] = False,
-    allow_ingest: AllowIngest = False,
-    uploads: Uploads = None,
+    allow_ingest: options.AllowIngest = False,
+    uploads: options.Uploads = None,
     reranker: options.Reranker = None,
     reranker_url: options.RerankerUrl = None,
     model: options.Model = None,
