@@ -17,7 +17,7 @@ class RayCluster:
     """
 
     address: str = ""
-    """``local`` for this machine alone; ``auto`` for the cluster that RAY_ADDRESS names or that this machine is part of;
+    """``local`` for this machine alone; ``auto`` for the cluster that RAY_ADDRESS names or that this machine is in;
     HOST:PORT for another one; empty for ``auto`` if there is such a cluster, and else ``local``."""
     workers: int | None = None
     """Number of processes that hold a model. None: as many as the cluster's GPUs take; without GPUs, one on each of its

@@ -11,18 +11,15 @@ import os
 import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from typing import Any, NamedTuple, TypeVar
 
-from sift_rag import __version__
 from sift_rag.clusters import LOCAL, RayCluster
 from sift_rag.errors import ClusterUnavailable, ConfigurationError, SiftRagError, first_line
 from sift_rag.extras import require
 
 OBJECT_STORE = 256 << 20
 """Bytes of shared memory for what is on its way between the processes of a cluster on this machine."""
-
-RESTARTS = 16
-"""Number of times that a worker is replaced when it dies, and that its task is done again."""
 
 _ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DISABLE_IMPORT_WARNING": "1", "RAY_DEDUP_LOGS": "0"}
 _LOGGERS = ("ray", "ray.data")
@@ -47,7 +44,6 @@ class Failure(NamedTuple):
 
     error: Exception
     host: str
-    version: str = __version__
 
 
 def attempted(work: Callable[[], T]) -> T | Failure:
@@ -114,13 +110,13 @@ def _as_ours(error: Exception) -> SiftRagError:
     text = str(error)
     if "No module named 'sift_rag" in text:
         return ClusterUnavailable(
-            f"A machine of the cluster has no sift-rag: install version {__version__} with the same extras on all of them."
+            f"A machine of the cluster has no sift-rag: install version {version('sift-rag')} and its extras on all."
         )
     if isinstance(error, exceptions.RayTaskError):
         return SiftRagError(f"A worker failed: {_last_line(text)}.")
     if isinstance(error, exceptions.ActorDiedError | exceptions.WorkerCrashedError | exceptions.OutOfMemoryError):
         return ClusterUnavailable(
-            f"A worker died and was replaced {RESTARTS} times, for want of memory perhaps: {first_line(error)}"
+            f"A worker died, for want of memory perhaps, and could not be replaced: {first_line(error)}"
         )
     return ClusterUnavailable(f"The Ray cluster failed: {first_line(error)}")
 

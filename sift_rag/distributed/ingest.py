@@ -7,21 +7,22 @@ model; it keeps the records.
 
 from __future__ import annotations
 
+import logging
 import pickle
 import platform
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from sift_rag import __version__
 from sift_rag.clusters import RayCluster
 from sift_rag.corpus.elsewhere import Ack, Job, Parcel, Reader, bundles, store_parcel
 from sift_rag.corpus.options import IngestOptions
-from sift_rag.distributed.connection import RESTARTS, Failure, Share, attempted, checked, connected, plain_errors
+from sift_rag.distributed.connection import Failure, Share, attempted, checked, connected, plain_errors
 from sift_rag.errors import ClusterUnavailable, ConfigurationError, ModelUnsuitable, SiftRagError
 from sift_rag.opening import open_store
 from sift_rag.protocols import Embedder, PassageStore
@@ -89,7 +90,7 @@ class DescribedEmbedder:
 
         return Tokenizer.from_str(self._tokenizer)
 
-    def embed_queries(self, texts: Sequence[str]) -> Embedding:
+    def embed_queries(self, texts: Sequence[str]) -> Embedding:  # noqa: ARG002
         """Raise ``SiftRagError``: workers do that."""
         raise SiftRagError(f"The embedder {self.name} is loaded on the workers only.")
 
@@ -114,8 +115,8 @@ class RayEngine:
         """
         if "://" not in target.url:
             raise ConfigurationError(
-                f"The store {target.url!r} is a folder, which only one process can write to: a cluster needs a store on "
-                "a server, such as http://localhost:6333."
+                f"The store {target.url!r} is a folder, to which one process can write: a cluster needs a store on a "
+                "server, such as http://localhost:6333."
             )
         self._cluster, self._target, self._load = cluster, target, load
         self._stack = ExitStack()
@@ -146,7 +147,6 @@ class RayEngine:
             from ray import data
 
             rows = [{"jobs": pickle.dumps(bundle)} for bundle in bundles(jobs, share.readers + share.workers)]
-            alive = {"max_restarts": RESTARTS, "max_task_retries": RESTARTS}
             acks = (
                 data.from_items(rows, override_num_blocks=len(rows))
                 .map_batches(
@@ -154,21 +154,20 @@ class RayEngine:
                     fn_constructor_args=(self._target, description, options),
                     batch_size=1,
                     batch_format="pyarrow",
-                    concurrency=(1, share.readers),
+                    compute=data.ActorPoolStrategy(min_size=1, max_size=share.readers),
                     num_cpus=share.reader_cpus,
-                    **alive,
                 )
                 .map_batches(
                     EmbeddingWorker,
                     fn_constructor_args=(self._target, description, partial(self._load, info)),
                     batch_size=1,
                     batch_format="pyarrow",
-                    concurrency=share.workers,
+                    compute=data.ActorPoolStrategy(size=share.workers),
                     num_cpus=share.cpus,
                     num_gpus=share.gpus or None,
-                    **alive,
                 )
             )
+            batch: Any
             for batch in acks.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
                 for value in batch.column("value"):
                     yield checked(pickle.loads(value.as_py()))  # noqa: S301 - of a process of our own
@@ -185,9 +184,9 @@ class RayEngine:
 
                 describe = ray.remote(_describe).options(num_cpus=share.cpus, num_gpus=share.gpus or None)
                 found = checked(ray.get(describe.remote(partial(self._load, info))))
-            if found.version != __version__:
+            if found.version != (own := version("sift-rag")):
                 raise ClusterUnavailable(
-                    f"{found.host} has sift-rag {found.version}, this machine {__version__}: expected one version."
+                    f"{found.host} has sift-rag {found.version}, this machine {own}: expected one version."
                 )
             self._description = found
         return self._description
@@ -212,8 +211,8 @@ class ReadingWorker:
         for parcel in self._reader.parcels(jobs):
             if parcel.absent:
                 raise ConfigurationError(
-                    f"There is no {parcel.absent!r} on {platform.node()}: files to ingest must lie on a file system that "
-                    "all machines of the cluster share."
+                    f"There is no {parcel.absent!r} on {platform.node()}: files to ingest must lie where all "
+                    "machines of the cluster see them."
                 )
             yield parcel
 
@@ -269,22 +268,26 @@ def _description_of(embedder: Embedder) -> Description:
         precision=getattr(embedder, "precision", ""),
         vector=vector,
         host=platform.node(),
-        version=__version__,
+        version=version("sift-rag"),
     )
 
 
 def _table(value: Parcel | Ack | Failure) -> Any:
-    import pyarrow
+    import pyarrow as pa
 
-    return pyarrow.table({"value": pyarrow.array([pickle.dumps(value)], pyarrow.large_binary())})
+    return pa.table({"value": pa.array([pickle.dumps(value)], pa.large_binary())})
 
 
 @contextmanager
 def _settings() -> Iterator[None]:
-    """Set what Ray Data reads from its global context, for the time of the block."""
+    """Set what Ray Data reads from its global context, and keep its log off the terminal, within the block."""
     from ray.data import DataContext
 
     context = DataContext.get_current()
+    shown = [one for one in logging.getLogger("ray.data").handlers if isinstance(one, logging.StreamHandler)]
+    levels = [one.level for one in shown]
+    for handler in shown:
+        handler.setLevel(logging.CRITICAL)
     wanted = {
         "enable_progress_bars": False,
         "enable_operator_progress_bars": False,
@@ -301,3 +304,5 @@ def _settings() -> Iterator[None]:
     finally:
         for name, value in before.items():
             setattr(context, name, value)
+        for handler, level in zip(shown, levels, strict=True):
+            handler.setLevel(level)
