@@ -21,7 +21,12 @@ from sift_rag.extras import require
 OBJECT_STORE = 256 << 20
 """Bytes of shared memory for what is on its way between the processes of a cluster on this machine."""
 
-_ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DISABLE_IMPORT_WARNING": "1", "RAY_DEDUP_LOGS": "0"}
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "GRPC_VERBOSITY": "NONE",
+}
+"""Variables that Ray and its processes read, unless the user has set them."""
 _LOGGERS = ("ray", "ray.data")
 
 T = TypeVar("T")
@@ -121,17 +126,30 @@ def _as_ours(error: Exception) -> SiftRagError:
     return ClusterUnavailable(f"The Ray cluster failed: {first_line(error)}")
 
 
+@contextmanager
+def _without_stderr() -> Iterator[None]:
+    """Discard what is written to stderr within the block: Ray's native code greets there, and no setting prevents it."""
+    sink = os.open(os.devnull, os.O_WRONLY)
+    kept = os.dup(2)
+    os.dup2(sink, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(sink)
+
+
+def _init(ray: Any, **options: Any) -> None:
+    with _without_stderr():
+        ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **options)
+
+
 def _connect(ray: Any, address: str) -> None:
     """Connect to the cluster, or start one."""
     if address == LOCAL or (not address and not _is_running(ray)):
-        ray.init(
-            address=LOCAL,
-            num_cpus=max(2, os.cpu_count() or 1),
-            include_dashboard=False,
-            object_store_memory=OBJECT_STORE,
-            log_to_driver=False,
-            logging_level=logging.CRITICAL,
-        )
+        processors = max(2, os.cpu_count() or 1)
+        _init(ray, address=LOCAL, num_cpus=processors, include_dashboard=False, object_store_memory=OBJECT_STORE)
     elif address:
         _join(ray, address)
 
@@ -142,7 +160,7 @@ def _is_running(ray: Any) -> bool:
         _join(ray, "auto")
         return True
     try:
-        ray.init(address="auto", log_to_driver=False, logging_level=logging.CRITICAL)
+        _init(ray, address="auto")
     except ConnectionError:
         return False
     return True
@@ -151,7 +169,7 @@ def _is_running(ray: Any) -> bool:
 def _join(ray: Any, address: str) -> None:
     named = "the Ray cluster" if address == "auto" else f"a Ray cluster at {address}"
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
+        _init(ray, address=address)
     except RuntimeError as error:
         if "ersion mismatch" not in str(error):
             raise ClusterUnavailable(f"Cannot connect to {named}: {first_line(error)}") from error
@@ -191,7 +209,7 @@ def _quiet() -> Iterator[None]:
     """Let Ray report nothing to its makers or to the terminal within the block."""
     before = {name: os.environ.get(name) for name in _ENVIRONMENT}
     levels = {name: logging.getLogger(name).level for name in _LOGGERS}
-    os.environ.update(_ENVIRONMENT)
+    os.environ.update({name: value for name, value in _ENVIRONMENT.items() if name not in os.environ})
     for name in _LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
