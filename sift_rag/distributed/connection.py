@@ -128,7 +128,7 @@ def _as_ours(error: Exception) -> SiftRagError:
 
 @contextmanager
 def _without_stderr() -> Iterator[None]:
-    """Discard what is written to stderr within the block: Ray's native code greets there, and no setting prevents it."""
+    """Discard what is written to stderr within the block: Ray greets there, and no setting prevents it."""
     sink = os.open(os.devnull, os.O_WRONLY)
     kept = os.dup(2)
     os.dup2(sink, 2)
