@@ -3,8 +3,8 @@
 An *engine* moves ``Job`` to readers, their ``Parcel`` to embedders, and brings back an ``Ack`` for each parcel. What
 readers and embedders do is here; how it gets from machine to machine is the engine's business.
 
-- A reader puts the record of a document that has to be written as ``pending`` before its first passage leaves.
-- An embedder embeds only what the store does not hold, and acknowledges a parcel once it is stored.
+- An embedder embeds only what the store does not hold. Before it writes a parcel, it puts the records of its documents
+  as ``pending``; once the parcel is stored, it acknowledges it.
 - Only once all parcels of a document are acknowledged does the ingest complete its record.
 
 So a part that is killed, and done again, ends in the same state, and embeds nothing that was stored.
@@ -79,6 +79,8 @@ class Parcel:
     """Passages of one or several documents that are embedded and stored together."""
 
     passages: list[Passage] = field(default_factory=list)
+    records: list[Document] = field(default_factory=list)
+    """New records of these documents."""
     advances: list[Advance] = field(default_factory=list)
     ended: list[Stored] = field(default_factory=list)
     """Files of which nothing comes after this parcel."""
@@ -161,7 +163,6 @@ class Reader:
                 parcel.ended.append(Stored(job.item.source, _without_text(document, ())))
                 continue
             held = passages_held(self._store, job.record)
-            self._store.put_documents([replace(action.record, state="pending")])
             of, sample, total = max(characters, 1), list[Passage](), 0
             for passage in self._split(action):
                 if len(sample) < SAMPLE:
@@ -205,7 +206,9 @@ def store_parcel(parcel: Parcel, store: PassageStore, embedder: Embedder) -> Ack
         StoreError: the store cannot be written.
     """
     if parcel.passages:
-        store.upsert(parcel.passages, embed(parcel.passages, store, embedder))
+        rows = embed(parcel.passages, store, embedder)
+        store.put_documents([replace(record, state="pending") for record in parcel.records])
+        store.upsert(parcel.passages, rows)
     return Ack(parcel.advances, parcel.ended)
 
 
@@ -253,6 +256,7 @@ def _counted(parcel: Parcel, action: Write, of: int) -> Parcel:
     own = parcel.passages[counted:]
     if own:
         characters = sum(len(passage.text) for passage in own)
+        parcel.records.append(action.record)
         parcel.advances.append(Advance(action.record.source, action.record.size, of, len(own), characters))
     return parcel
 

@@ -86,6 +86,7 @@ def connected(cluster: RayCluster) -> Iterator[Share]:
         try:
             if is_own:
                 _connect(ray, cluster.address)
+                _mute(ray)
             with plain_errors():
                 yield _share(ray, cluster)
         finally:
@@ -152,6 +153,12 @@ def _connect(ray: Any, address: str) -> None:
         _init(ray, address=LOCAL, num_cpus=processors, include_dashboard=False, object_store_memory=OBJECT_STORE)
     elif address:
         _join(ray, address)
+
+
+def _mute(ray: Any) -> None:
+    """Keep Ray's reports of dead workers, which are replaced, off stdout: it prints them among what we print there."""
+    if hasattr(ray._private.worker, "_worker_logs_enabled"):  # noqa: SLF001 - there is no public way
+        ray._private.worker._worker_logs_enabled = False  # noqa: SLF001
 
 
 def _is_running(ray: Any) -> bool:

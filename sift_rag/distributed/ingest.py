@@ -207,6 +207,12 @@ class ReadingWorker:
                 if isinstance(parcel, Failure):
                     break
 
+    def close(self) -> None:
+        """Release the store and the process that converts."""
+        if "_reader" in vars(self):
+            self._reader.close()
+            self._store.close()
+
     def _parcels(self, jobs: Sequence[Job]) -> Iterator[Parcel]:
         for parcel in self._reader.parcels(jobs):
             if parcel.absent:
@@ -219,7 +225,11 @@ class ReadingWorker:
     @cached_property
     def _reader(self) -> Reader:
         tokenizer = DescribedEmbedder(self._description).tokenizer
-        return Reader(self._target.open(), tokenizer, self._description.max_tokens, self._options)
+        return Reader(self._store, tokenizer, self._description.max_tokens, self._options)
+
+    @cached_property
+    def _store(self) -> PassageStore:
+        return self._target.open()
 
 
 class EmbeddingWorker:
@@ -235,6 +245,11 @@ class EmbeddingWorker:
         if isinstance(parcel, Failure):
             return _table(parcel)
         return _table(attempted(lambda: store_parcel(parcel, self._store, self._embedder)))
+
+    def close(self) -> None:
+        """Release the store."""
+        if "_store" in vars(self):
+            self._store.close()
 
     @cached_property
     def _store(self) -> PassageStore:

@@ -145,7 +145,7 @@ def test_killed_after_any_write_a_second_run_completes_it_and_embeds_nothing_tha
     store: MemoryStore, notes: Path, prune: bool
 ) -> None:
     (notes / "page.html").unlink()  # a process for each conversion would take most of the time
-    options, stores = IngestOptions(prune=prune), [fresh(store) for _ in range(40)]
+    options, stores = IngestOptions(prune=prune), [fresh(store) for _ in range(60)]
     for one in (store, *stores):
         ingest([notes], one, HashingEmbedder(), options)
     change(notes)
@@ -162,7 +162,7 @@ def test_killed_after_any_write_a_second_run_completes_it_and_embeds_nothing_tha
             assert held.isdisjoint(second.embedded)
         assert contents(dying) == contents(store)
         assert dying.count() == store.count()
-    assert 10 < deaths < 40
+    assert 10 < deaths < 60
 
 
 def texts(store: MemoryStore) -> set[str]:

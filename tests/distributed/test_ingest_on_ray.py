@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from threading import Thread
@@ -20,28 +20,32 @@ from sift_rag.clusters import RayCluster
 from sift_rag.corpus.options import IngestOptions
 from sift_rag.corpus.report import IngestReport, Progress
 from sift_rag.distributed import ingest as distributed
-from sift_rag.errors import ModelUnavailable, ModelUnsuitable, StoreUnreachable
+from sift_rag.errors import ModelUnavailable
 from sift_rag.ingestion import ingest_paths
 from sift_rag.opening import open_store
-from sift_rag.protocols import Embedder, PassageStore
+from sift_rag.protocols import Embedder
 from sift_rag.stores.registry import open_database
-from tests.distributed.work import Differing, Recording, recorded
+from tests.distributed.work import Recording, recorded
 from tests.doubles import HashingEmbedder
 from tests.qdrant_stub.server import QdrantStub
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings(r"ignore:.*deprecated:DeprecationWarning:ray\."),  # of Ray, by Ray
+]
 
 ROOT = Path(__file__).parents[2]
 LONG_AGO = 1_600_000_000
-DEATHS_DOOR = 60.0
+FILES, PARTS = 6, 20
+PATIENCE = 60.0
 """Seconds within which what is waited for has to happen."""
 
 
 @pytest.fixture
 def notes(tmp_path: Path) -> Path:
     folder = tmp_path / "notes"
-    for number in range(12):
-        sections = (f"## Part {part}\n\n" + f"word{number}x{part} " * 45 for part in range(20))
+    for number in range(FILES):
+        sections = (f"## Part {part}\n\n" + f"word{number}x{part} " * 45 for part in range(PARTS))
         write(folder / f"{number}.md", "\n\n".join(sections))
     write(folder / "page.html", "<html><body><h1>Bees</h1><p>Bees dance to show where flowers grow.</p></body></html>")
     write(folder / "empty.md", "")
@@ -62,13 +66,6 @@ def store(qdrant: QdrantStub) -> str:
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
     return tmp_path / "embedded"
-
-
-@pytest.fixture
-def opened(store: str) -> Iterator[Callable[[], PassageStore]]:
-    """Returns the collection, once there is one."""
-    with pytest.MonkeyPatch.context():
-        yield lambda: open_store(store)
 
 
 def on_ray(notes: Path, store: str, embedder: Embedder | str, cluster: RayCluster) -> IngestReport:
@@ -97,8 +94,15 @@ def texts(store: str) -> set[str]:
         return set()
 
 
+def is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + DEATHS_DOOR
+    end = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.05)
@@ -111,24 +115,27 @@ def test_the_collection_is_the_one_that_an_ordinary_ingest_makes(
     options = IngestOptions(cluster=cluster)
     report = ingest_paths(notes, store=store, embedder=Recording(str(log)), options=options, progress=seen.append)
     ordinary = ingest_paths(notes, store=tmp_path / "store", embedder=HashingEmbedder())
-    assert (report.new, report.skipped, report.failed, report.passages_total) == (13, 1, 0, ordinary.passages_total)
+    assert (report.new, report.skipped, report.failed, report.passages_total) == (
+        FILES + 1,
+        1,
+        0,
+        ordinary.passages_total,
+    )
     assert contents(store) == contents(tmp_path / "store")
-    assert (seen[-1].files_done, seen[-1].passages_done) == (14, report.passages_added)
+    assert (seen[-1].files_done, seen[-1].passages_done) == (FILES + 2, report.passages_added)
     assert len({process for process, _ in recorded(log)}) >= 2
     assert open_database(store).check("documents") == []
     again = ingest_paths(notes, store=store, embedder=HashingEmbedder())
-    assert (again.new, again.updated, again.unchanged) == (0, 0, 13)
+    assert (again.new, again.updated, again.unchanged) == (0, 0, FILES + 1)
 
 
-def test_without_changes_no_cluster_is_started(
-    notes: Path, store: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_changes_no_cluster_is_started(notes: Path, store: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (notes / "empty.md").unlink()
-    assert ingest_paths(notes, store=store, embedder=HashingEmbedder()).new == 13
+    assert ingest_paths(notes, store=store, embedder=HashingEmbedder()).new == FILES + 1
     time.sleep(2.1)  # files that changed within two seconds before their ingest are read again
     ingest_paths(notes, store=store, embedder=HashingEmbedder())
     monkeypatch.setattr(distributed, "connected", lambda _: pytest.fail("a cluster was started"))
-    assert on_ray(notes, store, HashingEmbedder(), RayCluster("local")).unchanged == 13
+    assert on_ray(notes, store, HashingEmbedder(), RayCluster("local")).unchanged == FILES + 1
 
 
 def test_killed_workers_are_replaced_and_what_they_stored_is_not_embedded_again(
@@ -137,16 +144,16 @@ def test_killed_workers_are_replaced_and_what_they_stored_is_not_embedded_again(
     held: list[set[str]] = []
 
     def kill() -> None:
-        for count in (60, 120):
+        for count in (30, 70):
             until(lambda count=count: len(recorded(log)) >= count)
             held.append(texts(store))
             os.kill(recorded(log)[-1][0], signal.SIGKILL)
 
     killer = Thread(target=kill)
     killer.start()
-    report = on_ray(notes, store, Recording(str(log), pause=0.01), cluster)
+    report = on_ray(notes, store, Recording(str(log), pause=0.03), cluster)
     killer.join()
-    assert (report.new, report.failed) == (13, 0)
+    assert (report.new, report.failed) == (FILES + 1, 0)
     assert len({process for process, _ in recorded(log)}) >= 4
     embedded = Counter(text for _, text in recorded(log))
     assert all(embedded[text] == 1 for text in held[0])
@@ -157,19 +164,23 @@ def test_killed_workers_are_replaced_and_what_they_stored_is_not_embedded_again(
 def test_after_a_killed_driver_a_second_run_completes_what_it_began(
     notes: Path, store: str, cluster: RayCluster, log: Path
 ) -> None:
-    command = [sys.executable, "-m", "tests.distributed.work", str(notes), store, str(log), "0.01"]
+    command = [sys.executable, "-m", "tests.distributed.work", str(notes), store, str(log), "0.03"]
     driver = subprocess.Popen(command, cwd=ROOT)
     try:
-        until(lambda: len(texts(store)) >= 40)
+        until(lambda: len(texts(store)) >= 20)
         children = psutil.Process(driver.pid).children(recursive=True)
+        workers = [child for child in children if "MapWorker" in child.name()]
     finally:
         driver.kill()
         driver.wait()
-    until(lambda: not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children))
+    assert len(workers) >= 2
+    until(lambda: not any(map(is_alive, workers)))
+    for child in filter(is_alive, children):
+        child.kill()  # Ray's own services notice within minutes
     held, before = texts(store), len(recorded(log))
-    assert 0 < len(held) < 240
+    assert 0 < len(held) < FILES * PARTS
     report = on_ray(notes, store, Recording(str(log)), cluster)
-    assert report.new + report.updated + report.unchanged == 13
+    assert report.new + report.updated + report.unchanged == FILES + 1
     assert held.isdisjoint({text for _, text in recorded(log)[before:]})
     with closing(open_store(store)) as opened:
         assert all(document.state == "ingested" for document in opened.documents())
@@ -181,23 +192,3 @@ def test_a_worker_without_the_embedder_is_told(notes: Path, store: str, cluster:
     with pytest.raises(ModelUnavailable, match="nobody/has-this"):
         on_ray(notes, store, "nobody/has-this", cluster)
     assert open_database(store).collections() == []
-
-
-def test_workers_with_different_weights_are_told(notes: Path, store: str, cluster: RayCluster) -> None:
-    with pytest.raises(ModelUnsuitable, match="the same weights on all machines"):
-        on_ray(notes, store, Differing(), cluster)
-    assert open_database(store).collections() == []
-
-
-def test_a_store_that_goes_away_is_told_as_by_an_ordinary_ingest(
-    notes: Path, store: str, qdrant: QdrantStub, cluster: RayCluster, log: Path
-) -> None:
-    def close() -> None:
-        until(lambda: len(recorded(log)) >= 60)
-        qdrant.close()
-
-    closer = Thread(target=close)
-    closer.start()
-    with pytest.raises(StoreUnreachable):
-        on_ray(notes, store, Recording(str(log), pause=0.005), cluster)
-    closer.join()
