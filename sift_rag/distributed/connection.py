@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -20,6 +22,9 @@ from sift_rag.extras import require
 
 OBJECT_STORE = 256 << 20
 """Bytes of shared memory for what is on its way between the processes of a cluster on this machine."""
+
+CONNECT_SECONDS = 10.0
+"""Seconds that an address may take to answer."""
 
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -148,6 +153,9 @@ def _init(ray: Any, **options: Any) -> None:
 
 def _connect(ray: Any, address: str) -> None:
     """Connect to the cluster, or start one."""
+    named = os.environ.get("RAY_ADDRESS", "")  # Ray would read it too, and wait for minutes if nothing is there
+    if address in {"", "auto"} and named:
+        address = RayCluster(named).address
     if address == LOCAL or (not address and not _is_running(ray)):
         processors = max(2, os.cpu_count() or 1)
         _init(ray, address=LOCAL, num_cpus=processors, include_dashboard=False, object_store_memory=OBJECT_STORE)
@@ -162,10 +170,7 @@ def _mute(ray: Any) -> None:
 
 
 def _is_running(ray: Any) -> bool:
-    """Connect to the cluster that RAY_ADDRESS names or that this machine is part of; return False if there is none."""
-    if os.environ.get("RAY_ADDRESS"):
-        _join(ray, "auto")
-        return True
+    """Connect to the cluster that this machine is in; return False if it is in none."""
     try:
         _init(ray, address="auto")
     except ConnectionError:
@@ -176,12 +181,13 @@ def _is_running(ray: Any) -> bool:
 def _join(ray: Any, address: str) -> None:
     named = "the Ray cluster" if address == "auto" else f"a Ray cluster at {address}"
     try:
+        if address != "auto":
+            host, _, port = address.rpartition(":")
+            socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
         _init(ray, address=address)
     except RuntimeError as error:
         if "ersion mismatch" not in str(error):
             raise ClusterUnavailable(f"Cannot connect to {named}: {first_line(error)}") from error
-        import sys
-
         raise ClusterUnavailable(
             f"{named[0].upper()}{named[1:]} runs other versions than this process, Ray {ray.__version__} on Python "
             f"{sys.version_info[0]}.{sys.version_info[1]}.{sys.version_info[2]}: install the same on all machines."
