@@ -7,11 +7,9 @@ model; it keeps the records.
 
 from __future__ import annotations
 
-import logging
-import pickle
 import platform
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from importlib.metadata import version
@@ -23,6 +21,7 @@ from sift_rag.clusters import RayCluster
 from sift_rag.corpus.elsewhere import Ack, Job, Parcel, Reader, bundles, store_parcel
 from sift_rag.corpus.options import IngestOptions
 from sift_rag.distributed.connection import Failure, Share, attempted, checked, connected, plain_errors
+from sift_rag.distributed.flow import Stage, flow, message_in, table_of
 from sift_rag.errors import ClusterUnavailable, ConfigurationError, ModelUnsuitable, SiftRagError
 from sift_rag.opening import open_store
 from sift_rag.protocols import Embedder, PassageStore
@@ -39,9 +38,6 @@ PROBE = "The owl hunts mice at night while the bees sleep, and nobody pays for a
 
 LEAST_COSINE = 0.99
 """Cosine of its vectors below which they have not. Formats of numbers alone leave more than 0.997."""
-
-_BLOCK = 64 << 10
-"""Bytes after which Ray Data hands on what a reader has made: less than a parcel, so that each goes its own way."""
 
 
 @dataclass(frozen=True)
@@ -143,34 +139,14 @@ class RayEngine:
         with closing(self._target.open()) as store:
             info = store.info
         description = self._described(info)
-        with plain_errors(), _settings():
-            from ray import data
-
-            rows = [{"jobs": pickle.dumps(bundle)} for bundle in bundles(jobs, share.readers + share.workers)]
-            acks = (
-                data.from_items(rows, override_num_blocks=len(rows))
-                .map_batches(
-                    ReadingWorker,
-                    fn_constructor_args=(self._target, description, options),
-                    batch_size=1,
-                    batch_format="pyarrow",
-                    compute=data.ActorPoolStrategy(min_size=1, max_size=share.readers),
-                    num_cpus=share.reader_cpus,
-                )
-                .map_batches(
-                    EmbeddingWorker,
-                    fn_constructor_args=(self._target, description, partial(self._load, info)),
-                    batch_size=1,
-                    batch_format="pyarrow",
-                    compute=data.ActorPoolStrategy(size=share.workers),
-                    num_cpus=share.cpus,
-                    num_gpus=share.gpus or None,
-                )
-            )
-            batch: Any
-            for batch in acks.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
-                for value in batch.column("value"):
-                    yield checked(pickle.loads(value.as_py()))  # noqa: S301 - of a process of our own
+        work = bundles(jobs, share.readers + share.workers)
+        reading = (self._target, description, options)
+        embedding = (self._target, description, partial(self._load, info))
+        yield from flow(
+            work,
+            Stage(ReadingWorker, reading, 1, share.readers, share.reader_cpus),
+            Stage(EmbeddingWorker, embedding, share.workers, share.workers, share.cpus, share.gpus),
+        )
 
     @cached_property
     def _share(self) -> Share:
@@ -200,12 +176,11 @@ class ReadingWorker:
 
     def __call__(self, table: Any) -> Iterator[Any]:
         """Yield a table of one parcel, or of one failure, at a time."""
-        for value in table.column("jobs"):
-            parcels = self._parcels(pickle.loads(value.as_py()))  # noqa: S301 - of a process of our own
-            while (parcel := attempted(partial(next, parcels, None))) is not None:
-                yield _table(parcel)
-                if isinstance(parcel, Failure):
-                    break
+        parcels = self._parcels(message_in(table))
+        while (parcel := attempted(partial(next, parcels, None))) is not None:
+            yield table_of(parcel)
+            if isinstance(parcel, Failure):
+                break
 
     def close(self) -> None:
         """Release the store and the process that converts."""
@@ -240,11 +215,10 @@ class EmbeddingWorker:
 
     def __call__(self, table: Any) -> Any:
         """Return a table of one acknowledgement, or of one failure."""
-        [value] = table.column("value")
-        parcel: Parcel | Failure = pickle.loads(value.as_py())  # noqa: S301 - of a process of our own
+        parcel: Parcel | Failure = message_in(table)
         if isinstance(parcel, Failure):
-            return _table(parcel)
-        return _table(attempted(lambda: store_parcel(parcel, self._store, self._embedder)))
+            return table_of(parcel)
+        return table_of(attempted(lambda: store_parcel(parcel, self._store, self._embedder)))
 
     def close(self) -> None:
         """Release the store."""
@@ -285,39 +259,3 @@ def _description_of(embedder: Embedder) -> Description:
         host=platform.node(),
         version=version("sift-rag"),
     )
-
-
-def _table(value: Parcel | Ack | Failure) -> Any:
-    import pyarrow as pa
-
-    return pa.table({"value": pa.array([pickle.dumps(value)], pa.large_binary())})
-
-
-@contextmanager
-def _settings() -> Iterator[None]:
-    """Set what Ray Data reads from its global context, and keep its log off the terminal, within the block."""
-    from ray.data import DataContext
-
-    context = DataContext.get_current()
-    shown = [one for one in logging.getLogger("ray.data").handlers if isinstance(one, logging.StreamHandler)]
-    levels = [one.level for one in shown]
-    for handler in shown:
-        handler.setLevel(logging.CRITICAL)
-    wanted = {
-        "enable_progress_bars": False,
-        "enable_operator_progress_bars": False,
-        "print_on_execution_start": False,
-        "enable_auto_log_stats": False,
-        "target_max_block_size": _BLOCK,
-        "target_min_block_size": 1,
-    }
-    before = {name: getattr(context, name) for name in wanted}
-    for name, value in wanted.items():
-        setattr(context, name, value)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            setattr(context, name, value)
-        for handler, level in zip(shown, levels, strict=True):
-            handler.setLevel(level)

@@ -15,7 +15,15 @@ from sift_rag.corpus.incoming import IncomingFile
 from sift_rag.corpus.options import IngestOptions
 from sift_rag.distributed import connection
 from sift_rag.distributed.connection import Failure, checked
-from sift_rag.distributed.ingest import Description, EmbeddingWorker, ReadingWorker, Target, _description_of
+from sift_rag.distributed.flow import message_in, table_of
+from sift_rag.distributed.ingest import (
+    DescribedEmbedder,
+    Description,
+    EmbeddingWorker,
+    ReadingWorker,
+    Target,
+    _description_of,
+)
 from sift_rag.errors import (
     ConfigurationError,
     MissingExtra,
@@ -31,7 +39,7 @@ from tests.distributed.work import Differing
 from tests.doubles import HashingEmbedder
 from tests.qdrant_stub.server import QdrantStub
 
-pa = pytest.importorskip("pyarrow", reason="Ray Data's tables need pyarrow, of the extra ray.")
+pytest.importorskip("pyarrow", reason="Ray Data's tables need pyarrow, of the extra ray.")
 
 
 @pytest.fixture
@@ -47,18 +55,16 @@ def description() -> Description:
 
 
 def read(target: Target, description: Description, path: Path) -> list[Parcel | Failure]:
-    jobs = pickle.dumps([Job(IncomingFile(path.name, path), None)])
     worker = ReadingWorker(target, description, IngestOptions())
     with closing(worker):
-        tables = list(worker(pa.table({"jobs": pa.array([jobs], pa.large_binary())})))
-    return [pickle.loads(table.column("value")[0].as_py()) for table in tables]
+        tables = list(worker(table_of([Job(IncomingFile(path.name, path), None)])))
+    return [message_in(table) for table in tables]
 
 
 def embedded(target: Target, description: Description, load: Callable[[], Embedder], parcel: Any) -> Ack | Failure:
     worker = EmbeddingWorker(target, description, load)
     with closing(worker):
-        table = worker(pa.table({"value": pa.array([pickle.dumps(parcel)], pa.large_binary())}))
-    return pickle.loads(table.column("value")[0].as_py())
+        return message_in(worker(table_of(parcel)))
 
 
 @pytest.fixture
@@ -125,7 +131,5 @@ def test_a_key_is_not_shown(target: Target) -> None:
 
 
 def test_a_worker_is_not_asked_for_vectors_by_the_driver(description: Description) -> None:
-    from sift_rag.distributed.ingest import DescribedEmbedder
-
     with pytest.raises(SiftRagError, match="on the workers only"):
         DescribedEmbedder(description).embed_passages(["a"])
