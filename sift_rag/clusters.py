@@ -30,10 +30,7 @@ class RayCluster:
     def __post_init__(self) -> None:
         host, colon, port = self.address.rpartition(":")
         if not (self.address in {"", LOCAL, "auto"} or (host and colon and port.isdecimal() and "/" not in host)):
-            raise ValueError(
-                f"{self.address!r} is no address of a Ray cluster: expected local, auto or HOST:PORT."
-                + (" Run the command on a machine of the cluster, or submit it as a job." if "://" in host else "")
-            )
+            raise ValueError(f"{self.address!r} is no address of a Ray cluster: expected local, auto or HOST:PORT.")
         if self.workers is not None and self.workers < 1:
             raise ValueError(f"workers is {self.workers}, but must be at least 1.")
         if self.cpus is not None and not self.cpus > 0:

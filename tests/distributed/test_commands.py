@@ -60,7 +60,7 @@ def test_an_interrupted_ingest_keeps_what_is_in_leaves_no_process_and_goes_on(
         while process.poll() is None:
             process.send_signal(signal.SIGINT)
             with suppress(subprocess.TimeoutExpired):
-                process.wait(20)
+                process.wait(60)
         stdout, stderr = process.communicate()
     assert (process.returncode, stdout) == (130, "")
     assert stderr.splitlines() == [
@@ -69,7 +69,7 @@ def test_an_interrupted_ingest_keeps_what_is_in_leaves_no_process_and_goes_on(
     ]
     until(lambda: not any(map(is_alive, children)))
     endpoint.pause = lambda _: 0.0
-    again = subprocess.run((*local, "--json"), capture_output=True, text=True, timeout=120, check=True)
+    again = subprocess.run((*local, "--json"), capture_output=True, text=True, timeout=300, check=True)
     assert again.stderr == ""
     report = json.loads(again.stdout)
     assert report["passages"]["total"] == 36

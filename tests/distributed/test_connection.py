@@ -112,7 +112,7 @@ def test_another_version_is_told(cluster: RayCluster) -> None:
 def said(code: str) -> str:
     """Return what a process says on stderr before it fails."""
     run = [sys.executable, "-c", f"from sift_rag.clusters import RayCluster\n{code}"]
-    ended = subprocess.run(run, cwd=ROOT, env=os.environ, capture_output=True, text=True, timeout=120, check=False)
+    ended = subprocess.run(run, cwd=ROOT, env=os.environ, capture_output=True, text=True, timeout=300, check=False)
     assert ended.returncode == 1
     return ended.stderr
 

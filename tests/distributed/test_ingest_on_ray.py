@@ -37,7 +37,7 @@ pytestmark = [
 ROOT = Path(__file__).parents[2]
 LONG_AGO = 1_600_000_000
 FILES, PARTS = 6, 20
-PATIENCE = 60.0
+PATIENCE = 300.0
 """Seconds within which what is waited for has to happen."""
 
 
