@@ -65,7 +65,7 @@ def test_every_option_and_setting_that_the_page_names_exists() -> None:
         said = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"}).output
         for option in re.findall(r"--[a-z-]+", rest):
             assert option in said, f"{command} {option}"
-    named = set(re.findall(r"ray\.\w+", PAGE))
+    named = set(re.findall(r"--set (ray\.\w+)", PAGE))
     for command in ("ingest", "compare"):
         assert named == {name for name in settings_of(command) if name.startswith("ray.")}
 
