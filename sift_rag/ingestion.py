@@ -145,8 +145,8 @@ def _ingest_on_cluster(
         if existing is None:
             part: Embedder = engine.embedder(None)
         else:
-            if isinstance(embedder, str):
-                check_embedder(existing, embedder_identity(embedder), None)
+            own = _embedder_for(existing, embedder, runtime)
+            check_embedder(existing, own.name, own.dimension)
             part = LazyEmbedder(existing.embedder, existing.dimension, partial(engine.embedder, existing))
 
         def bring(opened: PassageStore) -> IngestReport:

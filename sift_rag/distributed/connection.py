@@ -7,6 +7,7 @@ here: nothing is sent to anybody, and what a worker has to say comes back as a v
 from __future__ import annotations
 
 import logging
+import math
 import os
 import platform
 import socket
@@ -209,10 +210,13 @@ def _share(ray: Any, cluster: RayCluster) -> Share:
     smallest = min((node["CPU"] for node in nodes), default=0.0)
     alone = 1.0 if gpus or cluster.workers is not None else max(1.0, smallest - 1)
     cpus = cluster.cpus if cluster.cpus is not None else alone
-    workers = cluster.workers or max(1, int(all_gpus / gpus) if gpus else len(nodes))
-    if workers * cpus > all_cpus or workers * gpus > all_gpus:
-        takes = f"{workers} workers of {cpus:g} CPUs" + (f" and {gpus:g} GPUs" if gpus else "")
-        raise ConfigurationError(f"{takes} do not fit the cluster, which has {all_cpus:g} CPUs and {all_gpus:g} GPUs.")
+    room = sum(int(min(node["CPU"] / cpus, node.get("GPU", 0.0) / gpus if gpus else math.inf)) for node in nodes)
+    workers = cluster.workers or max(1, room if gpus else len(nodes))
+    if workers > room:
+        raise ConfigurationError(
+            f"The cluster holds fewer workers than are asked for: {room} in place of {workers}, with {cpus:g} CPUs and "
+            f"{gpus:g} GPUs for each."
+        )
     left = int(all_cpus - workers * cpus)
     return Share(workers, cpus, gpus, max(1, left), float(left > 0))
 

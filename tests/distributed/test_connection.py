@@ -14,7 +14,7 @@ import pytest
 from sift_rag.clusters import RayCluster
 from sift_rag.corpus.options import IngestOptions
 from sift_rag.distributed import connection
-from sift_rag.distributed.connection import Share, _share, connected
+from sift_rag.distributed.connection import Share, _connect, _share, connected
 from sift_rag.errors import ClusterUnavailable, ConfigurationError, MissingExtra
 from sift_rag.ingestion import ingest_paths, reindex, watch_paths
 from tests.doubles import HashingEmbedder
@@ -85,10 +85,44 @@ def test_a_cluster_is_divided(nodes: list[dict[str, float]], cluster: RayCluster
 
 
 def test_more_workers_than_fit_would_wait_for_ever_and_are_refused() -> None:
-    with pytest.raises(ConfigurationError, match="9 workers of 1 CPUs do not fit the cluster, which has 8 CPUs"):
+    with pytest.raises(ConfigurationError, match="8 in place of 9, with 1 CPUs and 0 GPUs"):
         _share(Nodes({"CPU": 8.0}), RayCluster(workers=9))
-    with pytest.raises(ConfigurationError, match="of 1 CPUs and 1 GPUs do not fit"):
+    with pytest.raises(ConfigurationError, match="0 in place of 1, with 1 CPUs and 1 GPUs"):
         _share(Nodes({"CPU": 8.0}), RayCluster(gpus=1.0))
+    with pytest.raises(ConfigurationError, match="0 in place of 1, with 12 CPUs"):
+        _share(Nodes({"CPU": 8.0}, {"CPU": 8.0}), RayCluster(workers=1, cpus=12))  # on no single machine
+
+
+@pytest.mark.parametrize(
+    ("address", "named", "is_running", "asked"),
+    [
+        ("local", "", True, ["local"]),
+        ("", "", True, ["auto"]),
+        ("", "", False, ["auto", "local"]),
+        ("auto", "", True, ["auto"]),
+        ("", "local", True, ["local"]),
+    ],
+)
+def test_without_an_address_a_cluster_is_started_only_where_there_is_none(
+    address: str, named: str, is_running: bool, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", named)
+    seen: list[str] = []
+
+    class Ray:
+        def init(self, address: str, **options: object) -> None:
+            seen.append(address)
+            if address == "auto" and not is_running:
+                raise ConnectionError
+
+    _connect(Ray(), address)
+    assert seen == asked
+
+
+def test_an_address_in_the_environment_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "ray://head:10001")
+    with pytest.raises(ValueError, match="no address of a Ray cluster"):
+        _connect(object(), "auto")
 
 
 @pytest.mark.slow

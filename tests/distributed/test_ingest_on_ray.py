@@ -20,7 +20,7 @@ from sift_rag.clusters import RayCluster
 from sift_rag.corpus.options import IngestOptions
 from sift_rag.corpus.report import IngestReport, Progress
 from sift_rag.distributed import ingest as distributed
-from sift_rag.errors import ModelUnavailable
+from sift_rag.errors import ModelUnavailable, StoreConflict
 from sift_rag.ingestion import ingest_paths
 from sift_rag.opening import open_store
 from sift_rag.protocols import Embedder
@@ -136,6 +136,15 @@ def test_without_changes_no_cluster_is_started(notes: Path, store: str, monkeypa
     ingest_paths(notes, store=store, embedder=HashingEmbedder())
     monkeypatch.setattr(distributed, "connected", lambda _: pytest.fail("a cluster was started"))
     assert on_ray(notes, store, HashingEmbedder(), RayCluster("local")).unchanged == FILES + 1
+
+
+def test_another_embedder_is_refused_before_a_cluster_is_started(
+    notes: Path, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ingest_paths(notes, store=store, embedder=HashingEmbedder())
+    monkeypatch.setattr(distributed, "connected", lambda _: pytest.fail("a cluster was started"))
+    with pytest.raises(StoreConflict):
+        on_ray(notes, store, HashingEmbedder("another"), RayCluster("local"))
 
 
 def test_killed_workers_are_replaced_and_what_they_stored_is_not_embedded_again(
