@@ -96,3 +96,18 @@ def test_a_misspelt_value_gets_a_suggestion(run: Run, option: str, value: str, c
     result = run("ask", "why?", option, value)
     assert (result.exit_code, result.stdout) == (2, "")
     assert f"Did you mean '{close}'?" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "address"),
+    [
+        (["notes"], None),
+        (["notes", "--ray"], ""),
+        (["--ray", "-s", "http://localhost:6333", "notes"], ""),
+        (["notes", "--ray", "local"], "local"),
+        (["notes", "--ray=head:6379"], "head:6379"),
+        (["--ray", "notes", "notes"], "notes"),
+    ],
+)
+def test_the_address_of_a_cluster_may_be_left_out(arguments: list[str], address: str | None) -> None:
+    assert COMMANDS["ingest"].make_context("ingest", arguments).params["ray"] == address
