@@ -194,6 +194,11 @@ def _join(ray: Any, address: str) -> None:
             f"{sys.version_info[0]}.{sys.version_info[1]}.{sys.version_info[2]}: install the same on all machines."
         ) from error
     except (ConnectionError, ValueError, OSError, TimeoutError) as error:
+        if "AuthenticationError" in str(error.__cause__):
+            raise ClusterUnavailable(
+                f"{named[0].upper()}{named[1:]} asks for a token: set RAY_AUTH_MODE=token, with the cluster's token in "
+                "~/.ray/auth_token or RAY_AUTH_TOKEN."
+            ) from error
         raise ClusterUnavailable(f"Cannot connect to {named}: {first_line(error)}") from error
 
 

@@ -14,7 +14,7 @@ import pytest
 from sift_rag.clusters import RayCluster
 from sift_rag.corpus.options import IngestOptions
 from sift_rag.distributed import connection
-from sift_rag.distributed.connection import Share, _connect, _share, connected
+from sift_rag.distributed.connection import Share, _connect, _join, _share, connected
 from sift_rag.errors import ClusterUnavailable, ConfigurationError, MissingExtra
 from sift_rag.ingestion import ingest_paths, reindex, watch_paths
 from tests.doubles import HashingEmbedder
@@ -123,6 +123,16 @@ def test_an_address_in_the_environment_that_is_none_is_refused(monkeypatch: pyte
     monkeypatch.setenv("RAY_ADDRESS", "ray://head:10001")
     with pytest.raises(ValueError, match="no address of a Ray cluster"):
         _connect(object(), "auto")
+
+
+def test_a_token_that_is_missing_is_told() -> None:
+    class Ray:
+        def init(self, **options: object) -> None:
+            lost = RuntimeError("Failed to connect to GCS. ... AuthenticationError: token is missing or incorrect")
+            raise ConnectionError("Failed to connect to Ray cluster at 192.0.2.2:6379") from lost
+
+    with pytest.raises(ClusterUnavailable, match="The Ray cluster asks for a token: set RAY_AUTH_MODE=token"):
+        _join(Ray(), "auto")
 
 
 @pytest.mark.slow
