@@ -161,7 +161,7 @@ def _documents(service: Service, records: RecordCache, name: str, asked: Documen
         "passages": found.passages,
         "size": found.size,
         "documents_in_all": found.in_all,
-        "counts": dict(found.counts),
+        "counts": {str(kind): number for kind, number in found.counts.items()},
         "total": found.counts[asked.state],
         "documents": list(map(_described, found.documents)),
     }
