@@ -1,7 +1,7 @@
 // Ask: what nearest neighbour takes beside what SIFT takes, live.
 
 import * as api from "../lib/api.js";
-import { debounced, h, replace } from "../lib/dom.js";
+import { count, debounced, h, replace } from "../lib/dom.js";
 import * as state from "../lib/state.js";
 import { answerPanel } from "./ask/answer.js";
 import { openDocument } from "./ask/document.js";
@@ -58,7 +58,7 @@ export async function show(root, context) {
     if (!options.questions.length) {
       answer.hide();
       replace(above);
-      replace(results, welcome());
+      replace(results, welcome(context));
       return;
     }
     const body = { ...options.body, collection };
@@ -104,7 +104,7 @@ export async function show(root, context) {
 
   if (current.questions.length) await ask(current);
   else {
-    replace(results, welcome());
+    replace(results, welcome(context));
     panel.focus();
   }
   panel.fit();
@@ -138,12 +138,15 @@ function goTo(root, id) {
   setTimeout(() => card.classList.remove("is-target"), 1600);
 }
 
-function welcome() {
+function welcome({ session, collection }) {
+  const found = session.collections.find((one) => one.name === collection);
+  const held = found?.passages && `“${collection}” holds ${count(found.passages, "passage")} of ${count(found.documents, "document")}. `;
   return h(
     "div",
     { class: "empty" },
     h("p", {}, "Ask something that your documents answer. On the left you see what a plain vector search would hand to a " +
       "language model, on the right what SIFT hands over: passages chosen together, so that each adds to those before it."),
+    h("p", {}, held, "The difference shows best where several documents, or versions of one, answer the question."),
   );
 }
 

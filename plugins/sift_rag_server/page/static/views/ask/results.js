@@ -28,7 +28,7 @@ export function headline(reply) {
         ? `Nothing repeats here. SIFT follows up its first passage with ${count(followed, "passage")} that nearest neighbour does not take.`
         : `Nothing repeats here. SIFT takes ${count(fresh.length, "passage")} that nearest neighbour does not.`;
   }
-  const second = sift.told === null ? "" : `Of what all ${reply.candidates} candidates could tell about the ${reply.questions.length > 1 ? "questions" : "question"}, ${shares(sift, nearest)}.`;
+  const second = sift.told === null ? "" : `Of what the ${count(reply.candidates, "nearest passage")} could tell about the ${reply.questions.length > 1 ? "questions" : "question"}, ${shares(sift, nearest)}.`;
   return {
     text: `${first} ${second}`,
     element: h("div", { class: "ask-headline" }, h("p", { class: "ask-first" }, first), second && h("p", {}, second)),
@@ -94,7 +94,7 @@ function column(name, title, about, otherName, actions) {
 /** How much is told after each pick: a segment for each. */
 function toldBar(side, title) {
   if (side.told === null) return null;
-  const label = `${title}: told so far ${percent(side.told)} of what all candidates could tell`;
+  const label = `${title}: told so far ${percent(side.told)} of what the nearest passages could tell`;
   const bar = h("div", { class: "told", role: "img", "aria-label": label },
     side.hits.map((hit) => {
       const part = h("span", { class: hit.repeats ? "told-part is-repeat" : "told-part", title: `#${hit.rank} adds ${percent(hit.adds)}` });
