@@ -28,7 +28,12 @@ from sift_rag_server import RunningServer, ServerSettings
 DIMENSION = 384
 BATCH = 1000
 WORDS = 120
-QUESTIONS = ("word17 word230 word4 and who pays for it?", "word5 or word81?", "why word12 and not word9?", "word33, word2?")
+QUESTIONS = (
+    "word17 word230 word4 and who pays for it?",
+    "word5 or word81?",
+    "why word12 and not word9?",
+    "word33, word2?",
+)
 
 MOVE = """
 async (value) => {
