@@ -42,8 +42,8 @@ def write_duplicates(found: Duplicates, *, limit: int) -> None:
 
 
 def _places(places: NearestPlaces) -> str:
-    asked = count_of(places.probes, "passage")
-    return f"with {asked} as questions, nearest neighbour spends {places.copies:.2f} of {places.k:,} places on copies"
+    asked = count_of(places.probes, "question")
+    return f"nearest neighbour spends {places.copies:.2f} of {places.k:,} places on copies ({asked})"
 
 
 def _of(limit: int, total: int) -> str:

@@ -45,8 +45,8 @@ function shares(sift, nearest) {
  * keeps its state. `actions`: open(passage), know(id), goTo(element id).
  */
 export function results(actions) {
-  const left = column("nearest", "Nearest neighbour", "What a plain vector search takes: the passages most similar to the question, one by one.", "SIFT", actions);
-  const right = column("sift", "SIFT", "What sift-rag takes: each passage for what it adds to those above it.", "nearest neighbour", actions);
+  const left = column("nearest", "Nearest neighbour", "A plain vector search: the passages most similar to the question.", "SIFT", actions);
+  const right = column("sift", "SIFT", "sift-rag: each passage for what it adds to those above it.", "nearest neighbour", actions);
   const passed = passedOver(actions);
   const element = h("div", {}, h("div", { class: "ask-columns" }, left.element, right.element), passed.element);
   return {
