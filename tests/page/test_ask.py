@@ -9,6 +9,9 @@ from urllib.parse import urlencode
 
 import pytest
 
+from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
+from sift_rag.stores.embedded.store import create_collection
+from sift_rag.types import CollectionInfo
 from tests.http.models import ScriptedModel
 from tests.http.serving import Served, serving
 from tests.page.conftest import watched_page
@@ -46,6 +49,24 @@ def test_an_empty_page_says_what_it_shows(server: Served, page: Page) -> None:
     page.wait_for_selector(".empty")
     assert "plain vector search" in page.inner_text(".empty")
     assert page.evaluate("document.activeElement.id") == "question"
+
+
+@pytest.mark.parametrize("uploads", [False, True])
+@pytest.mark.parametrize("is_there", [False, True])
+def test_without_documents_the_page_says_how_to_get_them(
+    tmp_path: Path, page: Page, uploads: bool, is_there: bool
+) -> None:
+    if is_there:
+        info = CollectionInfo("documents", "hashing", 64, SCHEMA_VERSION)
+        create_collection(tmp_path / "store", info).close()
+    accepting = {"uploads": tmp_path / "files"} if uploads else {}
+    with serving(store=tmp_path / "store", idle_seconds=0, **accepting) as served:
+        page.goto(served.url)
+        page.wait_for_selector(".empty h1")
+        told = page.inner_text(".empty")
+        assert ("“documents” is empty." if is_there else "This server has no collection.") in told
+        assert "sift-rag ingest FOLDER" in told
+        assert page.locator(".empty a").count() == uploads
 
 
 def test_both_columns_are_shown_and_copies_are_linked(server: Served, page: Page) -> None:

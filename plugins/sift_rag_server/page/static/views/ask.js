@@ -16,7 +16,7 @@ const KEPT = 20_000; // milliseconds for which a reply is shown again when a sli
 export async function show(root, context) {
   const { collection, session } = context;
   if (collection === null) {
-    replace(root, noCollection());
+    replace(root, nothingYet("This server has no collection.", session, "sift-rag ingest FOLDER"));
     return { close() {} };
   }
   let running = null; // the request on its way
@@ -140,7 +140,8 @@ function goTo(root, id) {
 
 function welcome({ session, collection }) {
   const found = session.collections.find((one) => one.name === collection);
-  const held = found?.passages && `“${collection}” holds ${count(found.passages, "passage")} of ${count(found.documents, "document")}. `;
+  if (found?.passages === 0) return nothingYet(`“${collection}” is empty.`, session, `sift-rag ingest FOLDER -c ${collection}`);
+  const held = found?.passages ? `“${collection}” holds ${count(found.passages, "passage")} of ${count(found.documents, "document")}. ` : "";
   return h(
     "div",
     { class: "empty" },
@@ -150,13 +151,13 @@ function welcome({ session, collection }) {
   );
 }
 
-function noCollection() {
+function nothingYet(sentence, session, command) {
+  const here = ["Add documents on the page ", h("a", { href: "#/documents" }, "Documents"), ", or run "];
   return h(
     "div",
     { class: "empty" },
     h("h1", {}, "No documents yet"),
-    h("p", {}, "This server has no collection. Add documents on the page ", h("a", { href: "#/documents" }, "Documents"),
-      ", or stop the server and run ", h("code", {}, "sift-rag ingest FOLDER"), "."),
+    h("p", {}, sentence, " ", session.may_ingest ? here : "Run ", h("code", {}, command), "."),
   );
 }
 
