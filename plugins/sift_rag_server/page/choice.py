@@ -170,7 +170,7 @@ class Watched:
     def fingerprint(self) -> Hashable | None:
         """Return a key, equal for selections that one ruler measures; None if they cannot be told apart."""
         process = self.process
-        if not isinstance(process, RememberingProcess) or self.pools[0].relevance is not None:
+        if not (isinstance(process, RememberingProcess) and all(map(process.keeps, self.pools))):
             return None
         first, last = map(process.fingerprint, (self.pools[0], self.pools[-1]))
         return first, last, repr(process.kernel), process.features

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 Kept = TypeVar("Kept")
 
+MOST_CANDIDATES = 1000
+"""Number of candidates of a pool that is kept: its arrays take four bytes for each pair of them."""
+
 
 class Recent(Generic[Kept]):
     """The values made last, by key. Safe to share between threads."""
@@ -79,7 +82,7 @@ class RememberingProcess(GaussianProcess):
         def prepare() -> Problem:
             return GaussianProcess.problem(self, pool, view=view, double=double)
 
-        if self.cache is None or pool.relevance is not None:  # scores are of the request
+        if self.cache is None or not self.keeps(pool):
             return prepare()
         key = (
             self.fingerprint(pool),
@@ -90,6 +93,11 @@ class RememberingProcess(GaussianProcess):
             view is None,
         )
         return self.cache.get(key, view, prepare)._replace(noise_variance=self.noise_variance)
+
+    @staticmethod
+    def keeps(pool: Pool) -> bool:
+        """Return True if what is made from a pool is kept. Relevance scores are of the request."""
+        return pool.relevance is None and len(pool.candidates) <= MOST_CANDIDATES
 
     def fingerprint(self, pool: Pool) -> bytes:
         """Return a hash of all that a problem is made from, but for relevance scores."""
