@@ -11,7 +11,7 @@ WRITE_WAIT_SECONDS = 60.0
 nobody has asked for five seconds, and a job at night should not fail because of a search."""
 EMBEDDER = "all-MiniLM-L6-v2"
 RUNTIME = "auto"
-RUNTIMES = ("auto", "onnx", "torch")
+RUNTIMES = ("auto", "onnx", "openvino", "torch")
 """Runtimes that can compute the vectors of an embedder on this machine; ``auto`` chooses."""
 
 K = 5
