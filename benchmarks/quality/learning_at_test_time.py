@@ -29,7 +29,7 @@ from benchmarks.common.datasets import data_folder
 from benchmarks.common.domains import CHOOSING, PROMPTS, REPORTING, Domain, open_domains
 from benchmarks.common.embedding import add_data_options
 from benchmarks.common.learning import FULL, STEPS, memory_store, tasks_of
-from benchmarks.quality.learning_tables import figures, table_of_arms, table_of_choices, tables
+from benchmarks.quality.learning_tables import figures, table_of_choices, tables, tables_of_arms
 from sift_rag.evaluation import Comparison, Outcome
 from sift_rag.evaluation.comparison import compare
 from sift_rag.evaluation.journal import Journal, fingerprint
@@ -158,8 +158,11 @@ def main() -> None:
     if runs:
         found = {name: results.read(name, names) for name in RUNS}
         print("\n\n".join(tables(found, RUNS["main"].comparison.ks)))
-        if found["real model"]:
-            print(table_of_arms(found["real model"], RUNS["real model"].comparison.ks))
+        arms = {
+            domain: [*found["real model"].get(domain, ()), *found["real model 50"].get(domain, ())]
+            for domain in found["real model"]
+        }
+        print("\n\n".join(tables_of_arms(arms)) if arms else "")
         if options.json:
             options.json.write_text(json.dumps(figures(found), indent=1) + "\n", encoding="utf-8")
 
