@@ -93,17 +93,19 @@ def _message(error: BaseException) -> str:
     )
 
 
-class _Warnings(logging.Handler):
-    """The library's warnings, each on one line of stderr."""
+class _Messages(logging.Handler):
+    """The library's warnings, and what an embedder does once for all later runs, each on one line of stderr."""
 
     def emit(self, record: logging.LogRecord) -> None:
         say(one_line(record.getMessage()))
 
 
-def _show_warnings() -> None:
+def _show_messages() -> None:
     logger = logging.getLogger("sift_rag")
-    if not any(isinstance(handler, _Warnings) for handler in logger.handlers):
-        logger.addHandler(_Warnings(logging.WARNING))
+    if not any(isinstance(handler, _Messages) for handler in logger.handlers):
+        logger.addHandler(_Messages(logging.INFO))
+        logging.getLogger("sift_rag.embedders").setLevel(logging.INFO)
+        logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # on some processors its import asks for a package
 
 
 def _close_stdout() -> None:
@@ -152,7 +154,7 @@ def read_configuration(
         sift-rag COMMAND --help
     """
     del debug, version  # _Main reads the one, a callback handles the other
-    _show_warnings()
+    _show_messages()
     configuration = load_configuration(COMMANDS)
     context.obj = configuration
     context.default_map = {command: configuration.values(command) for command in COMMANDS}
