@@ -6,12 +6,13 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 import typer
 
 from sift_rag import errors
+from sift_rag.wrong_values import what_is_wrong
 from sift_rag_cli.commands import (
     ask,
     calibrate,
@@ -63,6 +64,14 @@ def exit_code(error: BaseException) -> int:
     return next(EXIT_CODES[kind] for kind in type(error).__mro__ if kind in EXIT_CODES)
 
 
+@runtime_checkable
+class ValidationErrors(Protocol):
+    """The error with which Typer's validation, Pydantic, refuses the value of an option."""
+
+    def errors(self) -> Sequence[Mapping[str, Any]]:
+        """Return what is wrong with it."""
+
+
 class _Main(Group):
     """The command with its subcommands; an error becomes one line on stderr and an exit code."""
 
@@ -70,7 +79,11 @@ class _Main(Group):
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()
-        except (typer.Exit, typer.Abort, typer.TyperException):
+        except (typer.Exit, typer.Abort):
+            raise
+        except typer.TyperException as error:
+            if isinstance(error.__cause__, ValidationErrors):
+                error.message = what_is_wrong(error.__cause__.errors())
             raise
         except BrokenPipeError as error:
             _close_stdout()

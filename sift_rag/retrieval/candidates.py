@@ -7,9 +7,6 @@ before any selection starts, so the store is asked on until the pool holds enoug
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
-
-import numpy as np
 
 from sift_rag.exact import measured
 from sift_rag.filters import Filter
@@ -85,9 +82,8 @@ def _keep_nearest(nearest: dict[str, Candidate], found: Iterable[Candidate]) -> 
 def _distinct(found: Iterable[Candidate], known: Sequence[Candidate]) -> list[Candidate]:
     """Return the passages that are neither known nor copies of known ones, copies merged."""
     known_ids = {candidate.passage.id for candidate in known}
-    leading = [replace(candidate, similarity=np.inf) for candidate in known]
     fresh = [candidate for candidate in found if candidate.passage.id not in known_ids]
-    return [candidate for candidate in merge_copies([*leading, *fresh]) if candidate.passage.id not in known_ids]
+    return [candidate for candidate in merge_copies(fresh, known) if candidate.passage.id not in known_ids]
 
 
 def adding(

@@ -161,14 +161,22 @@ class SearchOptions:
         return {name: _json(value) for name, value in values.items() if value != getattr(usual, name)}
 
     def _stopping(self) -> Stopping | None:
-        rules = Stopping(
-            variance=self.stop_variance,
-            explained=self.stop_explained,
-            alpha=self.alpha,
-            tokens=self.token_budget,
-            fill=self.token_budget is not None,
-        )
+        try:
+            rules = Stopping(
+                variance=self.stop_variance,
+                explained=self.stop_explained,
+                alpha=self.alpha,
+                tokens=self.token_budget,
+                fill=self.token_budget is not None,
+            )
+        except ValueError as error:  # it begins with the name of the rule
+            rule, _, rest = str(error).partition(" ")
+            raise ValueError(f"{_OPTIONS.get(rule, rule)} {rest}") from error
         return None if rules == Stopping() else rules
+
+
+_OPTIONS = {"variance": "stop_variance", "explained": "stop_explained", "tokens": "token_budget"}
+"""Options whose rules have another name in ``Stopping``."""
 
 
 def _json(value: Any) -> JsonValue:
