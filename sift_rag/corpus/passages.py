@@ -29,7 +29,7 @@ CAPACITY = 200
 OVERLAP = 20
 """Tokens that a passage may share with the one before it in a long paragraph."""
 
-RECIPE = f"4/{CAPACITY}/{OVERLAP}"
+RECIPE = f"5/{CAPACITY}/{OVERLAP}"
 """Version of the splitting rules. It changes whenever they may give other passages; documents are then split again."""
 
 _MAX_HEADER = 64
