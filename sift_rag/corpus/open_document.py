@@ -33,8 +33,6 @@ _BLOCKS = {
     "draw:frame": "div",
     "draw:text-box": "div",
     "text:p": "div",
-    "text:list-item": "li",
-    "text:list-header": "li",
     "table:table": "table",
     "table:table-row": "tr",
     "table:table-header-rows": "thead",
@@ -257,7 +255,7 @@ class _Writer:
     def _list(self, element: Element, depth: int, lists: tuple[str, ...]) -> Iterator[str]:
         """Yield a list. One that only indents the list within it is that list."""
         inner = [child for item in element.children for child in item.children]
-        if lists and inner and all(child.tag == "text:list" for child in inner):
+        if inner and all(child.tag == "text:list" for child in inner):
             for child in inner:
                 yield from self._list(child, depth + 2, (*lists, _style_of(element)))
             return
@@ -265,8 +263,15 @@ class _Writer:
         style = next(filter(None, reversed(lists)), "")
         tag = "ol" if len(lists) in self.styles.numbered.get(style, ()) else "ul"
         yield f"<{tag}>"
-        yield from self._inside(element, depth, lists)
-        yield f"</{tag}>"
+        is_open = False
+        for item in element.children:
+            inside = "".join(self._inside(item, depth + 1, lists))
+            only_lists = all(child.tag == "text:list" for child in item.children)
+            if not (is_open and only_lists):  # a list without a text of its own belongs to the item above it
+                yield f"{'</li>' if is_open else ''}<li>"
+                is_open = True
+            yield inside
+        yield f"{'</li>' if is_open else ''}</{tag}>"
 
     def _cell(self, cell: Element, depth: int) -> Iterator[str]:
         """Yield the cell, which stands for those that it covers too."""
