@@ -8,8 +8,9 @@ table.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from statistics import median
 from typing import NamedTuple, TypeAlias
@@ -24,6 +25,8 @@ _NARROWEST = 0.7
 """Width, in font sizes, that is left of a gutter after all of its lines."""
 
 _LEAST_ROWS = 3
+_MANY = 3
+"""Gutters from which two rows alone are a table, the beginning of one that goes on overleaf for example."""
 _FAR = 4.0
 """Distance between two lines, in font sizes, that ends a gutter."""
 
@@ -48,6 +51,8 @@ class Table:
     """A table; every row has as many cells as the first, "" for an empty one."""
 
     rows: tuple[tuple[str, ...], ...]
+    lefts: tuple[float, ...] = field(default=(), compare=False)
+    """Where the text of each column begins, in points."""
 
 
 Block: TypeAlias = Flow | Table
@@ -118,6 +123,35 @@ def _marks(mark: Segment, line: Segment) -> bool:
         and 0.15 * line.size < raised < _ABOVE * line.size
         and -0.1 * line.size < line.left - mark.right < line.size
     )
+
+
+def with_headers(pages: Sequence[Sequence[Block]]) -> list[list[Block]]:
+    """Return the blocks of each page, with its header above a table that goes on from the page before.
+
+    Such a table begins its page, ends the page before but for notes, and has the same columns at the same places.
+    """
+    result: list[list[Block]] = []
+    open_table: Table | None = None
+    for blocks in pages:
+        found = list(blocks)
+        first = found[0] if found else None
+        if isinstance(first, Table) and open_table is not None and _same_columns(first, open_table):
+            if first.rows[0] != open_table.rows[0]:
+                found[0] = first = replace(first, rows=(open_table.rows[0], *first.rows))
+        tables = [number for number, block in enumerate(found) if isinstance(block, Table)]
+        is_open = bool(tables) and tables[-1] >= len(found) - 2
+        last = found[tables[-1]] if is_open else None
+        open_table = last if isinstance(last, Table) else None
+        result.append(found)
+    return result
+
+
+def _same_columns(one: Table, other: Table) -> bool:
+    pairs = list(zip(one.lefts, other.lefts, strict=False))
+    return len(one.lefts) == len(other.lefts) and sum(abs(a - b) <= _SAME_PLACE for a, b in pairs) > len(pairs) / 2
+
+
+_SAME_PLACE = 3.0
 
 
 def evened(segments: Sequence[Segment]) -> tuple[Segment, ...]:
@@ -265,7 +299,14 @@ def _gutters(rows: Sequence[Row]) -> list[_Gutter]:
             is_new = not any(gutter.left < other.left and gutter.right > one.right for gutter in live)
             if other.left - one.right >= GAP * row.size and is_new:
                 live.append(_Gutter(one.right, other.left, number, number))
-    enough = [gutter for gutter in found + live if gutter.rows >= _LEAST_ROWS]
+    found += live
+    pairs = Counter((gutter.first, gutter.last) for gutter in found if gutter.rows == _LEAST_ROWS - 1)
+    enough = [
+        gutter
+        for gutter in found
+        if gutter.rows >= _LEAST_ROWS
+        or (pairs[gutter.first, gutter.last] >= _MANY and gutter.last == gutter.first + 1 and gutter.rows > 1)
+    ]
     return sorted(enough, key=lambda gutter: (-gutter.rows, gutter.first, gutter.left))
 
 
@@ -363,7 +404,8 @@ def _region_items(rows: Sequence[Row], gutter: _Gutter, depth: int) -> tuple[ran
         return None
     span = range(gutter.first, _end_of_cells(rows, region, gutter))
     region = _with_narrow_gutters(region._replace(rows=tuple(rows[number] for number in span)))
-    table = Table(tuple(_table_rows(region)))
+    lefts = tuple(min((segment.left for segment in column), default=0.0) for column in region.columns())
+    table = Table(tuple(_table_rows(region)), lefts)
     if len(table.rows) < 2:
         return None
     order = min(segment.order for row in region.rows for segment in row.segments)
@@ -429,8 +471,9 @@ def _is_prose(column: Sequence[Segment]) -> bool:
     if len(column) < _LEAST_ROWS:
         return False
     width = max(segment.right for segment in column) - min(segment.left for segment in column)
-    words = median(segment.text.count(" ") + 1 for segment in column)
-    return words >= 4 and median(segment.right - segment.left for segment in column) >= 0.6 * width
+    lines = [row.segments for row in rows_of(column)]  # stretched to the margin, a line may be in several pieces
+    words = median(sum(segment.text.count(" ") + 1 for segment in line) for line in lines)
+    return words >= 4 and median(line[-1].right - line[0].left for line in lines) >= 0.6 * width
 
 
 def _drawn_by_row(region: _Region) -> bool:

@@ -413,7 +413,8 @@ def _plain_words(text: str, letters: _Letters) -> Iterator[_Word]:
         word = match[0]
         if end - start > 1:
             last = letters.box(end - 1)
-            is_turned = abs(last[1] - first[1]) > 0.5 * (top - bottom) + 0.1
+            is_raised = last[3] - last[1] < _SMALLER * (top - bottom)
+            is_turned = not is_raised and abs(last[1] - first[1]) > 0.5 * (top - bottom) + 0.1
             left, bottom = min(left, last[0]), min(bottom, last[1])
             right, top = max(right, last[2]), max(top, last[3])
             word = _with_marks(word, first, last, lambda place, start=start: letters.box(start + place))
@@ -477,7 +478,7 @@ def _segment(letters: _Letters, words: list[_Word], order: int) -> Segment:
         right=max(word.right for word in words),
         baseline=letters.baseline(longest),
         size=size,
-        bold=all(style.bold for style in styles),
+        bold=styles[0].bold and all(style.bold or style.mono for style in styles),
         mono=all(style.mono for style in styles),
         order=order,
         gaps=tuple(_gaps(words, _WIDE_SPACE * size)) if shown == text else (),

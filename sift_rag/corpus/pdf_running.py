@@ -56,16 +56,55 @@ def without_running_rows(pages: Sequence[Page]) -> list[tuple[Segment, ...]]:
     rows = [rows_of(page.segments) for page in pages]
     pages = [_without_marks(page, page_rows, len(pages)) for page, page_rows in zip(pages, rows, strict=True)]
     if len(pages) < _LEAST_PAGES:
-        return [page.segments for page in pages]
+        return _of_few(pages)
     rows = [rows_of(page.segments) for page in pages]
     body = _body_size(rows)
     keys = [[_key(row, body) for row in page_rows] for page_rows in rows]
     running = _running(pages, rows, keys)
+    stamped = _stamped(rows, keys, body)
     numbered = _numbered(pages, rows)
     return [
-        _kept(page, page_rows, [key in running for key in page_keys], has_number=has_number)
+        _kept(page, page_rows, [key in running for key in page_keys], stamped, has_number=has_number)
         for page, page_rows, page_keys, has_number in zip(pages, rows, keys, numbered, strict=True)
     ]
+
+
+def without_running_margins(pages: Sequence[Page]) -> list[Page]:
+    """Return the pages without turned lines that stand on half of them, such as a stamp along the margin."""
+    counts = Counter(_DIGITS.sub("#", line) for page in pages for line in set(page.turned))
+    running = {line for line, count in counts.items() if count >= max(_LEAST_PAGES, _SHARE * len(pages))}
+    if not running:
+        return list(pages)
+    return [
+        replace(page, turned=tuple(line for line in page.turned if _DIGITS.sub("#", line) not in running))
+        for page in pages
+    ]
+
+
+_NUMBER_OF_PAGE = re.compile(r"(?:[^\n]{0,40}[^\w\s] ?)?(?:(?i:page|seite|p|s|pag)\.? ?)?\W{0,3}(\d{1,3})\W{0,3}")
+
+
+def _of_few(pages: Sequence[Page]) -> list[tuple[Segment, ...]]:
+    """Return the segments of one page or two without its number at the edge, and without a row that both begin or end
+    with at the same height."""
+    rows = [rows_of(page.segments) for page in pages]
+    shared: set[tuple[int, str]] = set()
+    if len(pages) > 1:
+        of_page = [{(end, round(page_rows[end].baseline / 2), _key(page_rows[end], 0.0)[1]) for end in (0, -1)} for page_rows in rows if page_rows]
+        shared = {(end, text) for end, _, text in set.intersection(*of_page)} if len(of_page) == len(pages) else set()
+    kept = []
+    for page, page_rows in zip(pages, rows, strict=True):
+        dropped: set[int] = set()
+        for end in (0, -1) if len(page_rows) > 2 else ():
+            row, inner = page_rows[end], page_rows[1 if end == 0 else -2]
+            is_apart = abs(row.baseline - inner.baseline) > _APART * max(row.size, inner.size)
+            in_zone = row.baseline <= _ZONE / 2 * page.height or row.baseline >= (1 - _ZONE / 2) * page.height
+            number = _NUMBER_OF_PAGE.fullmatch(row.text)
+            is_number = number is not None and int(number[1]) == page.number
+            if in_zone and is_apart and (is_number or (end, _key(row, 0.0)[1]) in shared):
+                dropped.add(end % len(page_rows))
+        kept.append(_without(page, page_rows, dropped))
+    return kept
 
 
 def _without_marks(page: Page, rows: Sequence[Row], pages: int) -> Page:
@@ -171,10 +210,30 @@ def _offsets(number: int, rows: Sequence[Row]) -> set[int]:
     return {int(found) - number for row in ends.values() for found in _FIRST_OR_LAST.findall(row.text)}
 
 
-def _kept(page: Page, rows: Sequence[Row], running: Sequence[bool], *, has_number: bool) -> tuple[Segment, ...]:
-    dropped: set[int] = set()
+_STAMP = 1.5
+"""Font size, to that of most of the text, from which a row that stands on most pages may be a stamp over them."""
+
+
+def _stamped(rows: Sequence[Sequence[Row]], keys: Sequence[Sequence[_Key]], body: float) -> set[tuple[int, str]]:
+    """Return height and text of the rows in large letters that are at the same place of most pages: a watermark."""
+    found: Counter[tuple[int, str]] = Counter()
+    for page_rows, page_keys in zip(rows, keys, strict=True):
+        places = zip(page_rows, page_keys, strict=True)
+        found.update({(round(row.baseline), key[1]) for row, key in places if row.size >= _STAMP * body})
+    least = max(_LEAST_PAGES, _SHARE * len(rows))
+    return {place for place, count in found.items() if count >= least}
+
+
+def _kept(
+    page: Page, rows: Sequence[Row], running: Sequence[bool], stamped: Collection[tuple[int, str]], *, has_number: bool
+) -> tuple[Segment, ...]:
+    dropped = {
+        index for index, row in enumerate(rows) if stamped and (round(row.baseline), row.text.casefold()) in stamped
+    }
     for indices in _ends(page, rows):
         for index in indices:
+            if index in dropped:
+                continue
             is_number = has_number and _PAGE_NUMBER.fullmatch(rows[index].text) is not None
             if not is_number and not running[index]:
                 break
