@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -218,7 +219,19 @@ def _clean(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     paired = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return without_surrogates(paired.translate(_CLEANED))
+    return without_surrogates(_ACCENT.sub(_accented, paired.translate(_CLEANED)))
+
+
+_COMBINING = {"\u00a8": "\u0308", "\u00b4": "\u0301", "\u02c6": "\u0302", "\u02dc": "\u0303", "\u02c7": "\u030c",
+              "\u02da": "\u030a", "\u00b8": "\u0327", "\u02d8": "\u0306", "\u02d9": "\u0307", "\u02dd": "\u030b"}  # fmt: skip
+_ACCENT = re.compile(f"([{''.join(_COMBINING)}])([A-Za-z\u0131])")
+"""Accent that is drawn by itself before its letter, as old fonts of TeX do."""
+
+
+def _accented(found: re.Match[str]) -> str:
+    letter = "i" if found[2] == "\u0131" else found[2]
+    composed = unicodedata.normalize("NFC", letter + _COMBINING[found[1]])
+    return composed if len(composed) == 1 else found[0]
 
 
 _LEADERS = re.compile(r"(?:\s?[.·…_]){5,}")
@@ -349,7 +362,8 @@ def _words(text: str, letters: _Letters) -> Iterator[_Word]:
             raised = before.text + with_raised(before.text, word.text)
             before = before._replace(text=raised, right=word.right, ends_line=word.ends_line)
         else:
-            yield before
+            begins = before.text.isdecimal() and _MARK.fullmatch(before.text) and not before.ends_line
+            yield before._replace(text=f"[{before.text}]") if begins and _is_higher(before, word) else before
             before = word
     if before is not None:
         yield before
@@ -372,11 +386,16 @@ def _is_raised(mark: _Word, before: _Word) -> bool:
     height = before.top - before.bottom
     return (
         not before.ends_line
-        and mark.top - mark.bottom < _SMALLER * height
-        and mark.bottom - before.bottom > _HIGHER * height
+        and _is_higher(mark, before)
         and -_NEAR * height < mark.left - before.right < _NEAR * height
         and len(before.text) > 1
     )
+
+
+def _is_higher(mark: _Word, beside: _Word) -> bool:
+    """Return True if a word is set smaller and higher than the one beside it."""
+    height = beside.top - beside.bottom
+    return mark.top - mark.bottom < _SMALLER * height and mark.bottom - beside.bottom > _HIGHER * height
 
 
 def _is_raised_box(mark: _Box, letter: _Box) -> bool:
