@@ -160,8 +160,8 @@ class _Styles:
             shift = str(place).split(" ")[0].removesuffix("%")
             if shift == "super" or (shift.isdecimal() and int(shift) > 0):
                 found["raised"].add(name)
-        sets = (frozenset(names) for names in found.values())
-        return cls(*sets, numbered)
+        titles, code, bold, raised = (frozenset(names) for names in found.values())
+        return cls(titles, code, bold, raised, numbered)
 
 
 _CODE = frozenset(("Preformatted_20_Text", "Source_20_Code", "Code"))
@@ -248,9 +248,7 @@ class _Writer:
         if not spans or (paragraph.text or "").strip():
             return _style_of(paragraph) in self.styles.bold and not spans
         around = "".join(child.tail or "" for child in paragraph.children).strip()
-        return not around and all(
-            _style_of(span) in self.styles.bold for span in spans if span.inner_text.strip()
-        )
+        return not around and all(_style_of(span) in self.styles.bold for span in spans if span.inner_text.strip())
 
     def _list(self, element: Element, depth: int, lists: tuple[str, ...]) -> Iterator[str]:
         """Yield a list. One that only indents the list within it is that list."""

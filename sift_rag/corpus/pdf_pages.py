@@ -403,14 +403,15 @@ def _is_raised_box(mark: _Box, letter: _Box) -> bool:
     return mark[3] - mark[1] < _SMALLER * height and mark[1] - letter[1] > _HIGHER * height
 
 
-def _with_marks(word: str, first: _Box, last: _Box, look_up: Callable[[int], _Box]) -> str:
+def _with_marks(word: str, start: int, first: _Box, last: _Box, letters: _Letters) -> str:
     """Return a word in which figures that are raised, at its beginning or its end, are told from its letters.
 
     Args:
         word: at least two characters.
-        first: box of the first character.
+        start: index of the first one on the page.
+        first: box of the first one.
         last: box of the last one.
-        look_up: returns the box of another character.
+        letters: the letters of the page.
     """
     if not any(map(str.isalnum, word)):
         return word
@@ -418,7 +419,7 @@ def _with_marks(word: str, first: _Box, last: _Box, look_up: Callable[[int], _Bo
         return word[: found.start()] + with_raised(word[: found.start()], found[0])
     if (found := _MARK_AT_START.match(word)) and _is_raised_box(first, last):
         return f"[{found[0]}] {word[found.end() :]}"
-    if (found := _MARK_BEFORE_POINT.search(word)) and _is_raised_box(look_up(found.start(1)), first):
+    if (found := _MARK_BEFORE_POINT.search(word)) and _is_raised_box(letters.box(start + found.start(1)), first):
         return word[: found.start(1)] + with_raised(word[: found.start(1)], found[1]) + word[found.end(1) :]
     return word
 
@@ -436,7 +437,7 @@ def _plain_words(text: str, letters: _Letters) -> Iterator[_Word]:
             is_turned = not is_raised and abs(last[1] - first[1]) > 0.5 * (top - bottom) + 0.1
             left, bottom = min(left, last[0]), min(bottom, last[1])
             right, top = max(right, last[2]), max(top, last[3])
-            word = _with_marks(word, first, last, lambda place, start=start: letters.box(start + place))
+            word = _with_marks(word, start, first, last, letters)
         between = text[end : matches[number + 1].start()] if number + 1 < len(matches) else "\n"
         hyphen = _HYPHEN in between
         word = _clean(word) + ("-" if hyphen else "")

@@ -66,7 +66,12 @@ def without_running_rows(pages: Sequence[Page]) -> list[tuple[Segment, ...]]:
     numbered = _numbered(pages, rows)
     roman = sum(any(_ROMAN.fullmatch(found[end].text) for end in (0, -1)) for found in rows if found)
     return [
-        _kept(page, page_rows, [key in running for key in page_keys], _PAGE_NUMBER if has_number else _ROMAN if roman > 1 else None)
+        _kept(
+            page,
+            page_rows,
+            [key in running for key in page_keys],
+            _PAGE_NUMBER if has_number else _ROMAN if roman > 1 else None,
+        )
         for page, page_rows, page_keys, has_number in zip(pages, rows, keys, numbered, strict=True)
     ]
 

@@ -89,7 +89,9 @@ def decoded(source: str) -> str:
 
 # Before the text is decoded
 
-_TOKEN = re.compile(r"\\([a-zA-Z]{1,32})(-?\d{1,10})?[ ]?|\\('[0-9a-fA-F]{2})|\\([^a-zA-Z])|([{}])|[\r\n]+|[^\\{}\r\n]+")
+_TOKEN = re.compile(
+    r"\\([a-zA-Z]{1,32})(-?\d{1,10})?[ ]?|\\('[0-9a-fA-F]{2})|\\([^a-zA-Z])|([{}])|[\r\n]+|[^\\{}\r\n]+"
+)
 _STYLE_LEVEL = re.compile(r"heading (\d)", re.IGNORECASE)
 _CONTENTS = re.compile(r"(?:toc (?:\d|heading)|contents \d)", re.IGNORECASE)
 _PARAGRAPH_ENDS = frozenset(("par", "sect", "page"))

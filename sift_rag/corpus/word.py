@@ -47,7 +47,9 @@ def read_word(data: bytes) -> Extracted:
     return Extracted([Section(markdown)] if markdown else [], "markdown")
 
 
-_NOTE = re.compile(r'<li id="((?:foot|end)note-[\w-]{1,40})">(.*?)<a href="#[\w-]{1,60}">\u2191</a>(.*?)</li>', re.DOTALL)
+_NOTE = re.compile(
+    r'<li id="((?:foot|end)note-[\w-]{1,40})">(.*?)<a href="#[\w-]{1,60}">\u2191</a>(.*?)</li>', re.DOTALL
+)
 _CALL = re.compile(r'\s*<sup><a href="#((?:foot|end)note-[\w-]{1,40})" id="[\w-]{1,60}">\[\d{1,5}\]</a></sup>')
 _END_OF_BLOCK = re.compile(r"</(?:p|li|tr|h\d)>")
 

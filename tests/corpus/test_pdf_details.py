@@ -77,9 +77,16 @@ def test_lines_of_wrapped_cells_are_of_one_row() -> None:
 
 
 def test_a_heading_ends_a_table_and_the_next_has_columns_of_its_own() -> None:
-    first = [[(72, "Code"), (180, "Meaning"), (320, "Remedy")], [(72, "E01"), (180, "No labels"), (320, "Insert a roll")]]
+    first = [
+        [(72, "Code"), (180, "Meaning"), (320, "Remedy")],
+        [(72, "E01"), (180, "No labels"), (320, "Insert a roll")],
+    ]
     first += [[(72, "E02"), (180, "Ribbon torn"), (320, "Replace it")]]
-    second = [[(72, "Width"), (250, "up to 108 mm")], [(72, "Speed"), (250, "150 mm/s")], [(72, "Weight"), (250, "2.4 kg")]]
+    second = [
+        [(72, "Width"), (250, "up to 108 mm")],
+        [(72, "Speed"), (250, "150 mm/s")],
+        [(72, "Weight"), (250, "2.4 kg")],
+    ]
     heading = At(72, 620, "Technical data", 14, _BOLD)
 
     text = _read([*lines(_KELP, y=760), *_table(first, y=690), heading, *_table(second, y=595)])[0]
@@ -94,7 +101,9 @@ def test_a_table_that_goes_on_overleaf_has_the_names_of_its_columns() -> None:
 
     pages = _read([*lines(_KELP, y=300), *_table(first, y=200)], [*_table(second, y=720), *lines(_KELP, y=600)])
     assert pages[0].endswith("| Station | April | June | August |\n| --- | --- | --- | --- |\n| North | 18 | 21 | 27 |")
-    assert pages[1].startswith("| Station | April | June | August |\n| --- | --- | --- | --- |\n| Place 0 | 20 | 30 | 40 |")
+    assert pages[1].startswith(
+        "| Station | April | June | August |\n| --- | --- | --- | --- |\n| Place 0 | 20 | 30 | 40 |"
+    )
 
 
 def test_a_bold_line_alone_above_a_text_is_a_heading_and_the_first_of_all_the_title() -> None:
@@ -148,7 +157,10 @@ def test_what_two_pages_begin_with_is_left_out() -> None:
 
 
 def test_a_watermark_is_in_no_passage_and_does_not_join_lines() -> None:
-    texts = [f"{name} grow where the water is cold,\nand {name} soften the waves there." for name in ("Kelp", "Dulse", "Oars")]
+    texts = [
+        f"{name} grow where the water is cold,\nand {name} soften the waves there."
+        for name in ("Kelp", "Dulse", "Oars")
+    ]
     pages: list[list[Drawn]] = [[At(100, 300, "draft", 300), *lines(text, y=500)] for text in texts]
 
     assert _read(*pages) == [_flat(text) for text in texts]
@@ -156,11 +168,15 @@ def test_a_watermark_is_in_no_passage_and_does_not_join_lines() -> None:
 
 def test_a_page_that_says_contents_is_left_out_without_dots_too() -> None:
     names = ["Birds", "Fish", "Crabs", "Otters", "Kelp"]
-    entries = [At(72 + 380 * x, 680 - 14 * n, t) for n, name in enumerate(names) for x, t in enumerate((name, str(n + 1)))]
+    entries = [
+        At(72 + 380 * x, 680 - 14 * n, t) for n, name in enumerate(names) for x, t in enumerate((name, str(n + 1)))
+    ]
 
     pages = _read([At(72, 720, "Contents"), *entries], *[[*lines(f"{_KELP}\n{name}.")] for name in names])
     assert len(pages) == len(names)
-    assert _read([At(72, 720, "Prices"), *entries], *[[*lines(f"{_KELP}\n{name}.")] for name in names])[0].startswith("Prices")
+    assert _read([At(72, 720, "Prices"), *entries], *[[*lines(f"{_KELP}\n{name}.")] for name in names])[0].startswith(
+        "Prices"
+    )
 
 
 def test_roman_numbers_of_pages_are_left_out() -> None:
@@ -170,4 +186,6 @@ def test_roman_numbers_of_pages_are_left_out() -> None:
 
 
 def test_accents_that_are_drawn_before_their_letters_are_put_onto_them() -> None:
-    assert _read([At(72, 700, "By P\xb4eter Br\xa8oker, with 5\xa8 and \xb4.")]) == ["By Péter Bröker, with 5\xa8 and \xb4."]
+    assert _read([At(72, 700, "By P\xb4eter Br\xa8oker, with 5\xa8 and \xb4.")]) == [
+        "By Péter Bröker, with 5\xa8 and \xb4."
+    ]

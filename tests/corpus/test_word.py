@@ -127,7 +127,7 @@ def test_notes_stand_where_they_are_called_and_bold_lines_are_headings() -> None
         f'Type="{OFFICE}/footnotes" Target="footnotes.xml"/></Relationships>',
     }
     body = (
-        _paragraph('<w:r><w:rPr><w:b/></w:rPr><w:t>Limits</w:t></w:r>')
+        _paragraph("<w:r><w:rPr><w:b/></w:rPr><w:t>Limits</w:t></w:r>")
         + _paragraph(_run("The limit") + '<w:r><w:footnoteReference w:id="2"/></w:r>' + _run(" holds."))
         + _paragraph("End", "Heading2")
         + _paragraph("No more.")
