@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from functools import partial
+from pathlib import Path
 from threading import RLock
 from typing import Protocol, TypeVar
 
@@ -12,9 +13,12 @@ import anyio.to_thread
 
 from sift_rag.answering.answer import Answer
 from sift_rag.answering.assistant import Assistant
+from sift_rag.corpus.options import IngestOptions
+from sift_rag.corpus.report import IngestReport, Progress
 from sift_rag.errors import SiftRagError
-from sift_rag.opening import open_index, open_retriever
-from sift_rag.protocols import DocumentRecords, Embedder, PassageIndex
+from sift_rag.ingestion import ingest_paths
+from sift_rag.opening import open_index, open_retriever, open_store
+from sift_rag.protocols import DocumentRecords, Embedder, PassageIndex, PassageStore
 from sift_rag.retrieval.options import SearchOptions
 from sift_rag.retrieval.queries import Query
 from sift_rag.retrieval.retriever import Retriever
@@ -55,6 +59,25 @@ class Access(Protocol):
 
     def fact(self, error: Exception) -> str | None:
         """Return what a client may read about an error; None for a bug."""
+
+
+class WritingAccess(Access, Protocol):
+    """The way to one collection that may be changed. ``ingest`` and ``writable`` are used on the threads of ``write``."""
+
+    @property
+    def roots(self) -> Sequence[Path]:
+        """Folders that agents may ingest from."""
+
+    def ingest(
+        self, paths: Sequence[Path], options: IngestOptions, progress: Callable[[Progress], None]
+    ) -> IngestReport:
+        """Bring the collection up to date with files and folders."""
+
+    def writable(self) -> AbstractContextManager[PassageStore]:
+        """Borrow the collection to change it."""
+
+    async def write(self, function: Callable[[], _T]) -> _T:
+        """Call a function that may take long on a thread."""
 
 
 class DirectAccess:
@@ -125,6 +148,38 @@ class DirectAccess:
     async def run(self, function: Callable[[], _T]) -> _T:
         """Implement ``Access.run``."""
         return await anyio.to_thread.run_sync(function)
+
+    @property
+    def roots(self) -> Sequence[Path]:
+        """Implement ``WritingAccess.roots``."""
+        return self.settings.roots
+
+    def ingest(
+        self, paths: Sequence[Path], options: IngestOptions, progress: Callable[[Progress], None]
+    ) -> IngestReport:
+        """Implement ``WritingAccess.ingest``."""
+        settings = self.settings
+        with self.turn:
+            return ingest_paths(
+                paths,
+                store=settings.store,
+                collection=settings.collection,
+                embedder=self.embedder or settings.embedder,
+                options=options,
+                api_key=settings.api_key,
+                progress=progress,
+            )
+
+    @contextmanager
+    def writable(self) -> Iterator[PassageStore]:
+        """Implement ``WritingAccess.writable``."""
+        settings = self.settings
+        with self.turn, closing(open_store(settings.store, settings.collection, api_key=settings.api_key)) as store:
+            yield store
+
+    async def write(self, function: Callable[[], _T]) -> _T:
+        """Implement ``WritingAccess.write``."""
+        return await self.run(function)
 
     def fact(self, error: Exception) -> str | None:
         """Implement ``Access.fact``: nothing is secret between a program and its own user."""

@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, closing, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from fastapi import APIRouter, Request
@@ -21,10 +23,11 @@ from fastapi.responses import Response
 from starlette.types import Message, Receive, Scope
 
 from sift_rag.answering.assistant import Assistant
-from sift_rag.stores.registry import open_database
+from sift_rag.corpus.ingest import ingest
+from sift_rag.ingestion import opened_for_ingest
 from sift_rag_server.answer_writer import AnswerWriter
 from sift_rag_server.ask import language_model_of, timed_pieces
-from sift_rag_server.embeddings import QueuedEmbedder
+from sift_rag_server.embeddings import QueuedEmbedder, ingest_embedder
 from sift_rag_server.errors import HTTPError
 from sift_rag_server.handlers import Operation, RequestContext, client_error, handle
 
@@ -33,7 +36,9 @@ if TYPE_CHECKING:
 
     from sift_rag.answering.answer import Answer
     from sift_rag.answering.stream import AnswerStream
-    from sift_rag.protocols import DocumentRecords, PassageIndex
+    from sift_rag.corpus.options import IngestOptions
+    from sift_rag.corpus.report import IngestReport, Progress
+    from sift_rag.protocols import DocumentRecords, PassageIndex, PassageStore
     from sift_rag.retrieval.options import SearchOptions
     from sift_rag.retrieval.queries import Query
     from sift_rag.retrieval.retriever import Retriever
@@ -127,10 +132,12 @@ class McpRoutes:
 def _manager(service: Service) -> StreamableHTTPSessionManager:
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
-    from sift_rag_mcp import create_reading_server
+    from sift_rag_mcp import create_reading_server, create_writing_server
 
+    access = ServedAccess(service)
+    server = create_writing_server(access) if service.settings.may_ingest else create_reading_server(access)
     return StreamableHTTPSessionManager(
-        create_reading_server(ServedAccess(service))._lowlevel_server,  # noqa: SLF001 - its public form is an application
+        server._lowlevel_server,  # noqa: SLF001 - its public form is an application
         json_response=True,
         stateless=True,
         max_request_body_size=service.settings.limits.body_bytes,
@@ -171,9 +178,7 @@ class ServedAccess:
     @contextmanager
     def records(self) -> Iterator[DocumentRecords]:
         """Implement ``Access.records``."""
-        settings = self._service.settings
-        database = open_database(settings.store, api_key=settings.store_api_key)
-        with closing(database.documents(_call.get().collection)) as records:
+        with closing(self._service.database().documents(_call.get().collection)) as records:
             yield records
 
     def collections(self) -> list[str]:
@@ -213,6 +218,35 @@ class ServedAccess:
     async def run(self, function: Callable[[], _T]) -> _T:
         """Implement ``Access.run``."""
         return await self._service.in_worker(function)
+
+    @property
+    def roots(self) -> Sequence[Path]:
+        """Implement ``WritingAccess.roots``."""
+        return self._service.settings.roots
+
+    def ingest(
+        self, paths: Sequence[Path], options: IngestOptions, progress: Callable[[Progress], None]
+    ) -> IngestReport:
+        """Implement ``WritingAccess.ingest``. It goes on if its client has gone, and ends if the server stops."""
+        service, collection = self._service, _call.get().collection
+        embedder = ingest_embedder(service, collection)
+
+        def tell(done: Progress) -> None:
+            if service.closing.is_set():
+                raise HTTPError(HTTPStatus.SERVICE_UNAVAILABLE, "The server is stopping. Ingest again.")
+            progress(done)
+
+        with service.writing(collection, partial(opened_for_ingest, service.database(), collection, embedder)) as store:
+            return ingest(paths, store, embedder, options, progress=tell)
+
+    def writable(self) -> AbstractContextManager[PassageStore]:
+        """Implement ``WritingAccess.writable``."""
+        service, collection = self._service, _call.get().collection
+        return service.writing(collection, lambda: closing(service.database().open(collection)))
+
+    async def write(self, function: Callable[[], _T]) -> _T:
+        """Implement ``WritingAccess.write``."""
+        return await self._service.on_own_thread(function)
 
     def fact(self, error: Exception) -> str | None:
         """Implement ``Access.fact``."""

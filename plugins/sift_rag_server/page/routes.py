@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 def page_routes(service: Service) -> Sequence[APIRouter]:
     """Return the routes of the page and of the requests that only it makes."""
     searches = SearchCache()
-    ingests = Ingests(service, changed=searches.forget)
+    ingests = Ingests(service)
+    service.when_changed.append(searches.forget)
     return (
         reference_routes(),  # before the static files, whose paths include those of its libraries
         asset_routes(),
