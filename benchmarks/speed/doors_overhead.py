@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from http.client import HTTPConnection
 from itertools import count
 from pathlib import Path
@@ -58,8 +59,6 @@ class Door:
     process: psutil.Process
     times: list[float] = field(default_factory=list)
     added: list[float] = field(default_factory=list)
-    busy: float = 0.0
-    """Processor time of the process in all calls, in milliseconds."""
 
 
 def main() -> None:
@@ -96,30 +95,30 @@ def main() -> None:
                 Door("sift-rag mcp", Stdio(speaker).search, "open and search", speaker),
                 Door("/v1/chat/completions", lambda: chat(connection), "ask", server),
             ]
-            figures["doors"] = measure(doors, library, options.runs)
+            figures["doors"] = measure(doors, library, options.runs, connection)
             figures["first_token_ms"] = first_tokens(connection, options.runs)
             figures["agents"] = agents(address["port"], server, options.agents, options.seconds)
     if options.json:
         options.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
 
 
-def measure(doors: Sequence[Door], library: dict[str, Callable[[], object]], runs: int) -> list[dict[str, Any]]:
+def measure(
+    doors: Sequence[Door], library: dict[str, Callable[[], object]], runs: int, connection: HTTPConnection
+) -> list[dict[str, Any]]:
     for ask in (*library.values(), *(door.ask for door in doors)):
         ask(), ask()  # what is loaded at first use
-    spent: dict[str, float] = dict.fromkeys(library, 0.0)
     taken: dict[str, list[float]] = {name: [] for name in library}
     for _ in range(runs):
         for name, ask in library.items():
-            begun = process_time()
             taken[name].append(timed(ask))
-            spent[name] += 1e3 * (process_time() - begun)
         for door in doors:
-            used = busy(door.process)
             door.times.append(timed(door.ask))
-            door.busy += 1e3 * (busy(door.process) - used)
             door.added.append(door.times[-1] - taken[door.library][-1])
+    spent = {name: 1e3 * spent_on(ask, runs, process_time) / runs for name, ask in library.items()}
     records = []
     for door in doors:
+        connection.close()  # the server closes an idle one
+        costs = 1e3 * spent_on(door.ask, runs, partial(busy, door.process)) / runs
         low, middle, high = quantiles(door.added, n=4)
         records.append(
             {
@@ -129,8 +128,8 @@ def measure(doors: Sequence[Door], library: dict[str, Callable[[], object]], run
                 "library_ms": median(taken[door.library]),
                 "added_ms": middle,
                 "added_ms_quartiles": (low, high),
-                "door_processor_ms": door.busy / runs,
-                "library_processor_ms": spent[door.library] / runs,
+                "door_processor_ms": costs,
+                "library_processor_ms": spent[door.library],
             }
         )
         print(as_line(records[-1]), flush=True)
@@ -283,11 +282,16 @@ def timed(call: Callable[[], object]) -> float:
     return 1e3 * (perf_counter() - started)
 
 
+def spent_on(ask: Callable[[], object], runs: int, clock: Callable[[], float]) -> float:
+    """Return what the clock counts while all runs follow each other."""
+    used = clock()
+    for _ in range(runs):
+        ask()
+    return clock() - used
+
+
 def busy(process: psutil.Process) -> float:
-    """Seconds of processor that it has used, as exactly as the kernel knows."""
-    tasks = Path(f"/proc/{process.pid}/task")
-    if tasks.is_dir():
-        return sum(int(task.joinpath("schedstat").read_text().split()[0]) for task in tasks.iterdir()) / 1e9
+    """Seconds of processor that it has used."""
     used = process.cpu_times()
     return float(used.user + used.system)
 

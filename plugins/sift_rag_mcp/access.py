@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from functools import partial
 from pathlib import Path
-from threading import RLock
+from threading import RLock, Timer
+from time import monotonic
 from typing import Protocol, TypeVar
 
 import anyio.to_thread
@@ -25,6 +26,9 @@ from sift_rag.retrieval.retriever import Retriever
 from sift_rag.stores.registry import open_database
 from sift_rag.types import Retrieval
 from sift_rag_mcp.settings import McpSettings
+
+LONGEST_OPEN = 15.0
+"""Seconds after which a collection that is in use all the time is closed between two calls: writers get their turn."""
 
 _T = TypeVar("_T")
 
@@ -60,6 +64,9 @@ class Access(Protocol):
     def fact(self, error: Exception) -> str | None:
         """Return what a client may read about an error; None for a bug."""
 
+    def close(self) -> None:
+        """Release what is kept between calls: the server ends."""
+
 
 class WritingAccess(Access, Protocol):
     """The way to one collection that may be changed. ``ingest`` and ``writable`` are used on the threads of ``write``."""
@@ -81,14 +88,17 @@ class WritingAccess(Access, Protocol):
 
 
 class DirectAccess:
-    """The collection that the settings name, opened for each call alone. Calls take turns."""
+    """The collection that the settings name, open during calls and for a while afterwards. Calls take turns."""
 
     def __init__(self, settings: McpSettings) -> None:
         self.settings = settings
         self.embedder: Embedder | None = None
         """The embedder, once a search has loaded it."""
-        self.turn = RLock()
+        self._turn = RLock()
         """Held during a call."""
+        self._open: PassageIndex | None = None
+        self._open_since = 0.0
+        self._closer: Timer | None = None
 
     @property
     def answers(self) -> bool:
@@ -99,14 +109,42 @@ class DirectAccess:
     def index(self) -> Iterator[PassageIndex]:
         """Implement ``Access.index``."""
         settings = self.settings
-        with self.turn, closing(open_index(settings.store, settings.collection, api_key=settings.api_key)) as index:
+        with self._reading(lambda: open_index(settings.store, settings.collection, api_key=settings.api_key)) as index:
             yield index
+
+    @contextmanager
+    def _reading(self, opened: Callable[[], PassageIndex]) -> Iterator[PassageIndex]:
+        """Borrow the collection, which stays open for a while: opening it costs more than a search."""
+        with self._turn:
+            if self._closer is not None:
+                self._closer.cancel()
+            if self._open is None:
+                self._open, self._open_since = opened(), monotonic()
+            try:
+                yield self._open
+            finally:
+                left = min(self.settings.idle_seconds, self._open_since + LONGEST_OPEN - monotonic())
+                if left > 0:
+                    self._closer = Timer(left, self.close)
+                    self._closer.daemon = True
+                    self._closer.start()
+                else:
+                    self.close()
+
+    def close(self) -> None:
+        """Close the collection if it is still open, so that it can be written. The next call opens it again."""
+        with self._turn:
+            if self._closer is not None:
+                self._closer.cancel()
+            if self._open is not None:
+                closing, self._open = self._open, None
+                closing.close()
 
     @contextmanager
     def records(self) -> Iterator[DocumentRecords]:
         """Implement ``Access.records``."""
         database = open_database(self.settings.store, api_key=self.settings.api_key)
-        with self.turn, closing(database.documents(self.settings.collection)) as records:
+        with self._turn, closing(database.documents(self.settings.collection)) as records:
             yield records
 
     def collections(self) -> list[str]:
@@ -117,22 +155,23 @@ class DirectAccess:
     @contextmanager
     def retriever(self, options: SearchOptions) -> Iterator[Retriever]:
         """Implement ``Access.retriever``."""
+        with self._reading(lambda: self._retriever(self.settings.store, options).store) as index:
+            yield self._retriever(index, options)
+
+    def _retriever(self, store: str | Path | PassageIndex | None, options: SearchOptions) -> Retriever:
         settings = self.settings
-        with (
-            self.turn,
-            open_retriever(
-                settings.store,
-                settings.collection,
-                self.embedder or settings.embedder,
-                selector=options.make_selector(),
-                candidate_limit=options.candidate_limit,
-                keep_copies=options.keep_copies,
-                relevance=settings.relevance,
-                api_key=settings.api_key,
-            ) as retriever,
-        ):
-            self.embedder = retriever.embedder
-            yield retriever
+        retriever = open_retriever(
+            store,
+            settings.collection,
+            self.embedder or settings.embedder,
+            selector=options.make_selector(),
+            candidate_limit=options.candidate_limit,
+            keep_copies=options.keep_copies,
+            relevance=settings.relevance,
+            api_key=settings.api_key,
+        )
+        self.embedder = retriever.embedder
+        return retriever
 
     def retrieved(self, retrieval: Retrieval) -> None:
         """Implement ``Access.retrieved``: nobody counts."""
@@ -159,7 +198,8 @@ class DirectAccess:
     ) -> IngestReport:
         """Implement ``WritingAccess.ingest``."""
         settings = self.settings
-        with self.turn:
+        with self._turn:
+            self.close()
             return ingest_paths(
                 paths,
                 store=settings.store,
@@ -174,8 +214,10 @@ class DirectAccess:
     def writable(self) -> Iterator[PassageStore]:
         """Implement ``WritingAccess.writable``."""
         settings = self.settings
-        with self.turn, closing(open_store(settings.store, settings.collection, api_key=settings.api_key)) as store:
-            yield store
+        with self._turn:
+            self.close()
+            with closing(open_store(settings.store, settings.collection, api_key=settings.api_key)) as store:
+                yield store
 
     async def write(self, function: Callable[[], _T]) -> _T:
         """Implement ``WritingAccess.write``."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from importlib.metadata import version
 from typing import Annotated, Any, TypeVar
@@ -130,8 +130,21 @@ def create_writing_server(access: WritingAccess) -> MCPServer[Any]:
 
 def create_reading_server(access: Access) -> MCPServer[Any]:
     """Return a server whose tools change nothing."""
+
+    @asynccontextmanager
+    async def running(_: MCPServer[Any]) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            access.close()
+
     server = _Server(
-        "sift-rag", title="sift-rag", instructions=INSTRUCTIONS, version=version("sift-rag"), log_level="WARNING"
+        "sift-rag",
+        title="sift-rag",
+        instructions=INSTRUCTIONS,
+        version=version("sift-rag"),
+        log_level="WARNING",
+        lifespan=running,
     )
     _add_reading(server, access)
     if access.answers:

@@ -6,6 +6,7 @@ import json
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ def message(tool: str, **arguments: Any) -> dict[str, Any]:
 
 def documents(store: Path) -> set[str]:
     """The documents of the collection, once no server holds it."""
-    with open_store(store, wait=30) as opened:
+    with closing(open_store(store, wait=30)) as opened:
         return {document.source for document in opened.documents()}
 
 

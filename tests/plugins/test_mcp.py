@@ -270,16 +270,58 @@ def test_the_model_answers_if_there_is_one(settings: McpSettings) -> None:
 # The store
 
 
-def test_the_store_is_free_between_calls(settings: McpSettings, folder: Path) -> None:
+@pytest.mark.parametrize(("idle_seconds", "wait"), [(0.0, 0.0), (0.2, None)])
+def test_the_store_is_free_between_calls(
+    settings: McpSettings, folder: Path, idle_seconds: float, wait: float | None
+) -> None:
     async def run(between: Callable[[], object]) -> None:
-        async with Client(create_server(settings)) as client:
+        async with Client(create_server(replace(settings, idle_seconds=idle_seconds))) as client:
             await client.call_tool("search", {"questions": [QUESTION]})
             await anyio.to_thread.run_sync(between)
-            await client.call_tool("search", {"questions": [QUESTION]})
+            found = await client.call_tool("search", {"questions": ["Is parking free?"]})
+            assert "handbook/new.md" in {hit["source"] for hit in found.structured_content["hits"]}
 
     (folder / "new.md").write_text("# New\n\nParking is free.\n", encoding="utf-8")
-    anyio.run(run, lambda: ingest_paths([folder], store=settings.store, embedder=HashingEmbedder()))
+    anyio.run(run, lambda: ingest_paths([folder], store=settings.store, embedder=HashingEmbedder(), wait=wait))
     assert call(settings, "status").data["documents"] == {"ingested": 5}
+
+
+def test_an_agent_that_searches_without_a_pause_leaves_writers_their_turn(
+    settings: McpSettings, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sift_rag_mcp.access.LONGEST_OPEN", 0.3)
+    (folder / "new.md").write_text("# New\n\nParking is free.\n", encoding="utf-8")
+
+    async def run() -> None:
+        async with Client(create_server(settings)) as client, anyio.create_task_group() as group:
+            await client.call_tool("get", {"source": "handbook/leave.md"})
+            ingested = anyio.Event()
+
+            async def ingest() -> None:
+                await anyio.to_thread.run_sync(
+                    lambda: ingest_paths([folder], store=settings.store, embedder=HashingEmbedder())
+                )
+                ingested.set()
+
+            group.start_soon(ingest)
+            while not ingested.is_set():
+                await client.call_tool("get", {"source": "handbook/leave.md"})
+
+    anyio.run(run)
+
+
+def test_nothing_is_held_once_the_client_has_gone(settings: McpSettings, folder: Path) -> None:
+    assert call(settings, "search", questions=[QUESTION]).data["hits"]
+    ingest_paths([folder], store=settings.store, embedder=HashingEmbedder(), wait=0)
+
+
+def test_a_write_does_not_wait_for_what_the_server_itself_has_read(settings: McpSettings) -> None:
+    async def run() -> Any:
+        async with Client(create_server(replace(settings, idle_seconds=600))) as client:
+            await client.call_tool("search", {"questions": [QUESTION]})
+            return await client.call_tool("delete", {"sources": ["handbook/leave.md"]})
+
+    assert not anyio.run(run).is_error
 
 
 def test_a_collection_that_is_not_there_is_told(tmp_path: Path) -> None:
