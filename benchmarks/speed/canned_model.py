@@ -2,7 +2,7 @@
 
     python -m benchmarks.speed.canned_model
 
-Prints its port and answers until its input ends. The clock is ``time.monotonic_ns``, one for all processes of a machine.
+Prints its port and answers until its input ends. The clock is ``time.monotonic_ns``, the same for all processes.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ class Access(Protocol):
 
 
 class WritingAccess(Access, Protocol):
-    """The way to one collection that may be changed. ``ingest`` and ``writable`` are used on the threads of ``write``."""
+    """The way to one collection that may be changed; ``ingest`` and ``writable`` run on the threads of ``write``."""
 
     @property
     def roots(self) -> Sequence[Path]:

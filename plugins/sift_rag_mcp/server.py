@@ -300,9 +300,7 @@ def _fact(access: Access, error: Exception) -> str:
     return fact
 
 
-async def _reported(
-    context: Context[Any, Any], begin: Callable[[Callable[[Progress], None]], Awaitable[_T]]
-) -> _T:
+async def _reported(context: Context[Any, Any], begin: Callable[[Callable[[Progress], None]], Awaitable[_T]]) -> _T:
     """Return what the begun work does, and meanwhile report the progress that it tells, from any thread."""
     told: deque[Progress] = deque(maxlen=1)
 

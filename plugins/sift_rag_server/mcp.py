@@ -326,8 +326,10 @@ async def _followed(
     exchange: asyncio.Task[Response], call: _Call, token: str | int | None, service: Service
 ) -> Response:
     """Return the reply to an ingest: as it is if it comes soon, else as a stream of progress that ends with it."""
+    until = monotonic() + SOON_SECONDS
     try:
-        await asyncio.wait({exchange}, timeout=SOON_SECONDS)
+        while not exchange.done() and monotonic() < until and (token is None or call.progress is None):
+            await asyncio.wait({exchange}, timeout=LOOK_SECONDS)
         if exchange.done():
             return exchange.result()
     except BaseException:
@@ -342,7 +344,9 @@ async def _followed(
     )
 
 
-async def _events(exchange: asyncio.Task[Response], call: _Call, token: str | int | None) -> AsyncGenerator[bytes, None]:
+async def _events(
+    exchange: asyncio.Task[Response], call: _Call, token: str | int | None
+) -> AsyncGenerator[bytes, None]:
     told, silent_since = None, monotonic()
     try:
         while not exchange.done():

@@ -254,9 +254,7 @@ class Service:
         return self._stores.collection(name or self.settings.collection)
 
     @contextmanager
-    def writing(
-        self, name: str, opened: Callable[[], AbstractContextManager[PassageStore]]
-    ) -> Iterator[PassageStore]:
+    def writing(self, name: str, opened: Callable[[], AbstractContextManager[PassageStore]]) -> Iterator[PassageStore]:
         """Hold a collection open for writing, as ``StorePool.writing`` does."""
         try:
             with self._stores.writing(name, opened) as store:
