@@ -117,6 +117,7 @@ class McpRoutes:
 
     async def _reply(self, request: Request, collection: str) -> Response:
         async def work(content: bytes, context: RequestContext) -> Response:
+            _check_json(request)
             self._service.check_ready()
             manager = await self._start()
             call = _Call(collection, context)
@@ -357,7 +358,7 @@ async def _events(
                 silent_since = monotonic()
                 yield b": ping\n\n"
             await asyncio.wait({exchange}, timeout=LOOK_SECONDS)
-        yield _event(json.loads(exchange.result().body))
+        yield _event(json.loads(bytes(exchange.result().body)))
     finally:
         exchange.cancel()
 
@@ -369,6 +370,16 @@ def _notification(done: Progress, token: str | int) -> dict[str, object]:
 
 def _event(message: object) -> bytes:
     return f"event: message\ndata: {json.dumps(message)}\n\n".encode()
+
+
+def _check_json(request: Request) -> None:
+    """Check that a body is sent as JSON, which a page of another site could not do without asking the server first.
+
+    Raises:
+        HTTPError: it is not.
+    """
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise HTTPError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The header Content-Type must be application/json.")
 
 
 def _accepts_stream(request: Request) -> bool:

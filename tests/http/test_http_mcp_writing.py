@@ -230,7 +230,9 @@ def test_without_the_key_nothing_is_written(store: Path, folder: Path, tmp_path:
 def test_a_form_of_a_browser_cannot_write(safe: Served, kind: str) -> None:
     """A page elsewhere could send one without asking first; JSON it could not."""
     body = json.dumps(message("delete", sources=["library/fox.md"]))
-    assert safe.client.post("/mcp", content=body, headers={"content-type": kind}).status_code == 400
+    refused = safe.client.post("/mcp", content=body, headers={"content-type": kind})
+    assert (refused.status_code, refused.json()["id"]) == (415, 7)
+    assert "application/json" in refused.json()["error"]["message"]
 
 
 def test_no_words_of_a_model_or_a_document_write(store: Path, folder: Path, tmp_path: Path) -> None:
