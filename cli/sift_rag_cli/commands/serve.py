@@ -172,6 +172,7 @@ def serve(
     Examples:
         sift-rag serve
         sift-rag serve --port 9000 -c handbook -m Qwen/Qwen3-0.6B
+        sift-rag serve --allow-ingest --root ~/documents
         SIFT_RAG_SERVER_API_KEY=secret sift-rag serve --host 0.0.0.0
     """
     require_server()
