@@ -305,7 +305,16 @@ AllowIngest = Annotated[
         "--allow-ingest",
         envvar="SIFT_RAG_ALLOW_INGEST",
         rich_help_panel=SERVER,
-        help="Let the page at / add documents to collections and delete them.",
+        help="Let the page at / and agents at /mcp add documents to collections and delete them.",
+    ),
+]
+Roots = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--root",
+        metavar="DIR",
+        rich_help_panel=SERVER,
+        help="Folder that agents may ingest from. Repeatable; without one they cannot ingest.",
     ),
 ]
 Uploads = Annotated[
