@@ -33,6 +33,7 @@ from qdrant_edge import (
     Query,
     QueryBatchRequest,
     QueryRequest,
+    ScoredPoint,
     ScrollRequest,
     SearchParams,
     TextIndexParams,
@@ -43,6 +44,7 @@ from qdrant_edge import (
     UpdateOperation,
 )
 
+from sift_rag import defaults
 from sift_rag.errors import Remedy, StoreDamaged, StoreError, StoreFull, StoreInUse
 from sift_rag.stores.filters import Condition
 from sift_rag.stores.neighbours import Place
@@ -116,6 +118,11 @@ class PassageShard:
                     return [str(hit.value) for hit in hits]
                 limit *= 8
 
+    def graph_count(self) -> int:
+        """Return the number of points in the graphs of neighbours (HNSW) that ``optimize`` makes."""
+        with self._errors():
+            return self._shard.info().indexed_vectors_count
+
     def rankings(
         self, rows: Embedding, end: int, conditions: Sequence[Condition] = ()
     ) -> list[list[tuple[str, float]]]:
@@ -133,9 +140,25 @@ class PassageShard:
                 while len(points) == limit and _cosine(points[-1].score) == _cosine(points[end - 1].score):
                     limit *= 4
                     points = self._shard.query(_nearest(row, limit, wanted))
-                ranking = [(str(point.id), _cosine(point.score)) for point in points]
-                rankings.append(sorted(ranking, key=lambda entry: (-entry[1], entry[0]))[:end])
+                rankings.append(_ranking(points)[:end])
             return rankings
+
+    def rankings_by_graph(
+        self, rows: Embedding, end: int, conditions: Sequence[Condition] = ()
+    ) -> list[list[tuple[str, float]]]:
+        """Return what ``rankings`` does by the graphs of neighbours, which may miss some of the nearest.
+
+        Points that are in no graph are compared one by one. Where a filter leaves fewer points than asked for, or the
+        graphs lead to fewer of them, the answer is exact.
+        """
+        with self._errors():
+            effort, wanted = max(defaults.GRAPH_EFFORT, 2 * end), _all_of(conditions)
+            asked = QueryBatchRequest([_nearest(row, end, wanted, effort) for row in rows])
+            rankings = [_ranking(points) for points in self._shard.query_batch(asked)]
+        for place, ranking in enumerate(rankings):
+            if len(ranking) < end:
+                [rankings[place]] = self.rankings(rows[place : place + 1], end, conditions)
+        return rankings
 
     def missing_indexes(self, fields: Sequence[str]) -> list[str]:
         """Return those of these payload fields that are not indexed."""
@@ -319,15 +342,21 @@ def _index_words(shard: EdgeShard) -> None:
     shard.update(UpdateOperation.create_field_index(TEXT, words))
 
 
-def _nearest(row: Embedding, limit: int, wanted: Filter | None) -> QueryRequest:
+def _nearest(row: Embedding, limit: int, wanted: Filter | None, effort: int | None = None) -> QueryRequest:
+    """Return the request for the nearest points: exactly, or by the graphs with this many candidates looked at."""
     return QueryRequest(
         limit=limit,
         query=Query.Nearest(row),  # type: ignore[arg-type]  # rows of numpy arrays are accepted, and faster than lists
         filter=wanted,
-        params=SearchParams(exact=True),
+        params=SearchParams(exact=effort is None, hnsw_ef=effort),
         with_payload=False,
         with_vector=False,
     )
+
+
+def _ranking(points: Sequence[ScoredPoint]) -> list[tuple[str, float]]:
+    ranking = [(str(point.id), _cosine(point.score)) for point in points]
+    return sorted(ranking, key=lambda entry: (-entry[1], entry[0]))
 
 
 def _cosine(score: float) -> float:

@@ -10,14 +10,17 @@ from __future__ import annotations
 import os
 import struct
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from sift_rag.errors import Remedy, StoreDamaged, StoreError
+from sift_rag.protocols import Graph
 from sift_rag.stores.embedded.engine import float32_rows, shard_dimension
 from sift_rag.stores.embedded.manifest import SHARD
 from sift_rag.stores.filters import Vocabulary, conditions_of
 from sift_rag.stores.neighbours import neighbours_among
 from sift_rag.stores.payloads import LABELS, SOURCE, START, passage_of
+from sift_rag.stores.searchers import SearchFunction
 from sift_rag.stores.validation import check_page, is_passage_id
 from sift_rag.types import Candidate
 from sift_rag.unicode import is_text, written
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sift_rag.filters import Filter
-    from sift_rag.protocols import Neighbours
+    from sift_rag.protocols import Neighbours, Searcher
     from sift_rag.stores.embedded.documents import SqliteDocuments
     from sift_rag.stores.embedded.engine import PassageShard, StoredPoint
     from sift_rag.stores.filters import Condition
@@ -73,10 +76,31 @@ class EmbeddedIndex:
         self, targets: Embedding, limit: int, *, offset: int = 0, where: Filter | None = None
     ) -> list[list[Candidate]]:
         """Implement ``PassageIndex.search``. A passage found by several targets is read once."""
+        return self._search(targets, limit, offset=offset, where=where)
+
+    @property
+    def graph(self) -> Graph:
+        """Implement ``GraphSearch.graph``: what ``optimize`` made."""
+        return Graph(self._shard.graph_count())
+
+    def by_graph(self) -> Searcher:
+        """Implement ``GraphSearch.by_graph``."""
+        return SearchFunction(partial(self._search, by_graph=True))
+
+    def _search(
+        self,
+        targets: Embedding,
+        limit: int,
+        *,
+        offset: int = 0,
+        where: Filter | None = None,
+        by_graph: bool = False,
+    ) -> list[list[Candidate]]:
         shard = self._shard
+        rank = shard.rankings_by_graph if by_graph else shard.rankings
         check_page(limit, offset)
         rows = unit_rows(targets, self._info.dimension, what="The targets")
-        rankings = [ranking[offset:] for ranking in shard.rankings(rows, offset + limit, self._conditions(where))]
+        rankings = [ranking[offset:] for ranking in rank(rows, offset + limit, self._conditions(where))]
         found = self._read(shard, list({key: None for ranking in rankings for key, _ in ranking}))
         return [
             [

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from qdrant_client import models
 
+from sift_rag.protocols import Graph
 from sift_rag.stores.qdrant.transport import Page, PointId, Transport, WordVector, limits_of
 from sift_rag.stores.qdrant.transports import scroll
 from sift_rag.types import Candidate, Embedding, Passage
@@ -52,6 +54,7 @@ class PointSearch:
         self._passage = passage
         limits = limits_of(config)
         self._exact, self._longest = limits.exact, limits.answer
+        self._exactly: PointSearch | None = None
         self._unit = normalised and not _is_coarse(config)
         if not self._exact:
             _LOG.warning(
@@ -60,9 +63,25 @@ class PointSearch:
                 label,
             )
 
+    @property
+    def exact(self) -> bool:
+        """False if the collection's strict mode forbids exact search."""
+        return self._exact
+
+    def by_graph(self) -> PointSearch:
+        """Return the same with searches by the server's graph of neighbours, which may miss some of the nearest."""
+        found = copy(self)
+        found._exact = False
+        found._exactly = self if self._exact else None
+        return found
+
     def search(self, rows: Embedding, limit: int, offset: int, where: models.Filter | None) -> list[list[Candidate]]:
         """Return for each row, of norm 1, the ``limit`` nearest points after ``offset``, with their cosines."""
-        return [self._candidates(page) for page in self._nearest(rows, limit, offset, where)]
+        found = self._nearest(rows, limit, offset, where)
+        for place, page in enumerate(found):
+            if self._exactly is not None and len(page.ids) < limit:  # a filter may cut a graph into pieces
+                [found[place]] = self._exactly._nearest(rows[place : place + 1], limit, offset, where)
+        return [self._candidates(page) for page in found]
 
     def search_words(
         self, rows: Sequence[WordVector], limit: int, where: models.Filter | None
@@ -212,6 +231,11 @@ class PointSearch:
         if not self._exact:
             return _first(_rescored(page, row), limit)
         return _first(_by_rank(replace(page, scores=[_cosine(score) for score in page.scores])), limit)
+
+
+def graph_of(state: models.CollectionInfo, points: PointSearch) -> Graph:
+    """Return the graph of a collection in this state. Vectors of words count among those indexed, so not beyond all."""
+    return Graph(min(state.points_count or 0, state.indexed_vectors_count or 0), required=not points.exact)
 
 
 def match(field: str, values: Sequence[str]) -> models.Filter:
