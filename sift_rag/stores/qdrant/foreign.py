@@ -76,7 +76,7 @@ class ForeignIndex:
         self, targets: Embedding, limit: int, *, offset: int = 0, where: Filter | None = None
     ) -> list[list[Candidate]]:
         """Implement ``PassageIndex.search``."""
-        return self._search(self._points, targets, limit, offset=offset, where=where)
+        return self._search(targets, limit, offset=offset, where=where)
 
     @property
     def graph(self) -> Graph:
@@ -85,21 +85,21 @@ class ForeignIndex:
 
     def by_graph(self) -> Searcher:
         """Implement ``GraphSearch.by_graph``."""
-        return SearchFunction(partial(self._search, self._points.by_graph()))
+        return SearchFunction(partial(self._search, by_graph=True))
 
     def _search(
         self,
-        points: PointSearch,
         targets: Embedding,
         limit: int,
         *,
         offset: int = 0,
         where: Filter | None = None,
+        by_graph: bool = False,
     ) -> list[list[Candidate]]:
         self._check_open()
         check_page(limit, offset)
         rows = unit_rows(targets, self._info.dimension, what="The targets")
-        return points.search(rows, limit, offset, foreign_filter(where, self._documents))
+        return self._points.search(rows, limit, offset, foreign_filter(where, self._documents), by_graph=by_graph)
 
     def search_words(self, texts: Sequence[str], limit: int, *, where: Filter | None = None) -> list[list[Candidate]]:
         """Implement ``WordIndex.search_words`` with a full-text index on the text field; no results without one."""

@@ -78,7 +78,7 @@ class QdrantStore:
         self, targets: Embedding, limit: int, *, offset: int = 0, where: Filter | None = None
     ) -> list[list[Candidate]]:
         """Implement ``PassageIndex.search``."""
-        return self._search(self._points, targets, limit, offset=offset, where=where)
+        return self._search(targets, limit, offset=offset, where=where)
 
     @property
     def graph(self) -> Graph:
@@ -87,16 +87,16 @@ class QdrantStore:
 
     def by_graph(self) -> Searcher:
         """Implement ``GraphSearch.by_graph``."""
-        return SearchFunction(partial(self._search, self._points.by_graph()))
+        return SearchFunction(partial(self._search, by_graph=True))
 
     def _search(
         self,
-        points: PointSearch,
         targets: Embedding,
         limit: int,
         *,
         offset: int = 0,
         where: Filter | None = None,
+        by_graph: bool = False,
     ) -> list[list[Candidate]]:
         self._connection.check_open(self._target.label)
         check_page(limit, offset)
@@ -104,7 +104,7 @@ class QdrantStore:
         conditions = self._conditions(where)
         if matches_nothing(conditions):
             return [[] for _ in rows]
-        return points.search(rows, limit, offset, _all_of(conditions))
+        return self._points.search(rows, limit, offset, _all_of(conditions), by_graph=by_graph)
 
     def search_words(self, texts: Sequence[str], limit: int, *, where: Filter | None = None) -> list[list[Candidate]]:
         """Implement ``WordIndex.search_words`` with BM25; the server counts document frequencies."""
