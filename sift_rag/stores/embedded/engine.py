@@ -26,9 +26,10 @@ from qdrant_edge import (
     FacetRequest,
     FieldCondition,
     Filter,
+    KeywordIndexParams,
     MatchAny,
     MatchValue,
-    PayloadSchemaType,
+    Memory,
     Point,
     Query,
     QueryBatchRequest,
@@ -285,9 +286,9 @@ def create_shard(folder: Path, dimension: int, label: str) -> None:
     folder.mkdir()
     with _engine_errors(label):
         vectors = EdgeVectorParams(size=dimension, distance=Distance.Cosine)
-        shard = EdgeShard.create(str(folder), EdgeConfig(vectors=vectors))
+        shard = EdgeShard.create(str(folder), EdgeConfig(vectors=vectors, id_tracker_memory=Memory.Cold))
         for field in KEYWORD_FIELDS:
-            shard.update(UpdateOperation.create_field_index(field, PayloadSchemaType.Keyword))
+            shard.update(UpdateOperation.create_field_index(field, KeywordIndexParams(memory=Memory.Cold)))
         _index_words(shard)
         shard.flush()
         shard.close()
@@ -337,7 +338,10 @@ def float32_rows(vectors: Sequence[Sequence[float]], dimension: int) -> Embeddin
 
 def _index_words(shard: EdgeShard) -> None:
     words = TextIndexParams(
-        tokenizer=TokenizerType.Word, lowercase=True, scoring=TextScoringParams(TextScoringType.Bm25)
+        tokenizer=TokenizerType.Word,
+        lowercase=True,
+        scoring=TextScoringParams(TextScoringType.Bm25),
+        memory=Memory.Cold,
     )
     shard.update(UpdateOperation.create_field_index(TEXT, words))
 
