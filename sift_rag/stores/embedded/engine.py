@@ -2,12 +2,14 @@
 
 It raises bare ``Exception``, and panics that are not even ``Exception``, so they are told apart by their messages. It
 holds the interpreter lock during each call: other threads wait. It does not sync by itself: each write here ends with
-``flush``. It checks next to nothing: callers pass what ``validation.py`` let through.
+the log on the disk, from which loading brings back what the other files lack. It checks next to nothing: callers pass
+what ``validation.py`` let through.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections import Counter
 from contextlib import contextmanager
@@ -47,6 +49,8 @@ from qdrant_edge import (
 
 from sift_rag import defaults
 from sift_rag.errors import Remedy, StoreDamaged, StoreError, StoreFull, StoreInUse
+from sift_rag.stores.embedded.manifest import os_errors
+from sift_rag.stores.embedded.readers import LOG
 from sift_rag.stores.filters import Condition
 from sift_rag.stores.neighbours import Place
 from sift_rag.stores.payloads import KEYWORD_FIELDS, REVISION, SOURCE, START, TEXT
@@ -88,9 +92,13 @@ class StoredPoint(NamedTuple):
 class PassageShard:
     """The passages of one collection, in its folder."""
 
-    def __init__(self, shard: EdgeShard, label: str) -> None:
+    def __init__(self, shard: EdgeShard, log: Path, label: str) -> None:
         self._shard = shard
         self._label = label
+        self._log = log
+        self._flushed = _names(log)
+        """Files of the log when all was flushed last."""
+        self._unflushed = False
 
     def count(self) -> int:
         """Return the number of points."""
@@ -176,7 +184,7 @@ class PassageShard:
         """Index the words of all passages, present and future, durably: about 0.2 ms a passage."""
         with self._errors():
             _index_words(self._shard)
-            self._shard.flush()
+            self._flush()
 
     def matches(self, text: str, limit: int, conditions: Sequence[Condition] = ()) -> list[str]:
         """Return the ids of the ``limit`` points of largest BM25 that meet all conditions; ties by id."""
@@ -230,24 +238,26 @@ class PassageShard:
                 # lists, which the engine takes in half the time of an array's numbers
                 made = [Point(identifier, row.tolist(), payload) for identifier, row, payload in batch]
                 self._shard.update(UpdateOperation.upsert_points(made))
-            self._shard.flush()
+            self._sync()
 
     def delete_of(self, source: str, *, except_revision: str | None = None) -> None:
         """Delete points of one document, durably."""
         with self._errors():
             self._shard.update(UpdateOperation.delete_points_by_filter(_of(source, except_revision)))
-            self._shard.flush()
+            self._sync()
 
     def optimize(self) -> bool:
         """Merge and compact segments; return False if there was nothing to do."""
         with self._errors():
             changed = self._shard.optimize()
-            self._shard.flush()
+            self._flush()
             return changed
 
     def close(self) -> None:
         """Release the files, after what other threads are reading at this moment; closing twice is allowed."""
         with self._errors():
+            if self._unflushed:
+                self._flush()
             while True:
                 try:
                     return self._shard.close()
@@ -268,6 +278,27 @@ class PassageShard:
                 yield StoredPoint(str(record.id), record.payload or {}, _dense(record.vector))
             if offset is None:
                 return
+
+    def _sync(self) -> None:
+        """Bring the log to the disk: a file or two, where ``flush`` brings hundreds there.
+
+        Once the log has begun a further file, all is flushed, so that little is to be replayed after a crash.
+        """
+        self._unflushed = True
+        if os.name == "nt" or _names(self._log) != self._flushed:  # there, fsync leaves out what was written by mapping
+            self._flush()
+            return
+        with os_errors(self._log):
+            for name in self._flushed:
+                descriptor = os.open(self._log / name, os.O_RDWR)
+                try:
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+
+    def _flush(self) -> None:
+        self._shard.flush()
+        self._flushed, self._unflushed = _names(self._log), False
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -320,7 +351,12 @@ def load_shard(folder: Path, label: str) -> PassageShard:
             f"{LOADING_BYTES / 2**20:.0f} to start. Free some space; what is stored is safe."
         )
     with _engine_errors(label):
-        return PassageShard(EdgeShard.load(str(folder)), label)
+        return PassageShard(EdgeShard.load(str(folder)), folder / LOG, label)
+
+
+def _names(log: Path) -> frozenset[str]:
+    """Return the names of the log's files; none for a shard without a log."""
+    return frozenset(os.listdir(log)) if log.is_dir() else frozenset()  # noqa: PTH208 - at each write
 
 
 def float32_rows(vectors: Sequence[Sequence[float]], dimension: int) -> Embedding:
