@@ -118,6 +118,6 @@ def passage_of(identifier: str, payload: Mapping[str, Any]) -> Passage:
         span=Span(payload[START], payload["end"], payload["line"], payload["page"]),
         title=payload["title"],
         headings=tuple(payload["headings"]),
-        metadata=json.loads(payload["metadata"]),
+        metadata={} if payload["metadata"] == "{}" else json.loads(payload["metadata"]),
         revision=payload[REVISION],
     )
