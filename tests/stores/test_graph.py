@@ -92,9 +92,7 @@ class TestByGraph:
         assert index.graph.passages == COUNT
         targets = clustered(100, seed=1)
         found = index.by_graph().search(targets, limit)
-        hits = sum(
-            len(set(ids(got)) & set(nearest(target, limit))) for got, target in zip(found, targets, strict=True)
-        )
+        hits = sum(len(set(ids(got)) & set(nearest(target, limit))) for got, target in zip(found, targets, strict=True))
         assert hits / (limit * len(targets)) >= 0.99
 
     def test_what_it_finds_is_in_order_with_true_similarities_vectors_and_texts(self, index: EmbeddedIndex) -> None:
@@ -241,7 +239,9 @@ def test_a_passage_on_two_pages_is_one_candidate_and_no_copy_of_itself() -> None
     order = np.argsort(-(rows @ target[0]), kind="stable")
     ranking = [
         Candidate(
-            Passage(PASSAGES[n].id, f"text {n // 2}", f"{n % 2}.md", Span(n, n + 1)), float(rows[n] @ target[0]), rows[n]
+            Passage(PASSAGES[n].id, f"text {n // 2}", f"{n % 2}.md", Span(n, n + 1)),
+            float(rows[n] @ target[0]),
+            rows[n],
         )
         for n in order.tolist()
     ]
