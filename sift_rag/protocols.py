@@ -224,6 +224,15 @@ class WordStatus(Protocol):
         """False for a collection made before words were indexed, until it is upgraded."""
 
 
+@runtime_checkable
+class GraphStatus(Protocol):
+    """Document records that also say whether the collection has a graph of neighbours."""
+
+    @property
+    def has_graph(self) -> bool:
+        """True if it can be searched by one: see ``GraphSearch``."""
+
+
 class Totals(NamedTuple):
     """Sums over the records of a collection's documents."""
 

@@ -1,4 +1,4 @@
-"""Searches by the graph of neighbours that ``optimize`` makes: nearly all of the nearest, and what is found is right."""
+"""Searches by the graph of neighbours that ``optimize`` makes: nearly all of the nearest, and all of it right."""
 
 from __future__ import annotations
 
