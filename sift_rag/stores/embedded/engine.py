@@ -187,6 +187,23 @@ class PassageShard:
             _index_words(self._shard)
             self._flush()
 
+    def renew_indexes(self) -> bool:
+        """Make those indexes anew, durably, that would be loaded into memory, as earlier releases made them.
+
+        Return False if there are none.
+        """
+        with self._errors():
+            held = self._shard.info().payload_schema
+            old = [field for field, index in held.items() if getattr(index.params, "memory", None) != Memory.Cold]
+            for field in old:
+                if field == TEXT:
+                    _index_words(self._shard)
+                else:
+                    _index_keyword(self._shard, field)
+            if old:
+                self._flush()
+            return bool(old)
+
     def matches(self, text: str, limit: int, conditions: Sequence[Condition] = ()) -> list[str]:
         """Return the ids of the ``limit`` points of largest BM25 that meet all conditions; ties by id."""
         request = QueryRequest(
@@ -320,7 +337,7 @@ def create_shard(folder: Path, dimension: int, label: str) -> None:
         vectors = EdgeVectorParams(size=dimension, distance=Distance.Cosine)
         shard = EdgeShard.create(str(folder), EdgeConfig(vectors=vectors, id_tracker_memory=Memory.Cold))
         for field in KEYWORD_FIELDS:
-            shard.update(UpdateOperation.create_field_index(field, KeywordIndexParams(memory=Memory.Cold)))
+            _index_keyword(shard, field)
         _index_words(shard)
         shard.flush()
         shard.close()
@@ -369,6 +386,11 @@ def float32_rows(vectors: Sequence[bytes], dimension: int) -> Embedding:
     if any(len(vector) != 4 * dimension for vector in vectors):
         raise ValueError(f"A vector is not of {dimension} dimensions.")
     return np.frombuffer(bytearray().join(vectors), dtype=np.float32).reshape(len(vectors), dimension)
+
+
+def _index_keyword(shard: EdgeShard, field: str) -> None:
+    """Index a field; read from the disk as needed, so that opening takes no time in proportion to the collection."""
+    shard.update(UpdateOperation.create_field_index(field, KeywordIndexParams(memory=Memory.Cold)))
 
 
 def _index_words(shard: EdgeShard) -> None:

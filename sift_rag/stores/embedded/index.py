@@ -1,8 +1,8 @@
 """A collection on disk, opened to read: searched in process by Qdrant Edge.
 
-Search is exact and its order deterministic: similarity descending, ties by id, across the limit too. It costs O(m n d);
-many ties across the limit cost one more search. A filter on sources first reads the names of the documents that start
-as its globs do.
+Search is exact, unless it is asked for by the graph, and its order deterministic: similarity descending, ties by id,
+across the limit too. It costs O(m n d); many ties across the limit cost one more search. A filter on sources first
+reads the names of the documents that start as its globs do.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A collection of ours on a Qdrant server.
 
-Search is exact and its order deterministic: similarity descending, ties by id, across the limit too. A search is one
-request, which brings payloads and vectors with it; only many ties across the limit, and later pages, take a ranking
-first and the points after it.
+Search is exact, unless it is asked for by the graph, and its order deterministic: similarity descending, ties by id,
+across the limit too. A search is one request, which brings payloads and vectors with it; only many ties across the
+limit, and later pages, take a ranking first and the points after it.
 
 Passages are durable when a call returns: each request waits until the server has them in its log. A call that is cut
 off is repeated.
