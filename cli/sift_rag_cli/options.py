@@ -206,6 +206,14 @@ Exact = Annotated[
         "proven to be the best.",
     ),
 ]
+ExactSearch = Annotated[
+    bool,
+    typer.Option(
+        "--exact-search",
+        rich_help_panel=PASSAGES,
+        help="Compare the question with every passage, in a large collection too.",
+    ),
+]
 Explain = Annotated[
     bool,
     typer.Option(
