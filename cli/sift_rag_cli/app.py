@@ -50,6 +50,7 @@ EXIT_CODES: Mapping[type[BaseException], int] = {
     errors.StoreInUse: 4,
     errors.ModelUnavailable: 4,
     errors.ModelInUse: 4,
+    errors.ClusterUnavailable: 4,
     errors.CollectionNotFound: 5,
     errors.DocumentNotFound: 5,
     errors.StoreConflict: 6,
