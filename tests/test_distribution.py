@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
 FOR_CONTRIBUTORS = {"bench", "dev", "docs", "recipes"}
-APART = {"openvino"}  # hundreds of megabytes that add speed and no feature: docs/install.md says "not in `all`"
+APART = {"openvino", "ray"}  # hundreds of megabytes that few need: docs/install.md says "not in `all`"
 PACKAGES = {
     "sift_rag",
     "cli/sift_rag_cli",
