@@ -6,8 +6,8 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Protocol, runtime_checkable
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
 
 import typer
 
@@ -50,6 +50,7 @@ EXIT_CODES: Mapping[type[BaseException], int] = {
     errors.StoreInUse: 4,
     errors.ModelUnavailable: 4,
     errors.ModelInUse: 4,
+    errors.ClusterUnavailable: 4,
     errors.CollectionNotFound: 5,
     errors.DocumentNotFound: 5,
     errors.StoreConflict: 6,
@@ -64,14 +65,6 @@ def exit_code(error: BaseException) -> int:
     return next(EXIT_CODES[kind] for kind in type(error).__mro__ if kind in EXIT_CODES)
 
 
-@runtime_checkable
-class ValidationErrors(Protocol):
-    """The error with which Typer's validation, Pydantic, refuses the value of an option."""
-
-    def errors(self) -> Sequence[Mapping[str, Any]]:
-        """Return what is wrong with it."""
-
-
 class _Main(Group):
     """The command with its subcommands; an error becomes one line on stderr and an exit code."""
 
@@ -82,8 +75,9 @@ class _Main(Group):
         except (typer.Exit, typer.Abort):
             raise
         except typer.TyperException as error:
-            if isinstance(error.__cause__, ValidationErrors):
-                error.message = what_is_wrong(error.__cause__.errors())
+            found = getattr(error.__cause__, "errors", None)
+            if callable(found):  # Typer lets Pydantic check values, and passes its words on
+                error.message = what_is_wrong(found())
             raise
         except BrokenPipeError as error:
             _close_stdout()
@@ -106,17 +100,19 @@ def _message(error: BaseException) -> str:
     )
 
 
-class _Warnings(logging.Handler):
-    """The library's warnings, each on one line of stderr."""
+class _Messages(logging.Handler):
+    """The library's warnings, and what an embedder does once for all later runs, each on one line of stderr."""
 
     def emit(self, record: logging.LogRecord) -> None:
         say(one_line(record.getMessage()))
 
 
-def _show_warnings() -> None:
+def _show_messages() -> None:
     logger = logging.getLogger("sift_rag")
-    if not any(isinstance(handler, _Warnings) for handler in logger.handlers):
-        logger.addHandler(_Warnings(logging.WARNING))
+    if not any(isinstance(handler, _Messages) for handler in logger.handlers):
+        logger.addHandler(_Messages(logging.INFO))
+        logging.getLogger("sift_rag.embedders").setLevel(logging.INFO)
+        logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # on some processors its import asks for a package
 
 
 def _close_stdout() -> None:
@@ -165,7 +161,7 @@ def read_configuration(
         sift-rag COMMAND --help
     """
     del debug, version  # _Main reads the one, a callback handles the other
-    _show_warnings()
+    _show_messages()
     configuration = load_configuration(COMMANDS)
     context.obj = configuration
     context.default_map = {command: configuration.values(command) for command in COMMANDS}

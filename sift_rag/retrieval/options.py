@@ -54,6 +54,8 @@ class SearchOptions:
     """Stop once the variance falls too slowly: passage n is kept while alpha * n * sqrt(variance) <= 1."""
     exact: bool = False
     """Select from the whole collection by embeddings alone, and say whether the selection is proven."""
+    exact_search: bool = False
+    """Compare the question with every passage to find the nearest, in a large collection too."""
     keep_copies: bool = False
     """Keep passages that say the same as separate candidates, as a plain vector search does."""
     max_variance: float | None = None
@@ -109,6 +111,7 @@ class SearchOptions:
             stopping=self._stopping(),
             context=self.context,
             exact=self.exact,
+            exact_search=self.exact_search,
             max_variance=self.max_variance,
         )
 

@@ -30,7 +30,7 @@ from fastapi.responses import JSONResponse, Response
 
 from sift_rag import defaults
 from sift_rag.near_duplicates import leaders_of_copies
-from sift_rag.retrieval.candidates import all_candidates
+from sift_rag.retrieval.candidates import all_candidates, searcher_of
 from sift_rag.retrieval.queries import embed_questions
 from sift_rag.retrieval.retriever import Retriever
 from sift_rag.selection import Choice, GaussianProcess, Pool, Sift, Stopping, Target
@@ -102,7 +102,8 @@ def _choices(service: Service, kept: Kept, content: bytes, context: RequestConte
         )
         retrieval = retriever.retrieve(query)
         targets = embed_questions(query.questions, embedder, query.weights)
-        nearest = all_candidates(store, targets.rows, retriever.candidate_limit, where=query.where)[: query.k]
+        searcher, _ = searcher_of(store, exactly=query.exact or query.exact_search)
+        nearest = all_candidates(searcher, targets.rows, retriever.candidate_limit, where=query.where)[: query.k]
         known = store.fetch([name for name in query.known if len(name) == 36])
         chosen = watched.chosen()
     words = Words(query.questions, retriever.language)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,17 +16,16 @@ from sift_rag.corpus.ingest import ingest_documents
 from sift_rag.corpus.locations import location_of
 from sift_rag.corpus.options import IngestOptions
 from sift_rag.corpus.writing import remove_documents
-from sift_rag.errors import CollectionNotFound, DocumentNotFound, StoreFull
+from sift_rag.errors import DocumentNotFound, StoreFull
 from sift_rag.ingestion import opened_for_ingest
-from sift_rag.stores.registry import open_database
-from sift_rag_server.embeddings import QueuedEmbedder
+from sift_rag_server.embeddings import QueuedEmbedder, ingest_embedder
 from sift_rag_server.errors import HTTPError
 from sift_rag_server.handlers import RequestContext, client_error
 from sift_rag_server.page.upload_files import SOURCE_PREFIX, UploadFolder
 
 if TYPE_CHECKING:
     from sift_rag.corpus.report import IngestReport, Progress
-    from sift_rag.protocols import Database, PassageStore
+    from sift_rag.protocols import PassageStore
     from sift_rag.types import Document, JsonValue
     from sift_rag_server.service import Service
 
@@ -54,14 +53,10 @@ class Run:
 
 
 class Ingests:
-    """The ingests that the page has started, the last one of each collection. Safe to share between threads.
+    """The ingests that the page has started, the last one of each collection. Safe to share between threads."""
 
-    ``changed`` is called after every ingest and deletion.
-    """
-
-    def __init__(self, service: Service, changed: Callable[[], None]) -> None:
+    def __init__(self, service: Service) -> None:
         self._service = service
-        self._changed = changed
         self._runs: dict[str, Run] = {}
         self._written: set[str] = set()
         self._lock = Lock()
@@ -124,7 +119,6 @@ class Ingests:
             stopping = HTTPError(HTTPStatus.SERVICE_UNAVAILABLE, "The server is stopping. Upload the files again.")
             run.failure = stopping if self._service.closing.is_set() else client_error(error, run.context)
         finally:
-            self._changed()
             self._written.discard(run.folder.collection)
         if run.failure is None:
             run.reply = reply
@@ -140,7 +134,7 @@ class Ingests:
         """
         folder = self.folder(collection)
         with self._only_writer(collection):
-            database = self._database()
+            database = self._service.database()
             with self._service.writing(collection, lambda: closing(database.open(collection))) as store:
                 document = store.document(source)
                 if document is None:
@@ -165,16 +159,11 @@ class Ingests:
         try:
             yield
         finally:
-            self._changed()
             self._written.discard(collection)
 
-    def _database(self) -> Database:
-        settings = self._service.settings
-        return open_database(settings.store, api_key=settings.store_api_key)
-
     def _bring_in(self, run: Run) -> dict[str, JsonValue]:
-        collection, database = run.folder.collection, self._database()
-        embedder = self._embedder(collection)
+        collection, database = run.folder.collection, self._service.database()
+        embedder = ingest_embedder(self._service, collection)
         files = {SOURCE_PREFIX + name: run.folder.file(name) for name in run.names}
 
         def tell(progress: Progress) -> None:
@@ -223,14 +212,6 @@ class Ingests:
 
     def _options(self) -> IngestOptions:
         return IngestOptions(max_bytes=self._service.settings.limits.upload_bytes, keep_skipped=True)
-
-    def _embedder(self, collection: str) -> QueuedEmbedder:
-        """Return the collection's embedder; the server's for a collection that does not exist yet."""
-        try:
-            with self._service.collection(collection) as store:
-                return QueuedEmbedder(self._service.collection_queue(store))
-        except CollectionNotFound:
-            return QueuedEmbedder(self._service.queue)
 
 
 def _is_another(record: Document, path: Path) -> bool:

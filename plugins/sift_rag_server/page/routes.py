@@ -26,12 +26,8 @@ if TYPE_CHECKING:
 def page_routes(service: Service) -> Sequence[APIRouter]:
     """Return the routes of the page and of the requests that only it makes."""
     searches, records = SearchCache(), RecordCache()
-
-    def changed() -> None:
-        searches.forget()
-        records.forget()
-
-    ingests = Ingests(service, changed)
+    ingests = Ingests(service)
+    service.when_changed += [searches.forget, records.forget]
     return (
         reference_routes(),  # before the static files, whose paths include those of its libraries
         asset_routes(),

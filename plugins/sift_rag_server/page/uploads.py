@@ -57,9 +57,6 @@ if TYPE_CHECKING:
     from sift_rag_server.page.upload_files import PartialUpload
     from sift_rag_server.service import Service
 
-LONGEST_INGEST = 24 * 3600.0
-"""Seconds for which the progress of one ingest can be followed."""
-
 LOOK_SECONDS = 0.1
 """Seconds between two looks at the progress of an ingest."""
 
@@ -132,7 +129,7 @@ def upload_routes(service: Service, ingests: Ingests) -> APIRouter:
             _events(run),
             lambda error: _event("error", error_body(client_error(error, context), context.id)),
             service.lifetimes,
-            seconds=LONGEST_INGEST,
+            seconds=service.settings.limits.ingest_seconds,
             close=lambda: None,
         )
 

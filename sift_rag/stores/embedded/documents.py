@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from sift_rag.errors import Remedy, StoreConflict, StoreDamaged, StoreError, StoreFull
 from sift_rag.protocols import Totals
 from sift_rag.stores.embedded.folders import collection_folder
-from sift_rag.stores.embedded.manifest import DOCUMENTS, check_schema, read_manifest
+from sift_rag.stores.embedded.manifest import DOCUMENTS, SHARD, check_schema, read_manifest
 from sift_rag.stores.listing import ListedDocuments, Listing
 from sift_rag.stores.validation import check_documents
 from sift_rag.types import CollectionInfo, Document
@@ -95,6 +95,11 @@ class SqliteDocuments:
     def info(self) -> CollectionInfo:
         """Description of the collection."""
         return self._info
+
+    @property
+    def has_graph(self) -> bool:
+        """Implement ``GraphStatus.has_graph``, by the files of the search engine, which is not asked."""
+        return any(_has_graph(path) for path in (self._folder / SHARD / "segments").glob("*/segment.json"))
 
     def document(self, source: str) -> Document | None:
         """Implement ``DocumentRecords.document``."""
@@ -259,6 +264,15 @@ def connect_documents(folder: Path, info: CollectionInfo, *, read_only: bool = F
         except BaseException:
             connection.close()
             raise
+
+
+def _has_graph(segment: Path) -> bool:
+    """Return True if the engine's description of a segment says that it has a graph."""
+    try:
+        content = json.loads(segment.read_bytes())
+        return any(vector["index"]["type"] == "hnsw" for vector in content["config"]["vector_data"].values())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):  # being written, or damaged
+        return False
 
 
 def _columns(connection: sqlite3.Connection) -> set[str]:
