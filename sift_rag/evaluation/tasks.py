@@ -105,7 +105,8 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             f"{str(path)!r} cannot be read as lines of JSON: it is not UTF-8 from byte {error.start:,} on."
         ) from error
     except OSError as error:
-        raise ConfigurationError(f"{str(path)!r} cannot be read as lines of JSON: {error}.") from error
+        reason = (error.strerror or "it is no file").lower()
+        raise ConfigurationError(f"{str(path)!r} cannot be read as lines of JSON: {reason}.") from error
     try:
         yield from read_json_lines(text, prefix=f"{path}:")
     except UnreadableDocument as error:
