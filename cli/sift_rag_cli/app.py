@@ -77,7 +77,7 @@ class _Main(Group):
         except typer.TyperException as error:
             found = getattr(error.__cause__, "errors", None)
             if callable(found):  # Typer lets Pydantic check values, and passes its words on
-                error.message = what_is_wrong(found())
+                error.message = what_is_wrong(found()) + _origin(error)
             raise
         except BrokenPipeError as error:
             _close_stdout()
@@ -88,6 +88,15 @@ class _Main(Group):
             say(_message(error))
             raise typer.Exit(exit_code(error)) from error
         return result
+
+
+def _origin(error: Any) -> str:
+    """Return where a wrong value stands, if that is neither the command line nor the environment."""
+    context, parameter = getattr(error, "ctx", None), getattr(error, "param", None)
+    if context is None or parameter is None:
+        return ""
+    source = context.get_parameter_source(parameter.name)
+    return ", in sift-rag.toml" if source is not None and source.name == "DEFAULT_MAP" else ""
 
 
 def _message(error: BaseException) -> str:

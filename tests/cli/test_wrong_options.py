@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from typer.testing import Result
@@ -34,3 +35,13 @@ def test_a_wrong_value_in_the_environment_is_told_in_our_words(run: Run, monkeyp
     monkeypatch.setenv("SIFT_RAG_K", "many")
     result = run("search", "Who pays?")
     assert (result.exit_code, "it must be a whole number" in result.stderr) == (2, True)
+
+
+def test_a_wrong_value_in_a_file_is_told_with_its_place(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sift-rag.toml").write_text("[search]\nk = -1\n")
+    monkeypatch.chdir(tmp_path)
+    assert "it must be at least 1, in sift-rag.toml" in " ".join(run("search", "Who pays?").stderr.split())
+    told = run("search", "Who pays?", "-k", "0").stderr
+    assert ("it must be at least 1" in told, "sift-rag.toml" in told) == (True, False)
