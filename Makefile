@@ -16,7 +16,7 @@ SOAK ?= 10
 SEED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo browser test test-all soak check format docs bench measure clean
+.PHONY: help demo browser clients test test-all soak check format docs bench measure clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,10 @@ browser: ## Install Chromium with apt for the tests of the server's page, if it 
 		{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; } \
 			|| { echo "Chromium is missing. Install it, or run as root where there is apt-get."; exit 1; }; \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium >/dev/null
+
+clients: ## Install the clients from npm that the tests point at the server (202 MB; needs node and npm)
+	@command -v npm >/dev/null || { echo "npm is missing: install node, from 20 on."; exit 1; }
+	npm install --prefix tests/http/npm --no-audit --no-fund --no-package-lock --loglevel=error
 
 test: $(INSTALLED) ## Run the fast tests, offline (a few minutes on two cores)
 	$(OFFLINE) $(BIN)/python -m pytest $(PARALLEL) -m 'not slow'

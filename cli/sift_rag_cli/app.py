@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from sift_rag import errors
+from sift_rag.wrong_values import what_is_wrong
 from sift_rag_cli.commands import (
     ask,
     calibrate,
@@ -71,7 +72,12 @@ class _Main(Group):
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()
-        except (typer.Exit, typer.Abort, typer.TyperException):
+        except (typer.Exit, typer.Abort):
+            raise
+        except typer.TyperException as error:
+            found = getattr(error.__cause__, "errors", None)
+            if callable(found):  # Typer lets Pydantic check values, and passes its words on
+                error.message = what_is_wrong(found()) + _origin(error)
             raise
         except BrokenPipeError as error:
             _close_stdout()
@@ -84,6 +90,15 @@ class _Main(Group):
         return result
 
 
+def _origin(error: Any) -> str:
+    """Return where a wrong value stands, if that is neither the command line nor the environment."""
+    context, parameter = getattr(error, "ctx", None), getattr(error, "param", None)
+    if context is None or parameter is None:
+        return ""
+    source = context.get_parameter_source(parameter.name)
+    return ", in sift-rag.toml" if source is not None and source.name == "DEFAULT_MAP" else ""
+
+
 def _message(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "\nInterrupted." if is_terminal(sys.stderr) else "Interrupted."  # after the ^C that the terminal shows
@@ -94,17 +109,19 @@ def _message(error: BaseException) -> str:
     )
 
 
-class _Warnings(logging.Handler):
-    """The library's warnings, each on one line of stderr."""
+class _Messages(logging.Handler):
+    """The library's warnings, and what an embedder does once for all later runs, each on one line of stderr."""
 
     def emit(self, record: logging.LogRecord) -> None:
         say(one_line(record.getMessage()))
 
 
-def _show_warnings() -> None:
+def _show_messages() -> None:
     logger = logging.getLogger("sift_rag")
-    if not any(isinstance(handler, _Warnings) for handler in logger.handlers):
-        logger.addHandler(_Warnings(logging.WARNING))
+    if not any(isinstance(handler, _Messages) for handler in logger.handlers):
+        logger.addHandler(_Messages(logging.INFO))
+        logging.getLogger("sift_rag.embedders").setLevel(logging.INFO)
+        logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # on some processors its import asks for a package
 
 
 def _close_stdout() -> None:
@@ -153,7 +170,7 @@ def read_configuration(
         sift-rag COMMAND --help
     """
     del debug, version  # _Main reads the one, a callback handles the other
-    _show_warnings()
+    _show_messages()
     configuration = load_configuration(COMMANDS)
     context.obj = configuration
     context.default_map = {command: configuration.values(command) for command in COMMANDS}

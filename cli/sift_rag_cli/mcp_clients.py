@@ -69,6 +69,19 @@ CLIENTS: Mapping[str, Client] = {
 """The clients by name. Those of an editor's project are written in the working directory."""
 
 
+def folders_of(roots: Sequence[Path] | None) -> tuple[Path, ...]:
+    """Return the folders that ``--root`` names.
+
+    Raises:
+        ValueError: one is no folder.
+    """
+    folders = tuple(root.expanduser() for root in roots or ())
+    for folder in folders:
+        if not folder.is_dir():
+            raise ValueError(f"--root {str(folder)!r} is not a folder.")
+    return folders
+
+
 def install(words: Sequence[str], entry: Entry) -> str:
     """Add the server to a client's configuration, and return a line that says where.
 

@@ -217,6 +217,14 @@ Exact = Annotated[
         "proven to be the best.",
     ),
 ]
+ExactSearch = Annotated[
+    bool,
+    typer.Option(
+        "--exact-search",
+        rich_help_panel=PASSAGES,
+        help="Compare the question with every passage, in a large collection too.",
+    ),
+]
 Explain = Annotated[
     bool,
     typer.Option(
@@ -316,7 +324,16 @@ AllowIngest = Annotated[
         "--allow-ingest",
         envvar="SIFT_RAG_ALLOW_INGEST",
         rich_help_panel=SERVER,
-        help="Let the page at / add documents to collections and delete them.",
+        help="Let the page at / and agents at /mcp add documents to collections and delete them.",
+    ),
+]
+Roots = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--root",
+        metavar="DIR",
+        rich_help_panel=SERVER,
+        help="Folder that agents may ingest from. Repeatable; without one they cannot ingest.",
     ),
 ]
 Uploads = Annotated[

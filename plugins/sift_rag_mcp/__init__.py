@@ -4,8 +4,8 @@ Start with ``server.py``, which names the tools. ``library.py`` makes the librar
 an ``access.py`` to the collection; ``replies.py`` has their results, ``roots.py`` guards the files of this machine.
 """
 
-from sift_rag_mcp.access import Access
-from sift_rag_mcp.server import create_reading_server, create_server
+from sift_rag_mcp.access import Access, WritingAccess
+from sift_rag_mcp.server import create_reading_server, create_server, create_writing_server
 from sift_rag_mcp.settings import McpSettings
 
-__all__ = ["Access", "McpSettings", "create_reading_server", "create_server"]
+__all__ = ["Access", "McpSettings", "WritingAccess", "create_reading_server", "create_server", "create_writing_server"]

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from functools import partial
-from threading import RLock
+from pathlib import Path
+from threading import RLock, Timer
+from time import monotonic
 from typing import Protocol, TypeVar
 
 import anyio.to_thread
 
 from sift_rag.answering.answer import Answer
 from sift_rag.answering.assistant import Assistant
+from sift_rag.corpus.options import IngestOptions
+from sift_rag.corpus.report import IngestReport, Progress
 from sift_rag.errors import SiftRagError
-from sift_rag.opening import open_index, open_retriever
-from sift_rag.protocols import DocumentRecords, Embedder, PassageIndex
+from sift_rag.ingestion import ingest_paths
+from sift_rag.opening import open_index, open_retriever, open_store
+from sift_rag.protocols import DocumentRecords, Embedder, PassageIndex, PassageStore
 from sift_rag.retrieval.options import SearchOptions
 from sift_rag.retrieval.queries import Query
 from sift_rag.retrieval.retriever import Retriever
 from sift_rag.stores.registry import open_database
 from sift_rag.types import Retrieval
 from sift_rag_mcp.settings import McpSettings
+
+LONGEST_OPEN = 15.0
+"""Seconds after which a collection that is in use all the time is closed between two calls: writers get their turn."""
 
 _T = TypeVar("_T")
 
@@ -56,16 +64,41 @@ class Access(Protocol):
     def fact(self, error: Exception) -> str | None:
         """Return what a client may read about an error; None for a bug."""
 
+    def close(self) -> None:
+        """Release what is kept between calls: the server ends."""
+
+
+class WritingAccess(Access, Protocol):
+    """The way to one collection that may be changed; ``ingest`` and ``writable`` run on the threads of ``write``."""
+
+    @property
+    def roots(self) -> Sequence[Path]:
+        """Folders that agents may ingest from."""
+
+    def ingest(
+        self, paths: Sequence[Path], options: IngestOptions, progress: Callable[[Progress], None]
+    ) -> IngestReport:
+        """Bring the collection up to date with files and folders."""
+
+    def writable(self) -> AbstractContextManager[PassageStore]:
+        """Borrow the collection to change it."""
+
+    async def write(self, function: Callable[[], _T]) -> _T:
+        """Call a function that may take long on a thread."""
+
 
 class DirectAccess:
-    """The collection that the settings name, opened for each call alone. Calls take turns."""
+    """The collection that the settings name, open during calls and for a while afterwards. Calls take turns."""
 
     def __init__(self, settings: McpSettings) -> None:
         self.settings = settings
         self.embedder: Embedder | None = None
         """The embedder, once a search has loaded it."""
-        self.turn = RLock()
+        self._turn = RLock()
         """Held during a call."""
+        self._open: PassageIndex | None = None
+        self._open_since = 0.0
+        self._closer: Timer | None = None
 
     @property
     def answers(self) -> bool:
@@ -76,14 +109,42 @@ class DirectAccess:
     def index(self) -> Iterator[PassageIndex]:
         """Implement ``Access.index``."""
         settings = self.settings
-        with self.turn, closing(open_index(settings.store, settings.collection, api_key=settings.api_key)) as index:
+        with self._reading(lambda: open_index(settings.store, settings.collection, api_key=settings.api_key)) as index:
             yield index
+
+    @contextmanager
+    def _reading(self, opened: Callable[[], PassageIndex]) -> Iterator[PassageIndex]:
+        """Borrow the collection, which stays open for a while: opening it costs more than a search."""
+        with self._turn:
+            if self._closer is not None:
+                self._closer.cancel()
+            if self._open is None:
+                self._open, self._open_since = opened(), monotonic()
+            try:
+                yield self._open
+            finally:
+                left = min(self.settings.idle_seconds, self._open_since + LONGEST_OPEN - monotonic())
+                if left > 0:
+                    self._closer = Timer(left, self.close)
+                    self._closer.daemon = True
+                    self._closer.start()
+                else:
+                    self.close()
+
+    def close(self) -> None:
+        """Close the collection if it is still open, so that it can be written. The next call opens it again."""
+        with self._turn:
+            if self._closer is not None:
+                self._closer.cancel()
+            if self._open is not None:
+                closing, self._open = self._open, None
+                closing.close()
 
     @contextmanager
     def records(self) -> Iterator[DocumentRecords]:
         """Implement ``Access.records``."""
         database = open_database(self.settings.store, api_key=self.settings.api_key)
-        with self.turn, closing(database.documents(self.settings.collection)) as records:
+        with self._turn, closing(database.documents(self.settings.collection)) as records:
             yield records
 
     def collections(self) -> list[str]:
@@ -94,22 +155,23 @@ class DirectAccess:
     @contextmanager
     def retriever(self, options: SearchOptions) -> Iterator[Retriever]:
         """Implement ``Access.retriever``."""
+        with self._reading(lambda: self._retriever(self.settings.store, options).store) as index:
+            yield self._retriever(index, options)
+
+    def _retriever(self, store: str | Path | PassageIndex | None, options: SearchOptions) -> Retriever:
         settings = self.settings
-        with (
-            self.turn,
-            open_retriever(
-                settings.store,
-                settings.collection,
-                self.embedder or settings.embedder,
-                selector=options.make_selector(),
-                candidate_limit=options.candidate_limit,
-                keep_copies=options.keep_copies,
-                relevance=settings.relevance,
-                api_key=settings.api_key,
-            ) as retriever,
-        ):
-            self.embedder = retriever.embedder
-            yield retriever
+        retriever = open_retriever(
+            store,
+            settings.collection,
+            self.embedder or settings.embedder,
+            selector=options.make_selector(),
+            candidate_limit=options.candidate_limit,
+            keep_copies=options.keep_copies,
+            relevance=settings.relevance,
+            api_key=settings.api_key,
+        )
+        self.embedder = retriever.embedder
+        return retriever
 
     def retrieved(self, retrieval: Retrieval) -> None:
         """Implement ``Access.retrieved``: nobody counts."""
@@ -125,6 +187,41 @@ class DirectAccess:
     async def run(self, function: Callable[[], _T]) -> _T:
         """Implement ``Access.run``."""
         return await anyio.to_thread.run_sync(function)
+
+    @property
+    def roots(self) -> Sequence[Path]:
+        """Implement ``WritingAccess.roots``."""
+        return self.settings.roots
+
+    def ingest(
+        self, paths: Sequence[Path], options: IngestOptions, progress: Callable[[Progress], None]
+    ) -> IngestReport:
+        """Implement ``WritingAccess.ingest``."""
+        settings = self.settings
+        with self._turn:
+            self.close()
+            return ingest_paths(
+                paths,
+                store=settings.store,
+                collection=settings.collection,
+                embedder=self.embedder or settings.embedder,
+                options=options,
+                api_key=settings.api_key,
+                progress=progress,
+            )
+
+    @contextmanager
+    def writable(self) -> Iterator[PassageStore]:
+        """Implement ``WritingAccess.writable``."""
+        settings = self.settings
+        with self._turn:
+            self.close()
+            with closing(open_store(settings.store, settings.collection, api_key=settings.api_key)) as store:
+                yield store
+
+    async def write(self, function: Callable[[], _T]) -> _T:
+        """Implement ``WritingAccess.write``."""
+        return await self.run(function)
 
     def fact(self, error: Exception) -> str | None:
         """Implement ``Access.fact``: nothing is secret between a program and its own user."""

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import closing
 
 from sift_rag.corpus.options import IngestOptions
 from sift_rag.corpus.report import Progress
 from sift_rag.corpus.writing import remove_documents
 from sift_rag.errors import DocumentNotFound
-from sift_rag.ingestion import ingest_paths
-from sift_rag.opening import open_store
 from sift_rag.retrieval.options import SearchOptions
 from sift_rag.suggestions import suggestion
 from sift_rag.types import Candidate
 from sift_rag_mcp import replies
-from sift_rag_mcp.access import Access, DirectAccess
+from sift_rag_mcp.access import Access, WritingAccess
 from sift_rag_mcp.roots import allowed_paths
 
 
@@ -83,9 +80,8 @@ class Library:
 class Writing:
     """The same collection, to change."""
 
-    def __init__(self, access: DirectAccess) -> None:
+    def __init__(self, access: WritingAccess) -> None:
         self._access = access
-        self._settings = access.settings
 
     def ingest(self, paths: Sequence[str], *, prune: bool, tell: Callable[[Progress], None]) -> replies.IngestReply:
         """Bring the collection up to date with files and folders: raises what ``ingest_paths`` does.
@@ -93,17 +89,7 @@ class Writing:
         Raises:
             ConfigurationError: a path is outside the allowed folders.
         """
-        allowed = allowed_paths(paths, self._settings.roots)
-        with self._access.turn:
-            report = ingest_paths(
-                allowed,
-                store=self._settings.store,
-                collection=self._settings.collection,
-                embedder=self._access.embedder or self._settings.embedder,
-                options=IngestOptions(prune=prune),
-                api_key=self._settings.api_key,
-                progress=tell,
-            )
+        report = self._access.ingest(allowed_paths(paths, self._access.roots), IngestOptions(prune=prune), tell)
         return replies.IngestReply(
             new=report.new,
             updated=report.updated,
@@ -121,11 +107,7 @@ class Writing:
         Raises:
             DocumentNotFound: one of them is not there; then none is deleted.
         """
-        settings = self._settings
-        with (
-            self._access.turn,
-            closing(open_store(settings.store, settings.collection, api_key=settings.api_key)) as store,
-        ):
+        with self._access.writable() as store:
             documents = []
             for source in dict.fromkeys(sources):
                 document = store.document(source)

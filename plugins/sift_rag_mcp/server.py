@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from importlib.metadata import version
-from threading import Lock
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-import anyio.from_thread
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError
 from mcp_types import CallToolResult, TextContent, ToolAnnotations
@@ -23,7 +23,7 @@ from sift_rag.filters import Filter
 from sift_rag.retrieval.options import SearchOptions
 from sift_rag.wrong_values import what_is_wrong
 from sift_rag_mcp import replies
-from sift_rag_mcp.access import Access, DirectAccess
+from sift_rag_mcp.access import Access, DirectAccess, WritingAccess
 from sift_rag_mcp.library import Library, Writing
 from sift_rag_mcp.settings import McpSettings
 
@@ -40,6 +40,9 @@ LISTED = 100
 MAX_QUESTIONS, MAX_CHARACTERS = 100, 20_000
 """Maximum number of questions in one call, and the length of one."""
 
+REPORT_SECONDS = 0.1
+"""Seconds between two reports of progress."""
+
 _READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 _ADVICE = {
     CollectionNotFound: "Ingest documents first.",
@@ -49,6 +52,7 @@ _ADVICE = {
 }
 
 logger = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 Questions = Annotated[
     list[Annotated[str, Field(max_length=MAX_CHARACTERS)]],
@@ -111,19 +115,36 @@ def create_server(settings: McpSettings) -> MCPServer[Any]:
     Nothing is loaded before the first call.
     """
     access = DirectAccess(settings)
+    return create_reading_server(access) if settings.read_only else create_writing_server(access)
+
+
+def create_writing_server(access: WritingAccess) -> MCPServer[Any]:
+    """Return a server whose tools read, delete and, if there are folders to ingest from, ingest."""
     server = create_reading_server(access)
-    if not settings.read_only:
-        writing = Writing(access)
-        _add_deleting(server, access, writing)
-        if settings.roots:
-            _add_ingesting(server, access, writing)
+    writing = Writing(access)
+    _add_deleting(server, access, writing)
+    if access.roots:
+        _add_ingesting(server, access, writing)
     return server
 
 
 def create_reading_server(access: Access) -> MCPServer[Any]:
     """Return a server whose tools change nothing."""
+
+    @asynccontextmanager
+    async def running(_: MCPServer[Any]) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            access.close()
+
     server = _Server(
-        "sift-rag", title="sift-rag", instructions=INSTRUCTIONS, version=version("sift-rag"), log_level="WARNING"
+        "sift-rag",
+        title="sift-rag",
+        instructions=INSTRUCTIONS,
+        version=version("sift-rag"),
+        log_level="WARNING",
+        lifespan=running,
     )
     _add_reading(server, access)
     if access.answers:
@@ -206,7 +227,7 @@ def _add_asking(server: MCPServer[Any], access: Access) -> None:
         return _result(reply, f"{reply.answer}\n\n{cited}".rstrip())
 
 
-def _add_deleting(server: MCPServer[Any], access: Access, writing: Writing) -> None:
+def _add_deleting(server: MCPServer[Any], access: WritingAccess, writing: Writing) -> None:
     @server.tool(
         title="Delete documents",
         annotations=ToolAnnotations(destructive_hint=True, idempotent_hint=True, open_world_hint=False),
@@ -216,11 +237,11 @@ def _add_deleting(server: MCPServer[Any], access: Access, writing: Writing) -> N
     ) -> Annotated[CallToolResult, replies.DeleteReply]:
         """Delete documents from the collection. Their files are not touched."""
         with _told(access):
-            reply = await access.run(partial(writing.delete, sources))
+            reply = await access.write(partial(writing.delete, sources))
         return _result(reply)
 
 
-def _add_ingesting(server: MCPServer[Any], access: Access, writing: Writing) -> None:
+def _add_ingesting(server: MCPServer[Any], access: WritingAccess, writing: Writing) -> None:
     @server.tool(
         title="Ingest files",
         annotations=ToolAnnotations(destructive_hint=False, idempotent_hint=True, open_world_hint=False),
@@ -234,12 +255,11 @@ def _add_ingesting(server: MCPServer[Any], access: Access, writing: Writing) -> 
     ) -> Annotated[CallToolResult, replies.IngestReply]:
         """Bring the collection up to date with files. Unchanged ones are not read again."""
 
-        def tell(done: Progress) -> None:
-            report = partial(context.report_progress, done.bytes_done, done.bytes_found, done.source or None)
-            anyio.from_thread.run(report)
+        def begin(tell: Callable[[Progress], None]) -> Awaitable[replies.IngestReply]:
+            return access.write(partial(writing.ingest, paths, prune=prune, tell=tell))
 
         with _told(access):
-            reply = await access.run(partial(writing.ingest, paths, prune=prune, tell=_seldom(tell)))
+            reply = await _reported(context, begin)
         return _result(reply)
 
 
@@ -280,17 +300,20 @@ def _fact(access: Access, error: Exception) -> str:
     return fact
 
 
-def _seldom(tell: Callable[[Progress], None]) -> Callable[[Progress], None]:
-    """Return the callback, called only when the share done has grown by a hundredth."""
-    lock, last = Lock(), -1.0
+async def _reported(context: Context[Any, Any], begin: Callable[[Callable[[Progress], None]], Awaitable[_T]]) -> _T:
+    """Return what the begun work does, and meanwhile report the progress that it tells, from any thread."""
+    told: deque[Progress] = deque(maxlen=1)
 
-    def sometimes(done: Progress) -> None:
-        nonlocal last
-        share = done.bytes_done / done.bytes_found if done.bytes_found else 0.0
-        with lock:
-            if share < last + 0.01:
-                return
-            last = share
-        tell(done)
+    async def report() -> None:
+        if told:
+            done = told.pop()
+            await context.report_progress(done.bytes_done, done.bytes_found, done.source or None)
 
-    return sometimes
+    work = asyncio.ensure_future(begin(told.append))
+    try:
+        while not work.done():
+            await asyncio.wait({work}, timeout=REPORT_SECONDS)
+            await report()
+        return work.result()
+    finally:
+        work.cancel()

@@ -27,6 +27,8 @@ class McpSettings:
     """Leave out the tools that change the collection."""
     roots: tuple[Path, ...] = ()
     """Folders that agents may ingest from; none: no ingesting."""
+    idle_seconds: float = 5.0
+    """Time after which an idle collection is closed. Until then no other process can write to it if it is embedded."""
     model: LanguageModel | None = None
     """Language model of the tool ``ask``, which is left out without one."""
     relevance: Relevance | None = None

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sift_rag.errors import CollectionNotFound
 from sift_rag.types import Embedding
 from sift_rag_server.waiting import Waiting
 
 if TYPE_CHECKING:
     from sift_rag_server.batching import EmbeddingQueue, Role
+    from sift_rag_server.service import Service
 
 
 class QueuedEmbedder:
@@ -51,3 +53,12 @@ class QueuedEmbedder:
             return np.empty((0, self.dimension), dtype=np.float32)
         entries = self._waiting.result(self._queue.embed(texts, role))
         return np.stack([entry.row for entry in entries])
+
+
+def ingest_embedder(service: Service, collection: str) -> QueuedEmbedder:
+    """Return the embedder of a collection that is to be written; the server's for one that does not exist yet."""
+    try:
+        with service.collection(collection) as store:
+            return QueuedEmbedder(service.collection_queue(store))
+    except CollectionNotFound:
+        return QueuedEmbedder(service.queue)

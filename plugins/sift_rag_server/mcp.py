@@ -1,6 +1,7 @@
 """``/mcp``: the tools of ``sift_rag_mcp`` over the server's own collections and embedder, in streamable HTTP.
 
 The SDK reads and writes the protocol. Everything else is as on other routes: access, limits, time, the end of a client.
+A reply is JSON, but that to an ingest, which takes long, is a stream of its progress for clients that accept one.
 """
 
 from __future__ import annotations
@@ -8,32 +9,40 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, closing, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from time import monotonic
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from starlette.types import Message, Receive, Scope
 
 from sift_rag.answering.assistant import Assistant
-from sift_rag.stores.registry import open_database
+from sift_rag.corpus.ingest import ingest
+from sift_rag.ingestion import opened_for_ingest
 from sift_rag_server.answer_writer import AnswerWriter
 from sift_rag_server.ask import language_model_of, timed_pieces
-from sift_rag_server.embeddings import QueuedEmbedder
+from sift_rag_server.embeddings import QueuedEmbedder, ingest_embedder
 from sift_rag_server.errors import HTTPError
+from sift_rag_server.event_stream import EventStream
 from sift_rag_server.handlers import Operation, RequestContext, client_error, handle
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
     from sift_rag.answering.answer import Answer
     from sift_rag.answering.stream import AnswerStream
-    from sift_rag.protocols import DocumentRecords, PassageIndex
+    from sift_rag.corpus.options import IngestOptions
+    from sift_rag.corpus.report import IngestReport, Progress
+    from sift_rag.protocols import DocumentRecords, PassageIndex, PassageStore
     from sift_rag.retrieval.options import SearchOptions
     from sift_rag.retrieval.queries import Query
     from sift_rag.retrieval.retriever import Retriever
@@ -44,6 +53,15 @@ PATH = "/mcp"
 
 _SERVER_ERROR = -32000
 """Code of an error that the protocol leaves to servers."""
+
+SOON_SECONDS = 1.0
+"""Time after which the reply to an ingest becomes a stream."""
+
+LOOK_SECONDS = 0.1
+"""Time between two looks at the progress of an ingest."""
+
+PING_SECONDS = 15.0
+"""Time after which a stream that has nothing to tell says so, lest something on the way close the connection."""
 
 _log = logging.getLogger("sift_rag_server")
 _T = TypeVar("_T")
@@ -70,7 +88,7 @@ class McpRoutes:
         async def default(request: Request) -> Response:
             """Answer a message of the Model Context Protocol about the default collection.
 
-            Streamable HTTP without sessions: each message is a request, and its reply is JSON.
+            Streamable HTTP without sessions: each message is a request with a reply of its own.
             """
             return await self._reply(request, self._service.settings.collection)
 
@@ -99,11 +117,16 @@ class McpRoutes:
 
     async def _reply(self, request: Request, collection: str) -> Response:
         async def work(content: bytes, context: RequestContext) -> Response:
+            _check_json(request)
             self._service.check_ready()
             manager = await self._start()
-            held = _call.set(_Call(collection, context))
+            call = _Call(collection, context)
+            held = _call.set(call)
             try:
-                return await _exchange(manager, request.scope, content)
+                exchange = _exchange(manager, request.scope, content)
+                if self._service.settings.roots and _accepts_stream(request) and _is_ingest(content):
+                    return await _followed(asyncio.create_task(exchange), call, _progress_token(content), self._service)
+                return await exchange
             finally:
                 _call.reset(held)
 
@@ -127,10 +150,12 @@ class McpRoutes:
 def _manager(service: Service) -> StreamableHTTPSessionManager:
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
-    from sift_rag_mcp import create_reading_server
+    from sift_rag_mcp import create_reading_server, create_writing_server
 
+    access = ServedAccess(service)
+    server = create_writing_server(access) if service.settings.may_ingest else create_reading_server(access)
     return StreamableHTTPSessionManager(
-        create_reading_server(ServedAccess(service))._lowlevel_server,  # noqa: SLF001 - its public form is an application
+        server._lowlevel_server,  # noqa: SLF001 - its public form is an application
         json_response=True,
         stateless=True,
         max_request_body_size=service.settings.limits.body_bytes,
@@ -143,11 +168,14 @@ async def _run(manager: StreamableHTTPSessionManager, begun: asyncio.Future[None
         await asyncio.Event().wait()  # until cancelled
 
 
-class _Call(NamedTuple):
+@dataclass(eq=False)
+class _Call:
     """The request that a tool works for."""
 
     collection: str
     context: RequestContext
+    progress: Progress | None = None
+    """How far its ingest is."""
 
 
 _call: ContextVar[_Call] = ContextVar("call")
@@ -171,9 +199,7 @@ class ServedAccess:
     @contextmanager
     def records(self) -> Iterator[DocumentRecords]:
         """Implement ``Access.records``."""
-        settings = self._service.settings
-        database = open_database(settings.store, api_key=settings.store_api_key)
-        with closing(database.documents(_call.get().collection)) as records:
+        with closing(self._service.database().documents(_call.get().collection)) as records:
             yield records
 
     def collections(self) -> list[str]:
@@ -214,9 +240,43 @@ class ServedAccess:
         """Implement ``Access.run``."""
         return await self._service.in_worker(function)
 
+    @property
+    def roots(self) -> Sequence[Path]:
+        """Implement ``WritingAccess.roots``."""
+        return self._service.settings.roots
+
+    def ingest(
+        self, paths: Sequence[Path], options: IngestOptions, progress: Callable[[Progress], None]
+    ) -> IngestReport:
+        """Implement ``WritingAccess.ingest``. It goes on if its client has gone, and ends if the server stops."""
+        service, call = self._service, _call.get()
+        embedder = ingest_embedder(service, call.collection)
+
+        def tell(done: Progress) -> None:
+            if service.closing.is_set():
+                raise HTTPError(HTTPStatus.SERVICE_UNAVAILABLE, "The server is stopping. Ingest again.")
+            call.progress = done
+            progress(done)
+
+        opened = partial(opened_for_ingest, service.database(), call.collection, embedder)
+        with service.writing(call.collection, opened) as store:
+            return ingest(paths, store, embedder, options, progress=tell)
+
+    def writable(self) -> AbstractContextManager[PassageStore]:
+        """Implement ``WritingAccess.writable``."""
+        service, collection = self._service, _call.get().collection
+        return service.writing(collection, lambda: closing(service.database().open(collection)))
+
+    async def write(self, function: Callable[[], _T]) -> _T:
+        """Implement ``WritingAccess.write``."""
+        return await self._service.on_own_thread(function)
+
     def fact(self, error: Exception) -> str | None:
         """Implement ``Access.fact``."""
         return client_error(error, _call.get().context).message
+
+    def close(self) -> None:
+        """Implement ``Access.close``: the service closes its collections."""
 
 
 @dataclass
@@ -263,13 +323,98 @@ def _body(content: bytes) -> Receive:
     return receive
 
 
-def _error_body_of(content: bytes) -> Callable[[HTTPError, str], dict[str, object]]:
-    """Return a writer of errors as replies to a message."""
+async def _followed(
+    exchange: asyncio.Task[Response], call: _Call, token: str | int | None, service: Service
+) -> Response:
+    """Return the reply to an ingest: as it is if it comes soon, else as a stream of progress that ends with it."""
+    until = monotonic() + SOON_SECONDS
+    try:
+        while not exchange.done() and monotonic() < until and (token is None or call.progress is None):
+            await asyncio.wait({exchange}, timeout=LOOK_SECONDS)
+        if exchange.done():
+            return exchange.result()
+    except BaseException:
+        exchange.cancel()
+        raise
+    return EventStream(
+        _events(exchange, call, token),
+        lambda error: _event(call.context.error_body(client_error(error, call.context), call.context.id)),
+        service.lifetimes,
+        seconds=service.settings.limits.ingest_seconds,
+        close=lambda: None,
+    )
+
+
+async def _events(
+    exchange: asyncio.Task[Response], call: _Call, token: str | int | None
+) -> AsyncGenerator[bytes, None]:
+    told, silent_since = None, monotonic()
+    try:
+        while not exchange.done():
+            if token is not None and call.progress is not None and call.progress is not told:
+                told, silent_since = call.progress, monotonic()
+                yield _event(_notification(told, token))
+            elif monotonic() - silent_since > PING_SECONDS:
+                silent_since = monotonic()
+                yield b": ping\n\n"
+            await asyncio.wait({exchange}, timeout=LOOK_SECONDS)
+        yield _event(json.loads(bytes(exchange.result().body)))
+    finally:
+        exchange.cancel()
+
+
+def _notification(done: Progress, token: str | int) -> dict[str, object]:
+    told = {"progressToken": token, "progress": done.bytes_done, "total": done.bytes_found, "message": done.source}
+    return {"jsonrpc": "2.0", "method": "notifications/progress", "params": told}
+
+
+def _event(message: object) -> bytes:
+    return f"event: message\ndata: {json.dumps(message)}\n\n".encode()
+
+
+def _check_json(request: Request) -> None:
+    """Check that a body is sent as JSON, which a page of another site could not do without asking the server first.
+
+    Raises:
+        HTTPError: it is not.
+    """
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise HTTPError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The header Content-Type must be application/json.")
+
+
+def _accepts_stream(request: Request) -> bool:
+    return "text/event-stream" in request.headers.get("accept", "")
+
+
+def _parsed(content: bytes) -> Mapping[str, Any]:
+    """Return a message, or an empty one if it is none."""
     try:
         message = json.loads(content)
     except (ValueError, RecursionError):
         message = None
-    sent = message.get("id") if isinstance(message, Mapping) else None
+    return message if isinstance(message, Mapping) else {}
+
+
+def _is_ingest(content: bytes) -> bool:
+    match _parsed(content):
+        case {"method": "tools/call", "params": {"name": "ingest"}}:
+            return True
+        case _:
+            return False
+
+
+def _progress_token(content: bytes) -> str | int | None:
+    """Return the token under which a client wants to hear of progress; None if it does not."""
+    match _parsed(content):
+        case {"params": {"_meta": {"progressToken": str() | int() as token}}} if not isinstance(token, bool):
+            return token
+        case _:
+            return None
+
+
+def _error_body_of(content: bytes) -> Callable[[HTTPError, str], dict[str, object]]:
+    """Return a writer of errors as replies to a message."""
+    sent = _parsed(content).get("id")
     asked = sent if isinstance(sent, str | int) and not isinstance(sent, bool) else None
 
     def body(error: HTTPError, request_id: str) -> dict[str, object]:

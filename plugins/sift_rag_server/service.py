@@ -31,7 +31,7 @@ from sift_rag_server.slots import Slots
 from sift_rag_server.store_pool import StorePool
 
 if TYPE_CHECKING:
-    from sift_rag.protocols import Embedder, PassageIndex, PassageStore
+    from sift_rag.protocols import Database, Embedder, PassageIndex, PassageStore
     from sift_rag_server.settings import ServerSettings
 
 RERANKER_NAME = "sift"
@@ -67,6 +67,8 @@ class Service:
         """Token of the page's changing requests, another one for every start of the server."""
         self.closing = Event()
         """Set once the server stops: work that nobody waits for ends at its next step."""
+        self.when_changed: list[Callable[[], None]] = []
+        """Called, on the writer's thread, after every change of a collection, also one that failed midway."""
         self._embedder = embedder
         self._cache = EmbeddingCache(settings.limits.cache_bytes)
         self._queues: dict[str, EmbeddingQueue] = {}
@@ -143,9 +145,11 @@ class Service:
 
     def collection_names(self) -> list[str]:
         """Return the names of the complete collections. Asks the store: call it on a worker thread."""
-        settings = self.settings
-        found = open_database(settings.store, api_key=settings.store_api_key).collections()
-        return [one.name for one in found if re.fullmatch(COLLECTION_NAME, one.name)]
+        return [one.name for one in self.database().collections() if re.fullmatch(COLLECTION_NAME, one.name)]
+
+    def database(self) -> Database:
+        """Return the collections, to be opened one by one."""
+        return open_database(self.settings.store, api_key=self.settings.store_api_key)
 
     def check_model(self, name: str | None) -> str:
         """Return the model name to reply with.
@@ -188,7 +192,7 @@ class Service:
             else:
                 future.set_result(result)
 
-        Thread(target=run, name=function.__name__, daemon=True).start()
+        Thread(target=copy_context().run, args=(run,), name="long work", daemon=True).start()
         return await asyncio.wrap_future(future)
 
     def _counted(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
@@ -249,11 +253,15 @@ class Service:
         """Borrow a collection from the pool; None for the server's default collection."""
         return self._stores.collection(name or self.settings.collection)
 
-    def writing(
-        self, name: str, opened: Callable[[], AbstractContextManager[PassageStore]]
-    ) -> AbstractContextManager[PassageStore]:
+    @contextmanager
+    def writing(self, name: str, opened: Callable[[], AbstractContextManager[PassageStore]]) -> Iterator[PassageStore]:
         """Hold a collection open for writing, as ``StorePool.writing`` does."""
-        return self._stores.writing(name, opened)
+        try:
+            with self._stores.writing(name, opened) as store:
+                yield store
+        finally:
+            for tell in self.when_changed:
+                tell()
 
     @property
     def answers(self) -> int:

@@ -45,6 +45,8 @@ class Limits:
     """The same time where a language model answers."""
     cache_bytes: int = 256 * 2**20
     """Memory for cached embeddings."""
+    ingest_seconds: float = 24 * 3600.0
+    """Time for which the progress of one ingest can be followed."""
     stopping_seconds: float = 6.0
     """Time that a stopping server waits for requests in progress; what is left then gets 503, or an ``error`` event."""
 
@@ -60,7 +62,8 @@ class ServerSettings:
     """Settings of a server. A server that other machines can reach needs an API key.
 
     Raises:
-        ConfigurationError: other machines can reach it and there is no key, or no client could send the key.
+        ConfigurationError: other machines can reach it and there is no key, or no client could send the key; or there
+            are roots and no uploads.
     """
 
     host: str = "127.0.0.1"
@@ -84,7 +87,9 @@ class ServerSettings:
     idle_seconds: float = 5.0
     """Time after which an idle collection is closed. Until then no other process can write to it if it is embedded."""
     uploads: Path | None = None
-    """Folder for documents that are uploaded on the page, which keeps them; None to accept none."""
+    """Folder for documents that are uploaded on the page, which keeps them; None to change no collection."""
+    roots: tuple[Path, ...] = ()
+    """Folders that agents may ingest from; none: no ingesting."""
     language_model: LanguageModel | None = None
     """Model that answers ``/v1/ask``; None to serve no answers."""
     relevance: Relevance | None = None
@@ -100,7 +105,7 @@ class ServerSettings:
 
     @property
     def may_ingest(self) -> bool:
-        """True if the page may add documents to collections, and delete them."""
+        """True if the page and agents may add documents to collections, and delete them."""
         return self.uploads is not None
 
     def __post_init__(self) -> None:
@@ -113,6 +118,8 @@ class ServerSettings:
                 f"Other machines can reach {self.host}, and no API key is set. Set one in {KEY_VARIABLE}, or listen on "
                 "127.0.0.1."
             )
+        if self.roots and not self.may_ingest:
+            raise ConfigurationError("Agents may not ingest from a root unless the server may change its collections.")
         if not 0 <= self.port < 2**16:
             raise ValueError(f"The port is {self.port}, but must be in [0, 65535].")
         if self.workers < 1:

@@ -44,6 +44,9 @@ class IngestOptions:
     converted are read in a process of their own."""
     prune: bool = False
     """Also remove documents of the ingested folders whose files no longer exist."""
+    keep_skipped: bool = False
+    """Treat a document whose file has become one that is skipped, an empty one for example, as one that cannot be read:
+    keep what the store has of it, and record the failure. By default it is removed."""
     dry_run: bool = False
     """Read and count, but embed and write nothing."""
     shard: Shard | None = None

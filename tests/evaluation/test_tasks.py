@@ -89,10 +89,14 @@ def test_separators_of_lines_within_a_text_and_half_characters_do_no_harm(tmp_pa
     ("line", "message"),
     [
         ('{"texts": "One."}', "t.jsonl:2 has no 'text': expected a text that is not blank"),
-        ('{"text": 5}', "t.jsonl:2 has no 'text'"),
+        ('{"text": 5}', "t.jsonl:2 has 5 as 'text'"),
         ('{"text": null}', "t.jsonl:2 has no 'text'"),
         ('{"text": " \\n"}', "t.jsonl:2 has no 'text'"),
-        ('["One."]', "t.jsonl:2 is list: expected a JSON object"),
+        ('["One."]', "t.jsonl:2 is a list: expected a JSON object"),
+        ('"One."', "t.jsonl:2 is a text: expected a JSON object"),
+        ("1.5", "t.jsonl:2 is a number: expected a JSON object"),
+        ("true", "t.jsonl:2 is true or false: expected a JSON object"),
+        ("null", "t.jsonl:2 is null: expected a JSON object"),
         ('{"text": "One."', "t.jsonl:2 is not JSON"),
     ],
 )
@@ -123,8 +127,12 @@ def test_a_question_has_a_reference_answer(tmp_path: Path) -> None:
 
 def test_questions_that_cannot_be_read_are_a_setting_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "q.jsonl").write_bytes(b'{"question": "caf\xe9"}')
-    for path in (tmp_path / "q.jsonl", tmp_path / "none.jsonl", tmp_path):
-        with pytest.raises(ConfigurationError, match="cannot be read as lines of JSON"):
+    for path, reason in (
+        (tmp_path / "q.jsonl", "it is not UTF-8 from byte 17 on"),
+        (tmp_path / "none.jsonl", "no such file or directory"),
+        (tmp_path, "is a directory"),
+    ):
+        with pytest.raises(ConfigurationError, match=f"cannot be read as lines of JSON: {reason}\\.$"):
             read_questions(path)
     with pytest.raises(ConfigurationError, match="holds nothing"):
         read_questions(lines(tmp_path / "q.jsonl"))

@@ -1,13 +1,14 @@
 """A server as a process of its own that is at work when it is told to stop: ``python -m tests.http.stoppable KIND``.
 
-KIND: ``answer`` and ``fine-tune`` (a language model that takes minutes), ``embed`` and ``load`` (an embedder that does
-not return, from passages or ever).
+KIND: ``answer`` and ``fine-tune`` (a language model that takes minutes), ``embed``, ``ingest`` and ``load`` (an embedder
+that does not return, from passages or ever). With ``ingest``, agents may ingest from FOLDER/new.
 """
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 from sift_rag import ingest_paths
 from sift_rag.protocols import LanguageModel
@@ -26,6 +27,11 @@ def main(kind: str, folder: Path) -> None:
         model.go.clear()  # type: ignore[attr-defined]
     elif kind == "fine-tune":
         model = tiny_model()
+    writing: dict[str, Any] = {}
+    if kind == "ingest":
+        (folder / "new").mkdir()
+        (folder / "new" / "owl.md").write_text("# Owl\n\nOwls nest in hollow trees.\n", encoding="utf-8")
+        writing = {"uploads": folder / "uploads", "roots": (folder / "new",)}
     settings = ServerSettings(
         port=0,
         store=folder / "store",
@@ -33,8 +39,9 @@ def main(kind: str, folder: Path) -> None:
         workers=1,
         processes=1,
         limits=Limits(stopping_seconds=1.0),
+        **writing,
     )
-    embedders = {"embed": GatedEmbedder, "load": SlowToLoad}
+    embedders = {"embed": GatedEmbedder, "ingest": GatedEmbedder, "load": SlowToLoad}
     serve(settings, embedder=embedders.get(kind, HashingEmbedder)())
 
 

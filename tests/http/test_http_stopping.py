@@ -51,6 +51,16 @@ class Process:
     def post(self, path: str, body: object) -> httpx.Response:
         return httpx.post(f"{self.url}{path}", json=body, timeout=LONG)
 
+    def call(self, tool: str, **arguments: object) -> httpx.Response:
+        """Call a tool of ``/mcp``, as an agent that follows progress."""
+        asked = {"name": tool, "arguments": arguments, "_meta": {"progressToken": 1}}
+        return httpx.post(
+            f"{self.url}/mcp",
+            json={"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": asked},
+            headers={"accept": "application/json, text/event-stream"},
+            timeout=LONG,
+        )
+
     def wait_for_requests(self, number: int) -> None:
         while f"sift_rag_requests_in_flight {number}.0" not in httpx.get(f"{self.url}/metrics").text:
             time.sleep(0.02)
@@ -94,6 +104,40 @@ def test_it_ends_while_a_model_is_at_work(kind: str, tmp_path: Path) -> None:
             check_busy(whole)
     assert json.loads(server.lines[-1])["event"] == "stopped"
     assert not [line for line in server.lines if '"level": "error"' in line]
+
+
+def test_it_ends_while_agents_and_chat_windows_wait_for_a_model(tmp_path: Path) -> None:
+    pytest.importorskip("mcp", reason="needs the package mcp: pip install 'sift-rag[mcp]'")
+    with serving("answer", tmp_path) as server, ThreadPoolExecutor() as others, httpx.Client() as idle:
+        assert idle.post(f"{server.url}/mcp", json={"jsonrpc": "2.0", "id": 1, "method": "ping"}).is_success
+        asked = {"messages": [{"role": "user", "content": ASKED["query"]}], "stream": True}
+        streamed = others.submit(server.post, "/v1/chat/completions", asked)
+        server.wait_for_requests(1)
+        called = others.submit(server.call, "ask", questions=[ASKED["query"]])
+        server.wait_for_requests(2)
+        time.sleep(0.5)
+        assert server.stop() == 0
+        *_, last = streamed.result().text.strip().split("\n\n")
+        assert "stopping" in json.loads(last.removeprefix("data: "))["error"]["message"]
+        check_busy(called)
+        assert (called.result().json()["id"], called.result().json()["error"]["code"]) == (7, -32000)
+    assert json.loads(server.lines[-1])["event"] == "stopped"
+    assert not [line for line in server.lines if '"level": "error"' in line]
+
+
+def test_it_ends_while_an_agent_ingests(tmp_path: Path) -> None:
+    pytest.importorskip("mcp", reason="needs the package mcp: pip install 'sift-rag[mcp]'")
+    with serving("ingest", tmp_path) as server, ThreadPoolExecutor() as others:
+        assert server.call("status").is_success  # which loads what agents need
+        followed = others.submit(server.call, "ingest", paths=["."])
+        server.wait_for_requests(1)
+        time.sleep(2.0)
+        assert server.stop() == 0
+        *_, last = followed.result().text.strip().split("\n\n")
+        assert last.startswith("event: message\ndata: ")
+        told = json.loads(last.partition("data: ")[2])
+        assert (told["id"], told["error"]["code"]) == (7, -32000)
+    assert json.loads(server.lines[-1])["event"] == "stopped"
 
 
 def test_it_ends_while_the_embedder_is_at_work_and_requests_wait(tmp_path: Path) -> None:

@@ -9,6 +9,9 @@ from urllib.parse import urlencode
 
 import pytest
 
+from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
+from sift_rag.stores.embedded.store import create_collection
+from sift_rag.types import CollectionInfo
 from tests.http.models import ScriptedModel
 from tests.http.serving import Served, serving
 from tests.page.conftest import watched_page
@@ -48,6 +51,24 @@ def test_an_empty_page_says_what_it_shows(server: Served, page: Page) -> None:
     assert page.evaluate("document.activeElement.id") == "question"
 
 
+@pytest.mark.parametrize("uploads", [False, True])
+@pytest.mark.parametrize("is_there", [False, True])
+def test_without_documents_the_page_says_how_to_get_them(
+    tmp_path: Path, page: Page, uploads: bool, is_there: bool
+) -> None:
+    if is_there:
+        info = CollectionInfo("documents", "hashing", 64, SCHEMA_VERSION)
+        create_collection(tmp_path / "store", info).close()
+    accepting = {"uploads": tmp_path / "files"} if uploads else {}
+    with serving(store=tmp_path / "store", idle_seconds=0, **accepting) as served:
+        page.goto(served.url)
+        page.wait_for_selector(".empty h1")
+        told = page.inner_text(".empty")
+        assert ("“documents” is empty." if is_there else "This server has no collection.") in told
+        assert "sift-rag ingest FOLDER" in told
+        assert page.locator(".empty a").count() == uploads
+
+
 def test_both_columns_are_shown_and_copies_are_linked(server: Served, page: Page) -> None:
     page.goto(server.url)
     page.fill("#question", QUESTION)
@@ -82,6 +103,34 @@ def test_the_controls_choose_anew_and_the_address_keeps_them(server: Served, pag
     assert {"k=2", "spread=10", "words=0", "filter=source%21%3Dshop%2Fold%2F*"} <= set(
         page.url.split("?")[1].split("&")
     )
+
+
+def test_a_slider_that_comes_back_shows_what_it_showed_and_asks_nobody(server: Served, page: Page) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if request.url.endswith("/page/choice") else None)
+    open_at(page, address(server, k=3))
+    first = (sources(page, "nearest"), sources(page, "sift"), page.inner_text(".ask-headline"))
+    page.locator("#k").fill("5")
+    shown(page, ".ask-sift .ask-card").to_have_count(5)
+    page.locator("#k").fill("3")
+    shown(page, ".ask-sift .ask-card").to_have_count(3)
+    assert (sources(page, "nearest"), sources(page, "sift"), page.inner_text(".ask-headline")) == first
+    assert len(asked) == 2
+    with page.expect_response("**/page/choice"):  # who asks again wants to know what is so now
+        page.locator(".ask-line .button").click()
+
+
+def test_what_stays_on_the_page_keeps_its_state(server: Served, page: Page) -> None:
+    open_at(page, address(server, k=2))
+    page.locator(".ask-passed summary").click()
+    shown(page, ".ask-passed li").to_have_count(2)
+    page.evaluate("document.querySelector('#sift-1').dataset.mark = 'same'")
+    page.locator("#k").fill("3")
+    shown(page, ".ask-sift .ask-card").to_have_count(3)
+    assert page.get_attribute("#sift-1", "data-mark") == "same"
+    assert page.evaluate("document.querySelector('.ask-passed').open")
+    shown(page, ".ask-passed li").to_have_count(3)
+    assert page.locator(".ask-card").evaluate_all("(all) => new Set(all.map((one) => one.id)).size") == 6
 
 
 def test_a_link_restores_what_was_shown(server: Served, page: Page) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from sift_rag_server.page import problems
 from sift_rag_server.page.assets import STATIC, read_assets
 from tests.http.serving import Served, serving
 
@@ -136,3 +137,14 @@ def test_a_wrong_request_is_refused_in_the_servers_words(server: Served, body: o
     reply = server.client.post("/page/choice", json=body)
     assert reply.status_code == 400
     assert reply.json()["message"]
+
+
+@pytest.mark.parametrize("settings", [{}, {"noise_variance": 0.5}, {"noise_variance": 50.0}, {"words": 0.0}])
+def test_what_is_kept_between_moves_changes_no_reply(
+    server: Served, monkeypatch: pytest.MonkeyPatch, settings: dict[str, float]
+) -> None:
+    body = {"query": "Can I return a lamp?", "k": 4, "settings": settings}
+    warm = [server.client.post("/page/choice", json=body).json() for _ in range(2)][-1]
+    monkeypatch.setattr(problems, "MOST_CANDIDATES", 0)
+    cold = server.client.post("/page/choice", json=body).json()
+    assert {**warm, "timings_ms": None} == {**cold, "timings_ms": None}

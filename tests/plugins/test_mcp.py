@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -272,14 +274,55 @@ def test_the_model_answers_if_there_is_one(settings: McpSettings) -> None:
 
 def test_the_store_is_free_between_calls(settings: McpSettings, folder: Path) -> None:
     async def run(between: Callable[[], object]) -> None:
-        async with Client(create_server(settings)) as client:
+        async with Client(create_server(replace(settings, idle_seconds=0))) as client:
             await client.call_tool("search", {"questions": [QUESTION]})
             await anyio.to_thread.run_sync(between)
             await client.call_tool("search", {"questions": [QUESTION]})
 
     (folder / "new.md").write_text("# New\n\nParking is free.\n", encoding="utf-8")
-    anyio.run(run, lambda: ingest_paths([folder], store=settings.store, embedder=HashingEmbedder()))
+    anyio.run(run, lambda: ingest_paths([folder], store=settings.store, embedder=HashingEmbedder(), wait=0))
     assert call(settings, "status").data["documents"] == {"ingested": 5}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("idle_seconds", "longest"), [(0.3, 600.0), (600.0, 0.3)])
+def test_another_process_writes_soon_whether_an_agent_pauses_or_not(
+    settings: McpSettings, folder: Path, monkeypatch: pytest.MonkeyPatch, idle_seconds: float, longest: float
+) -> None:
+    """The agent pauses, or the collection has been open for long enough."""
+    monkeypatch.setattr("sift_rag_mcp.access.LONGEST_OPEN", longest)
+    (folder / "new.md").write_text("# New\n\nParking is free.\n", encoding="utf-8")
+    program = "import sys; from sift_rag import ingest_paths; from tests.doubles import HashingEmbedder; "
+    program += "ingest_paths(sys.argv[1], store=sys.argv[2], embedder=HashingEmbedder(), wait=30)"
+
+    async def run() -> None:
+        async with Client(create_server(replace(settings, idle_seconds=idle_seconds))) as client:
+            await client.call_tool("get", {"source": "handbook/leave.md"})
+            writer = subprocess.Popen([sys.executable, "-c", program, folder, str(settings.store)])
+            while await anyio.to_thread.run_sync(writer.poll) is None:
+                if longest < idle_seconds:
+                    await client.call_tool("get", {"source": "handbook/leave.md"})
+                else:
+                    await anyio.sleep(0.05)
+            assert writer.returncode == 0
+            found = await client.call_tool("search", {"questions": ["Is parking free?"], "k": 1})
+            assert [hit["source"] for hit in found.structured_content["hits"]] == ["handbook/new.md"]
+
+    anyio.run(run)
+
+
+def test_nothing_is_held_once_the_client_has_gone(settings: McpSettings, folder: Path) -> None:
+    assert call(settings, "search", questions=[QUESTION]).data["hits"]
+    ingest_paths([folder], store=settings.store, embedder=HashingEmbedder(), wait=0)
+
+
+def test_a_write_does_not_wait_for_what_the_server_itself_has_read(settings: McpSettings) -> None:
+    async def run() -> Any:
+        async with Client(create_server(replace(settings, idle_seconds=600))) as client:
+            await client.call_tool("search", {"questions": [QUESTION]})
+            return await client.call_tool("delete", {"sources": ["handbook/leave.md"]})
+
+    assert not anyio.run(run).is_error
 
 
 def test_a_collection_that_is_not_there_is_told(tmp_path: Path) -> None:

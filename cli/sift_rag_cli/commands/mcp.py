@@ -9,7 +9,7 @@ from sift_rag import defaults
 from sift_rag.extras import require
 from sift_rag_cli import options
 from sift_rag_cli.api_keys import store_key
-from sift_rag_cli.mcp_clients import CLIENTS, Entry, install
+from sift_rag_cli.mcp_clients import CLIENTS, Entry, folders_of, install
 from sift_rag_cli.output import say
 from sift_rag_cli.searching import open_language_model, open_scoring
 
@@ -30,15 +30,7 @@ def mcp(
             "--read-only", rich_help_panel=options.SERVER, help="Leave out the tools that change the collection."
         ),
     ] = False,
-    roots: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--root",
-            metavar="DIR",
-            rich_help_panel=options.SERVER,
-            help="Folder that agents may ingest from. Repeatable; without one they cannot ingest.",
-        ),
-    ] = None,
+    roots: options.Roots = None,
     url: Annotated[
         str | None,
         typer.Option(
@@ -67,10 +59,7 @@ def mcp(
         sift-rag mcp install cursor --url http://localhost:8600/mcp
         sift-rag mcp --root ~/documents
     """
-    folders = tuple(root.expanduser() for root in roots or ())
-    for folder in folders:
-        if not folder.is_dir():
-            raise ValueError(f"--root {str(folder)!r} is not a folder.")
+    folders = folders_of(roots)
     if words:
         given = {
             "--store": _absolute(store),

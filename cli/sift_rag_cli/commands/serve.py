@@ -10,6 +10,7 @@ from sift_rag_cli import options
 from sift_rag_cli.api_keys import store_key
 from sift_rag_cli.configuration import settings_for
 from sift_rag_cli.embedding import embedder_of
+from sift_rag_cli.mcp_clients import folders_of
 from sift_rag_cli.searching import open_language_model, open_scoring, runtime_of
 from sift_rag_cli.serving import require_server
 from sift_rag_cli.serving import serve as serve_until_stopped
@@ -139,6 +140,7 @@ def serve(
     ] = False,
     allow_ingest: options.AllowIngest = False,
     uploads: options.Uploads = None,
+    roots: options.Roots = None,
     reranker: options.Reranker = None,
     reranker_url: options.RerankerUrl = None,
     model: options.Model = None,
@@ -170,12 +172,15 @@ def serve(
     Examples:
         sift-rag serve
         sift-rag serve --port 9000 -c handbook -m Qwen/Qwen3-0.6B
+        sift-rag serve --allow-ingest --root ~/documents
         SIFT_RAG_SERVER_API_KEY=secret sift-rag serve --host 0.0.0.0
     """
     require_server()
 
     from sift_rag_server.settings import KEY_VARIABLE, Limits, ServerSettings, default_uploads
 
+    if roots and not (allow_ingest or uploads):
+        raise ValueError("--root lets agents change a collection: add --allow-ingest.")
     values = settings_for(context, assignments)
     settings = ServerSettings(
         host=host,
@@ -199,5 +204,6 @@ def serve(
         relevance=open_scoring(context, reranker, reranker_url),
         language_model=open_language_model(context, model, base_url),
         uploads=uploads or (default_uploads(store) if allow_ingest else None),
+        roots=folders_of(roots),
     )
     serve_until_stopped(settings, log_json=log_json)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,21 +16,21 @@ from sift_rag.corpus.ingest import ingest_documents
 from sift_rag.corpus.locations import location_of
 from sift_rag.corpus.options import IngestOptions
 from sift_rag.corpus.writing import remove_documents
-from sift_rag.errors import CollectionNotFound, DocumentNotFound, StoreFull
+from sift_rag.errors import DocumentNotFound, StoreFull
 from sift_rag.ingestion import opened_for_ingest
-from sift_rag.stores.registry import open_database
-from sift_rag_server.embeddings import QueuedEmbedder
+from sift_rag_server.embeddings import QueuedEmbedder, ingest_embedder
 from sift_rag_server.errors import HTTPError
 from sift_rag_server.handlers import RequestContext, client_error
 from sift_rag_server.page.upload_files import SOURCE_PREFIX, UploadFolder
 
 if TYPE_CHECKING:
     from sift_rag.corpus.report import IngestReport, Progress
-    from sift_rag.protocols import Database, PassageStore
+    from sift_rag.protocols import PassageStore
     from sift_rag.types import Document, JsonValue
     from sift_rag_server.service import Service
 
-Result = Literal["new", "updated", "unchanged", "skipped", "failed"]
+Result = Literal["new", "updated", "unchanged", "skipped", "failed", "kept"]
+"""What became of a file. ``kept``: it cannot be read, and the one that it was to replace has stayed."""
 
 
 @dataclass(eq=False)
@@ -53,14 +53,10 @@ class Run:
 
 
 class Ingests:
-    """The ingests that the page has started, the last one of each collection. Safe to share between threads.
+    """The ingests that the page has started, the last one of each collection. Safe to share between threads."""
 
-    ``changed`` is called after every ingest and deletion.
-    """
-
-    def __init__(self, service: Service, changed: Callable[[], None]) -> None:
+    def __init__(self, service: Service) -> None:
         self._service = service
-        self._changed = changed
         self._runs: dict[str, Run] = {}
         self._written: set[str] = set()
         self._lock = Lock()
@@ -123,7 +119,6 @@ class Ingests:
             stopping = HTTPError(HTTPStatus.SERVICE_UNAVAILABLE, "The server is stopping. Upload the files again.")
             run.failure = stopping if self._service.closing.is_set() else client_error(error, run.context)
         finally:
-            self._changed()
             self._written.discard(run.folder.collection)
         if run.failure is None:
             run.reply = reply
@@ -139,7 +134,7 @@ class Ingests:
         """
         folder = self.folder(collection)
         with self._only_writer(collection):
-            database = self._database()
+            database = self._service.database()
             with self._service.writing(collection, lambda: closing(database.open(collection))) as store:
                 document = store.document(source)
                 if document is None:
@@ -164,16 +159,11 @@ class Ingests:
         try:
             yield
         finally:
-            self._changed()
             self._written.discard(collection)
 
-    def _database(self) -> Database:
-        settings = self._service.settings
-        return open_database(settings.store, api_key=settings.store_api_key)
-
     def _bring_in(self, run: Run) -> dict[str, JsonValue]:
-        collection, database = run.folder.collection, self._database()
-        embedder = self._embedder(collection)
+        collection, database = run.folder.collection, self._service.database()
+        embedder = ingest_embedder(self._service, collection)
         files = {SOURCE_PREFIX + name: run.folder.file(name) for name in run.names}
 
         def tell(progress: Progress) -> None:
@@ -186,12 +176,16 @@ class Ingests:
             before = {source: store.document(source) for source in files}
             taken = {source for source, record in before.items() if record and _is_another(record, files[source])}
             incoming = [IncomingFile(source, path) for source, path in files.items() if source not in taken]
-            options = IngestOptions(max_bytes=self._service.settings.limits.upload_bytes)
-            report = ingest_documents(incoming, store, embedder, options, progress=tell)
+            report = ingest_documents(incoming, store, embedder, self._options(), progress=tell)
             results = [_result(source, before[source], store, report) for source in files if source not in taken]
+            unread = [result for result in results if result["result"] in ("skipped", "failed")]
+            self._keep_replaced(run, store, embedder, [one for one in unread if _has_passages(before, one)])
         for result in results:
+            path = files[str(result["source"])]
             if result["result"] == "skipped":
-                run.folder.remove(files[str(result["source"])])
+                run.folder.remove(path)
+            else:
+                run.folder.forget_replaced(path)
         return {
             "collection": collection,
             "files": [*results, *map(_taken, sorted(taken))],
@@ -201,17 +195,32 @@ class Ingests:
             "seconds": round(report.seconds, 2),
         }
 
-    def _embedder(self, collection: str) -> QueuedEmbedder:
-        """Return the collection's embedder; the server's for a collection that does not exist yet."""
-        try:
-            with self._service.collection(collection) as store:
-                return QueuedEmbedder(self._service.collection_queue(store))
-        except CollectionNotFound:
-            return QueuedEmbedder(self._service.queue)
+    def _keep_replaced(
+        self, run: Run, store: PassageStore, embedder: QueuedEmbedder, results: Sequence[dict[str, JsonValue]]
+    ) -> None:
+        """Put the files back that were replaced by files that cannot be read, with their records, and say so."""
+        kept: dict[str, dict[str, JsonValue]] = {}
+        for result in results:
+            source = str(result["source"])
+            if run.folder.take_back(run.folder.file(source.removeprefix(SOURCE_PREFIX))):
+                kept[source] = result
+        files = [IncomingFile(source, run.folder.file(source.removeprefix(SOURCE_PREFIX))) for source in kept]
+        ingest_documents(files, store, embedder, self._options())  # their vectors are still in the store
+        for source, result in kept.items():
+            document = store.document(source)
+            result |= {"result": "kept", "passages": 0 if document is None else document.passages, "notices": []}
+
+    def _options(self) -> IngestOptions:
+        return IngestOptions(max_bytes=self._service.settings.limits.upload_bytes, keep_skipped=True)
 
 
 def _is_another(record: Document, path: Path) -> bool:
     return record.location != location_of(path)
+
+
+def _has_passages(before: Mapping[str, Document | None], result: Mapping[str, JsonValue]) -> bool:
+    record = before[str(result["source"])]
+    return record is not None and record.passages > 0
 
 
 def _taken(source: str) -> dict[str, JsonValue]:

@@ -12,7 +12,9 @@ the reply is 409, unless ``replace`` is ``true`` or the content is the same.
 ``POST /page/ingest/events`` with ``{"collection"}``, which needs no token, replies with server-sent events. Each
 ``progress`` holds the fields of ``sift_rag.corpus.report.Progress``. The last one is ``error``, or ``done``:
 ``{"collection", "files": [{"source", "result", "reason", "passages", "notices"}], "passages_added", "passages_total",
-"notices", "seconds"}``. It can be asked again, also after the end. The ingest does not stop when nobody listens.
+"notices", "seconds"}``. A result is ``new``, ``updated``, ``unchanged``, ``skipped``, ``failed``, or ``kept``: the file
+cannot be read, and the one that it was to replace stays with its document. The events can be asked for again, also
+after the end. The ingest does not stop when nobody listens.
 
 ``POST /page/documents/delete`` with ``{"collection", "source"}`` replies ``{"source", "passages", "file_removed"}``. A
 file is removed only if it was uploaded.
@@ -54,9 +56,6 @@ if TYPE_CHECKING:
     from sift_rag_server.page.ingests import Ingests, Run
     from sift_rag_server.page.upload_files import PartialUpload
     from sift_rag_server.service import Service
-
-LONGEST_INGEST = 24 * 3600.0
-"""Seconds for which the progress of one ingest can be followed."""
 
 LOOK_SECONDS = 0.1
 """Seconds between two looks at the progress of an ingest."""
@@ -130,7 +129,7 @@ def upload_routes(service: Service, ingests: Ingests) -> APIRouter:
             _events(run),
             lambda error: _event("error", error_body(client_error(error, context), context.id)),
             service.lifetimes,
-            seconds=LONGEST_INGEST,
+            seconds=service.settings.limits.ingest_seconds,
             close=lambda: None,
         )
 

@@ -60,7 +60,7 @@ class MapView {
       h("form", { class: "map-form", onsubmit: submit, role: "search" },
         h("label", { class: "field map-question", for: "map-q" }, h("span", {}, "Question"), this.question),
         h("label", { class: "field", for: "map-k" }, h("span", {}, "Passages picked ", this.kShown), this.k),
-        h("label", { class: "field", for: "map-points" }, h("span", {}, "Candidates shown"), this.points),
+        h("label", { class: "field", for: "map-points" }, h("span", {}, "Passages shown"), this.points),
         h("button", { class: "button", type: "submit" }, "Show"),
       ),
       this.told,
