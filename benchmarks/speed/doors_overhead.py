@@ -4,9 +4,8 @@
 
 The server is a process of its own, the library's call is made here, on the same collection; every round asks each once,
 a new question. What is printed are medians in milliseconds and the median and quartiles of the differences, round by
-round; then the processor time of each call, which other work on the machine hardly changes. Stdio opens the
-collection for every call, and so does the library's call beside it. The language model is an endpoint that writes the
-time as its first token. Agents are connections that search without a pause.
+round; then the processor time of each call, which other work on the machine hardly changes. The language model is an
+endpoint that writes the time as its first token. Agents are connections that search without a pause.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPResponse
 from itertools import count
 from pathlib import Path
 from statistics import median, quantiles
@@ -47,6 +46,21 @@ _numbers = count()
 
 def question() -> str:
     return f"word17 word230 word{next(_numbers)} and who pays for it?"
+
+
+class Connection(HTTPConnection):
+    """A connection that is opened anew after a pause, for the server closes an idle one."""
+
+    used = 0.0
+
+    def request(self, *words: Any, **more: Any) -> None:
+        if perf_counter() - self.used > 2.0:
+            self.close()
+        super().request(*words, **more)
+
+    def getresponse(self) -> HTTPResponse:
+        self.used = perf_counter()
+        return super().getresponse()
 
 
 @dataclass
@@ -78,33 +92,30 @@ def main() -> None:
             child("benchmarks.speed.canned_model") as (_, canned),
             child("benchmarks.speed.doors_process", "http", name, str(canned["port"])) as (server, address),
             child("benchmarks.speed.doors_process", "stdio", name, speaks=False) as (speaker, _),
-            closing(HTTPConnection("127.0.0.1", address["port"])) as connection,
+            closing(Connection("127.0.0.1", address["port"])) as connection,
             open_retriever(folder, embedder=embedder()) as retriever,
         ):
             wait_until_ready(connection)
             assistant = Assistant(retriever, model(str(canned["port"])))
             library: dict[str, Callable[[], object]] = {
                 "search": lambda: retriever.retrieve(question()).to_dict(),
-                "open and search": lambda: opened_search(folder),
                 "ask": lambda: assistant.ask(question()).to_dict(),
             }
             doors = [
                 Door("/v1/search", lambda: search(connection), "search", server),
                 Door(f"/mcp, {MODERN}", lambda: call(connection, MODERN), "search", server),
                 Door(f"/mcp, {HANDSHAKE}", lambda: call(connection, HANDSHAKE), "search", server),
-                Door("sift-rag mcp", Stdio(speaker).search, "open and search", speaker),
+                Door("sift-rag mcp", Stdio(speaker).search, "search", speaker),
                 Door("/v1/chat/completions", lambda: chat(connection), "ask", server),
             ]
-            figures["doors"] = measure(doors, library, options.runs, connection)
+            figures["doors"] = measure(doors, library, options.runs)
             figures["first_token_ms"] = first_tokens(connection, options.runs)
             figures["agents"] = agents(address["port"], server, options.agents, options.seconds)
     if options.json:
         options.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
 
 
-def measure(
-    doors: Sequence[Door], library: dict[str, Callable[[], object]], runs: int, connection: HTTPConnection
-) -> list[dict[str, Any]]:
+def measure(doors: Sequence[Door], library: dict[str, Callable[[], object]], runs: int) -> list[dict[str, Any]]:
     for ask in (*library.values(), *(door.ask for door in doors)):
         ask(), ask()  # what is loaded at first use
     taken: dict[str, list[float]] = {name: [] for name in library}
@@ -117,7 +128,6 @@ def measure(
     spent = {name: 1e3 * spent_on(ask, runs, process_time) / runs for name, ask in library.items()}
     records = []
     for door in doors:
-        connection.close()  # the server closes an idle one
         costs = 1e3 * spent_on(door.ask, runs, partial(busy, door.process)) / runs
         low, middle, high = quantiles(door.added, n=4)
         records.append(
@@ -175,7 +185,7 @@ def throughput(port: int, ask: Callable[[HTTPConnection], object], clients: int,
 
     def client(_: int) -> int:
         done = 0
-        with closing(HTTPConnection("127.0.0.1", port)) as connection:
+        with closing(Connection("127.0.0.1", port)) as connection:
             while perf_counter() < until:
                 ask(connection)
                 done += 1
@@ -184,11 +194,6 @@ def throughput(port: int, ask: Callable[[HTTPConnection], object], clients: int,
     started = perf_counter()
     with ThreadPoolExecutor(clients) as pool:
         return sum(pool.map(client, range(clients))) / (perf_counter() - started)
-
-
-def opened_search(folder: Path) -> object:
-    with open_retriever(folder, embedder=embedder()) as retriever:
-        return retriever.retrieve(question()).to_dict()
 
 
 def search(connection: HTTPConnection) -> Any:
