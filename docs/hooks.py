@@ -32,7 +32,7 @@ PAGES = {
 
 SECTIONS = {
     "opening": ("Opening", ("opening",)),
-    "ingestion": ("Ingestion", ("ingestion", "corpus")),
+    "ingestion": ("Ingestion", ("ingestion", "corpus", "clusters")),
     "retrieval": ("Retrieval", ("retrieval", "filters", "comparisons", "types", "exact", "repetition")),
     "selection": ("Selection", ("selection",)),
     "answering": ("Answering", ("answering",)),

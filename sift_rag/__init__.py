@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sift_rag.answering.settings import Mode as Mode
     from sift_rag.answering.stream import AnswerStream as AnswerStream
     from sift_rag.answering.tuning import TuningReport as TuningReport
+    from sift_rag.clusters import RayCluster as RayCluster
     from sift_rag.comparisons import Condition as Condition
     from sift_rag.comparisons import KeyConditions as KeyConditions
     from sift_rag.comparisons import Operator as Operator
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from sift_rag.embedders.functions import FunctionEmbedder as FunctionEmbedder
     from sift_rag.embedders.token_counting import Tokenization as Tokenization
     from sift_rag.errors import AdapterNotSaved as AdapterNotSaved
+    from sift_rag.errors import ClusterUnavailable as ClusterUnavailable
     from sift_rag.errors import CollectionNotFound as CollectionNotFound
     from sift_rag.errors import ConfigurationError as ConfigurationError
     from sift_rag.errors import DocumentNotFound as DocumentNotFound
@@ -181,6 +183,7 @@ _HOME = {
     "CheckedSentence": "answering.checking",
     "Choice": "selection",
     "Citation": "answering.citations",
+    "ClusterUnavailable": "errors",
     "CollectionInfo": "types",
     "CollectionNotFound": "errors",
     "Condition": "comparisons",
@@ -249,6 +252,7 @@ _HOME = {
     "Prompt": "answering.prompt",
     "Query": "retrieval.queries",
     "RankedText": "retrieval.reranker",
+    "RayCluster": "clusters",
     "Rbf": "selection",
     "Redundancy": "selection",
     "Relevance": "protocols",

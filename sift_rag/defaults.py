@@ -11,12 +11,17 @@ WRITE_WAIT_SECONDS = 60.0
 nobody has asked for five seconds, and a job at night should not fail because of a search."""
 EMBEDDER = "all-MiniLM-L6-v2"
 RUNTIME = "auto"
-RUNTIMES = ("auto", "onnx", "torch")
+RUNTIMES = ("auto", "onnx", "openvino", "torch")
 """Runtimes that can compute the vectors of an embedder on this machine; ``auto`` chooses."""
 
 K = 5
 CANDIDATE_LIMIT = 100
 """Number of distinct candidates to select from, per target."""
+EXACT_SEARCH_PASSAGES = 50_000
+"""Largest number of passages that are all compared with a question; beyond, a graph of neighbours is searched, if the
+collection has one. Measured: docs/log.md, "A million passages"."""
+GRAPH_EFFORT = 256
+"""Passages that a search by the graph keeps in view (HNSW's ef), at least: twice those asked for if that is more."""
 WORD_CANDIDATES = 30
 """Lexical candidates to add to them. Measured, like the defaults of words and following below: docs/log.md, "Words in
 the kernel, and following the evidence"."""

@@ -5,6 +5,7 @@
     ├── MissingExtra              an optional package is not installed; the message holds the pip line
     ├── UnreadableDocument        a file that cannot become text
     │   └── SkippedDocument       ... because it is none of ours: binary, empty, too large
+    ├── ClusterUnavailable        no Ray cluster there, or not one that can do the work
     ├── NothingToIngest           a path is missing, or nothing under it could go in
     ├── NoEvidence                the collection holds nothing that could answer
     │   └── NothingToLearn        ... or none of its passages has anything to train on
@@ -78,6 +79,10 @@ class UnreadableDocument(SiftRagError):
 
 class SkippedDocument(UnreadableDocument):
     """A file that sift-rag does not ingest by design: binary, empty, too large. Not a failure."""
+
+
+class ClusterUnavailable(SiftRagError):
+    """There is no cluster at the address, it runs other versions, or its workers die."""
 
 
 class NothingToIngest(SiftRagError):

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from threading import Event
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sift_rag import defaults
 from sift_rag.corpus.options import IngestOptions
@@ -43,6 +43,7 @@ from sift_rag.stores.remains import salvage
 from sift_rag.types import CollectionInfo, JsonValue, Passage
 
 if TYPE_CHECKING:
+    from sift_rag.clusters import RayCluster
     from sift_rag.corpus.changes import Changes
     from sift_rag.corpus.incoming import SourceText
     from sift_rag.corpus.report import IngestReport, Progress
@@ -89,7 +90,10 @@ def ingest_paths(
         The counts, with a reason for every file that was not ingested, even if none was.
 
     Raises:
+        ClusterUnavailable: ``options.cluster`` cannot be reached, or its workers die.
+        ConfigurationError: there is a cluster, and the store is a folder, or a file is not on all of its machines.
         ModelUnavailable: the embedder cannot be loaded.
+        ModelUnsuitable: the machines of the cluster have different embedders of one name.
         StoreConflict: the collection was made with another embedder, or a source name is taken by another document.
         StoreError: the store could not be written. What was acknowledged stays, and a second run completes it.
     """
@@ -98,12 +102,57 @@ def ingest_paths(
     options = options or IngestOptions()
     files = _as_paths(paths)
     database = open_database(store, api_key=api_key, server=server, wait=wait)
+    if options.cluster is not None:
+        place = _OnCluster(database, str(store), collection, api_key)
+        return _ingest_on_cluster(files, place, embedder, options, options.cluster, runtime, progress)
     part = _embedder_for(_existing(database, collection), embedder, runtime)
 
     def bring(opened: PassageStore) -> IngestReport:
         return ingest(files, opened, part, options, progress=progress)
 
     return _brought_in(bring, database, collection, part, dry_run=options.dry_run)
+
+
+class _OnCluster(NamedTuple):
+    """A collection that the workers of a cluster write to."""
+
+    database: Database
+    store: str
+    """The store, as it was named."""
+    collection: str
+    api_key: str | None
+
+
+def _ingest_on_cluster(
+    files: Sequence[Path],
+    place: _OnCluster,
+    embedder: str | EmbedderEndpoint | Embedder | None,
+    options: IngestOptions,
+    cluster: RayCluster,
+    runtime: str,
+    progress: Callable[[Progress], None] | None,
+) -> IngestReport:
+    """Ingest files with the processes of a cluster; the embedder is loaded there only."""
+    from sift_rag.corpus.ingest import ingest
+    from sift_rag.distributed.ingest import RayEngine, Target
+    from sift_rag.embedders.lazy import LazyEmbedder
+
+    database, store, collection, api_key = place
+    named = store if "://" in database.location else database.location
+    load = partial(_embedder_for, embedder=embedder, runtime=runtime)
+    with closing(RayEngine(cluster, Target(named, collection, api_key), load)) as engine:
+        existing = _existing(database, collection)
+        if existing is None:
+            part: Embedder = engine.embedder(None)
+        else:
+            if isinstance(embedder, str):
+                check_embedder(existing, embedder_identity(embedder), None)
+            part = LazyEmbedder(existing.embedder, existing.dimension, partial(engine.embedder, existing))
+
+        def bring(opened: PassageStore) -> IngestReport:
+            return ingest(files, opened, part, replace(options, cluster=None), progress=progress, engine=engine)
+
+        return _brought_in(bring, database, collection, part)
 
 
 def passages_of(
@@ -190,15 +239,15 @@ def watch_paths(
     Raises:
         MissingExtra: ``watchfiles`` is not installed.
         NothingToIngest: a path does not exist.
-        ValueError: the options ask for a dry run or a shard.
+        ValueError: the options ask for a dry run, a shard or a cluster.
         others: what ``ingest_paths`` raises.
     """
     from sift_rag.corpus.ingest import ingest
     from sift_rag.corpus.watching import PathWatch
 
     options = options or IngestOptions()
-    if options.dry_run or options.shard is not None:
-        raise ValueError("A watch writes, and takes all files: expected neither a dry run nor a shard.")
+    if options.dry_run or options.shard is not None or options.cluster is not None:
+        raise ValueError("A watch writes, and takes all files: expected neither a dry run, a shard nor a cluster.")
     files = _as_paths(paths)
     for path in files:
         if not os.path.lexists(path):
@@ -442,14 +491,14 @@ def reindex(
         ModelUnavailable: the embedder cannot be loaded.
         StoreConflict: the collection is of a newer schema, or another tool made it.
         StoreError: a store could not be written. The old collection is as it was.
-        ValueError: the options ask for a shard: reindexing is the work of one process.
+        ValueError: the options ask for a shard or a cluster: reindexing is the work of one process.
     """
     from sift_rag.corpus.ingest import ingest
     from sift_rag.rebuilding import rebuild
 
     options = options or IngestOptions()
-    if options.shard is not None:
-        raise ValueError("One process reindexes a collection: expected options without a shard.")
+    if options.shard is not None or options.cluster is not None:
+        raise ValueError("One process reindexes a collection: expected options without a shard or a cluster.")
     files = _as_paths(paths)
     database = open_database(store, api_key=api_key, server=server, wait=wait)
     try:

@@ -27,13 +27,13 @@ Calibrated: docs/log.md, "When is a passage a copy". A cosine alone cannot tell 
 """
 
 
-def merge_copies(candidates: Iterable[Candidate]) -> list[Candidate]:
+def merge_copies(candidates: Iterable[Candidate], leading: Iterable[Candidate] = ()) -> list[Candidate]:
     """Return one candidate for each group of passages that say the same, the others in its ``copies``.
 
     A group is led by its most similar member (ties: first by source and position), so equal input in any order gives
-    equal groups; which passages are copies says ``leaders_of_copies``.
+    equal groups; which passages are copies says ``leaders_of_copies``. Those in ``leading`` lead before all others.
     """
-    ordered = sorted(candidates, key=reading_order)
+    ordered = [*sorted(leading, key=_place), *sorted(candidates, key=reading_order)]
     rows = np.array([candidate.embedding for candidate in ordered], dtype=np.float32)
     groups: dict[int, list[Passage]] = {}
     for candidate, leader in zip(
@@ -81,6 +81,10 @@ def form_of(text: str) -> str:
 def reading_order(candidate: Candidate) -> tuple[float, str, int]:
     """Return a sorting key: similarity, descending, then by source and position."""
     return -candidate.similarity, candidate.passage.source, candidate.passage.span.start
+
+
+def _place(candidate: Candidate) -> tuple[str, int]:
+    return candidate.passage.source, candidate.passage.span.start
 
 
 def _leaders_by_cosine(texts: Sequence[str], rows: Embedding) -> list[int]:
@@ -136,12 +140,17 @@ _FACTS = (re.compile(r"\d+"), re.compile(r"\b(?:no|not|never|none|without|cannot
 
 def _forms(texts: Sequence[str]) -> list[str | None]:
     """Return each text normalised; None for one that equals no other, by the counts of some letters, which are fast."""
-    lowered = [text.lower() if text.isascii() else _normalised(text) for text in texts]
-    signatures = [tuple(map(text.count, _LETTERS)) for text in lowered]
+    signatures = list(map(_signature, texts))
     found = Counter(signatures)
     return [
         _normalised(text) if found[signature] > 1 else None for text, signature in zip(texts, signatures, strict=True)
     ]
+
+
+@lru_cache(maxsize=REMEMBERED_TEXTS)
+def _signature(text: str) -> tuple[int, ...]:
+    lowered = text.lower() if text.isascii() else _normalised(text)
+    return tuple(map(lowered.count, _LETTERS))
 
 
 _LETTERS = "etaoin"

@@ -291,9 +291,9 @@ def open_embedder(
 
     Args:
         name: name on the hub, folder or endpoint; None for the default.
-        runtime: ``onnx`` for onnxruntime over an export, which is made once and kept in the user's cache; ``torch``;
-            or ``auto`` for an export if there is one or it can be made, else torch. The vectors are the same but for
-            rounding.
+        runtime: ``onnx`` or ``openvino`` over an export, which is made once and kept in the user's cache; ``torch``; or
+            ``auto`` for onnxruntime if there is an export or it can be made, else torch. The vectors are the same but
+            for rounding.
         on_stage: called with the words for what takes long, such as an export, when it begins.
 
     Raises:

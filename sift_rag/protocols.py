@@ -72,6 +72,15 @@ class Neighbours(NamedTuple):
     after: tuple[Passage, ...]
 
 
+class Searcher(Protocol):
+    """A way to search a collection."""
+
+    def search(
+        self, targets: Embedding, limit: int, *, offset: int = 0, where: Filter | None = None
+    ) -> list[list[Candidate]]:
+        """Return for each row of ``targets`` its nearest passages, as ``PassageIndex.search`` does, exactly or not."""
+
+
 class PassageIndex(Protocol):
     """A collection of passages with their vectors, to read."""
 
@@ -166,6 +175,31 @@ class Scannable(Protocol):
         """
 
 
+class Graph(NamedTuple):
+    """The graph of neighbours of a collection (HNSW)."""
+
+    passages: int
+    """Number of passages in it; 0 if there is none."""
+    required: bool = False
+    """True if the store searches in no other way, so that ``PassageIndex.search`` is approximate too."""
+
+
+@runtime_checkable
+class GraphSearch(Protocol):
+    """An index that can also be searched by a graph of neighbours: faster if it is large, but not exact."""
+
+    @property
+    def graph(self) -> Graph:
+        """The graph, as far as the index knows it: when it was opened, or now."""
+
+    def by_graph(self) -> Searcher:
+        """Return the search by the graph, which ends with this index.
+
+        It may miss some of the nearest passages. Those that it finds have their true similarity and stand in the order
+        of ``PassageIndex.search``. Equal searches find the same as long as the graph stays as it is.
+        """
+
+
 @runtime_checkable
 class WordIndex(Protocol):
     """An index that also finds passages by their words."""
@@ -188,6 +222,15 @@ class WordStatus(Protocol):
     @property
     def words_indexed(self) -> bool:
         """False for a collection made before words were indexed, until it is upgraded."""
+
+
+@runtime_checkable
+class GraphStatus(Protocol):
+    """Document records that also say whether the collection has a graph of neighbours."""
+
+    @property
+    def has_graph(self) -> bool:
+        """True if it can be searched by one: see ``GraphSearch``."""
 
 
 class Totals(NamedTuple):

@@ -283,6 +283,9 @@ class Retrieval:
     timings_ms: Timings
     exact: ExactReport | None = None
     """Report of a selection from the whole collection; None if that was not requested."""
+    exact_search: bool = True
+    """True if the candidates nearest to the questions are exactly the nearest of the collection; False if they were
+    found by a graph of neighbours, which may miss some."""
 
     @property
     def texts(self) -> list[str]:
@@ -320,6 +323,7 @@ class Retrieval:
             "targets": self.targets,
             "stopped": self.stopped,
             "exact": None if self.exact is None else {"proven": self.exact.proven, "passages": self.exact.passages},
+            "exact_search": self.exact_search,
             "timings_ms": {step: round(ms, 3) for step, ms in self.timings_ms._asdict().items()},
         }
         if explain:

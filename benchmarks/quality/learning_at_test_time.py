@@ -19,7 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from benchmarks.common.datasets import data_folder
 from benchmarks.common.domains import CHOOSING, PROMPTS, REPORTING, Domain, open_domains
 from benchmarks.common.embedding import add_data_options
 from benchmarks.common.learning import FULL, STEPS, memory_store, tasks_of
-from benchmarks.quality.learning_tables import figures, table_of_arms, table_of_choices, tables
+from benchmarks.quality.learning_tables import figures, table_of_choices, tables, tables_of_arms
 from sift_rag.evaluation import Comparison, Outcome
 from sift_rag.evaluation.comparison import compare
 from sift_rag.evaluation.journal import Journal, fingerprint
@@ -60,6 +60,14 @@ def _fine_tuned(selector: str, tuning: FineTuning, training: GaussianProcess = T
     )
 
 
+def _every_arm(*ks: int) -> Run:
+    """Return a run for a model that reads several thousand tokens; 50 steps take longer than 5 and 20 together."""
+    comparison = Comparison(
+        arms=("context", "finetune", "both"), selectors=("nearest", "sift"), ks=ks, window=1024, tuning=FineTuning()
+    )
+    return Run(comparison, prompts=20)
+
+
 ALL_BUT_THE_OUTPUT = FineTuning(target_modules="all-linear", learning_rate=5e-3)
 
 RUNS: Mapping[str, Run] = {
@@ -83,16 +91,8 @@ RUNS: Mapping[str, Run] = {
     ),
     "both": Run(Comparison(arms=("both",), selectors=("sift",), ks=(STEPS,), tuning=FULL), prompts=10),
     "reuse": Run(_fine_tuned("sift", FineTuning(method="full", refresh_every=2)), prompts=25),
-    "real model": Run(
-        Comparison(
-            arms=("context", "finetune", "both"),
-            selectors=("nearest", "sift"),
-            ks=(5, 20),
-            window=1024,
-            tuning=FineTuning(),
-        ),
-        prompts=20,
-    ),
+    "real model": _every_arm(5, 20),
+    "real model 50": _every_arm(50),
 }
 
 CHOICES: Mapping[str, Mapping[str, Run]] = {
@@ -158,8 +158,11 @@ def main() -> None:
     if runs:
         found = {name: results.read(name, names) for name in RUNS}
         print("\n\n".join(tables(found, RUNS["main"].comparison.ks)))
-        if found["real model"]:
-            print(table_of_arms(found["real model"], RUNS["real model"].comparison.ks))
+        arms = {
+            domain: [*found["real model"].get(domain, ()), *found["real model 50"].get(domain, ())]
+            for domain in found["real model"]
+        }
+        print("\n\n".join(tables_of_arms(arms)) if arms else "")
         if options.json:
             options.json.write_text(json.dumps(figures(found), indent=1) + "\n", encoding="utf-8")
 
@@ -187,7 +190,7 @@ class Results:
         for outcome in compare(
             left, model=_model(self._model_folder), embedder=open_embedder(), store=store, comparison=run.comparison
         ):
-            journal.add(outcome)
+            journal.add(replace(outcome, task=replace(outcome.task, text=""), examples={}))  # figures alone
             last = outcome.measurements[-1]
             share = 100 * last.bits_per_byte / outcome.base.bits_per_byte
             print(f"{name}  {outcome.task.id}  {share:.1f} %  {last.seconds:.1f} s", flush=True)

@@ -117,19 +117,48 @@ def tables(found: Found, ks: Sequence[int]) -> Iterator[str]:
     )
 
 
-def table_of_arms(outcomes: Mapping[str, Sequence[Outcome]], ks: Sequence[int]) -> str:
-    """Return every arm with both selectors over all domains, and SIFT against nearest at the largest k."""
-    arms = dict.fromkeys(one.arm for each in outcomes.values() for outcome in each for one in outcome.measurements)
-    most = max(ks)
+def tables_of_arms(found: Mapping[str, Sequence[Outcome]]) -> Iterator[str]:
+    """Yield a table of every arm and number of passages with both selectors, and one of SIFT's arms by domain."""
+    measured = [one for each in found.values() for outcome in each for one in outcome.measurements]
+    arms, ks = dict.fromkeys(one.arm for one in measured), sorted({one.k for one in measured})
     rows = []
     for arm in arms:
-        found = {(name, k): percents(outcomes, arm, name, k) for name in ("nearest", "sift") for k in ks}
-        paired = difference(found["sift", most], found["nearest", most])
-        means = [bootstrap(list(found[name, k].values())) for k in ks for name in ("nearest", "sift")]
-        cells = [f"{mean:.1f} [{low:.1f}, {high:.1f}]" for mean, low, high in means]
-        rows.append([arm, str(len(found["sift", most])), *cells, _signed(paired)])
-    names = [f"{name}, {k}" for k in ks for name in ("nearest", "SIFT")]
-    return table(["arm", "texts", *names, f"SIFT - nearest, {most}"], rows)
+        for k in ks:
+            nearest, sift = (percents(found, arm, selector, k) for selector in ("nearest", "sift"))
+            cells = [_mean(nearest), _mean(sift), _signed(difference(sift, nearest))] if sift else []
+            rows.append([arm, str(k), str(len(sift)), *cells])
+    yield table(["arm", "k", "texts", "nearest", "SIFT", "SIFT - nearest"], rows)
+    for k in ks:
+        yield table(
+            [f"SIFT, k = {k}", "texts", *arms, "finetune - context", "both - the better", "rank correlation"],
+            [_arms_row(name, outcomes, list(arms), k) for name, outcomes in by_domain(found)],
+        )
+
+
+def _arms_row(name: str, outcomes: Mapping[str, Sequence[Outcome]], arms: Sequence[str], k: int) -> list[str]:
+    """Return a domain's row; the better of context and fine-tuning is the one with the lower mean."""
+    sift = {arm: percents(outcomes, arm, "sift", k) for arm in arms}
+    if not all(sift.values()):
+        return [name, "0"]
+    better = min((sift["context"], sift["finetune"]), key=lambda each: fmean(each.values()))
+    correlation = _correlation(list(measurements(outcomes, "finetune", "sift", k).values()))
+    return [
+        name,
+        str(len(sift["context"])),
+        *(_mean(sift[arm]) for arm in arms),
+        _signed(difference(sift["finetune"], sift["context"])),
+        _signed(difference(sift["both"], better)),
+        correlation,
+    ]
+
+
+def _correlation(measured: Sequence[tuple[Outcome, Measurement]]) -> str:
+    """Return the rank correlation of predicted and realised gain; empty if there is none."""
+    found = rank_correlation(
+        [one.predicted or 0.0 for _, one in measured],
+        [1 - one.bits_per_byte / outcome.base.bits_per_byte for outcome, one in measured],
+    )
+    return "" if found is None else f"{found:.2f}"
 
 
 def _main_row(name: str, outcomes: Mapping[str, Sequence[Outcome]], best: Mapping[str, int]) -> list[str]:
@@ -184,13 +213,9 @@ def _others(found: Found) -> tuple[list[str], list[list[str]]]:
 def _cost_row(name: str, outcomes: Mapping[str, Sequence[Outcome]], k: int) -> list[str]:
     tuned = list(measurements(outcomes, "finetune", "sift", STEPS).values())
     context = list(measurements(outcomes, "context", "sift", k).values())
-    correlation = rank_correlation(
-        [one.predicted or 0.0 for _, one in tuned],
-        [1 - one.bits_per_byte / outcome.base.bits_per_byte for outcome, one in tuned],
-    )
     return [
         name,
-        "" if correlation is None else f"{correlation:.2f}",
+        _correlation(tuned),
         *(f"{median(one.seconds for _, one in each):.2f}" for each in (context, tuned)),
         *(f"{fmean(one.tokens for _, one in each):.0f}" for each in (context, tuned)),
     ]

@@ -2,7 +2,8 @@
 
 python -m benchmarks.speed.page_latency [--passages 50000] [--moves 60]
 
-A move sets the slider of repetition and waits until the new selection is painted. Needs Playwright and Chromium.
+A move sets the slider of repetition to a value that it has not had for this question, and waits until the reply is
+painted. Needs Playwright and Chromium.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import tempfile
+from itertools import cycle, islice
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -26,7 +28,12 @@ from sift_rag_server import RunningServer, ServerSettings
 DIMENSION = 384
 BATCH = 1000
 WORDS = 120
-QUESTION = "word17 word230 word4 and who pays for it?"
+QUESTIONS = (
+    "word17 word230 word4 and who pays for it?",
+    "word5 or word81?",
+    "why word12 and not word9?",
+    "word33, word2?",
+)
 
 MOVE = """
 async (value) => {
@@ -34,10 +41,11 @@ async (value) => {
   const painted = new Promise((resolve) => {
     const results = document.querySelector(".ask-results");
     const watch = new MutationObserver(() => {
+      if (results.hasAttribute("aria-busy")) return;
       watch.disconnect();
       requestAnimationFrame(() => setTimeout(() => resolve(performance.now())));
     });
-    watch.observe(results, { childList: true });
+    watch.observe(results, { attributeFilter: ["aria-busy"] });
   });
   const begun = performance.now();
   slider.value = value;
@@ -84,13 +92,17 @@ def measured(url: str, moves: int) -> dict[str, Any]:
         page.wait_for_selector("#question")
         first = page.evaluate("performance.now()")
         weight = page.evaluate(WEIGHT)
-        page.fill("#question", QUESTION)
-        page.keyboard.press("Enter")
-        page.wait_for_selector(".ask-columns", timeout=60_000)
         values = [value for value in range(-10, 11) if value]
-        times = [page.evaluate(MOVE, values[move % len(values)]) for move in range(moves)]
+        times = []
+        for question in islice(cycle(QUESTIONS), -(-moves // len(values))):
+            page.locator("#spread").fill("0")
+            page.fill("#question", question)
+            with page.expect_response("**/page/choice"):
+                page.keyboard.press("Enter")
+            page.wait_for_selector(".ask-results:not([aria-busy]) .ask-columns", timeout=60_000)
+            times += [page.evaluate(MOVE, value) for value in values]
         browser.close()
-    return {"first_ms": first, "bytes": sum(weight), "files": len(weight), "times": times}
+    return {"first_ms": first, "bytes": sum(weight), "files": len(weight), "times": times[:moves]}
 
 
 def main() -> None:

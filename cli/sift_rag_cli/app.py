@@ -6,12 +6,13 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 import typer
 
 from sift_rag import errors
+from sift_rag.wrong_values import what_is_wrong
 from sift_rag_cli.commands import (
     ask,
     calibrate,
@@ -49,6 +50,7 @@ EXIT_CODES: Mapping[type[BaseException], int] = {
     errors.StoreInUse: 4,
     errors.ModelUnavailable: 4,
     errors.ModelInUse: 4,
+    errors.ClusterUnavailable: 4,
     errors.CollectionNotFound: 5,
     errors.DocumentNotFound: 5,
     errors.StoreConflict: 6,
@@ -63,6 +65,14 @@ def exit_code(error: BaseException) -> int:
     return next(EXIT_CODES[kind] for kind in type(error).__mro__ if kind in EXIT_CODES)
 
 
+@runtime_checkable
+class ValidationErrors(Protocol):
+    """The error with which Typer's validation, Pydantic, refuses the value of an option."""
+
+    def errors(self) -> Sequence[Mapping[str, Any]]:
+        """Return what is wrong with it."""
+
+
 class _Main(Group):
     """The command with its subcommands; an error becomes one line on stderr and an exit code."""
 
@@ -70,7 +80,11 @@ class _Main(Group):
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()
-        except (typer.Exit, typer.Abort, typer.TyperException):
+        except (typer.Exit, typer.Abort):
+            raise
+        except typer.TyperException as error:
+            if isinstance(error.__cause__, ValidationErrors):
+                error.message = what_is_wrong(error.__cause__.errors())
             raise
         except BrokenPipeError as error:
             _close_stdout()
@@ -93,17 +107,19 @@ def _message(error: BaseException) -> str:
     )
 
 
-class _Warnings(logging.Handler):
-    """The library's warnings, each on one line of stderr."""
+class _Messages(logging.Handler):
+    """The library's warnings, and what an embedder does once for all later runs, each on one line of stderr."""
 
     def emit(self, record: logging.LogRecord) -> None:
         say(one_line(record.getMessage()))
 
 
-def _show_warnings() -> None:
+def _show_messages() -> None:
     logger = logging.getLogger("sift_rag")
-    if not any(isinstance(handler, _Warnings) for handler in logger.handlers):
-        logger.addHandler(_Warnings(logging.WARNING))
+    if not any(isinstance(handler, _Messages) for handler in logger.handlers):
+        logger.addHandler(_Messages(logging.INFO))
+        logging.getLogger("sift_rag.embedders").setLevel(logging.INFO)
+        logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # on some processors its import asks for a package
 
 
 def _close_stdout() -> None:
@@ -152,7 +168,7 @@ def read_configuration(
         sift-rag COMMAND --help
     """
     del debug, version  # _Main reads the one, a callback handles the other
-    _show_warnings()
+    _show_messages()
     configuration = load_configuration(COMMANDS)
     context.obj = configuration
     context.default_map = {command: configuration.values(command) for command in COMMANDS}

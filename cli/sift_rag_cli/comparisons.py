@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import csv
 import shlex
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sift_rag.errors import ConfigurationError
 from sift_rag_cli.output import count_of, one_line, say, write_json, write_page, write_table
 from sift_rag_cli.progress import counted_progress, loading
 
 if TYPE_CHECKING:
+    from sift_rag.clusters import RayCluster
     from sift_rag.corpus.shards import Shard
     from sift_rag.evaluation import Comparison, Outcome, Row, Summary, Task
     from sift_rag.evaluation.outcomes import About
     from sift_rag.models.options import ModelOptions
+    from sift_rag.protocols import PassageIndex
     from sift_rag.retrieval.retriever import Retriever
 
 ALONE = "model alone"
@@ -58,9 +61,48 @@ class Output:
 
 def measure(run: Run, retriever: Retriever) -> tuple[list[Outcome], About, Path]:
     """Measure the shard's tasks, or those that an earlier run left; return outcomes, facts and the journal's path."""
+
+    def measure_here(left: _Left) -> About:
+        return _measure(run, retriever, left)
+
+    return _measured(run, retriever.store, measure_here)
+
+
+def measure_on_cluster(
+    run: Run, store: PassageIndex, open_retriever: Callable[[], Retriever], cluster: RayCluster
+) -> tuple[list[Outcome], About, Path]:
+    """Measure as ``measure`` does, on the workers of a cluster; the outcomes come in the order of the tasks.
+
+    Args:
+        run: what is measured.
+        store: the collection, as this process sees it.
+        open_retriever: opens it with its embedder, on a worker.
+        cluster: where the work is done.
+    """
+
+    def measure_there(left: _Left) -> About:
+        return _measure_on_cluster(run, open_retriever, cluster, left)
+
+    outcomes, about, path = _measured(run, store, measure_there)
+    places = {task.id: place for place, task in enumerate(run.tasks)}
+    return sorted(outcomes, key=lambda outcome: places[outcome.task.id]), about, path
+
+
+class _Left(NamedTuple):
+    """The part of a run that is left to do."""
+
+    tasks: Sequence[Task]
+    outcomes: list[Outcome]
+    """Outcomes that an earlier run left; those of this one are added."""
+    path: Path
+    """The journal's path."""
+    fingerprint: str
+
+
+def _measured(run: Run, store: PassageIndex, do: Callable[[_Left], About]) -> tuple[list[Outcome], About, Path]:
+    """Return outcomes, facts and the journal's path, after ``do`` has measured what an earlier run left."""
     from sift_rag.evaluation.journal import Journal, fingerprint, journal_folder, journal_name, revisions_of
 
-    store = retriever.store
     name = fingerprint(
         run.tasks,
         run.comparison,
@@ -79,12 +121,10 @@ def measure(run: Run, retriever: Retriever) -> tuple[list[Outcome], About, Path]
         say(f"{count_of(len(outcomes), 'task')} already measured; {len(left)} left.")
     if header is not None and not left:
         return outcomes, header.about, path
-    return *_measure(run, retriever, path, name, outcomes, left), path
+    return outcomes, do(_Left(left, outcomes, path, name)), path
 
 
-def _measure(
-    run: Run, retriever: Retriever, path: Path, name: str, outcomes: list[Outcome], left: Sequence[Task]
-) -> tuple[list[Outcome], About]:
+def _measure(run: Run, retriever: Retriever, left: _Left) -> About:
     from sift_rag.evaluation import compare
     from sift_rag.evaluation.about import about_run
     from sift_rag.evaluation.comparison import require_smaller
@@ -94,21 +134,52 @@ def _measure(
     with loading(run.model) as show_stage:
         model = open_local_model(run.model, options=run.options, on_stage=show_stage)
     require_smaller(run.comparison.window, model)
-    now = datetime.now().astimezone().isoformat(" ", "minutes")
     about = about_run(
-        run.comparison, model, retriever.store, version=version("sift-rag"), date=now, command=run.command
+        run.comparison, model, retriever.store, version=version("sift-rag"), date=_now(), command=run.command
     )
-    journal = Journal(path, Header(name, tuple(task.id for task in run.tasks), run.shard, about))
+    outcomes = left.outcomes
+    journal = Journal(left.path, Header(left.fingerprint, tuple(task.id for task in run.tasks), run.shard, about))
     journal.start(outcomes)
-    total = len(outcomes) + len(left)
+    total = len(outcomes) + len(left.tasks)
     with _resumable(outcomes, total), counted_progress("comparing", "task", total, len(outcomes)) as advance:
         for outcome in compare(
-            left, model=model, embedder=retriever.embedder, store=retriever.store, comparison=run.comparison
+            left.tasks, model=model, embedder=retriever.embedder, store=retriever.store, comparison=run.comparison
         ):
             journal.add(outcome)
             outcomes.append(outcome)
             advance(outcome.task.id)
-    return outcomes, about
+    return about
+
+
+def _measure_on_cluster(run: Run, open_retriever: Callable[[], Retriever], cluster: RayCluster, left: _Left) -> About:
+    from sift_rag.distributed.comparison import Compared, compare_on_cluster
+    from sift_rag.evaluation.journal import Header, Journal
+    from sift_rag.opening import open_local_model
+
+    open_model = partial(open_local_model, run.model, options=run.options)
+    compared = Compared(run.comparison, open_retriever, open_model, version("sift-rag"), _now(), run.command)
+    outcomes, tasks = left.outcomes, tuple(task.id for task in run.tasks)
+    journal: Journal | None = None
+    devices: dict[str, About] = {}
+    total = len(outcomes) + len(left.tasks)
+    with (
+        _resumable(outcomes, total),
+        counted_progress("starting the workers", "task", total, len(outcomes)) as advance,
+        closing(compare_on_cluster(left.tasks, compared, cluster)) as measured,
+    ):
+        for outcome, about in measured:
+            devices.setdefault(about.device, about)
+            if journal is None:
+                journal = Journal(left.path, Header(left.fingerprint, tasks, run.shard, about))
+                journal.start(outcomes)
+            journal.add(outcome)
+            outcomes.append(outcome)
+            advance(outcome.task.id)
+    return replace(next(iter(devices.values())), device=", ".join(devices))
+
+
+def _now() -> str:
+    return datetime.now().astimezone().isoformat(" ", "minutes")
 
 
 @contextmanager

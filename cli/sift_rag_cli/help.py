@@ -27,6 +27,8 @@ _FIRST = {
 }
 """Parameters that the help of a command begins with."""
 _OTHERS = "Options"
+_VALUE_IS_OPTIONAL = "--ray"
+"""Option that may stand without its value."""
 ARGUMENTS = "sift_rag_cli.arguments"
 """Key in a context's ``meta``: the arguments of the command as they were typed."""
 
@@ -76,7 +78,7 @@ class Command(_Help, TyperCommand):
         typed = list(args)
         ctx.meta[ARGUMENTS] = typed
         try:
-            return super().parse_args(ctx, args)
+            return super().parse_args(ctx, self._with_empty_value(ctx, args))
         except Exception as error:
             option = getattr(error, "option_name", None)
             words = replacement_of(str(self.name), option, typed) if option else None
@@ -84,6 +86,16 @@ class Command(_Help, TyperCommand):
                 error.message = words  # type: ignore[attr-defined]
                 error.possibilities = None  # type: ignore[attr-defined]
             raise
+
+    def _with_empty_value(self, ctx: Any, args: list[str]) -> list[str]:
+        """Return the arguments with an empty value for the option that may stand alone, last or before another one."""
+        if not any(_VALUE_IS_OPTIONAL in one.opts for one in self.get_params(ctx)):
+            return args
+        following = [*args[1:], "-"]
+        alone = [
+            arg == _VALUE_IS_OPTIONAL and after.startswith("-") for arg, after in zip(args, following, strict=True)
+        ]
+        return [f"{arg}=" if is_alone else arg for arg, is_alone in zip(args, alone, strict=True)]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the arguments and the options."""

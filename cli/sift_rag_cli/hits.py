@@ -105,6 +105,8 @@ def summary(retrieval: Retrieval) -> str:
     if retrieval.exact is not None:
         proven = "proven" if retrieval.exact.proven else "not proven"
         parts.append(f"{proven} to be the best selection by embeddings from the whole collection")
+    elif not retrieval.exact_search:
+        parts.append("approximate search: a few of the nearest may be missing")
     if retrieval.stopped in _STOPPED:
         parts.append(_STOPPED[retrieval.stopped])
     return "; ".join(parts)

@@ -21,6 +21,7 @@ FINE_TUNING = "Fine-tuning"
 COLLECTION = "Collection"
 OUTPUT = "Output"
 SERVER = "Server"
+PROCESSES = "Several processes"
 
 
 def one_of(name: str) -> Callable[[str], str]:
@@ -92,6 +93,16 @@ EmbedderUrl = Annotated[
         rich_help_panel=COLLECTION,
         help="Embed with the model that --embedder names at an OpenAI-compatible endpoint, such as "
         "http://localhost:11434/v1. Set its API key in SIFT_RAG_EMBEDDER_KEY or OPENAI_API_KEY.",
+    ),
+]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        metavar="[ADDRESS]",
+        rich_help_panel=PROCESSES,
+        help="Do the work on a Ray cluster: local for processes on this machine, auto for the cluster that it is in, "
+        "HOST:PORT for another one. Without an address: auto, or local where there is no cluster.",
     ),
 ]
 Set = Annotated[
@@ -204,6 +215,14 @@ Exact = Annotated[
         rich_help_panel=PASSAGES,
         help="Select from the whole collection instead of the nearest passages, and say whether the selection is "
         "proven to be the best.",
+    ),
+]
+ExactSearch = Annotated[
+    bool,
+    typer.Option(
+        "--exact-search",
+        rich_help_panel=PASSAGES,
+        help="Compare the question with every passage, in a large collection too.",
     ),
 ]
 Explain = Annotated[

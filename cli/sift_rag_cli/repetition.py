@@ -33,7 +33,7 @@ def write_duplicates(found: Duplicates, *, limit: int) -> None:
         for group in found.groups[:limit]:
             _write_group(group)
     if found.documents:
-        write(f"Files by the passages that other files have too{_of(limit, len(found.documents))}")
+        write(f"Files whose passages also stand in other files{_of(limit, len(found.documents))}")
         write_table(
             ("elsewhere", "passages", "source"),
             [(f"{one.elsewhere:,}", f"{one.passages:,}", one.source) for one in found.documents[:limit]],
@@ -42,8 +42,8 @@ def write_duplicates(found: Duplicates, *, limit: int) -> None:
 
 
 def _places(places: NearestPlaces) -> str:
-    nearest = "the nearest place" if places.k == 1 else f"the {places.k:,} nearest places"
-    return f"of {nearest}, {places.copies:.2f} go to copies of an earlier one ({count_of(places.probes, 'question')})"
+    asked = count_of(places.probes, "question")
+    return f"nearest neighbour spends {places.copies:.2f} of {places.k:,} places on copies ({asked})"
 
 
 def _of(limit: int, total: int) -> str:

@@ -37,6 +37,7 @@ def search_options(
     token_budget: int | None,
     exact: bool,
     selector: str,
+    exact_search: bool = False,
     context: int = 0,
 ) -> SearchOptions:
     """Return the options of a search; errors in them are raised here, before anything is opened.
@@ -55,7 +56,7 @@ def search_options(
         exact=exact,
         selector=selector,
         settings=values["selector"],
-        **values["search"],
+        **{**values["search"], **({"exact_search": True} if exact_search else {})},
     )
 
 

@@ -54,8 +54,8 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "duplicates": ("layout",),
     "evaluate": ("runtime", "embedding", "search", "selector", "layout"),
     "calibrate": ("runtime", "embedding", "search", "selector", "layout", "answer", "model"),
-    "compare": ("runtime", "embedding", "comparison", "layout", "finetuning", "model"),
-    "ingest": ("runtime", "embedding", "server"),
+    "compare": ("runtime", "embedding", "comparison", "layout", "finetuning", "model", "ray"),
+    "ingest": ("runtime", "embedding", "server", "ray"),
     "migrate": ("server",),
     "serve": ("runtime", "embedding"),
     "ui": ("runtime", "embedding"),
@@ -304,6 +304,14 @@ def _server() -> Mapping[str, Setting]:
     return _of_class(ServerOptions)
 
 
+@cache
+def _ray() -> Mapping[str, Setting]:
+    from sift_rag.clusters import RayCluster
+
+    found = _of_class(RayCluster, prefix="ray.")
+    return {name: setting for name, setting in found.items() if setting.field != "address"}  # --ray
+
+
 GROUPS: Mapping[str, Group] = {
     "search": Group("Search", "", _search),
     "selector": Group("Selector", "", _selector),
@@ -315,4 +323,5 @@ GROUPS: Mapping[str, Group] = {
     "model": Group("Language model in this process", "model.", _model),
     "comparison": Group("Comparison", "", _comparison),
     "server": Group("New collections on a server", "", _server),
+    "ray": Group("Ray cluster (--ray)", "ray.", _ray),
 }

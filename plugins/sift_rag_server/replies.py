@@ -78,6 +78,7 @@ class SearchReply(Reply):
     targets: int
     stopped: str = Field(description="Reason why the selection ended.")
     exact: ExactReply | None
+    exact_search: bool = Field(description="False if the candidates were found by a graph, which may miss some.")
     timings_ms: dict[str, float]
 
 

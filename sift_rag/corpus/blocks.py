@@ -108,6 +108,18 @@ _GAP = re.compile(r"\n(?:[^\S\n]*\n)+")
 # Markdown
 
 
+def html_blocks(text: str) -> Iterator[Stretch]:
+    """Yield the blocks of HTML in Markdown.
+
+    Raises:
+        MissingExtra: ``markdown-it-py`` is not installed.
+    """
+    for segment in parse_blocks(text):
+        for token in segment.tokens:
+            if token.type == "html_block":
+                yield _place(text, token, segment.lines)
+
+
 def _markdown(text: str) -> Outline:
     headings: list[Heading] = []
     blocks: list[Block] = []
@@ -166,7 +178,11 @@ def _is_closing(line: str, markup: str) -> bool:
 
 def _table(text: str, token: Token, lines: list[int]) -> Block:
     start, end = _place(text, token, lines)
-    rows = min(lines[(token.map or (0, 0))[0] + 2], end)
+    number = (token.map or (0, 0))[0]
+    rows = min(lines[number + 2], end)
+    if number + 3 < len(lines) and text[lines[number] : lines[number + 1]].count("|") > _MANY_BARS:
+        is_empty = not text[lines[number] : lines[number + 1]].strip("| \t\n")
+        rows = min(lines[number + 3], end) if is_empty else rows  # the names of the columns are in the row below it
     header = text[start:rows].rstrip("\n")
     first, _, rest = header.partition("\n")
     marker = _ITEM.match(first)  # of a list item that begins with the table
@@ -175,6 +191,8 @@ def _table(text: str, token: Token, lines: list[int]) -> Block:
     return Block(start, end, "table", Stretch(rows, end), f"{first}\n{rest}\n")
 
 
+_MANY_BARS = 3
+"""Bars of a table of two columns, whose first row is rather a name and its value."""
 _ITEM = re.compile(r"[\s>]*(?:[-+*]|\d{1,9}[.)])\s+(?=\S)")
 
 

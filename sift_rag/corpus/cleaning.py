@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from sift_rag.corpus.blocks import outline
+from sift_rag.corpus.blocks import html_blocks, outline
+from sift_rag.corpus.decoding import one_line
 from sift_rag.corpus.sections import SECTION_BREAK, Section
 
 # Data addresses
@@ -95,15 +96,17 @@ def _with_alternatives(text: str) -> Iterator[str]:
 # reStructuredText and LaTeX
 
 _RST_DIRECTIVES = (
-    "contents", "currentmodule", "default-role", "highlight", "index", "meta", "module", "section-numbering", "sectnum",
+    "contents", "currentmodule", "default-role", "highlight", "image", "index", "meta", "module", "section-numbering", "sectnum",
     "tabularcolumns", "target-notes", "title", "toctree",
 )  # fmt: skip
 _RST_UNSEEN = re.compile(
-    rf"^(?P<indent> *)\.\. (?:(?:{'|'.join(_RST_DIRECTIVES)})::[^\n]*"
-    r"(?:\n(?:[ \t]*\n){0,3}(?P=indent) +\S[^\n]*)*|_[^\n:]{1,200}:[ \t]*$)",
+    rf"^(?P<indent> *)\.\. (?:(?:\|[^|\n]{{1,100}}\| )?(?:{'|'.join(_RST_DIRECTIVES)})::[^\n]*"
+    r"(?:\n(?:[ \t]*\n){0,3}(?P=indent) +\S[^\n]*)*|_(?:`[^`\n]{1,200}`|[^\n:]{1,200}):[ \t]*(?:\S+[ \t]*)?$)"
+    r"|^[ \t]*(?:\|[\w. -]{1,60}\|[ \t]*)+$",
     re.MULTILINE,
 )
-"""Directives that show no text of their own, with what is indented below them, and targets of links."""
+"""Directives that show no text of their own, with what is indented below them, targets of links, and lines of nothing
+but the names of images."""
 
 
 def clean_rst(text: str) -> str:
@@ -139,8 +142,13 @@ def clean_latex(text: str) -> str:
 _ADDRESSED = r"(?:\([^()\n]{0,500}\)|\[[^\[\]\n]{0,200}\])"
 _BADGES = re.compile(rf"^[ \t]{{0,3}}(?:\[!\[[^\[\]\n]{{0,200}}\]{_ADDRESSED}\]{_ADDRESSED}[ \t]*)+$", re.MULTILINE)
 """Line of images that are links, as the signs of a build or a version above a text."""
+_SIGNS = re.compile(
+    r"^[ \t]{0,3}(?:!\[[^\[\]\n]{0,200}\]\([^()\n]{0,300}(?:shields\.io|badge|travis-ci)[^()\n]{0,300}\)[ \t]*)+$",
+    re.MULTILINE | re.IGNORECASE,
+)
 _CONTENTS = re.compile(
-    r"^(?:[ \t]{0,12}(?:[-*+]|\d{1,3}[.)])[ \t]+\[[^\n]{1,300}\]\(#[^()\n]{0,300}\)[ \t]*(?:\n|\Z)){2,}",
+    r"^(?:[ \t]{0,12}(?:[-*+]|\d{1,3}[.)])[ \t]+(?:\*\*|__|[*_])?\[[^\n]{1,300}\]\(#[^()\n]{0,300}\)"
+    r"(?:\*\*|__|[*_])?[ \t]*(?:\n(?:[ \t]*\n){0,2}|\Z)){2,}",
     re.MULTILINE,
 )
 """List of nothing but links to headings of the same text."""
@@ -156,9 +164,58 @@ def clean_markdown(text: str, *, is_mdx: bool) -> str:
     """
     if "<!--" in text:
         text = _without_comments(text)
-    if "[![" in text or "](#" in text:
-        text = _outside_code(text, lambda part: _CONTENTS.sub(_emptied, _BADGES.sub("", part)))
-    return _without_modules_and_tags(text) if is_mdx else text
+    if _HTML_BLOCK.search(text):
+        text = _without_html(text)
+    if "![" in text or "](#" in text:
+        text = _outside_code(text, _without_signs)
+    return _ADMONITION.sub(r"\1", _without_modules_and_tags(text)) if is_mdx else text
+
+
+_ADMONITION = re.compile(r"^[ \t]*:::+[ \t]*(?:[a-z]+[ \t]*(?:\[([^\]\n]*)\])?)?[ \t]*$", re.MULTILINE)
+"""Lines that begin and end a remark in a box, of whose first the title stays."""
+
+
+def _without_signs(part: str) -> str:
+    return _CONTENTS.sub(_emptied, _SIGNS.sub("", _BADGES.sub("", part)))
+
+
+_HTML_BLOCK = re.compile(r"^ {0,3}</?[a-z]", re.MULTILINE)
+_ELEMENTS = (
+    "a|article|b|blockquote|br|caption|center|code|dd|details|div|dl|dt|em|figcaption|figure|font|footer|h[1-6]|header|hr|"
+    "i|img|kbd|li|nav|ol|p|picture|section|small|source|span|strong|sub|summary|sup|table|tbody|td|tfoot|th|thead|tr|u|ul"
+)
+_HTML_TAG = re.compile(rf"</?({_ELEMENTS})(?:\s[^<>]*)?/?>")
+_HTML_HEADING = re.compile(r"^[ \t]*<h([1-6])(?:\s[^<>\n]*)?>(?=[^\n]*</h\1>)", re.MULTILINE)
+_CELL_END = re.compile(r"</t[dh]>\s*(?=<t[dh]\b)")
+_KEPT_HTML = re.compile(r"<(?:pre|script|style|textarea|code)\b", re.IGNORECASE)
+
+
+def _without_html(text: str) -> str:
+    """Return Markdown with the words of its blocks of HTML, and the descriptions of the images in them.
+
+    Blocks that hold code or a program stay.
+    """
+    parts: list[str] = []
+    place = 0
+    for start, end in html_blocks(text):
+        block = text[start:end]
+        if not _KEPT_HTML.search(block):
+            parts += [text[place:start], _words_of_html(block)]
+            place = end
+    return "".join([*parts, text[place:]])
+
+
+def _words_of_html(block: str) -> str:
+    def shown(tag: re.Match[str]) -> str:
+        breaks = _line_breaks(tag[0])
+        if tag[1] == "img" and (found := _ALTERNATIVE.search(tag[0])):
+            return one_line(next((words for words in found.groups() if words), "")) + breaks
+        return breaks
+
+    block = _HTML_HEADING.sub(lambda heading: f"{'#' * int(heading[1])} ", block)
+    block = _CELL_END.sub(lambda end: " " + _line_breaks(end[0]), block)
+    words = _HTML_TAG.sub(shown, block)
+    return words if words == block else "\n".join(line.strip() for line in words.split("\n"))
 
 
 def _emptied(found: re.Match[str]) -> str:

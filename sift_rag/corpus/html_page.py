@@ -14,7 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sift_rag.corpus.decoding import one_line, universal_newlines, without_surrogates
-from sift_rag.corpus.markup import fenced
+from sift_rag.corpus.markup import fenced, with_raised
 from sift_rag.corpus.sections import Extracted, Section
 from sift_rag.extras import require
 
@@ -40,7 +40,7 @@ _CHROME_ROLES = frozenset(("alertdialog", "banner", "contentinfo", "dialog", "me
 _CHROME_NAMES = frozenset(
     (
         "breadcrumb", "breadcrumbs", "cookie-banner", "cookie-consent", "cookie-notice", "footer", "menu", "nav",
-        "nav-panel", "navbar", "navigation", "page-footer", "page-header", "pagination", "sidebar", "site-footer",
+        "nav-panel", "navbar", "navfooter", "navheader", "navigation", "page-footer", "page-header", "pagination", "sidebar", "site-footer",
         "site-header", "site-nav", "skip-link", "toc", "topbar",
     )
 )  # fmt: skip
@@ -88,7 +88,6 @@ _MOST_CELLS = 20_000
 _MOST_COLUMNS = 200
 """Limits within which cells that span columns or rows are written out."""
 _LONGEST_MARK = 20
-_POWER = re.compile(r"[-+\u2212]?(?:\d{1,3}|[nkmxij])")
 _SPACE_AT_END = re.compile(r"[ \t]+$", re.MULTILINE)
 _OUTER_RULES = re.compile(r"\A(?:\s*---(?=\n|\Z))+|(?:\n---\s*)+\Z")
 """Lines drawn above or below all of the text, which divide nothing."""
@@ -191,6 +190,8 @@ def _converter_class() -> type[MarkdownConverter]:
             escape_underscores = False
             strip_document = markdownify.STRIP
             code_language_callback = staticmethod(_language)
+            wrap = True
+            wrap_width = None  # lines end where the page ends them, not where its source does
 
         def convert_a(self, el: Tag, text: str, parent_tags: set[str]) -> str:  # noqa: ARG002 - the library's names
             return text
@@ -208,10 +209,7 @@ def _converter_class() -> type[MarkdownConverter]:
 
         def convert_sup(self, el: Tag, text: str, parent_tags: set[str]) -> str:  # noqa: ARG002
             """Keep 10 to the power of 6 from becoming 106, and the number of a note from becoming part of a word."""
-            raised, before = text.strip(), str(el.previous_sibling or "")
-            if _POWER.fullmatch(raised) and before[-1:].isalnum() and el.find("a") is None:
-                return f"^{raised}"
-            return f"[{raised}]" if raised.isdecimal() else text
+            return with_raised(str(el.previous_sibling or ""), text, may_be_power=el.find("a") is None)
 
         def convert_td(self, el: Tag, text: str, parent_tags: set[str]) -> str:
             cell = one_line(text).replace("|", "\\|")
@@ -347,8 +345,8 @@ def _simplify(table: Tag, soup: BeautifulSoup) -> None:
     while len(cells) > 2 and _is_title(cells):
         titles += cells.pop(0)
         rows.pop(0)
-    grid = _grid(cells)
     headers = _header_rows(rows, cells)
+    grid = _grid(cells, headers)
     width = max(map(len, grid))
     table.clear()
     for title in titles:
@@ -378,8 +376,11 @@ def _within(table: Tag) -> Iterator[Tag]:
             stack += _children(element)[::-1]
 
 
-def _grid(cells: Sequence[Sequence[Tag]]) -> list[list[Tag | None]]:
-    """Return the rows with a cell for each column: one that spans columns or rows stands in each, as a copy."""
+def _grid(cells: Sequence[Sequence[Tag]], headers: int) -> list[list[Tag | None]]:
+    """Return the rows with a cell for each column: one that spans columns or rows stands in each, as a copy.
+
+    The first cell of a row below the headers does not stand in several columns: it is what the row is called.
+    """
     grid: list[list[Tag | None]] = [[] for _ in cells]
     filled: dict[tuple[int, int], Tag] = {}
     room = _MOST_CELLS
@@ -393,8 +394,9 @@ def _grid(cells: Sequence[Sequence[Tag]]) -> list[list[Tag | None]]:
             room -= wide * high - 1
             if room < 0:
                 wide = high = 1
+            is_label = number >= headers and column == 0 and len(row) > 1  # of the whole row, such as a total
             for down in range(high):
-                for across in range(wide):
+                for across in range(1 if is_label else wide):
                     filled[number + down, column + across] = copy.copy(cell) if down or across else cell
             column += wide
     for number, column in sorted(filled):
@@ -416,7 +418,23 @@ def _header_rows(rows: Sequence[Tag], cells: Sequence[Sequence[Tag]]) -> int:
         if not says_so and not (in_row and all(cell.name == "th" for cell in in_row)):
             break
         count += 1
+    if count <= 1 and len(cells) > 2 and _names_groups(cells[0], cells[1]):
+        count = 2
     return min(max(count, 1), len(rows))
+
+
+def _names_groups(first: Sequence[Tag], second: Sequence[Tag]) -> bool:
+    """Return True if a row names groups of the columns that the next row names: a cell of it spans some of them."""
+    widths = [_span(cell, "colspan") for cell in first]
+    texts = [cell.get_text().strip() for cell in second]
+    return (
+        max(widths, default=1) > 1
+        and len(first) > 1
+        and len(second) > 1
+        and any(texts)
+        and not any(character.isdigit() for text in texts for character in text[:1])
+        and max(_span(cell, "colspan") for cell in second) == 1
+    )
 
 
 def _joined(column: Sequence[Tag | None], soup: BeautifulSoup) -> Tag:

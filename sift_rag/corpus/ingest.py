@@ -25,6 +25,7 @@ from sift_rag.corpus.conversion_pool import ChildLost, ConversionPool
 from sift_rag.corpus.conversion_worker import Splitting
 from sift_rag.corpus.decoding import valid_name
 from sift_rag.corpus.documents import SourceDocument, is_converted
+from sift_rag.corpus.elsewhere import Completion, Engine, Job, Stored, read_whole
 from sift_rag.corpus.incoming import Incoming, IncomingFile
 from sift_rag.corpus.languages import LanguageCheck
 from sift_rag.corpus.locations import KnownFiles, RealPaths, is_here, is_uri
@@ -33,9 +34,8 @@ from sift_rag.corpus.passages import split_document
 from sift_rag.corpus.planning import Action, Discard, Fail, Refresh, Write, is_current, plan
 from sift_rag.corpus.report import IngestReport, Outcome, Problem, Progress, ProgressMeter
 from sift_rag.corpus.roots import RootWalk, in_order
-from sift_rag.corpus.splitting import grammar
 from sift_rag.corpus.writing import DryWriter, StoreWriter, Writer
-from sift_rag.errors import MissingExtra, StoreConflict, UnreadableDocument
+from sift_rag.errors import SiftRagError, StoreConflict, UnreadableDocument
 from sift_rag.extras import require
 from sift_rag.protocols import Embedder, LoadedAtFirstUse, PassageStore
 from sift_rag.tokens import without_limits
@@ -65,6 +65,7 @@ def ingest(
     *,
     progress: Callable[[Progress], None] | None = None,
     changes: Changes | None = None,
+    engine: Engine | None = None,
 ) -> IngestReport:
     """Bring the store up to date with the files under ``paths``.
 
@@ -76,6 +77,7 @@ def ingest(
         progress: called after each file and each batch of passages.
         changes: all that may have changed while it was watched; nothing else is looked at, and a file that disappears
             is no failure. By default, anything may have changed.
+        engine: processes that read, split, embed and store in place of this one.
 
     Returns:
         The counts, with a reason for every file that was not ingested, even if none was.
@@ -89,7 +91,7 @@ def ingest(
     options = options or IngestOptions()
     roots = [Path(os.path.abspath(path)) for path in paths]  # noqa: PTH100 - resolve() would follow links
     present = in_order([root for root in roots if os.path.lexists(root)])
-    with closing(_Ingest(store, embedder, options, progress, present, changes)) as run:
+    with closing(_Ingest(store, embedder, options, progress, present, changes, engine)) as run:
         for root, path in zip(roots, paths, strict=True):
             if not os.path.lexists(root):
                 run.tally.fail(str(path), "no such file or folder")
@@ -99,6 +101,8 @@ def ingest(
         walks = run.walks(present)
         for walk in walks:
             run.walk(walk)
+        if engine is not None:
+            run.take_back(engine)
         for walk in walks:  # after all, so that what moved from one to another keeps its vectors
             run.prune(walk)
         return run.report(seconds=perf_counter() - started)
@@ -169,6 +173,10 @@ class _Upcoming(NamedTuple):
     read: Callable[[], SourceDocument] | None
     """Returns the document, or raises as ``Incoming.read`` does; None if the store has this content."""
     is_converted: bool = False
+    is_elsewhere: bool = False
+    """True if other processes are to read it."""
+    stored: Stored | None = None
+    """What came back from them."""
 
 
 class _Ingest:
@@ -182,10 +190,14 @@ class _Ingest:
         progress: Callable[[Progress], None] | None,
         roots: Sequence[Path] = (),
         changes: Changes | None = None,
+        engine: Engine | None = None,
     ) -> None:
         for package in ("semantic_text_splitter", "tokenizers"):
             require(package, "ingest")
         self.store, self.embedder, self.options, self.changes = store, embedder, options, changes
+        self.engine = engine
+        self.elsewhere: dict[str, _Upcoming] = {}
+        """Documents that the engine is to read, by source."""
         self.meter = ProgressMeter(progress)
         self.writer: Writer = DryWriter(self.meter) if options.dry_run else StoreWriter(store, embedder, self.meter)
         self.tally = _Tally()
@@ -230,6 +242,9 @@ class _Ingest:
 
     def take_all(self, items: Iterable[Incoming], walk: RootWalk | None = None) -> None:
         """Ingest the documents of this shard, in their order, while later ones are being converted."""
+        if self.engine is not None:
+            self.hand_over(items, walk)
+            return
         waiting: deque[_Upcoming] = deque()
         in_conversion = 0
         for item in items:
@@ -245,6 +260,36 @@ class _Ingest:
         while waiting:
             self.take(waiting.popleft())
 
+    def hand_over(self, items: Iterable[Incoming], walk: RootWalk | None) -> None:
+        """Ingest the documents of this shard that need not be read, and keep the others for ``take_back``."""
+        for item in items:
+            upcoming = self.begin(item, walk) if self.is_ours(item.source) else None
+            if upcoming is None:
+                continue
+            if upcoming.is_elsewhere:
+                self.elsewhere[upcoming.item.source] = upcoming
+            else:
+                self.take(upcoming)
+
+    def take_back(self, engine: Engine) -> None:
+        """Let the engine store what was kept for it, and ingest the documents in the order in which they come back."""
+        waiting, self.elsewhere = self.elsewhere, {}
+        jobs = [Job(one.item, one.record) for one in waiting.values() if isinstance(one.item, IncomingFile)]
+        if not jobs:
+            return
+        self.meter.loading()
+        completion = Completion()
+        with closing(engine.bring_in(jobs, self.options)) as acks:
+            for ack in acks:
+                for advance in ack.advances:
+                    self.meter.begin(advance.source, advance.size, advance.of)
+                    self.meter.stored(advance.source, advance.passages, advance.characters)
+                for stored in completion.add(ack):
+                    self.take(waiting.pop(stored.source)._replace(stored=stored))
+                self.writer.flush()
+        if waiting:
+            raise SiftRagError(f"{len(waiting)} of {len(jobs)} files did not come back from the workers.")
+
     def begin(self, item: Incoming, walk: RootWalk | None) -> _Upcoming | None:
         """Find the record of a document, and begin to convert it if it has to be; None if it has failed already."""
         item, record = self.identify(item, walk)
@@ -257,14 +302,15 @@ class _Ingest:
                 return _Upcoming(item, record, None)
         except UnreadableDocument as error:
             return _Upcoming(item, record, partial(_raise, error))
-        if isinstance(item, IncomingFile):
+        is_elsewhere = self.engine is not None and isinstance(item, IncomingFile)
+        if isinstance(item, IncomingFile) and not is_elsewhere:
             if is_converted(item.path):
                 document = self.pool.read(item.path, self.splitting(item.source, record))
                 return _Upcoming(item, record, document.result, is_converted=True)
             if self.is_read_ahead(item):
                 document = self.pool.read(item.path, self.splitting(item.source, record))
                 return _Upcoming(item, record, partial(self.read_ahead_or_here, item, document))
-        return _Upcoming(item, record, partial(item.read, self.options))
+        return _Upcoming(item, record, partial(item.read, self.options), is_elsewhere=is_elsewhere)
 
     def is_read_ahead(self, item: IncomingFile) -> bool:
         """Return True if another process is to read a file of text.
@@ -342,7 +388,7 @@ class _Ingest:
                 self.tally.fail(item.source, action.reason)
                 self.writer.fail(action.record, action.reason)
             case Write():
-                self.write(action)
+                self.write(action, upcoming.stored)
                 return  # done only once its passages are written
         self.meter.passed_over(item.source, item.size)
 
@@ -351,7 +397,8 @@ class _Ingest:
         item, record = upcoming.item, upcoming.record
         if upcoming.read is None and record is not None:
             return Refresh(record if is_here(record.location) else replace(record, location=item.location))
-        action = plan(item.source, item.location, record, self.read(upcoming), self.options)
+        document = self.read(upcoming) if upcoming.stored is None else upcoming.stored.document
+        action = plan(item.source, item.location, record, document, self.options)
         is_new = record is None or record.state != "ingested"
         if isinstance(action, Write) and isinstance(item, IncomingFile) and is_new:
             return replace(action, moved=self.known.moved(action.record.content_hash))
@@ -359,30 +406,33 @@ class _Ingest:
 
     def read(self, upcoming: _Upcoming) -> SourceDocument | UnreadableDocument:
         """Return the document, or the reason that it cannot become text."""
-        try:
-            document = upcoming.read() if upcoming.read else upcoming.item.read(self.options)
-            grammar(document.syntax)
-            for _ in document.sections:  # a row that cannot be read must show before anything is written
-                pass
-        except MissingExtra as error:
-            return UnreadableDocument(str(error))
-        except UnreadableDocument as error:
-            return error
+        document, _ = read_whole(upcoming.read or partial(upcoming.item.read, self.options))
         return document
 
-    def write(self, action: Write) -> None:
+    def write(self, action: Write, stored: Stored | None) -> None:
+        """Write a document; if others have stored its passages, complete it."""
         is_embedded = action.document.vector is None
         if is_embedded and isinstance(self.embedder, LoadedAtFirstUse) and not self.embedder.is_loaded:
             self.meter.loading()
         checked = self.passages(action)
         if is_embedded:  # else nothing may ask for the embedder's languages, which would load it
             checked = self.languages.passing(checked, action.document.syntax)
-        if self.meter.is_followed:
-            self.meter.begin(action.record.source, action.record.size, _characters(action.document))
-        count = self.writer.write(action.record, checked, action.previous, action.moved, action.document.vector)
+        if stored is not None:
+            for _ in checked:
+                pass
+            count = self.writer.settle(
+                action.record, action.previous, action.moved, passages=stored.passages, held=stored.held
+            )
+        else:
+            count = self.write_here(action, checked)
         outcome = self.tally.went_in(action, count)
         if self.changes is not None:  # they are few
             self.tally.outcomes.append(outcome)
+
+    def write_here(self, action: Write, passages: Iterable[Passage]) -> int:
+        if self.meter.is_followed:
+            self.meter.begin(action.record.source, action.record.size, _characters(action.document))
+        return self.writer.write(action.record, passages, action.previous, action.moved, action.document.vector)
 
     def passages(self, action: Write) -> Iterable[Passage]:
         """Return the passages of a document, which is split here unless it has been already."""

@@ -37,9 +37,11 @@ def read_json_lines(text: str, *, prefix: str = "line ") -> Iterator[tuple[int, 
             reason = one_line(str(error))[:100]
             raise UnreadableDocument(f"{prefix}{number} cannot be read as JSON: {reason}") from error
         if not isinstance(record, dict):
-            kind = type(record).__name__
-            raise UnreadableDocument(f"{prefix}{number} is {kind}: expected a JSON object")
+            raise UnreadableDocument(f"{prefix}{number} is {_KINDS[type(record)]}: expected a JSON object")
         yield number, _storable_fields(record)
+
+
+_KINDS = {list: "a list", str: "a text", int: "a number", float: "a number", bool: "true or false", type(None): "null"}
 
 
 @dataclass(frozen=True, slots=True)

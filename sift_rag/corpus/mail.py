@@ -193,12 +193,24 @@ def _parts(message: EmailMessage) -> tuple[MIMEPart | None, list[EmailMessage]]:
     """Return the part that is the body, and those that are neither the body nor another form of it."""
     try:
         body = message.get_body(("plain", "html"))
-        if body is not None and body.get_content_type() == "text/plain" and not _content(body).strip():
-            body = message.get_body(("html",)) or body
+        html = message.get_body(("html",))
+        if body is not None and html is not None and body is not html and _says_less(body, html):
+            body = html
     except (ValueError, KeyError, AttributeError, LookupError):  # a header that the library cannot parse
         body = None
     others = [part for part in _leaves(message) if part is not body and not _is_decoration(part)]
     return body, others
+
+
+_STUB = 40
+"""Words up to which a plain text may only say that the message is in HTML."""
+_MARKUP = re.compile(r"(?is)<(style|script|head|title)\b.*?</\1>|<[^<>]*>")
+
+
+def _says_less(plain: MIMEPart, html: MIMEPart) -> bool:
+    """Return True for a plain text that is empty, or short and far shorter than the HTML of which it is a form."""
+    words = len(_content(plain).split())
+    return words == 0 or (words <= _STUB and 3 * words < len(_MARKUP.sub(" ", _content(html)).split()))
 
 
 def _is_decoration(part: EmailMessage) -> bool:

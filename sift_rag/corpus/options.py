@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from sift_rag import defaults
+from sift_rag.clusters import RayCluster
 from sift_rag.corpus.decoding import check_encoding
 from sift_rag.corpus.shards import Shard
 
@@ -43,18 +44,26 @@ class IngestOptions:
     converted are read in a process of their own."""
     prune: bool = False
     """Also remove documents of the ingested folders whose files no longer exist."""
+    keep_skipped: bool = False
+    """Treat a document whose file has become one that is skipped, an empty one for example, as one that cannot be read:
+    keep what the store has of it, and record the failure. By default it is removed."""
     dry_run: bool = False
     """Read and count, but embed and write nothing."""
     shard: Shard | None = None
     """Ingest, prune and report only the documents of this shard; other ingests, now or later, handle the others."""
+    cluster: RayCluster | None = None
+    """Cluster whose processes read, split, embed and store, in place of this one; the store is a server then, and the
+    files lie where all of its machines see them."""
 
     def __post_init__(self) -> None:
         """Check the patterns, the encoding and the number of processes.
 
         Raises:
-            ValueError: ``include`` or ``exclude`` is a single string, Python has no such ``encoding``, or ``workers``
-                is less than 1.
+            ValueError: ``include`` or ``exclude`` is a single string, Python has no such ``encoding``, ``workers`` is
+                less than 1, or a dry run is to use a cluster.
         """
+        if self.dry_run and self.cluster is not None:
+            raise ValueError("A dry run embeds nothing, and has no use for a cluster.")
         if self.workers is not None and self.workers < 1:
             raise ValueError(f"workers is {self.workers}, but must be at least 1.")
         for name in ("include", "exclude"):

@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from sift_rag.corpus.formats import Syntax
 from sift_rag.corpus.headings import Heading, find_headings
 from sift_rag.corpus.pieces import Measure, Piece, cut, cut_to
 from sift_rag.corpus.sections import Section
-from sift_rag.corpus.splitting import Stretch, split
+from sift_rag.corpus.splitting import Stretch, is_program, split
 from sift_rag.tokens import without_limits
 from sift_rag.types import Passage, Span, passage_id
 
@@ -29,7 +30,7 @@ CAPACITY = 200
 OVERLAP = 20
 """Tokens that a passage may share with the one before it in a long paragraph."""
 
-RECIPE = f"4/{CAPACITY}/{OVERLAP}"
+RECIPE = f"5/{CAPACITY}/{OVERLAP}"
 """Version of the splitting rules. It changes whenever they may give other passages; documents are then split again."""
 
 _MAX_HEADER = 64
@@ -161,7 +162,11 @@ def _lead(lead: str, measure: Measure) -> tuple[str, str]:
 def _of_plain_text(text: str, syntax: Syntax, headings: Sequence[Heading], measure: Measure) -> Iterator[Piece]:
     """Yield the pieces of a text without sections: prose, or a program."""
     breaks = [heading.start for heading in headings]
-    stretches = _joined_to_headings(text, _split_to(text, syntax, measure, breaks), headings, measure)
+    if is_program(syntax):
+        stretches = _whole_lines(text, _split_to(text, syntax, replace(measure, overlap=0), breaks), measure)
+    else:
+        stretches = _split_to(text, syntax, measure, breaks)
+    stretches = _joined_to_headings(text, stretches, headings, measure)
     for stretch in stretches:
         for start, end in cut_to(text, stretch, measure):
             if text[start:end].strip():
@@ -170,6 +175,47 @@ def _of_plain_text(text: str, syntax: Syntax, headings: Sequence[Heading], measu
 
 def _split_to(text: str, syntax: Syntax, measure: Measure, breaks: Sequence[int]) -> Iterator[Stretch]:
     return split(text, syntax, measure.tokenizer, capacity=measure.capacity, overlap=measure.overlap, breaks=breaks)
+
+
+def _whole_lines(text: str, stretches: Iterator[Stretch], measure: Measure) -> Iterator[Stretch]:
+    """Yield stretches of whole lines, each tiny one joined to the next or else to the one before it.
+
+    A grammar divides where its syntax does: before the brackets of a block, for example.
+    """
+    places = list(dict.fromkeys(_line_start(text, stretch.start) for stretch in stretches))
+    last: Stretch | None = None
+    size = 0
+    for start, end in pairwise([*places, len(text)]):
+        begins_line = text[start - 1 : start] == "\n"
+        start, end = _trimmed(text, start, end)
+        tokens = measure.size(text[start:end])
+        is_tiny = begins_line and min(tokens, size) <= measure.tiny
+        if last is not None and is_tiny and size + tokens <= measure.joined:
+            last, size = Stretch(last.start, end), size + tokens
+            continue
+        if last is not None:
+            yield last
+        last, size = Stretch(start, end), tokens
+    if last is not None:
+        yield last
+
+
+_LONGEST_LINE = 500
+"""Characters of a line before a place up to which the line is begun anew; more is no line to be read."""
+_INDENTATION = 40
+
+
+def _line_start(text: str, place: int) -> int:
+    return max(text.rfind("\n", max(0, place - _LONGEST_LINE), place) + 1, 0) or (0 if place < _LONGEST_LINE else place)
+
+
+def _trimmed(text: str, start: int, end: int) -> Stretch:
+    """Return a stretch without white space at its ends, but for the indentation of its first line."""
+    first = _first_character(text, start, end)
+    line = text.rfind("\n", start, first) + 1 or start
+    while end > first and text[end - 1].isspace():
+        end -= 1
+    return Stretch(line if first - line <= _INDENTATION else first, end)
 
 
 def _joined_to_headings(
@@ -222,13 +268,23 @@ def _with_headings(
         yield piece, line, (*section.headings, *(outer.title for outer in path))
 
 
+_RULE = re.compile(r"([-*_])(?:[ \t]*\1){2,100}[ \t]*(?:\n|\Z)")
+"""Line drawn across a text."""
+
+
 def _first_content(text: str, stretch: Stretch, headings: Sequence[Heading]) -> int:
-    """Return the first character that is neither white space nor in a heading, or the end of the stretch."""
+    """Return the first character that is neither white space nor in a heading or a rule, or the end of the stretch."""
     position = _first_character(text, stretch.start, stretch.end)
     number = max(0, bisect_right(headings, position, key=lambda heading: heading.start) - 1)
-    while number < len(headings) and headings[number].start <= position:
-        position = _first_character(text, max(position, headings[number].end), stretch.end)
-        number += 1
+    while position < stretch.end:
+        if number < len(headings) and headings[number].start <= position:
+            after = max(position, headings[number].end)
+            number += 1
+        elif rule := _RULE.match(text, position, stretch.end):
+            after = rule.end()
+        else:
+            break
+        position = _first_character(text, after, stretch.end)
     return position
 
 

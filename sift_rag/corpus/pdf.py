@@ -14,10 +14,10 @@ from sift_rag.corpus.options import IngestOptions
 from sift_rag.corpus.pdf_contents import without_contents
 from sift_rag.corpus.pdf_headings import Headings, headings_of, largest_line
 from sift_rag.corpus.pdf_hyphens import Words
-from sift_rag.corpus.pdf_layout import Block, Flow, evened, lay_out
+from sift_rag.corpus.pdf_layout import Block, Flow, evened, lay_out, with_headers
 from sift_rag.corpus.pdf_pages import Page, Pages, Piece, Segment, read_pages
 from sift_rag.corpus.pdf_paragraphs import Part, Writer
-from sift_rag.corpus.pdf_running import without_running_rows
+from sift_rag.corpus.pdf_running import without_running_rows, without_stamps
 from sift_rag.corpus.sections import SECTION_BREAK, Extracted, Section, placed
 from sift_rag.errors import SkippedDocument
 
@@ -49,8 +49,8 @@ def read_pdf(data: bytes, options: IngestOptions | None = None) -> Extracted:
     pages = [replace(page, segments=evened(page.segments)) if page.by_ocr else page for page in found.pages]
     numbers = [page.number for page in pages if page.is_scan]
     if len(pages) > 2:
-        pages = without_contents(pages)
-    blocks = [lay_out(kept) for kept in without_running_rows(pages)]
+        pages = without_contents(without_stamps(pages))
+    blocks = with_headers([lay_out(kept) for kept in without_running_rows(pages)])
     lines = [(page.number, _lines(laid)) for page, laid in zip(pages, blocks, strict=True)]
     headings = headings_of(lines, found.outline)
     writer = Writer(headings, Words(line.text for _, page_lines in lines for line in page_lines))

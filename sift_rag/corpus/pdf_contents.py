@@ -20,14 +20,27 @@ _FEW_CHARACTERS = 60
 def without_contents(pages: Sequence[Page]) -> list[Page]:
     """Return the pages without the entries of tables of contents, at least four of them on a page.
 
-    The dots between title and page must be there, and the page numbers may not fall: a list of prices stays.
+    The dots between title and page must be there, unless the page says that it is one or follows one that does. The
+    page numbers may not fall: a list of prices stays.
     """
-    return [_without_entries(page, len(pages)) for page in pages]
+    kept: list[Page] = []
+    follows = False
+    for page in pages:
+        rows = rows_of(page.segments)
+        follows = follows or any(_CONTENTS.fullmatch(row.text.strip()) for row in rows[:3])
+        kept.append(_without_entries(page, rows, len(pages), with_dots=not follows))
+        follows = len(kept[-1].segments) < len(page.segments)
+    return kept
 
 
-def _without_entries(page: Page, pages: int) -> Page:
-    rows = rows_of(page.segments)
-    entries = [(row, found) for row in rows if (found := _entry(row.text)) is not None]
+_CONTENTS = re.compile(r"(?i:(?:table of )?contents|(?:inhalt(?:sverzeichnis|sübersicht)?)|table des matières|índice|"
+                       r"contenido|indice|sommario|inhoud(?:sopgave)?)")  # fmt: skip
+_NUMBER = re.compile(r" (\d{1,4})$")
+
+
+def _without_entries(page: Page, rows: Sequence[Row], pages: int, *, with_dots: bool) -> Page:
+    """Return a page without its entries; below a heading that says so, and on the next pages, they need no dots."""
+    entries = [(row, found) for row in rows if (found := _entry(row.text, with_dots=with_dots)) is not None]
     numbers = [int(found[1]) for _, found in entries if found[1]]
     are_pages = all(low <= high for low, high in pairwise(numbers)) and max(numbers, default=0) <= 2 * pages
     if len(entries) < _LEAST_ENTRIES or not are_pages:
@@ -40,7 +53,7 @@ def _without_entries(page: Page, pages: int) -> Page:
     return replace(page, segments=tuple(segment for segment in page.segments if segment.order in orders))
 
 
-def _entry(text: str) -> re.Match[str] | None:
+def _entry(text: str, *, with_dots: bool) -> re.Match[str] | None:
     """Return the end of an entry, whose group is its page if that is in Arabic numerals; None for other text."""
-    found = _DOTS_AND_NUMBER.search(text)
+    found = _DOTS_AND_NUMBER.search(text) or (None if with_dots else _NUMBER.search(text))
     return found if found is not None and _LETTER.search(text, 0, found.start()) else None

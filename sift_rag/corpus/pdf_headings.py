@@ -37,6 +37,10 @@ class Headings:
     """Sizes of headings, the largest first."""
     outline: dict[tuple[int, str], int] = field(default_factory=dict)
     """Level by page and title; if there are any, nothing else is a heading."""
+    bold: frozenset[tuple[int, int]] = frozenset()
+    """Page and place in its order of the lines of bold letters that stand alone above a text."""
+    has_bold_title: bool = False
+    """True if the document begins with one of them, and no letters are larger."""
 
     def level(self, line: Segment, page: int) -> int | None:
         """Return the level of a heading, 1 for the outermost; None for any other line."""
@@ -47,8 +51,12 @@ class Headings:
             return None
         if (size := _rounded(line.size)) in self.sizes:
             return min(self.sizes.index(size) + 1, _MOST_LEVELS)
+        outer = len(self.sizes) + int(self.has_bold_title)
         if line.bold and (number := _NUMBERED.match(line.text)):
-            return min(len(self.sizes) + 1 + (number[1] or "").count("."), _MOST_LEVELS)
+            return min(outer + 1 + (number[1] or "").count("."), _MOST_LEVELS)
+        if (page, line.order) in self.bold:
+            is_title = self.has_bold_title and (page, line.order) == min(self.bold)
+            return 1 if is_title else min(outer + 1, _MOST_LEVELS)
         return None
 
 
@@ -69,8 +77,41 @@ def headings_of(pages: Sequence[tuple[int, Sequence[Segment]]], outline: Sequenc
     large = {size for size in weights if size >= _LARGER * body}
     if sum(weights[size] for size in large) > _MOST_LARGE * weights.total():
         large = set()
+    bold = _bold_alone(pages)
+    top = next(((number, lines[0]) for number, lines in pages if lines), None)
+    is_title = top is not None and (top[0], top[1].order) in bold and not _NUMBERED.match(top[1].text)
     used = {_rounded(line.size) for _, lines in pages for line in lines if _may_be_heading(line)}
-    return Headings(body, tuple(sorted(large & used, reverse=True)), _matched(pages, outline))
+    sizes = tuple(sorted(large & used, reverse=True))
+    return Headings(body, sizes, _matched(pages, outline), bold, has_bold_title=not sizes and is_title)
+
+
+_LONGEST_BOLD = 80
+_MOST_BOLD = 0.25
+"""Share of all characters that bold ones may have for a bold line to be a heading."""
+
+
+def _bold_alone(pages: Sequence[tuple[int, Sequence[Segment]]]) -> frozenset[tuple[int, int]]:
+    """Return page and order of the bold lines right above a text that is not, and not below another bold line."""
+    total = sum(len(line.text) for _, lines in pages for line in lines)
+    if sum(len(line.text) for _, lines in pages for line in lines if line.bold) > _MOST_BOLD * total:
+        return frozenset()
+    return frozenset(
+        (number, line.order)
+        for number, lines in pages
+        for before, line, after in zip([None, *lines], lines, lines[1:], strict=False)
+        if line.bold and not after.bold and len(line.text) <= _LONGEST_BOLD
+        if before is None or not before.bold or not _is_below(before, line)
+        if _may_be_heading(line) and _is_below(line, after) and after.left <= line.left + 3 * line.size
+        if not line.text.rstrip().endswith((":", "!"))
+    )
+
+
+def _is_below(line: Segment, other: Segment) -> bool:
+    """Return True if another line follows right below a line."""
+    return 0 < line.baseline - other.baseline <= _NEXT * max(line.size, other.size)
+
+
+_NEXT = 3.0
 
 
 def largest_line(lines: Sequence[Segment], body: float) -> str:

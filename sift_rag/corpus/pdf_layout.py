@@ -8,8 +8,9 @@ table.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from statistics import median
 from typing import NamedTuple, TypeAlias
@@ -24,6 +25,8 @@ _NARROWEST = 0.7
 """Width, in font sizes, that is left of a gutter after all of its lines."""
 
 _LEAST_ROWS = 3
+_MANY = 3
+"""Gutters from which two rows alone are a table, the beginning of one that goes on overleaf for example."""
 _FAR = 4.0
 """Distance between two lines, in font sizes, that ends a gutter."""
 
@@ -48,6 +51,8 @@ class Table:
     """A table; every row has as many cells as the first, "" for an empty one."""
 
     rows: tuple[tuple[str, ...], ...]
+    lefts: tuple[float, ...] = field(default=(), compare=False)
+    """Where the text of each column begins, in points."""
 
 
 Block: TypeAlias = Flow | Table
@@ -68,7 +73,85 @@ class Row(NamedTuple):
 
 def lay_out(segments: Sequence[Segment]) -> list[Block]:
     """Return the blocks of a page in reading order."""
-    return list(_blocks(_ordered(_arranged(_with_code_joined(segments)))))
+    return list(_blocks(_ordered(_arranged(_with_code_joined(_rejoined(segments))))))
+
+
+_SPACE = 0.6
+"""Gap, in font sizes, up to which two pieces of a line are joined although they are not drawn one after the other."""
+_ABOVE = 0.75
+"""Height, in font sizes, up to which a mark is raised above the line that it begins."""
+_MARK = re.compile(r"\d{1,3}|[*†‡]{1,3}")
+
+
+def _rejoined(segments: Sequence[Segment]) -> list[Segment]:
+    """Return the segments with those joined that are pieces of one line, drawn at different times.
+
+    Programs draw a line with a link or a note after the rest of the page. The line then stands where its earlier piece
+    does. A raised mark before a line is joined to it.
+    """
+    by_order = {segment.order: segment for segment in segments}
+    for row in rows_of([segment for segment in segments if not segment.mono]):
+        for left, right in pairwise(row.segments):
+            here = by_order.get(left.order, left)
+            is_next = right.order == left.order + 1
+            if -0.1 * here.size < right.left - here.right < _SPACE * here.size and not is_next and _alike(here, right):
+                whole = joined((here, right))
+                for order in (here.order, right.order):
+                    by_order.pop(order, None)
+                by_order[whole.order] = whole
+    kept: list[Segment] = []
+    for segment in sorted(by_order.values(), key=lambda segment: segment.order):
+        mark = kept[-1] if kept else None
+        if mark is not None and _marks(mark, segment):
+            number = f"[{mark.text}]" if mark.text.isdecimal() else mark.text
+            kept[-1] = segment._replace(text=f"{number} {segment.text}", left=mark.left, order=mark.order, gaps=())
+        else:
+            kept.append(segment)
+    return kept
+
+
+def _alike(one: Segment, other: Segment) -> bool:
+    return abs(one.size - other.size) <= 0.15 * max(one.size, other.size)
+
+
+def _marks(mark: Segment, line: Segment) -> bool:
+    """Return True if a segment is a raised mark, such as the number of a note, before a line."""
+    raised = mark.baseline - line.baseline
+    return (
+        _MARK.fullmatch(mark.text) is not None
+        and mark.size < 0.9 * line.size
+        and 0.15 * line.size < raised < _ABOVE * line.size
+        and -0.1 * line.size < line.left - mark.right < line.size
+    )
+
+
+def with_headers(pages: Sequence[Sequence[Block]]) -> list[list[Block]]:
+    """Return the blocks of each page, with its header above a table that goes on from the page before.
+
+    Such a table begins its page, ends the page before but for notes, and has the same columns at the same places.
+    """
+    result: list[list[Block]] = []
+    open_table: Table | None = None
+    for blocks in pages:
+        found = list(blocks)
+        first = found[0] if found else None
+        if isinstance(first, Table) and open_table is not None and _same_columns(first, open_table):
+            if first.rows[0] != open_table.rows[0]:
+                found[0] = first = replace(first, rows=(open_table.rows[0], *first.rows))
+        tables = [number for number, block in enumerate(found) if isinstance(block, Table)]
+        is_open = bool(tables) and tables[-1] >= len(found) - 2
+        last = found[tables[-1]] if is_open else None
+        open_table = last if isinstance(last, Table) else None
+        result.append(found)
+    return result
+
+
+def _same_columns(one: Table, other: Table) -> bool:
+    pairs = list(zip(one.lefts, other.lefts, strict=False))
+    return len(one.lefts) == len(other.lefts) and sum(abs(a - b) <= _SAME_PLACE for a, b in pairs) > len(pairs) / 2
+
+
+_SAME_PLACE = 3.0
 
 
 def evened(segments: Sequence[Segment]) -> tuple[Segment, ...]:
@@ -138,6 +221,7 @@ def joined(segments: Sequence[Segment], gap: str = " ") -> Segment:
         left=min(segment.left for segment in segments),
         right=max(segment.right for segment in segments),
         order=min(segment.order for segment in segments),
+        gaps=(),
     )
 
 
@@ -215,7 +299,14 @@ def _gutters(rows: Sequence[Row]) -> list[_Gutter]:
             is_new = not any(gutter.left < other.left and gutter.right > one.right for gutter in live)
             if other.left - one.right >= GAP * row.size and is_new:
                 live.append(_Gutter(one.right, other.left, number, number))
-    enough = [gutter for gutter in found + live if gutter.rows >= _LEAST_ROWS]
+    found += live
+    pairs = Counter((gutter.first, gutter.last) for gutter in found if gutter.rows == _LEAST_ROWS - 1)
+    enough = [
+        gutter
+        for gutter in found
+        if gutter.rows >= _LEAST_ROWS
+        or (pairs[gutter.first, gutter.last] >= _MANY and gutter.last == gutter.first + 1 and gutter.rows > 1)
+    ]
     return sorted(enough, key=lambda gutter: (-gutter.rows, gutter.first, gutter.left))
 
 
@@ -254,7 +345,7 @@ def _arranged(segments: Sequence[Segment], depth: int = 0) -> list[_Item]:
     rows = rows_of(segments)
     items: list[_Item] = []
     taken: set[int] = set()
-    for gutter in _gutters(rows):
+    for gutter in _within_headings(rows, _gutters(rows)):
         span = range(gutter.first, gutter.last + 1)
         if not taken.isdisjoint(span):
             continue
@@ -266,6 +357,31 @@ def _arranged(segments: Sequence[Segment], depth: int = 0) -> list[_Item]:
                 taken.update(span)
     rest = [segment for number, row in enumerate(rows) if number not in taken for segment in row.segments]
     return items + _lines(sorted(rest, key=lambda segment: segment.order))
+
+
+_LARGER = 1.12
+"""Size of a heading, to that of the rows above it, from which it ends a table."""
+
+
+def _within_headings(rows: Sequence[Row], gutters: Sequence[_Gutter]) -> Iterator[_Gutter]:
+    """Yield the gutters, those of tables divided at headings that stand between two tables."""
+    for gutter in gutters:
+        span = range(gutter.first, gutter.last + 1)
+        size = median(rows[number].size for number in span)
+        headings = [
+            number for number in span if len(rows[number].segments) == 1 and rows[number].size >= _LARGER * size
+        ]
+        if not headings or all(map(_is_prose, _region(rows, gutter, span).columns())):
+            yield gutter
+            continue
+        for before, after in pairwise([gutter.first - 1, *headings, gutter.last + 1]):
+            beside = [number for number in range(before + 1, after) if _is_divided(rows[number], gutter)]
+            if len(beside) >= _LEAST_ROWS:
+                yield _Gutter(gutter.left, gutter.right, beside[0], beside[-1], len(beside))
+
+
+def _is_divided(row: Row, gutter: _Gutter) -> bool:
+    return row.segments[0].left < gutter.left and row.segments[-1].right > gutter.right
 
 
 def _region_items(rows: Sequence[Row], gutter: _Gutter, depth: int) -> tuple[range, list[_Item]] | None:
@@ -287,8 +403,9 @@ def _region_items(rows: Sequence[Row], gutter: _Gutter, depth: int) -> tuple[ran
     if _is_list(columns):
         return None
     span = range(gutter.first, _end_of_cells(rows, region, gutter))
-    region = region._replace(rows=tuple(rows[number] for number in span))
-    table = Table(tuple(_table_rows(region)))
+    region = _with_narrow_gutters(region._replace(rows=tuple(rows[number] for number in span)))
+    lefts = tuple(min((segment.left for segment in column), default=0.0) for column in region.columns())
+    table = Table(tuple(_table_rows(region)), lefts)
     if len(table.rows) < 2:
         return None
     order = min(segment.order for row in region.rows for segment in row.segments)
@@ -305,12 +422,44 @@ def _region(rows: Sequence[Row], gutter: _Gutter, span: range) -> _Region:
     return _Region(chosen, tuple(sorted([gutter, *apart], key=lambda other: other.left)))
 
 
-def _gutters_within(rows: Sequence[Row]) -> Iterator[_Gutter]:
-    """Yield the stretches that no segment of any of the rows enters."""
+_NARROW = 0.38
+"""Width, in font sizes, that is left of a gutter between two columns of a table that is known to be one."""
+
+
+def _with_narrow_gutters(region: _Region) -> _Region:
+    """Return a table whose cells are divided where gaps that are wider than spaces stand below one another."""
+    rows = tuple(
+        row._replace(segments=tuple(piece for segment in row.segments for piece in _pieces(segment)))
+        for row in region.rows
+    )
+    least = max(2, -(-len(rows) // 3))
+    narrow = [gutter for gutter in _gutters_within(rows, _NARROW) if gutter.rows >= least]
+    new = [
+        gutter
+        for gutter in narrow
+        if all(gutter.right <= other.left or gutter.left >= other.right for other in region.gutters)
+    ]
+    if not new:
+        return region
+    gutters = sorted([*region.gutters, *new], key=lambda gutter: gutter.left)
+    return _Region(rows, tuple(gutters))
+
+
+def _pieces(segment: Segment) -> Iterator[Segment]:
+    """Yield the pieces of a segment between gaps that are wider than spaces."""
+    first, left = 0, segment.left
+    for place, end, begin in segment.gaps:
+        yield segment._replace(text=segment.text[first:place].rstrip(), left=left, right=end, gaps=())
+        first, left = place, begin
+    yield segment._replace(text=segment.text[first:], left=left, gaps=())
+
+
+def _gutters_within(rows: Sequence[Row], least: float = _NARROWEST) -> Iterator[_Gutter]:
+    """Yield the stretches that no segment of any of the rows enters, at least so many font sizes wide."""
     segments = sorted((segment for row in rows for segment in row.segments), key=_left)
     right = segments[0].right
     for segment in segments:
-        width = _NARROWEST * segment.size
+        width = least * segment.size
         if segment.left - right >= width:
             beside = sum(row.segments[0].left < right and row.segments[-1].right > segment.left for row in rows)
             yield _Gutter(right, segment.left, 0, len(rows) - 1, beside)
@@ -322,8 +471,9 @@ def _is_prose(column: Sequence[Segment]) -> bool:
     if len(column) < _LEAST_ROWS:
         return False
     width = max(segment.right for segment in column) - min(segment.left for segment in column)
-    words = median(segment.text.count(" ") + 1 for segment in column)
-    return words >= 4 and median(segment.right - segment.left for segment in column) >= 0.6 * width
+    lines = [row.segments for row in rows_of(column)]  # stretched to the margin, a line may be in several pieces
+    words = median(sum(segment.text.count(" ") + 1 for segment in line) for line in lines)
+    return words >= 4 and median(line[-1].right - line[0].left for line in lines) >= 0.6 * width
 
 
 def _drawn_by_row(region: _Region) -> bool:
@@ -418,7 +568,8 @@ def _goes_on(region: _Region, group: Sequence[Row], row: Row, distance: float, *
     here = {region.column_of(segment) for segment in row.segments}
     above = {region.column_of(segment) for part in group for segment in part.segments}
     if padded:  # the rows of the table stand apart: lines that do not are of one row
-        return len(here) == 1 or not (0 in here and 0 in above)
+        goes_on_small = len(here) < len(above) and row.segments[0].text[0].islower()
+        return len(here) == 1 or not (0 in here and 0 in above) or goes_on_small
     begins_small = all(segment.text[0].islower() for segment in row.segments)
     return 0 not in here and here <= above and len(here) < len(region.gutters) + 1 and begins_small
 

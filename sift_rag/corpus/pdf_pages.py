@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import ctypes
 import re
-from collections.abc import Callable, Iterator
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from sift_rag.corpus.decoding import one_line, without_surrogates
+from sift_rag.corpus.markup import with_raised
 from sift_rag.errors import UnreadableDocument
 from sift_rag.extras import require
 
@@ -62,6 +65,8 @@ class Segment(NamedTuple):
     """True for a font whose characters are all of one width."""
     order: int = 0
     """Place among the segments of the page in the order in which the file draws them."""
+    gaps: tuple[tuple[int, float, float], ...] = ()
+    """Gaps between two words that are wider than a space: character at which each begins, its left and right end."""
 
 
 class Piece(NamedTuple):
@@ -204,14 +209,29 @@ _HYPHEN = "\ufffe"
 
 _DROPPED = dict.fromkeys([*range(32), *range(127, 160), 0xAD, 0x200B, 0xFEFF, 0xFFFE, 0xFFFF])
 _LIGATURES = {0xFB00: "ff", 0xFB01: "fi", 0xFB02: "fl", 0xFB03: "ffi", 0xFB04: "ffl", 0xFB05: "st", 0xFB06: "st"}
-_CLEANED = _DROPPED | _LIGATURES
+_BULLETS = {0xF0A7: "\u25aa", 0xF0A8: "\u25cf", 0xF0B7: "\u2022", 0xF0D8: "\u27a2", 0xF0FC: "\u2713", 0xF06F: "\u25cb",
+            0xF076: "\u2022"}  # fmt: skip
+"""Signs of the fonts Symbol and Wingdings, by the private characters that programs write them as."""
+_CLEANED = _DROPPED | _LIGATURES | _BULLETS
 
 
 def _clean(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     paired = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return without_surrogates(paired.translate(_CLEANED))
+    return without_surrogates(_ACCENT.sub(_accented, paired.translate(_CLEANED)))
+
+
+_COMBINING = {"\u00a8": "\u0308", "\u00b4": "\u0301", "\u02c6": "\u0302", "\u02dc": "\u0303", "\u02c7": "\u030c",
+              "\u02da": "\u030a", "\u00b8": "\u0327", "\u02d8": "\u0306", "\u02d9": "\u0307", "\u02dd": "\u030b"}  # fmt: skip
+_ACCENT = re.compile(f"([{''.join(_COMBINING)}])([A-Za-z\u0131])")
+"""Accent that is drawn by itself before its letter, as old fonts of TeX do."""
+
+
+def _accented(found: re.Match[str]) -> str:
+    letter = "i" if found[2] == "\u0131" else found[2]
+    composed = unicodedata.normalize("NFC", letter + _COMBINING[found[1]])
+    return composed if len(composed) == 1 else found[0]
 
 
 _LEADERS = re.compile(r"(?:\s?[.·…_]){5,}")
@@ -333,19 +353,94 @@ _MONO_NAME = re.compile(r"(?i)courier|mono|consol|typewriter|cmtt|sftt|menlo")
 
 
 def _words(text: str, letters: _Letters) -> Iterator[_Word]:
+    """Yield the words of a page; a raised figure or sign is part of the word before it."""
+    before: _Word | None = None
+    for word in _plain_words(text, letters):
+        if before is None:
+            before = word
+        elif _MARK.fullmatch(word.text) and _is_raised(word, before):
+            raised = before.text + with_raised(before.text, word.text)
+            before = before._replace(text=raised, right=word.right, ends_line=word.ends_line)
+        else:
+            begins = before.text.isdecimal() and _MARK.fullmatch(before.text) and not before.ends_line
+            yield before._replace(text=f"[{before.text}]") if begins and _is_higher(before, word) else before
+            before = word
+    if before is not None:
+        yield before
+
+
+_MARK = re.compile(r"\d{1,3}|[*\u2020\u2021]{1,3}")
+_MARK_AT_END = re.compile(r"(?<=\S)(?:[-+\u2212\u2013]?\d{1,3}|[*\u2020\u2021]{1,3}|[nkmxij])$")
+_MARK_BEFORE_POINT = re.compile(r"(?<=[^\W\d_])(\d{1,2})[.,;:)]{1,2}$")
+_MARK_AT_START = re.compile(r"^\d{1,3}(?=[^\W\d_])")
+_SMALLER = 0.87
+"""Height of a raised figure, to that of the letters beside it, up to which it is one."""
+_HIGHER = 0.12
+"""Height by which it is raised at least, in heights of these letters."""
+_NEAR = 0.3
+"""Distance from the word before it, in heights of these letters, up to which it belongs to that word."""
+
+
+def _is_raised(mark: _Word, before: _Word) -> bool:
+    """Return True if a word is set smaller and higher than the one before it, right behind it."""
+    height = before.top - before.bottom
+    return (
+        not before.ends_line
+        and _is_higher(mark, before)
+        and -_NEAR * height < mark.left - before.right < _NEAR * height
+        and len(before.text) > 1
+    )
+
+
+def _is_higher(mark: _Word, beside: _Word) -> bool:
+    """Return True if a word is set smaller and higher than the one beside it."""
+    height = beside.top - beside.bottom
+    return mark.top - mark.bottom < _SMALLER * height and mark.bottom - beside.bottom > _HIGHER * height
+
+
+def _is_raised_box(mark: _Box, letter: _Box) -> bool:
+    height = letter[3] - letter[1]
+    return mark[3] - mark[1] < _SMALLER * height and mark[1] - letter[1] > _HIGHER * height
+
+
+def _with_marks(word: str, start: int, first: _Box, last: _Box, letters: _Letters) -> str:
+    """Return a word in which figures that are raised, at its beginning or its end, are told from its letters.
+
+    Args:
+        word: at least two characters.
+        start: index of the first one on the page.
+        first: box of the first one.
+        last: box of the last one.
+        letters: the letters of the page.
+    """
+    if not any(map(str.isalnum, word)):
+        return word
+    if (found := _MARK_AT_END.search(word)) and _is_raised_box(last, first):
+        return word[: found.start()] + with_raised(word[: found.start()], found[0])
+    if (found := _MARK_AT_START.match(word)) and _is_raised_box(first, last):
+        return f"[{found[0]}] {word[found.end() :]}"
+    if (found := _MARK_BEFORE_POINT.search(word)) and _is_raised_box(letters.box(start + found.start(1)), first):
+        return word[: found.start(1)] + with_raised(word[: found.start(1)], found[1]) + word[found.end(1) :]
+    return word
+
+
+def _plain_words(text: str, letters: _Letters) -> Iterator[_Word]:
     matches = list(_WORD.finditer(text))
     for number, match in enumerate(matches):
         start, end = match.span()
         left, bottom, right, top = first = letters.box(start)
         is_turned = False
+        word = match[0]
         if end - start > 1:
             last = letters.box(end - 1)
-            is_turned = abs(last[1] - first[1]) > 0.5 * (top - bottom) + 0.1
+            is_raised = last[3] - last[1] < _SMALLER * (top - bottom)
+            is_turned = not is_raised and abs(last[1] - first[1]) > 0.5 * (top - bottom) + 0.1
             left, bottom = min(left, last[0]), min(bottom, last[1])
             right, top = max(right, last[2]), max(top, last[3])
+            word = _with_marks(word, start, first, last, letters)
         between = text[end : matches[number + 1].start()] if number + 1 < len(matches) else "\n"
         hyphen = _HYPHEN in between
-        word = _clean(match[0]) + ("-" if hyphen else "")
+        word = _clean(word) + ("-" if hyphen else "")
         if word:
             yield _Word(word, start, left, bottom, right, top, hyphen or "\n" in between, is_turned)
 
@@ -394,16 +489,32 @@ def _right_to_left(text: str) -> bool:
 def _segment(letters: _Letters, words: list[_Word], order: int) -> Segment:
     longest = max(words, key=_length)  # a bullet or a reference mark may have a size of its own
     styles = [letters.style(word) for word in dict.fromkeys((words[0], longest, words[-1]))]
+    text = " ".join(word.text for word in words)
+    shown = _LEADERS.sub(" ...", text)
+    size = max(style.size for style in styles)
     return Segment(
-        text=_LEADERS.sub(" ...", " ".join(word.text for word in words)),
+        text=shown,
         left=min(word.left for word in words),
         right=max(word.right for word in words),
         baseline=letters.baseline(longest),
-        size=max(style.size for style in styles),
-        bold=all(style.bold for style in styles),
+        size=size,
+        bold=styles[0].bold and all(style.bold or style.mono for style in styles),
         mono=all(style.mono for style in styles),
         order=order,
+        gaps=tuple(_gaps(words, _WIDE_SPACE * size)) if shown == text else (),
     )
+
+
+def _gaps(words: Sequence[_Word], least: float) -> Iterator[tuple[int, float, float]]:
+    place = 0
+    for here, after in pairwise(words):
+        place += len(here.text) + 1
+        if after.left - here.right >= least:
+            yield place, here.right, after.left
+
+
+_WIDE_SPACE = 0.42
+"""Gap between two words, in font sizes, from which it may divide two cells of a table."""
 
 
 # Scans

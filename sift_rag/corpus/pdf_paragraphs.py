@@ -24,8 +24,8 @@ _INDENT = 0.8
 _NARROW = 0.5
 """Share of the page's width that a column of text is taken to have at least, if it is alone."""
 
-_BULLET = re.compile(r"[•▪◦‣·●○■□➢✓–—*-]\s+(?=\S)")
-_NUMBER = re.compile(r"(?:\(?(?:\d{1,3}|[a-zA-Z])\)|(?:\d{1,3}|[A-Z])\.|[ivx]{1,5}\.)\s+(?=\S)")
+_BULLET = re.compile(r"(?:[•▪◦‣·●○■□➢✓❖–—*-]|o)\s+(?=\S)")
+_NUMBER = re.compile(r"(?:\[\d{1,3}\]|\(?(?:\d{1,3}|[a-zA-Z])\)|(?:\d{1,3}|[A-Z])\.|[ivx]{1,5}\.)\s+(?=\S)")
 _LEADS_TO_PAGE = re.compile(r"\.\.\.\s?\S{1,8}$")
 """End of a line in a table of contents."""
 
@@ -41,6 +41,10 @@ class Part(NamedTuple):
     """Level of a heading, from 1; 0 for text."""
     title: str = ""
     """Words of a heading."""
+    is_text: bool = True
+    """False for a table, code or a heading."""
+    is_note: bool = False
+    """True for a note below the text of a page, in smaller letters than it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,28 +55,47 @@ class Writer:
     words: Words
 
     def parts(self, page: Page, blocks: Sequence[Block]) -> Iterator[Part]:
-        """Yield the parts of a page in reading order."""
-        for block in blocks:
-            if isinstance(block, Table):
-                yield Part(table_text(block.rows))
+        """Yield the parts of a page in reading order, with its notes at its end."""
+        notes: list[Part] = []
+        last: Part | None = None
+        for part in self._of_blocks(page, blocks):
+            if part.is_note:
+                notes.append(part)
+            elif last is not None and _goes_on(last, part):
+                last = last._replace(text=self.words.without_line_end(last.text, part.text))
             else:
-                yield from self._flow(page, block)
+                if last is not None:
+                    yield last
+                last = part
+        if last is not None:
+            yield last
+        yield from notes
         if page.turned:
             yield Part(_escaped("\n".join(page.turned)))
         if page.fields:
             yield Part("\n".join(map(_escaped, page.fields)))
 
+    def _of_blocks(self, page: Page, blocks: Sequence[Block]) -> Iterator[Part]:
+        for block in blocks:
+            if isinstance(block, Table):
+                yield Part(table_text(block.rows), is_text=False)
+            else:
+                yield from self._flow(page, block)
+
     def _flow(self, page: Page, flow: Flow) -> Iterator[Part]:
         margins = _Margins.of(page, flow)
+        is_note = False
         for run in _runs(self.headings, page, flow.lines, margins):
             level = run.level
+            is_small = run.lines[0].size < _SMALL * self.headings.body
+            is_note = not level and is_small and (is_note or _NOTE.match(run.lines[0].text) is not None)
             if level:
                 title = self._joined(run.lines)
-                yield Part(f"{'#' * level} {_heading_escaped(title)}", level, title)
+                yield Part(f"{'#' * level} {_heading_escaped(title)}", level, title, is_text=False)
             elif run.lines[0].mono and (len(run.lines) > 1 or "  " in run.lines[0].text):
-                yield Part(_code(run.lines))
+                yield Part(_code(run.lines), is_text=False, is_note=is_note)
             else:
-                yield Part("\n".join(map(_escaped, self._reflowed(run.lines, margins))))
+                yield Part("\n".join(map(_escaped, self._reflowed(run.lines, margins))), is_note=is_note)
 
     def _joined(self, lines: Sequence[Segment]) -> str:
         text = lines[0].text
@@ -128,7 +151,9 @@ def _runs(headings: Headings, page: Page, lines: Sequence[Segment], margins: _Ma
     run: _Run | None = None
     for line in lines:
         level = headings.level(line, page.number) or 0
-        if run is None or level != run.level or _begins_run(run, line, margins):
+        if not level and run is not None and _goes_on_heading(run, line):
+            level = run.level
+        if run is None or level != run.level or _begins_run(headings, run, line, margins):
             if run:
                 yield run
             run = _Run(level)
@@ -137,7 +162,33 @@ def _runs(headings: Headings, page: Page, lines: Sequence[Segment], margins: _Ma
         yield run
 
 
-def _begins_run(run: _Run, line: Segment, margins: _Margins) -> bool:
+def _goes_on_heading(run: _Run, line: Segment) -> bool:
+    """Return True if a bold line is the second or third of a heading that bold letters make."""
+    before = run.lines[-1]
+    down = before.baseline - line.baseline
+    is_alike = line.bold and before.bold and not line.mono and abs(line.size - before.size) < 0.5
+    return run.level > 0 and is_alike and 0 < down <= 1.5 * line.size and len(run.lines) < 3
+
+
+_NOTE = re.compile(r"(?:\[\d{1,3}\]|\d{1,3})\s+(?=[^\W\d_])")
+
+
+_SMALL = 0.95
+"""Size of the letters of a note, to that of the text, below which they are small."""
+
+
+def _goes_on(part: Part, other: Part) -> bool:
+    """Return True if a paragraph goes on at the top of the next column."""
+    is_text = part.is_text and other.is_text and bool(part.text) and bool(other.text)
+    return is_text and other.text[0].islower() and not _ENDS.search(part.text) and "\n" not in part.text
+
+
+def _begins_note(headings: Headings, line: Segment) -> bool:
+    """Return True for a line in small letters that begins with a number, as notes below a page do."""
+    return line.size < _SMALL * headings.body and _NOTE.match(line.text) is not None
+
+
+def _begins_run(headings: Headings, run: _Run, line: Segment, margins: _Margins) -> bool:
     """Return True if a line begins a paragraph, another heading, or code."""
     before = run.lines[-1]
     distance = before.baseline - line.baseline
@@ -146,6 +197,8 @@ def _begins_run(run: _Run, line: Segment, margins: _Margins) -> bool:
     far = distance > _PARAGRAPH * max(margins.leading, min(line.size, before.size)) or distance < -0.5 * line.size
     if far or abs(line.size - before.size) > 0.15 * max(line.size, before.size):
         return not _goes_on_above(before, line, distance)
+    if _begins_note(headings, line) and (run.level or line.left <= before.left + 0.5 * line.size):
+        return True
     if run.level or _begins_item(line):
         return False
     if item := _item(run):

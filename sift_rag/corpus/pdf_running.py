@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from itertools import chain
+from statistics import median
 from typing import TypeAlias
 
 from sift_rag.corpus.pdf_layout import Row, rows_of
@@ -42,6 +43,7 @@ _PRINTED_ABOVE = re.compile(rf"{_MOMENT}(?: .{{0,500}})?|(?:.{{0,500}} )?{_ADDRE
 _PRINTED_BELOW = re.compile(rf"{_ADDRESS} (\d{{1,5}})/(\d{{1,5}})|(\d{{1,5}}) \w{{2,5}} (\d{{1,5}}) {_MOMENT}")
 """Rows that a browser puts above and below each page that it prints."""
 _PAGE_OF_PAGES = re.compile(r"\W{0,3}(?:[^\W\d]{1,12}\.? )?(\d{1,5})(?: ?/ ?| [^\W\d]{2,5} )(\d{1,5})\W{0,3}")
+_ROMAN = re.compile(r"\W{0,3}[ivxl]{1,8}\W{0,3}")
 _PAGE_NUMBER = re.compile(r"\W{0,3}\d{1,5}\W{0,3}|\W{0,3}[ivxl]{1,8}\W{0,3}")
 
 
@@ -56,16 +58,91 @@ def without_running_rows(pages: Sequence[Page]) -> list[tuple[Segment, ...]]:
     rows = [rows_of(page.segments) for page in pages]
     pages = [_without_marks(page, page_rows, len(pages)) for page, page_rows in zip(pages, rows, strict=True)]
     if len(pages) < _LEAST_PAGES:
-        return [page.segments for page in pages]
+        return _of_few(pages)
     rows = [rows_of(page.segments) for page in pages]
     body = _body_size(rows)
     keys = [[_key(row, body) for row in page_rows] for page_rows in rows]
     running = _running(pages, rows, keys)
     numbered = _numbered(pages, rows)
+    roman = sum(any(_ROMAN.fullmatch(found[end].text) for end in (0, -1)) for found in rows if found)
     return [
-        _kept(page, page_rows, [key in running for key in page_keys], has_number=has_number)
+        _kept(
+            page,
+            page_rows,
+            [key in running for key in page_keys],
+            _PAGE_NUMBER if has_number else _ROMAN if roman > 1 else None,
+        )
         for page, page_rows, page_keys, has_number in zip(pages, rows, keys, numbered, strict=True)
     ]
+
+
+_STAMP = 1.8
+"""Font size, to that of most of the text, from which letters at the same place of most pages are a watermark."""
+
+
+def without_stamps(pages: Sequence[Page]) -> list[Page]:
+    """Return the pages without what is stamped over or beside the text of half of them, and of three at least.
+
+    It is turned, such as a note along the margin, or in large letters at one place, such as the word "draft".
+    """
+    body = median([segment.size for page in pages for segment in page.segments] or [0.0])
+    least = max(_LEAST_PAGES, _SHARE * len(pages))
+    turned = Counter(_DIGITS.sub("#", line) for page in pages for line in set(page.turned))
+    large = Counter(key for page in pages for key in {_place(s) for s in page.segments if s.size > _STAMP * body})
+    stamps = {key for key, count in large.items() if count >= least}
+    lines = {line for line, count in turned.items() if count >= least}
+    if not stamps and not lines:
+        return list(pages)
+    return [
+        replace(
+            page,
+            segments=tuple(s for s in page.segments if _place(s) not in stamps),
+            turned=tuple(line for line in page.turned if _DIGITS.sub("#", line) not in lines),
+        )
+        for page in pages
+    ]
+
+
+def _place(segment: Segment) -> tuple[int, int, str]:
+    return round(segment.left), round(segment.baseline), segment.text
+
+
+_NUMBER_OF_PAGE = re.compile(r"(?:[^\n]{0,40}[^\w\s] ?)?(?:(?i:page|seite|p|s|pag)\.? ?)?\W{0,3}(\d{1,3})\W{0,3}")
+
+
+def _of_few(pages: Sequence[Page]) -> list[tuple[Segment, ...]]:
+    """Return the segments of one page or two without page numbers and without rows that both have at one edge."""
+    rows = [rows_of(page.segments) for page in pages]
+    edges = [{_edge(page_rows, end) for end in (0, -1)} for page_rows in rows if page_rows]
+    shared = set.intersection(*edges) if len(edges) == len(pages) > 1 else set()
+    kept = []
+    for page, page_rows in zip(pages, rows, strict=True):
+        ends = (0, -1) if len(page_rows) > 2 else ()
+        dropped = {
+            end % len(page_rows)
+            for end in ends
+            if _is_at_edge(page, page_rows, end)
+            if _edge(page_rows, end) in shared or _says_number(page_rows[end], page)
+        }
+        kept.append(_without(page, page_rows, dropped))
+    return kept
+
+
+def _edge(rows: Sequence[Row], end: int) -> tuple[int, int, str]:
+    return end, round(rows[end].baseline / 2), _DIGITS.sub("#", rows[end].text.casefold())
+
+
+def _is_at_edge(page: Page, rows: Sequence[Row], end: int) -> bool:
+    """Return True if a row stands near the edge of the page, apart from the text."""
+    row, inner = rows[end], rows[1 if end == 0 else -2]
+    zone = _ZONE / 2 * page.height
+    is_apart = abs(row.baseline - inner.baseline) > _APART * max(row.size, inner.size)
+    return is_apart and not zone < row.baseline < page.height - zone
+
+
+def _says_number(row: Row, page: Page) -> bool:
+    found = _NUMBER_OF_PAGE.fullmatch(row.text)
+    return found is not None and int(found[1]) == page.number
 
 
 def _without_marks(page: Page, rows: Sequence[Row], pages: int) -> Page:
@@ -171,11 +248,13 @@ def _offsets(number: int, rows: Sequence[Row]) -> set[int]:
     return {int(found) - number for row in ends.values() for found in _FIRST_OR_LAST.findall(row.text)}
 
 
-def _kept(page: Page, rows: Sequence[Row], running: Sequence[bool], *, has_number: bool) -> tuple[Segment, ...]:
+def _kept(
+    page: Page, rows: Sequence[Row], running: Sequence[bool], number: re.Pattern[str] | None
+) -> tuple[Segment, ...]:
     dropped: set[int] = set()
     for indices in _ends(page, rows):
         for index in indices:
-            is_number = has_number and _PAGE_NUMBER.fullmatch(rows[index].text) is not None
+            is_number = number is not None and number.fullmatch(rows[index].text) is not None
             if not is_number and not running[index]:
                 break
             dropped.add(index)

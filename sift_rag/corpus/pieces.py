@@ -27,6 +27,8 @@ _UNEVEN = 1.2
 
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 
+_RULE = re.compile(r"\s*([-*_])(?:[ \t]*\1){2,100}\s*")
+
 _INDENTATION = 40
 """White space that a passage may begin with; more means nothing."""
 
@@ -88,6 +90,8 @@ class _Unit(NamedTuple):
     """True if it begins after the first line of its block, and so repeats what the block's pieces begin with."""
     goes_on: bool = False
     """True if its block does not end with it."""
+    is_rule: bool = False
+    """True for a line drawn across the text, which is no text."""
     leads: bool = False
     """True if it is nothing without what follows: a heading, a sentence before code."""
 
@@ -141,7 +145,7 @@ def _sections(units: list[_Unit]) -> Iterator[list[_Unit]]:
     """Divide before each heading that comes after a text; headings that nothing follows stay with what precedes."""
     section: list[_Unit] = []
     has_text = False
-    texts = [number for number, unit in enumerate(units) if unit.block.kind != "heading"]
+    texts = [number for number, unit in enumerate(units) if unit.block.kind != "heading" and not unit.is_rule]
     last_text = texts[-1] if texts else -1
     for number, unit in enumerate(units):
         is_heading = unit.block.kind == "heading"
@@ -149,7 +153,7 @@ def _sections(units: list[_Unit]) -> Iterator[list[_Unit]]:
             yield section
             section, has_text = [], False
         section.append(unit)
-        has_text = has_text or not is_heading
+        has_text = has_text or not (is_heading or unit.is_rule)
     if section:
         yield section
 
@@ -163,7 +167,8 @@ class _Cutter:
     measure: Measure
 
     def unit(self, block: Block, tokens: int) -> _Unit:
-        return _Unit(block, block.start, block.end, tokens, leads=self.leads(block, tokens))
+        is_rule = block.kind == "text" and _RULE.fullmatch(self.text, block.start, block.end) is not None
+        return _Unit(block, block.start, block.end, tokens, is_rule=is_rule, leads=self.leads(block, tokens))
 
     def leads(self, block: Block, tokens: int) -> bool:
         """Return True for a heading, a short text that ends with a colon, and code or a table without a body."""

@@ -92,7 +92,7 @@ def plan(
         document: its text, or the reason that it has none.
         options: how documents are read.
     """
-    if isinstance(document, SkippedDocument):
+    if isinstance(document, SkippedDocument) and not (options.keep_skipped and record is not None):
         return Discard(str(document), record)
     if isinstance(document, UnreadableDocument):
         failed = record or Document(source=source, location=location, state="failed")

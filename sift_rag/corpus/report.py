@@ -108,8 +108,8 @@ class ProgressMeter:
         self._say("", "loading")
 
     def begin(self, source: str, size: int, characters: int) -> None:
-        """Count a document of this many bytes as the one at work; its passages have about this many characters."""
-        self._open[source] = _Share(size, max(characters, 1))
+        """Count a document of this many bytes as at work; its passages have about this many characters."""
+        self._open.setdefault(source, _Share(size, max(characters, 1)))
 
     def passed_over(self, source: str, size: int) -> None:
         """Count one document as done that cost no time: its bytes are no longer expected."""
@@ -130,12 +130,20 @@ class ProgressMeter:
 
     def embedded(self, passages: Sequence[Passage]) -> None:
         """Count passages as embedded."""
-        self._passages_done += len(passages)
         for passage in passages:
-            share = self._open.get(passage.source)
-            if share is not None:
-                self._add_bytes(share.embedded(len(passage.text)))
+            self._count(passage.source, 1, len(passage.text))
         self._say(passages[-1].source)
+
+    def stored(self, source: str, passages: int, characters: int) -> None:
+        """Count passages of a document as stored, that have so many characters together."""
+        self._count(source, passages, characters)
+        self._say(source)
+
+    def _count(self, source: str, passages: int, characters: int) -> None:
+        self._passages_done += passages
+        share = self._open.get(source)
+        if share is not None:
+            self._add_bytes(share.embedded(characters))
 
     def _add_bytes(self, number: int) -> None:
         """Add bytes, also of files that have grown since they were counted."""

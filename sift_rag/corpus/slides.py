@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from sift_rag.corpus.archives import check_archive, reason
@@ -53,8 +54,31 @@ def _slide(slide: Slide) -> str:
 
 
 def _in_order(shapes: Iterable[BaseShape]) -> list[BaseShape]:
-    """Return the shapes from the top, and those of equal height from the left."""
-    return sorted(shapes, key=lambda shape: (shape.top or 0, shape.left or 0))
+    """Return the shapes from the top, and those of equal height from the left; the name of a column before the column.
+
+    A shape of one line is the name of the next one below it that begins at the same place, if another such pair stands
+    beside it.
+    """
+    ordered = sorted(shapes, key=lambda shape: (shape.top or 0, shape.left or 0))
+    below = {id(shape): _column_below(shape, ordered) for shape in ordered}
+    named = [shape for shape in ordered if below[id(shape)] is not None]
+    tops = Counter(shape.top for shape in named)
+    result: list[BaseShape] = []
+    for shape in ordered:
+        column = below[id(shape)]
+        if any(shape is placed for placed in result):
+            continue
+        result.append(shape)
+        if column is not None and tops[shape.top] > 1 and not any(column is placed for placed in result):
+            result.append(column)
+    return result
+
+
+def _column_below(shape: BaseShape, ordered: Sequence[BaseShape]) -> BaseShape | None:
+    """Return the nearest shape below one of a single line that begins as far left; None if there is none."""
+    if not shape.has_text_frame or shape.top is None or "\n" in shape.text_frame.text.strip():  # type: ignore[attr-defined]
+        return None
+    return next((other for other in ordered if (other.top or 0) > shape.top and other.left == shape.left), None)
 
 
 def _blocks(shape: BaseShape, depth: int = 0) -> Iterator[str]:

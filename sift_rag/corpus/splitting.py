@@ -112,6 +112,11 @@ _GRAMMARS: dict[Syntax, tuple[str, str]] = {
 """Package and function of each programming language's grammar."""
 
 
+def is_program(syntax: Syntax) -> bool:
+    """Return True for the syntax of a programming language."""
+    return syntax in _GRAMMARS
+
+
 @cache
 def grammar(syntax: Syntax) -> object | None:
     """Return the tree-sitter language of a programming language; None for prose.

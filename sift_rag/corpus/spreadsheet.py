@@ -18,7 +18,7 @@ from sift_rag.corpus.json_lines import storable
 from sift_rag.corpus.options import IngestOptions
 from sift_rag.corpus.records import Record, RecordSections
 from sift_rag.corpus.sections import Extracted
-from sift_rag.corpus.tabular import GUESSED_HEADER, NO_HEADER, Row, TableRecords, layout_of
+from sift_rag.corpus.tabular import GUESSED_HEADER, NO_HEADER, Row, TableRecords, layout_of, tables_of
 from sift_rag.errors import UnreadableDocument
 from sift_rag.extras import require
 from sift_rag.types import JsonValue
@@ -69,7 +69,7 @@ def _extracted(sheets: Sequence[TableRecords], options: IngestOptions) -> Extrac
         (GUESSED_HEADER, [sheet for sheet in sheets if sheet.layout.is_guess]),
     ]
     notices = tuple(
-        f"{notice} (sheet {', '.join(sheet.headings[0] for sheet in found[:5])})"
+        f"{notice} (sheet {', '.join(list(dict.fromkeys(sheet.headings[0] for sheet in found))[:5])})"
         for notice, found in told
         if found and options.header is None
     )
@@ -99,10 +99,11 @@ def _sheets(workbook: CalamineWorkbook, options: IngestOptions) -> Iterator[Tabl
             for number, cells in enumerate(_filled_down(content))
             if any(cell != "" for cell in cells)
         ]
-        rows = _without_empty_columns(rows)
-        layout = layout_of([row.cells for row in rows[:50]], options)
-        if rows:
-            yield TableRecords(rows, layout, (one_line(sheet.name),))
+        for table in tables_of(rows) if options.header is None else [rows]:
+            kept = _without_empty_columns(table)
+            layout = layout_of([row.cells for row in kept[:50]], options)
+            if kept:
+                yield TableRecords(kept, layout, (one_line(sheet.name),))
 
 
 def _filled_down(sheet: CalamineSheet) -> Iterator[Sequence[object]]:

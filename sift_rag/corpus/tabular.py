@@ -160,12 +160,46 @@ def layout_of(rows: Sequence[Sequence[JsonValue]], options: IngestOptions) -> La
     return Layout(above, named is not False, is_guess=named is None and len(rows) > above + 1)
 
 
+def tables_of(rows: Sequence[Row]) -> list[list[Row]]:
+    """Return the tables that stand one below the other in a sheet.
+
+    Empty rows divide them where a form of two columns is above a wider table, or where the row below them names the
+    columns of those that follow it.
+    """
+    tables: list[list[Row]] = []
+    for number, row in enumerate(rows):
+        is_apart = number > 0 and row.line > rows[number - 1].line + 1
+        if not tables or (is_apart and _begins_table(tables[-1], rows[number : number + _SAMPLE])):
+            tables.append([])
+        tables[-1].append(row)
+    return tables
+
+
+def _begins_table(above: Sequence[Row], below: Sequence[Row]) -> bool:
+    widest = max(_count(row.cells) for row in above)
+    width = _count(below[0].cells)
+    if widest == 1 or width < 2 or len(below) < 2:
+        return False
+    if widest == 2 and width > 2:
+        return True
+    apart = next((n for n in range(1, len(below)) if below[n].line > below[n - 1].line + 1), len(below))
+    rows = [row.cells for row in below[:apart]]
+    is_named = all(_kind(cell) == "text" for cell in rows[0] if _filled(cell)) and _names_columns(
+        rows[0], rows[1:], None
+    )
+    return apart > 1 and is_named is True
+
+
 _LONGEST_FORM = 40
 
 
 def _is_form(rows: Sequence[Sequence[JsonValue]]) -> bool:
     """Return True if each row is a name and a value: two columns, whose values are of several kinds and all differ."""
-    if not 3 <= len(rows) <= _LONGEST_FORM or any(len(row) != 2 or not _filled(row[0]) for row in rows):
+    if not 2 <= len(rows) <= _LONGEST_FORM or any(len(row) != 2 or not _filled(row[0]) for row in rows):
+        return False
+    if all(str(row[0]).rstrip().endswith(":") for row in rows):
+        return True
+    if len(rows) < 3:
         return False
     names = [str(row[0]).strip().lower() for row in rows]
     if len(set(names)) < len(names) or any(_kind(row[0]) != "text" or len(str(row[0])) > _LONGEST_NAME for row in rows):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import re
 import warnings
 
 from sift_rag.corpus.archives import check_archive, reason
+from sift_rag.corpus.bold_headings import with_bold_headings
 from sift_rag.corpus.html_page import to_markdown
 from sift_rag.corpus.sections import Extracted, Section
 from sift_rag.errors import UnreadableDocument
@@ -41,8 +43,35 @@ def read_word(data: bytes) -> Extracted:
             html = _html(data)
     except Exception as error:  # on a broken file the libraries raise whatever their code ran into
         raise UnreadableDocument(f"conversion failed: {reason(error)}") from error
-    markdown = to_markdown(html, is_page=False).markdown
+    markdown = with_bold_headings(to_markdown(_with_notes(html), is_page=False).markdown)
     return Extracted([Section(markdown)] if markdown else [], "markdown")
+
+
+_NOTE = re.compile(
+    r'<li id="((?:foot|end)note-[\w-]{1,40})">(.*?)<a href="#[\w-]{1,60}">\u2191</a>(.*?)</li>', re.DOTALL
+)
+_CALL = re.compile(r'\s*<sup><a href="#((?:foot|end)note-[\w-]{1,40})" id="[\w-]{1,60}">\[\d{1,5}\]</a></sup>')
+_END_OF_BLOCK = re.compile(r"</(?:p|li|tr|h\d)>")
+
+
+def _with_notes(html: str) -> str:
+    """Return the text with each note in brackets where it is called, not below a heading that it has nothing to do with.
+
+    A note that is called nowhere stays at the end.
+    """
+    notes = {note[1]: _END_OF_BLOCK.sub(" ", f"{note[2]} {note[3]}") for note in _NOTE.finditer(html)}
+    called = {call[1] for call in _CALL.finditer(html)} & notes.keys()
+    if not called:
+        return html
+
+    def shown(call: re.Match[str]) -> str:
+        return f" ({_TAG.sub('', notes[call[1]]).strip()})" if call[1] in called else call[0]
+
+    rest = _NOTE.sub(lambda note: "" if note[1] in called else note[0], html)
+    return _CALL.sub(shown, rest)
+
+
+_TAG = re.compile(r"<[^<>]*>")
 
 
 def _html(data: bytes) -> str:

@@ -62,6 +62,19 @@ class Writer(Protocol):
             vector: vector of each of its passages; by default they are embedded.
         """
 
+    def settle(
+        self, record: Document, previous: Document | None, moved: Document | None, *, passages: int, held: int
+    ) -> int:
+        """Complete a document whose passages others have stored already, later perhaps; return their number.
+
+        Args:
+            record: its new record; the store has it as ``pending``.
+            previous: the record that the store had of it.
+            moved: record of a document whose place it takes, and which is removed.
+            passages: number of its new passages.
+            held: number of passages that the store had of it before.
+        """
+
     def refresh(self, record: Document) -> None:
         """Store a record whose passages stay as they are."""
 
@@ -98,6 +111,20 @@ class DryWriter:
         self._meter.done(record.source, record.size)
         return count
 
+    def settle(
+        self,
+        record: Document,
+        previous: Document | None,  # noqa: ARG002
+        moved: Document | None,  # noqa: ARG002
+        *,
+        passages: int,
+        held: int,  # noqa: ARG002
+    ) -> int:
+        """Implement ``Writer.settle``."""
+        self.added += passages
+        self._meter.done(record.source, record.size)
+        return passages
+
     def refresh(self, record: Document) -> None:
         """Implement ``Writer.refresh``."""
 
@@ -123,6 +150,8 @@ class _Open:
     """Document whose place it takes."""
     passages: int = 0
     complete: bool = False
+    is_pending: bool = False
+    """True if its record says so already."""
 
 
 class StoreWriter:
@@ -146,7 +175,7 @@ class StoreWriter:
         vector: Embedding | None = None,
     ) -> int:
         """Implement ``Writer.write``."""
-        document = _Open(record, is_new=previous is None, held=self._held(previous), moved=moved)
+        document = _Open(record, is_new=previous is None, held=passages_held(self._store, previous), moved=moved)
         self._open.append(document)
         for passage in passages:
             self._window.append(passage)
@@ -158,13 +187,21 @@ class StoreWriter:
         document.complete = True
         return document.passages
 
+    def settle(
+        self, record: Document, previous: Document | None, moved: Document | None, *, passages: int, held: int
+    ) -> int:
+        """Implement ``Writer.settle``; ``flush`` completes it."""
+        document = _Open(record, previous is None, held, moved, passages, complete=True, is_pending=True)
+        self._open.append(document)
+        return passages
+
     def refresh(self, record: Document) -> None:
         """Implement ``Writer.refresh``."""
         self._store.put_documents([replace(record, ingested_at=now())])
 
     def fail(self, record: Document, reason: str) -> None:
         """Implement ``Writer.fail``."""
-        held = self._held(record)
+        held = passages_held(self._store, record)
         self._store.put_documents([replace(record, state="failed", reason=reason, passages=held, ingested_at=now())])
 
     def remove(self, records: Sequence[Document]) -> None:
@@ -177,7 +214,8 @@ class StoreWriter:
         given, self._given = self._given, {}
         complete = [document for document in self._open if document.complete]
         rows = self._rows(window, given) if window else None
-        self._store.put_documents([replace(document.record, state="pending") for document in self._open])
+        begun = [replace(document.record, state="pending") for document in self._open if not document.is_pending]
+        self._store.put_documents(begun)
         if rows is not None:
             self._store.upsert(window, rows)
         for document in complete:
@@ -208,14 +246,15 @@ class StoreWriter:
             self._tell([passage for passage in window if passage.id in given])
         return np.stack([vectors[passage.id] for passage in window])
 
-    def _held(self, record: Document | None) -> int:
-        """Count the passages of a document that the store has now."""
-        if record is None or record.state != "pending":
-            return 0 if record is None else record.passages
-        return sum(1 for _ in self._store.passages(record.source))  # an earlier run was killed in the middle of it
-
     def _tell(self, passages: Sequence[Passage]) -> None:
         self._meter.embedded(passages)
+
+
+def passages_held(store: PassageStore, record: Document | None) -> int:
+    """Return the number of passages that the store has of a document now."""
+    if record is None or record.state != "pending":
+        return 0 if record is None else record.passages
+    return sum(1 for _ in store.passages(record.source))  # an earlier run was killed in the middle of it
 
 
 def remove_documents(store: PassageStore, documents: Sequence[Document]) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,18 @@ PRECISION = "float32 by onnxruntime"
 
 Run: TypeAlias = Callable[[dict[str, NDArray[np.int64]]], Embedding]
 """A graph: arrays ``(1, t)`` by the names of its inputs to a vector ``(1, d)`` of any norm."""
+
+
+class Session(NamedTuple):
+    """A graph that a runtime has loaded; several threads may run it at once."""
+
+    run: Run
+    precision: str
+    """Number format that it computes in, and what runs it."""
+
+
+OpenSession: TypeAlias = Callable[[Path, Sequence[str], int], Session]
+"""Load a graph, by its file, the names of its inputs, and the number of threads that will run it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +103,7 @@ class OnnxEmbedder:
     """
 
     def __init__(
-        self, name: str, model: ExportedModel, tokenizer: Tokenizer, run: Run, *, precision: str, threads: int
+        self, name: str, model: ExportedModel, tokenizer: Tokenizer, session: Session, *, threads: int
     ) -> None:
         """Keep the parts.
 
@@ -99,18 +111,17 @@ class OnnxEmbedder:
             name: identity of the vector space.
             model: description of the export.
             tokenizer: the export's; its own limits are not used.
-            run: its graph.
-            precision: number format that the graph computes in, and what runs it.
+            session: its graph.
             threads: number of texts that are computed at once.
         """
         self.name = name
         self.dimension = model.dimension
         self.max_tokens = model.max_tokens
         self.languages = model.languages
-        self.precision = precision
+        self.precision = session.precision
         self.tokenizer: Tokenizer = tokenizer
         self._model = model
-        self._run = run
+        self._run = session.run
         self._threads = threads
         self._cutters = {role: _cutter(tokenizer, limit, model.cut_at_start) for role, limit in model.limits.items()}
 
@@ -161,17 +172,23 @@ def load_onnx(name: str, folder: Path, *, threads: int | None = None) -> OnnxEmb
         MissingExtra: ``onnxruntime`` or ``tokenizers`` is not installed.
         ModelUnsuitable: the files cannot be read.
     """
-    for package in ("onnxruntime", "tokenizers"):
-        require(package, "onnx")
+    require("onnxruntime", "onnx")
+    return load_export(name, folder, _session, threads)
+
+
+def load_export(name: str, folder: Path, open_session: OpenSession, threads: int | None = None) -> OnnxEmbedder:
+    """Load an export with any runtime; arguments and errors as in ``load_onnx``."""
+    require("tokenizers", "onnx")
     from tokenizers import Tokenizer
 
+    threads = threads or usable_processors()
     try:
         model = ExportedModel.read(folder)
         tokenizer = Tokenizer.from_str((folder / TOKENIZER).read_text(encoding="utf-8"))
-        run = _session(folder / GRAPH, model.inputs)
-    except Exception as error:  # tokenizers and onnxruntime raise classes of their own
+        session = open_session(folder / GRAPH, model.inputs, threads)
+    except Exception as error:  # tokenizers and the runtimes raise classes of their own
         raise ModelUnsuitable(f"The exported embedder {name!r} cannot be loaded: {first_line(error)}") from error
-    return OnnxEmbedder(name, model, tokenizer, run, precision=PRECISION, threads=threads or usable_processors())
+    return OnnxEmbedder(name, model, tokenizer, session, threads=threads)
 
 
 def usable_processors() -> int:
@@ -180,7 +197,7 @@ def usable_processors() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-def _session(graph: Path, inputs: Sequence[str]) -> Run:
+def _session(graph: Path, inputs: Sequence[str], _threads: int) -> Session:
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else the import alone writes a file for its makers
     import onnxruntime
 
@@ -194,7 +211,7 @@ def _session(graph: Path, inputs: Sequence[str]) -> Run:
     def run(arrays: dict[str, NDArray[np.int64]]) -> Embedding:
         return np.asarray(session.run(None, arrays)[0], dtype=np.float32)
 
-    return run
+    return Session(run, PRECISION)
 
 
 def _cutter(tokenizer: Tokenizer, limit: int, at_start: bool) -> Tokenizer:

@@ -118,7 +118,8 @@ def _module_paths(model: Path) -> set[str]:
 
 def library_versions() -> list[str]:
     """Return the versions of what exports and runs a model; empty for what is not installed."""
-    return [_version(package) for package in ("torch", "transformers", "sentence-transformers", "onnx", "onnxruntime")]
+    packages = ("torch", "transformers", "sentence-transformers", "onnx", "onnxruntime", "openvino")
+    return [_version(package) for package in packages]
 
 
 def _version(package: str) -> str:

@@ -1,4 +1,4 @@
-"""Choose what computes the vectors of an embedder: torch, or onnxruntime over an export of the same model.
+"""Choose what computes the vectors of an embedder: torch, or a lighter runtime over an export of the same model.
 
 A question takes an export, which starts in a fraction of the time that torch does. Passages take whatever embedded the
 collection before, or else whatever a short measurement finds faster on this machine. The vectors are the same but for
@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -22,8 +22,9 @@ from typing import Literal, NamedTuple, TypeAlias
 from sift_rag import defaults
 from sift_rag.embedders.onnx import PRECISION, OnnxEmbedder, load_onnx
 from sift_rag.embedders.onnx_cache import OnnxCache, library_versions
+from sift_rag.embedders.openvino import PRECISIONS, load_openvino
 from sift_rag.embedders.sentence_transformer import SentenceTransformerEmbedder, resolve
-from sift_rag.errors import ModelUnavailable, ModelUnsuitable, Remedy
+from sift_rag.errors import MissingExtra, ModelUnavailable, ModelUnsuitable, Remedy
 from sift_rag.extras import require
 from sift_rag.hub import model_folder
 from sift_rag.protocols import Embedder
@@ -33,6 +34,10 @@ Purpose: TypeAlias = Literal["questions", "passages"]
 
 LoadTorch: TypeAlias = Callable[[str], Embedder]
 
+LoadExport: TypeAlias = Callable[[str, Path], OnnxEmbedder]
+
+_EXPORTED: Mapping[str, LoadExport] = {"onnx": load_onnx, "openvino": load_openvino}
+"""Loaders of an export, by the name of the runtime."""
 _NEEDED = ("onnxruntime", "tokenizers", "platformdirs", "filelock")
 _CHOICES = "fastest"
 
@@ -51,7 +56,7 @@ class Wanted:
     """The purpose of an embedder, and its runtime."""
 
     runtime: str = defaults.RUNTIME
-    """Runtime of the vectors: ``onnx``, over an export that starts fast; ``torch``; or ``auto``, which chooses."""
+    """Runtime of the vectors: ``onnx`` or ``openvino``, over an export that starts fast; ``torch``; or ``auto``."""
     purpose: Purpose = "questions"
     precision: str = ""
     """Precision that the collection records; empty for a new one."""
@@ -95,7 +100,7 @@ def load_embedder(name: str, wanted: Wanted, load_torch: LoadTorch) -> Embedder:
     """
     if wanted.runtime == "torch":
         return load_torch(name)
-    if wanted.runtime == "onnx":
+    if wanted.runtime in _EXPORTED:
         return _exported(name, wanted, load_torch)
     if any(find_spec(package) is None for package in _NEEDED):
         return load_torch(name)
@@ -109,28 +114,34 @@ def _exported(name: str, wanted: Wanted, load_torch: LoadTorch) -> Embedder:
     """Return the exported embedder; raise the reason if there can be none."""
     for package in _NEEDED:
         require(package, "onnx")
+    if wanted.runtime == "openvino":
+        require("openvino", "openvino")
     model = _located(name)
     found = model.cache.find(model.key)
     if found is None:
         require("onnx", "onnx")
         found = _export(model, load_torch(name), wanted)
-    return load_onnx(model.identity, found)
+    return _EXPORTED[wanted.runtime](model.identity, found)
 
 
 def _for_passages(model: _Model, wanted: Wanted, load_torch: LoadTorch) -> Embedder:
     """Return what embedded the collection before, or else what is faster here."""
     choice = _recorded(wanted.precision) or _remembered(model)
-    if choice == "onnx":
-        found = _found(model)
+    if choice is not None and choice in _EXPORTED:
+        found = _found(model, choice)
         if found is not None:
             return found
     with_torch = load_torch(model.name)
     exported = _found(model) or _made(model, with_torch, wanted)  # questions will ask for it
     if exported is with_torch or choice == "torch":
         return with_torch
+    embedders = {"torch": with_torch, "onnx": exported}
+    if find_spec("openvino") is not None:
+        other = _found(model, "openvino")
+        embedders |= {} if other is None else {"openvino": other}
     if choice is None:
-        choice = _measured(model, {"torch": with_torch, "onnx": exported}, wanted)
-    return exported if choice == "onnx" else with_torch
+        choice = _measured(model, embedders, wanted)
+    return embedders.get(choice, exported)
 
 
 def _located(name: str) -> _Model:
@@ -148,13 +159,15 @@ def _located(name: str) -> _Model:
         raise ModelUnavailable(f"The files of the embedder {name!r} cannot be read: {reason_of(error)}.") from error
 
 
-def _found(model: _Model) -> OnnxEmbedder | None:
-    """Return the exported embedder if there is one that can be loaded."""
+def _found(model: _Model, runtime: str = "onnx") -> OnnxEmbedder | None:
+    """Return the exported embedder if there is one that the runtime can load."""
     folder = model.cache.find(model.key)
     if folder is None:
         return None
     try:
-        return load_onnx(model.identity, folder)
+        return _EXPORTED[runtime](model.identity, folder)
+    except MissingExtra:  # a collection that was embedded where it is installed
+        return None
     except ModelUnsuitable as error:
         _logger.warning("%s The model itself is used.", error)
         return None
@@ -195,6 +208,8 @@ def _recorded(precision: str) -> str | None:
     """Return the runtime that a collection's precision tells of; None if it records none."""
     if not precision:
         return None
+    if precision in PRECISIONS.values():
+        return "openvino"
     return "onnx" if precision == PRECISION else "torch"
 
 
@@ -220,7 +235,8 @@ def _measured(model: _Model, embedders: dict[str, Embedder], wanted: Wanted) -> 
             embedder.embed_passages(_MEASURED_TEXTS)
             if attempt:  # the first warms up
                 seconds[name] = min(seconds[name], perf_counter() - started)
-    choice = "torch" if _ADVANTAGE * seconds["torch"] < seconds["onnx"] else "onnx"
+    light = min((name for name in seconds if name != "torch"), key=seconds.__getitem__)
+    choice = "torch" if _ADVANTAGE * seconds["torch"] < seconds[light] else light
     with suppress(OSError):
         replace_text(model.cache.root / _CHOICES / model.key, json.dumps([_circumstances(), choice]))
     return choice

@@ -100,7 +100,11 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(
+            f"{str(path)!r} cannot be read as lines of JSON: it is not UTF-8 from byte {error.start:,} on."
+        ) from error
+    except OSError as error:
         raise ConfigurationError(f"{str(path)!r} cannot be read as lines of JSON: {error}.") from error
     try:
         yield from read_json_lines(text, prefix=f"{path}:")
@@ -124,7 +128,9 @@ def row_id(row: Mapping[str, Any], path: Path, number: int) -> str:
 
 def _field(row: dict[str, Any], name: str, path: Path, number: int) -> str:
     value = row.get(name)
-    if not isinstance(value, str) or not value.strip():
+    if value is not None and not isinstance(value, str):
+        raise ConfigurationError(f"{path}:{number} has {value!r} as {name!r}: expected a text that is not blank.")
+    if value is None or not value.strip():
         raise ConfigurationError(f"{path}:{number} has no {name!r}: expected a text that is not blank.")
     return value
 

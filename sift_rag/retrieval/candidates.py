@@ -7,19 +7,36 @@ before any selection starts, so the store is asked on until the pool holds enoug
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from typing import NamedTuple
 
-import numpy as np
-
+from sift_rag import defaults
 from sift_rag.exact import measured
 from sift_rag.filters import Filter
 from sift_rag.near_duplicates import merge_copies, reading_order
-from sift_rag.protocols import PassageIndex
+from sift_rag.protocols import GraphSearch, PassageIndex, Searcher
 from sift_rag.types import Candidate, Embedding
 
 
+class Nearby(NamedTuple):
+    """A way to find the nearest passages of a collection."""
+
+    searcher: Searcher
+    exact: bool
+    """False if it may miss some of them."""
+
+
+def searcher_of(store: PassageIndex, *, exactly: bool = False) -> Nearby:
+    """Return how to search a collection: by its graph if it has more passages in it than is quick to compare with."""
+    if not isinstance(store, GraphSearch):
+        return Nearby(store, exact=True)
+    graph = store.graph
+    if exactly or graph.passages <= defaults.EXACT_SEARCH_PASSAGES:
+        return Nearby(store, exact=not graph.required)
+    return Nearby(store.by_graph(), exact=False)
+
+
 def distinct_candidates(
-    store: PassageIndex,
+    store: Searcher,
     targets: Embedding,
     limit: int,
     *,
@@ -33,7 +50,7 @@ def distinct_candidates(
     is about c times ``limit`` rows, in one or two more pages.
 
     Args:
-        store: the collection.
+        store: the collection, or a search of it that ``searcher_of`` returns.
         targets: ``(m, d)``.
         limit: distinct candidates a target, >= 1.
         known: passages that the reader already has; they and their copies are skipped.
@@ -45,21 +62,22 @@ def distinct_candidates(
     nearest: dict[str, Candidate] = {}
     distinct: list[Candidate] = []
     for target, first_page in zip(targets, store.search(targets, limit, where=where), strict=True):
-        found, exhausted = first_page, len(first_page) < limit
+        found, depth, exhausted = first_page, len(first_page), len(first_page) < limit
         distinct = _distinct(found, known)
         while not exhausted and len(distinct) < limit:
             needed = 1.5 * (limit - len(distinct)) * len(found) / max(1, len(distinct))
             size = min(8 * len(found), max(limit, round(needed)))
-            page = store.search(target[None], size, offset=len(found), where=where)[0]
-            exhausted = len(page) < size
-            found = found + page
+            page = store.search(target[None], size, offset=depth, where=where)[0]
+            depth, exhausted = depth + len(page), len(page) < size
+            held = {candidate.passage.id for candidate in found}  # pages of an approximate search may overlap
+            found = found + [candidate for candidate in page if candidate.passage.id not in held]
             distinct = _distinct(found, known)
         _keep_nearest(nearest, found)
     return (distinct if len(targets) == 1 else _distinct(nearest.values(), known))[: len(targets) * limit]
 
 
 def all_candidates(
-    store: PassageIndex,
+    store: Searcher,
     targets: Embedding,
     limit: int,
     *,
@@ -85,9 +103,8 @@ def _keep_nearest(nearest: dict[str, Candidate], found: Iterable[Candidate]) -> 
 def _distinct(found: Iterable[Candidate], known: Sequence[Candidate]) -> list[Candidate]:
     """Return the passages that are neither known nor copies of known ones, copies merged."""
     known_ids = {candidate.passage.id for candidate in known}
-    leading = [replace(candidate, similarity=np.inf) for candidate in known]
     fresh = [candidate for candidate in found if candidate.passage.id not in known_ids]
-    return [candidate for candidate in merge_copies([*leading, *fresh]) if candidate.passage.id not in known_ids]
+    return [candidate for candidate in merge_copies(fresh, known) if candidate.passage.id not in known_ids]
 
 
 def adding(

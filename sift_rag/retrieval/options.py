@@ -54,6 +54,8 @@ class SearchOptions:
     """Stop once the variance falls too slowly: passage n is kept while alpha * n * sqrt(variance) <= 1."""
     exact: bool = False
     """Select from the whole collection by embeddings alone, and say whether the selection is proven."""
+    exact_search: bool = False
+    """Compare the question with every passage to find the nearest, in a large collection too."""
     keep_copies: bool = False
     """Keep passages that say the same as separate candidates, as a plain vector search does."""
     max_variance: float | None = None
@@ -109,6 +111,7 @@ class SearchOptions:
             stopping=self._stopping(),
             context=self.context,
             exact=self.exact,
+            exact_search=self.exact_search,
             max_variance=self.max_variance,
         )
 
@@ -161,14 +164,22 @@ class SearchOptions:
         return {name: _json(value) for name, value in values.items() if value != getattr(usual, name)}
 
     def _stopping(self) -> Stopping | None:
-        rules = Stopping(
-            variance=self.stop_variance,
-            explained=self.stop_explained,
-            alpha=self.alpha,
-            tokens=self.token_budget,
-            fill=self.token_budget is not None,
-        )
+        try:
+            rules = Stopping(
+                variance=self.stop_variance,
+                explained=self.stop_explained,
+                alpha=self.alpha,
+                tokens=self.token_budget,
+                fill=self.token_budget is not None,
+            )
+        except ValueError as error:  # it begins with the name of the rule
+            rule, _, rest = str(error).partition(" ")
+            raise ValueError(f"{_OPTIONS.get(rule, rule)} {rest}") from error
         return None if rules == Stopping() else rules
+
+
+_OPTIONS = {"variance": "stop_variance", "explained": "stop_explained", "tokens": "token_budget"}
+"""Options whose rules have another name in ``Stopping``."""
 
 
 def _json(value: Any) -> JsonValue:

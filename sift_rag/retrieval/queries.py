@@ -55,6 +55,10 @@ class Query:
     """Select from the whole collection, not only from the nearest candidates, and prove it: see ``sift_rag.exact``.
     For the selectors ``sift`` and ``nearest``, without a budget of tokens. By embeddings alone: words are weighed by
     the candidates in which they occur, so of passages never looked at nothing could be proven."""
+    exact_search: bool = False
+    """Look for the nearest candidates by comparing the question with every passage. By default, large collections are
+    searched by a graph of neighbours, which may miss a few: see ``Retrieval.exact_search``. With ``exact`` it is so
+    anyway."""
     max_variance: float | None = None
     """Raise ``NoEvidence`` if all candidates together would leave more variance than this, per target."""
 

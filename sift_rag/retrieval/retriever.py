@@ -17,8 +17,8 @@ from sift_rag import defaults
 from sift_rag.errors import DocumentNotFound, NoEvidence
 from sift_rag.exact import check_exact, choose_from_all
 from sift_rag.filters import Filter
-from sift_rag.protocols import Embedder, PassageIndex, Relevance, Selector, WordIndex
-from sift_rag.retrieval.candidates import adding, all_candidates, distinct_candidates
+from sift_rag.protocols import Embedder, PassageIndex, Relevance, Searcher, Selector, WordIndex
+from sift_rag.retrieval.candidates import adding, all_candidates, distinct_candidates, searcher_of
 from sift_rag.retrieval.context import ContextReader
 from sift_rag.retrieval.queries import Query, Targets, embed_questions
 from sift_rag.retrieval.scored import ScoredTexts, check_reranker
@@ -170,13 +170,16 @@ class Retriever:
         known_texts = self._embedded(asked.known_texts)
         embedded = perf_counter()
         known = [*self._known(asked.known), *known_texts]
-        candidates = self._candidates(asked, targets, known)
+        nearby = searcher_of(self.store, exactly=asked.exact or asked.exact_search)
+        candidates = self._candidates(asked, targets, known, nearby.searcher)
         nearest = len(candidates)
         candidates += self._sharing_words(asked, targets, candidates, known)
         searched = perf_counter()
         scored = None if self.relevance is None else ScoredTexts(self.relevance, asked.questions)
         context = self._context(asked, known)
-        candidates, choice, exact = self._choose(asked, targets, candidates, known, nearest, scored, context)
+        candidates, choice, exact = self._choose(
+            asked, targets, candidates, known, nearest, scored, context, nearby.searcher
+        )
         selected = perf_counter()
         selection, left = choice.selection, choice.selection.irreducible_variance
         retrieval = Retrieval(
@@ -194,6 +197,7 @@ class Retriever:
                 select=1e3 * (selected - searched),
             ),
             exact=exact,
+            exact_search=nearby.exact,
         )
         _check_variance(retrieval, asked.max_variance)
         return retrieval
@@ -221,10 +225,12 @@ class Retriever:
             for i, (text, row) in enumerate(zip(texts, rows, strict=True))
         ]
 
-    def _candidates(self, asked: Query, targets: Targets, known: Sequence[Candidate]) -> list[Candidate]:
+    def _candidates(
+        self, asked: Query, targets: Targets, known: Sequence[Candidate], searcher: Searcher
+    ) -> list[Candidate]:
         gather = all_candidates if self.keep_copies else distinct_candidates
         limit = min(max(self.candidate_limit, asked.k), MOST_CANDIDATES)
-        candidates = gather(self.store, targets.rows, limit, known=known, where=asked.where)
+        candidates = gather(searcher, targets.rows, limit, known=known, where=asked.where)
         if not candidates:
             raise NoEvidence(self._why_nothing(targets.rows, asked.where))
         return candidates
@@ -260,6 +266,7 @@ class Retriever:
         nearest: int,
         scored: ScoredTexts | None,
         context: ContextReader,
+        searcher: Searcher,
     ) -> tuple[list[Candidate], Choice, ExactReport | None]:
         if asked.exact:
             return choose_from_all(
@@ -291,7 +298,7 @@ class Retriever:
             )
 
         def extend(target: Target) -> Pool:
-            [found] = self.store.search(np.asarray(target.row)[None], defaults.FOLLOW_CANDIDATES, where=asked.where)
+            [found] = searcher.search(np.asarray(target.row)[None], defaults.FOLLOW_CANDIDATES, where=asked.where)
             candidates.extend(adding(found, [*known, *candidates], targets.rows, keep_copies=self.keep_copies))
             return pool()
 

@@ -5,6 +5,7 @@
     embedded/       in a folder, searched in process, durable
     qdrant/         on a Qdrant server or cluster; collections of other tools, read only
     migration.py    copy a collection from any store to any other
+    listing.py      pages of a list of documents, by the store itself where it can
     filters.py, payloads.py, validation.py, consistency.py    shared by the stores
 
 A new store brings a ``Database`` with its ``PassageStore`` and ``DocumentRecords`` (``sift_rag/protocols.py``), and one

@@ -97,12 +97,16 @@ def payload_of(passage: Passage, vector_check: float | None = None) -> dict[str,
         "page": passage.span.page,
         "title": passage.title,
         "headings": list(passage.headings),
-        "metadata": json.dumps(dict(passage.metadata), ensure_ascii=False, allow_nan=False),
+        "metadata": _as_json(passage.metadata),
         REVISION: passage.revision,
         EMBEDDING_TEXT: embedding_text_key(passage.embedding_text),
         LABELS: [label_keyword(key, value) for key, value in labels_of(passage.metadata)],
     }
     return payload if vector_check is None else {**payload, VECTOR_CHECK: vector_check}
+
+
+def _as_json(metadata: Mapping[str, Any]) -> str:
+    return json.dumps(dict(metadata), ensure_ascii=False, allow_nan=False) if metadata else "{}"
 
 
 def passage_of(identifier: str, payload: Mapping[str, Any]) -> Passage:
@@ -118,6 +122,6 @@ def passage_of(identifier: str, payload: Mapping[str, Any]) -> Passage:
         span=Span(payload[START], payload["end"], payload["line"], payload["page"]),
         title=payload["title"],
         headings=tuple(payload["headings"]),
-        metadata=json.loads(payload["metadata"]),
+        metadata={} if payload["metadata"] == "{}" else json.loads(payload["metadata"]),
         revision=payload[REVISION],
     )

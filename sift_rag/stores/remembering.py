@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from sift_rag.protocols import PassageIndex, WordIndex
+from sift_rag.protocols import Graph, GraphSearch, PassageIndex, WordIndex
 
 if TYPE_CHECKING:
     from sift_rag.filters import Filter
-    from sift_rag.protocols import Neighbours
+    from sift_rag.protocols import Neighbours, Searcher
     from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Passage
 
 Found = list[list["Candidate"]]
@@ -52,6 +52,17 @@ class RememberingIndex:
         """Return the index's."""
         return self._index.info
 
+    @property
+    def graph(self) -> Graph:
+        """Return the index's; none if it cannot be searched by one."""
+        return self._index.graph if isinstance(self._index, GraphSearch) else Graph(0)
+
+    def by_graph(self) -> Searcher:
+        """Implement ``GraphSearch.by_graph``."""
+        return (
+            _RememberingSearcher(self._index.by_graph(), self._memory) if isinstance(self._index, GraphSearch) else self
+        )
+
     def count(self) -> int:
         """Implement ``PassageIndex.count``."""
         return self._index.count()
@@ -80,6 +91,19 @@ class RememberingIndex:
     def close(self) -> None:
         """Implement ``PassageIndex.close``."""
         self._index.close()
+
+
+class _RememberingSearcher:
+    """A search by a graph that is kept in a memory."""
+
+    def __init__(self, searcher: Searcher, memory: Memory) -> None:
+        self._searcher = searcher
+        self._memory = memory
+
+    def search(self, targets: Embedding, limit: int, *, offset: int = 0, where: Filter | None = None) -> Found:
+        """Implement ``Searcher.search``."""
+        key = ("by graph", targets.shape, targets.tobytes(), limit, offset, where)
+        return self._memory.get(key, lambda: self._searcher.search(targets, limit, offset=offset, where=where))
 
 
 class RememberingWordIndex(RememberingIndex):

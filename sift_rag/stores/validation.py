@@ -6,13 +6,14 @@ A check that passes is also a promise: the value comes back exactly as it was wr
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from typing import get_args, get_type_hints
-from uuid import UUID
 
 from sift_rag.types import CollectionInfo, Document, Passage
 from sift_rag.unicode import is_text
 
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _INT64 = range(-(2**63), 2**63)
 _DEEPEST_METADATA = 64
 """Largest depth of lists and objects in metadata; beyond some hundreds, JSON readers give up."""
@@ -67,10 +68,7 @@ def check_documents(documents: Iterable[Document]) -> None:
 
 def is_passage_id(text: str) -> bool:
     """Return True if it is a UUID in its usual form; other spellings of a UUID are other ids."""
-    try:
-        return str(UUID(text)) == text
-    except ValueError:
-        return False
+    return _ID.fullmatch(text) is not None
 
 
 def _check_text(text: str, label: str) -> None:

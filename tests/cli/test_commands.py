@@ -84,7 +84,7 @@ def test_the_json_of_search_has_its_shape_and_gives_the_text_back(ask_store: Run
     answer = json.loads(result.stdout)
     assert set(answer) == {
         "questions", "hits", "prior_variance", "irreducible_variance", "candidates", "targets", "stopped", "exact",
-        "timings_ms", "passed_over", "collection", "selector", "where",
+        "exact_search", "timings_ms", "passed_over", "collection", "selector", "where",
     }  # fmt: skip
     assert answer["questions"] == [LAPTOP_QUESTION, TRAVEL_QUESTION]
     assert (answer["collection"], answer["where"], answer["exact"]) == ("documents", None, None)

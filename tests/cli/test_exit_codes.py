@@ -17,6 +17,7 @@ MISSING_EXTRA = errors.MissingExtra("openai", "openai")
         (errors.UnreadableDocument(), 1),
         (errors.SkippedDocument(), 1),
         (errors.NothingToIngest(), 1),
+        (errors.ClusterUnavailable(), 4),
         (errors.NoEvidence(), 3),
         (errors.NothingToLearn(), 3),
         (errors.StoreError(), 1),

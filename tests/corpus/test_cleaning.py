@@ -224,3 +224,39 @@ def test_lines_of_latex_that_set_it_up_are_left_out_and_lines_stay() -> None:
         "\\end{verbatim}",
     ]
     assert cleaned.count("\n") == text.count("\n")
+
+
+def test_blocks_of_html_in_markdown_are_their_words() -> None:
+    text = (
+        '<h1 align="center">Tablib</h1>\n\n<p align="center">\n  <img src="a.png" alt="The logo">\n  <b>Fast</b> tables.\n'
+        "</p>\n\n<table><tr><td>a</td><td>b</td></tr></table>\n\n<pre><b>kept</b></pre>\n\n<Tabs>\n\n"
+        "In <kbd>line</kbd>.\n\n```html\n<p>code</p>\n```\n"
+    )
+
+    assert clean_markdown(text, is_mdx=False).split("\n") == [
+        "# Tablib", "", "", "The logo", "Fast tables.", "", "", "a b", "", "<pre><b>kept</b></pre>", "", "<Tabs>", "",
+        "In <kbd>line</kbd>.", "", "```html", "<p>code</p>", "```", "",
+    ]  # fmt: skip
+
+
+def test_signs_and_contents_with_emphasis_are_left_out_and_lines_stay() -> None:
+    text = "![npm](https://img.shields.io/npm/x)\n\n* **[One](#one)**\n\n* **[Two](#two)**\n\n![chart](chart.png)\n"
+
+    assert clean_markdown(text, is_mdx=False) == "\n\n\n\n\n\n![chart](chart.png)\n"
+
+
+def test_marks_of_remarks_in_mdx_are_left_out_but_for_their_title() -> None:
+    assert clean_markdown(":::info\nUse it.\n:::\n\n:::tip[Speed]\nFast.\n:::\n", is_mdx=True) == (
+        "\nUse it.\n\n\nSpeed\nFast.\n\n"
+    )
+    assert clean_markdown(":::info\nUse it.\n:::\n", is_mdx=False) == ":::info\nUse it.\n:::\n"
+
+
+def test_images_and_targets_of_restructuredtext_are_left_out() -> None:
+    text = (
+        "|build| |cover|\n\n.. |build| image:: https://a.example/b.svg\n  :target: https://a.example\n\n"
+        ".. image:: chart.png\n\n.. _manim: https://a.example\n.. _`a b`: https://b.example\n\nThe `a b`_ tool."
+    )
+
+    assert clean_rst(text).split() == ["The", "`a", "b`_", "tool."]
+    assert clean_rst(text).count("\n") == text.count("\n")

@@ -250,7 +250,7 @@ def test_tab_separated_values_may_hold_a_field_of_any_length(tmp_path: Path) -> 
     ("line", "reason"),
     [
         ('{"text": ', "line 2 is not JSON: Expecting value at column 10"),
-        ("[1]", "line 2 is list: expected a JSON object"),
+        ("[1]", "line 2 is a list: expected a JSON object"),
         ('{"text": ' + "[" * 100_000, "line 2 cannot be read as JSON: "),
         ('{"text": ' + "1" * 5000 + "}", "line 2 cannot be read as JSON: "),
     ],

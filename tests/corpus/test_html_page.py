@@ -231,3 +231,47 @@ def test_a_power_is_not_joined_to_its_base(html: str, text: str) -> None:
 @pytest.mark.parametrize("mark", ['class="pagenum"', 'role="doc-pagebreak"', 'epub:type="pagebreak"'])
 def test_the_number_of_a_page_of_the_printed_book_is_left_out(mark: str) -> None:
     assert to_markdown(f"<p>It was <span {mark}>[Pg 5]</span>cold.</p>", is_page=False).markdown == "It was cold."
+
+
+def test_names_of_groups_of_columns_go_before_the_names_of_the_columns() -> None:
+    table = (
+        "<table><tr><td>Group</td><td colspan=2>Cells</td></tr><tr><td></td><td>May</td><td>August</td></tr>"
+        "<tr><td>Algae</td><td>40</td><td>380</td></tr></table>"
+    )
+
+    assert to_markdown(table).markdown.split("\n") == [
+        "| Group | Cells / May | Cells / August |",
+        "| --- | --- | --- |",
+        "| Algae | 40 | 380 |",
+    ]
+
+
+def test_what_a_row_is_called_stands_once_and_what_is_in_several_columns_in_each() -> None:
+    table = (
+        "<table><tr><td>Item</td><td>Mon</td><td>Tue</td></tr><tr><td>Pool</td><td colspan=2>closed</td></tr>"
+        "<tr><td colspan=2>Total</td><td>0</td></tr></table>"
+    )
+
+    assert to_markdown(table).markdown.split("\n")[2:] == ["| Pool | closed | closed |", "| Total |  | 0 |"]
+
+
+def test_lines_of_the_source_are_no_lines_of_the_text() -> None:
+    page = "<p>The\n lake was\nsampled.<br>Twice.</p><ul><li>by\nboat</li></ul><pre>a\n  b</pre>"
+
+    assert to_markdown(page).markdown == "The lake was sampled.\nTwice.\n\n- by boat\n\n```\na\n  b\n```"
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("340 m<sup>2</sup>", "340 m^2"),
+        ("10<sup>-3</sup>", "10^-3"),
+        ("x<sup>2</sup> + 3 s<sup>-1</sup>", "x^2 + 3 s^-1"),
+        ("per kWh<sup>1</sup> is", "per kWh[1] is"),
+        ("the boat.<sup>12</sup>", "the boat.[12]"),
+        ("the 1<sup>st</sup>", "the 1st"),
+        ('m<sup><a href="#n">2</a></sup>', "m[2]"),
+    ],
+)
+def test_raised_figures_are_powers_after_figures_variables_and_units_and_else_notes(html: str, text: str) -> None:
+    assert to_markdown(f"<p>{html}</p>").markdown == text

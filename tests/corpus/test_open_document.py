@@ -58,6 +58,60 @@ def _odt(content: str) -> bytes:
     return zipped({"mimetype": _TEXT, "META-INF/manifest.xml": manifest, "content.xml": content})
 
 
+def _text_of(styles: str, body: str) -> str:
+    names = {"office": "office", "style": "style", "text": "text", "fo": "xsl-fo-compatible"}
+    spaces = " ".join(f'xmlns:{short}="{_OPEN}:{name}:1.0"' for short, name in names.items())
+    content = (
+        f"<office:document-content {spaces}><office:automatic-styles>{styles}</office:automatic-styles>"
+        f"<office:body><office:text>{body}</office:text></office:body></office:document-content>"
+    )
+    return "\n\n".join(section.text for section in read_open_text(_odt(content)).sections)
+
+
+def test_styles_tell_titles_code_raised_characters_and_headings_that_are_only_bold() -> None:
+    styles = (
+        '<style:style style:name="Title" style:family="paragraph"/>'
+        '<style:style style:name="P1" style:family="paragraph" style:parent-style-name="Title"/>'
+        '<style:style style:name="Preformatted_20_Text" style:family="paragraph"/>'
+        '<style:style style:name="B" style:family="text"><style:text-properties fo:font-weight="bold"/></style:style>'
+        '<style:style style:name="R" style:family="text">'
+        '<style:text-properties style:text-position="super 58%"/></style:style>'
+        '<style:style style:name="L" style:family="text">'
+        '<style:text-properties style:text-position="-33% 58%"/></style:style>'
+    )
+    bold, raised, lowered = ('<text:span text:style-name="{}">'.format(name) for name in "BRL")
+    end = "</text:span>"
+    body = (
+        '<text:p text:style-name="P1">The lease</text:p>'
+        f"<text:p>It has 40 m{raised}2{end} and no CO{lowered}2{end} limit{raised}1{end}.</text:p>"
+        f"<text:p>{bold}Rent{end}</text:p><text:p>Due on {bold}Monday{end}.</text:p>"
+        '<text:p text:style-name="Preformatted_20_Text">make all</text:p>'
+    )
+
+    assert _text_of(styles, body).split("\n\n") == [
+        "# The lease",
+        "It has 40 m^2 and no CO2 limit[1].",
+        "## Rent",
+        "Due on Monday.",
+        "```\nmake all\n```",
+    ]
+
+
+def test_numbered_lists_have_numbers_and_a_list_that_only_indents_is_the_one_within_it() -> None:
+    number = '<text:list-level-style-number text:level="{}" style:num-format="1"/>'
+    styles = f'<text:list-style style:name="N">{number.format(1)}{number.format(2)}</text:list-style>'
+    within = "<text:list><text:list-item><text:p>sieve</text:p></text:list-item></text:list>"
+    body = (
+        f'<text:list text:style-name="N"><text:list-item><text:p>Mix</text:p></text:list-item>'
+        f"<text:list-item>{within}</text:list-item>"
+        "<text:list-item><text:p>Bake</text:p></text:list-item></text:list>"
+        f'<text:p>Then:</text:p><text:list text:style-name="X"><text:list-item>{within}</text:list-item></text:list>'
+    )
+
+    lines = [line for line in _text_of(styles, body).split("\n") if line]
+    assert lines == ["1. Mix", "   1. sieve", "2. Bake", "Then:", "- sieve"]
+
+
 @pytest.mark.parametrize("read", [read_open_text, read_open_slides])
 @pytest.mark.parametrize(
     "data",

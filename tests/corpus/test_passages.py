@@ -462,3 +462,42 @@ def test_every_piece_of_long_rst_code_has_its_directive() -> None:
 
     assert len(passages) > 2
     assert all(".. code-block:: python\n\n   value_" in passage.text for passage in passages)
+
+
+def test_passages_of_a_program_are_whole_lines_and_none_is_a_scrap() -> None:
+    body = "\n".join(
+        f"    /** Step number {n} of all. */\n    export function step{n}(value: string): number;" for n in range(40)
+    )
+    passages = _split(
+        _document(f'declare module "node:steps" {{\n{body}\n}}\n\nconst last =\n{{\n{body}\n}};\n', "typescript")
+    )
+
+    lines = {line.strip() for line in body.split("\n")} | {
+        'declare module "node:steps" {',
+        "}",
+        "const last =",
+        "{",
+        "};",
+    }
+    assert all(line.strip() in lines or not line.strip() for passage in passages for line in passage.text.split("\n"))
+    assert min(len(passage.text) for passage in passages) > 100
+    assert sum(passage.text.count("step7(") for passage in passages) == 2
+
+
+def test_a_line_across_the_text_is_no_passage() -> None:
+    passages = _split(
+        _document("# A\n\n## B\n\n----\n\n## C\n\nWords of the section.\n\n---\n\nMore of them.", "markdown")
+    )
+
+    assert [passage.text for passage in passages] == [
+        "# A\n\n## B\n\n----\n\n## C\n\nWords of the section.\n\n---\n\nMore of them."
+    ]
+    assert passages[0].headings == ("A", "C")
+
+
+def test_a_table_whose_names_stand_in_its_second_row_repeats_them() -> None:
+    rows = "\n".join(f"| Evaluator number {n} | Answers of {n} | no |" for n in range(60))
+    passages = _split(_document(f"| | | |\n| --- | --- | --- |\n| Name | What | Labels |\n{rows}\n", "markdown"))
+
+    assert len(passages) > 2
+    assert all(passage.text.split("\n")[2] == "| Name | What | Labels |" for passage in passages)

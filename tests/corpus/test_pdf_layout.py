@@ -47,3 +47,23 @@ def test_a_table_whose_cells_are_not_level_keeps_its_rows() -> None:
 
 def test_a_page_without_pieces_has_no_blocks() -> None:
     assert lay_out(evened([])) == []
+
+
+def test_a_piece_of_a_line_that_is_drawn_last_stands_where_its_line_does() -> None:
+    drawn = [
+        Segment("The lake was sampled", 60, 160, 700, 10, order=0),
+        Segment("Bathing was never", 163, 250, 688, 10, order=1),
+        Segment("restricted.", 60, 120, 676, 10, order=2),
+        Segment("left", 60, 80, 640, 10, order=3),
+        Segment("right", 200, 230, 640, 10, order=4),
+        Segment("at four stations.[1]", 60, 160, 688, 10, order=5),
+    ]
+
+    [flow] = lay_out(drawn)
+    assert isinstance(flow, Flow)
+    assert [line.text for line in flow.lines] == [
+        "The lake was sampled",
+        "at four stations.[1] Bathing was never",
+        "restricted.",
+        "left right",
+    ]

@@ -91,3 +91,9 @@ def test_a_document_with_scans_is_read_again_once_ocr_is_installed(monkeypatch: 
     assert is_current(RECORD, STATE, OPTIONS)
     still_unread = replace(unread, revision=revision_of("ab" * 32, OPTIONS, 1))
     assert is_current(still_unread, STATE, OPTIONS)
+
+
+def test_what_the_store_has_of_a_skipped_file_stays_if_asked_for() -> None:
+    options = replace(OPTIONS, keep_skipped=True)
+    assert plan("a", "/a", RECORD, SkippedDocument("empty"), options) == Fail("empty", RECORD)
+    assert plan("a", "/a", None, SkippedDocument("empty"), options) == Discard("empty", None)

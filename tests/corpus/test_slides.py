@@ -96,3 +96,15 @@ def test_open_document_slides_are_read_alike() -> None:
         (1, "# Title 1\n\n- One\n\nNotes:\n\nSay it slowly."),
         (2, "# Title 2\n\n- One\n\nNotes:\n\nSay it slowly."),
     ]
+
+
+def test_the_name_of_a_column_goes_before_the_column() -> None:
+    pptx = pytest.importorskip("pptx", reason="python-pptx makes the slides that are read here")
+    presentation = pptx.Presentation()
+    slide = presentation.slides.add_slide(presentation.slide_layouts[4])
+    slide.shapes.title.text = "Who helps"
+    for number, text in zip((1, 3, 2, 4), ("IT desk", "HR", "Passwords\nPrinters", "Contracts\nHolidays"), strict=True):
+        slide.placeholders[number].text = text
+
+    [section] = read_slides(_saved(presentation)).sections
+    assert section.text.split("\n\n")[1:] == ["IT desk", "- Passwords\n- Printers", "HR", "- Contracts\n- Holidays"]

@@ -173,3 +173,25 @@ def test_a_note_below_a_table_is_a_text() -> None:
     *_, note = _read(xlsx({"A": rows})).sections
 
     assert (note.line, note.text) == (5, "Figures are preliminary.")
+
+
+def test_tables_below_one_another_have_columns_of_their_own() -> None:
+    rows: list[list[object]] = [
+        ["Name:", "Ines Duarte", None, None],
+        ["Month:", "May 2024", None, None],
+        [],
+        ["Date", "From", "To", "Hours"],
+        [date(2024, 5, 2), "8:30", "17:00", 8],
+        [],
+        [date(2024, 5, 3), "8:00", "14:15", 6],
+        [],
+        ["Project", "Hours", None, None],
+        ["Bridge", 14, None, None],
+    ]
+
+    assert [section.text for section in _read(xlsx({"May": rows})).sections] == [
+        "Name: Ines Duarte\nMonth: May 2024",
+        "Date: 2024-05-02\nFrom: 8:30\nTo: 17:00\nHours: 8",
+        "Date: 2024-05-03\nFrom: 8:00\nTo: 14:15\nHours: 6",
+        "Project: Bridge\nHours: 14",
+    ]

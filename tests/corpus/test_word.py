@@ -116,3 +116,21 @@ def test_the_table_of_contents_is_left_out() -> None:
     )
 
     assert _text(body, _styles("TOC Heading", "toc 1", "toc 2")) == "Trains are booked."
+
+
+def test_notes_stand_where_they_are_called_and_bold_lines_are_headings() -> None:
+    note = '<w:footnote w:id="{}"><w:p><w:r><w:t>{}</w:t></w:r></w:p></w:footnote>'
+    members: dict[str, str | bytes] = {
+        "word/footnotes.xml": f'<w:footnotes xmlns:w="{WORD}">{note.format(2, "Of 2016.")}{note.format(3, "No.")}'
+        "</w:footnotes>",
+        "word/_rels/document.xml.rels": f'<Relationships xmlns="{PACKAGE}/relationships"><Relationship Id="f" '
+        f'Type="{OFFICE}/footnotes" Target="footnotes.xml"/></Relationships>',
+    }
+    body = (
+        _paragraph("<w:r><w:rPr><w:b/></w:rPr><w:t>Limits</w:t></w:r>")
+        + _paragraph(_run("The limit") + '<w:r><w:footnoteReference w:id="2"/></w:r>' + _run(" holds."))
+        + _paragraph("End", "Heading2")
+        + _paragraph("No more.")
+    )
+
+    assert _text(body, members).split("\n\n") == ["# Limits", "The limit (Of 2016.) holds.", "## End", "No more."]

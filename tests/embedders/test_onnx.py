@@ -5,21 +5,26 @@ from __future__ import annotations
 import logging
 import random
 import shutil
+from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 pytest.importorskip("onnx", reason="Exports need it: pip install 'sift-rag[onnx]'")
+pytest.importorskip("openvino", reason="It runs exports too: pip install 'sift-rag[openvino]'")
 
 import platformdirs
 
-from sift_rag.embedders import onnx, onnx_export, runtimes
+from sift_rag.embedders import onnx, onnx_export, openvino, runtimes
 from sift_rag.embedders.onnx import DESCRIPTION, GRAPH, TOKENIZER, OnnxEmbedder
 from sift_rag.embedders.onnx_cache import OnnxCache
+from sift_rag.embedders.openvino import PRECISIONS, load_openvino
 from sift_rag.embedders.runtimes import Wanted, load_embedder
 from sift_rag.embedders.sentence_transformer import SentenceTransformerEmbedder, load_sentence_transformer
-from sift_rag.errors import ModelUnavailable, ModelUnsuitable
+from sift_rag.errors import MissingExtra, ModelUnavailable, ModelUnsuitable
 from sift_rag.tokens import without_limits
 from tests.embedders.test_same_vectors import texts_of_all_lengths
 
@@ -65,9 +70,9 @@ def model() -> SentenceTransformerEmbedder:
     return with_torch(NAME)
 
 
-@pytest.fixture
-def exported(cache: Path) -> OnnxEmbedder:
-    embedder = load_embedder(NAME, Wanted(), never)
+@pytest.fixture(params=["onnx", "openvino"])
+def exported(cache: Path, request: pytest.FixtureRequest) -> OnnxEmbedder:
+    embedder = load_embedder(NAME, Wanted(request.param), never)
     assert isinstance(embedder, OnnxEmbedder)
     return embedder
 
@@ -91,13 +96,15 @@ def test_the_vectors_are_those_of_the_model(exported: OnnxEmbedder, model: Sente
     assert [ours.encode(text).ids for text in texts] == [theirs.encode(text).ids for text in texts]
 
 
-@pytest.mark.parametrize("threads", [1, 3])
-def test_neighbours_order_and_threads_change_no_bit_of_a_vector(cache: Path, threads: int) -> None:
-    exported = onnx.load_onnx(NAME, export_of(cache), threads=threads)
+@pytest.mark.parametrize("load", [onnx.load_onnx, load_openvino])
+def test_neighbours_order_and_threads_change_no_bit_of_a_vector(cache: Path, load: Callable[..., OnnxEmbedder]) -> None:
+    exported = load(NAME, export_of(cache), threads=1)
+    several = load(NAME, export_of(cache), threads=3)
     alone = {text: exported.embed_passages([text])[0].tobytes() for text in texts_of_all_lengths()}
     texts = texts_of_all_lengths() * 2
-    random.Random(threads).shuffle(texts)
-    assert [row.tobytes() for row in exported.embed_passages(texts)] == [alone[text] for text in texts]
+    random.Random(1).shuffle(texts)
+    for embedder in (exported, several):
+        assert [row.tobytes() for row in embedder.embed_passages(texts)] == [alone[text] for text in texts]
 
 
 def test_prompts_pooling_and_length_are_those_of_the_model(no_cache: Path, tmp_path: Path) -> None:
@@ -229,13 +236,63 @@ def test_the_size_is_told_before_an_export_and_nothing_after(
     assert f"{no_cache} (91 MB), once" in stage
 
 
-@pytest.mark.parametrize(("precision", "expected"), [(onnx.PRECISION, OnnxEmbedder), ("float32", None)])
+@pytest.mark.parametrize(
+    ("precision", "expected"),
+    [(onnx.PRECISION, OnnxEmbedder), *((name, OnnxEmbedder) for name in PRECISIONS.values()), ("float32", None)],
+)
 def test_a_collection_grows_with_the_runtime_that_it_was_made_with(
     cache: Path, model: SentenceTransformerEmbedder, precision: str, expected: type | None
 ) -> None:
     wanted = Wanted(purpose="passages", precision=precision)
     embedder = load_embedder(NAME, wanted, never if expected else lambda _: model)
     assert isinstance(embedder, expected or SentenceTransformerEmbedder)
+    if expected:
+        assert ("openvino" in str(embedder.precision)) is ("openvino" in precision)
+
+
+def test_a_collection_made_with_openvino_grows_without_it(
+    cache: Path, model: SentenceTransformerEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openvino, "require", without_openvino)
+    monkeypatch.setattr(runtimes, "find_spec", lambda package: None if package == "openvino" else find_spec(package))
+    wanted = Wanted(purpose="passages", precision=PRECISIONS["f32"])
+    assert load_embedder(NAME, wanted, lambda _: model).precision == onnx.PRECISION
+    with pytest.raises(MissingExtra, match=r"sift-rag\[openvino\]"):
+        load_openvino(NAME, export_of(cache))
+
+
+def without_openvino(package: str, extra: str) -> None:
+    raise MissingExtra(package, extra)
+
+
+def test_the_fastest_of_three_runtimes_is_taken(
+    cache: Path, model: SentenceTransformerEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("onnx", "openvino"):
+        clock = Clock({"torch": 3.0, "onnx": 2.0, "openvino": 2.0} | {name: 1.0})
+        monkeypatch.setattr(runtimes, "perf_counter", clock)
+        chosen = runtimes._measured(
+            runtimes._located(NAME), {each: clock.embedder(each) for each in clock.costs}, Wanted()
+        )
+        assert chosen == name
+
+
+class Clock:
+    """A clock that only embedding moves on."""
+
+    def __init__(self, costs: dict[str, float]) -> None:
+        self.costs = costs
+        self._now = 0.0
+
+    def __call__(self) -> float:
+        return self._now
+
+    def embedder(self, name: str) -> Any:
+        class Slow:
+            def embed_passages(_, texts: list[str]) -> None:  # noqa: N805
+                self._now += self.costs[name]
+
+        return Slow()
 
 
 @pytest.mark.parametrize(("advantage", "is_light"), [(0.0, False), (1e9, True)])
@@ -267,5 +324,5 @@ def test_without_onnxruntime_torch_is_used_and_nothing_said(
 
 
 def test_an_unknown_runtime_is_refused() -> None:
-    with pytest.raises(ValueError, match="runtime must be one of auto, onnx, torch"):
+    with pytest.raises(ValueError, match="runtime must be one of auto, onnx, openvino, torch"):
         Wanted("tensorrt")

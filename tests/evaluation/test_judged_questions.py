@@ -57,7 +57,7 @@ def test_a_line_names_what_is_relevant_or_an_answer(tmp_path: Path) -> None:
             {"question": "Who?", "answer": "a", "id": ["x"]},
             r"q.jsonl:2 has \['x'\] as 'id': expected a text or a number",
         ),
-        (["Who?"], "q.jsonl:2 is list: expected a JSON object"),
+        (["Who?"], "q.jsonl:2 is a list: expected a JSON object"),
     ],
 )
 def test_a_line_that_cannot_be_used_is_named(tmp_path: Path, row: Any, message: str) -> None:

@@ -89,10 +89,10 @@ def test_separators_of_lines_within_a_text_and_half_characters_do_no_harm(tmp_pa
     ("line", "message"),
     [
         ('{"texts": "One."}', "t.jsonl:2 has no 'text': expected a text that is not blank"),
-        ('{"text": 5}', "t.jsonl:2 has no 'text'"),
+        ('{"text": 5}', "t.jsonl:2 has 5 as 'text'"),
         ('{"text": null}', "t.jsonl:2 has no 'text'"),
         ('{"text": " \\n"}', "t.jsonl:2 has no 'text'"),
-        ('["One."]', "t.jsonl:2 is list: expected a JSON object"),
+        ('["One."]', "t.jsonl:2 is a list: expected a JSON object"),
         ('{"text": "One."', "t.jsonl:2 is not JSON"),
     ],
 )

@@ -59,6 +59,7 @@ OPTIONS: dict[str, object] = {
     "stop_variance": 0.1,
     "alpha": 0.001,
     "exact": True,
+    "exact_search": True,
     "keep_copies": True,
     "max_variance": 1.0,
     "selector": "mmr",

@@ -84,6 +84,34 @@ def test_the_controls_choose_anew_and_the_address_keeps_them(server: Served, pag
     )
 
 
+def test_a_slider_that_comes_back_shows_what_it_showed_and_asks_nobody(server: Served, page: Page) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if request.url.endswith("/page/choice") else None)
+    open_at(page, address(server, k=3))
+    first = (sources(page, "nearest"), sources(page, "sift"), page.inner_text(".ask-headline"))
+    page.locator("#k").fill("5")
+    shown(page, ".ask-sift .ask-card").to_have_count(5)
+    page.locator("#k").fill("3")
+    shown(page, ".ask-sift .ask-card").to_have_count(3)
+    assert (sources(page, "nearest"), sources(page, "sift"), page.inner_text(".ask-headline")) == first
+    assert len(asked) == 2
+    with page.expect_response("**/page/choice"):  # who asks again wants to know what is so now
+        page.locator(".ask-line .button").click()
+
+
+def test_what_stays_on_the_page_keeps_its_state(server: Served, page: Page) -> None:
+    open_at(page, address(server, k=2))
+    page.locator(".ask-passed summary").click()
+    shown(page, ".ask-passed li").to_have_count(2)
+    page.evaluate("document.querySelector('#sift-1').dataset.mark = 'same'")
+    page.locator("#k").fill("3")
+    shown(page, ".ask-sift .ask-card").to_have_count(3)
+    assert page.get_attribute("#sift-1", "data-mark") == "same"
+    assert page.evaluate("document.querySelector('.ask-passed').open")
+    shown(page, ".ask-passed li").to_have_count(3)
+    assert page.locator(".ask-card").evaluate_all("(all) => new Set(all.map((one) => one.id)).size") == 6
+
+
 def test_a_link_restores_what_was_shown(server: Served, page: Page) -> None:
     values = {"k": 3, "spread": -4, "words": 0, "filter": ["source=shop/*"], "q": [QUESTION, "When do you open?"]}
     open_at(page, address(server, **values))

@@ -316,3 +316,26 @@ def test_a_server_that_stops_leaves_an_ingest_that_can_be_repeated(tmp_path: Pat
         gate.open.set()
     with serving(store=tmp_path / "store", idle_seconds=0, uploads=tmp_path / "files") as served:
         assert ingest(served, "second.md")["uploads/second.md"]["result"] in {"new", "unchanged"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "text"), [("a.md", bytes(range(256)) * 4), ("a.txt", b"\n \n")])
+def test_a_file_that_cannot_be_read_replaces_nothing(writable: Served, tmp_path: Path, name: str, text: bytes) -> None:
+    kept, source = tmp_path / "files" / "notes" / name, f"uploads/{name}"
+    assert upload(writable, name, "The lamp glows.\n") == 200
+    assert ingest(writable, name)[source]["result"] == "new"
+    before = kept.read_bytes()
+    for _ in range(2):
+        assert upload(writable, name, text, replace="true") == 200
+        result = ingest(writable, name)[source]
+        assert (result["result"], result["passages"]) == ("kept", 1)
+        assert result["reason"]
+        assert [path for path in (tmp_path / "files").rglob("*") if path.is_file()] == [kept]
+        assert kept.read_bytes() == before
+        [document] = listed(writable, collection="notes")["documents"]
+        assert (document["state"], document["reason"], document["passages"]) == ("ingested", "", 1)
+    hits = writable.client.post("/v1/search", json={"query": "lamp", "collection": "notes"}).json()["hits"]
+    assert [hit["source"] for hit in hits] == [source]
+    assert upload(writable, name, "The owl hunts.\n", replace="true") == 200
+    assert ingest(writable, name)[source]["result"] == "updated"
+    assert [path for path in (tmp_path / "files").rglob("*") if path.is_file()] == [kept]

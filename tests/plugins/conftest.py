@@ -36,6 +36,7 @@ OPTIONS: dict[str, Any] = {
     "stop_variance": 0.9,
     "alpha": 0.9,
     "exact": True,
+    "exact_search": True,
     "keep_copies": True,
     "max_variance": 5.0,
     "selector": Mmr(relevance=0.3),

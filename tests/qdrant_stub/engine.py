@@ -63,6 +63,8 @@ class Engine:
         self.version = VERSION
         self._client = QdrantClient(":memory:")
         self._collections: dict[str, _Collection] = {}
+        self.searches: list[models.SearchParams] = []
+        """Parameters of the searches by vectors so far."""
 
     def close(self) -> None:
         self._client.close()
@@ -93,7 +95,8 @@ class Engine:
                 "strict_mode_config": created.strict_mode_config,
             }
         )
-        return info.model_copy(update={"config": config, "payload_schema": dict(kept.indexes)})
+        state = {"config": config, "payload_schema": dict(kept.indexes), "indexed_vectors_count": info.points_count}
+        return info.model_copy(update=state)  # as a server's when its optimiser has ended
 
     def create_collection(self, name: str, body: models.CreateCollection) -> bool:
         if name in self._collections:
@@ -232,6 +235,8 @@ class Engine:
         real = self._real(name)
         self._check_dimension(real, body)
         self._check_strict_mode(real, limit=body.limit, exact=bool(body.params and body.params.exact))
+        if body.params is not None:
+            self.searches.append(body.params)
         return self._client.query_points(
             real,
             query=body.query,

@@ -19,12 +19,13 @@ from sift_rag.corpus.ingest import ingest
 from sift_rag.corpus.options import IngestOptions
 from sift_rag.ingestion import ingest_paths, open_or_create_store
 from sift_rag.opening import open_store
-from sift_rag.protocols import PassageStore, Scannable
+from sift_rag.protocols import GraphSearch, PassageStore, Scannable
 from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
 from sift_rag.stores.memory import MemoryStore
 from sift_rag.stores.registry import open_database
 from sift_rag.types import CollectionInfo, Document, Passage, Span
 from tests.doubles import HashingEmbedder
+from tests.graphs import allow_small_graphs
 from tests.reliability.nursery import Ended, Nursery
 from tests.reliability.sizes import SEED, SOAK
 
@@ -231,6 +232,7 @@ def test_optimizing_killed_again_and_again(tmp_path: Path, nursery: Nursery) -> 
                 opened.upsert(passages, rows)
                 opened.put_documents([Document(source, f"/{source}", "ingested", passages=1200)])
             expected = contents(opened)
+        allow_small_graphs(Path(store), "documents")  # so that a graph is made too
         ended = nursery.run("optimize", store, lines=1, seconds=rng.uniform(0, 0.3))
         kills += ended.killed
         with closing(open_store(store)) as opened:
@@ -241,3 +243,8 @@ def test_optimizing_killed_again_and_again(tmp_path: Path, nursery: Nursery) -> 
     assert not nursery.run("optimize", store).killed
     with closing(open_store(store)) as opened:
         assert contents(opened) == expected
+        assert isinstance(opened, GraphSearch)
+        assert opened.graph.passages == 2400
+        targets = np.random.default_rng(SEED).standard_normal((5, 8)).astype(np.float32)
+        for found, exact in zip(opened.by_graph().search(targets, 10), opened.search(targets, 10), strict=True):
+            assert len({one.passage.id for one in found} & {one.passage.id for one in exact}) >= 8

@@ -28,6 +28,7 @@ FULL: dict[str, Any] = {
     "stop_variance": 0.5,
     "alpha": 0.1,
     "exact": True,
+    "exact_search": True,
     "keep_copies": True,
     "max_variance": 0.9,
     "selector": "mmr",
@@ -55,6 +56,7 @@ def test_they_become_a_query_and_a_selector() -> None:
         stopping=Stopping(variance=0.5, explained=0.6, alpha=0.1, tokens=200, fill=True),
         context=2,
         exact=True,
+        exact_search=True,
         max_variance=0.9,
     )
     assert options.make_selector() == Mmr(relevance=0.7)

@@ -239,7 +239,7 @@ class TestAsAValue:
         value = json.loads(json.dumps(got.to_dict(explain=True), allow_nan=False))
         assert set(value) == {
             "questions", "hits", "prior_variance", "irreducible_variance", "candidates", "targets", "stopped", "exact",
-            "timings_ms", "passed_over",
+            "exact_search", "timings_ms", "passed_over",
         }  # fmt: skip
         assert set(value["hits"][0]) == {
             "rank", "id", "source", "line", "page", "title", "headings", "text", "metadata", "similarity", "gain",

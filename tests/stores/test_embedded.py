@@ -465,6 +465,28 @@ def check_collection_is_usable(store: EmbeddedStore) -> bool:
     return len(store.search(unit_vectors(1), 5)[0]) == 5
 
 
+def test_indexes_that_an_earlier_release_loads_into_memory_are_made_anew_once(root: Path) -> None:
+    from qdrant_edge import Memory, PayloadSchemaType
+
+    def in_memory() -> list[str]:
+        held = store._shard._shard.info().payload_schema
+        return [field for field, index in held.items() if getattr(index.params, "memory", None) != Memory.Cold]
+
+    with closing(open_collection(root, "news")) as store:
+        shard = store._shard._shard
+        shard.update(UpdateOperation.create_field_index("source", PayloadSchemaType.Keyword))
+        shard.flush()
+        assert in_memory() == ["source"]
+    with closing(open_collection(root, "news")) as store:
+        assert store.optimize()
+        assert in_memory() == []
+        assert not store.optimize()
+        found = store.search(unit_vectors(1), 20, where=Filter(("a.md",)))[0]
+        assert len(found) == 10
+        assert len(store.search_words(["text"], 3)[0]) == 3
+    assert check_collection(root, "news") == []
+
+
 def test_optimizing_changes_nothing_that_can_be_seen(root: Path) -> None:
     store = open_collection(root, "news")
     store.upsert(passages(1500, source="b.md", first=100), unit_vectors(1500, seed=1))

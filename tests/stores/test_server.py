@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 from uuid import UUID, uuid5
 
 import numpy as np
 import pytest
 from qdrant_client import QdrantClient, models
 
+from sift_rag import defaults
 from sift_rag.errors import CollectionNotFound, StoreConflict, StoreDamaged
 from sift_rag.filters import Filter
-from sift_rag.opening import open_store
-from sift_rag.protocols import PassageStore
+from sift_rag.opening import open_index, open_store
+from sift_rag.protocols import PassageIndex, PassageStore
+from sift_rag.retrieval.candidates import searcher_of
 from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
 from sift_rag.stores.qdrant.options import ServerOptions
 from sift_rag.stores.qdrant.transport import MOST_BYTES, grouped
@@ -130,6 +133,51 @@ def test_options_reach_the_server(url: str, client: QdrantClient) -> None:
         made.upsert(passages(20), vectors(20))
         for candidate in made.search(vectors(1), 20)[0]:
             assert np.linalg.norm(candidate.embedding.astype(np.float64)) == pytest.approx(1, abs=1e-6)
+
+
+class TestWhichSearch:
+    """Whether a server searches exactly or by its graph. The stub answers exactly in either case."""
+
+    @pytest.fixture
+    def filled(self, url: str, store: PassageStore) -> Iterator[PassageIndex]:
+        store.upsert(passages(300), vectors(300))
+        with closing(open_index(url, "news")) as opened:
+            yield opened
+
+    def searched(self, qdrant: QdrantStub, index: PassageIndex, *, exactly: bool = False) -> tuple[bool, list[Any]]:
+        qdrant.engine.searches.clear()
+        nearby = searcher_of(index, exactly=exactly)
+        [found], [expected] = nearby.searcher.search(vectors(1), 5), index.search(vectors(1), 5)
+        assert [one.passage for one in found] == [one.passage for one in expected]
+        return nearby.exact, [(params.exact, params.hnsw_ef) for params in qdrant.engine.searches]
+
+    def test_a_small_collection_is_searched_exactly(self, qdrant: QdrantStub, filled: PassageIndex) -> None:
+        assert self.searched(qdrant, filled) == (True, [(True, None)] * 2)
+
+    def test_a_large_one_by_its_graph_unless_it_is_asked_for(
+        self, qdrant: QdrantStub, filled: PassageIndex, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(defaults, "EXACT_SEARCH_PASSAGES", 299)
+        assert self.searched(qdrant, filled) == (False, [(False, defaults.GRAPH_EFFORT), (True, None)])
+        assert self.searched(qdrant, filled, exactly=True) == (True, [(True, None)] * 2)
+
+    def test_where_a_filter_leaves_less_than_asked_for_the_answer_is_exact(
+        self, qdrant: QdrantStub, filled: PassageIndex, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(defaults, "EXACT_SEARCH_PASSAGES", 299)
+        qdrant.engine.searches.clear()
+        found = searcher_of(filled).searcher.search(vectors(1), 500)
+        assert len(found[0]) == 300
+        assert [bool(params.exact) for params in qdrant.engine.searches] == [False, True]
+
+    def test_a_strict_collection_is_asked_as_its_owner_wants_and_never_called_exact(
+        self, qdrant: QdrantStub, client: QdrantClient, filled: PassageIndex, url: str
+    ) -> None:
+        strict = models.StrictModeConfig(enabled=True, search_allow_exact=False)
+        client.update_collection("news@0", strict_mode_config=strict)
+        with closing(open_index(url, "news")) as opened:
+            for exactly in (False, True):
+                assert self.searched(qdrant, opened, exactly=exactly) == (False, [(False, None)] * 2)
 
 
 class TestStrictMode:

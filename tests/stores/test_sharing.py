@@ -16,6 +16,7 @@ from time import sleep
 import pytest
 
 from sift_rag.errors import StoreInUse
+from sift_rag.filters import Filter
 from sift_rag.stores.embedded.check import check_collection
 from sift_rag.stores.embedded.database import FolderDatabase
 from sift_rag.stores.embedded.folders import building_name
@@ -23,6 +24,7 @@ from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
 from sift_rag.stores.embedded.store import create_collection, open_collection
 from sift_rag.stores.waiting import Wait, Waiting
 from sift_rag.types import CollectionInfo
+from tests.graphs import allow_small_graphs
 from tests.stores.test_embedded import DIMENSION, INFO, fill, unit_vectors
 
 LONG = 60.0
@@ -109,6 +111,9 @@ class TestReaders:
     def test_reading_changes_no_file_of_the_collection(self, root: Path, optimized: bool) -> None:
         with closing(open_collection(root, "news")) as store:
             fill(store, 1500, source="b.md", first=100)
+        if optimized:
+            allow_small_graphs(root, "news")
+        with closing(open_collection(root, "news")) as store:
             if optimized:
                 fill(store, 1500, source="c.md", first=5000)
                 store.delete_passages("c.md")
@@ -117,6 +122,9 @@ class TestReaders:
         before = state_of(root / "news" / "shard")
         with closing(FolderDatabase(root).open_index("news")) as index:
             found = index.search(unit_vectors(3, seed=5), 20)
+            assert [len(row) for row in found] == [20, 20, 20]
+            assert index.graph.passages == (1510 if optimized else 0)  # type: ignore[attr-defined]
+            found = index.by_graph().search(unit_vectors(3, seed=6), 20, where=Filter(("b.md",)))  # type: ignore[attr-defined]
             assert [len(row) for row in found] == [20, 20, 20]
             assert len(list(index.passages("b.md"))) == 1500
             assert index.search_words(["text 120"], 5)  # type: ignore[attr-defined]

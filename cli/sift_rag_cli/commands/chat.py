@@ -35,6 +35,7 @@ def chat(
     token_budget: options.TokenBudget = None,
     neighbours: options.Context = 0,
     exact: options.Exact = False,
+    exact_search: options.ExactSearch = False,
     selector: options.Selector = defaults.SELECTOR,
     reranker: options.Reranker = None,
     reranker_url: options.RerankerUrl = None,
@@ -69,6 +70,7 @@ def chat(
         filters=filters,
         token_budget=token_budget,
         exact=exact,
+        exact_search=exact_search,
         selector=selector,
         context=neighbours,
     )

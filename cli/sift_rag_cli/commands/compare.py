@@ -1,6 +1,7 @@
 """``sift-rag compare``."""
 
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,8 @@ from sift_rag import defaults
 from sift_rag.errors import ConfigurationError
 from sift_rag_cli import options
 from sift_rag_cli.api_keys import store_key
-from sift_rag_cli.comparisons import Output, Run, measure, write_comparison, write_shard
+from sift_rag_cli.clusters import cluster_of
+from sift_rag_cli.comparisons import Output, Run, measure, measure_on_cluster, write_comparison, write_shard
 from sift_rag_cli.configuration import settings_for
 from sift_rag_cli.embedding import embedder_of
 from sift_rag_cli.fine_tuning import fine_tuning_of, model_of
@@ -118,6 +120,7 @@ def compare(
             "Repeatable.",
         ),
     ] = None,
+    ray: options.Ray = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the same comparison where it was interrupted.")
     ] = False,
@@ -153,13 +156,14 @@ def compare(
         sift-rag compare --texts held-out/ --set finetuning.preset=gpt2 --resume
         sift-rag compare --texts held-out/ -m gpt2 --journal runs/ --shard 1/8
         sift-rag compare --merge runs/ --report page.html
+        sift-rag compare --texts held-out/ -m gpt2 -s http://qdrant:6333 --ray auto
     """
     from sift_rag.evaluation.plots import require_matplotlib
 
     output = Output(report=report, csv=csv, json=json)
     check_writable(report, csv)
     if merge:
-        _refuse_with_merge(texts, questions, limit, shard, journal, resume)
+        _refuse_with_merge(texts, questions, limit, shard, journal, ray, resume)
         if report is not None:
             require_matplotlib()
         from sift_rag.evaluation.journal import merge as merge_journals
@@ -168,7 +172,7 @@ def compare(
         return
     part = read_shard(shard) if shard is not None else read_shard("1/1")
     if part.of > 1:
-        _refuse_with_shard(journal, report, csv)
+        _refuse_with_shard(journal, ray, report, csv)
     from sift_rag.models.options import ModelOptions
 
     values = settings_for(context, assignments)
@@ -186,18 +190,45 @@ def compare(
         require_matplotlib()
     named = embedder_of(context, values, embedder, embedder_url)
     key, layout = store_key(context, store), layout_of(values)
-    with loading_embedder(embedder):
-        from sift_rag.opening import open_retriever
+    cluster = cluster_of(ray, values)
+    if cluster is not None:
+        from sift_rag.opening import open_index, open_retriever
 
-        retriever = open_retriever(
-            store, collection, named, api_key=key, layout=layout, runtime=runtime_of(values), wait=patience(wait)
-        )
-    with closing(retriever.store):
-        outcomes, about, path = measure(run, retriever)
+        place = _absolute(store)
+        with closing(open_index(place, collection, api_key=key, layout=layout, wait=patience(wait))) as index:
+            opened = partial(
+                open_retriever,
+                place,
+                collection,
+                named,
+                api_key=key,
+                layout=layout,
+                runtime=runtime_of(values),
+                wait=wait,
+            )
+            outcomes, about, path = measure_on_cluster(run, index, opened, cluster)
+    else:
+        with loading_embedder(embedder):
+            from sift_rag.opening import open_retriever
+
+            retriever = open_retriever(
+                store, collection, named, api_key=key, layout=layout, runtime=runtime_of(values), wait=patience(wait)
+            )
+        with closing(retriever.store):
+            outcomes, about, path = measure(run, retriever)
     if part.of > 1:
         write_shard(part, outcomes, path, json=json)
     else:
         write_comparison(outcomes, about, output)
+
+
+def _absolute(store: str | None) -> str:
+    """Return the store by a name that other processes understand, too."""
+    from sift_rag.stores.registry import default_store
+
+    if store is not None and "://" in store:
+        return store
+    return str((default_store() if store is None else Path(store).expanduser()).absolute())
 
 
 def _tasks(texts: Path | None, questions: Path | None, limit: int | None) -> "list[Task]":
@@ -238,6 +269,7 @@ def _refuse_with_merge(
     limit: int | None,
     shard: str | None,
     journal: Path | None,
+    ray: str | None,
     resume: bool,
 ) -> None:
     given = {
@@ -246,6 +278,7 @@ def _refuse_with_merge(
         "--limit": limit,
         "--shard": shard,
         "--journal": journal,
+        "--ray": ray,
         "--resume": resume or None,
     }
     wrong = [name for name, value in given.items() if value is not None]
@@ -253,7 +286,9 @@ def _refuse_with_merge(
         raise ConfigurationError(f"--merge measures nothing: leave out {', '.join(wrong)}.")
 
 
-def _refuse_with_shard(journal: Path | None, report: Path | None, csv: Path | None) -> None:
+def _refuse_with_shard(journal: Path | None, ray: str | None, report: Path | None, csv: Path | None) -> None:
+    if ray is not None:
+        raise ConfigurationError("--ray divides the tasks among its workers: leave out --shard.")
     if journal is None:
         raise ConfigurationError("--shard needs --journal FOLDER: a folder where all shards keep their measurements.")
     if report is not None or csv is not None:

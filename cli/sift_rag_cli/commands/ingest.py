@@ -9,6 +9,7 @@ import typer
 from sift_rag import defaults
 from sift_rag_cli import options
 from sift_rag_cli.api_keys import store_key
+from sift_rag_cli.clusters import cluster_of
 from sift_rag_cli.configuration import settings_for
 from sift_rag_cli.embedding import embedder_of
 from sift_rag_cli.ingest_reports import report_json, say_report
@@ -195,6 +196,7 @@ def ingest(
     wait: options.Wait = None,
     embedder: options.Embedder = None,
     embedder_url: options.EmbedderUrl = None,
+    ray: options.Ray = None,
     assignments: options.Set = None,
     json: options.Json = False,
 ) -> None:
@@ -209,14 +211,16 @@ def ingest(
         git ls-files | sift-rag ingest -
         sift-rag ingest notes/ --watch --prune
         sift-rag ingest docs/ -s http://localhost:6333 --set on_disk=true
+        sift-rag ingest /shared/docs -s http://qdrant:6333 --ray auto
     """
     from sift_rag.corpus.options import IngestOptions
     from sift_rag.ingestion import ingest_paths, watch_paths
     from sift_rag.ingestion import reindex as reindex_paths
 
     if watch:
-        refuse_watch(paths, dry_run=dry_run, reindex=reindex, shard=shard is not None)
+        refuse_watch(paths, dry_run=dry_run, reindex=reindex, shard=shard is not None, ray=ray is not None)
     part = None if shard is None else read_shard(shard)
+    values = settings_for(context, assignments)
     wanted = IngestOptions(
         include=include or (),
         exclude=exclude or (),
@@ -231,8 +235,8 @@ def ingest(
         prune=prune,
         dry_run=dry_run,
         shard=part,
+        cluster=cluster_of(ray, values),
     )
-    values = settings_for(context, assignments)
     target: _Target = {
         "store": store,
         "collection": collection,
@@ -251,7 +255,7 @@ def ingest(
             say_reports(first, reports, ocr=ocr, json=json)
         return
     try:
-        with _progress() as progress:
+        with _progress("loading the embedder" if ray is None else "starting the workers") as progress:
             work = reindex_paths if reindex else ingest_paths
             report = work(read_paths(paths), **target, progress=progress)
     except KeyboardInterrupt:
@@ -267,24 +271,24 @@ def ingest(
 
 
 @contextmanager
-def _progress() -> "Iterator[Callable[[IngestProgress], None] | None]":
-    """Show the share of the bytes, the files, and the passages with their rate."""
-    with progress_bar("loading the embedder") as advance:
+def _progress(loading: str = "loading the embedder") -> "Iterator[Callable[[IngestProgress], None] | None]":
+    """Show the share of the bytes, the files, and the passages with their rate; before them, the words ``loading``."""
+    with progress_bar(loading) as advance:
 
         def tell(progress: "IngestProgress") -> None:
             if advance is not None:
-                advance(_state_of(progress), progress.passages_done)
+                advance(_state_of(progress, loading), progress.passages_done)
 
         yield None if advance is None else tell
 
 
-def _state_of(progress: "IngestProgress") -> ProgressState:
+def _state_of(progress: "IngestProgress", loading: str) -> ProgressState:
     files = f"{progress.files_done:,}/{progress.files_found:,} files"
     match progress.phase:
         case "counting":
             return ProgressState(0, 0, f"counting files: {progress.files_found:,}", is_preparing=True)
         case "loading":
-            counts = f"{files}, loading the embedder"
+            counts = f"{files}, {loading}"
             return ProgressState(progress.bytes_done, progress.bytes_found, counts, is_preparing=True)
         case "ingesting":
             counts = f"{files}, {count_of(progress.passages_done, 'passage')}"

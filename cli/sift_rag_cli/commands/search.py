@@ -31,6 +31,7 @@ def search(
     token_budget: options.TokenBudget = None,
     neighbours: options.Context = 0,
     exact: options.Exact = False,
+    exact_search: options.ExactSearch = False,
     selector: options.Selector = defaults.SELECTOR,
     reranker: options.Reranker = None,
     reranker_url: options.RerankerUrl = None,
@@ -65,6 +66,7 @@ def search(
         filters=filters,
         token_budget=token_budget,
         exact=exact,
+        exact_search=exact_search,
         selector=selector,
         context=neighbours,
     )

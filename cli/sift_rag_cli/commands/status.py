@@ -23,6 +23,10 @@ COMPARED = 1_000
 """Number of passages up to which copies are counted: it takes half a second, and holds the folder meanwhile."""
 
 
+_BY_GRAPH = "approximate: by a graph, which may miss a few passages; --exact-search compares all"
+_WITHOUT_GRAPH = "exact, which is slow for so many passages: run `sift-rag optimize`"
+
+
 def status(
     context: typer.Context,
     store: options.Store = None,
@@ -34,17 +38,19 @@ def status(
     Examples:
         sift-rag status
     """
-    from sift_rag.protocols import WordStatus
+    from sift_rag.protocols import GraphStatus, WordStatus
     from sift_rag.stores.registry import open_database
 
     database = open_database(store, api_key=store_key(context, store), wait=0)
     with closing(database.documents(collection)) as records:
         info, documents = records.info, list(records.documents())
+        by_graph = records.has_graph if isinstance(records, GraphStatus) else False
         words = records.words_indexed if isinstance(records, WordStatus) else None
     ingested = [document for document in documents if document.state == "ingested"]
     failed = [document for document in documents if document.state == "failed"]
     pending = [document for document in documents if document.state == "pending"]
     passages = sum(document.passages for document in documents)  # a file that failed later keeps what it had
+    is_large = passages > defaults.EXACT_SEARCH_PASSAGES
     size = sum(document.size for document in ingested)
     last = max((document.ingested_at for document in ingested), default="")
     with loading("the collection"):
@@ -64,6 +70,7 @@ def status(
                 "bytes": size,
                 "repeated": None if found is None else found.repeated,
                 "words_indexed": words,
+                "exact_search": not (is_large and by_graph),
                 "last_ingested_at": last or None,
                 "failed": [{"source": document.source, "reason": document.reason} for document in failed],
                 "interrupted": [document.source for document in pending],
@@ -80,6 +87,8 @@ def status(
     write(f"copies      {'not counted: see `sift-rag duplicates`' if found is None else first_line(found)}")
     if unrecorded:
         write(f"no record   {count_of(unrecorded, 'passage')} without records: ingest their files to complete them")
+    if is_large:
+        write(f"search      {_BY_GRAPH if by_graph else _WITHOUT_GRAPH}")
     if words is False:
         write("words       not indexed yet: run `sift-rag optimize`")
     if last:

@@ -19,7 +19,7 @@ copy of a passage adds nothing. So moving a control changes the choice, and not 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -30,7 +30,7 @@ from fastapi.responses import JSONResponse, Response
 
 from sift_rag import defaults
 from sift_rag.near_duplicates import leaders_of_copies
-from sift_rag.retrieval.candidates import all_candidates
+from sift_rag.retrieval.candidates import all_candidates, searcher_of
 from sift_rag.retrieval.queries import embed_questions
 from sift_rag.retrieval.retriever import Retriever
 from sift_rag.selection import Choice, GaussianProcess, Pool, Sift, Stopping, Target
@@ -42,7 +42,7 @@ from sift_rag.words import bag_of, surface_forms
 from sift_rag_server.collection_bodies import Parsed, SearchFields
 from sift_rag_server.embeddings import QueuedEmbedder
 from sift_rag_server.handlers import Operation, RequestContext, handle
-from sift_rag_server.page.problems import ProblemCache, RememberingProcess
+from sift_rag_server.page.problems import ProblemCache, Recent, RememberingProcess
 from sift_rag_server.validation import read_object
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ LONGEST_TEXT = 4000
 def choice_routes(service: Service, searches: SearchCache) -> APIRouter:
     """Return the route of the two selections."""
     router = APIRouter(include_in_schema=False)
-    kept = Kept(searches, ProblemCache())
+    kept = Kept(searches, ProblemCache(), Recent())
 
     async def work(content: bytes, context: RequestContext) -> Response:
         service.check_ready()
@@ -81,6 +81,7 @@ class Kept(NamedTuple):
 
     searches: SearchCache
     problems: ProblemCache
+    rulers: Recent[Ruler]
 
 
 def _choices(service: Service, kept: Kept, content: bytes, context: RequestContext) -> dict[str, JsonValue]:
@@ -101,11 +102,13 @@ def _choices(service: Service, kept: Kept, content: bytes, context: RequestConte
         )
         retrieval = retriever.retrieve(query)
         targets = embed_questions(query.questions, embedder, query.weights)
-        nearest = all_candidates(store, targets.rows, retriever.candidate_limit, where=query.where)[: query.k]
+        searcher, _ = searcher_of(store, exactly=query.exact or query.exact_search)
+        nearest = all_candidates(searcher, targets.rows, retriever.candidate_limit, where=query.where)[: query.k]
         known = store.fetch([name for name in query.known if len(name) == 36])
         chosen = watched.chosen()
     words = Words(query.questions, retriever.language)
-    ruler = Ruler(watched)
+    key = watched.fingerprint()
+    ruler = Ruler(watched) if key is None else kept.rulers.get(key, lambda: Ruler(watched))
     left = Side(nearest, known, words)
     right = Side(chosen_candidates(retrieval, chosen), known, words)
     return {
@@ -114,8 +117,8 @@ def _choices(service: Service, kept: Kept, content: bytes, context: RequestConte
         "candidates": retrieval.candidates,
         "targets": retrieval.targets,
         "stopped": retrieval.stopped,
-        "nearest": left.to_dict(ruler),
-        "sift": _with_reasons(right.to_dict(ruler), retrieval),
+        "nearest": ruler.side(left),
+        "sift": _with_reasons(ruler.side(right), retrieval),
         "passed_over": [_passed(passed, words) for passed in retrieval.passed_over],
         "known": [candidate.passage.place() for candidate in known],
         "timings_ms": {step: round(ms, 3) for step, ms in retrieval.timings_ms._asdict().items()},
@@ -150,8 +153,8 @@ class Watched:
 
     def select(self, pool: Pool, k: int, *, stopping: Stopping | None = None) -> Choice:
         """Implement ``Selector.select``."""
-        self.pools = [pool]
-        self.choice = self.selector.select(self._watching(pool), k, stopping=stopping)
+        self.pools = [self._watching(pool)]
+        self.choice = self.selector.select(self.pools[0], k, stopping=stopping)
         return self.choice
 
     def _watching(self, pool: Pool) -> Pool:
@@ -164,6 +167,14 @@ class Watched:
             return self.pools[-1]
 
         return replace(pool, extend=extended)
+
+    def fingerprint(self) -> Hashable | None:
+        """Return a key, equal for selections that one ruler measures; None if they cannot be told apart."""
+        process = self.process
+        if not isinstance(process, RememberingProcess) or self.pools[0].relevance is not None:
+            return None
+        first, last = map(process.fingerprint, (self.pools[0], self.pools[-1]))
+        return first, last, repr(process.kernel), process.features
 
     def chosen(self) -> Embedding:
         """Return the embeddings ``(k, d)`` of the passages chosen, in order."""
@@ -183,6 +194,11 @@ class Ruler:
         texts = last.texts.candidates if last.texts is not None else []
         rows = np.asarray(last.candidates)
         self._row_of = {(text, row.tobytes()): place for place, (text, row) in enumerate(zip(texts, rows, strict=True))}
+        self._sides: Recent[dict[str, Any]] = Recent()
+
+    def side(self, side: Side) -> dict[str, Any]:
+        """Return a side as JSON values, which must not be changed: it is kept for when it is measured again."""
+        return self._sides.get(side.key, lambda: side.to_dict(self))
 
     def shares(self, candidates: Sequence[Candidate]) -> list[float]:
         """Return the share of what all candidates could tell that is told after each; what is none tells nothing."""
@@ -231,6 +247,14 @@ class Side:
     candidates: Sequence[Candidate]
     known: Sequence[Candidate]
     words: Words
+
+    @property
+    def key(self) -> Hashable:
+        """A key, equal for sides of the same passages at the same places."""
+        return tuple(
+            tuple((passage.id, passage.revision, passage.span) for passage in (candidate.passage, *candidate.copies))
+            for candidate in (*self.known, *self.candidates)
+        )
 
     def to_dict(self, ruler: Ruler) -> dict[str, Any]:
         """Return the side as JSON values."""
@@ -304,10 +328,11 @@ def _shown(passage: Passage) -> dict[str, Any]:
 
 
 def _with_reasons(side: dict[str, Any], retrieval: Retrieval) -> dict[str, Any]:
-    for shown, hit in zip(side["hits"], retrieval.hits, strict=True):
-        shown["follows"] = hit.brought_by == "first passage"
-        shown["reranker_score"] = hit.reranker_score
-    return side
+    hits = [
+        {**shown, "follows": hit.brought_by == "first passage", "reranker_score": hit.reranker_score}
+        for shown, hit in zip(side["hits"], retrieval.hits, strict=True)
+    ]
+    return {**side, "hits": hits}
 
 
 def _passed(passed: PassedOver, words: Words) -> dict[str, Any]:

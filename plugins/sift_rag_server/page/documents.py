@@ -23,7 +23,8 @@ from contextlib import closing
 from http import HTTPStatus
 from itertools import islice
 from threading import Lock
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+from time import monotonic
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
@@ -31,6 +32,7 @@ from pydantic import Field
 
 from sift_rag.errors import DocumentNotFound
 from sift_rag.repetition import find_duplicates
+from sift_rag.stores.listing import DocumentKind, DocumentOrder, ListedDocuments, Listing, ListsDocuments, listed
 from sift_rag.stores.registry import open_database
 from sift_rag_server.collection_bodies import COLLECTION_NAME
 from sift_rag_server.errors import HTTPError
@@ -38,6 +40,7 @@ from sift_rag_server.handlers import Operation, RequestContext, handle
 from sift_rag_server.validation import Body, read_body
 
 if TYPE_CHECKING:
+    from sift_rag.protocols import DocumentRecords
     from sift_rag.repetition import Duplicates
     from sift_rag.types import Document, JsonValue, Passage
     from sift_rag_server.service import Service
@@ -58,8 +61,6 @@ MOST_PLACES = 30
 """Number of places of one group that are sent."""
 
 CollectionName = Annotated[str, Field(pattern=COLLECTION_NAME)]
-State = Literal["all", "ingested", "failed", "pending", "scans", "notices"]
-Sort = Literal["source", "passages", "size", "ingested"]
 Number = Annotated[int, Field(ge=0, le=10**9, strict=False)]
 
 
@@ -68,8 +69,8 @@ class DocumentsQuery(Body):
 
     collection: CollectionName | None = None
     search: str = ""
-    state: State = "all"
-    sort: Sort = "source"
+    state: DocumentKind = "all"
+    sort: DocumentOrder = "source"
     offset: Number = 0
     limit: Annotated[int, Field(ge=1, le=500, strict=False)] = 50
 
@@ -90,11 +91,12 @@ class DuplicatesQuery(Body):
     collection: CollectionName | None = None
 
 
-def document_routes(service: Service, is_written: Callable[[str], bool]) -> APIRouter:
+def document_routes(service: Service, records: RecordCache, is_written: Callable[[str], bool]) -> APIRouter:
     """Return the routes of documents, passages and duplicates.
 
     Args:
         service: the server's state.
+        records: what is kept of the records of documents.
         is_written: tells whether an ingest into a collection is running.
     """
     router = APIRouter(include_in_schema=False)
@@ -103,8 +105,8 @@ def document_routes(service: Service, is_written: Callable[[str], bool]) -> APIR
     async def documents(request: Request) -> Response:
         asked = read_body(DocumentsQuery, dict(request.query_params))
         name = asked.collection or service.settings.collection
-        listed = await service.in_worker(_documents, service, name, asked)
-        return JSONResponse({**listed, "ingesting": is_written(name)})
+        reply = await service.in_worker(_documents, service, records, name, asked)
+        return JSONResponse({**reply, "ingesting": is_written(name)})
 
     async def passages(request: Request) -> Response:
         asked = read_body(PassagesQuery, dict(request.query_params))
@@ -138,54 +140,61 @@ def _handled(
     return endpoint
 
 
-def _documents(service: Service, name: str, asked: DocumentsQuery) -> dict[str, JsonValue]:
-    """List documents. Reads all records: call it on a worker thread.
+def _documents(service: Service, records: RecordCache, name: str, asked: DocumentsQuery) -> dict[str, JsonValue]:
+    """List documents. Waits for the store: call it on a worker thread.
 
     Raises:
         CollectionNotFound: there is no such collection.
     """
     settings = service.settings
-    with closing(open_database(settings.store, api_key=settings.store_api_key).documents(name)) as records:
-        info = records.info
-        found = list(records.documents())
-    wanted = asked.search.casefold().split()
-    matching = [document for document in found if all(word in _searched(document) for word in wanted)]
-    shown = [document for document in matching if _STATES[asked.state](document)]
-    if asked.sort != "source":  # in the order of sources already
-        shown.sort(key=_SORTS[asked.sort], reverse=True)
+    listing = Listing(
+        words=asked.search.split(), kind=asked.state, order=asked.sort, offset=asked.offset, limit=asked.limit
+    )
+    with closing(open_database(settings.store, api_key=settings.store_api_key).documents(name)) as opened:
+        info = opened.info
+        found = opened.listed(listing) if isinstance(opened, ListsDocuments) else records.listed(name, opened, listing)
     return {
         "collection": name,
         "embedder": info.embedder,
         "precision": info.precision,
         "dimension": info.dimension,
-        "passages": sum(document.passages for document in found),
-        "size": sum(document.size for document in found),
-        "documents_in_all": len(found),
-        "counts": {state: sum(map(is_of, matching)) for state, is_of in _STATES.items()},
-        "total": len(shown),
-        "documents": list(map(_described, shown[asked.offset : asked.offset + asked.limit])),
+        "passages": found.passages,
+        "size": found.size,
+        "documents_in_all": found.in_all,
+        "counts": {str(kind): number for kind, number in found.counts.items()},
+        "total": found.counts[asked.state],
+        "documents": list(map(_described, found.documents)),
     }
 
 
-def _searched(document: Document) -> str:
-    return f"{document.source}\n{document.title}".casefold()
+class RecordCache:
+    """The records of the last collection that was listed, for stores that hand out all records at once: a server.
 
+    They are kept for some seconds, since such a store does not say when they change. Safe to share between threads.
+    """
 
-_STATES: dict[State, Callable[[Document], bool]] = {
-    "all": lambda _: True,
-    "ingested": lambda document: document.state == "ingested",
-    "failed": lambda document: document.state == "failed",
-    "pending": lambda document: document.state == "pending",
-    "scans": lambda document: document.pages_without_text > 0,
-    "notices": lambda document: bool(document.notices),
-}
+    def __init__(self, seconds: float = 15.0) -> None:
+        self._seconds = seconds
+        self._held: tuple[str, float, list[Document]] | None = None
+        self._changes = 0
+        self._lock = Lock()
 
-_SORTS: dict[Sort, Callable[[Document], tuple[str | int, ...]]] = {
-    "source": lambda document: (document.source,),
-    "passages": lambda document: (document.passages,),
-    "size": lambda document: (document.size,),
-    "ingested": lambda document: (document.ingested_at,),
-}
+    def listed(self, name: str, records: DocumentRecords, listing: Listing) -> ListedDocuments:
+        """Return a page of the records."""
+        with self._lock:
+            held, changes = self._held, self._changes
+        if held is None or held[0] != name or monotonic() >= held[1]:
+            held = (name, monotonic() + self._seconds, list(records.documents()))
+            with self._lock:
+                if changes == self._changes:  # else it may have seen the collection as it was before
+                    self._held = held
+        return listed(held[2], listing)
+
+    def forget(self) -> None:
+        """Forget everything: a collection was changed."""
+        with self._lock:
+            self._held = None
+            self._changes += 1
 
 
 def _described(document: Document) -> dict[str, JsonValue]:

@@ -18,7 +18,7 @@ from sift_rag.corpus.options import IngestOptions
 from sift_rag.corpus.writing import remove_documents
 from sift_rag.errors import DocumentNotFound, StoreFull
 from sift_rag.ingestion import opened_for_ingest
-from sift_rag_server.embeddings import ingest_embedder
+from sift_rag_server.embeddings import QueuedEmbedder, ingest_embedder
 from sift_rag_server.errors import HTTPError
 from sift_rag_server.handlers import RequestContext, client_error
 from sift_rag_server.page.upload_files import SOURCE_PREFIX, UploadFolder
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from sift_rag.types import Document, JsonValue
     from sift_rag_server.service import Service
 
-Result = Literal["new", "updated", "unchanged", "skipped", "failed"]
+Result = Literal["new", "updated", "unchanged", "skipped", "failed", "kept"]
+"""What became of a file. ``kept``: it cannot be read, and the one that it was to replace has stayed."""
 
 
 @dataclass(eq=False)
@@ -175,12 +176,16 @@ class Ingests:
             before = {source: store.document(source) for source in files}
             taken = {source for source, record in before.items() if record and _is_another(record, files[source])}
             incoming = [IncomingFile(source, path) for source, path in files.items() if source not in taken]
-            options = IngestOptions(max_bytes=self._service.settings.limits.upload_bytes)
-            report = ingest_documents(incoming, store, embedder, options, progress=tell)
+            report = ingest_documents(incoming, store, embedder, self._options(), progress=tell)
             results = [_result(source, before[source], store, report) for source in files if source not in taken]
+            unread = [result for result in results if result["result"] in ("skipped", "failed")]
+            self._keep_replaced(run, store, embedder, [one for one in unread if _has_passages(before, one)])
         for result in results:
+            path = files[str(result["source"])]
             if result["result"] == "skipped":
-                run.folder.remove(files[str(result["source"])])
+                run.folder.remove(path)
+            else:
+                run.folder.forget_replaced(path)
         return {
             "collection": collection,
             "files": [*results, *map(_taken, sorted(taken))],
@@ -190,9 +195,32 @@ class Ingests:
             "seconds": round(report.seconds, 2),
         }
 
+    def _keep_replaced(
+        self, run: Run, store: PassageStore, embedder: QueuedEmbedder, results: Sequence[dict[str, JsonValue]]
+    ) -> None:
+        """Put the files back that were replaced by files that cannot be read, with their records, and say so."""
+        kept: dict[str, dict[str, JsonValue]] = {}
+        for result in results:
+            source = str(result["source"])
+            if run.folder.take_back(run.folder.file(source.removeprefix(SOURCE_PREFIX))):
+                kept[source] = result
+        files = [IncomingFile(source, run.folder.file(source.removeprefix(SOURCE_PREFIX))) for source in kept]
+        ingest_documents(files, store, embedder, self._options())  # their vectors are still in the store
+        for source, result in kept.items():
+            document = store.document(source)
+            result |= {"result": "kept", "passages": 0 if document is None else document.passages, "notices": []}
+
+    def _options(self) -> IngestOptions:
+        return IngestOptions(max_bytes=self._service.settings.limits.upload_bytes, keep_skipped=True)
+
 
 def _is_another(record: Document, path: Path) -> bool:
     return record.location != location_of(path)
+
+
+def _has_passages(before: Mapping[str, Document | None], result: Mapping[str, JsonValue]) -> bool:
+    record = before[str(result["source"])]
+    return record is not None and record.passages > 0
 
 
 def _taken(source: str) -> dict[str, JsonValue]:

@@ -31,7 +31,7 @@ from pydantic import Field
 from sift_rag.errors import NoEvidence
 from sift_rag.near_duplicates import leaders_of_copies
 from sift_rag.protocols import Scannable
-from sift_rag.retrieval.candidates import all_candidates
+from sift_rag.retrieval.candidates import all_candidates, searcher_of
 from sift_rag.retrieval.queries import embed_questions
 from sift_rag.types import finite
 from sift_rag_server.collection_bodies import COLLECTION_NAME, Parsed, SearchFields
@@ -151,7 +151,8 @@ def _pool(
     plain = replace(options, selector="nearest", settings={}, keep_copies=True, exact=False)
     nearest = plain.retriever(embedder, store).retrieve(plain.query(asked.questions))
     targets = embed_questions(asked.questions, embedder, asked.query.weights)
-    candidates = all_candidates(store, targets.rows, points, where=asked.query.where)[:points]
+    searcher, _ = searcher_of(store, exactly=asked.query.exact or asked.query.exact_search)
+    candidates = all_candidates(searcher, targets.rows, points, where=asked.query.where)[:points]
     order = {name: [hit.passage.id for hit in found] for name, found in (("nearest", nearest), ("picked", picked))}
     held = {candidate.passage.id for candidate in candidates}
     missing = [one for ids in order.values() for one in ids if one not in held]

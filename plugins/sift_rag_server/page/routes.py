@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sift_rag_server.page.assets import asset_routes
 from sift_rag_server.page.choice import choice_routes
 from sift_rag_server.page.comparisons import comparison_routes
-from sift_rag_server.page.documents import document_routes
+from sift_rag_server.page.documents import RecordCache, document_routes
 from sift_rag_server.page.ingests import Ingests
 from sift_rag_server.page.map import map_routes
 from sift_rag_server.page.reference import reference_routes
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
 def page_routes(service: Service) -> Sequence[APIRouter]:
     """Return the routes of the page and of the requests that only it makes."""
-    searches = SearchCache()
+    searches, records = SearchCache(), RecordCache()
     ingests = Ingests(service)
-    service.when_changed.append(searches.forget)
+    service.when_changed += [searches.forget, records.forget]
     return (
         reference_routes(),  # before the static files, whose paths include those of its libraries
         asset_routes(),
         session_routes(service),
         choice_routes(service, searches),
         map_routes(service, searches),
-        document_routes(service, ingests.is_running),
+        document_routes(service, records, ingests.is_running),
         upload_routes(service, ingests),
         comparison_routes(service),
     )

@@ -27,6 +27,7 @@ DEEPEST = 16
 """Number of folders and files that a name may consist of."""
 
 _PARTIAL = ".partial"
+_REPLACED = ".replaced"
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -89,13 +90,39 @@ class UploadFolder:
         return bool(location) and Path(location).is_relative_to(self.path)
 
     def remove(self, path: Path) -> None:
-        """Remove a file, and the folders in which nothing is left."""
-        with suppress(OSError):
-            path.unlink()
-            for folder in path.parents:
-                if not folder.is_relative_to(self.path):
-                    break
-                folder.rmdir()  # raises unless it is empty
+        """Remove a file and what it replaced, and the folders in which nothing is left."""
+        self.forget_replaced(path)
+        _remove(path, self.path)
+
+    def set_aside(self, path: Path) -> None:
+        """Keep a file that is about to be replaced, until it is known whether the new one can be read.
+
+        Of several that were replaced one after the other, the first is kept: the others were never ingested.
+        """
+        kept = self._replaced(path)
+        if not kept.exists():
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            path.rename(kept)
+
+    def take_back(self, path: Path) -> bool:
+        """Put the file that was replaced in place of the one that replaced it; return False if none was replaced."""
+        kept = self._replaced(path)
+        if not kept.is_file():
+            return False
+        kept.replace(path)
+        self.forget_replaced(path)
+        return True
+
+    def forget_replaced(self, path: Path) -> None:
+        """Remove the file that was replaced, if there is one."""
+        _remove(self._replaced(path), self._of_replaced)
+
+    @property
+    def _of_replaced(self) -> Path:
+        return self.root.resolve() / _REPLACED / self.collection
+
+    def _replaced(self, path: Path) -> Path:
+        return self._of_replaced / path.relative_to(self.path)
 
     @contextmanager
     def partial(self) -> Iterator[PartialUpload]:
@@ -151,9 +178,21 @@ class PartialUpload:
                 raise HTTPError(HTTPStatus.CONFLICT, "Another file was uploaded under this name before.")
             target.parent.mkdir(parents=True, exist_ok=True)
             sync(self.path)
+            if target.is_file():
+                self.folder.set_aside(target)
             self.path.replace(target)
             sync(target.parent)
         return True
+
+
+def _remove(path: Path, root: Path) -> None:
+    """Remove a file, and the folders up to ``root`` in which nothing is left."""
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
+        for folder in path.parents:
+            if not folder.is_relative_to(root):
+                break
+            folder.rmdir()  # raises unless it is empty
 
 
 def _same(first: Path, second: Path) -> bool:

@@ -12,7 +12,9 @@ the reply is 409, unless ``replace`` is ``true`` or the content is the same.
 ``POST /page/ingest/events`` with ``{"collection"}``, which needs no token, replies with server-sent events. Each
 ``progress`` holds the fields of ``sift_rag.corpus.report.Progress``. The last one is ``error``, or ``done``:
 ``{"collection", "files": [{"source", "result", "reason", "passages", "notices"}], "passages_added", "passages_total",
-"notices", "seconds"}``. It can be asked again, also after the end. The ingest does not stop when nobody listens.
+"notices", "seconds"}``. A result is ``new``, ``updated``, ``unchanged``, ``skipped``, ``failed``, or ``kept``: the file
+cannot be read, and the one that it was to replace stays with its document. The events can be asked for again, also
+after the end. The ingest does not stop when nobody listens.
 
 ``POST /page/documents/delete`` with ``{"collection", "source"}`` replies ``{"source", "passages", "file_removed"}``. A
 file is removed only if it was uploaded.

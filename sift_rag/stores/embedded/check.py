@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from sift_rag.errors import StoreDamaged, StoreError, StoreFull
 from sift_rag.stores.audit import Audit
 from sift_rag.stores.consistency import abridged, inconsistencies
@@ -95,7 +97,7 @@ def _check_passages(shard: PassageShard, dimension: int | None, problems: list[s
     total = 0
     for point in shard.points():
         total += 1
-        audit.add(point.id, point.payload, point.vector)
+        audit.add(point.id, point.payload, np.frombuffer(point.vector, np.float32))
     if total != shard.count():
         problems.append(f"The engine counts {shard.count()} passages, but hands out {total}.")
     missing = shard.missing_indexes([SOURCE, EMBEDDING_TEXT])

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 from sift_rag.errors import Remedy, StoreConflict, StoreDamaged, StoreError, StoreFull
 from sift_rag.protocols import Totals
 from sift_rag.stores.embedded.folders import collection_folder
-from sift_rag.stores.embedded.manifest import DOCUMENTS, check_schema, read_manifest
+from sift_rag.stores.embedded.manifest import DOCUMENTS, SHARD, check_schema, read_manifest
+from sift_rag.stores.listing import ListedDocuments, Listing
 from sift_rag.stores.validation import check_documents
 from sift_rag.types import CollectionInfo, Document
 from sift_rag.unicode import is_text
@@ -26,6 +27,8 @@ from sift_rag.unicode import is_text
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from sift_rag.stores.listing import DocumentKind, DocumentOrder
 
 _APPLICATION_ID = 0x53494654  # "SIFT": tells our file from any other SQLite file
 _TABLE_VERSION = 1
@@ -60,6 +63,20 @@ PRAGMA application_id = {_APPLICATION_ID};
 PRAGMA user_version = {_TABLE_VERSION};
 """
 _PUT = f"INSERT OR REPLACE INTO documents ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
+_KINDS: dict[DocumentKind, str] = {
+    "all": "1",
+    "ingested": "state = 'ingested'",
+    "failed": "state = 'failed'",
+    "pending": "state = 'pending'",
+    "scans": "pages_without_text > 0",
+    "notices": "notices <> '[]'",
+}
+_ORDERS: dict[DocumentOrder, str] = {
+    "source": "source",
+    "passages": "passages DESC, source",
+    "size": "size DESC, source",
+    "ingested": "ingested_at DESC, source",
+}
 _FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 _BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
@@ -78,6 +95,11 @@ class SqliteDocuments:
     def info(self) -> CollectionInfo:
         """Description of the collection."""
         return self._info
+
+    @property
+    def has_graph(self) -> bool:
+        """Implement ``GraphStatus.has_graph``, by the files of the search engine, which is not asked."""
+        return any(_has_graph(path) for path in (self._folder / SHARD / "segments").glob("*/segment.json"))
 
     def document(self, source: str) -> Document | None:
         """Implement ``DocumentRecords.document``."""
@@ -107,6 +129,22 @@ class SqliteDocuments:
             sums = connection.execute("SELECT total(passages), total(size) FROM documents").fetchone()
         counts = (states.get(state, 0) for state in ("ingested", "pending", "failed"))
         return Totals(*counts, *map(int, sums))
+
+    def listed(self, listing: Listing) -> ListedDocuments:
+        """Implement ``ListsDocuments.listed``: SQLite looks at all records, and only those of the page are read."""
+        where = "holds(source, title)" if listing.words else "1"
+        records = f"FROM ({self._select}) WHERE {where}"
+        kinds = ", ".join(f"total({condition})" for condition in _KINDS.values())
+        order = f"ORDER BY {_ORDERS[listing.order]}"
+        # only names are sorted: whole rows would take four times as long
+        on_page = f"SELECT source {records} AND {_KINDS[listing.kind]} {order} LIMIT ? OFFSET ?"
+        page = f"{self._select} WHERE source IN ({on_page}) {order}"
+        with self._session() as connection:
+            connection.create_function("holds", 2, listing.holds, deterministic=True)
+            sums = connection.execute("SELECT count(*), total(passages), total(size) FROM documents").fetchone()
+            counts = map(int, connection.execute(f"SELECT {kinds} {records}").fetchone())
+            documents = [_document(row) for row in connection.execute(page, (listing.limit, listing.offset))]
+        return ListedDocuments(documents, dict(zip(_KINDS, counts, strict=True)), *map(int, sums))
 
     def put(self, documents: Sequence[Document]) -> None:
         """Insert or replace by source, all or none. Refused on records that were opened for reading."""
@@ -228,6 +266,15 @@ def connect_documents(folder: Path, info: CollectionInfo, *, read_only: bool = F
             raise
 
 
+def _has_graph(segment: Path) -> bool:
+    """Return True if the engine's description of a segment says that it has a graph."""
+    try:
+        content = json.loads(segment.read_bytes())
+        return any(vector["index"]["type"] == "hnsw" for vector in content["config"]["vector_data"].values())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):  # being written, or damaged
+        return False
+
+
 def _columns(connection: sqlite3.Connection) -> set[str]:
     return {row[1] for row in connection.execute("PRAGMA table_info(documents)")}
 
@@ -235,7 +282,7 @@ def _columns(connection: sqlite3.Connection) -> set[str]:
 def _select(connection: sqlite3.Connection) -> str:
     """Return a query for all columns of ``Document``; columns that the table lacks have their defaults."""
     held = _columns(connection)
-    columns = (name if name in held or name not in _ADDED else _ADDED[name][1] for name in _COLUMNS)
+    columns = (name if name in held or name not in _ADDED else f"{_ADDED[name][1]} AS {name}" for name in _COLUMNS)
     return f"SELECT {', '.join(columns)} FROM documents"  # noqa: S608 - the names are our own
 
 

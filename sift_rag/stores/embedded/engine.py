@@ -2,15 +2,18 @@
 
 It raises bare ``Exception``, and panics that are not even ``Exception``, so they are told apart by their messages. It
 holds the interpreter lock during each call: other threads wait. It does not sync by itself: each write here ends with
-``flush``. It checks next to nothing: callers pass what ``validation.py`` let through.
+the log on the disk, from which loading brings back what the other files lack. It checks next to nothing: callers pass
+what ``validation.py`` let through.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections import Counter
 from contextlib import contextmanager
+from functools import cache
 from itertools import islice
 from struct import Struct
 from time import sleep
@@ -26,13 +29,15 @@ from qdrant_edge import (
     FacetRequest,
     FieldCondition,
     Filter,
+    KeywordIndexParams,
     MatchAny,
     MatchValue,
-    PayloadSchemaType,
+    Memory,
     Point,
     Query,
     QueryBatchRequest,
     QueryRequest,
+    ScoredPoint,
     ScrollRequest,
     SearchParams,
     TextIndexParams,
@@ -43,7 +48,10 @@ from qdrant_edge import (
     UpdateOperation,
 )
 
+from sift_rag import defaults
 from sift_rag.errors import Remedy, StoreDamaged, StoreError, StoreFull, StoreInUse
+from sift_rag.stores.embedded.manifest import os_errors
+from sift_rag.stores.embedded.readers import LOG
 from sift_rag.stores.filters import Condition
 from sift_rag.stores.neighbours import Place
 from sift_rag.stores.payloads import KEYWORD_FIELDS, REVISION, SOURCE, START, TEXT
@@ -78,16 +86,20 @@ class StoredPoint(NamedTuple):
 
     id: str
     payload: dict[str, Any]
-    vector: list[float]
-    """The vector; empty if there is none."""
+    vector: bytes
+    """Numbers of the vector as float32, in this machine's order; empty if there is none."""
 
 
 class PassageShard:
     """The passages of one collection, in its folder."""
 
-    def __init__(self, shard: EdgeShard, label: str) -> None:
+    def __init__(self, shard: EdgeShard, log: Path, label: str) -> None:
         self._shard = shard
         self._label = label
+        self._log = log
+        self._flushed = _names(log)
+        """Files of the log when all was flushed last."""
+        self._unflushed = False
 
     def count(self) -> int:
         """Return the number of points."""
@@ -116,6 +128,11 @@ class PassageShard:
                     return [str(hit.value) for hit in hits]
                 limit *= 8
 
+    def graph_count(self) -> int:
+        """Return the number of points in the graphs of neighbours (HNSW) that ``optimize`` makes."""
+        with self._errors():
+            return self._shard.info().indexed_vectors_count
+
     def rankings(
         self, rows: Embedding, end: int, conditions: Sequence[Condition] = ()
     ) -> list[list[tuple[str, float]]]:
@@ -133,9 +150,25 @@ class PassageShard:
                 while len(points) == limit and _cosine(points[-1].score) == _cosine(points[end - 1].score):
                     limit *= 4
                     points = self._shard.query(_nearest(row, limit, wanted))
-                ranking = [(str(point.id), _cosine(point.score)) for point in points]
-                rankings.append(sorted(ranking, key=lambda entry: (-entry[1], entry[0]))[:end])
+                rankings.append(_ranking(points)[:end])
             return rankings
+
+    def rankings_by_graph(
+        self, rows: Embedding, end: int, conditions: Sequence[Condition] = ()
+    ) -> list[list[tuple[str, float]]]:
+        """Return what ``rankings`` does by the graphs of neighbours, which may miss some of the nearest.
+
+        Points that are in no graph are compared one by one. Where a filter leaves fewer points than asked for, or the
+        graphs lead to fewer of them, the answer is exact.
+        """
+        with self._errors():
+            effort, wanted = max(defaults.GRAPH_EFFORT, 2 * end), _all_of(conditions)
+            asked = QueryBatchRequest([_nearest(row, end, wanted, effort) for row in rows])
+            rankings = [_ranking(points) for points in self._shard.query_batch(asked)]
+        for place, ranking in enumerate(rankings):
+            if len(ranking) < end:
+                [rankings[place]] = self.rankings(rows[place : place + 1], end, conditions)
+        return rankings
 
     def missing_indexes(self, fields: Sequence[str]) -> list[str]:
         """Return those of these payload fields that are not indexed."""
@@ -152,7 +185,24 @@ class PassageShard:
         """Index the words of all passages, present and future, durably: about 0.2 ms a passage."""
         with self._errors():
             _index_words(self._shard)
-            self._shard.flush()
+            self._flush()
+
+    def renew_indexes(self) -> bool:
+        """Make those indexes anew, durably, that would be loaded into memory, as earlier releases made them.
+
+        Return False if there are none.
+        """
+        with self._errors():
+            held = self._shard.info().payload_schema
+            old = [field for field, index in held.items() if getattr(index.params, "memory", None) != Memory.Cold]
+            for field in old:
+                if field == TEXT:
+                    _index_words(self._shard)
+                else:
+                    _index_keyword(self._shard, field)
+            if old:
+                self._flush()
+            return bool(old)
 
     def matches(self, text: str, limit: int, conditions: Sequence[Condition] = ()) -> list[str]:
         """Return the ids of the ``limit`` points of largest BM25 that meet all conditions; ties by id."""
@@ -197,7 +247,7 @@ class PassageShard:
             with self._errors():
                 records = self._shard.retrieve(list(batch), payload, True)
             for record in records:
-                yield StoredPoint(str(record.id), record.payload or {}, _dense(record.vector))
+                yield StoredPoint(str(record.id), record.payload or {}, _packed(record.vector))
 
     def write(self, points: Sequence[tuple[str, Embedding, dict[str, Any]]]) -> None:
         """Insert or replace points (id, vector, payload), durably."""
@@ -206,24 +256,26 @@ class PassageShard:
                 # lists, which the engine takes in half the time of an array's numbers
                 made = [Point(identifier, row.tolist(), payload) for identifier, row, payload in batch]
                 self._shard.update(UpdateOperation.upsert_points(made))
-            self._shard.flush()
+            self._sync()
 
     def delete_of(self, source: str, *, except_revision: str | None = None) -> None:
         """Delete points of one document, durably."""
         with self._errors():
             self._shard.update(UpdateOperation.delete_points_by_filter(_of(source, except_revision)))
-            self._shard.flush()
+            self._sync()
 
     def optimize(self) -> bool:
         """Merge and compact segments; return False if there was nothing to do."""
         with self._errors():
             changed = self._shard.optimize()
-            self._shard.flush()
+            self._flush()
             return changed
 
     def close(self) -> None:
         """Release the files, after what other threads are reading at this moment; closing twice is allowed."""
         with self._errors():
+            if self._unflushed:
+                self._flush()
             while True:
                 try:
                     return self._shard.close()
@@ -241,9 +293,30 @@ class PassageShard:
             with self._errors():
                 records, offset = self._shard.scroll(request)
             for record in records:
-                yield StoredPoint(str(record.id), record.payload or {}, _dense(record.vector))
+                yield StoredPoint(str(record.id), record.payload or {}, _packed(record.vector))
             if offset is None:
                 return
+
+    def _sync(self) -> None:
+        """Bring the log to the disk: a file or two, where ``flush`` brings hundreds there.
+
+        Once the log has begun a further file, all is flushed, so that little is to be replayed after a crash.
+        """
+        self._unflushed = True
+        if os.name == "nt" or _names(self._log) != self._flushed:  # there, fsync leaves out what was written by mapping
+            self._flush()
+            return
+        with os_errors(self._log):
+            for name in self._flushed:
+                descriptor = os.open(self._log / name, os.O_RDWR)
+                try:
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+
+    def _flush(self) -> None:
+        self._shard.flush()
+        self._flushed, self._unflushed = _names(self._log), False
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -262,9 +335,9 @@ def create_shard(folder: Path, dimension: int, label: str) -> None:
     folder.mkdir()
     with _engine_errors(label):
         vectors = EdgeVectorParams(size=dimension, distance=Distance.Cosine)
-        shard = EdgeShard.create(str(folder), EdgeConfig(vectors=vectors))
+        shard = EdgeShard.create(str(folder), EdgeConfig(vectors=vectors, id_tracker_memory=Memory.Cold))
         for field in KEYWORD_FIELDS:
-            shard.update(UpdateOperation.create_field_index(field, PayloadSchemaType.Keyword))
+            _index_keyword(shard, field)
         _index_words(shard)
         shard.flush()
         shard.close()
@@ -296,38 +369,55 @@ def load_shard(folder: Path, label: str) -> PassageShard:
             f"{LOADING_BYTES / 2**20:.0f} to start. Free some space; what is stored is safe."
         )
     with _engine_errors(label):
-        return PassageShard(EdgeShard.load(str(folder)), label)
+        return PassageShard(EdgeShard.load(str(folder)), folder / LOG, label)
 
 
-def float32_rows(vectors: Sequence[Sequence[float]], dimension: int) -> Embedding:
-    """Return the vectors as a contiguous float32 array ``(n, dimension)``.
+def _names(log: Path) -> frozenset[str]:
+    """Return the names of the log's files; none for a shard without a log."""
+    return frozenset(os.listdir(log)) if log.is_dir() else frozenset()  # noqa: PTH208 - at each write
 
-    The engine returns lists of Python floats; packing them takes a third of the time of numpy's own conversion.
+
+def float32_rows(vectors: Sequence[bytes], dimension: int) -> Embedding:
+    """Return the vectors of points as a contiguous float32 array ``(n, dimension)``.
 
     Raises:
-        struct.error: a vector is of another dimension.
+        ValueError: a vector is of another dimension.
     """
-    row = Struct(f"{dimension}f")
-    packed = bytearray().join([row.pack(*vector) for vector in vectors])
-    return np.frombuffer(packed, dtype=np.float32).reshape(len(vectors), dimension)
+    if any(len(vector) != 4 * dimension for vector in vectors):
+        raise ValueError(f"A vector is not of {dimension} dimensions.")
+    return np.frombuffer(bytearray().join(vectors), dtype=np.float32).reshape(len(vectors), dimension)
+
+
+def _index_keyword(shard: EdgeShard, field: str) -> None:
+    """Index a field; read from the disk as needed, so that opening takes no time in proportion to the collection."""
+    shard.update(UpdateOperation.create_field_index(field, KeywordIndexParams(memory=Memory.Cold)))
 
 
 def _index_words(shard: EdgeShard) -> None:
     words = TextIndexParams(
-        tokenizer=TokenizerType.Word, lowercase=True, scoring=TextScoringParams(TextScoringType.Bm25)
+        tokenizer=TokenizerType.Word,
+        lowercase=True,
+        scoring=TextScoringParams(TextScoringType.Bm25),
+        memory=Memory.Cold,
     )
     shard.update(UpdateOperation.create_field_index(TEXT, words))
 
 
-def _nearest(row: Embedding, limit: int, wanted: Filter | None) -> QueryRequest:
+def _nearest(row: Embedding, limit: int, wanted: Filter | None, effort: int | None = None) -> QueryRequest:
+    """Return the request for the nearest points: exactly, or by the graphs with this many candidates looked at."""
     return QueryRequest(
         limit=limit,
         query=Query.Nearest(row),  # type: ignore[arg-type]  # rows of numpy arrays are accepted, and faster than lists
         filter=wanted,
-        params=SearchParams(exact=True),
+        params=SearchParams(exact=effort is None, hnsw_ef=effort),
         with_payload=False,
         with_vector=False,
     )
+
+
+def _ranking(points: Sequence[ScoredPoint]) -> list[tuple[str, float]]:
+    ranking = [(str(point.id), _cosine(point.score)) for point in points]
+    return sorted(ranking, key=lambda entry: (-entry[1], entry[0]))
 
 
 def _cosine(score: float) -> float:
@@ -351,8 +441,17 @@ def _of(source: str, except_revision: str | None) -> Filter:
     return Filter(must=[must], must_not=[FieldCondition(key=REVISION, match=MatchValue(except_revision))])
 
 
-def _dense(vector: object) -> list[float]:
-    return vector if isinstance(vector, list) else []
+def _packed(vector: object) -> bytes:
+    """Return a vector as float32. The engine returns lists of Python's floats, of which only one is held at a time.
+
+    Packing them takes a tenth of the time of numpy's own conversion.
+    """
+    return _floats(len(vector)).pack(*vector) if isinstance(vector, list) else b""
+
+
+@cache
+def _floats(count: int) -> Struct:
+    return Struct(f"{count}f")
 
 
 def _batches(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:

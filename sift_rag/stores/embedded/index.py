@@ -1,40 +1,44 @@
 """A collection on disk, opened to read: searched in process by Qdrant Edge.
 
-Search is exact and its order deterministic: similarity descending, ties by id, across the limit too. It costs O(m n d);
-many ties across the limit cost one more search. A filter on sources first reads the names of the documents that start
-as its globs do.
+Search is exact, unless it is asked for by the graph, and its order deterministic: similarity descending, ties by id,
+across the limit too. It costs O(m n d); many ties across the limit cost one more search. A filter on sources first
+reads the names of the documents that start as its globs do.
 """
 
 from __future__ import annotations
 
 import os
-import struct
-from dataclasses import replace
+from functools import partial
+from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
 from sift_rag.errors import Remedy, StoreDamaged, StoreError
+from sift_rag.protocols import Graph
 from sift_rag.stores.embedded.engine import float32_rows, shard_dimension
 from sift_rag.stores.embedded.manifest import SHARD
 from sift_rag.stores.filters import Vocabulary, conditions_of
 from sift_rag.stores.neighbours import neighbours_among
 from sift_rag.stores.payloads import LABELS, SOURCE, START, passage_of
+from sift_rag.stores.searchers import SearchFunction
 from sift_rag.stores.validation import check_page, is_passage_id
 from sift_rag.types import Candidate
 from sift_rag.unicode import is_text, written
 from sift_rag.vectors import unit_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from sift_rag.filters import Filter
-    from sift_rag.protocols import Neighbours
+    from sift_rag.protocols import Neighbours, Searcher
     from sift_rag.stores.embedded.documents import SqliteDocuments
     from sift_rag.stores.embedded.engine import PassageShard, StoredPoint
     from sift_rag.stores.filters import Condition
     from sift_rag.types import CollectionInfo, Document, Embedding, Passage
 
 _PAGE = 256
+_REMEMBERED = 2048
+"""Points that are held in memory: the candidates of some questions, of which a search for what follows finds half."""
 
 
 class Parts(NamedTuple):
@@ -44,6 +48,8 @@ class Parts(NamedTuple):
     info: CollectionInfo
     shard: PassageShard
     records: SqliteDocuments
+    recent: RecentPoints | None = None
+    """What was read last, if nobody writes."""
 
 
 class EmbeddedIndex:
@@ -57,6 +63,7 @@ class EmbeddedIndex:
         self._folder = parts.folder
         self._info = parts.info
         self._parts: Parts | None = parts
+        self._recent = parts.recent
         self._release = release
         self._pid = os.getpid()
 
@@ -73,14 +80,35 @@ class EmbeddedIndex:
         self, targets: Embedding, limit: int, *, offset: int = 0, where: Filter | None = None
     ) -> list[list[Candidate]]:
         """Implement ``PassageIndex.search``. A passage found by several targets is read once."""
+        return self._search(targets, limit, offset=offset, where=where)
+
+    @property
+    def graph(self) -> Graph:
+        """Implement ``GraphSearch.graph``: what ``optimize`` made."""
+        return Graph(self._shard.graph_count())
+
+    def by_graph(self) -> Searcher:
+        """Implement ``GraphSearch.by_graph``."""
+        return SearchFunction(partial(self._search, by_graph=True))
+
+    def _search(
+        self,
+        targets: Embedding,
+        limit: int,
+        *,
+        offset: int = 0,
+        where: Filter | None = None,
+        by_graph: bool = False,
+    ) -> list[list[Candidate]]:
         shard = self._shard
+        rank = shard.rankings_by_graph if by_graph else shard.rankings
         check_page(limit, offset)
         rows = unit_rows(targets, self._info.dimension, what="The targets")
-        rankings = [ranking[offset:] for ranking in shard.rankings(rows, offset + limit, self._conditions(where))]
+        rankings = [ranking[offset:] for ranking in rank(rows, offset + limit, self._conditions(where))]
         found = self._read(shard, list({key: None for ranking in rankings for key, _ in ranking}))
         return [
             [
-                replace(found[identifier], similarity=similarity)
+                Candidate(found[identifier][0], similarity, found[identifier][1])
                 for identifier, similarity in ranking
                 if identifier in found
             ]
@@ -96,12 +124,12 @@ class EmbeddedIndex:
         conditions = self._conditions(where)
         rankings = [shard.matches(written(text), limit, conditions) for text in texts]
         found = self._read(shard, list({identifier: None for ranking in rankings for identifier in ranking}))
-        return [[found[identifier] for identifier in ranking if identifier in found] for ranking in rankings]
+        return [_unscored(found, ranking) for ranking in rankings]
 
     def fetch(self, ids: Sequence[str]) -> list[Candidate]:
         """Implement ``PassageIndex.fetch``; an id asked twice is answered twice."""
         found = self._read(self._shard, [identifier for identifier in dict.fromkeys(ids) if is_passage_id(identifier)])
-        return [found[identifier] for identifier in ids if identifier in found]
+        return _unscored(found, ids)
 
     def passages(self, source: str) -> Iterator[Candidate]:
         """Implement ``PassageIndex.passages``. Passages deleted during iteration may be missing."""
@@ -160,17 +188,21 @@ class EmbeddedIndex:
         held = Vocabulary(self._records.sources, lambda: self._shard.values(LABELS))
         return conditions_of(where, self._info, held)
 
-    def _read(self, shard: PassageShard, ids: list[str]) -> dict[str, Candidate]:
-        points = list(shard.read(ids))
-        return {
-            point.id: Candidate(self._passage(point), float("nan"), row)
-            for point, row in zip(points, self._rows(points), strict=True)
-        }
+    def _read(self, shard: PassageShard, ids: list[str]) -> dict[str, tuple[Passage, Embedding]]:
+        points = self._points(shard, ids)
+        rows = self._rows(points)
+        return {point.id: (self._passage(point), row) for point, row in zip(points, rows, strict=True)}
+
+    def _points(self, shard: PassageShard, ids: list[str]) -> list[StoredPoint]:
+        """Return the points that exist, in any order; one that an earlier search has read is not read again."""
+        if self._recent is None:
+            return list(shard.read(ids))
+        return self._recent.of(ids, shard.read)
 
     def _rows(self, points: Sequence[StoredPoint]) -> Embedding:
         try:
             return float32_rows([point.vector for point in points], self._info.dimension)
-        except struct.error as error:
+        except ValueError as error:
             raise StoreDamaged(
                 f"The collection '{self._info.name}' in {self._folder.parent} has lost vectors, or holds some that are "
                 f"not of {self._info.dimension} dimensions.",
@@ -186,6 +218,34 @@ class EmbeddedIndex:
                 "sift-rag.",
                 remedy=Remedy("check-or-reindex"),
             ) from error
+
+
+def _unscored(found: Mapping[str, tuple[Passage, Embedding]], ids: Sequence[str]) -> list[Candidate]:
+    return [Candidate(found[key][0], float("nan"), found[key][1]) for key in ids if key in found]
+
+
+class RecentPoints:
+    """The points that were read last, of a collection to which nobody writes. Safe to use from several threads."""
+
+    def __init__(self, most: int = _REMEMBERED) -> None:
+        self._most = most
+        self._held: dict[str, StoredPoint] = {}
+        self._turn = Lock()
+
+    def of(self, ids: Sequence[str], read: Callable[[list[str]], Iterable[StoredPoint]]) -> list[StoredPoint]:
+        """Return the points with these distinct ids that exist; ``read`` is asked for those that are not held."""
+        with self._turn:
+            held = {key: self._held[key] for key in ids if key in self._held}
+        missing = [key for key in ids if key not in held]
+        fresh = {point.id: point for point in read(missing)} if missing else {}
+        found = {**held, **fresh}
+        with self._turn:
+            for key, point in found.items():  # the ones used last stand last
+                self._held.pop(key, None)
+                self._held[key] = point
+            for key in list(self._held)[: max(0, len(self._held) - self._most)]:
+                del self._held[key]
+        return list(found.values())
 
 
 def check_dimension(folder: Path, info: CollectionInfo, label: str) -> None:

@@ -2,9 +2,9 @@
 
 The engine locks a shard for one process, and writes to it even to read: it rewrites its configuration, removes journals
 and touches the heads of some files. So each reader gets files of its own. Those that grow with the collection, which
-hold vectors and texts, are not copied but are hard links: the engine only changes them when something is written, which
-no reader does, and the log of writes, the one source of others, is left out. So a copy is made only of a collection
-that was closed properly, whose log holds nothing that is not in the other files.
+hold vectors, texts, words, ids and the graph, are not copied but are hard links: the engine only changes them when
+something is written, which no reader does, and the log of writes, the one source of others, is left out. So a copy is
+made only of a collection that was closed properly, whose log holds nothing that is not in the other files.
 
 On a file system without hard links, there is no such copy.
 """
@@ -30,7 +30,11 @@ if TYPE_CHECKING:
 LOG = "wal"
 """Folder of the engine's log in a shard."""
 _CONFIGURATION = "edge_config.json"
-_LINKED = re.compile(r"page_\d+\.dat|chunk_\d+\.mmap|matrix\.dat|links_compressed\.bin|(postings|vocab)\.dat")
+_LINKED = re.compile(
+    r"page_\d+\.dat|chunk_\d+\.mmap|matrix\.dat|links_compressed\.bin"
+    r"|(postings|vocab|term_frequencies|point_to_tokens_count|point_to_doc_len)\.dat"
+    r"|(point_to_values|values_to_points)\.bin|id_tracker\.(e2i|i2e|mappings)"
+)
 """Files of the engine that reading leaves alone: tests/stores/test_sharing.py compares them before and after."""
 _PIECE = 2**20
 

@@ -1,9 +1,9 @@
 """``seal.json``: what the files of a collection were when it was closed, to find damage before the engine meets it.
 
 The engine does not check its files: some damage kills the process, some is passed over in silence. So closing notes the
-size of each of its files, and a checksum of all but the large ones, which hold texts and vectors: ``check`` reads those
-passage by passage. Opening compares and removes the seal: a process that is killed leaves none, and nothing is
-compared then.
+size of each of its files, and a checksum of all but the large ones: those hold texts and vectors, which ``check`` reads
+passage by passage, and, in a large collection, their indexes, which would take seconds at each opening. Opening
+compares and removes the seal: a process that is killed leaves none, and nothing is compared then.
 
 A seal holds the words of the lock file, which every process that opens the collection rewrites. So one that an earlier
 release has left behind, which knows no seals, is not mistaken for a current one.
@@ -134,8 +134,9 @@ def _state(shard: Path, *, like: Mapping[str, list[int]] | None = None, durable:
 
 
 def _is_large(name: str) -> bool:
-    """Return True for files that grow with the texts and vectors, and for the log."""
-    return (name.endswith((".mmap", ".dat")) and name != "tracker.dat") or name.startswith("open-")
+    """Return True for files that grow with the texts, the vectors and their indexes, and for the log."""
+    grows = name.endswith((".mmap", ".dat", ".bin")) or name.startswith("id_tracker.")
+    return (grows and name != "tracker.dat") or name.startswith("open-")
 
 
 def _checksum(path: str, *, durable: bool) -> int:

@@ -11,7 +11,7 @@ from sift_rag.errors import StoreInUse
 from sift_rag.stores.embedded.documents import connect_documents
 from sift_rag.stores.embedded.engine import load_shard
 from sift_rag.stores.embedded.folders import collection_folder, settled
-from sift_rag.stores.embedded.index import EmbeddedIndex, Parts, check_counts, check_dimension, label_of
+from sift_rag.stores.embedded.index import EmbeddedIndex, Parts, RecentPoints, check_counts, check_dimension, label_of
 from sift_rag.stores.embedded.locking import Patience, is_locked, require_no_writer, sweep_readers
 from sift_rag.stores.embedded.manifest import SHARD, check_schema, os_errors, read_manifest
 from sift_rag.stores.embedded.readers import LOG, NoLinks, Reader
@@ -147,4 +147,4 @@ def _load(entry: _Entry, label: str) -> _Shared:
         shard = load_shard(entry.reader.shard, label)
         opened.callback(shard.close)
         check_counts(shard, records, label)
-        return _Shared(Parts(folder, info, shard, records), opened.pop_all().close)
+        return _Shared(Parts(folder, info, shard, records, RecentPoints()), opened.pop_all().close)

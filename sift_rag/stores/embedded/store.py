@@ -103,13 +103,15 @@ class EmbeddedStore(EmbeddedIndex):
     def optimize(self) -> bool:
         """Merge and compact what many writes have left behind, index words; return False if there was nothing to do.
 
-        Takes about 0.5 ms per passage and blocks all other threads, so it is only done on request. Search stays exact.
+        Takes about 0.5 ms per passage and blocks all other threads, so it is only done on request. Searches
+        by the graph that it makes are approximate; the others stay exact.
         """
         shard = self._shard
         files = (file.stat() for file in self._folder.rglob("*") if file.is_file())
         self._check_space(sum(512 * file.st_blocks for file in files))
         indexed = self._index_words(shard)
-        return shard.optimize() or indexed
+        renewed = shard.renew_indexes()
+        return shard.optimize() or indexed or renewed
 
     def _index_words(self, shard: PassageShard) -> bool:
         """Index the words of a collection made before they were; return False if that was done."""

@@ -38,6 +38,7 @@ class QdrantDocuments:
         self._connection = connection
         self._info = info
         self._target = replace(ref.target, collection=ref.documents, dimension=0, own=False)
+        self._has_graph = bool(ref.state.indexed_vectors_count)
         self._words_indexed = has_words(ref.state.config)
         self._transport = transport_for(connection, self._target)
 
@@ -50,6 +51,11 @@ class QdrantDocuments:
     def words_indexed(self) -> bool:
         """Implement ``WordStatus.words_indexed``, as of when the records were opened."""
         return self._words_indexed
+
+    @property
+    def has_graph(self) -> bool:
+        """Implement ``GraphStatus.has_graph``, as of when the records were opened."""
+        return self._has_graph
 
     def document(self, source: str) -> Document | None:
         """Implement ``DocumentRecords.document``."""

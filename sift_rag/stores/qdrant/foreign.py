@@ -6,6 +6,7 @@ The server's similarity must be the cosine: distance Cosine, or Dot with vectors
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from qdrant_client import models
 
 from sift_rag.errors import ConfigurationError, StoreConflict
 from sift_rag.filters import Filter
-from sift_rag.protocols import Neighbours
+from sift_rag.protocols import Graph, Neighbours, Searcher
 from sift_rag.stores.neighbours import Place, neighbours_among
 from sift_rag.stores.qdrant.collections import CollectionRef
 from sift_rag.stores.qdrant.connection import Connection
@@ -21,9 +22,10 @@ from sift_rag.stores.qdrant.foreign_documents import ForeignDocuments, dense_vec
 from sift_rag.stores.qdrant.foreign_filters import foreign_filter
 from sift_rag.stores.qdrant.foreign_words import ForeignWords
 from sift_rag.stores.qdrant.layout import SAMPLE, Layout, choose_text, choose_vector, metadata_of, paths_of, text_at
-from sift_rag.stores.qdrant.search import PointSearch
+from sift_rag.stores.qdrant.search import PointSearch, graph_of
 from sift_rag.stores.qdrant.transport import PointId, Target, limits_of
 from sift_rag.stores.qdrant.transports import count, transport_for
+from sift_rag.stores.searchers import SearchFunction
 from sift_rag.stores.validation import check_page, is_passage_id
 from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Passage, Span
 from sift_rag.vectors import unit_rows
@@ -57,6 +59,7 @@ class ForeignIndex:
         self._documents = ForeignDocuments(connection, ref, layout)
         self._info = CollectionInfo(ref.name, "", dimensions[vector], 0)
         self._points = PointSearch(transport, config, label, self._passage, normalised=False)
+        self._graph = graph_of(ref.state, self._points)
         self._words = ForeignWords(connection, ref, self._target, self._text)
 
     @property
@@ -73,10 +76,30 @@ class ForeignIndex:
         self, targets: Embedding, limit: int, *, offset: int = 0, where: Filter | None = None
     ) -> list[list[Candidate]]:
         """Implement ``PassageIndex.search``."""
+        return self._search(targets, limit, offset=offset, where=where)
+
+    @property
+    def graph(self) -> Graph:
+        """Implement ``GraphSearch.graph``: what the server said when the collection was opened."""
+        return self._graph
+
+    def by_graph(self) -> Searcher:
+        """Implement ``GraphSearch.by_graph``."""
+        return SearchFunction(partial(self._search, by_graph=True))
+
+    def _search(
+        self,
+        targets: Embedding,
+        limit: int,
+        *,
+        offset: int = 0,
+        where: Filter | None = None,
+        by_graph: bool = False,
+    ) -> list[list[Candidate]]:
         self._check_open()
         check_page(limit, offset)
         rows = unit_rows(targets, self._info.dimension, what="The targets")
-        return self._points.search(rows, limit, offset, foreign_filter(where, self._documents))
+        return self._points.search(rows, limit, offset, foreign_filter(where, self._documents), by_graph=by_graph)
 
     def search_words(self, texts: Sequence[str], limit: int, *, where: Filter | None = None) -> list[list[Candidate]]:
         """Implement ``WordIndex.search_words`` with a full-text index on the text field; no results without one."""

@@ -23,6 +23,7 @@ from sift_rag.stores.qdrant.transport import (
     PointId,
     Target,
     WordVector,
+    effort_of,
     grouped,
     page_size,
 )
@@ -60,7 +61,7 @@ class GrpcTransport:
         queries = [
             grpc.QueryPoints(
                 collection_name=name,
-                **self._asked(row, exact),
+                **self._asked(row, effort_of(self._target, limit, exact=exact), exact=exact),
                 filter=wanted,
                 limit=limit,
                 offset=offset or None,
@@ -127,13 +128,13 @@ class GrpcTransport:
         connection = self._connection
         return connection.call(lambda: method(connection.client.grpc_points, connection.timeout), self._target.label)
 
-    def _asked(self, row: Embedding | WordVector, exact: bool) -> dict[str, Any]:
+    def _asked(self, row: Embedding | WordVector, effort: int | None, *, exact: bool) -> dict[str, Any]:
         if isinstance(row, WordVector):
             return {"query": grpc.Query(nearest=grpc.VectorInput(sparse=_sparse(row))), "using": WORDS}
         return {
             "query": grpc.Query(nearest=grpc.VectorInput(dense=self._dense(row))),
             "using": self._target.vector or None,
-            "params": grpc.SearchParams(exact=exact),
+            "params": grpc.SearchParams(exact=exact, hnsw_ef=effort),
         }
 
     def _dense(self, row: Embedding) -> grpc.DenseVector:

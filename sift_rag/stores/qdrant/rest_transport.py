@@ -20,6 +20,7 @@ from sift_rag.stores.qdrant.transport import (
     PointId,
     Target,
     WordVector,
+    effort_of,
     grouped,
     page_size,
 )
@@ -51,7 +52,7 @@ class RestTransport:
         """Implement ``Transport.query``."""
         requests = [
             models.QueryRequest(
-                **self._asked(row, exact),
+                **self._asked(row, effort_of(self._target, limit, exact=exact), exact=exact),
                 limit=limit,
                 offset=offset or None,
                 filter=where,
@@ -121,13 +122,13 @@ class RestTransport:
     def _fields(self) -> bool | list[str]:
         return list(PASSAGE_FIELDS) if self._target.own else True
 
-    def _asked(self, row: Embedding | WordVector, exact: bool) -> dict[str, Any]:
+    def _asked(self, row: Embedding | WordVector, effort: int | None, *, exact: bool) -> dict[str, Any]:
         if isinstance(row, WordVector):
             return {"query": sparse_vector(row), "using": WORDS}
         return {
             "query": row.tolist(),
             "using": self._target.vector or None,
-            "params": models.SearchParams(exact=exact),
+            "params": models.SearchParams(exact=exact, hnsw_ef=effort),
         }
 
     def _vectors(self, wanted: bool) -> bool | list[str]:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from qdrant_client import models
 
+from sift_rag.protocols import Graph
 from sift_rag.stores.qdrant.transport import Page, PointId, Transport, WordVector, limits_of
 from sift_rag.stores.qdrant.transports import scroll
 from sift_rag.types import Candidate, Embedding, Passage
@@ -60,9 +61,25 @@ class PointSearch:
                 label,
             )
 
-    def search(self, rows: Embedding, limit: int, offset: int, where: models.Filter | None) -> list[list[Candidate]]:
-        """Return for each row, of norm 1, the ``limit`` nearest points after ``offset``, with their cosines."""
-        return [self._candidates(page) for page in self._nearest(rows, limit, offset, where)]
+    @property
+    def exact(self) -> bool:
+        """False if the collection's strict mode forbids exact search."""
+        return self._exact
+
+    def search(
+        self, rows: Embedding, limit: int, offset: int, where: models.Filter | None, *, by_graph: bool = False
+    ) -> list[list[Candidate]]:
+        """Return for each row, of norm 1, the ``limit`` nearest points after ``offset``, with their cosines.
+
+        By the server's graph of neighbours, which may miss some, with ``by_graph`` or if exact search is forbidden.
+        Where a filter leaves fewer points than asked for, or the graph leads to fewer of them, the answer is exact.
+        """
+        exact = self._exact and not by_graph
+        found = self._nearest(rows, limit, offset, where, exact=exact)
+        for place, page in enumerate(found):
+            if self._exact and not exact and len(page.ids) < limit:
+                [found[place]] = self._nearest(rows[place : place + 1], limit, offset, where, exact=True)
+        return [self._candidates(page) for page in found]
 
     def search_words(
         self, rows: Sequence[WordVector], limit: int, where: models.Filter | None
@@ -134,41 +151,48 @@ class PointSearch:
         unscored = replace(page, vectors=self._unit_rows(page), scores=[float("nan")] * len(page.ids))
         return self._candidates(unscored)
 
-    def _nearest(self, rows: Embedding, limit: int, offset: int, where: models.Filter | None) -> list[Page]:
+    def _nearest(
+        self, rows: Embedding, limit: int, offset: int, where: models.Filter | None, *, exact: bool
+    ) -> list[Page]:
         if not len(rows):
             return []
         if offset or limit > _ONE_REQUEST or not self._allows(limit + _TIES):
-            return self._read([self._ranking(row, offset + limit, where)[offset:] for row in rows], rows)
+            rankings = [self._ranking(row, offset + limit, where, exact=exact)[offset:] for row in rows]
+            return self._read(rankings, rows, exact=exact)
         asked = limit + _TIES
-        pages = self._transport.query(rows, asked, where=where, exact=self._exact, full=True)
+        pages = self._transport.query(rows, asked, where=where, exact=exact, full=True)
         found: list[Page] = []
         for row, page in zip(rows, pages, strict=True):
-            if self._exact and len(page.ids) == asked and page.scores[-1] == page.scores[limit - 1]:
-                found += self._read([self._ranking(row, limit, where)], row[np.newaxis])
+            if exact and len(page.ids) == asked and page.scores[-1] == page.scores[limit - 1]:
+                found += self._read([self._ranking(row, limit, where, exact=True)], row[np.newaxis], exact=True)
             else:
-                found.append(self._ordered(page, row, limit))
+                found.append(self._ordered(page, row, limit, exact=exact))
         return found
 
     def _allows(self, limit: int) -> bool:
         return self._longest is None or limit <= self._longest
 
-    def _ranking(self, row: Embedding, end: int, where: models.Filter | None) -> list[tuple[PointId, float]]:
+    def _ranking(
+        self, row: Embedding, end: int, where: models.Filter | None, *, exact: bool
+    ) -> list[tuple[PointId, float]]:
         asked = end + _TIES
         while True:
-            ids, scores = self._ids(row, asked, where)
-            if not self._exact or len(ids) < asked or scores[-1] != scores[end - 1]:
+            ids, scores = self._ids(row, asked, where, exact=exact)
+            if not exact or len(ids) < asked or scores[-1] != scores[end - 1]:
                 break
             asked *= 4
         ranking = [(identifier, _cosine(score)) for identifier, score in zip(ids, scores, strict=True)]
         return sorted(ranking, key=_by_similarity)[:end]
 
-    def _ids(self, row: Embedding, limit: int, where: models.Filter | None) -> tuple[list[PointId], list[float]]:
+    def _ids(
+        self, row: Embedding, limit: int, where: models.Filter | None, *, exact: bool
+    ) -> tuple[list[PointId], list[float]]:
         """Return ids and scores of the nearest, in as many requests as the collection's strict mode demands."""
         step = limit if self._longest is None else min(limit, self._longest)
         found: dict[PointId, float] = {}
         for start in range(0, limit, step):
             [page] = self._transport.query(
-                row[np.newaxis], min(step, limit - start), offset=start, where=where, exact=self._exact
+                row[np.newaxis], min(step, limit - start), offset=start, where=where, exact=exact
             )
             found |= dict(zip(page.ids, page.scores, strict=True))
             if len(page.ids) < min(step, limit - start):
@@ -181,7 +205,7 @@ class PointSearch:
             page = self._transport.retrieve(ids[start : start + _READ_BATCH], payload=payload)
             yield replace(page, vectors=self._unit_rows(page))
 
-    def _read(self, rankings: list[list[tuple[PointId, float]]], rows: Embedding) -> list[Page]:
+    def _read(self, rankings: list[list[tuple[PointId, float]]], rows: Embedding, *, exact: bool) -> list[Page]:
         """Return the points of the rankings; each is read once, and left out if it is gone meanwhile."""
         wanted = list({identifier: None for ranking in rankings for identifier, _ in ranking})
         positions = {
@@ -197,7 +221,7 @@ class PointSearch:
                 np.stack(vectors) if vectors else np.empty((0, rows.shape[1]), np.float32),
                 [score for _, _, score in held],
             )
-            found.append(page if self._exact else _rescored(page, row))
+            found.append(page if exact else _rescored(page, row))
         return found
 
     def _unit_rows(self, page: Page) -> Embedding:
@@ -207,11 +231,16 @@ class PointSearch:
         lengths = np.linalg.norm(page.vectors.astype(np.float64), axis=1, keepdims=True)
         return np.ascontiguousarray(page.vectors / np.where(lengths > 0, lengths, 1), dtype=np.float32)
 
-    def _ordered(self, page: Page, row: Embedding, limit: int) -> Page:
+    def _ordered(self, page: Page, row: Embedding, limit: int, *, exact: bool) -> Page:
         page = replace(page, vectors=self._unit_rows(page))
-        if not self._exact:
+        if not exact:
             return _first(_rescored(page, row), limit)
         return _first(_by_rank(replace(page, scores=[_cosine(score) for score in page.scores])), limit)
+
+
+def graph_of(state: models.CollectionInfo, points: PointSearch) -> Graph:
+    """Return the graph of a collection in this state. Vectors of words count among those indexed, so not beyond all."""
+    return Graph(min(state.points_count or 0, state.indexed_vectors_count or 0), required=not points.exact)
 
 
 def match(field: str, values: Sequence[str]) -> models.Filter:

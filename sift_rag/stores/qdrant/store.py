@@ -1,8 +1,8 @@
 """A collection of ours on a Qdrant server.
 
-Search is exact and its order deterministic: similarity descending, ties by id, across the limit too. A search is one
-request, which brings payloads and vectors with it; only many ties across the limit, and later pages, take a ranking
-first and the points after it.
+Search is exact, unless it is asked for by the graph, and its order deterministic: similarity descending, ties by id,
+across the limit too. A search is one request, which brings payloads and vectors with it; only many ties across the
+limit, and later pages, take a ranking first and the points after it.
 
 Passages are durable when a call returns: each request waits until the server has them in its log. A call that is cut
 off is repeated.
@@ -11,6 +11,7 @@ off is repeated.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from threading import Lock
 from typing import Any
 
@@ -18,7 +19,7 @@ from qdrant_client import models
 
 from sift_rag.errors import Remedy, StoreDamaged
 from sift_rag.filters import Filter
-from sift_rag.protocols import Neighbours
+from sift_rag.protocols import Graph, Neighbours, Searcher
 from sift_rag.stores.filters import Condition, Vocabulary, conditions_of, matches_nothing
 from sift_rag.stores.neighbours import Place, neighbours_among
 from sift_rag.stores.payloads import (
@@ -35,10 +36,11 @@ from sift_rag.stores.payloads import (
 from sift_rag.stores.qdrant.collections import CollectionRef
 from sift_rag.stores.qdrant.connection import Connection
 from sift_rag.stores.qdrant.documents import QdrantDocuments
-from sift_rag.stores.qdrant.search import PointSearch, match
+from sift_rag.stores.qdrant.search import PointSearch, graph_of, match
 from sift_rag.stores.qdrant.transport import NewPoint, PointId
 from sift_rag.stores.qdrant.transports import count, transport_for, values_of
 from sift_rag.stores.qdrant.words import has_words, index_words, words_of_passage, words_of_question
+from sift_rag.stores.searchers import SearchFunction
 from sift_rag.stores.validation import check_page, check_passages, is_passage_id
 from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Passage
 from sift_rag.unicode import is_text
@@ -58,6 +60,7 @@ class QdrantStore:
         self._documents = QdrantDocuments(connection, ref, info)
         self._config = ref.state.config
         self._points = PointSearch(self._transport, self._config, self._target.label, self._passage)
+        self._graph = graph_of(ref.state, self._points)
         self._has_words = has_words(self._config)
         self._words_checked = False
         self._upgrading = Lock()
@@ -75,13 +78,33 @@ class QdrantStore:
         self, targets: Embedding, limit: int, *, offset: int = 0, where: Filter | None = None
     ) -> list[list[Candidate]]:
         """Implement ``PassageIndex.search``."""
+        return self._search(targets, limit, offset=offset, where=where)
+
+    @property
+    def graph(self) -> Graph:
+        """Implement ``GraphSearch.graph``: what the server said when the collection was opened."""
+        return self._graph
+
+    def by_graph(self) -> Searcher:
+        """Implement ``GraphSearch.by_graph``."""
+        return SearchFunction(partial(self._search, by_graph=True))
+
+    def _search(
+        self,
+        targets: Embedding,
+        limit: int,
+        *,
+        offset: int = 0,
+        where: Filter | None = None,
+        by_graph: bool = False,
+    ) -> list[list[Candidate]]:
         self._connection.check_open(self._target.label)
         check_page(limit, offset)
         rows = unit_rows(targets, self._info.dimension, what="The targets")
         conditions = self._conditions(where)
         if matches_nothing(conditions):
             return [[] for _ in rows]
-        return self._points.search(rows, limit, offset, _all_of(conditions))
+        return self._points.search(rows, limit, offset, _all_of(conditions), by_graph=by_graph)
 
     def search_words(self, texts: Sequence[str], limit: int, *, where: Filter | None = None) -> list[list[Candidate]]:
         """Implement ``WordIndex.search_words`` with BM25; the server counts document frequencies."""

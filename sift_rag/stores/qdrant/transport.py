@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import numpy as np
 from qdrant_client import models
 
+from sift_rag import defaults
 from sift_rag.types import Embedding
 
 _T = TypeVar("_T")
@@ -64,6 +65,8 @@ class Limits:
     """Largest number of points in an answer."""
     upsert: int | None = None
     """Largest number of points in a request that writes."""
+    effort: int | None = None
+    """Largest number of points that a search by the graph may keep in view (HNSW's ef)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +125,23 @@ def limits_of(config: models.CollectionConfig) -> Limits:
     strict = config.strict_mode_config
     if strict is None or not strict.enabled:
         return Limits()
-    return Limits(strict.search_allow_exact is not False, strict.max_query_limit, strict.upsert_max_batchsize)
+    return Limits(
+        strict.search_allow_exact is not False,
+        strict.max_query_limit,
+        strict.upsert_max_batchsize,
+        strict.search_max_hnsw_ef,
+    )
+
+
+def effort_of(target: Target, limit: int, *, exact: bool) -> int | None:
+    """Return the number of points that a search for ``limit`` keeps in view (HNSW's ef); None leaves it to the server.
+
+    A collection whose strict mode forbids exact search is asked as its owner has set it up.
+    """
+    if exact or not target.limits.exact:
+        return None
+    wanted = max(defaults.GRAPH_EFFORT, 2 * limit)
+    return wanted if target.limits.effort is None else min(wanted, target.limits.effort)
 
 
 def page_size(target: Target, wanted: int) -> int:

@@ -44,6 +44,24 @@ export function replace(parent, ...children) {
   return parent;
 }
 
+const keys = new WeakMap();
+
+/**
+ * Put new children in place of those there are, but leave each whose key is that of the new one at its place: it keeps
+ * its state, and nothing is laid out anew. `items`: [key, make()] for each child.
+ */
+export function refill(parent, items) {
+  for (const [place, [key, make]] of items.entries()) {
+    const held = parent.children[place];
+    if (held && keys.get(held) === key) continue;
+    const made = make();
+    keys.set(made, key);
+    if (held) held.replaceWith(made);
+    else parent.append(made);
+  }
+  while (parent.children.length > items.length) parent.lastElementChild.remove();
+}
+
 /** Let a function run once, `milliseconds` after the last of several calls. `.now()` runs it at once. */
 export function debounced(milliseconds, run) {
   let timer = 0;

@@ -1,16 +1,17 @@
 // Ask: what nearest neighbour takes beside what SIFT takes, live.
 
 import * as api from "../lib/api.js";
-import { debounced, h, replace } from "../lib/dom.js";
+import { count, debounced, h, replace } from "../lib/dom.js";
 import * as state from "../lib/state.js";
 import { answerPanel } from "./ask/answer.js";
 import { openDocument } from "./ask/document.js";
 import { controls, optionsOf } from "./ask/controls.js";
-import { columns, headline, passedOver } from "./ask/results.js";
+import { headline, results as drawnResults } from "./ask/results.js";
 
 export const title = "Ask";
 
 const WAIT = 30; // milliseconds that a moving slider rests before a request, while another one is on its way
+const KEPT = 20_000; // milliseconds for which a reply is shown again when a slider comes back: as long as the server's searches
 
 export async function show(root, context) {
   const { collection, session } = context;
@@ -25,7 +26,13 @@ export async function show(root, context) {
   const results = h("div", { class: "ask-results" });
   const status = h("p", { class: "visually-hidden", role: "status", "aria-live": "polite" });
   const answer = answerPanel({ session, collection, goTo: (id) => goTo(results, id) });
-  const panel = controls(current, { changed: later, now: ask });
+  const panel = controls(current, { changed: later, now: (options) => ask(options, true) });
+  const drawn = drawnResults({
+    open: (passage) => openDocument(collection, passage),
+    know: (id) => panel.know(id),
+    goTo: (id) => goTo(results, id),
+  });
+  const replies = new Map();
   replace(
     root,
     h("h1", { class: "visually-hidden" }, "Ask"),
@@ -42,7 +49,8 @@ export async function show(root, context) {
     else ask(options);
   }
 
-  async function ask(options = current) {
+  /** Show the reply for these options: one that is kept, unless it is to be `fresh`. */
+  async function ask(options = current, fresh = false) {
     soon.cancel();
     current = options;
     state.write({ collection, ...options.values });
@@ -50,14 +58,25 @@ export async function show(root, context) {
     if (!options.questions.length) {
       answer.hide();
       replace(above);
-      replace(results, welcome());
+      replace(results, welcome(context));
+      return;
+    }
+    const body = { ...options.body, collection };
+    const key = JSON.stringify(body);
+    if (fresh) replies.clear();
+    const kept = replies.get(key);
+    if (kept && performance.now() < kept.until) {
+      running = null;
+      results.removeAttribute("aria-busy");
+      draw(kept.reply);
+      answer.offer(body, kept.reply);
       return;
     }
     const mine = (running = new AbortController());
-    const body = { ...options.body, collection };
     results.setAttribute("aria-busy", "true");
     try {
       const reply = await api.post("/page/choice", body, { signal: mine.signal });
+      replies.set(key, { reply, until: performance.now() + KEPT });
       draw(reply);
       answer.offer(body, reply);
     } catch (error) {
@@ -74,22 +93,18 @@ export async function show(root, context) {
   }
 
   function draw(reply) {
-    const actions = {
-      open: (passage) => openDocument(collection, passage),
-      know: (id) => panel.know(id),
-      goTo: (id) => goTo(results, id),
-    };
     const sentences = headline(reply);
     const focused = focusedControl(results);
     replace(above, sentences.element);
-    replace(results, columns(reply, actions), passedOver(reply, actions));
+    drawn.fill(reply);
+    if (results.firstElementChild !== drawn.element) replace(results, drawn.element);
     focused?.(results)?.focus({ preventScroll: true });
     status.textContent = sentences.text;
   }
 
   if (current.questions.length) await ask(current);
   else {
-    replace(results, welcome());
+    replace(results, welcome(context));
     panel.focus();
   }
   panel.fit();
@@ -123,12 +138,15 @@ function goTo(root, id) {
   setTimeout(() => card.classList.remove("is-target"), 1600);
 }
 
-function welcome() {
+function welcome({ session, collection }) {
+  const found = session.collections.find((one) => one.name === collection);
+  const held = found?.passages && `“${collection}” holds ${count(found.passages, "passage")} of ${count(found.documents, "document")}. `;
   return h(
     "div",
     { class: "empty" },
     h("p", {}, "Ask something that your documents answer. On the left you see what a plain vector search would hand to a " +
       "language model, on the right what SIFT hands over: passages chosen together, so that each adds to those before it."),
+    h("p", {}, held, "The difference shows best where several documents, or versions of one, answer the question."),
   );
 }
 

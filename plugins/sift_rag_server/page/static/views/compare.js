@@ -26,7 +26,7 @@ class CompareView {
     replace(
       root,
       h("h1", {}, "Context or fine-tuning"),
-      h("p", { class: "compare-lead" }, "Passages can help a model in two ways: it reads them before it answers, or it is fine-tuned on them for a moment. Which is better for your documents and your model? Give texts that the model should know how to write, and that are not in the collection; each is predicted in every way. The fewer bits the model needs for a text, the better it knows it."),
+      h("p", { class: "compare-lead" }, "Passages can help a model in two ways: it reads them before it answers, or it is fine-tuned on them for a moment. Which is better for your documents and your model? Give texts of the kind that the model should write, which are not in the collection. The model predicts each of them alone, with passages in its context, and fine-tuned on passages. The fewer bits it needs for a text, the better it knows it."),
       this.problem, this.form, this.running, this.result,
     );
   }

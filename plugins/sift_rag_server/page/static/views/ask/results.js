@@ -1,6 +1,6 @@
 // The two columns, what is said above them, and what was passed over.
 
-import { count, h } from "../../lib/dom.js";
+import { count, h, refill, replace } from "../../lib/dom.js";
 import { marked, readable, withoutHeadings } from "./text.js";
 
 const percent = (share) => (share === null || share === undefined ? "–" : `${Math.round(100 * Math.min(1, share))} %`);
@@ -28,7 +28,7 @@ export function headline(reply) {
         ? `Nothing repeats here. SIFT follows up its first passage with ${count(followed, "passage")} that nearest neighbour does not take.`
         : `Nothing repeats here. SIFT takes ${count(fresh.length, "passage")} that nearest neighbour does not.`;
   }
-  const second = sift.told === null ? "" : `Of what all ${reply.candidates} candidates could tell about the ${reply.questions.length > 1 ? "questions" : "question"}, ${shares(sift, nearest)}.`;
+  const second = sift.told === null ? "" : `Of what the ${count(reply.candidates, "nearest passage")} could tell about the ${reply.questions.length > 1 ? "questions" : "question"}, ${shares(sift, nearest)}.`;
   return {
     text: `${first} ${second}`,
     element: h("div", { class: "ask-headline" }, h("p", { class: "ask-first" }, first), second && h("p", {}, second)),
@@ -40,38 +40,61 @@ function shares(sift, nearest) {
   return ours === theirs ? `the picks of either tell ${ours}` : `SIFT’s picks tell ${ours} and nearest neighbour’s ${theirs}`;
 }
 
-/** Both columns. `actions`: open(passage), know(id), goTo(element id). */
-export function columns(reply, actions) {
-  const elsewhere = (side) => new Set(side.hits.flatMap((hit) => [hit.id, ...(hit.also_in ?? []).map((copy) => copy.id)]));
-  const known = reply.known.map((passage) => passage.id);
-  return h(
-    "div",
-    { class: "ask-columns" },
-    column("nearest", "Nearest neighbour", "The passages most similar to the question, one by one.", reply.nearest,
-      { actions, known, others: elsewhere(reply.sift), otherName: "SIFT" }),
-    column("sift", "SIFT", "The passages that tell most together.", reply.sift,
-      { actions, known, others: elsewhere(reply.nearest), otherName: "nearest neighbour" }),
-  );
+/**
+ * Both columns, and what was passed over: {element, fill(reply)}. A card that stays as it is is not drawn again, and
+ * keeps its state. `actions`: open(passage), know(id), goTo(element id).
+ */
+export function results(actions) {
+  const left = column("nearest", "Nearest neighbour", "A plain vector search: the passages most similar to the question.", "SIFT", actions);
+  const right = column("sift", "SIFT", "sift-rag: each passage for what it adds to those above it.", "nearest neighbour", actions);
+  const passed = passedOver(actions);
+  const element = h("div", {}, h("div", { class: "ask-columns" }, left.element, right.element), passed.element);
+  return {
+    element,
+    fill(reply) {
+      for (const one of element.querySelectorAll(".is-partner")) one.classList.remove("is-partner");
+      const known = reply.known.map((passage) => passage.id);
+      left.fill(reply.nearest, known, elsewhere(reply.sift));
+      right.fill(reply.sift, known, elsewhere(reply.nearest));
+      passed.fill(reply.passed_over);
+    },
+  };
 }
 
-function column(name, title, about, side, context) {
-  return h(
+const elsewhere = (side) => new Set(side.hits.flatMap((hit) => [hit.id, ...(hit.also_in ?? []).map((copy) => copy.id)]));
+
+function column(name, title, about, otherName, actions) {
+  const told = h("div", {});
+  const cards = h("ol", { class: "ask-cards" });
+  const nothing = h("p", { class: "hint" }, "Nothing.");
+  const element = h(
     "section",
     { class: `ask-column ask-${name}`, "aria-labelledby": `${name}-title` },
     h("div", { class: "ask-column-head" },
       h("h2", { id: `${name}-title` }, title),
       h("p", { class: "hint" }, about),
-      toldBar(side, title),
+      told,
     ),
-    h("ol", { class: "ask-cards" }, side.hits.map((hit) => h("li", {}, card(name, hit, side, context)))),
-    side.hits.length === 0 && h("p", { class: "hint" }, "Nothing."),
+    cards,
+    nothing,
   );
+  return {
+    element,
+    fill(side, known, others) {
+      replace(told, toldBar(side, title));
+      refill(cards, side.hits.map((hit) => {
+        const facts = { isKnown: known.includes(hit.id), isShared: others.has(hit.id), otherName };
+        return [JSON.stringify([hit, facts]), () => h("li", {}, card(name, hit, facts, actions))];
+      }));
+      nothing.hidden = side.hits.length > 0;
+    },
+  };
 }
 
 /** How much is told after each pick: a segment for each. */
 function toldBar(side, title) {
   if (side.told === null) return null;
-  const label = `${title}: told so far ${percent(side.told)} of what all candidates could tell`;
+  const label = `${title}: told so far ${percent(side.told)} of what the nearest passages could tell`;
   const bar = h("div", { class: "told", role: "img", "aria-label": label },
     side.hits.map((hit) => {
       const part = h("span", { class: hit.repeats ? "told-part is-repeat" : "told-part", title: `#${hit.rank} adds ${percent(hit.adds)}` });
@@ -82,11 +105,10 @@ function toldBar(side, title) {
     h("span", { class: "told-number" }, percent(side.told)));
 }
 
-function card(name, hit, side, { actions, known, others, otherName }) {
+function card(name, hit, { isKnown, isShared, otherName }, actions) {
   const id = `${name}-${hit.rank}`;
   const repeats = hit.repeats;
   const partner = repeats && repeats.rank > 0 ? `${name}-${repeats.rank}` : null;
-  const isKnown = known.includes(hit.id);
   const element = h(
     "article",
     { class: `card ask-card${repeats ? " is-copy" : ""}`, id, tabindex: "-1", "data-passage": hit.id, "aria-label": `${hit.rank}: ${hit.source}` },
@@ -103,7 +125,7 @@ function card(name, hit, side, { actions, known, others, otherName }) {
       repeats && repeated(repeats, partner, actions),
       !repeats && name === "sift" && reasons(hit),
       !repeats && hit.adds !== null && h("span", { class: "ask-adds" }, hit.adds < 0.005 ? "adds under 1 %" : `adds ${percent(hit.adds)}`),
-      others.has(hit.id) ? null : !repeats && h("span", { class: "ask-only" }, `not taken by ${otherName}`),
+      !isShared && !repeats && h("span", { class: "ask-only" }, `not taken by ${otherName}`),
       copies(hit),
       h("button", { type: "button", class: "button-quiet ask-know", "aria-pressed": isKnown ? "true" : "false",
         onclick: () => actions.know(hit.id) }, isKnown ? "I know this ✓" : "I know this"),
@@ -144,20 +166,28 @@ function copies(hit) {
     `also in ${shown}${count > 3 ? ` and ${count - 3} more` : ""}`);
 }
 
-export function passedOver(reply, actions) {
-  if (!reply.passed_over.length) return null;
-  return h(
-    "details",
-    { class: "ask-passed" },
-    h("summary", {}, `Near the question, and not chosen by SIFT: ${reply.passed_over.length}`),
-    h("ul", {}, reply.passed_over.map((passed) =>
-      h("li", {},
-        h("button", { type: "button", class: "ask-source", onclick: () => actions.open(passed) }, place(passed)),
-        h("span", { class: "ask-match" }, match(passed)),
-        h("span", { class: "ask-why" }, why(passed, actions)),
-        h("p", { class: "ask-snippet" }, marked(oneLine(body(passed)).slice(0, 220), passed.words)),
-      ))),
-  );
+function passedOver(actions) {
+  const summary = h("summary", {});
+  const list = h("ul", {});
+  const element = h("details", { class: "ask-passed" }, summary, list);
+  const item = (passed) =>
+    h("li", {},
+      h("button", { type: "button", class: "ask-source", onclick: () => actions.open(passed) }, place(passed)),
+      h("span", { class: "ask-match" }, match(passed)),
+      h("span", { class: "ask-why" }, why(passed, actions)),
+      h("p", { class: "ask-snippet" }, marked(oneLine(body(passed)).slice(0, 220), passed.words)));
+  let all = [];
+  const draw = () => element.open && refill(list, all.map((passed) => [JSON.stringify(passed), () => item(passed)]));
+  element.addEventListener("toggle", draw);
+  return {
+    element,
+    fill(passed) {
+      all = passed;
+      element.hidden = !all.length;
+      replace(summary, `Near the question, and not chosen by SIFT: ${all.length}`);
+      draw();
+    },
+  };
 }
 
 function why(passed, actions) {

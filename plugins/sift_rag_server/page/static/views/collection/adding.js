@@ -11,6 +11,7 @@ const RESULTS = {
   unchanged: ["chip", "Unchanged"],
   skipped: ["chip chip-warn", "Skipped"],
   failed: ["chip chip-bad", "Failed"],
+  kept: ["chip chip-warn", "Not replaced"],
 };
 
 export function adding(context) {
@@ -150,7 +151,8 @@ export function adding(context) {
 function resultItem(one, collection) {
   const there = one.passages > 0 || one.result === "failed";
   const named = there ? h("a", { href: state.hash("documents", { collection, source: one.source }) }, one.source) : one.source;
-  const words = [one.passages > 0 && count(one.passages, "passage"), sentence(one.reason), ...one.notices.map(sentence)];
+  const kept = one.result === "kept" && "The document stays as it was";
+  const words = [kept, one.passages > 0 && count(one.passages, "passage"), sentence(one.reason), ...one.notices.map(sentence)];
   return line(RESULTS[one.result] ?? ["chip", one.result], named, words.filter(Boolean).join(" · "));
 }
 

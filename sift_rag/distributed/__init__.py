@@ -1,0 +1,1 @@
+"""Work on a Ray cluster in place of this machine: ingests and comparisons."""
