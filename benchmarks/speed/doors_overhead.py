@@ -4,9 +4,8 @@
 
 The server is a process of its own, the library's call is made here, on the same collection; every round asks each once,
 a new question. What is printed are medians in milliseconds and the median and quartiles of the differences, round by
-round; then the processor time of each call, which other work on the machine hardly changes. Stdio opens the
-collection for every call, and so does the library's call beside it. The language model is an endpoint that writes the
-time as its first token. Agents are connections that search without a pause.
+round; then the processor time of each call, which other work on the machine hardly changes. The language model is an
+endpoint that writes the time as its first token. Agents are connections that search without a pause.
 """
 
 from __future__ import annotations
@@ -21,12 +20,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPResponse
 from itertools import count
 from pathlib import Path
 from statistics import median, quantiles
-from time import monotonic_ns, perf_counter, process_time
+from time import clock_gettime, monotonic_ns, perf_counter, process_time
 from typing import Any
 
 import psutil
@@ -49,6 +47,21 @@ def question() -> str:
     return f"word17 word230 word{next(_numbers)} and who pays for it?"
 
 
+class Connection(HTTPConnection):
+    """A connection that is opened anew after a pause, for the server closes an idle one."""
+
+    used = 0.0
+
+    def request(self, *words: Any, **more: Any) -> None:
+        if perf_counter() - self.used > 2.0:
+            self.close()
+        super().request(*words, **more)
+
+    def getresponse(self) -> HTTPResponse:
+        self.used = perf_counter()
+        return super().getresponse()
+
+
 @dataclass
 class Door:
     """One way to ask, beside the library's call that does the same work."""
@@ -57,8 +70,8 @@ class Door:
     ask: Callable[[], object]
     library: str
     process: psutil.Process
-    times: list[float] = field(default_factory=list)
-    added: list[float] = field(default_factory=list)
+    ms: list[float] = field(default_factory=list)
+    processor_ms: list[float] = field(default_factory=list)
 
 
 def main() -> None:
@@ -78,73 +91,76 @@ def main() -> None:
             child("benchmarks.speed.canned_model") as (_, canned),
             child("benchmarks.speed.doors_process", "http", name, str(canned["port"])) as (server, address),
             child("benchmarks.speed.doors_process", "stdio", name, speaks=False) as (speaker, _),
-            closing(HTTPConnection("127.0.0.1", address["port"])) as connection,
+            closing(Connection("127.0.0.1", address["port"])) as connection,
             open_retriever(folder, embedder=embedder()) as retriever,
         ):
             wait_until_ready(connection)
             assistant = Assistant(retriever, model(str(canned["port"])))
             library: dict[str, Callable[[], object]] = {
                 "search": lambda: retriever.retrieve(question()).to_dict(),
-                "open and search": lambda: opened_search(folder),
                 "ask": lambda: assistant.ask(question()).to_dict(),
             }
             doors = [
                 Door("/v1/search", lambda: search(connection), "search", server),
                 Door(f"/mcp, {MODERN}", lambda: call(connection, MODERN), "search", server),
                 Door(f"/mcp, {HANDSHAKE}", lambda: call(connection, HANDSHAKE), "search", server),
-                Door("sift-rag mcp", Stdio(speaker).search, "open and search", speaker),
+                Door("sift-rag mcp", Stdio(speaker).search, "search", speaker),
                 Door("/v1/chat/completions", lambda: chat(connection), "ask", server),
             ]
-            figures["doors"] = measure(doors, library, options.runs, connection)
+            figures["doors"] = measure(doors, library, options.runs)
             figures["first_token_ms"] = first_tokens(connection, options.runs)
             figures["agents"] = agents(address["port"], server, options.agents, options.seconds)
     if options.json:
         options.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
 
 
-def measure(
-    doors: Sequence[Door], library: dict[str, Callable[[], object]], runs: int, connection: HTTPConnection
-) -> list[dict[str, Any]]:
+def measure(doors: Sequence[Door], library: dict[str, Callable[[], object]], runs: int) -> list[dict[str, Any]]:
     for ask in (*library.values(), *(door.ask for door in doors)):
         ask(), ask()  # what is loaded at first use
-    taken: dict[str, list[float]] = {name: [] for name in library}
+    library_ms: dict[str, list[float]] = {name: [] for name in library}
+    library_processor_ms: dict[str, list[float]] = {name: [] for name in library}
     for _ in range(runs):
         for name, ask in library.items():
-            taken[name].append(timed(ask))
+            begun = process_time()
+            library_ms[name].append(timed(ask))
+            library_processor_ms[name].append(1e3 * (process_time() - begun))
         for door in doors:
-            door.times.append(timed(door.ask))
-            door.added.append(door.times[-1] - taken[door.library][-1])
-    spent = {name: 1e3 * spent_on(ask, runs, process_time) / runs for name, ask in library.items()}
+            used = busy(door.process)
+            door.ms.append(timed(door.ask))
+            door.processor_ms.append(1e3 * (busy(door.process) - used))
     records = []
     for door in doors:
-        connection.close()  # the server closes an idle one
-        costs = 1e3 * spent_on(door.ask, runs, partial(busy, door.process)) / runs
-        low, middle, high = quantiles(door.added, n=4)
-        records.append(
-            {
-                "door": door.name,
-                "door_ms": median(door.times),
-                "library": door.library,
-                "library_ms": median(taken[door.library]),
-                "added_ms": middle,
-                "added_ms_quartiles": (low, high),
-                "door_processor_ms": costs,
-                "library_processor_ms": spent[door.library],
-            }
-        )
-        print(as_line(records[-1]), flush=True)
+        record = {
+            "door": door.name,
+            "library": door.library,
+            **compared("", door.ms, library_ms[door.library]),
+            **compared("processor_", door.processor_ms, library_processor_ms[door.library]),
+        }
+        print(as_line(record), flush=True)
+        records.append(record)
     return records
 
 
+def compared(kind: str, ours: Sequence[float], theirs: Sequence[float]) -> dict[str, Any]:
+    """Return the medians, and the quartiles of the differences of each round."""
+    added = [one - other for one, other in zip(ours, theirs, strict=True)]
+    return {
+        f"door_{kind}ms": median(ours),
+        f"library_{kind}ms": median(theirs),
+        f"added_{kind}ms": quantiles(added, n=4),
+    }
+
+
 def as_line(record: dict[str, Any]) -> str:
-    low, high = record["added_ms_quartiles"]
-    more = record["door_processor_ms"] - record["library_processor_ms"]
-    return (
-        f"{record['door']:21} {record['door_ms']:6.1f} ms, {record['library']} {record['library_ms']:6.1f} ms: "
-        f"{record['added_ms']:+.1f} ms [{low:+.1f}, {high:+.1f}], "
-        f"{'within' if record['added_ms'] <= ADDED_MS else 'BEYOND'} {ADDED_MS:g}; processor {more:+.1f} ms "
-        f"({record['door_processor_ms']:.1f} and {record['library_processor_ms']:.1f})"
-    )
+    texts = []
+    for kind in ("", "processor_"):
+        low, middle, high = record[f"added_{kind}ms"]
+        texts.append(
+            f"{record[f'door_{kind}ms']:.1f} ms, {record['library']} {record[f'library_{kind}ms']:.1f} ms, "
+            f"added {middle:+.1f} [{low:+.1f}, {high:+.1f}]"
+        )
+    verdict = "within" if record["added_ms"][1] <= ADDED_MS else "BEYOND"
+    return f"{record['door']}: {texts[0]}, {verdict} {ADDED_MS:g}; processor: {texts[1]}"
 
 
 def first_tokens(connection: HTTPConnection, runs: int) -> list[float]:
@@ -175,7 +191,7 @@ def throughput(port: int, ask: Callable[[HTTPConnection], object], clients: int,
 
     def client(_: int) -> int:
         done = 0
-        with closing(HTTPConnection("127.0.0.1", port)) as connection:
+        with closing(Connection("127.0.0.1", port)) as connection:
             while perf_counter() < until:
                 ask(connection)
                 done += 1
@@ -184,11 +200,6 @@ def throughput(port: int, ask: Callable[[HTTPConnection], object], clients: int,
     started = perf_counter()
     with ThreadPoolExecutor(clients) as pool:
         return sum(pool.map(client, range(clients))) / (perf_counter() - started)
-
-
-def opened_search(folder: Path) -> object:
-    with open_retriever(folder, embedder=embedder()) as retriever:
-        return retriever.retrieve(question()).to_dict()
 
 
 def search(connection: HTTPConnection) -> Any:
@@ -282,16 +293,10 @@ def timed(call: Callable[[], object]) -> float:
     return 1e3 * (perf_counter() - started)
 
 
-def spent_on(ask: Callable[[], object], runs: int, clock: Callable[[], float]) -> float:
-    """Return what the clock counts while all runs follow each other."""
-    used = clock()
-    for _ in range(runs):
-        ask()
-    return clock() - used
-
-
 def busy(process: psutil.Process) -> float:
     """Seconds of processor that it has used."""
+    if sys.platform == "linux":
+        return clock_gettime((~process.pid << 3) | 2)  # as clock_getcpuclockid has it, to the nanosecond
     used = process.cpu_times()
     return float(used.user + used.system)
 

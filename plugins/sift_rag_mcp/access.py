@@ -137,8 +137,8 @@ class DirectAccess:
             if self._closer is not None:
                 self._closer.cancel()
             if self._open is not None:
-                closing, self._open = self._open, None
-                closing.close()
+                held, self._open = self._open, None
+                held.close()
 
     @contextmanager
     def records(self) -> Iterator[DocumentRecords]:

@@ -336,12 +336,16 @@ async def _followed(
     except BaseException:
         exchange.cancel()
         raise
+
+    def end() -> None:
+        exchange.cancel()
+
     return EventStream(
         _events(exchange, call, token),
         lambda error: _event(call.context.error_body(client_error(error, call.context), call.context.id)),
         service.lifetimes,
         seconds=service.settings.limits.ingest_seconds,
-        close=lambda: None,
+        close=end,
     )
 
 
@@ -349,18 +353,15 @@ async def _events(
     exchange: asyncio.Task[Response], call: _Call, token: str | int | None
 ) -> AsyncGenerator[bytes, None]:
     told, silent_since = None, monotonic()
-    try:
-        while not exchange.done():
-            if token is not None and call.progress is not None and call.progress is not told:
-                told, silent_since = call.progress, monotonic()
-                yield _event(_notification(told, token))
-            elif monotonic() - silent_since > PING_SECONDS:
-                silent_since = monotonic()
-                yield b": ping\n\n"
-            await asyncio.wait({exchange}, timeout=LOOK_SECONDS)
-        yield _event(json.loads(bytes(exchange.result().body)))
-    finally:
-        exchange.cancel()
+    while not exchange.done():
+        if token is not None and call.progress is not None and call.progress is not told:
+            told, silent_since = call.progress, monotonic()
+            yield _event(_notification(told, token))
+        elif monotonic() - silent_since > PING_SECONDS:
+            silent_since = monotonic()
+            yield b": ping\n\n"
+        await asyncio.wait({exchange}, timeout=LOOK_SECONDS)
+    yield _event(json.loads(bytes(exchange.result().body)))
 
 
 def _notification(done: Progress, token: str | int) -> dict[str, object]:

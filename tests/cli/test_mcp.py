@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,8 +15,13 @@ import pytest
 from mcp import Client, StdioServerParameters
 from typer.testing import CliRunner
 
+from sift_rag import ingest_paths
 from sift_rag_cli.app import app
 from sift_rag_cli.mcp_clients import CLIENTS
+from tests.doubles import HashingEmbedder
+from tests.http.serving import serving
+
+README = (Path(__file__).parents[2] / "plugins" / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(autouse=True)
@@ -128,3 +136,74 @@ def test_a_client_ingests_and_searches_over_stdin(tmp_path: Path) -> None:
     ingested, found = anyio.run(talk)
     assert ingested.structured_content["new"] == 1
     assert found.structured_content["hits"][0]["location"] == "documents/leave.md:3"
+
+
+def entry(file: Path) -> Any:
+    """Return the only server of a client's configuration."""
+    written = json.loads(file.read_text())
+    [server] = written.get("servers", written.get("mcpServers")).values()
+    return server
+
+
+@pytest.mark.parametrize("line", re.findall(r"^    (sift-rag mcp install [^#\n]*)", README, re.MULTILINE))
+def test_the_recipes_that_connect_a_client_work_as_they_stand(home: Path, line: str) -> None:
+    words = shlex.split(line)[1:]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    written = entry(home / FILES[words[2]])
+    assert written.get("args", ["mcp"])[0] == "mcp"
+    assert ("url" in written) == ("--url" in words)
+
+
+@pytest.mark.slow
+def test_what_was_installed_starts_and_answers(home: Path) -> None:
+    """What the client would start, from another folder and with next to no environment."""
+    ingest_paths([_leave(home)], store=home / "store", embedder="sentence-transformers/all-MiniLM-L6-v2")
+    assert run("install", "vscode", "--store", "store").exit_code == 0
+    written = entry(home / FILES["vscode"])
+    server = StdioServerParameters(
+        command=written["command"],
+        args=written["args"],
+        cwd="/",
+        env={"HF_HUB_OFFLINE": "1", "PYTHONPATH": os.environ.get("PYTHONPATH", "")},
+    )
+
+    async def talk() -> Any:
+        async with Client(server) as connected:
+            return await connected.call_tool("search", {"questions": ["How many days off?"]})
+
+    assert anyio.run(talk).structured_content["hits"][0]["location"] == "documents/leave.md:3"
+
+
+@pytest.mark.parametrize("client", sorted(FILES.keys() - {"claude"}))
+def test_a_running_server_that_was_installed_answers(home: Path, client: str) -> None:
+    ingest_paths([_leave(home)], store=home / "store", embedder=HashingEmbedder())
+    with serving(store=home / "store") as running:
+        assert run("install", client, "--url", f"{running.url}/mcp").exit_code == 0
+
+        async def talk() -> Any:
+            async with Client(entry(home / FILES[client])["url"]) as connected:
+                return await connected.call_tool("search", {"questions": ["How many days off?"]})
+
+        assert anyio.run(talk).structured_content["hits"][0]["location"] == "documents/leave.md:3"
+
+
+def test_a_server_takes_the_same_roots(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    served: list[Any] = []
+    monkeypatch.setattr(
+        "sift_rag_cli.commands.serve.serve_until_stopped", lambda settings, log_json: served.append(settings)
+    )
+    assert CliRunner().invoke(app, ["serve", "--allow-ingest", "--root", "."]).exit_code == 0
+    assert served[0].roots == (Path(),)
+    assert served[0].may_ingest
+    refusals = {"add --allow-ingest": ["--root", "."], "is not a folder": ["--allow-ingest", "--root", "nowhere"]}
+    for message, words in refusals.items():
+        refused = CliRunner().invoke(app, ["serve", *words])
+        assert refused.exit_code == 2
+        assert message in " ".join(refused.output.split())
+
+
+def _leave(home: Path) -> Path:
+    folder = home / "documents"
+    folder.mkdir()
+    (folder / "leave.md").write_text("# Leave\n\nEverybody has thirty days of leave.\n", encoding="utf-8")
+    return folder

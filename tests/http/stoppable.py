@@ -1,7 +1,7 @@
 """A server as a process of its own that is at work when it is told to stop: ``python -m tests.http.stoppable KIND``.
 
-KIND: ``answer`` and ``fine-tune`` (a language model that takes minutes), ``embed``, ``ingest`` and ``load`` (an embedder
-that does not return, from passages or ever). With ``ingest``, agents may ingest from FOLDER/new.
+KIND: ``answer`` and ``fine-tune`` (a language model that takes minutes), ``embed``, ``ingest`` and ``load`` (an
+embedder that does not return, from passages or ever). With ``ingest``, agents may ingest from FOLDER/new.
 """
 
 from __future__ import annotations

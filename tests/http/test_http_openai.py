@@ -17,7 +17,7 @@ from openai import OpenAI
 from sift_rag import ingest_paths
 from sift_rag.errors import ModelUnavailable
 from tests.doubles import HashingEmbedder
-from tests.http.models import ScriptedModel
+from tests.http.models import ScriptedModel, tiny_model
 from tests.http.serving import Served, serving
 
 QUESTION = "What does the red fox eat?"
@@ -105,6 +105,21 @@ def test_every_option_of_a_search_goes_through_sift(chatting: Served, model: Scr
     ask(chatting, extra_body={"sift": {"k": 1, "where": {"metadata": {"kind": "tree"}}}})
     assert "acorns" in model.chats[-1][-1].content
     assert "mice" not in model.chats[-1][-1].content
+
+
+def test_a_mode_that_the_model_does_not_have_is_refused(chatting: Served) -> None:
+    with pytest.raises(openai.APIStatusError) as error:
+        ask(chatting, extra_body={"sift": {"mode": "finetune"}})
+    assert error.value.status_code == 501
+    assert "cannot be fine-tuned" in error.value.body["message"]  # type: ignore[index,call-overload]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["finetune", "both"])
+def test_a_chat_may_fine_tune_the_model(store: Path, mode: str) -> None:
+    tuned = {"sift": {"mode": mode, "steps": 1, "min_gain": 0.0}}
+    with serving(store=store, language_model=tiny_model()) as served:
+        assert ask(served, extra_body=tuned, max_tokens=4).choices[0].finish_reason == "length"
 
 
 def test_what_chat_libraries_send_besides_has_no_effect(chatting: Served) -> None:

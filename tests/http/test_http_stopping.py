@@ -138,6 +138,7 @@ def test_it_ends_while_an_agent_ingests(tmp_path: Path) -> None:
         told = json.loads(last.partition("data: ")[2])
         assert (told["id"], told["error"]["code"]) == (7, -32000)
     assert json.loads(server.lines[-1])["event"] == "stopped"
+    assert not [line for line in server.lines if '"level": "error"' in line]
 
 
 def test_it_ends_while_the_embedder_is_at_work_and_requests_wait(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Other people's clients, pointed at our address: what `plugins/sift_rag_server/README.md` tells them to do.
 
-Each needs its package: most are in pip install 'sift-rag[recipes]'. Without it the test is skipped, with its name.
+Each needs its package: pip install 'sift-rag[recipes]'. Without it the test is skipped, with its name.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ TEXTS = ["The blue whale sings.", "The red fox eats mice.", "A fox eats berries 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 
-def package(name: str, distribution: str = "'sift-rag[recipes]'") -> Any:
-    return pytest.importorskip(name, reason=f"needs the package {name}: pip install {distribution}")
+def package(name: str) -> Any:
+    return pytest.importorskip(name, reason=f"needs the package {name}: pip install 'sift-rag[recipes]'")
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +122,7 @@ def test_litellm(
 
 
 def test_the_voyage_sdk(served: Served, ranked: list[tuple[int, float]]) -> None:
-    client = package("voyageai", "voyageai").Client(api_key=KEY, base_url=f"{served.url}/voyage/v1")
+    client = package("voyageai").Client(api_key=KEY, base_url=f"{served.url}/voyage/v1")
     results = client.rerank(QUESTION, TEXTS, model="sift").results
     assert [(result.index, result.relevance_score) for result in results] == ranked
 
@@ -183,10 +183,10 @@ def test_llama_indexs_other_adapters(served: Served, ranked: list[tuple[int, flo
 
     rerank: Any
     if kind == "tei":
-        adapter = package("llama_index.postprocessor.tei_rerank", "llama-index-postprocessor-tei-rerank")
+        adapter = package("llama_index.postprocessor.tei_rerank")
         rerank = adapter.TextEmbeddingInference(base_url=served.url, auth_token=f"Bearer {KEY}", top_n=4)
     else:
-        adapter = package("llama_index.postprocessor.jinaai_rerank", "llama-index-postprocessor-jinaai-rerank")
+        adapter = package("llama_index.postprocessor.jinaai_rerank")
         rerank = adapter.JinaRerank(base_url=f"{served.url}/v1", api_key=KEY, model="sift", top_n=4)
     nodes = [NodeWithScore(node=TextNode(text=text, id_=str(number))) for number, text in enumerate(TEXTS)]
     found = rerank.postprocess_nodes(nodes, query_str=QUESTION)
@@ -201,10 +201,10 @@ def test_haystacks_other_adapters(served: Served, ranked: list[tuple[int, float]
 
     key, ranker = Secret.from_token(KEY), None
     if kind == "vllm":
-        rankers = package("haystack_integrations.components.rankers.vllm", "vllm-haystack")
+        rankers = package("haystack_integrations.components.rankers.vllm")
         ranker = rankers.VLLMRanker(model="sift", api_key=key, api_base_url=f"{served.url}/v1", top_k=4)
     else:
-        rankers = package("haystack_integrations.components.rankers.huggingface_api", "huggingface-api-haystack")
+        rankers = package("haystack_integrations.components.rankers.huggingface_api")
         ranker = rankers.HuggingFaceTEIRanker(url=served.url, token=key, top_k=4)
     documents = [Document(id=str(number), content=text) for number, text in enumerate(TEXTS)]
     found = ranker.run(query=QUESTION, documents=documents)["documents"]

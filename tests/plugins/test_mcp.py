@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,13 @@ import anyio
 import pytest
 from mcp import Client
 from mcp.shared.exceptions import MCPError
+from qdrant_client import QdrantClient, models
 
 from sift_rag import ingest_paths
 from sift_rag.protocols import LanguageModel, Message
 from sift_rag_mcp import McpSettings, create_server
 from tests.doubles import HashingEmbedder
+from tests.qdrant_stub.server import QdrantStub
 
 FILES = {
     "travel/flights.md": "# Flights\n\nFlights are booked in the portal, in economy class.\n",
@@ -267,6 +270,41 @@ def test_the_model_answers_if_there_is_one(settings: McpSettings) -> None:
     assert reply.data["answer"].startswith("The company pays for taxis [1]")
     assert reply.data["citations"][0]["location"] in reply.text
     assert reply.data["sentences"][0]["verdict"] in {"supported", "unsupported", "uncited"}
+
+
+# A collection that another tool made
+
+
+@pytest.fixture
+def theirs(qdrant: QdrantStub) -> McpSettings:
+    """Two points on a server, as LangChain writes them."""
+    embedder, texts = HashingEmbedder(dimension=16), ["Owls hunt at night.", "Bees make honey by day."]
+    payloads: list[dict[str, Any]] = [
+        {"page_content": text, "metadata": {"source": f"docs/{n}.md", "year": 2020 + n}} for n, text in enumerate(texts)
+    ]
+    with closing(QdrantClient(url=qdrant.url, check_compatibility=False)) as client:
+        vectors = models.VectorParams(size=16, distance=models.Distance.COSINE)
+        client.create_collection("theirs", vectors_config=vectors)
+        rows = embedder.embed_passages(texts).tolist()
+        points = [models.PointStruct(id=n, vector=rows[n], payload=payloads[n]) for n in range(2)]
+        client.upsert("theirs", points, wait=True)
+    return McpSettings(store=f"{qdrant.url}?grpc_port={qdrant.grpc_port}", collection="theirs", embedder=embedder)
+
+
+def test_the_collection_of_another_tool_is_searched_and_read(theirs: McpSettings) -> None:
+    found = call(theirs, "search", questions=["Who makes honey?"], filters=["year>=2021"])
+    assert [hit["source"] for hit in found.data["hits"]] == ["docs/1.md"]
+    assert "honey" in call(theirs, "get", source="docs/1.md").text
+    assert {one["source"] for one in call(theirs, "list").data["documents"]} == {"docs/0.md", "docs/1.md"}
+    assert call(theirs, "status").data["passages"] == 2
+
+
+def test_the_collection_of_another_tool_is_not_written(theirs: McpSettings, folder: Path) -> None:
+    for tool, arguments in (("delete", {"sources": ["docs/0.md"]}), ("ingest", {"paths": ["."]})):
+        refused = call(replace(theirs, roots=(folder,)), tool, **arguments)
+        assert refused.is_error
+        assert "another tool" in refused.text
+    assert call(theirs, "status").data["passages"] == 2
 
 
 # The store
