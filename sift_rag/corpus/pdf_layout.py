@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from operator import attrgetter
 from statistics import median
 from typing import NamedTuple, TypeAlias
 
@@ -192,7 +193,7 @@ def rows_of(segments: Sequence[Segment], tolerance: float = _SAME_LINE) -> list[
     """Return the rows of a page, from the top; baselines of a row differ by ``tolerance`` font sizes at the most."""
     rows: list[Row] = []
     current: list[Segment] = []
-    for segment in sorted(segments, key=lambda segment: (-segment.baseline, segment.left, segment.order)):
+    for segment in sorted(sorted(segments, key=_ACROSS), key=_BASELINE, reverse=True):
         if current:
             size = max(current[0].size, segment.size)
             if current[0].baseline - segment.baseline > tolerance * size:
@@ -200,6 +201,10 @@ def rows_of(segments: Sequence[Segment], tolerance: float = _SAME_LINE) -> list[
                 current = []
         current.append(segment)
     return [*rows, _row(current)] if current else rows
+
+
+_ACROSS = attrgetter("left", "order")
+_BASELINE = attrgetter("baseline")
 
 
 def _row(segments: list[Segment]) -> Row:

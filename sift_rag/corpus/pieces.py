@@ -40,6 +40,8 @@ class Piece(NamedTuple):
     end: int
     before: str = ""
     after: str = ""
+    tokens: int | None = None
+    """Tokens that it has at the most, if that is known without counting them."""
 
     def shown(self, text: str) -> str:
         """Return the piece of this text as a passage shows it."""
@@ -63,6 +65,8 @@ class Measure:
     """Tokens that no piece exceeds."""
     overlap: int
     """Tokens that two pieces of a long paragraph may share."""
+    adds_up: bool = False
+    """True if no token reaches over white space: then a text has the tokens of its lines together."""
 
     @property
     def tiny(self) -> int:
@@ -310,6 +314,11 @@ class _Cutter:
         piece = self.trimmed(Piece(pack[0].start, pack[-1].end, pack[0].before, pack[-1].after))
         if piece.start >= piece.end:
             return
+        if self.measure.adds_up:
+            tokens = sum(unit.tokens for unit in pack) + self.around(pack[0], pack[-1])
+            if tokens <= self.measure.limit:
+                yield piece._replace(tokens=tokens)
+                return
         if self.measure.count(piece.shown(self.text)) <= self.measure.limit:
             yield piece
         elif len(pack) > 1:

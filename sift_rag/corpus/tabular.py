@@ -184,7 +184,9 @@ def _begins_table(above: Sequence[Row], below: Sequence[Row]) -> bool:
         return True
     apart = next((n for n in range(1, len(below)) if below[n].line > below[n - 1].line + 1), len(below))
     rows = [row.cells for row in below[:apart]]
-    is_named = all(_kind(cell) == "text" for cell in rows[0] if _filled(cell)) and _names_columns(rows[0], rows[1:], None)
+    is_named = all(_kind(cell) == "text" for cell in rows[0] if _filled(cell)) and _names_columns(
+        rows[0], rows[1:], None
+    )
     return apart > 1 and is_named is True
 
 

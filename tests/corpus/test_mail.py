@@ -218,7 +218,8 @@ def test_a_date_that_is_none_is_written_as_it_stands(date: str) -> None:
 def test_a_plain_text_that_only_points_to_the_html_gives_way_to_it() -> None:
     message = _message("See the HTML version.\n")
     message.add_alternative(
-        f"<style>p {{}}</style><p>The pool is closed from Monday on. {'It opens again in May. ' * 5}</p>", subtype="html"
+        f"<style>p {{}}</style><p>The pool is closed from Monday on. {'It opens again in May. ' * 5}</p>",
+        subtype="html",
     )
 
     [(_, text)] = _texts(_read(message))

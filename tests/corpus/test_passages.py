@@ -485,7 +485,9 @@ def test_passages_of_a_program_are_whole_lines_and_none_is_a_scrap() -> None:
 
 
 def test_a_line_across_the_text_is_no_passage() -> None:
-    passages = _split(_document("# A\n\n## B\n\n----\n\n## C\n\nWords of the section.\n\n---\n\nMore of them.", "markdown"))
+    passages = _split(
+        _document("# A\n\n## B\n\n----\n\n## C\n\nWords of the section.\n\n---\n\nMore of them.", "markdown")
+    )
 
     assert [passage.text for passage in passages] == [
         "# A\n\n## B\n\n----\n\n## C\n\nWords of the section.\n\n---\n\nMore of them."
