@@ -40,8 +40,8 @@ _CHROME_ROLES = frozenset(("alertdialog", "banner", "contentinfo", "dialog", "me
 _CHROME_NAMES = frozenset(
     (
         "breadcrumb", "breadcrumbs", "cookie-banner", "cookie-consent", "cookie-notice", "footer", "menu", "nav",
-        "nav-panel", "navbar", "navfooter", "navheader", "navigation", "page-footer", "page-header", "pagination", "sidebar", "site-footer",
-        "site-header", "site-nav", "skip-link", "toc", "topbar",
+        "nav-panel", "navbar", "navfooter", "navheader", "navigation", "page-footer", "page-header",
+        "pagination", "sidebar", "site-footer", "site-header", "site-nav", "skip-link", "toc", "topbar",
     )
 )  # fmt: skip
 """Words that mark what surrounds the text, as an id or a class of an element."""

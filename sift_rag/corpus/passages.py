@@ -189,9 +189,9 @@ def _whole_lines(text: str, stretches: Iterator[Stretch], measure: Measure) -> I
     places = list(dict.fromkeys(_line_start(text, stretch.start) for stretch in stretches))
     last: Stretch | None = None
     size = 0
-    for start, end in pairwise([*places, len(text)]):
-        begins_line = text[start - 1 : start] == "\n"
-        start, end = _trimmed(text, start, end)
+    for place, following in pairwise([*places, len(text)]):
+        begins_line = text[place - 1 : place] == "\n"
+        start, end = _trimmed(text, place, following)
         tokens = measure.size(text[start:end])
         is_tiny = begins_line and min(tokens, size) <= measure.tiny
         if last is not None and is_tiny and size + tokens <= measure.joined:

@@ -222,8 +222,10 @@ def _clean(text: str) -> str:
     return without_surrogates(_ACCENT.sub(_accented, paired.translate(_CLEANED)))
 
 
-_COMBINING = {"\u00a8": "\u0308", "\u00b4": "\u0301", "\u02c6": "\u0302", "\u02dc": "\u0303", "\u02c7": "\u030c",
-              "\u02da": "\u030a", "\u00b8": "\u0327", "\u02d8": "\u0306", "\u02d9": "\u0307", "\u02dd": "\u030b"}  # fmt: skip
+_COMBINING = {
+    "\u00a8": "\u0308", "\u00b4": "\u0301", "\u00b8": "\u0327", "\u02c6": "\u0302", "\u02c7": "\u030c",
+    "\u02d8": "\u0306", "\u02d9": "\u0307", "\u02da": "\u030a", "\u02dc": "\u0303", "\u02dd": "\u030b",
+}  # fmt: skip
 _ACCENT = re.compile(f"([{''.join(_COMBINING)}])([A-Za-z\u0131])")
 """Accent that is drawn by itself before its letter, as old fonts of TeX do."""
 
@@ -416,15 +418,15 @@ def _with_marks(word: str, start: int, first: _Box, last: _Box, letters: _Letter
         letters: the letters of the page.
     """
     if _is_raised_box(last, first):
-        if (found := _MARK_AT_END.search(word)) and any(map(str.isalnum, word)):
-            return word[: found.start()] + with_raised(word[: found.start()], found[0])
-    elif _is_raised_box(first, last):
-        if found := _MARK_AT_START.match(word):
-            return f"[{found[0]}] {word[found.end() :]}"
-    elif word[-1] in ".,;:)" and (found := _MARK_BEFORE_POINT.search(word)):
-        if _is_raised_box(letters.box(start + found.start(1)), first):
-            return word[: found.start(1)] + with_raised(word[: found.start(1)], found[1]) + word[found.end(1) :]
-    return word
+        found = _MARK_AT_END.search(word) if any(map(str.isalnum, word)) else None
+        return word[: found.start()] + with_raised(word[: found.start()], found[0]) if found else word
+    if _is_raised_box(first, last):
+        found = _MARK_AT_START.match(word)
+        return f"[{found[0]}] {word[found.end() :]}" if found else word
+    found = _MARK_BEFORE_POINT.search(word)
+    if found is None or not _is_raised_box(letters.box(start + found.start(1)), first):
+        return word
+    return word[: found.start(1)] + with_raised(word[: found.start(1)], found[1]) + word[found.end(1) :]
 
 
 def _plain_words(text: str, letters: _Letters) -> Iterator[_Word]:

@@ -332,26 +332,15 @@ class _Marker:
             self.out.append(" ")
 
     def _property(self, word: str, number: int | None) -> None:
+        """Take up a property of a paragraph, of characters or of a row."""
         here = self.here
         match word:
-            case "pard":
-                here.style, here.level, here.depth, here.in_table = 0, None, 0, False
             case "plain":
                 here.bold = here.raised = False
-            case "s":
-                here.style = number or 0
-            case "outlinelevel":
-                here.level = min(6, (number or 0) + 1) if (number or 0) < 9 else 0
-            case "ilvl":
-                here.depth = min(_DEEPEST, max(0, number or 0))
-            case "intbl":
-                here.in_table = True
             case "b":
                 here.bold = number != 0
-            case "super":
-                here.raised = number != 0
-            case "nosupersub":
-                here.raised = False
+            case "super" | "nosupersub":
+                here.raised = word == "super" and number != 0
             case "v":
                 here.unseen = number != 0  # hidden text
             case "trowd":
@@ -361,6 +350,22 @@ class _Marker:
             case "cellx":
                 self.cells.append(f"{number or 0}{self.merged}")
                 self.merged = ""
+            case _:
+                self._of_paragraph(word, number)
+
+    def _of_paragraph(self, word: str, number: int | None) -> None:
+        here = self.here
+        match word:
+            case "pard":
+                here.style, here.level, here.depth, here.in_table = 0, None, 0, False
+            case "s":
+                here.style = number or 0
+            case "outlinelevel":
+                here.level = min(6, (number or 0) + 1) if (number or 0) < 9 else 0
+            case "ilvl":
+                here.depth = min(_DEEPEST, max(0, number or 0))
+            case "intbl":
+                here.in_table = True
             case _:
                 pass
 

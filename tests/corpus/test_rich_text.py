@@ -86,7 +86,8 @@ def test_cells_are_of_the_columns_between_their_edges() -> None:
 def test_what_is_not_to_be_read_is_left_out_and_what_is_stays() -> None:
     body = (
         r"{\field{\*\fldinst TOC \\o}{\fldrslt\pard\s6 Rent 3\par}}\pard\s6 Deposit 4\par\pard "
-        r'See {\field{\*\fldinst HYPERLINK "https://a.example"}{\fldrslt the list}} at {\f0\cf1\lang9 192.168.1.80}{\v no}.\par'
+        r'See {\field{\*\fldinst HYPERLINK "https://a.example"}{\fldrslt the list}} at '
+        r"{\f0\cf1\lang9 192.168.1.80}{\v no}.\par"
         r"{\shp{\*\shpinst{\sp{\sn x}{\sv 1}}{\shptxt \pard Mind the step.\par}}{\shprslt twice}}"
         r"{\pict\bin4 }{}x}{\header Page 1}"
     )
