@@ -353,7 +353,7 @@ class _Letters:
 _FIXED_PITCH = 1
 _FORCE_BOLD = 1 << 18
 _BOLD_NAME = re.compile(r"(?i)bold|black|heavy|semibold|-bd|cmbx|sfbx|medi\b")
-_MONO_NAME = re.compile(r"(?i)courier|mono|consol|typewriter|cmtt|sftt|menlo")
+_MONO_NAME = re.compile(r"(?i)courier|mono|consol|typewriter|cmtt|sftt|menlo|(?:^|\+)\w{0,4}tt\d{0,4}$")
 
 
 def _words(text: str, letters: _Letters) -> Iterator[_Word]:

@@ -193,3 +193,24 @@ def test_accents_that_are_drawn_before_their_letters_are_put_onto_them() -> None
     assert _read([At(72, 700, "By P\xb4eter Br\xa8oker, with 5\xa8 and \xb4.")]) == [
         "By Péter Bröker, with 5\xa8 and \xb4."
     ]
+
+
+def test_chapter_and_number_above_a_title_are_no_passage_and_remarks_of_programs_are_left_out() -> None:
+    first: list[Drawn] = [At(72, 720, "1 Birds", 18), *lines(_KELP, y=690), At(300, 80, "(continues on next page)", 8)]
+    second: list[Drawn] = [At(250, 720, "Chapter"), At(250, 706, "2"), At(72, 680, "2 Fish", 18)]
+    second += [*lines("Fish live in the water of the lake,\nand some of them in the sea.", y=650)]
+
+    pages = _read(first, second, [*lines("Crabs walk on the ground of the sea.")])
+    assert pages[0] == f"# 1 Birds\n\n{_flat(_KELP)}"
+    assert pages[1] == "# 2 Fish\n\nFish live in the water of the lake, and some of them in the sea."
+
+
+def test_titles_of_sections_above_the_text_are_left_out_though_each_stands_on_one_page() -> None:
+    above = ["Kelp", "Kelp", "Kelp", "Dulse", "Oars", "Oars"]
+    pages: list[list[Drawn]] = [
+        [At(400, 760, name), *lines(f"Number {n} of the pages is\nabout {name} in the sea.", y=560 - n, leading=14 + n)]
+        for n, name in enumerate(above)
+    ]
+
+    texts = [_flat(text) for text in _read(*pages)]
+    assert texts == [f"Number {n} of the pages is about {name} in the sea." for n, name in enumerate(above)]
