@@ -87,7 +87,9 @@ class _Book:
 
     def metadata(self) -> Mapping[str, JsonValue]:
         found = {
-            name: ", ".join(words for words in map(_words, _elements(self.package, element)) if words not in _NO_AUTHORS)
+            name: ", ".join(
+                words for words in map(_words, _elements(self.package, element)) if words not in _NO_AUTHORS
+            )
             for element, name in _METADATA.items()
         }
         return {name: value for name, value in found.items() if value}

@@ -107,7 +107,9 @@ def without_stamps(pages: Sequence[Page]) -> list[Page]:
     ]
 
 
-_GOES_ON = re.compile(r"\((?:continue[sd] (?:on|from) (?:the )?(?:next|previous|following|preceding) page|Fortsetzung.{0,30})\)")
+_GOES_ON = re.compile(
+    r"\((?:continue[sd] (?:on|from) (?:the )?(?:next|previous|following|preceding) page|Fortsetzung.{0,30})\)"
+)
 """Remarks of a program that a block goes on overleaf."""
 
 
@@ -129,8 +131,8 @@ def _of_few(pages: Sequence[Page]) -> list[tuple[Segment, ...]]:
         dropped = {
             end % len(page_rows)
             for end in ends
-            if _is_at_edge(page, page_rows, end)
-            if _edge(page_rows, end) in shared or _says_number(page_rows[end], page)
+            if _is_in_zone(page, page_rows[end])
+            if _edge(page_rows, end) in shared or (_is_apart(page_rows, end) and _says_number(page_rows[end], page))
         }
         kept.append(_without(page, page_rows, dropped))
     return kept
@@ -140,12 +142,13 @@ def _edge(rows: Sequence[Row], end: int) -> tuple[int, int, str]:
     return end, round(rows[end].baseline / 2), _DIGITS.sub("#", rows[end].text.casefold())
 
 
-def _is_at_edge(page: Page, rows: Sequence[Row], end: int) -> bool:
-    """Return True if a row stands near the edge of the page, apart from the text."""
+def _is_in_zone(page: Page, row: Row) -> bool:
+    return not _ZONE / 2 * page.height < row.baseline < (1 - _ZONE / 2) * page.height
+
+
+def _is_apart(rows: Sequence[Row], end: int) -> bool:
     row, inner = rows[end], rows[1 if end == 0 else -2]
-    zone = _ZONE / 2 * page.height
-    is_apart = abs(row.baseline - inner.baseline) > _APART * max(row.size, inner.size)
-    return is_apart and not zone < row.baseline < page.height - zone
+    return abs(row.baseline - inner.baseline) > _APART * max(row.size, inner.size)
 
 
 def _says_number(row: Row, page: Page) -> bool:
