@@ -103,6 +103,7 @@ _KEPT = frozenset(
 )  # fmt: skip
 """Words that matter for the decoding of characters."""
 _DEEPEST = 8
+_MOST_GROUPS = 1000
 _IN_CONTENTS = -1
 """Level of the entries of a table of contents."""
 
@@ -187,6 +188,8 @@ class _Marker:
             self.out.append(f"{{\\uc0\\u{ord(character)} }}" if is_mark else character)
 
     def opened(self) -> None:
+        if len(self.groups) == _MOST_GROUPS:
+            raise ValueError("nested too deeply")
         self.groups.append(self.here)
         self.here = replace(self.here, written=not self.here.unseen, ends_with="", hides_result=False)
         if self.here.written:

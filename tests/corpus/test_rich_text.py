@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sift_rag.corpus.rich_text import read_rich_text
+from sift_rag.errors import UnreadableDocument
 
 _HEAD = (
     r"{\rtf1\ansi\ansicpg1252\deff0{\fonttbl{\f0 Arial;}{\f1\fcharset2 Symbol;}}"
@@ -106,3 +107,8 @@ def test_broken_ends_cost_nothing_of_what_is_before(end: str) -> None:
     found = read_rich_text((_HEAD + r"\pard Owls hunt at night.\par" + end).encode())
 
     assert next(iter(found.sections)).text.startswith("Owls hunt at night.")
+
+
+def test_groups_without_end_are_refused() -> None:
+    with pytest.raises(UnreadableDocument, match="nested too deeply"):
+        read_rich_text((_HEAD + "{" * 100_000).encode())
