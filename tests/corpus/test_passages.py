@@ -504,8 +504,8 @@ def test_a_table_whose_names_stand_in_its_second_row_repeats_them() -> None:
     assert all(passage.text.split("\n")[2] == "| Name | What | Labels |" for passage in passages)
 
 
-def test_tokens_of_lines_add_up_where_it_is_said_that_they_do() -> None:
-    tokenizer = word_tokenizer()
+@pytest.mark.parametrize("tokenizer", [COUNTER, word_tokenizer()])
+def test_tokens_of_lines_add_up_where_it_is_said_that_they_do(tokenizer: Tokenizer) -> None:
     text = "Owls hunt at night.\n\nThey see, and hear;\tin the\u00a0dark."
 
     assert adds_up(tokenizer)
