@@ -20,3 +20,11 @@ def without_limits(tokenizer: Tokenizer) -> Tokenizer:
     copy.no_truncation()
     copy.no_padding()
     return copy
+
+
+def adds_up(tokenizer: Tokenizer) -> bool:
+    """Return True if no token of this tokenizer reaches over white space, as with those of BERT.
+
+    Then a text has as many tokens as its lines have together.
+    """
+    return type(tokenizer.pre_tokenizer).__name__ in {"BertPreTokenizer", "Whitespace", "WhitespaceSplit"}

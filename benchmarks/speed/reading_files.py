@@ -83,10 +83,8 @@ def write(folder: Path, kind: str, files: int) -> None:
     """Write the files of a kind."""
     source = words()
     for number in range(files):
-        if kind == "pdf":
-            data = pdf([page(source, number) for number in range(1, 16)])
-        else:
-            data = document(source, 150)
+        pages = [page(source, number) for number in range(1, 16)] if kind == "pdf" else []
+        data = pdf(pages) if pages else document(source, 150)
         (folder / f"{number:03}.{kind}").write_bytes(data)
 
 
@@ -130,13 +128,11 @@ def main() -> None:
         ours, theirs = ([pair[side] for pair in pairs] for side in (0, 1))
         times = [one.time / other.time for one, other in pairs]
         processor = [one.processor / other.processor for one, other in pairs]
-        print(
-            f"| {options.files} {kind} | {median(turn.time for turn in ours):.1f} s | "
-            f"{median(turn.time for turn in theirs):.1f} s | {median(times):.2f} ({min(times):.2f} to {max(times):.2f}) | "
-            f"{median(turn.processor for turn in ours):.1f} s | {median(turn.processor for turn in theirs):.1f} s | "
-            f"{median(processor):.2f} ({min(processor):.2f} to {max(processor):.2f}) |",
-            flush=True,
-        )
+        cells = [f"{options.files} {kind}"]
+        for ratios, field in ((times, 0), (processor, 1)):
+            cells += [f"{median(turn[field] for turn in side):.1f} s" for side in (ours, theirs)]
+            cells.append(f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+        print(f"| {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -96,8 +96,8 @@ def _with_alternatives(text: str) -> Iterator[str]:
 # reStructuredText and LaTeX
 
 _RST_DIRECTIVES = (
-    "contents", "currentmodule", "default-role", "highlight", "image", "index", "meta", "module", "section-numbering", "sectnum",
-    "tabularcolumns", "target-notes", "title", "toctree",
+    "contents", "currentmodule", "default-role", "highlight", "image", "index", "meta", "module", "section-numbering",
+    "sectnum", "tabularcolumns", "target-notes", "title", "toctree",
 )  # fmt: skip
 _RST_UNSEEN = re.compile(
     rf"^(?P<indent> *)\.\. (?:(?:\|[^|\n]{{1,100}}\| )?(?:{'|'.join(_RST_DIRECTIVES)})::[^\n]*"

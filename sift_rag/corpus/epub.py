@@ -28,6 +28,9 @@ _NAMED_CHARACTER = re.compile(rb"&(?!(?:amp|lt|gt|quot|apos);)[A-Za-z]\w{1,30};"
 _METADATA = {"creator": "author", "language": "language", "publisher": "publisher", "date": "date"}
 _FRONT = frozenset(("cover", "cover-image", "nav", "toc"))
 """Parts of a book that hold no text of it, by their type or their property."""
+_NO_TITLES = frozenset(("unknown", "unknown title", "untitled"))
+_NO_AUTHORS = frozenset(("", "Unknown", "Unknown Author"))
+"""What programs write where nothing is stated."""
 _Entry: TypeAlias = tuple[str, tuple[str, ...]]
 """The target of an entry in a table of contents, with its path of titles, outermost first."""
 
@@ -80,11 +83,13 @@ class _Book:
                 above = (page.title,)
             sections.append(Section(page.markdown, headings=above, metadata=metadata))
         title = next((_words(element) for element in _elements(self.package, "title")), "")
-        return Extracted(placed(sections), "markdown", title)
+        return Extracted(placed(sections), "markdown", "" if title.lower() in _NO_TITLES else title)
 
     def metadata(self) -> Mapping[str, JsonValue]:
         found = {
-            name: ", ".join(filter(None, map(_words, _elements(self.package, element))))
+            name: ", ".join(
+                words for words in map(_words, _elements(self.package, element)) if words not in _NO_AUTHORS
+            )
             for element, name in _METADATA.items()
         }
         return {name: value for name, value in found.items() if value}

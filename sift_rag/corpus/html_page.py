@@ -40,8 +40,8 @@ _CHROME_ROLES = frozenset(("alertdialog", "banner", "contentinfo", "dialog", "me
 _CHROME_NAMES = frozenset(
     (
         "breadcrumb", "breadcrumbs", "cookie-banner", "cookie-consent", "cookie-notice", "footer", "menu", "nav",
-        "nav-panel", "navbar", "navfooter", "navheader", "navigation", "page-footer", "page-header", "pagination", "sidebar", "site-footer",
-        "site-header", "site-nav", "skip-link", "toc", "topbar",
+        "nav-panel", "navbar", "navfooter", "navheader", "navigation", "page-footer", "page-header",
+        "pagination", "sidebar", "site-footer", "site-header", "site-nav", "skip-link", "toc", "topbar",
     )
 )  # fmt: skip
 """Words that mark what surrounds the text, as an id or a class of an element."""
@@ -194,7 +194,8 @@ def _converter_class() -> type[MarkdownConverter]:
             wrap_width = None  # lines end where the page ends them, not where its source does
 
         def convert_a(self, el: Tag, text: str, parent_tags: set[str]) -> str:  # noqa: ARG002 - the library's names
-            return text
+            is_note = text.strip().isdecimal() and el.find_parent("sup") is None and _NOTE.search(_said_of(el))
+            return f"[{text.strip()}]" if is_note else text
 
         def convert_img(self, el: Tag, text: str, parent_tags: set[str]) -> str:  # noqa: ARG002
             return one_line(str(el.get("alt") or ""))
@@ -229,6 +230,14 @@ def _language(pre: Tag) -> str:
             return found[1]
     bare = (name.lower() for element in (inner, pre) if element is not None for name in _classes(element))
     return next((name for name in bare if name in _LANGUAGES), "")
+
+
+_NOTE = re.compile(r"footnote|noteref|note-ref|endnote")
+
+
+def _said_of(link: Tag) -> str:
+    """Return what a link says of its kind."""
+    return " ".join([*_classes(link), str(link.get("epub:type", "")), str(link.get("role", ""))])
 
 
 def _classes(element: Tag) -> list[str]:

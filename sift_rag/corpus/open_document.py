@@ -196,12 +196,8 @@ class _Writer:
         if depth > _DEEPEST:
             raise ValueError("nested too deeply")
         match tag:
-            case "text:s":
-                yield " " * min(_number(element, "text:c"), 200)
-            case "text:tab":
-                yield " "
-            case "text:line-break":
-                yield "<br>"
+            case "text:s" | "text:tab" | "text:line-break":
+                yield "<br>" if tag == "text:line-break" else " " * min(_number(element, "text:c"), 200)
             case "text:h":
                 level = min(6, _number(element, "text:outline-level"))
                 yield f"<h{level}>{''.join(self._inside(element, depth, lists))}</h{level}>"
@@ -221,10 +217,8 @@ class _Writer:
                 repeats = _number(element, "table:number-rows-repeated") if tag == "table:table-row" else 1
                 inside = "".join(self._inside(element, depth, lists))
                 yield f"<{_BLOCKS[tag]}>{inside}</{_BLOCKS[tag]}>" * min(repeats, _MOST_REPEATS)
-            case "draw:image":
-                yield from _described(element)
             case _:
-                yield from self._inside(element, depth, lists)
+                yield from _described(element) if tag == "draw:image" else self._inside(element, depth, lists)
 
     def _inside(self, element: Element, depth: int, lists: tuple[str, ...] = ()) -> Iterator[str]:
         yield escape(element.text or "")

@@ -18,7 +18,7 @@ from sift_rag.corpus.headings import Heading, find_headings
 from sift_rag.corpus.pieces import Measure, Piece, cut, cut_to
 from sift_rag.corpus.sections import Section
 from sift_rag.corpus.splitting import Stretch, is_program, split
-from sift_rag.tokens import without_limits
+from sift_rag.tokens import adds_up, without_limits
 from sift_rag.types import Passage, Span, passage_id
 
 if TYPE_CHECKING:
@@ -86,11 +86,12 @@ def split_document(
     capacity = min(capacity, room - room // 5)
     limit = room - room // 10
     joined = min(limit, capacity + capacity // 8)
-    measure = Measure(tokenizer, count, capacity, joined, limit, min(overlap, capacity // 2))
+    measure = Measure(tokenizer, count, capacity, joined, limit, min(overlap, capacity // 2), adds_up(tokenizer))
     copies: dict[UUID, int] = {}
     for section in document.sections:
         for cutting in _cuttings(section, document.syntax, measure):
-            left = min(_MAX_HEADER, room - count(cutting.text) - 1)
+            tokens = count(cutting.text) if cutting.tokens is None else cutting.tokens
+            left = min(_MAX_HEADER, room - tokens - 1)
             title, kept = _fit_header(document.title, cutting.headings, left, tokenizer, count)
             passage = Passage(
                 id="",
@@ -123,12 +124,15 @@ class _Cutting(NamedTuple):
     text: str
     span: Span
     headings: tuple[str, ...]
+    tokens: int | None = None
+    """Tokens of the text at the most, if that is known."""
 
 
 def _cuttings(section: Section, syntax: Syntax, measure: Measure) -> Iterator[_Cutting]:
     """Yield the passages of a section, each of which begins with its lead."""
     lead, rest = _lead(section.lead, measure)
-    measure = measure.less(measure.count(lead)) if lead else measure
+    led = measure.count(lead) if lead else 0
+    measure = measure.less(led) if lead else measure
     if rest or not section.text.strip():
         for start, end in _split_to(rest, "plain", measure, ()) if rest else [Stretch(0, 0)]:
             place = Span(section.start, section.start, section.line, section.page)
@@ -146,7 +150,7 @@ def _cuttings(section: Section, syntax: Syntax, measure: Measure) -> Iterator[_C
         shown = piece.shown(section.text)
         if syntax in _CLEANED:
             shown = _EMPTY_LINES.sub("\n\n", shown)
-        yield _Cutting(f"{lead}{shown}", span, above)
+        yield _Cutting(f"{lead}{shown}", span, above, None if piece.tokens is None else piece.tokens + led)
 
 
 def _lead(lead: str, measure: Measure) -> tuple[str, str]:
@@ -185,9 +189,9 @@ def _whole_lines(text: str, stretches: Iterator[Stretch], measure: Measure) -> I
     places = list(dict.fromkeys(_line_start(text, stretch.start) for stretch in stretches))
     last: Stretch | None = None
     size = 0
-    for start, end in pairwise([*places, len(text)]):
-        begins_line = text[start - 1 : start] == "\n"
-        start, end = _trimmed(text, start, end)
+    for place, following in pairwise([*places, len(text)]):
+        begins_line = text[place - 1 : place] == "\n"
+        start, end = _trimmed(text, place, following)
         tokens = measure.size(text[start:end])
         is_tiny = begins_line and min(tokens, size) <= measure.tiny
         if last is not None and is_tiny and size + tokens <= measure.joined:

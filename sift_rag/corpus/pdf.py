@@ -84,6 +84,8 @@ def _sections(pages: Sequence[Page], blocks: Sequence[Sequence[Block]], writer: 
         parts: list[Part] = []
         for part in writer.parts(page, laid):
             if part.level:
+                if _CHAPTER.fullmatch(" ".join(word for above in parts for word in above.text.split())):
+                    parts = []
                 path = [heading for heading in path if heading.level < part.level]
                 if any(heading not in path for heading in outer):  # it ends a heading of an earlier page
                     yield from _section(page, parts, outer)
@@ -91,6 +93,10 @@ def _sections(pages: Sequence[Page], blocks: Sequence[Sequence[Block]], writer: 
                 path.append(part)
             parts.append(part)
         yield from _section(page, parts, outer)
+
+
+_CHAPTER = re.compile(r"(?i)(?:chapter|part|appendix|kapitel|teil|anhang|chapitre|partie|cap[ií]tulo)\s+\w{1,9}\.?")
+"""Word and number that stand above the title of a chapter, in a line of their own."""
 
 
 def _section(page: Page, parts: Sequence[Part], outer: Sequence[Part]) -> Iterator[Section]:

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from operator import attrgetter
 from statistics import median
 from typing import NamedTuple, TypeAlias
 
@@ -135,9 +136,8 @@ def with_headers(pages: Sequence[Sequence[Block]]) -> list[list[Block]]:
     for blocks in pages:
         found = list(blocks)
         first = found[0] if found else None
-        if isinstance(first, Table) and open_table is not None and _same_columns(first, open_table):
-            if first.rows[0] != open_table.rows[0]:
-                found[0] = first = replace(first, rows=(open_table.rows[0], *first.rows))
+        if isinstance(first, Table) and open_table is not None and _goes_on_overleaf(open_table, first):
+            found[0] = replace(first, rows=(open_table.rows[0], *first.rows))
         tables = [number for number, block in enumerate(found) if isinstance(block, Table)]
         is_open = bool(tables) and tables[-1] >= len(found) - 2
         last = found[tables[-1]] if is_open else None
@@ -146,9 +146,11 @@ def with_headers(pages: Sequence[Sequence[Block]]) -> list[list[Block]]:
     return result
 
 
-def _same_columns(one: Table, other: Table) -> bool:
+def _goes_on_overleaf(one: Table, other: Table) -> bool:
+    """Return True if a table has the columns of another, and not its header again."""
     pairs = list(zip(one.lefts, other.lefts, strict=False))
-    return len(one.lefts) == len(other.lefts) and sum(abs(a - b) <= _SAME_PLACE for a, b in pairs) > len(pairs) / 2
+    same = len(one.lefts) == len(other.lefts) and sum(abs(a - b) <= _SAME_PLACE for a, b in pairs) > len(pairs) / 2
+    return same and one.rows[0] != other.rows[0]
 
 
 _SAME_PLACE = 3.0
@@ -192,7 +194,7 @@ def rows_of(segments: Sequence[Segment], tolerance: float = _SAME_LINE) -> list[
     """Return the rows of a page, from the top; baselines of a row differ by ``tolerance`` font sizes at the most."""
     rows: list[Row] = []
     current: list[Segment] = []
-    for segment in sorted(segments, key=lambda segment: (-segment.baseline, segment.left, segment.order)):
+    for segment in sorted(sorted(segments, key=_ACROSS), key=_BASELINE, reverse=True):
         if current:
             size = max(current[0].size, segment.size)
             if current[0].baseline - segment.baseline > tolerance * size:
@@ -200,6 +202,10 @@ def rows_of(segments: Sequence[Segment], tolerance: float = _SAME_LINE) -> list[
                 current = []
         current.append(segment)
     return [*rows, _row(current)] if current else rows
+
+
+_ACROSS = attrgetter("left", "order")
+_BASELINE = attrgetter("baseline")
 
 
 def _row(segments: list[Segment]) -> Row:

@@ -222,8 +222,10 @@ def _clean(text: str) -> str:
     return without_surrogates(_ACCENT.sub(_accented, paired.translate(_CLEANED)))
 
 
-_COMBINING = {"\u00a8": "\u0308", "\u00b4": "\u0301", "\u02c6": "\u0302", "\u02dc": "\u0303", "\u02c7": "\u030c",
-              "\u02da": "\u030a", "\u00b8": "\u0327", "\u02d8": "\u0306", "\u02d9": "\u0307", "\u02dd": "\u030b"}  # fmt: skip
+_COMBINING = {
+    "\u00a8": "\u0308", "\u00b4": "\u0301", "\u00b8": "\u0327", "\u02c6": "\u0302", "\u02c7": "\u030c",
+    "\u02d8": "\u0306", "\u02d9": "\u0307", "\u02da": "\u030a", "\u02dc": "\u0303", "\u02dd": "\u030b",
+}  # fmt: skip
 _ACCENT = re.compile(f"([{''.join(_COMBINING)}])([A-Za-z\u0131])")
 """Accent that is drawn by itself before its letter, as old fonts of TeX do."""
 
@@ -307,6 +309,8 @@ class _Letters:
         self._turn = turn
         self._rectangle = raw.FS_RECTF()
         self._reference = ctypes.byref(self._rectangle)
+        self._matrix = raw.FS_MATRIX()
+        self._name, self._flags = ctypes.create_string_buffer(128), ctypes.c_int()
         self._styles: dict[int, _Style] = {}
 
     def box(self, index: int) -> _Box:
@@ -336,10 +340,10 @@ class _Letters:
     def _looked_up(self, index: int) -> _Style:
         raw, page = self._raw, self._page
         size: float = raw.FPDFText_GetFontSize(page, index)
-        matrix = raw.FS_MATRIX()
+        matrix = self._matrix
         if raw.FPDFText_GetMatrix(page, index, matrix):
             size *= (matrix.c**2 + matrix.d**2) ** 0.5
-        buffer, flags = ctypes.create_string_buffer(128), ctypes.c_int()
+        buffer, flags = self._name, self._flags
         length = raw.FPDFText_GetFontInfo(page, index, buffer, len(buffer), flags)
         name = buffer.raw[: max(0, min(length, len(buffer)) - 1)].decode("utf-8", "replace")
         bold = bool(flags.value & _FORCE_BOLD) or _BOLD_NAME.search(name) is not None
@@ -349,7 +353,7 @@ class _Letters:
 _FIXED_PITCH = 1
 _FORCE_BOLD = 1 << 18
 _BOLD_NAME = re.compile(r"(?i)bold|black|heavy|semibold|-bd|cmbx|sfbx|medi\b")
-_MONO_NAME = re.compile(r"(?i)courier|mono|consol|typewriter|cmtt|sftt|menlo")
+_MONO_NAME = re.compile(r"(?i)courier|mono|consol|typewriter|cmtt|sftt|menlo|(?:^|\+)\w{0,4}tt\d{0,4}$")
 
 
 def _words(text: str, letters: _Letters) -> Iterator[_Word]:
@@ -413,32 +417,43 @@ def _with_marks(word: str, start: int, first: _Box, last: _Box, letters: _Letter
         last: box of the last one.
         letters: the letters of the page.
     """
-    if not any(map(str.isalnum, word)):
+    if _is_raised_box(last, first):
+        found = _MARK_AT_END.search(word) if any(map(str.isalnum, word)) else None
+        return word[: found.start()] + with_raised(word[: found.start()], found[0]) if found else word
+    if _is_raised_box(first, last):
+        found = _MARK_AT_START.match(word)
+        return f"[{found[0]}] {word[found.end() :]}" if found else word
+    found = _MARK_BEFORE_POINT.search(word)
+    if found is None or not _is_raised_box(letters.box(start + found.start(1)), first):
         return word
-    if (found := _MARK_AT_END.search(word)) and _is_raised_box(last, first):
-        return word[: found.start()] + with_raised(word[: found.start()], found[0])
-    if (found := _MARK_AT_START.match(word)) and _is_raised_box(first, last):
-        return f"[{found[0]}] {word[found.end() :]}"
-    if (found := _MARK_BEFORE_POINT.search(word)) and _is_raised_box(letters.box(start + found.start(1)), first):
-        return word[: found.start(1)] + with_raised(word[: found.start(1)], found[1]) + word[found.end(1) :]
-    return word
+    return word[: found.start(1)] + with_raised(word[: found.start(1)], found[1]) + word[found.end(1) :]
 
 
 def _plain_words(text: str, letters: _Letters) -> Iterator[_Word]:
     matches = list(_WORD.finditer(text))
-    for number, match in enumerate(matches):
-        start, end = match.span()
-        left, bottom, right, top = first = letters.box(start)
+    spans = [match.span() for match in matches]
+    ends = [start for start, _ in spans[1:]]
+    box = letters.box
+    for match, (start, end), following in zip(matches, spans, [*ends, -1], strict=False):
+        left, bottom, right, top = first = box(start)
         is_turned = False
         word = match[0]
         if end - start > 1:
-            last = letters.box(end - 1)
-            is_raised = last[3] - last[1] < _SMALLER * (top - bottom)
-            is_turned = not is_raised and abs(last[1] - first[1]) > 0.5 * (top - bottom) + 0.1
-            left, bottom = min(left, last[0]), min(bottom, last[1])
-            right, top = max(right, last[2]), max(top, last[3])
-            word = _with_marks(word, start, first, last, letters)
-        between = text[end : matches[number + 1].start()] if number + 1 < len(matches) else "\n"
+            last = box(end - 1)
+            if first[1] == last[1] and first[3] == last[3]:  # of one size, on one line, as nearly all words
+                if last[0] >= left:
+                    right = last[2]
+                else:
+                    left, right = last[0], max(right, last[2])
+                if word[-1] in ".,;:)":
+                    word = _with_marks(word, start, first, last, letters)
+            else:
+                left, bottom = min(left, last[0]), min(bottom, last[1])
+                right, top = max(right, last[2]), max(top, last[3])
+                word = _with_marks(word, start, first, last, letters)
+                is_raised = last[3] - last[1] < _SMALLER * (top - bottom)
+                is_turned = not is_raised and abs(last[1] - first[1]) > 0.5 * (top - bottom) + 0.1
+        between = text[end:following] if following >= 0 else "\n"
         hyphen = _HYPHEN in between
         word = _clean(word) + ("-" if hyphen else "")
         if word:

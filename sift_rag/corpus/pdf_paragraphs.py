@@ -43,6 +43,8 @@ class Part(NamedTuple):
     """Words of a heading."""
     is_text: bool = True
     """False for a table, code or a heading."""
+    begins_column: bool = False
+    """True for the first text of a column."""
     is_note: bool = False
     """True for a note below the text of a page, in smaller letters than it."""
 
@@ -80,7 +82,8 @@ class Writer:
             if isinstance(block, Table):
                 yield Part(table_text(block.rows), is_text=False)
             else:
-                yield from self._flow(page, block)
+                for number, part in enumerate(self._flow(page, block)):
+                    yield part._replace(begins_column=number == 0)
 
     def _flow(self, page: Page, flow: Flow) -> Iterator[Part]:
         margins = _Margins.of(page, flow)
@@ -180,7 +183,13 @@ _SMALL = 0.95
 def _goes_on(part: Part, other: Part) -> bool:
     """Return True if a paragraph goes on at the top of the next column."""
     is_text = part.is_text and other.is_text and bool(part.text) and bool(other.text)
-    return is_text and other.text[0].islower() and not _ENDS.search(part.text) and "\n" not in part.text
+    return (
+        is_text
+        and other.begins_column
+        and other.text[0].islower()
+        and not _ENDS.search(part.text)
+        and "\n" not in part.text
+    )
 
 
 def _begins_note(headings: Headings, line: Segment) -> bool:

@@ -62,7 +62,7 @@ def without_running_rows(pages: Sequence[Page]) -> list[tuple[Segment, ...]]:
     rows = [rows_of(page.segments) for page in pages]
     body = _body_size(rows)
     keys = [[_key(row, body) for row in page_rows] for page_rows in rows]
-    running = _running(pages, rows, keys)
+    running = _running(pages, rows, keys, body)
     numbered = _numbered(pages, rows)
     roman = sum(any(_ROMAN.fullmatch(found[end].text) for end in (0, -1)) for found in rows if found)
     return [
@@ -87,6 +87,10 @@ def without_stamps(pages: Sequence[Page]) -> list[Page]:
     """
     body = median([segment.size for page in pages for segment in page.segments] or [0.0])
     least = max(_LEAST_PAGES, _SHARE * len(pages))
+    pages = [
+        replace(page, segments=tuple(segment for segment in page.segments if not _GOES_ON.fullmatch(segment.text)))
+        for page in pages
+    ]
     turned = Counter(_DIGITS.sub("#", line) for page in pages for line in set(page.turned))
     large = Counter(key for page in pages for key in {_place(s) for s in page.segments if s.size > _STAMP * body})
     stamps = {key for key, count in large.items() if count >= least}
@@ -101,6 +105,12 @@ def without_stamps(pages: Sequence[Page]) -> list[Page]:
         )
         for page in pages
     ]
+
+
+_GOES_ON = re.compile(
+    r"\((?:continue[sd] (?:on|from) (?:the )?(?:next|previous|following|preceding) page|Fortsetzung.{0,30})\)"
+)
+"""Remarks of a program that a block goes on overleaf."""
 
 
 def _place(segment: Segment) -> tuple[int, int, str]:
@@ -121,8 +131,8 @@ def _of_few(pages: Sequence[Page]) -> list[tuple[Segment, ...]]:
         dropped = {
             end % len(page_rows)
             for end in ends
-            if _is_at_edge(page, page_rows, end)
-            if _edge(page_rows, end) in shared or _says_number(page_rows[end], page)
+            if _is_in_zone(page, page_rows[end])
+            if _edge(page_rows, end) in shared or (_is_apart(page_rows, end) and _says_number(page_rows[end], page))
         }
         kept.append(_without(page, page_rows, dropped))
     return kept
@@ -132,12 +142,13 @@ def _edge(rows: Sequence[Row], end: int) -> tuple[int, int, str]:
     return end, round(rows[end].baseline / 2), _DIGITS.sub("#", rows[end].text.casefold())
 
 
-def _is_at_edge(page: Page, rows: Sequence[Row], end: int) -> bool:
-    """Return True if a row stands near the edge of the page, apart from the text."""
+def _is_in_zone(page: Page, row: Row) -> bool:
+    return not _ZONE / 2 * page.height < row.baseline < (1 - _ZONE / 2) * page.height
+
+
+def _is_apart(rows: Sequence[Row], end: int) -> bool:
     row, inner = rows[end], rows[1 if end == 0 else -2]
-    zone = _ZONE / 2 * page.height
-    is_apart = abs(row.baseline - inner.baseline) > _APART * max(row.size, inner.size)
-    return is_apart and not zone < row.baseline < page.height - zone
+    return abs(row.baseline - inner.baseline) > _APART * max(row.size, inner.size)
 
 
 def _says_number(row: Row, page: Page) -> bool:
@@ -188,14 +199,16 @@ def _ends(page: Page, rows: Sequence[Row]) -> tuple[list[int], list[int]]:
     return first, last[::-1]
 
 
-def _running(pages: Sequence[Page], rows: Sequence[Sequence[Row]], keys: Sequence[Sequence[_Key]]) -> set[_Key]:
+def _running(
+    pages: Sequence[Page], rows: Sequence[Sequence[Row]], keys: Sequence[Sequence[_Key]], body: float
+) -> set[_Key]:
     """Return the keys of running rows that hold letters."""
     everywhere = Counter(chain.from_iterable(keys))
     at_ends: dict[_Key, set[int]] = defaultdict(set)
     for number, (page, page_rows) in enumerate(zip(pages, rows, strict=True)):
         for index in chain(*_ends(page, page_rows)):
             at_ends[keys[number][index]].add(number)
-    return _in_place(rows, keys) | {
+    return _in_place(rows, keys, body) | {
         key
         for key, found in at_ends.items()
         if len(found) >= _LEAST_PAGES
@@ -205,8 +218,14 @@ def _running(pages: Sequence[Page], rows: Sequence[Sequence[Row]], keys: Sequenc
     }
 
 
-def _in_place(rows: Sequence[Sequence[Row]], keys: Sequence[Sequence[_Key]]) -> set[_Key]:
+_MOSTLY = 0.6
+"""Share of the rows at such a place that must repeat for all of them to be running."""
+
+
+def _in_place(rows: Sequence[Sequence[Row]], keys: Sequence[Sequence[_Key]], body: float) -> set[_Key]:
     """Return the keys of rows that repeat at a place that most pages keep for such rows, chapter titles for example.
+
+    If most do, so are the others in letters no larger than the text.
 
     The place is the height of the first or last row, if that row stands apart from the text.
     """
@@ -218,8 +237,13 @@ def _in_place(rows: Sequence[Sequence[Row]], keys: Sequence[Sequence[_Key]]) -> 
                 if distance > _APART * max(row.size, page_rows[inner].size):
                     places[round(row.baseline / 2)][page_keys[outer]] += 1
     least = max(_LEAST_PAGES, _SHARE * len(rows))
-    kept = (found for found in places.values() if found.total() >= least)
-    return {key for found in kept for key, count in found.items() if count > 1 and _has_letters(key)}
+    kept = [found for found in places.values() if found.total() >= least]
+    running = {key for found in kept for key, count in found.items() if count > 1 and _has_letters(key)}
+    for found in kept:
+        repeated = sum(count for count in found.values() if count > 1)
+        if repeated >= _MOSTLY * found.total():  # the others are there too: the titles of shorter sections
+            running |= {key for key in found if key[0] <= body * 1.05 and _has_letters(key)}
+    return running
 
 
 def _is_frequent(found: Iterable[int], pages: int) -> bool:

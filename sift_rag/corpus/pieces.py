@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sift_rag.corpus.blocks import Block
 from sift_rag.corpus.formats import Syntax
-from sift_rag.corpus.splitting import Stretch, split
+from sift_rag.corpus.splitting import Stretch, split, split_counted
 from sift_rag.errors import MissingExtra
 from sift_rag.tokens import CHARACTERS_PER_TOKEN
 
@@ -40,6 +40,8 @@ class Piece(NamedTuple):
     end: int
     before: str = ""
     after: str = ""
+    tokens: int | None = None
+    """Tokens that it has at the most, if that is known without counting them."""
 
     def shown(self, text: str) -> str:
         """Return the piece of this text as a passage shows it."""
@@ -63,6 +65,8 @@ class Measure:
     """Tokens that no piece exceeds."""
     overlap: int
     """Tokens that two pieces of a long paragraph may share."""
+    adds_up: bool = False
+    """True if no token reaches over white space: then a text has the tokens of its lines together."""
 
     @property
     def tiny(self) -> int:
@@ -208,8 +212,9 @@ class _Cutter:
         elif unit.block.kind == "code":
             yield from self.sized(unit, self.code(unit, replace(inner, overlap=0)))
         else:
-            for stretch in self.split(unit, self.syntax, inner):
-                yield self.part(unit, stretch, inner.size(self.text[stretch.start : stretch.end]))
+            for stretch, tokens in self.counted(unit, self.syntax, inner):
+                known = tokens if self.is_exact(*stretch) else inner.size(self.text[stretch.start : stretch.end])
+                yield self.part(unit, stretch, known)
 
     def sized(self, unit: _Unit, stretches: list[Stretch]) -> Iterator[_Unit]:
         for stretch, tokens in zip(stretches, _sizes(self.text, stretches, self.measure.tokenizer), strict=True):
@@ -219,15 +224,25 @@ class _Cutter:
         inside, goes_on = stretch.start > unit.start, stretch.end < unit.end
         return _Unit(unit.block, stretch.start, stretch.end, tokens, inside, goes_on)
 
+    def is_exact(self, start: int, end: int) -> bool:
+        """Return True if a stretch has the tokens that it has within the text: none of them is cut."""
+        is_whole = not self.text[start - 1 : start].strip() and not self.text[end : end + 1].strip()
+        return self.measure.adds_up and is_whole
+
     def split(self, whole: _Unit, syntax: Syntax, measure: Measure) -> Iterator[Stretch]:
         """Yield parts of about equal size of the body of a block, or of what is said to be one."""
+        return (stretch for stretch, _ in self.counted(whole, syntax, measure))
+
+    def counted(self, whole: _Unit, syntax: Syntax, measure: Measure) -> Iterator[tuple[Stretch, int]]:
+        """Yield the parts that ``split`` does, each with its tokens."""
         body = whole.block.body
         even = whole.tokens / max(1, -(-whole.tokens // measure.capacity))
         capacity = min(measure.capacity, int(even * _UNEVEN) + 1)
         overlap = min(measure.overlap, capacity // 2)
         piece = self.text[body.start : body.end]
-        for start, end in split(piece, syntax, measure.tokenizer, capacity=capacity, overlap=overlap):
-            yield Stretch(body.start + start, body.start + end)
+        found = split_counted(piece, syntax, measure.tokenizer, capacity=capacity, overlap=overlap)
+        for (start, end), tokens in found:
+            yield Stretch(body.start + start, body.start + end), tokens
 
     def code(self, unit: _Unit, measure: Measure) -> list[Stretch]:
         """Return stretches of whole lines of code, cut where its language has a boundary."""
@@ -310,6 +325,11 @@ class _Cutter:
         piece = self.trimmed(Piece(pack[0].start, pack[-1].end, pack[0].before, pack[-1].after))
         if piece.start >= piece.end:
             return
+        if self.is_exact(piece.start, piece.end):
+            tokens = sum(unit.tokens for unit in pack) + self.around(pack[0], pack[-1])
+            if tokens <= self.measure.limit:
+                yield piece._replace(tokens=tokens)
+                return
         if self.measure.count(piece.shown(self.text)) <= self.measure.limit:
             yield piece
         elif len(pack) > 1:

@@ -158,13 +158,42 @@ def _shown(fields: Mapping[str, JsonValue], above: str = "", depth: int = 1) -> 
                     yield from _shown(value, f"{path}.", depth + 1)
             case list():
                 scalars = [_as_text(item) for item in value if not isinstance(item, dict | list)]
+                turns = [_turn(item) for item in value if isinstance(item, dict)]
                 if scalars and len(scalars) == len(value):
                     yield path, ", ".join(filter(None, scalars))
+                elif turns and len(turns) == len(value) and all(turns):
+                    yield path, "\n".join(turns)
                 elif value and len(written := _as_text(value)) <= _SHORT:
                     yield path, written
+                elif any(rows := [_row(item) for item in value[:_INNER_ROWS]]):
+                    yield path, "\n".join(filter(None, rows))
             case _:
                 if (written := _as_text(value)).strip():
                     yield path, written
+
+
+_INNER_ROWS = 100
+"""Objects of a list within a record that are read."""
+
+
+def _row(value: JsonValue) -> str:
+    """Return an object of a list, the lines of an invoice for example, on one line; "" for anything else."""
+    if not isinstance(value, dict) or len(value) > _INNER_FIELDS:
+        return ""
+    fields = ((name, _as_text(field)) for name, field in value.items() if not isinstance(field, dict | list))
+    return ", ".join(f"{name}: {text}" for name, text in fields if text.strip())
+
+
+_TURN = frozenset(("role", "from", "speaker", "author", "name", "user", "sender"))
+"""Names of the field that says who speaks, in a list of turns of a conversation."""
+
+
+def _turn(fields: Mapping[str, JsonValue]) -> str:
+    """Return what somebody says in a conversation, after who says it; "" for any other object."""
+    if len(fields) != 2 or not all(isinstance(value, str) for value in fields.values()):
+        return ""
+    (name, speaker), (_, words) = sorted(fields.items(), key=lambda field: field[0].lower() not in _TURN)
+    return f"{speaker}: {words}" if name.lower() in _TURN else ""
 
 
 def _as_text(value: JsonValue) -> str:

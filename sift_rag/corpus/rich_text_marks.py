@@ -103,6 +103,7 @@ _KEPT = frozenset(
 )  # fmt: skip
 """Words that matter for the decoding of characters."""
 _DEEPEST = 8
+_MOST_GROUPS = 1000
 _IN_CONTENTS = -1
 """Level of the entries of a table of contents."""
 
@@ -187,6 +188,8 @@ class _Marker:
             self.out.append(f"{{\\uc0\\u{ord(character)} }}" if is_mark else character)
 
     def opened(self) -> None:
+        if len(self.groups) == _MOST_GROUPS:
+            raise ValueError("nested too deeply")
         self.groups.append(self.here)
         self.here = replace(self.here, written=not self.here.unseen, ends_with="", hides_result=False)
         if self.here.written:
@@ -332,26 +335,15 @@ class _Marker:
             self.out.append(" ")
 
     def _property(self, word: str, number: int | None) -> None:
+        """Take up a property of a paragraph, of characters or of a row."""
         here = self.here
         match word:
-            case "pard":
-                here.style, here.level, here.depth, here.in_table = 0, None, 0, False
             case "plain":
                 here.bold = here.raised = False
-            case "s":
-                here.style = number or 0
-            case "outlinelevel":
-                here.level = min(6, (number or 0) + 1) if (number or 0) < 9 else 0
-            case "ilvl":
-                here.depth = min(_DEEPEST, max(0, number or 0))
-            case "intbl":
-                here.in_table = True
             case "b":
                 here.bold = number != 0
-            case "super":
-                here.raised = number != 0
-            case "nosupersub":
-                here.raised = False
+            case "super" | "nosupersub":
+                here.raised = word == "super" and number != 0
             case "v":
                 here.unseen = number != 0  # hidden text
             case "trowd":
@@ -361,6 +353,22 @@ class _Marker:
             case "cellx":
                 self.cells.append(f"{number or 0}{self.merged}")
                 self.merged = ""
+            case _:
+                self._of_paragraph(word, number)
+
+    def _of_paragraph(self, word: str, number: int | None) -> None:
+        here = self.here
+        match word:
+            case "pard":
+                here.style, here.level, here.depth, here.in_table = 0, None, 0, False
+            case "s":
+                here.style = number or 0
+            case "outlinelevel":
+                here.level = min(6, (number or 0) + 1) if (number or 0) < 9 else 0
+            case "ilvl":
+                here.depth = min(_DEEPEST, max(0, number or 0))
+            case "intbl":
+                here.in_table = True
             case _:
                 pass
 

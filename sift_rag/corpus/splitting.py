@@ -54,34 +54,53 @@ def split(
     Raises:
         MissingExtra: ``semantic-text-splitter`` or the grammar of this syntax is not installed.
     """
+    for stretch, _ in split_counted(text, syntax, tokenizer, capacity=capacity, overlap=overlap, breaks=breaks):
+        yield stretch
+
+
+def split_counted(
+    text: str,
+    syntax: Syntax,
+    tokenizer: Tokenizer,
+    *,
+    capacity: int,
+    overlap: int,
+    breaks: Sequence[int] = (),
+) -> Iterator[tuple[Stretch, int]]:
+    """Yield what ``split`` does, each stretch with its tokens in the text, where a word that is cut may have fewer."""
     for block in _blocks(text, breaks):
         stretch = text[block.start : block.end]
-        splitter = _splitter(syntax, _token_counter(stretch, tokenizer), capacity, overlap)
+        counter = _TokenCounter(stretch, tokenizer)
+        splitter = _splitter(syntax, counter, capacity, overlap)
         for start, piece in splitter.chunk_indices(stretch):
-            yield Stretch(block.start + start, block.start + start + len(piece))
+            yield Stretch(block.start + start, block.start + start + len(piece)), counter.at(start, len(piece))
 
 
-def _token_counter(block: str, tokenizer: Tokenizer) -> Callable[[str], int]:
-    """Return a function that counts the tokens of a stretch of ``block``.
+class _TokenCounter:
+    """Counts the tokens of stretches of a text, all of which is tokenised once.
 
-    It gets the stretch's text, not its position. The first occurrence from shortly before the last one will do, since
+    It gets a stretch's text, not its position. The first occurrence from shortly before the last one will do, since
     stretches of equal text have equal tokens.
     """
-    offsets = tokenizer.encode(block, add_special_tokens=False).offsets
-    starts = [start for start, _ in offsets]
-    ends = [end for _, end in offsets]
-    last = 0
 
-    def count(stretch: str) -> int:
-        nonlocal last
-        start = block.find(stretch, last)
+    def __init__(self, block: str, tokenizer: Tokenizer) -> None:
+        offsets = tokenizer.encode(block, add_special_tokens=False).offsets
+        self._block = block
+        self._starts = [start for start, _ in offsets]
+        self._ends = [end for _, end in offsets]
+        self._last = 0
+
+    def __call__(self, stretch: str) -> int:
+        start = self._block.find(stretch, self._last)
         if start < 0:
-            start = block.find(stretch)
-        last = max(0, start - _LONG_LINE)
-        tokens = bisect_left(starts, start + len(stretch)) - bisect_right(ends, start)
-        return max(tokens, -(-len(stretch) // CHARACTERS_PER_TOKEN))
+            start = self._block.find(stretch)
+        self._last = max(0, start - _LONG_LINE)
+        return self.at(start, len(stretch))
 
-    return count
+    def at(self, start: int, length: int) -> int:
+        """Return the tokens of so many characters, but no fewer than their number stands for."""
+        tokens = bisect_left(self._starts, start + length) - bisect_right(self._ends, start)
+        return max(tokens, -(-length // CHARACTERS_PER_TOKEN))
 
 
 def _splitter(

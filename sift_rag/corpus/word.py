@@ -55,7 +55,7 @@ _END_OF_BLOCK = re.compile(r"</(?:p|li|tr|h\d)>")
 
 
 def _with_notes(html: str) -> str:
-    """Return the text with each note in brackets where it is called, not below a heading that it has nothing to do with.
+    """Return the text with each note in brackets where it is called: at the end, it would be below any heading.
 
     A note that is called nowhere stays at the end.
     """

@@ -228,7 +228,8 @@ def test_lines_of_latex_that_set_it_up_are_left_out_and_lines_stay() -> None:
 
 def test_blocks_of_html_in_markdown_are_their_words() -> None:
     text = (
-        '<h1 align="center">Tablib</h1>\n\n<p align="center">\n  <img src="a.png" alt="The logo">\n  <b>Fast</b> tables.\n'
+        '<h1 align="center">Tablib</h1>\n\n<p align="center">\n'
+        '  <img src="a.png" alt="The logo">\n  <b>Fast</b> tables.\n'
         "</p>\n\n<table><tr><td>a</td><td>b</td></tr></table>\n\n<pre><b>kept</b></pre>\n\n<Tabs>\n\n"
         "In <kbd>line</kbd>.\n\n```html\n<p>code</p>\n```\n"
     )

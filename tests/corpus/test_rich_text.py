@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sift_rag.corpus.rich_text import read_rich_text
+from sift_rag.errors import UnreadableDocument
 
 _HEAD = (
     r"{\rtf1\ansi\ansicpg1252\deff0{\fonttbl{\f0 Arial;}{\f1\fcharset2 Symbol;}}"
@@ -86,7 +87,8 @@ def test_cells_are_of_the_columns_between_their_edges() -> None:
 def test_what_is_not_to_be_read_is_left_out_and_what_is_stays() -> None:
     body = (
         r"{\field{\*\fldinst TOC \\o}{\fldrslt\pard\s6 Rent 3\par}}\pard\s6 Deposit 4\par\pard "
-        r'See {\field{\*\fldinst HYPERLINK "https://a.example"}{\fldrslt the list}} at {\f0\cf1\lang9 192.168.1.80}{\v no}.\par'
+        r'See {\field{\*\fldinst HYPERLINK "https://a.example"}{\fldrslt the list}} at '
+        r"{\f0\cf1\lang9 192.168.1.80}{\v no}.\par"
         r"{\shp{\*\shpinst{\sp{\sn x}{\sv 1}}{\shptxt \pard Mind the step.\par}}{\shprslt twice}}"
         r"{\pict\bin4 }{}x}{\header Page 1}"
     )
@@ -105,3 +107,8 @@ def test_broken_ends_cost_nothing_of_what_is_before(end: str) -> None:
     found = read_rich_text((_HEAD + r"\pard Owls hunt at night.\par" + end).encode())
 
     assert next(iter(found.sections)).text.startswith("Owls hunt at night.")
+
+
+def test_groups_without_end_are_refused() -> None:
+    with pytest.raises(UnreadableDocument, match="nested too deeply"):
+        read_rich_text((_HEAD + "{" * 100_000).encode())
