@@ -51,7 +51,7 @@ from qdrant_edge import (
 from sift_rag import defaults
 from sift_rag.errors import Remedy, StoreDamaged, StoreError, StoreFull, StoreInUse
 from sift_rag.stores.embedded.manifest import os_errors
-from sift_rag.stores.embedded.readers import LOG
+from sift_rag.stores.embedded.readers import LOG, UNFINISHED
 from sift_rag.stores.filters import Condition
 from sift_rag.stores.neighbours import Place
 from sift_rag.stores.payloads import FILTERED_FIELDS, KEYWORD_FIELDS, REVISION, SOURCE, START, TEXT
@@ -352,7 +352,7 @@ def shard_dimension(folder: Path) -> int | None:
 
 
 def load_shard(folder: Path, label: str) -> PassageShard:
-    """Open a shard, replaying its log.
+    """Open a shard, replaying its log and removing what a killed optimisation has left.
 
     Raises:
         StoreFull: too little disk space is left: the engine writes while it loads, and dies of a full disk.
@@ -369,7 +369,10 @@ def load_shard(folder: Path, label: str) -> PassageShard:
             f"{LOADING_BYTES / 2**20:.0f} to start. Free some space; what is stored is safe."
         )
     with _engine_errors(label):
-        return PassageShard(EdgeShard.load(str(folder)), folder / LOG, label)
+        shard = EdgeShard.load(str(folder))
+    for left in (folder / UNFINISHED).glob("*"):  # the shard is ours now, and nothing is being optimised
+        shutil.rmtree(left, ignore_errors=True)
+    return PassageShard(shard, folder / LOG, label)
 
 
 def _names(log: Path) -> frozenset[str]:
