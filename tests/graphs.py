@@ -11,7 +11,7 @@ from sift_rag.stores.embedded.engine import shard_dimension
 from sift_rag.stores.embedded.manifest import SHARD
 from sift_rag.stores.embedded.seal import SEAL
 
-KILOBYTES = 8
+KILOBYTES = 1
 """Size of the vectors from which on the engine makes a graph, and searches by it."""
 
 

@@ -269,7 +269,14 @@ class Assistant:
     def _training(self, query: Query) -> Retrieval:
         """Return the passages to fine-tune on, one per step. A token budget applies to the prompt only."""
         stopping = query.stopping and replace(query.stopping, tokens=None, fill=False)
-        steps = Query(query.questions, self.settings.steps, where=query.where, weights=query.weights, stopping=stopping)
+        steps = Query(
+            query.questions,
+            self.settings.steps,
+            where=query.where,
+            weights=query.weights,
+            stopping=stopping,
+            exact_search=query.exact_search,
+        )
         return self._training_retriever.retrieve(steps)
 
     @cached_property

@@ -203,7 +203,13 @@ class _Searches:
         """Return the predicted gain of fine-tuning, as an assistant predicts it."""
         options = self._options
         return self._training.retrieve(
-            Query(tuple(texts), self._plan.steps, where=options.where or None, weights=options.weights)
+            Query(
+                tuple(texts),
+                self._plan.steps,
+                where=options.where or None,
+                weights=options.weights,
+                exact_search=options.exact_search,
+            )
         ).predicted_gain
 
 

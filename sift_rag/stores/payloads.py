@@ -36,8 +36,10 @@ VECTOR_CHECK = "vector_check"
 LABELS = "labels"
 """Field that holds ``key=value`` texts, one per label: keys hold no ``=``, so the first one separates them."""
 
+FILTERED_FIELDS = (SOURCE, LABELS)
+"""Fields that filters of a search use."""
 KEYWORD_FIELDS = (SOURCE, EMBEDDING_TEXT, LABELS)
-"""Fields that filters use: indexed when the collection is created."""
+"""Fields that are indexed when the collection is created."""
 
 PASSAGE_FIELDS: Mapping[str, Literal["text", "texts", "number", "number or null"]] = {
     TEXT: "text",

@@ -20,7 +20,8 @@ from sift_rag.corpus.options import IngestOptions
 from sift_rag.ingestion import ingest_paths, open_or_create_store
 from sift_rag.opening import open_store
 from sift_rag.protocols import GraphSearch, PassageStore, Scannable
-from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
+from sift_rag.stores.embedded.manifest import SCHEMA_VERSION, SHARD
+from sift_rag.stores.embedded.readers import UNFINISHED
 from sift_rag.stores.memory import MemoryStore
 from sift_rag.stores.registry import open_database
 from sift_rag.types import CollectionInfo, Document, Passage, Span
@@ -238,6 +239,7 @@ def test_optimizing_killed_again_and_again(tmp_path: Path, nursery: Nursery) -> 
         with closing(open_store(store)) as opened:
             assert contents(opened) == expected
             assert opened.count() == 2400
+            assert list((Path(store) / "documents" / SHARD / UNFINISHED).glob("*")) == []
         assert open_database(store).check("documents") == []
     assert kills > 0
     assert not nursery.run("optimize", store).killed

@@ -19,10 +19,12 @@ from qdrant_client import QdrantClient, models
 from sift_rag.filters import Filter, labels_of
 from sift_rag.protocols import PassageStore, Scannable
 from sift_rag.stores.embedded.check import check_collection
+from sift_rag.stores.embedded.database import FolderDatabase
 from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
 from sift_rag.stores.embedded.store import EmbeddedStore, create_collection, open_collection
 from sift_rag.stores.memory import MemoryStore
 from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Passage, Span
+from tests.graphs import allow_small_graphs
 from tests.reliability.sizes import SEED, SOAK
 
 pytestmark = pytest.mark.slow
@@ -184,9 +186,22 @@ class Trial:
             self._check_held(found, names)
             for one, next_one in pairwise(names):
                 assert one < next_one or not np.array_equal(fitting[one], fitting[next_one])
+        self.search_by_graph(target, limit, where, cosines)
+
+    def search_by_graph(self, target: Embedding, limit: int, where: Filter, cosines: dict[str, float]) -> None:
+        """What is found may not be the nearest, but there is no less of it, and all that is said of it is true."""
+        [found] = self.edge.by_graph().search(target[np.newaxis], limit, where=where)
+        names = [candidate.passage.id for candidate in found]
+        assert len(set(names)) == len(names) == min(limit, len(cosines))
+        assert [c.similarity for c in found] == pytest.approx([cosines[name] for name in names], abs=1e-6)
+        assert [c.similarity for c in found] == sorted((c.similarity for c in found), reverse=True)
+        self._check_held(found, names)
 
     def reopen(self) -> None:
         self.edge.close()
+        if self.rng.random() < 0.5:
+            allow_small_graphs(self.root, INFO.name)
+            FolderDatabase(self.root).optimize(INFO.name)
         self.edge = open_collection(self.root, INFO.name)
 
     def _put(self, passages: list[Passage]) -> None:

@@ -37,6 +37,7 @@ from sift_rag.stores.embedded.database import FolderDatabase
 from sift_rag.stores.embedded.documents import open_documents
 from sift_rag.stores.embedded.folders import building_name, list_collections
 from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
+from sift_rag.stores.embedded.readers import UNFINISHED
 from sift_rag.stores.embedded.store import EmbeddedStore, create_collection, open_collection
 from sift_rag.stores.payloads import payload_of
 from sift_rag.types import CollectionInfo, Document, Embedding, Passage, Span
@@ -485,6 +486,20 @@ def test_indexes_that_an_earlier_release_loads_into_memory_are_made_anew_once(ro
         assert len(found) == 10
         assert len(store.search_words(["text"], 3)[0]) == 3
     assert check_collection(root, "news") == []
+
+
+def test_what_a_killed_optimisation_has_left_is_removed_and_not_read(root: Path) -> None:
+    left = root / "news" / "shard" / UNFINISHED / "segment_builder_x"
+    left.mkdir(parents=True)
+    (left / "matrix.dat").write_bytes(b"x" * 10_000)
+    (root / "news" / "seal.json").unlink()
+    with closing(FolderDatabase(root).open_index("news")) as index:
+        assert index.count() == 10
+    assert not left.exists()
+    left.mkdir()
+    with pytest.raises(StoreInUse), closing(EdgeShard.load(str(root / "news" / "shard"))):
+        open_collection(root, "news")
+    assert left.exists()  # it may be another program's work
 
 
 def test_optimizing_changes_nothing_that_can_be_seen(root: Path) -> None:

@@ -51,10 +51,10 @@ from qdrant_edge import (
 from sift_rag import defaults
 from sift_rag.errors import Remedy, StoreDamaged, StoreError, StoreFull, StoreInUse
 from sift_rag.stores.embedded.manifest import os_errors
-from sift_rag.stores.embedded.readers import LOG
+from sift_rag.stores.embedded.readers import LOG, UNFINISHED
 from sift_rag.stores.filters import Condition
 from sift_rag.stores.neighbours import Place
-from sift_rag.stores.payloads import KEYWORD_FIELDS, REVISION, SOURCE, START, TEXT
+from sift_rag.stores.payloads import FILTERED_FIELDS, KEYWORD_FIELDS, REVISION, SOURCE, START, TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -188,13 +188,13 @@ class PassageShard:
             self._flush()
 
     def renew_indexes(self) -> bool:
-        """Make those indexes anew, durably, that would be loaded into memory, as earlier releases made them.
+        """Make those indexes anew, durably, that an earlier release made; return False if there are none.
 
-        Return False if there are none.
+        They are loaded into memory at opening, and the graph of neighbours gets links for each frequent word.
         """
         with self._errors():
             held = self._shard.info().payload_schema
-            old = [field for field, index in held.items() if getattr(index.params, "memory", None) != Memory.Cold]
+            old = [field for field, index in held.items() if _is_old(field, index.params)]
             for field in old:
                 if field == TEXT:
                     _index_words(self._shard)
@@ -352,7 +352,7 @@ def shard_dimension(folder: Path) -> int | None:
 
 
 def load_shard(folder: Path, label: str) -> PassageShard:
-    """Open a shard, replaying its log.
+    """Open a shard, replaying its log and removing what a killed optimisation has left.
 
     Raises:
         StoreFull: too little disk space is left: the engine writes while it loads, and dies of a full disk.
@@ -369,7 +369,10 @@ def load_shard(folder: Path, label: str) -> PassageShard:
             f"{LOADING_BYTES / 2**20:.0f} to start. Free some space; what is stored is safe."
         )
     with _engine_errors(label):
-        return PassageShard(EdgeShard.load(str(folder)), folder / LOG, label)
+        shard = EdgeShard.load(str(folder))
+    for left in (folder / UNFINISHED).glob("*"):  # the shard is ours now, and nothing is being optimised
+        shutil.rmtree(left, ignore_errors=True)
+    return PassageShard(shard, folder / LOG, label)
 
 
 def _names(log: Path) -> frozenset[str]:
@@ -390,17 +393,27 @@ def float32_rows(vectors: Sequence[bytes], dimension: int) -> Embedding:
 
 def _index_keyword(shard: EdgeShard, field: str) -> None:
     """Index a field; read from the disk as needed, so that opening takes no time in proportion to the collection."""
-    shard.update(UpdateOperation.create_field_index(field, KeywordIndexParams(memory=Memory.Cold)))
+    keywords = KeywordIndexParams(memory=Memory.Cold, enable_hnsw=field in FILTERED_FIELDS)
+    shard.update(UpdateOperation.create_field_index(field, keywords))
 
 
 def _index_words(shard: EdgeShard) -> None:
+    """Index the words; no search by vectors filters by them, so that the graph needs no links for each."""
     words = TextIndexParams(
         tokenizer=TokenizerType.Word,
         lowercase=True,
         scoring=TextScoringParams(TextScoringType.Bm25),
         memory=Memory.Cold,
+        enable_hnsw=False,
     )
     shard.update(UpdateOperation.create_field_index(TEXT, words))
+
+
+def _is_old(field: str, params: object) -> bool:
+    """Return True if the index of a field with these parameters is not as this release makes it."""
+    if not isinstance(params, KeywordIndexParams | TextIndexParams) or params.memory != Memory.Cold:
+        return True
+    return params.enable_hnsw is not (field in FILTERED_FIELDS)
 
 
 def _nearest(row: Embedding, limit: int, wanted: Filter | None, effort: int | None = None) -> QueryRequest:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 LOG = "wal"
 """Folder of the engine's log in a shard."""
+UNFINISHED = "temp_segments"
+"""Folder in which the engine builds what an optimisation makes: left behind by one that is killed."""
 _CONFIGURATION = "edge_config.json"
 _LINKED = re.compile(
     r"page_\d+\.dat|chunk_\d+\.mmap|matrix\.dat|links_compressed\.bin"
@@ -90,7 +92,7 @@ def copy_shard(shard: Path, copy: Path) -> None:
     for base, folders, names in os.walk(shard):
         target = copy / os.path.relpath(base, shard)
         if base == str(shard):
-            folders[:] = [name for name in folders if name != LOG]
+            folders[:] = [name for name in folders if name not in {LOG, UNFINISHED}]
         target.mkdir()
         for name in names:
             if _LINKED.fullmatch(name):
