@@ -8,14 +8,14 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from math import ceil
 from multiprocessing import active_children
 from threading import current_thread, main_thread
 from typing import TYPE_CHECKING
 
 import uvicorn
+from threadpoolctl import ThreadpoolController
 
 from sift_rag.errors import ConfigurationError
 from sift_rag_server.app import create_app
@@ -24,7 +24,7 @@ from sift_rag_server.logs import log_as_json_lines, log_for_people
 from sift_rag_server.service import Service
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from sift_rag.protocols import Embedder
     from sift_rag_server.settings import ServerSettings
@@ -45,6 +45,19 @@ class _Server(uvicorn.Server):
         patience = service.settings.limits.stopping_seconds
         asyncio.get_running_loop().call_later(patience, service.lifetimes.stop)
         await super().shutdown(sockets)
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Let numpy compute each product of matrices on one thread within the block.
+
+    Those of a selection are small: more threads make them no faster, and wait for the next one at full speed, on
+    processors that other requests need.
+    """
+    controller = ThreadpoolController()
+    files = [library.filepath for library in controller.lib_controllers if "numpy" in library.filepath]
+    with controller.select(filepath=files).limit(limits=1):
+        yield
 
 
 class RunningServer:
@@ -82,7 +95,7 @@ class RunningServer:
             SiftRagError: the embedder cannot be loaded.
         """
         _log.info("listening", extra={"facts": {"url": self.url}})
-        with self._socket, suppress(KeyboardInterrupt):  # uvicorn raises it again after a clean shutdown
+        with self._socket, _one_thread_each(), suppress(KeyboardInterrupt):  # which uvicorn raises again at its end
             self._server.run(sockets=[self._socket])
         self.service.close()
         _log.info("stopped")
