@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
 from typing import Any
 
-import anyio
 import httpx
 import pytest
 
 from sift_rag.types import Embedding
 from sift_rag_server.settings import Limits
 from tests.doubles import HashingEmbedder
+from tests.http.agents import call, talk
 from tests.http.gates import READY, SlowToLoad
 from tests.http.models import ScriptedModel
 from tests.http.serving import Served, serving
@@ -25,21 +25,6 @@ pytest.importorskip("mcp", reason="needs the package mcp: pip install 'sift-rag[
 
 READING = {"search", "get", "list", "status"}
 HEADERS = {"accept": "application/json, text/event-stream"}
-
-
-def talk(served: Served, work: Callable[[Any], Awaitable[Any]], path: str = "/mcp") -> Any:
-    """Return what ``work`` makes of a connected client."""
-    from mcp import Client
-
-    async def run() -> Any:
-        async with Client(served.url + path) as client:
-            return await work(client)
-
-    return anyio.run(run)
-
-
-def call(served: Served, tool: str, path: str = "/mcp", **arguments: Any) -> Any:
-    return talk(served, lambda client: client.call_tool(tool, arguments), path)
 
 
 def message(method: str, **params: Any) -> dict[str, Any]:

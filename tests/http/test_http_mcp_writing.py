@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -19,6 +19,7 @@ from sift_rag.errors import ConfigurationError
 from sift_rag.opening import open_store
 from sift_rag_server.settings import ServerSettings
 from tests.doubles import HashingEmbedder
+from tests.http.agents import call, talk
 from tests.http.gates import GatedEmbedder
 from tests.http.models import ScriptedModel
 from tests.http.serving import Served, serving
@@ -73,21 +74,6 @@ def store(tmp_path: Path, folder: Path) -> Path:
 def writable(tmp_path: Path, store: Path, folder: Path) -> Iterator[Served]:
     with serving(store=store, uploads=tmp_path / "uploads", roots=(folder,)) as running:
         yield running
-
-
-def talk(served: Served, work: Callable[[Any], Awaitable[Any]], path: str = "/mcp") -> Any:
-    """Return what ``work`` makes of a connected client."""
-    from mcp import Client
-
-    async def run() -> Any:
-        async with Client(served.url + path) as client:
-            return await work(client)
-
-    return anyio.run(run)
-
-
-def call(served: Served, tool: str, path: str = "/mcp", **arguments: Any) -> Any:
-    return talk(served, lambda client: client.call_tool(tool, arguments), path)
 
 
 def message(tool: str, **arguments: Any) -> dict[str, Any]:
