@@ -434,7 +434,6 @@ class TestFreeSpace:
         store.close()
 
 
-@pytest.mark.slow
 def without_words(store: EmbeddedStore) -> None:
     """Make a collection as it was before words were indexed."""
     from qdrant_edge import UpdateOperation
@@ -444,6 +443,7 @@ def without_words(store: EmbeddedStore) -> None:
     shard.flush()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["optimize", "upsert"])
 def test_a_collection_made_before_words_were_indexed_works_and_is_upgraded_in_place(root: Path, way: str) -> None:
     store = open_collection(root, "news")
