@@ -3,8 +3,8 @@
     git worktree add BEFORE COMMIT
     OMP_NUM_THREADS=1 python -m benchmarks.speed.reading_files BEFORE [AFTER] [--rounds 3] [--only pdf,docx]
 
-Each checkout converts and splits the same folder in turn: ``sift-rag ingest --dry-run``, which embeds nothing. The text
-is that of Python's language reference; pages are full, with headings, lists and tables. Ratios are AFTER over BEFORE,
+Each checkout converts and splits the same folder in turn: ``sift-rag ingest --dry-run``, which embeds nothing, or with
+``--embed`` the whole ingest. The text is that of Python's language reference; pages are full, with headings, lists and tables. Ratios are AFTER over BEFORE,
 pair by pair, of the time and of the processor time of all processes.
 """
 
@@ -88,12 +88,12 @@ def write(folder: Path, kind: str, files: int) -> None:
         (folder / f"{number:03}.{kind}").write_bytes(data)
 
 
-def ingest(repo: Path, folder: Path, store: Path) -> Taken:
-    """Let a checkout convert and split a folder; return what that took."""
+def ingest(repo: Path, folder: Path, store: Path, *options: str) -> Taken:
+    """Let a checkout ingest a folder; return what that took."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     started = perf_counter()
     subprocess.run(
-        [sys.executable, "-P", "-c", COMMAND, "ingest", str(folder), "--dry-run", "--store", str(store)],
+        [sys.executable, "-P", "-c", COMMAND, "ingest", str(folder), "--store", str(store), *options],
         env=environment(repo),
         check=True,
         capture_output=True,
@@ -109,6 +109,7 @@ def main() -> None:
     parser.add_argument("after", type=Path, nargs="?", default=Path(__file__).resolve().parents[2])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--files", type=int, default=20, help="of each kind")
+    parser.add_argument("--embed", action="store_true", help="embed and store the passages, too")
     parser.add_argument("--only", default="pdf,docx", help="kinds of files, separated by commas")
     options = parser.parse_args()
     before, after = options.before.resolve(), options.after.resolve()
@@ -120,9 +121,11 @@ def main() -> None:
             folder.mkdir()
             write(folder, kind, options.files)
             turns = [
-                ingest(repo, folder, Path(scratch) / f"store-{number}")
+                ingest(
+                    repo, folder, Path(scratch) / f"store-{number}-{side}", *([] if options.embed else ["--dry-run"])
+                )
                 for number in range(options.rounds)
-                for repo in (after, before)
+                for side, repo in (("after", after), ("before", before))
             ]
         pairs = list(zip(turns[::2], turns[1::2], strict=True))
         ours, theirs = ([pair[side] for pair in pairs] for side in (0, 1))
