@@ -4,8 +4,8 @@
     OMP_NUM_THREADS=1 python -m benchmarks.speed.reading_files BEFORE [AFTER] [--rounds 3] [--only pdf,docx]
 
 Each checkout converts and splits the same folder in turn: ``sift-rag ingest --dry-run``, which embeds nothing, or with
-``--embed`` the whole ingest. The text is that of Python's language reference; pages are full, with headings, lists and tables. Ratios are AFTER over BEFORE,
-pair by pair, of the time and of the processor time of all processes.
+``--embed`` the whole ingest. The text is that of Python's language reference; pages are full, with headings, lists and
+tables. Ratios are AFTER over BEFORE, pair by pair, of the time and of the processor time of all processes.
 """
 
 from __future__ import annotations
