@@ -20,7 +20,7 @@ from sift_rag.models.generation import decode_stream, generate_tokens, stop_toke
 from sift_rag.models.gguf import OnStage, converted_folder, gguf_file
 from sift_rag.models.options import ModelOptions
 from sift_rag.models.packaged import packaged_file
-from sift_rag.models.quantization import quantized
+from sift_rag.models.quantization import keep_gradients, quantized
 from sift_rag.models.template_probe import require_bounded_template
 from sift_rag.models.weight_lock import weight_lock_of
 from sift_rag.models.weights import context_length, require_causal, require_complete, require_safetensors
@@ -64,6 +64,8 @@ def load_local_model(
     folder = model_folder(name_or_path) if file is None else converted_folder(file, form["dtype"], on_stage)
     with quiet_transformers():
         model, tokenizer = _load(folder, name_or_path, device, form)
+    if options.bits is not None:
+        keep_gradients(model)
     return LocalModel(name_or_path, model, tokenizer)
 
 

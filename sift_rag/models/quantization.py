@@ -9,6 +9,7 @@ from sift_rag.extras import require
 
 if TYPE_CHECKING:
     import torch
+    from transformers import PreTrainedModel
 
 _DEVICES = ("cpu", "cuda", "xpu")
 
@@ -46,3 +47,15 @@ def quantized(bits: int, device: str, dtype: torch.dtype, name: str) -> dict[str
         }
     make: Any = BitsAndBytesConfig  # unannotated
     return {"quantization_config": make(**chosen), "device_map": {"": device}}
+
+
+def keep_gradients(model: PreTrainedModel) -> None:
+    """Keep weights of 4 bits in the layout that gradients pass through.
+
+    On processors with bfloat16, bitsandbytes packs them anew when the model is first read, for a product of matrices
+    whose gradient it does not compute: a LoRA adapter would learn something else.
+    """
+    module: Any
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False

@@ -29,6 +29,13 @@ def model() -> LocalModel:
     return load_local_model(str(LANGUAGE_MODEL), options=ModelOptions(device="cpu"))
 
 
+@pytest.fixture
+def exact_model(model: LocalModel) -> LocalModel:
+    """The same in float32 on every processor, for comparison with what is computed by hand."""
+    model.network.float()
+    return model
+
+
 @pytest.fixture(scope="session")
 def tokenizer() -> Any:
     return AutoTokenizer.from_pretrained(LANGUAGE_MODEL)

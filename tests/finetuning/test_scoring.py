@@ -37,17 +37,17 @@ def without_start(model: LocalModel) -> LocalModel:
     return LocalModel(model.name, model.network, tokenizer)
 
 
-def test_it_is_the_cost_of_each_token_after_all_before_it(model: LocalModel) -> None:
-    tokens = encoded(model, TEXT)
-    nats = sum(nats_of(model, [0, *tokens[:i]], token) for i, token in enumerate(tokens))
+def test_it_is_the_cost_of_each_token_after_all_before_it(exact_model: LocalModel) -> None:
+    tokens = encoded(exact_model, TEXT)
+    nats = sum(nats_of(exact_model, [0, *tokens[:i]], token) for i, token in enumerate(tokens))
     expected = nats / math.log(2) / len(TEXT.encode())
-    assert bits_per_byte(model, TEXT) == pytest.approx(expected, rel=1e-5)
+    assert bits_per_byte(exact_model, TEXT) == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_context_is_read_and_not_counted(model: LocalModel) -> None:
-    tokens, before = encoded(model, TEXT), encoded(model, TEXTS[1])
-    nats = sum(nats_of(model, [0, *before, *tokens[:i]], token) for i, token in enumerate(tokens))
-    score = score_text(model, TEXT, context=TEXTS[1])
+def test_a_context_is_read_and_not_counted(exact_model: LocalModel) -> None:
+    tokens, before = encoded(exact_model, TEXT), encoded(exact_model, TEXTS[1])
+    nats = sum(nats_of(exact_model, [0, *before, *tokens[:i]], token) for i, token in enumerate(tokens))
+    score = score_text(exact_model, TEXT, context=TEXTS[1])
     assert score.bits == pytest.approx(nats / math.log(2), rel=1e-5)
     assert (score.bytes, score.tokens, score.windows) == (len(TEXT.encode()), len(tokens), 1)
 
@@ -84,10 +84,10 @@ def test_a_text_that_just_fits_is_read_once(tokenizer: Any) -> None:
     assert score_text(model, letters + "a").windows == 2
 
 
-def test_without_begin_and_end_token_the_first_costs_what_it_does_without_a_model(model: LocalModel) -> None:
-    bare = without_start(model)
-    tokens = encoded(model, TEXT)
-    nats = math.log(2048) + sum(nats_of(model, tokens[: i + 1], token) for i, token in enumerate(tokens[1:]))
+def test_without_begin_and_end_token_the_first_costs_what_it_does_without_a_model(exact_model: LocalModel) -> None:
+    bare = without_start(exact_model)
+    tokens = encoded(exact_model, TEXT)
+    nats = math.log(2048) + sum(nats_of(exact_model, tokens[: i + 1], token) for i, token in enumerate(tokens[1:]))
     assert score_text(bare, TEXT).bits == pytest.approx(nats / math.log(2), rel=1e-5)
     assert score_text(bare, "a").bits == pytest.approx(11.0)
 

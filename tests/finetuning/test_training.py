@@ -61,7 +61,8 @@ def test_a_full_step_is_adams(other_model: LocalModel) -> None:
             torch.testing.assert_close(parameter.double(), value, rtol=1e-5, atol=1e-6)
 
 
-def test_full_steps_are_those_of_a_bare_loop(model: LocalModel, tokenizer: Any) -> None:
+def test_full_steps_are_those_of_a_bare_loop(exact_model: LocalModel) -> None:
+    model = exact_model
     network: Any = model.network
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-3, eps=1e-8)

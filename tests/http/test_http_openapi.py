@@ -25,7 +25,7 @@ SETTINGS = {name for selector in defaults.SELECTORS for name in selector_setting
 
 ACROSS_FIELDS = re.compile(
     r"There are \d+ embeddings for|The embeddings|An embedding of a text|has no text under|asks for a .* at most"
-    r"|The last message must|dimensions is"
+    r"|The last message must|dimensions is|has room for"
     r"|Expected one weight for each|Weights apply to the questions as asked|not all 0|has no setting|exact|repeat"
     rf"|(?<!\w)({'|'.join(map(re.escape, SETTINGS))}) must be"
 )

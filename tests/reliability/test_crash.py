@@ -109,7 +109,10 @@ def check_what_is_in_is_whole(store: PassageStore, corpus: Corpus) -> None:
 
 
 def check_promises(store: PassageStore, corpus: Corpus, promised: dict[str, str], doomed: set[str]) -> None:
-    """Check that what was acknowledged is in, or is on its way to its file's text with nothing of either missing."""
+    """Check that what was acknowledged is in, or is on its way to its file's text with nothing of either missing.
+
+    What is in counts as acknowledged from then on: a killed process may have completed it and not said so.
+    """
     for source, revision in promised.items():
         record = store.document(source)
         now = corpus.now.get(source)
@@ -118,6 +121,7 @@ def check_promises(store: PassageStore, corpus: Corpus, promised: dict[str, str]
         assert record is not None, source
         if record.state == "ingested":
             assert record.revision in {revision, now}
+            promised[source] = record.revision
         else:
             held = {candidate.passage.id for candidate in store.passages(source)}
             versions = [corpus.versions[source, version] for version in (revision, now)]
