@@ -124,7 +124,7 @@ def check_promises(store: PassageStore, corpus: Corpus, promised: dict[str, str]
             promised[source] = record.revision
         else:
             held = {candidate.passage.id for candidate in store.passages(source)}
-            versions = [corpus.versions[source, version] for version in (revision, now)]
+            versions = [corpus.versions[source, version] for version in (revision, record.revision, now)]
             assert any(held >= {passage.id for passage, _ in version} for version in versions)
 
 

@@ -434,6 +434,17 @@ class TestFreeSpace:
         store.close()
 
 
+def test_what_a_kill_leaves_beside_the_log_hinders_no_write(root: Path) -> None:
+    store = open_collection(root, "news")
+    store.close()
+    [log] = root.rglob("wal")
+    (log / ".atomicwrite0aZ9").mkdir()  # the engine makes its files in such a folder
+    store = open_collection(root, "news")
+    store.upsert(passages(1, source="b.md", first=500), unit_vectors(1, seed=9))
+    assert store.delete_passages("b.md") == 1
+    store.close()
+
+
 def without_words(store: EmbeddedStore) -> None:
     """Make a collection as it was before words were indexed."""
     from qdrant_edge import UpdateOperation

@@ -376,8 +376,14 @@ def load_shard(folder: Path, label: str) -> PassageShard:
 
 
 def _names(log: Path) -> frozenset[str]:
-    """Return the names of the log's files; none for a shard without a log."""
-    return frozenset(os.listdir(log)) if log.is_dir() else frozenset()  # noqa: PTH208 - at each write
+    """Return the names of the log's files; none for a shard without a log.
+
+    A process that was killed while it began a file leaves a folder there, which is not part of the log.
+    """
+    if not log.is_dir():
+        return frozenset()
+    with os.scandir(log) as entries:
+        return frozenset(entry.name for entry in entries if entry.is_file())
 
 
 def float32_rows(vectors: Sequence[bytes], dimension: int) -> Embedding:
