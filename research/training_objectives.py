@@ -28,6 +28,7 @@ from sift_rag.finetuning import FineTuning, Tuner, score_text, training
 from sift_rag.finetuning.sequences import encode_texts
 from sift_rag.models.local import LocalModel, load_local_model
 from sift_rag.models.options import ModelOptions
+from sift_rag.protocols import Message
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -92,7 +93,7 @@ def main() -> None:
 def _context(model: LocalModel, question: str, texts: Sequence[str]) -> Sequence[int]:
     """Return the tokens before an answer."""
     content = "\n\n".join([*texts, f"Answer in a few words. Question: {question}"])
-    return model.encode([{"role": "user", "content": content}])
+    return model.encode([Message("user", content)])
 
 
 def _after(
