@@ -34,7 +34,7 @@ WIDTH = 88
 
 
 class Taken(NamedTuple):
-    """What one ingest took, in seconds."""
+    """Time and processor time of one ingest, in seconds."""
 
     time: float
     processor: float

@@ -175,7 +175,7 @@ class _Call:
     collection: str
     context: RequestContext
     progress: Progress | None = None
-    """How far its ingest is."""
+    """Progress of its ingest."""
 
 
 _call: ContextVar[_Call] = ContextVar("call")

@@ -30,7 +30,7 @@ _FRONT = frozenset(("cover", "cover-image", "nav", "toc"))
 """Parts of a book that hold no text of it, by their type or their property."""
 _NO_TITLES = frozenset(("unknown", "unknown title", "untitled"))
 _NO_AUTHORS = frozenset(("", "Unknown", "Unknown Author"))
-"""What programs write where nothing is stated."""
+"""Titles and names that programs write where nothing is stated."""
 _Entry: TypeAlias = tuple[str, tuple[str, ...]]
 """The target of an entry in a table of contents, with its path of titles, outermost first."""
 

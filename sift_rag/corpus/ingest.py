@@ -176,7 +176,7 @@ class _Upcoming(NamedTuple):
     is_elsewhere: bool = False
     """True if other processes are to read it."""
     stored: Stored | None = None
-    """What came back from them."""
+    """Replies that came back from them."""
 
 
 class _Ingest:

@@ -53,7 +53,7 @@ class Table:
 
     rows: tuple[tuple[str, ...], ...]
     lefts: tuple[float, ...] = field(default=(), compare=False)
-    """Where the text of each column begins, in points."""
+    """Left edge of the text of each column, in points."""
 
 
 Block: TypeAlias = Flow | Table

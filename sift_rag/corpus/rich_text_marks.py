@@ -60,7 +60,7 @@ class Cell(NamedTuple):
 
     text: str
     edge: int
-    """Where it ends, in twentieths of a point from the left."""
+    """Its end, in twentieths of a point from the left."""
     goes_on_above: bool = False
     """True if it is the lower part of the cell above it."""
 
@@ -152,7 +152,7 @@ class _Marker:
         self.groups: list[_Group] = []
         self.here = _Group()
         self.shown = (False, False)
-        """Whether the text written last is bold, and whether it is raised."""
+        """True for each of the two that the text written last is: bold, and raised."""
         self.levels: dict[int, int] = {}
         self.style: _Style | None = None
         self.instruction = ""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Compared:
-    """What a worker measures with. The functions are called on it, once."""
+    """Parts that a worker measures with. The functions are called on the worker, once."""
 
     comparison: Comparison
     open_retriever: Callable[[], Retriever]

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sift_rag_server.service import Service
 
 Result = Literal["new", "updated", "unchanged", "skipped", "failed", "kept"]
-"""What became of a file. ``kept``: it cannot be read, and the one that it was to replace has stayed."""
+"""The fate of a file. ``kept``: it cannot be read, and the one that it was to replace has stayed."""
 
 
 @dataclass(eq=False)

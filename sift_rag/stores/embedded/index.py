@@ -8,7 +8,6 @@ reads the names of the documents that start as its globs do.
 from __future__ import annotations
 
 import os
-from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,7 +18,7 @@ from sift_rag.stores.embedded.manifest import SHARD
 from sift_rag.stores.filters import Vocabulary, conditions_of
 from sift_rag.stores.neighbours import neighbours_among
 from sift_rag.stores.payloads import LABELS, SOURCE, START, passage_of
-from sift_rag.stores.searchers import SearchFunction
+from sift_rag.stores.searchers import ExactAndByGraph
 from sift_rag.stores.validation import check_page, is_passage_id
 from sift_rag.types import Candidate
 from sift_rag.unicode import is_text, written
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sift_rag.filters import Filter
-    from sift_rag.protocols import Neighbours, Searcher
+    from sift_rag.protocols import Neighbours
     from sift_rag.stores.embedded.documents import SqliteDocuments
     from sift_rag.stores.embedded.engine import PassageShard, StoredPoint
     from sift_rag.stores.filters import Condition
@@ -49,10 +48,10 @@ class Parts(NamedTuple):
     shard: PassageShard
     records: SqliteDocuments
     recent: RecentPoints | None = None
-    """What was read last, if nobody writes."""
+    """Points that were read last, kept as long as nobody writes."""
 
 
-class EmbeddedIndex:
+class EmbeddedIndex(ExactAndByGraph):
     """A ``PassageIndex`` of a collection on disk, opened by ``open_to_read``.
 
     May be used from several threads, which take turns, but not in a forked child.
@@ -76,20 +75,10 @@ class EmbeddedIndex:
         """Implement ``PassageIndex.count``."""
         return self._shard.count()
 
-    def search(
-        self, targets: Embedding, limit: int, *, offset: int = 0, where: Filter | None = None
-    ) -> list[list[Candidate]]:
-        """Implement ``PassageIndex.search``. A passage found by several targets is read once."""
-        return self._search(targets, limit, offset=offset, where=where)
-
     @property
     def graph(self) -> Graph:
         """Implement ``GraphSearch.graph``: what ``optimize`` made."""
         return Graph(self._shard.graph_count())
-
-    def by_graph(self) -> Searcher:
-        """Implement ``GraphSearch.by_graph``."""
-        return SearchFunction(partial(self._search, by_graph=True))
 
     def _search(
         self,
@@ -100,6 +89,7 @@ class EmbeddedIndex:
         where: Filter | None = None,
         by_graph: bool = False,
     ) -> list[list[Candidate]]:
+        """Search either way. A passage found by several targets is read once."""
         shard = self._shard
         rank = shard.rankings_by_graph if by_graph else shard.rankings
         check_page(limit, offset)

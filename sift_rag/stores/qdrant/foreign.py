@@ -6,7 +6,6 @@ The server's similarity must be the cosine: distance Cosine, or Dot with vectors
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from qdrant_client import models
 
 from sift_rag.errors import ConfigurationError, StoreConflict
 from sift_rag.filters import Filter
-from sift_rag.protocols import Graph, Neighbours, Searcher
+from sift_rag.protocols import Graph, Neighbours
 from sift_rag.stores.neighbours import Place, neighbours_among
 from sift_rag.stores.qdrant.collections import CollectionRef
 from sift_rag.stores.qdrant.connection import Connection
@@ -25,7 +24,7 @@ from sift_rag.stores.qdrant.layout import SAMPLE, Layout, choose_text, choose_ve
 from sift_rag.stores.qdrant.search import PointSearch, graph_of
 from sift_rag.stores.qdrant.transport import PointId, Target, limits_of
 from sift_rag.stores.qdrant.transports import count, transport_for
-from sift_rag.stores.searchers import SearchFunction
+from sift_rag.stores.searchers import ExactAndByGraph
 from sift_rag.stores.validation import check_page, is_passage_id
 from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Passage, Span
 from sift_rag.vectors import unit_rows
@@ -35,7 +34,7 @@ _START_KEYS = ("start_index", "start_char_idx", "split_idx_start")
 """Metadata fields in which LangChain, LlamaIndex and Haystack keep a passage's position in its document."""
 
 
-class ForeignIndex:
+class ForeignIndex(ExactAndByGraph):
     """The ``PassageIndex`` of another tool's collection."""
 
     def __init__(self, connection: Connection, ref: CollectionRef, layout: Layout) -> None:
@@ -72,20 +71,10 @@ class ForeignIndex:
         self._check_open()
         return count(self._connection, self._target)
 
-    def search(
-        self, targets: Embedding, limit: int, *, offset: int = 0, where: Filter | None = None
-    ) -> list[list[Candidate]]:
-        """Implement ``PassageIndex.search``."""
-        return self._search(targets, limit, offset=offset, where=where)
-
     @property
     def graph(self) -> Graph:
         """Implement ``GraphSearch.graph``: what the server said when the collection was opened."""
         return self._graph
-
-    def by_graph(self) -> Searcher:
-        """Implement ``GraphSearch.by_graph``."""
-        return SearchFunction(partial(self._search, by_graph=True))
 
     def _search(
         self,

@@ -11,7 +11,6 @@ off is repeated.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from threading import Lock
 from typing import Any
 
@@ -19,7 +18,7 @@ from qdrant_client import models
 
 from sift_rag.errors import Remedy, StoreDamaged
 from sift_rag.filters import Filter
-from sift_rag.protocols import Graph, Neighbours, Searcher
+from sift_rag.protocols import Graph, Neighbours
 from sift_rag.stores.filters import Condition, Vocabulary, conditions_of, matches_nothing
 from sift_rag.stores.neighbours import Place, neighbours_among
 from sift_rag.stores.payloads import (
@@ -40,7 +39,7 @@ from sift_rag.stores.qdrant.search import PointSearch, graph_of, match
 from sift_rag.stores.qdrant.transport import NewPoint, PointId
 from sift_rag.stores.qdrant.transports import count, transport_for, values_of
 from sift_rag.stores.qdrant.words import has_words, index_words, words_of_passage, words_of_question
-from sift_rag.stores.searchers import SearchFunction
+from sift_rag.stores.searchers import ExactAndByGraph
 from sift_rag.stores.validation import check_page, check_passages, is_passage_id
 from sift_rag.types import Candidate, CollectionInfo, Document, Embedding, Passage
 from sift_rag.unicode import is_text
@@ -49,7 +48,7 @@ from sift_rag.vectors import unit_rows
 _MATCH_BATCH = 512
 
 
-class QdrantStore:
+class QdrantStore(ExactAndByGraph):
     """A durable ``PassageStore`` for any number of processes, made by ``QdrantDatabase``."""
 
     def __init__(self, connection: Connection, ref: CollectionRef, info: CollectionInfo) -> None:
@@ -74,20 +73,10 @@ class QdrantStore:
         """Implement ``PassageIndex.count``."""
         return self._count(None)
 
-    def search(
-        self, targets: Embedding, limit: int, *, offset: int = 0, where: Filter | None = None
-    ) -> list[list[Candidate]]:
-        """Implement ``PassageIndex.search``."""
-        return self._search(targets, limit, offset=offset, where=where)
-
     @property
     def graph(self) -> Graph:
         """Implement ``GraphSearch.graph``: what the server said when the collection was opened."""
         return self._graph
-
-    def by_graph(self) -> Searcher:
-        """Implement ``GraphSearch.by_graph``."""
-        return SearchFunction(partial(self._search, by_graph=True))
 
     def _search(
         self,
