@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from sift_rag.types import Embedding
 
 PRECISIONS = {"bf16": "bfloat16 by openvino", "f32": "float32 by openvino"}
 """Names of the precisions that a collection records, by OpenVINO's."""
+_opening = Lock()
 
 
 def load_openvino(name: str, folder: Path, *, threads: int | None = None) -> OnnxEmbedder:
@@ -59,4 +61,6 @@ def _session(graph: Path, inputs: Sequence[str], threads: int) -> Session:
         finally:
             idle.put(request)
 
+    with _opening:  # the bindings set up numpy at their first use, and two threads at once would wait for each other
+        run({name: np.zeros((1, 1), dtype=np.int64) for name in inputs})
     return Session(run, PRECISIONS[hint])

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import random
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -105,6 +108,38 @@ def test_neighbours_order_and_threads_change_no_bit_of_a_vector(cache: Path, loa
     random.Random(1).shuffle(texts)
     for embedder in (exported, several):
         assert [row.tobytes() for row in embedder.embed_passages(texts)] == [alone[text] for text in texts]
+
+
+FIRST_USES = """
+import os, signal, sys
+from pathlib import Path
+import numpy, openvino, tokenizers
+from sift_rag.embedders.openvino import load_openvino
+
+sys.setswitchinterval(1e-6)  # threads take turns as often as on a busy machine in hours
+for _ in range(16):
+    child = os.fork()
+    if not child:
+        signal.alarm(20)
+        load_openvino("any", Path(sys.argv[1]), threads=2).embed_passages(["owl", "bee"])
+        os._exit(0)
+    if os.waitpid(child, 0)[1]:
+        sys.exit("The first use in a process never ended.")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="A process is used for the first time only once: forks repeat it.")
+def test_the_first_texts_of_a_process_do_not_wait_for_each_other_for_ever(cache: Path) -> None:
+    variables = {**os.environ, "TOKENIZERS_PARALLELISM": "false"}
+    done = subprocess.run(
+        [sys.executable, "-c", FIRST_USES, str(export_of(cache))],
+        env=variables,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_prompts_pooling_and_length_are_those_of_the_model(no_cache: Path, tmp_path: Path) -> None:
