@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from functools import partial
 from pathlib import Path
-from threading import RLock, Timer
-from time import monotonic
+from threading import RLock, Thread
+from time import monotonic, sleep
 from typing import Protocol, TypeVar
 
 import anyio.to_thread
@@ -98,7 +98,9 @@ class DirectAccess:
         """Held during a call."""
         self._open: PassageIndex | None = None
         self._open_since = 0.0
-        self._closer: Timer | None = None
+        self._close_at = 0.0
+        """Time from when on it is closed, unless another call puts that off."""
+        self._closer: Thread | None = None
 
     @property
     def answers(self) -> bool:
@@ -116,26 +118,31 @@ class DirectAccess:
     def _reading(self, opened: Callable[[], PassageIndex]) -> Iterator[PassageIndex]:
         """Borrow the collection, which stays open for a while: opening it costs more than a search."""
         with self._turn:
-            if self._closer is not None:
-                self._closer.cancel()
             if self._open is None:
                 self._open, self._open_since = opened(), monotonic()
             try:
                 yield self._open
             finally:
-                left = min(self.settings.idle_seconds, self._open_since + LONGEST_OPEN - monotonic())
-                if left > 0:
-                    self._closer = Timer(left, self.close)
-                    self._closer.daemon = True
-                    self._closer.start()
-                else:
+                self._close_at = min(monotonic() + self.settings.idle_seconds, self._open_since + LONGEST_OPEN)
+                if self._close_at <= monotonic():
                     self.close()
+                elif self._closer is None:  # one thread for many calls: starting one costs a millisecond
+                    self._closer = Thread(target=self._close_when_due, name="close idle collection", daemon=True)
+                    self._closer.start()
+
+    def _close_when_due(self) -> None:
+        while True:
+            sleep(max(0.0, self._close_at - monotonic()))
+            with self._turn:
+                if self._close_at <= monotonic():
+                    self.close()
+                if self._open is None:
+                    self._closer = None
+                    return
 
     def close(self) -> None:
         """Close the collection if it is still open, so that it can be written. The next call opens it again."""
         with self._turn:
-            if self._closer is not None:
-                self._closer.cancel()
             if self._open is not None:
                 held, self._open = self._open, None
                 held.close()

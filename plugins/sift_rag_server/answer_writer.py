@@ -18,23 +18,27 @@ class AnswerWriter:
     One thread enters, reads and leaves the stream: the lock on a fine-tuned model's weights belongs to a thread.
     """
 
-    def __init__(self, stream: AnswerStream, held: AbstractContextManager[object], abandon: Callable[[], None]) -> None:
+    def __init__(
+        self, stream: AnswerStream, held: AbstractContextManager[object], abandon: Callable[[], None], *, streamed: bool
+    ) -> None:
         """Start writing. Call it on the event loop.
 
         Args:
             stream: the prepared answer.
             held: left once the model has stopped.
             abandon: called by ``close``, from when on nobody waits for the model.
+            streamed: hand over every piece, not only the end: each takes the event loop's time.
         """
         self._stream = stream
         self._abandon = abandon
+        self._streamed = streamed
         self._loop = asyncio.get_running_loop()
         self._arrived: asyncio.Queue[str | Exception | None] = asyncio.Queue()
         self._closed = Event()
         Thread(target=self._write, args=(held,), name="answer", daemon=True).start()
 
     async def pieces(self) -> AsyncIterator[str]:
-        """Iterate over the text as it is written.
+        """Iterate over the text as it is written; over nothing, until its end, unless it is streamed.
 
         Raises:
             ModelError: the model cannot answer, or cannot be fine-tuned.
@@ -57,7 +61,8 @@ class AnswerWriter:
                     for piece in pieces:
                         if self._closed.is_set():
                             break
-                        self._send(piece)
+                        if self._streamed:
+                            self._send(piece)
             except Exception as error:  # noqa: BLE001 - raised where the pieces are awaited
                 end = error
         self._send(end)  # when the model is free again

@@ -84,15 +84,13 @@ class Written:
 
 async def _ask(service: Service, content: bytes, context: RequestContext) -> Response:
     model = language_model_of(service)
-    parsed = await service.in_worker(_parse, service, content)
+    parsed = await service.parsed(_parse, content)
     answer, writer = await begin_answer(service, model, parsed, context)
     if answer.fields.stream:
-        pieces = timed_pieces(writer, service, context, streamed=True)
+        pieces = timed_pieces(writer, service, context)
         failed = partial(_event, "error")
         return answer_stream(_events(answer, pieces), failed, writer, service, context)
-    with closing(writer):
-        async for _ in timed_pieces(writer, service, context, streamed=False):
-            pass
+    await written_whole(writer, service)
     return JSONResponse(answer.reply())
 
 
@@ -129,7 +127,7 @@ async def begin_answer(
     with ExitStack() as held:
         abandon = held.enter_context(service.answering(fine_tuned=parsed.fields.mode != "context"))
         answer = await service.in_worker(_prepare, service, model, parsed, context, conversation)
-        return answer, AnswerWriter(answer.stream, held.pop_all(), abandon)
+        return answer, AnswerWriter(answer.stream, held.pop_all(), abandon, streamed=answer.fields.stream)
 
 
 def _parse(service: Service, content: bytes) -> Parsed[AskFields]:
@@ -181,12 +179,17 @@ def answer_stream(
     )
 
 
-async def timed_pieces(
-    writer: AnswerWriter, service: Service, context: RequestContext, *, streamed: bool
-) -> AsyncGenerator[str, None]:
+async def written_whole(writer: AnswerWriter, service: Service) -> None:
+    """Wait until an answer is written that is not streamed, and observe how long that takes."""
+    with closing(writer), service.metrics.stage("answer"):
+        async for _ in writer.pieces():
+            pass
+
+
+async def timed_pieces(writer: AnswerWriter, service: Service, context: RequestContext) -> AsyncGenerator[str, None]:
     """Iterate over the text as it is written, and observe how long that takes."""
     metrics = service.metrics
-    first = streamed
+    first = True
     with metrics.stage("answer"):
         async for piece in writer.pieces():
             if first:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import closing
 from http import HTTPStatus
 from time import time
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
@@ -22,7 +21,7 @@ from pydantic import BeforeValidator, Field, create_model
 from sift_rag.answering.conversation import Conversation, Turn
 from sift_rag.answering.prompt import locate
 from sift_rag.protocols import Message
-from sift_rag_server.ask import Written, answer_stream, begin_answer, language_model_of, timed_pieces
+from sift_rag_server.ask import Written, answer_stream, begin_answer, language_model_of, timed_pieces, written_whole
 from sift_rag_server.collection_bodies import COLLECTION_NAME, AnswerFields, AskFields, Parsed, body_model
 from sift_rag_server.errors import HTTPError
 from sift_rag_server.handlers import Operation, RequestContext, handle
@@ -102,7 +101,6 @@ class Chat(NamedTuple):
     conversation: Conversation
     model: str
     """Name of the model, as it was asked for."""
-    stream: bool
     include_usage: bool
 
 
@@ -130,15 +128,12 @@ def chat_routes(service: Service) -> APIRouter:
 
 async def _chat(service: Service, content: bytes, context: RequestContext) -> Response:
     model = language_model_of(service)
-    chat = await service.in_worker(_parse, service, content)
+    chat = await service.parsed(_parse, content)
     answer, writer = await begin_answer(service, model, chat.parsed, context, chat.conversation)
     reply = _Reply(f"chatcmpl-{context.id}", int(time()), chat, answer, model)
-    if chat.stream:
-        pieces = timed_pieces(writer, service, context, streamed=True)
-        return answer_stream(reply.events(pieces), _event, writer, service, context)
-    with closing(writer):
-        async for _ in timed_pieces(writer, service, context, streamed=False):
-            pass
+    if answer.fields.stream:
+        return answer_stream(reply.events(timed_pieces(writer, service, context)), _event, writer, service, context)
+    await written_whole(writer, service)
     return JSONResponse(reply.whole())
 
 
@@ -153,6 +148,7 @@ def _parse(service: Service, content: bytes) -> Chat:
         **(body.sift or {}),
         "query": said[-1].text,
         "collection": _collection(service, body.model),
+        "stream": bool(body.stream),
     }
     if system:
         asked["system"] = system
@@ -162,7 +158,6 @@ def _parse(service: Service, content: bytes) -> Chat:
         Parsed(asked, AskFields, service.settings.limits),
         _conversation(said[:-1]),
         body.model or service.model_names[0],
-        bool(body.stream),
         body.stream_options is not None and body.stream_options.include_usage,
     )
 

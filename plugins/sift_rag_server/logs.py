@@ -6,6 +6,9 @@ import json
 import logging
 from datetime import UTC, datetime
 
+_LOGGED = ("sift_rag_server", "uvicorn", "sift_rag")
+"""Loggers that the server gives a handler."""
+
 
 class JsonLines(logging.Formatter):
     """A formatter of records as JSON objects: time, level, logger, event and the record's ``facts``."""
@@ -42,20 +45,21 @@ class Lines(logging.Formatter):
 
 
 def log_for_people() -> None:
-    """Log this server as short lines on stderr, and of uvicorn only warnings."""
+    """Log this server and the library as short lines on stderr, and of uvicorn only warnings."""
     log_as_json_lines()
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    for name in ("sift_rag_server", "uvicorn"):
+    for name in _LOGGED:
         for handler in logging.getLogger(name).handlers:
             handler.setFormatter(Lines())
 
 
 def log_as_json_lines(level: int = logging.INFO) -> None:
-    """Log this server and uvicorn as JSON lines on stderr."""
+    """Log this server, uvicorn and the library as JSON lines on stderr, and nothing else of them."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines())
-    for name in ("sift_rag_server", "uvicorn"):
+    for name in _LOGGED:
         logger = logging.getLogger(name)
         logger.handlers = [handler]
         logger.propagate = False
-        logger.setLevel(level)
+    for name in ("sift_rag_server", "uvicorn", "sift_rag.embedders"):  # which tells what it does once for good
+        logging.getLogger(name).setLevel(level)

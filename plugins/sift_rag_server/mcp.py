@@ -27,7 +27,7 @@ from sift_rag.answering.assistant import Assistant
 from sift_rag.corpus.ingest import ingest
 from sift_rag.ingestion import opened_for_ingest
 from sift_rag_server.answer_writer import AnswerWriter
-from sift_rag_server.ask import language_model_of, timed_pieces
+from sift_rag_server.ask import language_model_of, written_whole
 from sift_rag_server.embeddings import QueuedEmbedder, ingest_embedder
 from sift_rag_server.errors import HTTPError
 from sift_rag_server.event_stream import EventStream
@@ -220,10 +220,8 @@ class ServedAccess:
         with ExitStack() as held:
             abandon = held.enter_context(service.answering())
             stream = await self.run(partial(self._begin, query, options))
-            writer = AnswerWriter(stream, held.pop_all(), abandon)
-        with closing(writer):
-            async for _ in timed_pieces(writer, service, _call.get().context, streamed=False):
-                pass
+            writer = AnswerWriter(stream, held.pop_all(), abandon, streamed=False)
+        await written_whole(writer, service)
         return stream.answer
 
     def _begin(self, query: Query, options: SearchOptions) -> AnswerStream:
