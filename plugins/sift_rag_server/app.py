@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
+from re import Pattern
 from threading import Thread
 from typing import TYPE_CHECKING
 
@@ -62,7 +63,7 @@ def create_app(service: Service, *, on_failure: Callable[[], None] | None = None
     mcp = McpRoutes(service)
     parts = (rerank_routes, search_routes, ask_routes, chat_routes, embedding_routes)
     routers = [*(routes(service) for routes in parts), *page_routes(service), mcp.router()]
-    paths: set[str] = set()
+    paths: dict[str, Pattern[str]] = {}
     app = FastAPI(
         title="sift-rag",
         summary="Passages that jointly answer a question.",
@@ -77,7 +78,8 @@ def create_app(service: Service, *, on_failure: Callable[[], None] | None = None
     for router in routers:
         app.include_router(router)
     _add_state_routes(app, service)
-    paths.update(route.path for part in (app.router, *routers) for route in part.routes if isinstance(route, Route))
+    routes = [route for part in (app.router, *routers) for route in part.routes if isinstance(route, Route)]
+    paths.update((route.path_format, route.path_regex) for route in routes)
     describe(app, service.settings)
     return app
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hmac
 import logging
-from collections.abc import Set as AbstractSet
+from collections.abc import Mapping
 from http import HTTPStatus
+from re import Pattern
 from time import perf_counter
 from urllib.parse import urlsplit
 
@@ -33,7 +34,14 @@ class Guard:
     refused.
     """
 
-    def __init__(self, app: ASGIApp, service: Service, paths: AbstractSet[str]) -> None:
+    def __init__(self, app: ASGIApp, service: Service, paths: Mapping[str, Pattern[str]]) -> None:
+        """Keep the parts.
+
+        Args:
+            app: handles the requests that are let in.
+            service: its settings and metrics.
+            paths: the paths of the routes, with parameters in braces, and what each matches.
+        """
         self._app = app
         self._service = service
         self._paths = paths
@@ -89,8 +97,11 @@ class Guard:
         return refusal
 
     def _route(self, scope: Scope) -> str:
-        """Return the path, or one word for all unknown ones."""
-        return scope["path"] if scope["path"] in self._paths else "other"
+        """Return the path, without what a client chose in it, or one word for all unknown ones."""
+        asked = scope["path"]
+        if asked in self._paths:
+            return str(asked)
+        return next((path for path, form in self._paths.items() if "{" in path and form.match(asked)), "other")
 
     def _record(self, scope: Scope, context: RequestContext, seconds: float) -> None:
         route = self._route(scope)

@@ -41,3 +41,18 @@ def test_each_stage_of_a_request_is_observed_once(
         assert set(counts(served).values()) == {0}
         served.client.post(path, json=body)
         assert {name: 1 if name in stages else 0 for name in counts(served)} == counts(served)
+
+
+@pytest.mark.parametrize(
+    ("path", "route"),
+    [
+        ("/v1/models/sift", "/v1/models/{name}"),
+        ("/v1/search/", "/v1/search"),
+        ("/v1/search/../../etc", "other"),
+        ("/unknown", "other"),
+    ],
+)
+def test_requests_are_counted_under_their_route(path: str, route: str) -> None:
+    with serving() as served:
+        served.client.get(path)
+        assert f'sift_rag_requests_total{{route="{route}",status="' in served.client.get("/metrics").text
