@@ -45,6 +45,8 @@ _MEASURED_TEXTS = ["The owl hunts mice at night while the bees sleep, and nobody
 """Passages of about a hundred tokens, as ingest makes them."""
 _ROUNDS = 3
 """Number of times that each runtime embeds them; the fastest counts."""
+_PATIENCE = 5.0
+"""Seconds after which no further round begins: on a busy machine one can take long."""
 _ADVANTAGE = 1.25
 """Factor by which torch must be faster to be chosen: it takes some seconds to load, every time."""
 
@@ -229,7 +231,10 @@ def _measured(model: _Model, embedders: dict[str, Embedder], wanted: Wanted) -> 
     """Return the name of the runtime to use, and remember it."""
     wanted.say("measuring what embeds fastest here, once")
     seconds = dict.fromkeys(embedders, float("inf"))
+    begun = perf_counter()
     for attempt in range(1 + _ROUNDS):
+        if attempt > 1 and perf_counter() - begun > _PATIENCE:
+            break
         for name, embedder in embedders.items():
             started = perf_counter()
             embedder.embed_passages(_MEASURED_TEXTS)

@@ -317,6 +317,7 @@ class Clock:
 
     def __init__(self, costs: dict[str, float]) -> None:
         self.costs = costs
+        self.calls: dict[str, int] = dict.fromkeys(costs, 0)
         self._now = 0.0
 
     def __call__(self) -> float:
@@ -326,8 +327,20 @@ class Clock:
         class Slow:
             def embed_passages(_, texts: list[str]) -> None:  # noqa: N805
                 self._now += self.costs[name]
+                self.calls[name] += 1
 
         return Slow()
+
+
+@pytest.mark.parametrize(("seconds", "rounds"), [(0.1, 4), (1.5, 3), (100.0, 2)])
+def test_a_slow_machine_measures_fewer_rounds(
+    seconds: float, rounds: int, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock({"onnx": seconds, "torch": seconds / 2})
+    monkeypatch.setattr(runtimes, "perf_counter", clock)
+    embedders = {name: clock.embedder(name) for name in clock.costs}
+    assert runtimes._measured(runtimes._located(NAME), embedders, Wanted()) == "torch"
+    assert clock.calls == {"onnx": rounds, "torch": rounds}
 
 
 @pytest.mark.parametrize(("advantage", "is_light"), [(0.0, False), (1e9, True)])
