@@ -19,9 +19,9 @@ def optimize(
     """Rearrange a collection's files for faster search.
 
     It takes a while. `sift-rag ingest` does it by itself after 20,000 new passages, if they are a tenth of the
-    collection; run it after large changes made in another way. A collection of more than 50,000 passages is searched by a graph of
-    neighbours afterwards. A Qdrant server does this by itself. Also adds the word index to a collection made by an
-    earlier version, in a folder or on a server.
+    collection; run it after large changes made in another way. A collection of more than 50,000 passages is searched
+    by a graph of neighbours afterwards. A Qdrant server does this by itself. Also adds the word index to a collection
+    made by an earlier version, in a folder or on a server.
 
     Examples:
         sift-rag optimize -c code
