@@ -20,6 +20,9 @@ CANDIDATE_LIMIT = 100
 EXACT_SEARCH_PASSAGES = 50_000
 """Largest number of passages that are all compared with a question; beyond, a graph of neighbours is searched, if the
 collection has one. Measured: docs/log.md, "A million passages"."""
+UNOPTIMIZED_PASSAGES = 20_000
+"""Number of passages written since the last ``optimize`` from which it is due, if they are a tenth of the collection:
+each takes 24 to 40 µs whenever a folder is opened. Measured: docs/log.md, "A million passages, optimised"."""
 GRAPH_EFFORT = 256
 """Passages that a search by the graph keeps in view (HNSW's ef), at least: twice those asked for if that is more."""
 WORD_CANDIDATES = 30

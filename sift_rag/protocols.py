@@ -232,6 +232,10 @@ class GraphStatus(Protocol):
     def has_graph(self) -> bool:
         """True if it can be searched by one: see ``GraphSearch``."""
 
+    @property
+    def outside_graph(self) -> int:
+        """Number of passages that were written since the collection was optimised; 0 where that is done by itself."""
+
 
 class Totals(NamedTuple):
     """Sums over the records of a collection's documents."""

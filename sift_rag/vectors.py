@@ -29,6 +29,8 @@ def unit_rows(vectors: ArrayLike, dimension: int, *, what: str) -> Embedding:
         raise ValueError(f"{what} must have the shape (n, {dimension}), but have {array.shape}.")
     if array.dtype.kind != "f":
         raise ValueError(f"{what} must be floating-point numbers, but are {array.dtype}.")
+    if array.dtype == np.float32 and _are_unit(array):
+        return array.copy()
     rows = array.astype(np.float64)
     if (bad := _first(~np.isfinite(rows).all(axis=1))) is not None:
         raise ValueError(f"Row {bad} of {what} is not finite: it holds NaN or infinity.")
@@ -64,6 +66,12 @@ def as_unit_rows(rows: Sequence[ArrayLike | None] | Embedding, dimension: int | 
     if stacked.dtype.kind in "iu":  # JSON writes 1 for 1.0
         stacked = stacked.astype(np.float64)
     return unit_rows(stacked, expected, what=what)
+
+
+def _are_unit(rows: Embedding) -> bool:
+    """Return True if all rows have norm 1, and so are finite and not 0."""
+    squares = np.einsum("ij,ij->i", rows, rows, dtype=np.float64, casting="same_kind")
+    return bool((np.abs(np.sqrt(squares) - 1) <= _UNIT_TOLERANCE).all())
 
 
 def _first(flags: ArrayLike) -> int | None:

@@ -1,10 +1,12 @@
 """A large collection in a folder: writing, optimising, opening, searching exactly and by the graph, memory, disk.
 
-python -m benchmarks.speed.million_passages --folder FOLDER [--passages N] [--only write,optimize,read] [--json FILE]
+python -m benchmarks.speed.million_passages --folder FOLDER [--passages N] [--only PARTS] [--json FILE]
 
 Passages and vectors are made up, so that a million are written in the time that the store takes: topics of unequal
-sizes, documents of ten passages around their topics, words by Zipf's law. ``write`` makes the collection in FOLDER,
-which is kept, so that the other parts can be run again. numpy's scan of the same vectors is the peer, in the same run.
+sizes, documents of ten passages around their topics, words by Zipf's law. PARTS are some of rates,write,optimize,read:
+``rates`` writes blocks of ten thousand in turns with the engine alone, in collections of its own. ``write`` makes the
+collection in FOLDER, which is kept, so that the other parts can be run again. numpy's scan of the same vectors is the
+peer, in the same run.
 """
 
 from __future__ import annotations
@@ -14,18 +16,23 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from time import perf_counter, process_time
 from uuid import NAMESPACE_URL, uuid5
 
 import numpy as np
+from qdrant_edge import EdgeShard, Point, UpdateOperation
 
 from benchmarks.common.turns import Row, as_line, compare, run_parts
+from sift_rag.stores.embedded.engine import create_shard
 from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
 from sift_rag.stores.embedded.sharing import open_to_read
 from sift_rag.stores.embedded.store import create_collection, open_collection
+from sift_rag.stores.payloads import payload_of
 from sift_rag.stores.waiting import NO_WAIT
 from sift_rag.types import CollectionInfo, Document, Embedding, Passage, Span
 
@@ -114,6 +121,87 @@ def figure(what: str, value: float, unit: str, goal: str = "") -> Row:
     row = Row(what, value, "-", value, 1, 1, 1, unit, goal)
     print(as_line(row), flush=True)
     return row
+
+
+def rates(folder: Path, n: int) -> Iterator[Row]:
+    """Compare writing with what the engine does alone, given the same points, or ids and vectors, ready made."""
+    corpus = Corpus(n)
+    turns = range(min(5, -(-n // BLOCK)))
+    for what, peer in (
+        ("the engine alone, the same points, flushed each time", _Alone(flush_each=True)),
+        ("the engine alone, the same points, flushed once at the end", _Alone()),
+        ("the engine alone, ids and vectors, flushed once at the end", _Alone(payloads=False)),
+    ):
+        pairs = [(_ours(folder, corpus, block), peer.seconds(folder, corpus, block)) for block in turns]
+        for place, kind in enumerate(("", ", per second of processor time")):
+            yield compare(
+                f"passages written by {BATCH}, durably{kind}",
+                iter([BLOCK / ours[place] for ours, _ in pairs]).__next__,
+                peer=what,
+                theirs=iter([BLOCK / theirs[place] for _, theirs in pairs]).__next__,
+                runs=len(pairs),
+                unit="/s",
+                goal="" if place else ">= 12,000 /s",
+            )
+
+
+def _batches(corpus: Corpus, block: int) -> Iterator[tuple[list[Passage], Embedding]]:
+    rows = corpus.rows(block)
+    for start in range(0, BLOCK, BATCH):
+        yield corpus.batch(block * BLOCK + start), rows[start : start + BATCH]
+
+
+def _ours(folder: Path, corpus: Corpus, block: int) -> tuple[float, float]:
+    """Return the wall and the processor seconds that a block takes in a new collection."""
+    clock = Clock()
+    info = CollectionInfo(COLLECTION, "none", DIMENSION, SCHEMA_VERSION)
+    with TemporaryDirectory(dir=folder) as place, closing(create_collection(Path(place), info)) as store:
+        for batch, rows in _batches(corpus, block):
+            with clock.running():
+                store.upsert(batch, rows)
+    return clock.seconds
+
+
+@dataclass(frozen=True)
+class _Alone:
+    """The engine without this library: made points of Python's values, one call for each batch."""
+
+    payloads: bool = True
+    flush_each: bool = False
+
+    def seconds(self, folder: Path, corpus: Corpus, block: int) -> tuple[float, float]:
+        """Return the wall and the processor seconds that a block takes; making vectors and payloads is not timed."""
+        clock = Clock()
+        with TemporaryDirectory(dir=folder) as place:
+            shard_folder = Path(place) / "shard"
+            create_shard(shard_folder, DIMENSION, "The benchmark")
+            with closing(EdgeShard.load(str(shard_folder))) as shard:
+                for batch, rows in _batches(corpus, block):
+                    given = [
+                        (passage.id, row.tolist(), payload_of(passage, 0.5) if self.payloads else {})
+                        for passage, row in zip(batch, rows, strict=True)
+                    ]
+                    with clock.running():
+                        shard.update(UpdateOperation.upsert_points([Point(*parts) for parts in given]))
+                        if self.flush_each:
+                            shard.flush()
+                with clock.running():
+                    shard.flush()
+        return clock.seconds
+
+
+class Clock:
+    """Adds up wall and processor seconds."""
+
+    def __init__(self) -> None:
+        self.seconds = (0.0, 0.0)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        wall, processor = self.seconds
+        begun, begun_cpu = perf_counter(), process_time()
+        yield
+        self.seconds = wall + perf_counter() - begun, processor + process_time() - begun_cpu
 
 
 def write(folder: Path, n: int) -> Iterator[Row]:
@@ -274,7 +362,7 @@ def main() -> None:
     run_parts(
         {
             part.__name__: lambda options, part=part: part(options.folder, options.passages)  # type: ignore[misc]
-            for part in (write, optimize, read)
+            for part in (rates, write, optimize, read)
         },
         parser,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -249,3 +250,18 @@ def test_a_passage_on_two_pages_is_one_candidate_and_no_copy_of_itself() -> None
     assert len(found) == 20
     met = [passage.id for one in found for passage in (one.passage, *one.copies)]
     assert len(met) == len(set(met))
+
+
+def test_what_was_written_since_a_collection_was_optimized_is_counted(tmp_path: Path) -> None:
+    def outside() -> int:
+        with closing(FolderDatabase(tmp_path).documents(INFO.name)) as records:
+            return records.outside_graph
+
+    fill(tmp_path)
+    assert outside() == COUNT
+    allow_small_graphs(tmp_path, INFO.name)
+    assert FolderDatabase(tmp_path).optimize(INFO.name)
+    assert outside() == 0
+    with closing(open_collection(tmp_path, INFO.name)) as store:
+        store.upsert([replace(one, id=f"1{one.id[1:]}") for one in PASSAGES[:20]], ROWS[:20])
+    assert outside() == 20

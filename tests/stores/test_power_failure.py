@@ -6,14 +6,18 @@ has brought to the disk, with the engine's other files, page by page, as they we
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 from contextlib import closing
 from dataclasses import replace
+from errno import EIO
+from itertools import count
 from pathlib import Path
 
 import pytest
 
+from sift_rag.errors import StoreError
 from sift_rag.stores.embedded.check import check_collection
 from sift_rag.stores.embedded.manifest import SHARD
 from sift_rag.stores.embedded.readers import LOG
@@ -70,6 +74,59 @@ def test_what_was_acknowledged_survives_a_power_failure(tmp_path: Path, share: f
             assert (one.embedding == expected[one.passage.id].embedding).all()
         assert {one.passage.id for one in store.search(unit_vectors(1), 2000)[0]} == set(expected)
     assert check_collection(after, INFO.name) == []
+
+
+@pytest.mark.parametrize("nth", range(3))
+def test_a_write_fails_whichever_sync_of_it_the_disk_refuses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nth: int
+) -> None:
+    calls = count()
+    bring = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if next(calls) == nth:
+            raise OSError(EIO, os.strerror(EIO))
+        bring(descriptor)
+
+    with closing(create_collection(tmp_path, INFO)) as store:
+        monkeypatch.setattr(os, "fsync", fsync)
+        with pytest.raises(StoreError, match=os.strerror(EIO)):
+            fill(store, 700)  # in three parts
+        fill(store, 700)
+        assert store.count() == 700
+
+
+def test_a_write_returns_after_a_sync_that_began_when_all_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+    bring = os.fsync
+
+    class Watched:
+        """The engine, which notes when something was written."""
+
+        def __init__(self, shard: object) -> None:
+            self.shard = shard
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self.shard, name)
+
+        def update(self, operation: object) -> None:
+            self.shard.update(operation)  # type: ignore[attr-defined]
+            events.append("written")
+
+    def fsync(descriptor: int) -> None:
+        events.append("sync")
+        bring(descriptor)
+
+    with closing(create_collection(tmp_path, INFO)) as store:
+        shard = store._parts.shard  # type: ignore[union-attr]
+        shard._shard = Watched(shard._shard)  # type: ignore[assignment]
+        monkeypatch.setattr(os, "fsync", fsync)
+        store.upsert(passages(700), unit_vectors(700))
+        monkeypatch.undo()
+    assert events.count("written") == 3
+    assert events[-1] == "sync"
 
 
 def test_the_log_is_cut_as_it_grows_and_nothing_is_left_to_replay_when_a_collection_is_closed(tmp_path: Path) -> None:

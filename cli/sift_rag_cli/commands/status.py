@@ -26,6 +26,8 @@ COMPARED = 1_000
 _BY_GRAPH = "approximate: by a graph, which may miss a few passages; --exact-search compares all"
 _WITHOUT_GRAPH = "exact, which is slow for so many passages: run `sift-rag optimize`"
 
+_SLOW_TO_OPEN = "slow, after many new passages: run `sift-rag optimize`"
+
 
 def status(
     context: typer.Context,
@@ -39,12 +41,14 @@ def status(
         sift-rag status
     """
     from sift_rag.protocols import GraphStatus, WordStatus
+    from sift_rag.stores.arrangement import is_optimizing_due
     from sift_rag.stores.registry import open_database
 
     database = open_database(store, api_key=store_key(context, store), wait=0)
     with closing(database.documents(collection)) as records:
         info, documents = records.info, list(records.documents())
         by_graph = records.has_graph if isinstance(records, GraphStatus) else False
+        due = is_optimizing_due(records)
         words = records.words_indexed if isinstance(records, WordStatus) else None
     ingested = [document for document in documents if document.state == "ingested"]
     failed = [document for document in documents if document.state == "failed"]
@@ -89,6 +93,8 @@ def status(
         write(f"no record   {count_of(unrecorded, 'passage')} without records: ingest their files to complete them")
     if is_large:
         write(f"search      {_BY_GRAPH if by_graph else _WITHOUT_GRAPH}")
+    if due and not (is_large and not by_graph):
+        write(f"opening     {_SLOW_TO_OPEN}")
     if words is False:
         write("words       not indexed yet: run `sift-rag optimize`")
     if last:

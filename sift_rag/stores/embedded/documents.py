@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import fields, replace
 from itertools import takewhile
 from threading import RLock
@@ -78,6 +78,8 @@ _ORDERS: dict[DocumentOrder, str] = {
     "ingested": "ingested_at DESC, source",
 }
 _FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
+_VERSIONS, _BYTES_OF_VERSION = "mutable_id_tracker.versions", 8
+"""The engine's table of those points that are in no graph yet, and the room that each takes there."""
 _BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
@@ -100,6 +102,14 @@ class SqliteDocuments:
     def has_graph(self) -> bool:
         """Implement ``GraphStatus.has_graph``, by the files of the search engine, which is not asked."""
         return any(_has_graph(path) for path in (self._folder / SHARD / "segments").glob("*/segment.json"))
+
+    @property
+    def outside_graph(self) -> int:
+        """Implement ``GraphStatus.outside_graph``, likewise, as of when the collection was closed."""
+        tables = (self._folder / SHARD / "segments").glob(f"*/{_VERSIONS}")
+        with suppress(OSError):  # being rewritten
+            return sum(path.stat().st_size for path in tables) // _BYTES_OF_VERSION
+        return 0
 
     def document(self, source: str) -> Document | None:
         """Implement ``DocumentRecords.document``."""

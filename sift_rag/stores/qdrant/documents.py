@@ -57,6 +57,11 @@ class QdrantDocuments:
         """Implement ``GraphStatus.has_graph``, as of when the records were opened."""
         return self._has_graph
 
+    @property
+    def outside_graph(self) -> int:
+        """Implement ``GraphStatus.outside_graph``: a server optimises by itself."""
+        return 0
+
     def document(self, source: str) -> Document | None:
         """Implement ``DocumentRecords.document``."""
         if not is_text(source):
