@@ -22,7 +22,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import closing
 from http import HTTPStatus
-from itertools import islice
+from itertools import dropwhile, islice
 from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated, NamedTuple
@@ -327,7 +327,7 @@ def _repetition(found: Duplicates) -> dict[str, JsonValue]:
         "groups": [
             {
                 "size": len(group),
-                "text": _quoted(group.passage.text),
+                "text": _quoted(group.passage),
                 "headings": list(group.passage.headings),
                 "places": [one.place() for one in (group.passage, *group.copies)[:MOST_PLACES]],
             }
@@ -338,6 +338,14 @@ def _repetition(found: Duplicates) -> dict[str, JsonValue]:
     }
 
 
-def _quoted(text: str) -> str:
-    joined = re.sub(r"\s+", " ", text[: 2 * LONGEST_QUOTE]).strip()
+def _quoted(passage: Passage) -> str:
+    """Return the beginning of a passage on one line, without the headings above it, which are told apart from it."""
+    told = {passage.title, *passage.headings}
+    body = dropwhile(lambda line: not line.strip() or _heading(line) in told, passage.text.splitlines())
+    joined = " ".join((" ".join(body) or passage.text)[: 2 * LONGEST_QUOTE].split())
     return joined if len(joined) <= LONGEST_QUOTE else f"{joined[:LONGEST_QUOTE].rstrip()}…"
+
+
+def _heading(line: str) -> str | None:
+    found = re.fullmatch(r"#{1,6} +(.*?)(?: +#+)?\s*", line)
+    return None if found is None else found[1].strip()
