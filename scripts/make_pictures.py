@@ -26,6 +26,7 @@ from html import escape
 from io import StringIO
 from pathlib import Path
 
+from huggingface_hub.constants import HF_HOME
 from rich.console import Console
 from rich.terminal_theme import MONOKAI
 from rich.text import Text
@@ -242,20 +243,22 @@ def run(command: str, folder: Path, environment: Mapping[str, str]) -> str:
 
 
 def session(lines: list[str]) -> Iterator[tuple[str, str]]:
-    """Yield each command with what it prints, run from a copy of the examples with a store of its own."""
+    """Yield each command with what it prints, run from a copy of the examples in a home without a cache or a store."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         shutil.copytree(ROOT / "examples" / "handbook", folder / "examples" / "handbook")
         environment = {key: value for key, value in os.environ.items() if not key.startswith("SIFT_RAG_")}
         environment |= {
             "SIFT_RAG_STORE": str(folder / "store"),
+            "XDG_CACHE_HOME": str(folder / ".cache"),
+            "HF_HOME": HF_HOME,
             "COLUMNS": "100",
             "NO_COLOR": "1",
             "HF_HUB_OFFLINE": "1",
         }
         environment["PYTHONPATH"] = os.pathsep.join(str(ROOT / part) for part in ("", "cli", "plugins"))
         for line in lines:
-            yield line, run(line, folder, environment)
+            yield line, run(line, folder, environment).replace(str(folder), "~")
 
 
 def transcript(ran: list[tuple[str, str]]) -> str:

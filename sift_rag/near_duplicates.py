@@ -90,27 +90,98 @@ def _place(candidate: Candidate) -> tuple[str, int]:
 def _leaders_by_cosine(texts: Sequence[str], rows: Embedding) -> list[int]:
     """Return the leaders of texts that all differ. A block of rows is compared with the leaders before it alone."""
     leaders = np.arange(len(texts))
-    led, led_places, count = np.empty_like(rows), np.empty(len(texts), dtype=np.intp), 0
-    facts = _NumberedFacts(texts)
+    led, count = np.empty(len(texts), dtype=np.intp), 0
+    copies = _Copies(rows, _NumberedFacts(texts))
     for start in range(0, len(texts), _BLOCK):
-        block = rows[start : start + _BLOCK]
-        places = np.arange(start, start + len(block))
-        before = block @ led[:count].T >= COPY_SIMILARITY
-        close = np.hstack([before, np.tril(block @ block.T >= COPY_SIMILARITY, -1)])
-        columns = np.concatenate([led_places[:count], places])
-        for row in np.flatnonzero(close.any(axis=1)).tolist():
-            near = columns[close[row]]
-            near = near[leaders[near] == near]
-            same = near[facts.of(near) == facts.of(places[row : row + 1])]
-            leaders[start + row] = same[0] if same.size else start + row
+        places = np.arange(start, min(start + _BLOCK, len(texts)))
+        for first in range(0, count, _TILE):
+            copy, leader = copies.between(places, led[first : min(first + _TILE, count)])
+            leaders[copy[::-1]] = leader[::-1]  # the first leader of each is written last
+            places = places[leaders[places] == places]
+        for copy, leader in zip(*(found.tolist() for found in copies.between(places, places)), strict=True):
+            if leaders[copy] == copy and leaders[leader] == leader:
+                leaders[copy] = leader
         new = places[leaders[places] == places]
-        led[count : count + len(new)], led_places[count : count + len(new)] = rows[new], new
+        led[count : count + len(new)] = new
         count += len(new)
     return leaders.tolist()
 
 
-_BLOCK = 256
-"""Number of rows whose cosines are computed at once."""
+_BLOCK, _TILE = 256, 4096
+"""Number of rows, and of leaders, whose cosines are computed at once."""
+
+
+class _Copies:
+    """The pairs of rows that are copies by cosine. Many rows are compared by shorter ones first."""
+
+    def __init__(self, rows: Embedding, facts: _NumberedFacts) -> None:
+        self._rows = rows
+        self._facts = facts
+        self._bounds = _bounding(rows) if len(rows) > _TILE else None
+
+    def between(self, places: _Places, others: _Places) -> tuple[_Places, _Places]:
+        """Return the places that are copies of others before them, and of which; by place, and by other."""
+        first, second = self._close(places, others)
+        is_same = self._facts.of(first) == self._facts.of(second)
+        return first[is_same], second[is_same]
+
+    def _close(self, places: _Places, others: _Places) -> tuple[_Places, _Places]:
+        if self._bounds is not None:
+            first, second = _above(COPY_SIMILARITY - _ROUNDING, self._bounds, places, others)
+            if len(first) <= _MOST_PAIRS * len(places) * len(others):
+                is_close = np.einsum("ij,ij->i", self._rows[first], self._rows[second]) >= COPY_SIMILARITY
+                return first[is_close], second[is_close]
+        return _above(COPY_SIMILARITY, self._rows, places, others)
+
+
+_Places: TypeAlias = NDArray[np.intp]
+
+
+def _above(least: float, rows: Embedding, places: _Places, others: _Places) -> tuple[_Places, _Places]:
+    """Return the places, and others before them, whose rows have at least this product."""
+    found, columns = np.divmod(np.flatnonzero(rows[places] @ rows[others].T >= least), len(others))
+    first, second = places[found], others[columns]
+    is_before = second < first
+    return first[is_before], second[is_before]
+
+
+def _bounding(rows: Embedding) -> Embedding | None:
+    """Return shorter rows whose products are at least those of the rows, and seldom much more; None if there are none.
+
+    They hold the part of a row in the directions in which the rows are longest, and the length of the rest: by Cauchy
+    and Schwarz, the product of two rests is at most that of their lengths.
+    """
+    step = -(-len(rows) // _SAMPLE)
+    sampled = rows[::step].astype(np.float64)
+    directions = np.linalg.eigh(sampled.T @ sampled)[1]
+    others = np.arange(step // 2, len(rows), step)  # those that chose the directions fit them better
+    for dimension in _DIMENSIONS:
+        if 2 * dimension < rows.shape[1]:
+            bounds = _bounds(rows, directions[:, -dimension:])
+            pairs, _ = _above(COPY_SIMILARITY - _ROUNDING, bounds, others, others)
+            if len(pairs) <= _FEW_PAIRS * len(others) ** 2:
+                return bounds
+    return None
+
+
+def _bounds(rows: Embedding, directions: NDArray[np.float64]) -> Embedding:
+    bounds = np.empty((len(rows), directions.shape[1] + 1), dtype=np.float32)
+    for start in range(0, len(rows), _TILE):
+        block = rows[start : start + _TILE].astype(np.float64)
+        inside = block @ directions
+        rest = np.square(block).sum(axis=1) - np.square(inside).sum(axis=1)
+        bounds[start : start + _TILE] = np.column_stack([inside, np.sqrt(rest.clip(min=0.0))])
+    return bounds
+
+
+_DIMENSIONS = 31, 63, 127
+"""Numbers of directions to try."""
+_SAMPLE = 1024
+"""Number of rows at most by which directions are chosen."""
+_FEW_PAIRS, _MOST_PAIRS = 0.001, 0.01
+"""Shares of pairs that short rows should and may leave: the cosine of one pair costs many times one of a block."""
+_ROUNDING = 1e-4
+"""More than what rounding to float32 changes in a product of two rows of norm 1."""
 
 
 class _NumberedFacts:
@@ -123,7 +194,7 @@ class _NumberedFacts:
 
     def of(self, places: NDArray[np.intp]) -> NDArray[np.int_]:
         """Return the numbers of the texts at these places."""
-        for place in places[self._numbers[places] < 0].tolist():
+        for place in np.unique(places[self._numbers[places] < 0]).tolist():
             self._numbers[place] = self._number_of.setdefault(_facts(self._texts[place]), len(self._number_of))
         return self._numbers[places]
 

@@ -109,6 +109,8 @@ class Document:
     """Notices on how it was read, a clause each."""
     pages_without_text: int = 0
     """Number of pages that hold no text, scans for example."""
+    language: str = ""
+    """Likeliest language of its beginning, an ISO 639 code; empty if unknown: code, tables, few words."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import tempfile
+from collections.abc import Callable
 from itertools import cycle, islice
 from pathlib import Path
 from threading import Thread
@@ -22,7 +23,7 @@ from benchmarks.common.turns import unit_rows
 from sift_rag import defaults
 from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
 from sift_rag.stores.embedded.store import create_collection
-from sift_rag.types import CollectionInfo, Passage, Span, passage_id
+from sift_rag.types import CollectionInfo, Embedding, Passage, Span, passage_id
 from sift_rag_server import RunningServer, ServerSettings
 
 DIMENSION = 384
@@ -68,14 +69,14 @@ def passage(number: int, draw: np.random.Generator) -> Passage:
     return Passage(str(passage_id(made, 0)), made.text, made.source, made.span)
 
 
-def fill(folder: Path, size: int) -> None:
+def fill(folder: Path, rows: Embedding, made: Callable[[int, np.random.Generator], Passage] = passage) -> None:
+    """Make a collection of one passage for each row."""
     draw = np.random.default_rng(0)
     info = CollectionInfo(defaults.COLLECTION, defaults.EMBEDDER, DIMENSION, SCHEMA_VERSION)
     store = create_collection(folder, info)
-    rows = unit_rows(size, DIMENSION, 0)
-    for start in range(0, size, BATCH):
-        stop = min(start + BATCH, size)
-        store.upsert([passage(number, draw) for number in range(start, stop)], rows[start:stop])
+    for start in range(0, len(rows), BATCH):
+        stop = min(start + BATCH, len(rows))
+        store.upsert([made(number, draw) for number in range(start, stop)], rows[start:stop])
     store.close()
 
 
@@ -111,7 +112,7 @@ def main() -> None:
     parser.add_argument("--moves", type=int, default=60)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        fill(Path(folder), arguments.passages)
+        fill(Path(folder), unit_rows(arguments.passages, DIMENSION, 0))
         server = RunningServer(ServerSettings(port=0, store=folder))
         thread = Thread(target=server.run)
         thread.start()

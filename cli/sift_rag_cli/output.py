@@ -173,4 +173,5 @@ def document_json(document: Document) -> dict[str, object]:
         "reason": document.reason or None,
         "notices": list(document.notices),
         "pages_without_text": document.pages_without_text,
+        "language": document.language or None,
     }

@@ -27,7 +27,7 @@ from sift_rag.corpus.decoding import valid_name
 from sift_rag.corpus.documents import SourceDocument, is_converted
 from sift_rag.corpus.elsewhere import Completion, Engine, Job, Stored, read_whole
 from sift_rag.corpus.incoming import Incoming, IncomingFile
-from sift_rag.corpus.languages import LanguageCheck
+from sift_rag.corpus.languages import LanguageCheck, language_of
 from sift_rag.corpus.locations import KnownFiles, RealPaths, is_here, is_uri
 from sift_rag.corpus.options import IngestOptions
 from sift_rag.corpus.passages import split_document
@@ -414,6 +414,7 @@ class _Ingest:
         is_embedded = action.document.vector is None
         if is_embedded and isinstance(self.embedder, LoadedAtFirstUse) and not self.embedder.is_loaded:
             self.meter.loading()
+        action = replace(action, record=replace(action.record, language=_language(action.document)))
         checked = self.passages(action)
         if is_embedded:  # else nothing may ask for the embedder's languages, which would load it
             checked = self.languages.passing(checked, action.document.syntax)
@@ -485,6 +486,11 @@ class _Ingest:
 
 def _characters(document: SourceDocument) -> int:
     return sum(len(section.text) for section in document.sections)
+
+
+def _language(document: SourceDocument) -> str:
+    pieces = document.sections if document.passages is None else document.passages
+    return language_of((piece.text for piece in pieces), document.syntax)
 
 
 def _raise(error: UnreadableDocument) -> SourceDocument:

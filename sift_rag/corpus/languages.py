@@ -1,10 +1,11 @@
-"""Notice text in a language that the embedder does not know. The only module that knows py3langid."""
+"""The languages of documents, and text in one that the embedder does not know. Alone knows py3langid."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, cached_property
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from sift_rag.corpus.formats import Syntax
@@ -27,6 +28,13 @@ _OF_EACH_DOCUMENT = 3
 _FEWEST_LETTERS = 40
 _SHARE_OF_LETTERS = 0.6
 """Tables, numbers and code have fewer."""
+_LIKELY = 0.6
+"""Probability from which a language is that of a document: close relatives share what is left."""
+_STRETCH = 300
+"""Number of characters that are prose, or not."""
+_STRETCHES, _STRETCHES_SEEN = 10, 100
+"""Number of stretches of prose that tell a document's language, and of stretches among which they are looked for."""
+_NO_LANGUAGE = "zxx"
 _SURE = 0.9
 """Probability from which a text counts as one in a language that the embedder knows, or in none of them."""
 _NOTICED_SHARE = 0.2
@@ -63,6 +71,25 @@ _NAMES = {
     "vi": "Vietnamese",
     "zh": "Chinese",
 }
+
+
+def language_of(texts: Iterable[str], syntax: Syntax) -> str:
+    """Return the likeliest language of a document's beginning, an ISO 639 code; "" if no prose tells one.
+
+    Costs less than a millisecond, and half a second the first time.
+
+    Args:
+        texts: its text in pieces, of which only the first are looked at.
+        syntax: what the text is written in.
+    """
+    if syntax not in _PROSE:
+        return ""
+    stretches = (text[start : start + _STRETCH] for text in texts for start in range(0, len(text), _STRETCH))
+    prose = list(islice(filter(_is_prose, islice(stretches, _STRETCHES_SEEN)), _STRETCHES))
+    if not prose:
+        return ""
+    code, probability = _identifier().rank("\n".join(prose))[0]
+    return str(code) if probability >= _LIKELY and code != _NO_LANGUAGE else ""
 
 
 class LanguageCheck:

@@ -112,7 +112,7 @@ def plan(
         pages_without_text=document.pages_without_text,
     )
     if record is not None and record.state == "ingested" and record.revision == revision:
-        return Refresh(replace(fresh, passages=record.passages))
+        return Refresh(replace(fresh, passages=record.passages, language=record.language))
     return Write(fresh, document, record)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
@@ -23,6 +24,8 @@ class Listing:
     words: Sequence[str] = ()
     """Texts that must all stand in the source or the title, in any case."""
     kind: DocumentKind = "all"
+    language: str | None = None
+    """Language that a record names, "" for none; None: any."""
     order: DocumentOrder = "source"
     offset: int = 0
     """Number of documents to pass over, at least 0."""
@@ -44,7 +47,10 @@ class ListedDocuments(NamedTuple):
 
     documents: list[Document]
     counts: Mapping[DocumentKind, int]
-    """Number of documents of each kind that hold the words; that of the kind asked for is the length of the list."""
+    """Number of documents of each kind that hold the words and are of the language; that of the kind asked for is the
+    length of the list."""
+    languages: Mapping[str, int]
+    """Number of documents of each language that hold the words and are of the kind."""
     in_all: int
     """Number of documents of the collection."""
     passages: int
@@ -82,12 +88,15 @@ def listed(documents: Iterable[Document], listing: Listing) -> ListedDocuments:
     """Return a page of documents that come by source ascending. Reads all of them."""
     found = list(documents)
     matching = [one for one in found if listing.holds(one.source, one.title)] if listing.words else found
-    shown = [one for one in matching if KINDS[listing.kind](one)]
+    of_kind = [one for one in matching if KINDS[listing.kind](one)]
+    of_language = [one for one in matching if listing.language in {None, one.language}]
+    shown = [one for one in of_kind if listing.language in {None, one.language}]
     if listing.order != "source":
         shown.sort(key=_ORDERS[listing.order], reverse=True)
     return ListedDocuments(
         shown[listing.offset : listing.offset + listing.limit],
-        {kind: sum(map(is_of, matching)) for kind, is_of in KINDS.items()},
+        {kind: sum(map(is_of, of_language)) for kind, is_of in KINDS.items()},
+        Counter(one.language for one in of_kind),
         len(found),
         sum(document.passages for document in found),
         sum(document.size for document in found),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from sift_rag.corpus.ingest import ingest
-from sift_rag.corpus.languages import LanguageCheck
+from sift_rag.corpus.languages import LanguageCheck, language_of
 from sift_rag.stores.memory import MemoryStore
 from sift_rag.types import CollectionInfo, Passage, Span
 from tests.doubles import HashingEmbedder
@@ -60,3 +62,50 @@ def test_the_sample_is_bounded() -> None:
         assert list(check.passing([passage], "markdown")) == [passage]
         assert len(check._sample) <= 200
     assert len(check._sample) >= 100
+
+
+FRENCH = "La chouette chasse les souris pendant la nuit, tandis que les abeilles du village dorment dans leurs maisons."
+JAPANESE = "フクロウは夜にネズミを狩り、村のミツバチは朝まで木の家で眠っています。昼間は誰もフクロウを見かけません。"
+
+
+@pytest.mark.parametrize(
+    ("texts", "code"),
+    [
+        ([ENGLISH], "en"),
+        ([GERMAN], "de"),
+        ([FRENCH], "fr"),
+        ([CHINESE], "zh"),
+        ([JAPANESE], "ja"),
+        ([CODE, "| 1 | 2 |", GERMAN], "de"),
+        (["1 " * 999 + GERMAN * 20], "de"),
+        ([GERMAN] * 20 + [ENGLISH] * 99, "de"),
+        ([CODE], ""),
+        (["Eule"], ""),
+        ([], ""),
+        (["1 2 3 " * 400, ""], ""),
+    ],
+)
+def test_the_language_of_a_document_is_that_of_the_prose_with_which_it_begins(texts: list[str], code: str) -> None:
+    assert language_of(texts, "markdown") == code
+
+
+def test_a_program_has_no_language_and_only_the_beginning_is_read() -> None:
+    assert language_of([ENGLISH], "python") == ""
+    endless = (f"{number}: 1 2 3" for number in count())
+    assert language_of(endless, "plain") == ""
+
+
+def test_records_name_the_language_and_keep_it_while_the_text_stays(tmp_path: Path) -> None:
+    for name, text in {"en.md": ENGLISH, "de.md": GERMAN, "rows.csv": f"text\n{GERMAN}\n", "x.py": "x = 1\n"}.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    store = MemoryStore(CollectionInfo("notes", "hashing", 64, 1))
+
+    def languages() -> dict[str, str]:
+        ingest([tmp_path], store, HashingEmbedder())
+        return {Path(record.source).name: record.language for record in store.documents()}
+
+    assert languages() == {"en.md": "en", "de.md": "de", "rows.csv": "de", "x.py": ""}
+    os.utime(tmp_path / "de.md")
+    (tmp_path / "en.md").rename(tmp_path / "english.md")
+    (tmp_path / "rows.csv").write_text(f"text\n{FRENCH}\n", encoding="utf-8")
+    assert languages() == {"english.md": "en", "de.md": "de", "rows.csv": "fr", "x.py": ""}

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
+GERMAN = "Die Lampe kann innerhalb von dreißig Tagen zurückgegeben werden, wenn Sie uns den Beleg vorlegen.\n"
+
 
 @pytest.fixture
 def library(tmp_path: Path) -> Path:
@@ -73,6 +75,39 @@ def test_documents_are_searched_and_filtered_and_a_link_restores_it(writable: Se
     assert sources(page) == ["shop/broken.pdf"]
 
 
+def test_documents_are_filtered_by_their_language_and_a_link_restores_it(tmp_path: Path, page: Page) -> None:
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    for name, text in {"de.md": GERMAN, "en.md": DOCUMENTS["shop/refunds.md"], "numbers.txt": "1 2 3\n"}.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    ingest_paths([folder], store=tmp_path / "store", embedder=HashingEmbedder())
+    with serving(store=tmp_path / "store", idle_seconds=0) as served:
+        opened(page, served)
+        choice = page.get_by_label("Language")
+        assert choice.locator("option").all_inner_texts() == ["All", "English (1)", "German (1)", "Not known (1)"]
+        for language, source in (("de", "shop/de.md"), ("unknown", "shop/numbers.txt")):
+            choice.select_option(language)
+            page.wait_for_selector("text=1 document")
+            assert sources(page) == [source]
+            page.reload()
+            page.wait_for_selector("text=1 document")
+            assert (sources(page), choice.input_value()) == ([source], language)
+        choice.select_option("")
+        page.wait_for_selector("text=3 documents")
+        opened(page, served, source="shop/de.md")
+        page.wait_for_selector(".documents-figures >> text=German · 1 passage")
+
+
+def test_a_reader_by_keyboard_arrives_at_the_heading_of_what_was_opened(writable: Served, page: Page) -> None:
+    opened(page, writable)
+    page.locator(".documents-name a").last.press("Enter")
+    page.wait_for_selector(".passages")
+    assert page.evaluate("[document.activeElement.localName, scrollY]") == ["h1", 0]
+    page.locator(".documents-back").press("Enter")
+    page.wait_for_selector(".documents-table")
+    assert page.evaluate("document.activeElement.textContent") == "Documents"
+
+
 def test_a_link_opens_a_document_at_its_passage(writable: Served, library: Path, page: Page) -> None:
     with closing(open_store(library)) as store:
         ids = [candidate.passage.id for candidate in store.passages("shop/long.md")]
@@ -94,6 +129,11 @@ def test_duplicates_are_found_on_a_click_and_lead_to_their_places(writable: Serv
     page.click("text=Find duplicates")
     page.wait_for_selector(".duplicates")
     assert "in 2 places" in page.inner_text(".duplicates")
+    assert page.locator(".duplicates-text").first.inner_text() == (
+        "Refunds: You can return a lamp within thirty days. A refund needs the receipt."
+    )
+    assert page.get_by_role("heading", name="1 passage in 2 places").is_visible()
+    assert "1 passage in 2 places" in page.get_by_role("status").all_inner_texts()
     page.click(".duplicates a >> nth=0")
     page.wait_for_selector(".passage.is-here")
     assert "old/refunds.md" in page.inner_text(".documents-head")

@@ -47,6 +47,8 @@ def test_a_comparison_is_measured_and_the_model_is_as_it_was(store: Path) -> Non
         *((arm, by) for arm in ("context", "finetune", "both") for by in ("nearest", "sift")),
     }
     assert len(ended["result"]["rows"]) == 7
+    for row in ended["result"]["rows"]:
+        assert row["difference_low"] <= row["percent_of_base"] - 100 <= row["difference_high"]
     assert sum(row["recommended"] for row in ended["result"]["rows"]) == 1
     assert same(before, weights(model))
 

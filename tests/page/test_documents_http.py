@@ -108,6 +108,12 @@ def test_documents_come_with_their_states_and_can_be_searched_filtered_and_paged
     assert found["counts"]["all"] == found["total"] == 1
     pages = [listed(shown, limit=2, offset=offset)["documents"] for offset in (0, 2, 4)]
     assert [document["source"] for page in pages for document in page] == sources
+    english = listed(shown, language="en")
+    assert english["total"] == english["counts"]["all"] == english["languages"]["en"] == 2
+    assert {document["language"] for document in english["documents"]} == {"en"}
+    assert english["languages"] == everything["languages"] == {"": 3, "en": 2}
+    assert listed(shown, language="")["total"] == 3
+    assert shown.client.get("/page/documents", params={"language": "<b>"}).status_code == 400
     longest = listed(shown, sort="passages", limit=1)["documents"]
     assert longest[0]["source"] == "shop/long.md"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,8 +57,19 @@ def test_a_link_restores_a_map_whose_picks_are_reached_by_keyboard(
 def test_a_comparison_is_started_watched_and_seen_by_a_second_tab(tuning: Served, page: Page, browser: Browser) -> None:
     page.goto(tuning.url + "/#/compare")
     page.locator("textarea").fill("You can return the lamp within thirty days <b>with</b> the receipt.")
+    page.get_by_role("button", name="Another text").click()
+    page.locator("textarea").last.fill("A broken lamp is repaired free of charge, for two years.")
+    cancel = page.wait_for_selector(".compare-progress button", state="attached")
     page.get_by_role("button", name="Compare").click()
     page.wait_for_selector(".compare-verdict", timeout=60_000)
+    assert cancel is not None
+    assert cancel.evaluate("button => button.isConnected")  # else the focus would be taken from it
+    verdict = page.inner_text(".compare-verdict")
+    assert page.get_by_role("status").first.inner_text() == f"Done. {verdict}"
+    intervals = page.locator("[aria-label='All ways'] tbody td:nth-child(3)").all_inner_texts()
+    assert len(intervals) == 7
+    assert all(re.fullmatch(r"[+−][\d.]+ to [+−][\d.]+|", interval) for interval in intervals)
+    assert "" in intervals  # the model alone
     assert_axe_finds_nothing_serious(page)
     with watched_page(browser, width=420, scheme="dark") as second:
         second.goto(tuning.url + "/#/compare")

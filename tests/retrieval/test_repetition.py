@@ -10,7 +10,7 @@ import pytest
 
 from sift_rag import near_duplicates, repetition
 from sift_rag.errors import ConfigurationError
-from sift_rag.near_duplicates import says_the_same
+from sift_rag.near_duplicates import leaders_of_copies, says_the_same
 from sift_rag.repetition import Duplicates, find_duplicates
 from sift_rag.stores.memory import MemoryStore
 from sift_rag.types import Candidate, CollectionInfo, Embedding, Passage, Span
@@ -71,6 +71,17 @@ def small_blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(repetition, "_PAGE", request.param)
 
 
+@pytest.fixture(params=["whole rows", "short rows", "short rows that leave too many pairs"])
+def short_rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compare small collections as large ones are, by a bound in two dimensions; and without."""
+    if request.param != "whole rows":
+        monkeypatch.setattr(near_duplicates, "_TILE", 4)
+        monkeypatch.setattr(near_duplicates, "_DIMENSIONS", (2,))
+        monkeypatch.setattr(near_duplicates, "_FEW_PAIRS", 1.0)
+        monkeypatch.setattr(near_duplicates, "_MOST_PAIRS", 0.0 if "too many" in request.param else 1.0)
+
+
+@pytest.mark.usefixtures("short_rows")
 @pytest.mark.parametrize("seed", SEEDS)
 def test_groups_documents_and_counts_are_those_of_a_comparison_of_all_pairs(seed: int) -> None:
     store = random_store(seed)
@@ -110,6 +121,25 @@ def test_places_are_counted_one_question_at_a_time(seed: int, k: int, probes: in
     found = find_duplicates(store, k=k, probes=probes).places
     assert (found.k, found.probes) == (k, asked)
     assert found.copies == pytest.approx(np.mean(copies))
+
+
+@pytest.mark.parametrize("spread", [0.0, 1.0, 3.0])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_large_collection_is_grouped_as_by_comparing_whole_rows(
+    monkeypatch: pytest.MonkeyPatch, seed: int, spread: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    rows = np.eye(80)[0] * spread + rng.normal(size=(600, 80)) / np.arange(1, 81) ** rng.choice([0, 0.5, 1])
+    copies = rng.choice(600, 300, replace=False)
+    rows[copies] = rows[rng.integers(600, size=300)] + rng.choice([0, 0.01, 0.1], (300, 1)) * rows[copies]
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    texts = [
+        f"{place:b} says {rng.choice(['7', '8', 'nothing'])}".translate({48: "o", 49: "i"}) for place in range(600)
+    ]
+    expected = leaders_of_copies(texts, rows.astype(np.float32))
+    assert len(set(expected)) < 600
+    monkeypatch.setattr(near_duplicates, "_TILE", 64)
+    assert leaders_of_copies(texts, rows.astype(np.float32)) == expected
 
 
 def test_a_passage_repeated_within_its_document_alone_does_not_stand_elsewhere() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -33,6 +34,7 @@ def document(place: int) -> Document:
         ingested_at=f"2026-01-{1 + place % 9:02d}",
         notices=("guessed",) if place % 6 == 1 else (),
         pages_without_text=place % 8 == 5,
+        language=("", "en", "de", "en", "yue")[place % 5],
     )
 
 
@@ -54,8 +56,27 @@ def records(tmp_path: Path) -> Iterator[SqliteDocuments]:
 def test_a_page_is_that_of_all_records(records: SqliteDocuments, words: list[str]) -> None:
     assert isinstance(records, ListsDocuments)
     for kind, order, (offset, limit) in product(KINDS, ("source", "passages", "size", "ingested"), [(0, 9), (6, 50)]):
-        listing = Listing(words=words, kind=kind, order=order, offset=offset, limit=limit)  # type: ignore[arg-type]
-        assert records.listed(listing) == listed(DOCUMENTS_OF_NOTES, listing)
+        for language in (None, "", "en", "fi"):
+            listing = Listing(
+                words=words,
+                kind=kind,
+                language=language,
+                order=order,  # type: ignore[arg-type]
+                offset=offset,
+                limit=limit,
+            )
+            assert records.listed(listing) == listed(DOCUMENTS_OF_NOTES, listing)
+
+
+def test_each_number_is_that_of_the_documents_which_its_choice_would_list(records: SqliteDocuments) -> None:
+    asked = Listing(words=["owl"], kind="ingested", language="en", limit=500)
+    shown = records.listed(asked)
+    assert shown.counts["ingested"] == shown.languages["en"] == len(shown.documents) > 0
+    for kind, number in shown.counts.items():
+        assert number == len(records.listed(replace(asked, kind=kind)).documents)
+    for language, number in shown.languages.items():
+        assert number == len(records.listed(replace(asked, language=language)).documents)
+    assert sum(shown.languages.values()) == len(records.listed(replace(asked, language=None)).documents)
 
 
 def test_pages_together_are_the_list(records: SqliteDocuments) -> None:
@@ -68,12 +89,13 @@ def test_pages_together_are_the_list(records: SqliteDocuments) -> None:
 def test_a_table_of_an_earlier_release_is_listed_to_read(tmp_path: Path, records: SqliteDocuments) -> None:
     records.close()
     with closing(sqlite3.connect(tmp_path / DOCUMENTS)) as connection:
-        for column in ("notices", "pages_without_text"):
+        for column in ("notices", "pages_without_text", "language"):
             connection.execute(f"ALTER TABLE documents DROP COLUMN {column}")
     with closing(connect_documents(tmp_path, INFO, read_only=True)) as opened:
         page = opened.listed(Listing(words=["owl"]))
         assert (page.counts["notices"], page.counts["scans"], page.counts["all"]) == (0, 0, 24)
         assert page.documents[0].notices == ()
+        assert page.languages == {"": 24}
 
 
 def test_damage_is_told_as_damage(tmp_path: Path, records: SqliteDocuments) -> None:

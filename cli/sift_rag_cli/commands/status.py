@@ -1,5 +1,6 @@
 """``sift-rag status``."""
 
+from collections import Counter
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,7 @@ def status(
     is_large = passages > defaults.EXACT_SEARCH_PASSAGES
     size = sum(document.size for document in ingested)
     last = max((document.ingested_at for document in ingested), default="")
+    languages = Counter(document.language for document in ingested if document.language).most_common()
     with loading("the collection"):
         found, unrecorded = _looked_into(database, collection, documents)
     if json:
@@ -80,6 +82,7 @@ def status(
                 "interrupted": [document.source for document in pending],
                 "notices": sum(bool(document.notices) for document in ingested),
                 "pages_without_text": sum(document.pages_without_text for document in ingested),
+                "languages": dict(languages),
             }
         )
         return
@@ -99,6 +102,8 @@ def status(
         write("words       not indexed yet: run `sift-rag optimize`")
     if last:
         write(f"last in     {local_time(last)}")
+    if len(languages) > 1:
+        write(f"languages   {', '.join(f'{code} {number:,}' for code, number in languages)}")
     scans = sum(document.pages_without_text for document in ingested)
     if scans:
         files = count_of(sum(document.pages_without_text > 0 for document in ingested), "file")

@@ -51,6 +51,7 @@ from sift_rag_server.validation import Body, Whole, read_body, read_object
 
 if TYPE_CHECKING:
     from sift_rag.evaluation.outcomes import About, Comparison, Outcome, Progress
+    from sift_rag.evaluation.rows import Row
     from sift_rag.evaluation.summary import Summary
     from sift_rag.evaluation.tasks import Task
     from sift_rag.models.local import LocalModel
@@ -248,11 +249,18 @@ def result_of(summary: Summary, about: About, *, report: bool) -> dict[str, obje
         "verdict": summary.verdict,
         "texts": summary.tasks,
         "base_bits_per_byte": summary.base_bits_per_byte,
-        "rows": [{**asdict(row), "recommended": row == summary.decision.recommended} for row in rows],
+        "rows": [_row(row, is_recommended=row == summary.decision.recommended) for row in rows],
         "left_out": summary.left_out,
         "facts": asdict(about),
         "report": report,
     }
+
+
+def _row(row: Row, *, is_recommended: bool) -> dict[str, object]:
+    """Return a row with the names that ``sift-rag compare --json`` gives its figures."""
+    low, high = row.difference.low, row.difference.high
+    figures = {name: value for name, value in asdict(row).items() if name != "difference"}
+    return {**figures, "difference_low": low, "difference_high": high, "recommended": is_recommended}
 
 
 def command_of(model: str, given: Given) -> str:

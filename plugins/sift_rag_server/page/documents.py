@@ -1,10 +1,11 @@
 """The documents of a collection, for the page.
 
-``GET /page/documents?collection=&search=&state=&sort=&offset=&limit=`` replies ``{"collection", "embedder",
+``GET /page/documents?collection=&search=&state=&language=&sort=&offset=&limit=`` replies ``{"collection", "embedder",
 "precision", "dimension", "passages", "size", "counts": {"all", "ingested", "failed", "pending", "scans", "notices"},
-"total", "documents": [...], "ingesting"}``. ``state`` is one of the counts' names; ``scans`` are
-documents that have pages without text, ``notices`` those with something to know of how they were read. ``total`` is the
-number of documents that match, of which ``limit`` are listed from ``offset`` on.
+"languages": {CODE: NUMBER}, "total", "documents": [...], "ingesting"}``. ``state`` is one of the counts' names;
+``scans`` are documents that have pages without text, ``notices`` those with something to know of how they were read.
+``language`` is a key of ``languages``, "" for documents of which none is known. ``total`` is the number of documents
+that match, of which ``limit`` are listed from ``offset`` on.
 
 ``GET /page/documents/passages?collection=&source=&around=&before=&after=`` replies ``{"source", "title", "document",
 "passages": [{"id", "line", "page", "headings", "text", "cut"}], "before", "after"}``: a stretch of a document in
@@ -21,7 +22,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import closing
 from http import HTTPStatus
-from itertools import islice
+from itertools import dropwhile, islice
 from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated, NamedTuple
@@ -70,6 +71,7 @@ class DocumentsQuery(Body):
     collection: CollectionName | None = None
     search: str = ""
     state: DocumentKind = "all"
+    language: Annotated[str, Field(pattern="^[a-z]{0,3}$")] | None = None
     sort: DocumentOrder = "source"
     offset: Number = 0
     limit: Annotated[int, Field(ge=1, le=500, strict=False)] = 50
@@ -148,7 +150,12 @@ def _documents(service: Service, records: RecordCache, name: str, asked: Documen
     """
     settings = service.settings
     listing = Listing(
-        words=asked.search.split(), kind=asked.state, order=asked.sort, offset=asked.offset, limit=asked.limit
+        words=asked.search.split(),
+        kind=asked.state,
+        language=asked.language,
+        order=asked.sort,
+        offset=asked.offset,
+        limit=asked.limit,
     )
     with closing(open_database(settings.store, api_key=settings.store_api_key).documents(name)) as opened:
         info = opened.info
@@ -162,6 +169,7 @@ def _documents(service: Service, records: RecordCache, name: str, asked: Documen
         "size": found.size,
         "documents_in_all": found.in_all,
         "counts": {str(kind): number for kind, number in found.counts.items()},
+        "languages": dict(found.languages),
         "total": found.counts[asked.state],
         "documents": list(map(_described, found.documents)),
     }
@@ -206,6 +214,7 @@ def _described(document: Document) -> dict[str, JsonValue]:
         "notices": list(document.notices),
         "passages": document.passages,
         "pages_without_text": document.pages_without_text,
+        "language": document.language,
         "size": document.size,
         "ingested_at": document.ingested_at,
     }
@@ -318,7 +327,7 @@ def _repetition(found: Duplicates) -> dict[str, JsonValue]:
         "groups": [
             {
                 "size": len(group),
-                "text": _quoted(group.passage.text),
+                "text": _quoted(group.passage),
                 "headings": list(group.passage.headings),
                 "places": [one.place() for one in (group.passage, *group.copies)[:MOST_PLACES]],
             }
@@ -329,6 +338,14 @@ def _repetition(found: Duplicates) -> dict[str, JsonValue]:
     }
 
 
-def _quoted(text: str) -> str:
-    joined = re.sub(r"\s+", " ", text[: 2 * LONGEST_QUOTE]).strip()
+def _quoted(passage: Passage) -> str:
+    """Return the beginning of a passage on one line, without the headings above it, which are told apart from it."""
+    told = {passage.title, *passage.headings}
+    body = dropwhile(lambda line: not line.strip() or _heading(line) in told, passage.text.splitlines())
+    joined = " ".join((" ".join(body) or passage.text)[: 2 * LONGEST_QUOTE].split())
     return joined if len(joined) <= LONGEST_QUOTE else f"{joined[:LONGEST_QUOTE].rstrip()}…"
+
+
+def _heading(line: str) -> str | None:
+    found = re.fullmatch(r"#{1,6} +(.*?)(?: +#+)?\s*", line)
+    return None if found is None else found[1].strip()

@@ -39,7 +39,7 @@ _LOCK_SECONDS = 10.0
 
 _NUMBERS = {"size", "modified_ns", "changed_ns", "passages", "pages_without_text"}
 _COLUMNS = tuple(field.name for field in fields(Document))
-_ADDED = {"notices": ("TEXT", "'[]'"), "pages_without_text": ("INTEGER", "0")}
+_ADDED = {"notices": ("TEXT", "'[]'"), "pages_without_text": ("INTEGER", "0"), "language": ("TEXT", "''")}
 """Columns that a table of an earlier release lacks: type and default. With these, earlier releases write to it too."""
 _ADDED_SQL = {name: f"{name} {kind} NOT NULL DEFAULT {default}" for name, (kind, default) in _ADDED.items()}
 _TYPES = tuple(int if name in _NUMBERS else str for name in _COLUMNS)
@@ -142,19 +142,26 @@ class SqliteDocuments:
 
     def listed(self, listing: Listing) -> ListedDocuments:
         """Implement ``ListsDocuments.listed``: SQLite looks at all records, and only those of the page are read."""
-        where = "holds(source, title)" if listing.words else "1"
-        records = f"FROM ({self._select}) WHERE {where}"
+        held = f"FROM ({self._select}) WHERE {'holds(source, title)' if listing.words else '1'}"
         kinds = ", ".join(f"total({condition})" for condition in _KINDS.values())
         order = f"ORDER BY {_ORDERS[listing.order]}"
+        of_language, language = ("1", ()) if listing.language is None else ("language = ?", (listing.language,))
         # only names are sorted: whole rows would take four times as long
-        on_page = f"SELECT source {records} AND {_KINDS[listing.kind]} {order} LIMIT ? OFFSET ?"
+        on_page = f"SELECT source {held} AND {of_language} AND {_KINDS[listing.kind]} {order} LIMIT ? OFFSET ?"
         page = f"{self._select} WHERE source IN ({on_page}) {order}"
         with self._session() as connection:
             connection.create_function("holds", 2, listing.holds, deterministic=True)
             sums = connection.execute("SELECT count(*), total(passages), total(size) FROM documents").fetchone()
-            counts = map(int, connection.execute(f"SELECT {kinds} {records}").fetchone())
-            documents = [_document(row) for row in connection.execute(page, (listing.limit, listing.offset))]
-        return ListedDocuments(documents, dict(zip(_KINDS, counts, strict=True)), *map(int, sums))
+            groups = connection.execute(f"SELECT language, {kinds} {held} GROUP BY language").fetchall()
+            documents = [_document(row) for row in connection.execute(page, (*language, listing.limit, listing.offset))]
+        by_language = {code: dict(zip(_KINDS, map(int, counts), strict=True)) for code, *counts in groups}
+        chosen = [counts for code, counts in by_language.items() if listing.language in {None, code}]
+        return ListedDocuments(
+            documents,
+            {kind: sum(counts[kind] for counts in chosen) for kind in _KINDS},
+            {code: counts[listing.kind] for code, counts in by_language.items() if counts[listing.kind]},
+            *map(int, sums),
+        )
 
     def put(self, documents: Sequence[Document]) -> None:
         """Insert or replace by source, all or none. Refused on records that were opened for reading."""

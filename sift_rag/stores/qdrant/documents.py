@@ -27,7 +27,7 @@ _NAMESPACE = UUID("0f5a3c3e-5a3f-4d0e-8f6e-2d1d3a6c9b57")
 _MOST_RECORDS = 20_000
 """Largest number of records in one request, if their size allows."""
 _FIELDS = tuple(field.name for field in fields(Document))
-_ADDED: dict[str, object] = {"notices": (), "pages_without_text": 0}
+_ADDED: dict[str, object] = {"notices": (), "pages_without_text": 0, "language": ""}
 """Fields that records of an earlier release lack, with their values then."""
 
 

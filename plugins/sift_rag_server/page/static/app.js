@@ -38,15 +38,23 @@ async function showView() {
     fillChoice(collection);
     document.title = `${module.title} · sift-rag`;
     const root = h("div", { class: `view view-${name}` });
+    const hadFocus = main.contains(document.activeElement);
     replace(main, root);
     const view = await module.show(root, { session, collection, state: values, navigate, refresh });
-    if (mine === turn) shown = view ?? shown;
-    else view?.close?.();
+    if (mine !== turn) return view?.close?.();
+    shown = view ?? shown;
+    if (hadFocus && document.activeElement === document.body) focusHeading(root); // what had the focus is gone
   } catch (error) {
     if (mine !== turn || api.isAborted(error)) return;
     if (!(error instanceof api.ApiError)) console.error(error);
     replace(main, h("p", { class: "notice notice-bad", role: "alert" }, sentence(error)), again("Try again"));
   }
+}
+
+function focusHeading(root) {
+  const heading = root.querySelector("h1") ?? main;
+  heading.tabIndex = -1;
+  heading.focus({ preventScroll: true });
 }
 
 function chosen(values) {

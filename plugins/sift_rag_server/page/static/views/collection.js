@@ -6,7 +6,7 @@ import * as state from "../lib/state.js";
 import { adding } from "./collection/adding.js";
 import { showDocument } from "./collection/document.js";
 import { duplicates } from "./collection/duplicates.js";
-import { size } from "./collection/facts.js";
+import { language, size } from "./collection/facts.js";
 import { table } from "./collection/table.js";
 
 export const title = "Documents";
@@ -19,6 +19,7 @@ const FILTERS = [
   ["pending", "Pending"],
   ["notices", "With notices"],
 ];
+const UNKNOWN = "unknown"; // in the address, which has no empty values
 const SORTS = [["source", "Name"], ["passages", "Most passages"], ["size", "Largest"], ["ingested", "Newest"]];
 
 export async function show(root, context) {
@@ -42,8 +43,11 @@ async function showList(root, context) {
   });
   const sort = h("select", { id: "documents-sort" },
     SORTS.map(([value, label]) => h("option", { value, selected: value === context.state.get("sort") }, label)));
+  const languages = h("select", { id: "documents-language" });
+  const ofLanguage = h("label", { class: "field", for: "documents-language", hidden: true }, h("span", {}, "Language"), languages);
   const asked = {
     search: search.value,
+    language: /^[a-z]{2,3}$|^unknown$/.exec(context.state.get("language"))?.[0] ?? null,
     state: FILTERS.some(([name]) => name === context.state.get("state")) ? context.state.get("state") : "all",
     sort: sort.value,
     offset: Math.max(0, Number.parseInt(context.state.get("offset") ?? "0", 10) || 0),
@@ -54,11 +58,13 @@ async function showList(root, context) {
     const mine = ++turn;
     state.write({
       collection, search: asked.search, state: asked.state === "all" ? null : asked.state,
-      sort: asked.sort === "source" ? null : asked.sort, offset: asked.offset || null,
+      language: asked.language, sort: asked.sort === "source" ? null : asked.sort, offset: asked.offset || null,
     });
+    const { language: chosen, ...query } = { ...asked, collection, limit: PAGE };
+    if (chosen) query.language = chosen === UNKNOWN ? "" : chosen;
     list.setAttribute("aria-busy", "true");
     try {
-      const reply = await api.get(`/page/documents?${new URLSearchParams({ ...asked, collection, limit: PAGE })}`, { signal });
+      const reply = await api.get(`/page/documents?${new URLSearchParams(query)}`, { signal });
       if (mine === turn) fill(reply);
     } catch (error) {
       if (mine !== turn || api.isAborted(error)) return;
@@ -73,6 +79,7 @@ async function showList(root, context) {
   function fill(reply) {
     replace(figures, figuresOf(reply));
     fillFilters(reply.counts);
+    fillLanguages(reply.languages);
     const last = Math.min(asked.offset + PAGE, reply.total);
     replace(found, reply.total > PAGE
       ? `Documents ${(asked.offset + 1).toLocaleString("en")} to ${last.toLocaleString("en")} of ${reply.total.toLocaleString("en")}`
@@ -94,6 +101,18 @@ async function showList(root, context) {
     if (focused) filters.querySelector(`[data-state="${focused}"]`)?.focus();
   }
 
+  function fillLanguages(numbers) {
+    const held = new Map(Object.entries(numbers).map(([code, number]) => [code || UNKNOWN, number]));
+    if (asked.language && !held.has(asked.language)) held.set(asked.language, 0);
+    const options = [...held].map(([code, number]) => ({ code, number, name: code === UNKNOWN ? "Not known" : language(code) }));
+    options.sort((one, other) => (one.code === UNKNOWN) - (other.code === UNKNOWN) || other.number - one.number || one.name.localeCompare(other.name));
+    if (asked.language || options.length > 1) ofLanguage.hidden = false;
+    replace(languages,
+      h("option", { value: "" }, "All"),
+      options.map(({ code, name, number }) =>
+        h("option", { value: code, selected: code === asked.language }, `${name} (${number.toLocaleString("en")})`)));
+  }
+
   function pager(total) {
     const go = (by) => async () => { asked.offset = Math.max(0, asked.offset + by); await load(); found.scrollIntoView({ block: "nearest" }); };
     return h("nav", { class: "row documents-pager", "aria-label": "Pages of the list" },
@@ -104,6 +123,7 @@ async function showList(root, context) {
   const add = adding({ ...context, changed: async () => { await context.refresh(); await load(); } });
   const copies = duplicates(collection, signal);
   search.addEventListener("input", debounced(150, () => { asked.search = search.value; asked.offset = 0; load(); }));
+  languages.addEventListener("change", () => { asked.language = languages.value || null; asked.offset = 0; load(); });
   sort.addEventListener("change", () => { asked.sort = sort.value; asked.offset = 0; load(); });
   replace(root,
     h("div", { class: "documents-head" },
@@ -113,6 +133,7 @@ async function showList(root, context) {
     h("section", { "aria-label": "List of documents" },
       h("div", { class: "documents-tools" },
         h("label", { class: "field documents-search", for: "documents-search" }, h("span", {}, "Search"), search),
+        ofLanguage,
         h("label", { class: "field", for: "documents-sort" }, h("span", {}, "Order"), sort),
         filters),
       found, list));

@@ -20,14 +20,15 @@ class CompareView {
     this.collection = collection;
     this.abort = new AbortController();
     this.form = h("div", {});
-    this.running = h("div", {});
     this.result = h("div", {});
     this.problem = h("div", { role: "alert" });
+    this.told = h("p", { class: "visually-hidden", role: "status" });
+    this.running = this.panel();
     replace(
       root,
       h("h1", {}, "Context or fine-tuning"),
       h("p", { class: "compare-lead" }, "Passages can help a model in two ways: it reads them before it answers, or it is fine-tuned on them for a moment. Which is better for your documents and your model? Give texts of the kind that the model should write, which are not in the collection. The model predicts each of them alone, with passages in its context, and fine-tuned on passages. The fewer bits it needs for a text, the better it knows it."),
-      this.problem, this.form, this.running, this.result,
+      this.told, this.problem, this.form, this.running, this.result,
     );
   }
 
@@ -52,7 +53,7 @@ class CompareView {
     this.fields = h("div", { class: "compare-texts" });
     this.add = h("button", { type: "button", class: "button-plain", onclick: () => this.addText() }, "Another text");
     this.k = h("input", { type: "range", id: "compare-k", min: 1, max: k, value: 5, oninput: () => replace(this.kShown, this.k.value) });
-    this.kShown = h("output", { for: "compare-k" }, "5");
+    this.kShown = h("output", { for: "compare-k", "aria-live": "off" }, "5");
     this.file = h("input", { type: "file", id: "compare-file", accept: "text/*,.md,.txt,.py,.rst", multiple: true, class: "visually-hidden", onchange: () => this.read() });
     this.start = h("button", { type: "submit", class: "button" }, "Compare");
     const submit = (event) => {
@@ -128,26 +129,47 @@ class CompareView {
 
   draw(now) {
     this.start.disabled = now.state === "running";
-    replace(this.running, now.state === "none" ? null : this.progress(now));
+    this.progress(now);
+    this.tell(now);
     replace(this.result, now.result ? this.report(now) : null);
   }
 
+  /** Say what has begun or ended to those who do not see it; not each step. */
+  tell(now) {
+    const ended = [ENDS[now.state], now.error, now.result?.verdict].filter(Boolean).join(". ");
+    const words = now.state === "none" ? "" : now.state === "running" ? doing({ ...now, now: now.now && { ...now.now, step: 0 } }) : ended;
+    if (this.told.textContent !== words) replace(this.told, words);
+  }
+
+  /** The parts of the progress stay while it goes on: nobody loses the focus, or the place in the table. */
+  panel() {
+    this.heading = h("h2", {});
+    this.doing = h("span", { class: "hint" });
+    this.cancelling = h("button", { type: "button", class: "button-plain", onclick: () => this.cancel() }, "Cancel");
+    this.bar = h("span", { class: "bar", role: "progressbar", "aria-label": "Progress", "aria-valuemin": 0, "aria-valuemax": 100 }, h("span", {}));
+    this.failure = h("p", { class: "notice notice-bad" });
+    this.measured = h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Bits by text" });
+    this.unit = h("p", { class: "hint" }, "Bits per byte, in per cent of what the model needs alone. Lower is better.");
+    return h("section", { class: "card compare-progress", "aria-label": "Comparison", hidden: true },
+      h("div", { class: "row compare-head" }, this.heading, this.doing, this.cancelling),
+      this.bar, this.failure, this.measured, this.unit);
+  }
+
   progress(now) {
+    const isRunning = now.state === "running";
+    this.running.hidden = now.state === "none";
+    if (this.running.hidden) return;
+    replace(this.heading, isRunning ? "Comparing" : ENDS[now.state]);
+    replace(this.doing, isRunning ? `${doing(now)}${left(now, this.limits)}` : `${count(now.texts.length, "text")}, collection ${now.collection}, k = ${now.k}`);
+    if (!isRunning && document.activeElement === this.cancelling) this.start.focus();
+    this.cancelling.hidden = this.bar.hidden = !isRunning;
     const percent = Math.round(100 * now.done);
-    const bar = h("span", { class: "bar", role: "progressbar", "aria-label": "Progress", "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": percent }, h("span", {}));
-    bar.style.setProperty("--share", `${percent}%`);
-    const cancel = h("button", { type: "button", class: "button-plain", onclick: () => this.cancel() }, "Cancel");
-    return h("section", { class: "card compare-progress", "aria-label": "Comparison" },
-      h("div", { class: "row compare-head" },
-        h("h2", {}, now.state === "running" ? "Comparing" : ENDS[now.state]),
-        h("span", { class: "hint", role: "status" }, now.state === "running" ? `${doing(now)}${left(now, this.limits)}` : `${count(now.texts.length, "text")}, collection ${now.collection}, k = ${now.k}`),
-        now.state === "running" ? cancel : null),
-      now.state === "running" ? bar : null,
-      now.error ? h("p", { class: "notice notice-bad" }, now.error) : null,
-      now.result && now.texts.length === 1 ? null : [ // of one text, the result says it all
-        h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Bits by text" }, measuredTable(now)),
-        h("p", { class: "hint" }, "Bits per byte, in per cent of what the model needs alone. Lower is better."),
-      ]);
+    this.bar.setAttribute("aria-valuenow", percent);
+    this.bar.style.setProperty("--share", `${percent}%`);
+    this.failure.hidden = !now.error;
+    replace(this.failure, now.error);
+    this.measured.hidden = this.unit.hidden = Boolean(now.result) && now.texts.length === 1; // of one text, the result says it all
+    replace(this.measured, measuredTable(now));
   }
 
   async cancel() {
@@ -161,20 +183,20 @@ class CompareView {
   report(now) {
     const { result } = now;
     const row = (one) => h("tr", { class: one.recommended ? "compare-best" : null },
-      h("td", {}, ARMS[one.arm], one.recommended ? h("span", { class: "chip chip-accent" }, "recommended") : null),
-      h("td", {}, PICKED[one.selector] ?? ""),
+      h("th", { scope: "row" }, way([one.arm, one.selector]), one.recommended ? h("span", { class: "chip chip-accent" }, "recommended") : null),
       number(one.percent_of_base.toFixed(1)),
-      number(one.k && one.tasks > 1 ? `${signed(one.difference.low)} to ${signed(one.difference.high)}` : ""),
+      number(one.k && one.tasks > 1 ? `${signed(one.difference_low)} to ${signed(one.difference_high)}` : ""),
       number(one.seconds_per_task.toFixed(1)),
       number(Math.round(one.tokens_per_task).toLocaleString("en")));
-    const head = ["Way", "Passages by", "% of the bits alone", "95 % interval", "Seconds a text", "Tokens a text"];
+    const head = ["Way", "% of the bits alone", "95 % interval", "Seconds a text", "Tokens a text"];
     const rows = result.rows.filter((one) => one.group === "all");
     return h("section", { class: "card", "aria-label": "Result" },
       h("h2", {}, "Result"),
       h("p", { class: "compare-verdict" }, result.verdict),
       h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "All ways" }, h("table", { class: "data" },
-        h("thead", {}, h("tr", {}, head.map((name, place) => h("th", { scope: "col", class: place > 1 ? "number" : null }, name)))),
+        h("thead", {}, h("tr", {}, head.map((name, place) => h("th", { scope: "col", class: place > 0 ? "number" : null }, name)))),
         h("tbody", {}, rows.map(row)))),
+      h("p", { class: "hint" }, "Interval: of the difference from 100."),
       result.left_out ? h("p", { class: "hint" }, `${count(result.left_out, "passage")} left out: the text itself or a part of it.`) : null,
       h("p", { class: "hint" }, `${result.facts.model} on ${result.facts.device}; alone it needs ${result.base_bits_per_byte.toFixed(3)} bits per byte. ${result.facts.fine_tuning}. ${result.facts.date}.`),
       h("p", { class: "hint" }, "A larger one, at the command line: ", h("code", {}, now.command)),
@@ -213,10 +235,13 @@ function measuredTable(now) {
     const found = text.measured.find((one) => one.arm === arm && one.selector === selector);
     return number(found ? found.percent.toFixed(1) : "");
   };
-  const name = ([arm, selector]) => `${ARMS[arm]}${selector ? `, ${PICKED[selector]}` : ""}`;
   return h("table", { class: "data compare-measured" },
-    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Text"), columns.map((one) => h("th", { scope: "col", class: "number" }, name(one))))),
+    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Text"), columns.map((one) => h("th", { scope: "col", class: "number" }, way(one))))),
     h("tbody", {}, now.texts.map((text) => h("tr", {}, h("th", { scope: "row" }, text.name), columns.map((one) => cell(text, one))))));
+}
+
+function way([arm, selector]) {
+  return `${ARMS[arm]}${selector ? `, ${PICKED[selector]}` : ""}`;
 }
 
 function doing({ now, texts, k }) {

@@ -36,7 +36,7 @@ class MapView {
     this.abort = new AbortController();
     this.question = h("input", { type: "search", id: "map-q", value: values.get("q") ?? "", placeholder: "Leave it empty to see the whole collection", autocomplete: "off" });
     this.k = h("input", { type: "range", id: "map-k", min: 1, max: 20, value: within(values.get("k"), 5, 1, 20) });
-    this.kShown = h("output", { for: "map-k" }, this.k.value);
+    this.kShown = h("output", { for: "map-k", "aria-live": "off" }, this.k.value);
     this.points = h("select", { id: "map-points" }, [100, 200, 500].map((n) => h("option", { value: n, selected: n === within(values.get("points"), 200, 100, 500) }, n)));
     const later = debounced(150, () => this.load());
     this.later = later;
@@ -53,7 +53,7 @@ class MapView {
     this.canvas = h("div", { class: "map-panels" });
     this.told = h("p", { class: "map-told", role: "status" });
     this.detail = h("div", { class: "card map-detail", "aria-live": "polite" });
-    this.note = h("p", { class: "hint" });
+    this.note = h("p", { class: "hint map-note" });
     replace(
       root,
       h("h1", { class: "visually-hidden" }, "Map"),
@@ -76,12 +76,13 @@ class MapView {
   }
 
   legend() {
+    this.legendOthers = h("span", {});
     this.legendPicks = h("span", { class: "row" },
       h("span", { class: "map-key" }, sample("nearest"), sample("picked"), "Picked, in order; ×3 if it is picked three times"),
       h("span", { class: "map-key" }, sample("question"), "Question"));
     return h("div", { class: "row map-legend", role: "group", "aria-label": "What is shown" },
       this.legendPicks,
-      h("span", { class: "map-key" }, sample("point"), "Other passages"),
+      h("span", { class: "map-key" }, sample("point"), this.legendOthers),
       h("label", { class: "map-key" }, this.copies, sample("copy"), "Copies of others"));
   }
 
@@ -117,6 +118,7 @@ class MapView {
     if (!map) return;
     const asked = map.picks !== null;
     this.legendPicks.hidden = !asked;
+    replace(this.legendOthers, asked ? "Other passages" : "Passages");
     state.write({ hide: this.copies.checked ? null : "copies" });
     replace(this.told, asked ? contrast(map.picks) : wholly(map));
     replace(this.note, axes(map));
@@ -147,7 +149,7 @@ class MapView {
 
   pictured(map, side) {
     const layer = svg("g", {}, this.marks(map, side));
-    const label = side ? `Candidates around the question, and what ${SIDES[side][0]} picks. The picks can be reached with Tab.` : "Map of the collection.";
+    const label = side ? `Candidates around the question, and what ${SIDES[side][0]} picks. The picks can be reached with Tab.` : "Map of the collection: a dot for each passage. The view Documents lists them.";
     const picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "map-svg", role: "group", "aria-label": label }, layer);
     this.panels.push({ picture, layer });
     this.pan(picture);
@@ -354,7 +356,7 @@ function rings(points) {
   for (let at = Math.floor(most / size) * size; at >= least && found.length < 8; at -= size) found.push(at);
   return found.map((at) => [
     svg("circle", { class: "map-circle", cx: WIDTH / 2, cy: HEIGHT / 2, r: radius(at) }),
-    svg("text", { class: "map-number", x: WIDTH / 2, y: HEIGHT / 2 + radius(at) - 4, "text-anchor": "middle" }, at.toFixed(2).replace(/0$/, "")),
+    svg("text", { class: "map-number", x: WIDTH / 2, y: HEIGHT / 2 + radius(at) - 4, "text-anchor": "middle", "aria-hidden": "true" }, at.toFixed(2).replace(/0$/, "")),
   ]);
 }
 

@@ -51,7 +51,7 @@ export function controls(options, { changed, now }) {
     value: raw.questions.join("\n"), placeholder: "What do you want to know?", "aria-describedby": "question-hint",
   });
   const k = h("input", { id: "k", type: "range", min: 1, max: LARGEST_K, step: 1, value: raw.k });
-  const kShown = h("output", { for: "k", class: "number" }, raw.k);
+  const kShown = h("output", { for: "k", class: "number", "aria-live": "off" }, raw.k);
   const spread = h("input", { id: "spread", type: "range", min: -10, max: 10, step: 1, value: raw.spread,
     "aria-valuetext": spreadText(raw.spread) });
   const words = h("input", { id: "words", type: "checkbox", checked: raw.words > 0 });

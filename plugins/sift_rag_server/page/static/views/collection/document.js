@@ -4,7 +4,7 @@ import * as api from "../../lib/api.js";
 import { count, h, replace } from "../../lib/dom.js";
 import * as state from "../../lib/state.js";
 import { readable, withoutHeadings } from "../ask/text.js";
-import { date, place, sentence, size, STATES } from "./facts.js";
+import { date, language, place, sentence, size, STATES } from "./facts.js";
 
 const MORE = 30;
 
@@ -89,7 +89,7 @@ function head(found, context) {
   const one = found.document;
   const [kind, word] = one ? (STATES[one.state] ?? ["chip", one.state]) : ["chip", "No record"];
   const facts = one
-    ? [count(one.passages, "passage"), size(one.size), one.ingested_at && `added ${date(one.ingested_at)}`]
+    ? [one.language && language(one.language), count(one.passages, "passage"), size(one.size), one.ingested_at && `added ${date(one.ingested_at)}`]
     : [];
   return h("div", { class: "documents-head" },
     h("div", {},

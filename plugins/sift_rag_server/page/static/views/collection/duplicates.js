@@ -6,28 +6,41 @@ import * as state from "../../lib/state.js";
 import { place } from "./facts.js";
 
 const SHOWN = 10;
+const COMPARING = "Comparing all passages …";
 
 export function duplicates(collection, signal) {
-  const panel = h("section", { class: "card documents-panel", "aria-label": "Duplicates", hidden: true });
+  const section = h("section", { class: "card documents-panel", "aria-label": "Duplicates", hidden: true });
+  const told = h("p", { class: "visually-hidden", role: "status" }); // always there: what appears with its text may go unread
   const button = h("button", { type: "button", class: "button-plain" }, "Find duplicates");
   button.addEventListener("click", async () => {
     button.disabled = true;
-    panel.hidden = false;
-    replace(panel, h("p", { role: "status" }, "Comparing all passages …"));
+    section.hidden = false;
+    replace(section, h("p", {}, COMPARING));
+    replace(told, COMPARING);
     try {
       const found = await api.get(`/page/duplicates?${new URLSearchParams({ collection })}`, { signal });
-      replace(panel, result(found, collection, close));
+      replace(section, result(found, collection, close));
+      replace(told, heading(found));
     } catch (error) {
-      if (!api.isAborted(error)) replace(panel, h("p", { role: "alert" }, error.message), closing(close));
+      if (api.isAborted(error)) return;
+      replace(section, h("p", { class: "notice notice-bad" }, error.message), closing(close));
+      replace(told, error.message);
     } finally {
       button.disabled = false;
     }
   });
   function close() {
-    panel.hidden = true;
+    section.hidden = true;
+    replace(told);
     button.focus();
   }
-  return { button, panel };
+  return { button, panel: [told, section] };
+}
+
+function heading(found) {
+  return found.repeated === 0
+    ? `No passage repeats another: all ${count(found.passages, "passage")} differ.`
+    : `${count(found.groups_in_all, "passage")} in ${count(found.repeated + found.groups_in_all, "place")}`;
 }
 
 function closing(close) {
@@ -36,11 +49,8 @@ function closing(close) {
 
 function result(found, collection, close) {
   if (found.repeated === 0) {
-    return [
-      h("p", { role: "status" }, `No passage repeats another: all ${count(found.passages, "passage")} differ.`), closing(close),
-    ];
+    return [h("p", {}, heading(found)), closing(close)];
   }
-  const places = found.repeated + found.groups_in_all;
   const share = (100 * found.share_repeated).toLocaleString("en", { maximumFractionDigits: 1 });
   const list = h("ol", { class: "duplicates" }, found.groups.slice(0, SHOWN).map((one) => group(one, collection)));
   const more = h("button", { type: "button", class: "button-quiet" }, `Show ${found.groups.length - SHOWN} more`);
@@ -51,7 +61,7 @@ function result(found, collection, close) {
   });
   return [
     h("div", { class: "documents-head" },
-      h("h2", { role: "status" }, `${count(found.groups_in_all, "passage")} in ${count(places, "place")}`), closing(close)),
+      h("h2", {}, heading(found)), closing(close)),
     h("p", {}, `${count(found.repeated, "passage")} of ${found.passages.toLocaleString("en")} (${share} %) only `,
       `${found.repeated === 1 ? "repeats" : "repeat"} another. SIFT shows each once; nearest neighbour shows every copy.`),
     list,
@@ -63,7 +73,7 @@ function result(found, collection, close) {
 
 function group(one, collection) {
   return h("li", {},
-    h("p", { class: "duplicates-text" }, one.text),
+    h("p", { class: "duplicates-text" }, one.headings.length > 0 && h("b", {}, `${one.headings.join(" › ")}: `), one.text),
     h("p", { class: "hint" }, `in ${count(one.size, "place")}: `,
       one.places.map((at, index) => [
         index > 0 && ", ",

@@ -20,6 +20,13 @@ export function date(moment) {
   return parsed.toLocaleDateString("en-GB", { day: "numeric", month: "short", year: "numeric" });
 }
 
+const LANGUAGES = new Intl.DisplayNames(["en"], { type: "language" });
+
+/** The name of a language: German for "de". */
+export function language(code) {
+  return LANGUAGES.of(code);
+}
+
 /** A clause as a sentence. */
 export function sentence(clause) {
   if (!clause) return "";

@@ -2,13 +2,13 @@
 
 import { count, h } from "../../lib/dom.js";
 import * as state from "../../lib/state.js";
-import { date, sentence, size, STATES } from "./facts.js";
+import { date, language, sentence, size, STATES } from "./facts.js";
 
 // Roles are named, since a table that is laid out as cards would lose its own.
 export function table(documents, collection) {
   return h("table", { class: "data documents-table", role: "table", "aria-label": "Documents" },
     h("thead", { role: "rowgroup" }, h("tr", { role: "row" },
-      heading("Document"), heading("State"), heading("Passages", "number"), heading("Size", "number"), heading("Added"))),
+      heading("Document"), heading("State"), heading("Language"), heading("Passages", "number"), heading("Size", "number"), heading("Added"))),
     h("tbody", { role: "rowgroup" }, documents.map((one) => row(one, collection))));
 }
 
@@ -28,6 +28,7 @@ function row(one, collection) {
     h("td", { role: "cell" }, h("span", { class: kind }, word),
       one.pages_without_text > 0 &&
         h("span", { class: "chip chip-warn documents-scans" }, count(one.pages_without_text, "page"), " without text")),
+    h("td", { role: "cell", class: "documents-language" }, one.language && language(one.language)),
     h("td", { role: "cell", class: "number", "data-unit": one.passages === 1 ? "passage" : "passages" }, one.passages.toLocaleString("en")),
     h("td", { role: "cell", class: "number" }, size(one.size)),
     h("td", { role: "cell", class: "documents-date" }, date(one.ingested_at)));
