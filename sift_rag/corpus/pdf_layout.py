@@ -206,15 +206,17 @@ def rows_of(segments: Sequence[Segment], tolerance: float = _SAME_LINE) -> list[
 
 _ACROSS = attrgetter("left", "order")
 _BASELINE = attrgetter("baseline")
+_SIZE = attrgetter("size")
 
 
 def _row(segments: list[Segment]) -> Row:
-    largest = max(segments, key=lambda segment: segment.size)
+    if len(segments) == 1:
+        return Row(tuple(segments), segments[0].baseline, segments[0].size)
+    largest = max(segments, key=_SIZE)
     return Row(tuple(sorted(segments, key=_left)), largest.baseline, largest.size)
 
 
-def _left(segment: Segment) -> float:
-    return segment.left
+_left = attrgetter("left")
 
 
 def joined(segments: Sequence[Segment], gap: str = " ") -> Segment:

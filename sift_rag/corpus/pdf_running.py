@@ -56,10 +56,14 @@ def without_running_rows(pages: Sequence[Page]) -> list[tuple[Segment, ...]]:
     keeps it.
     """
     rows = [rows_of(page.segments) for page in pages]
-    pages = [_without_marks(page, page_rows, len(pages)) for page, page_rows in zip(pages, rows, strict=True)]
+    kept = [_without_marks(page, page_rows, len(pages)) for page, page_rows in zip(pages, rows, strict=True)]
+    rows = [
+        page_rows if after is page else rows_of(after.segments)
+        for page, after, page_rows in zip(pages, kept, rows, strict=True)
+    ]
+    pages = kept
     if len(pages) < _LEAST_PAGES:
-        return _of_few(pages)
-    rows = [rows_of(page.segments) for page in pages]
+        return _of_few(pages, rows)
     body = _body_size(rows)
     keys = [[_key(row, body) for row in page_rows] for page_rows in rows]
     running = _running(pages, rows, keys, body)
@@ -120,9 +124,8 @@ def _place(segment: Segment) -> tuple[int, int, str]:
 _NUMBER_OF_PAGE = re.compile(r"(?:[^\n]{0,40}[^\w\s] ?)?(?:(?i:page|seite|p|s|pag)\.? ?)?\W{0,3}(\d{1,3})\W{0,3}")
 
 
-def _of_few(pages: Sequence[Page]) -> list[tuple[Segment, ...]]:
+def _of_few(pages: Sequence[Page], rows: Sequence[Sequence[Row]]) -> list[tuple[Segment, ...]]:
     """Return the segments of one page or two without page numbers and without rows that both have at one edge."""
-    rows = [rows_of(page.segments) for page in pages]
     edges = [{_edge(page_rows, end) for end in (0, -1)} for page_rows in rows if page_rows]
     shared = set.intersection(*edges) if len(edges) == len(pages) > 1 else set()
     kept = []
