@@ -71,6 +71,40 @@ def test_items_of_a_list_stand_on_lines_of_their_own() -> None:
     ]
 
 
+_NESTED = [
+    (72, "1. Take water"),
+    (90, "(a) at noon,"),
+    (108, "(i) from the pier,"),
+    (105, "(ii) from a boat,"),
+    (90, "(b) at dusk."),
+    (72, "2. Filter it"),
+    (90, "\u2022 through glass,"),
+    (108, "\u2022 of 0.7 mm,"),
+    (90, "\u2022 twice."),
+]
+
+
+def test_an_item_within_another_is_indented() -> None:
+    [text] = _texts([At(x, 720 - 12 * number, words) for number, (x, words) in enumerate(_NESTED)])
+    assert text.split("\n") == [
+        "1. Take water",
+        "   (a) at noon,",
+        "       (i) from the pier,",
+        "       (ii) from a boat,",
+        "   (b) at dusk.",
+        "2. Filter it",
+        "   - through glass,",
+        "     - of 0.7 mm,",
+        "   - twice.",
+    ]
+
+
+def test_numbers_of_one_list_that_end_at_one_place_are_of_one_level() -> None:
+    items = [(80, "9. Nine"), (72, "10. Ten"), (64, "100. A hundred"), (80, "8. Eight")]
+    [text] = _texts([At(x, 720 - 12 * number, words) for number, (x, words) in enumerate(items)])
+    assert text.split("\n") == [words for _, words in items]
+
+
 def test_code_keeps_its_lines_and_its_indentation() -> None:
     code = [At(72, 720, "def mean(values):", font="Courier"), At(96, 708, "return sum(values)", font="Courier")]
     assert _texts([*code]) == ["```\ndef mean(values):\n    return sum(values)\n```"]
