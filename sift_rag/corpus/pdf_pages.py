@@ -366,7 +366,10 @@ class _Letters:
 _FIXED_PITCH = 1
 _FORCE_BOLD = 1 << 18
 _BOLD_NAME = re.compile(r"(?i)bold|black|heavy|semibold|-bd|cmbx|sfbx|medi\b")
-_MONO_NAME = re.compile(r"(?i)courier|mono|consol|typewriter|cmtt|sftt|menlo|(?:^|\+)\w{0,4}tt\d{0,4}$")
+_MONO_NAME = re.compile(
+    r"(?i)courier|mono|nimbusmon|monaco|consol|typewriter|source ?code|fira ?code|cascadia|cousine|letter ?gothic|"
+    r"cmtt|sftt|menlo|(?:^|\+)\w{0,4}tt\d{0,4}$"
+)
 
 
 @lru_cache

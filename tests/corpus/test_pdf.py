@@ -254,10 +254,16 @@ def test_two_pages_have_no_running_headers() -> None:
     assert all("Safety manual" in text for text in _texts(_running([], 1), _running([], 2)))
 
 
-def test_a_page_of_running_rows_only_keeps_them() -> None:
+def test_a_page_of_running_rows_only_is_empty() -> None:
     pages = [_running([*lines(topic)], number) for number, topic in enumerate(_TOPICS, 1)]
 
-    assert "Safety manual" in _texts(*pages, _running([], 6))[-1]
+    assert _texts(*pages, _running([], 6)) == _TOPICS
+
+
+def test_pages_of_running_rows_only_keep_them_if_they_are_many() -> None:
+    pages = [_running([], number) for number in range(1, 5)]
+
+    assert all("Safety manual" in text for text in _texts(*pages, _running([*lines("ladders")], 5))[:4])
 
 
 def test_a_table_header_that_repeats_inside_the_pages_stays() -> None:
