@@ -67,12 +67,13 @@ def ends_in_hyphen(line: str) -> bool:
     return len(line) > 1 and line[-1] == "-" and line[-2].isalnum()
 
 
-_ADDRESS = re.compile(r"(?:https?://|www\.)\S*[/._=?&%#~-]$")
+_ADDRESS = re.compile(r"(?:https?:(?=/)|www\.)\S*[/._=?&%#~-]$|(?<!\S)[~/]\S*/$")
+"""Address or path up to the end of a line."""
 _REST_OF_ADDRESS = re.compile(r"\w*(?:[._/=?&%#~-]\w|_|/(?:\s|$))")
 
 
 def _is_address_going_on(line: str, following: str) -> bool:
-    """Return True if a line ends in the middle of a web address.
+    """Return True if a line ends in the middle of an address or a path.
 
     After a slash a word of a sentence may follow, so the rest must look like one of an address; after a point, the next
     sentence would begin with a capital.

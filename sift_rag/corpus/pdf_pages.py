@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise, repeat
+from operator import attrgetter
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -524,7 +525,9 @@ _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 
 def _segment(letters: _Letters, words: list[_Word], order: int) -> Segment:
     longest = max(words, key=_length)  # a bullet or a reference mark may have a size of its own
-    styles = [letters.style(word) for word in {word.first: word for word in (words[0], longest, words[-1])}.values()]
+    first = words[1] if len(words) > 1 and words[0].text in _WRAPPED else words[0]
+    sample = {word.first: word for word in (first, longest, words[-1])}.values()
+    styles = [letters.style(word) for word in sample]
     text = " ".join([word.text for word in words])
     shown = _LEADERS.sub(" ...", text)
     size = max(style.size for style in styles)
@@ -534,11 +537,32 @@ def _segment(letters: _Letters, words: list[_Word], order: int) -> Segment:
         right=max([word.right for word in words]),
         baseline=letters.baseline(longest),
         size=size,
-        bold=styles[0].bold and all(style.bold or style.mono for style in styles),
-        mono=all(style.mono for style in styles),
+        bold=styles[0].bold and _are(words, letters, styles, _is_bold_or_mono),
+        mono=_are(words, letters, styles, _is_mono),
         order=order,
         gaps=tuple(_gaps(words, _WIDE_SPACE * size)) if shown == text else (),
     )
+
+
+_WRAPPED = frozenset(("\u21aa", "\u02d3\u2192"))
+"""Arrows before what is left of a line of code that was too long."""
+_MOST = 0.8
+"""Share of the letters of a line that are as the line is."""
+_is_mono = attrgetter("mono")
+
+
+def _is_bold_or_mono(style: _Style) -> bool:
+    return style.bold or style.mono
+
+
+def _are(words: Sequence[_Word], letters: _Letters, sample: Sequence[_Style], trait: Callable[[_Style], bool]) -> bool:
+    """Return True if the letters of a sample, and most of all, have a trait."""
+    if not all(map(trait, sample)):
+        return False
+    if len(words) <= len(sample):
+        return True
+    having = sum(len(word.text) for word in words if trait(letters.style(word)))
+    return having >= _MOST * sum(len(word.text) for word in words)
 
 
 def _gaps(words: Sequence[_Word], least: float) -> Iterator[tuple[int, float, float]]:

@@ -89,7 +89,7 @@ class Writer:
     def _flow(self, page: Page, flow: Flow) -> Iterator[Part]:
         margins = _Margins.of(page, flow)
         is_note = False
-        for run in _runs(self.headings, page, flow.lines, margins):
+        for run in _runs(self.headings, page, list(_with_words_in_text(flow.lines, margins)), margins):
             level = run.level
             is_small = run.lines[0].size < _SMALL * self.headings.body
             is_note = not level and is_small and (is_note or _NOTE.match(run.lines[0].text) is not None)
@@ -234,6 +234,29 @@ def _runs(headings: Headings, page: Page, lines: Sequence[Segment], margins: _Ma
         yield run
 
 
+def _with_words_in_text(lines: Sequence[Segment], margins: _Margins) -> Iterator[Segment]:
+    """Yield the lines; one of a paragraph that happens to hold only words in letters of one width is text, not code."""
+    before: Segment | None = None
+    for line, after in zip(lines, [*lines[1:], None], strict=True):
+        is_alone = line.mono and not (before and before.mono) and not (after and after.mono)
+        if is_alone and before is not None and _runs_on(before, line, margins):
+            line = line._replace(mono=False)  # noqa: PLW2901 - it is the line from here on
+        yield line
+        before = line
+
+
+def _runs_on(before: Segment, line: Segment, margins: _Margins) -> bool:
+    """Return True if a line stands where the sentence of the one before it goes on: that one is full, and is no end."""
+    distance = before.baseline - line.baseline
+    is_below = 0 < distance <= _PARAGRAPH * max(margins.leading, line.size)
+    is_in_line = abs(line.left - before.left) <= _HANGING * line.size
+    return is_below and is_in_line and not _ENDS.search(before.text) and not _would_fit(before, line, margins)
+
+
+_HANGING = 2.5
+"""Indentation, in font sizes, that the lines of a list item may have below its first."""
+
+
 def _goes_on_heading(run: _Run, line: Segment) -> bool:
     """Return True if a bold line is the second or third of a heading that bold letters make."""
     before = run.lines[-1]
@@ -323,6 +346,11 @@ def _ended_on_purpose(before: Segment, line: Segment, margins: _Margins) -> bool
         return True
     if ends_in_hyphen(before.text) or line.text[0].islower():
         return False
+    return _would_fit(before, line, margins)
+
+
+def _would_fit(before: Segment, line: Segment, margins: _Margins) -> bool:
+    """Return True if there is room for the first word of a line at the end of the one before it."""
     word = line.text.split(" ", 1)[0]
     width = (line.right - line.left) / max(1, len(line.text)) * (len(word) + 1)
     right = max(margins.right[round(line.size)], margins.right[round(before.size)])

@@ -110,6 +110,40 @@ def test_code_keeps_its_lines_and_its_indentation() -> None:
     assert _texts([*code]) == ["```\ndef mean(values):\n    return sum(values)\n```"]
 
 
+def test_a_line_of_a_sentence_in_letters_of_one_width_is_no_code() -> None:
+    page = [
+        At(72, 720, "After they have undergone some degree of testing in the two weeks that follow, packages go into"),
+        At(72, 708, "unstable/main", font="Courier"),
+        At(72, 680, "To build one, type the following in the folder that holds the sources of the package and nothing"),
+        At(72, 668, "else:"),
+        At(72, 656, "make package", font="Courier"),
+    ]
+    assert _texts(page)[0].split("\n\n") == [
+        "After they have undergone some degree of testing in the two weeks that follow, packages go into unstable/main",
+        "To build one, type the following in the folder that holds the sources of the package and nothing else:",
+        "make package",
+    ]
+
+
+def test_a_line_of_text_between_words_in_letters_of_one_width_is_no_code() -> None:
+    page = [
+        At(
+            72,
+            720,
+            "The archive is at a mirror, and its parts are kept in a folder of that machine, for example in the",
+        ),
+        At(72, 708, "/debian", font="Courier"),
+        At(118, 708, "one, which is where most of the machines have it, or also in"),
+        At(388, 708, "/pub/debian", font="Courier"),
+        At(72, 696, "if there is no such folder."),
+    ]
+    [text] = _texts(page)
+    assert text.endswith(
+        "in the /debian one, which is where most of the machines have it, or also in /pub/debian if there "
+        "is no such folder."
+    )
+
+
 @pytest.mark.parametrize("line", ["# of plants counted", "```", "-----", "<!-- a remark"])
 def test_what_markdown_would_misread_is_escaped(line: str) -> None:
     [text] = _texts([*lines(f"{line}\n\nHeading and text after it")])
