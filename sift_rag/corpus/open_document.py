@@ -296,7 +296,7 @@ def _charts(document: Document) -> Iterator[tuple[str, Element]]:
 
     for part in document.get_parts():
         folder, _, name = part.rpartition("/")
-        if folder and name == "content.xml":
+        if folder and name == "content.xml" and document.container is not None:
             with suppress(SyntaxError, ValueError):  # a broken chart costs no text
                 chart = XmlPart(part, document.container).root.get_element("descendant::chart:chart")
                 if chart is not None:

@@ -314,7 +314,7 @@ class _Letters:
         self._raw = raw
         self._page = text_page.raw
         self._turn = turn
-        self._box_of = _OfLetter(ctypes.cast(raw.FPDFText_GetLooseCharBox, ctypes.c_void_p).value)
+        self._box_of = ctypes.cast(raw.FPDFText_GetLooseCharBox, _OfLetter)
         self._matrix = raw.FS_MATRIX()
         self._name, self._flags = ctypes.create_string_buffer(128), ctypes.c_int()
         self._styles: dict[int, _Style] = {}

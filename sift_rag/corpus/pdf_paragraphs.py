@@ -26,7 +26,9 @@ _NARROW = 0.5
 """Share of the page's width that a column of text is taken to have at least, if it is alone."""
 
 _BULLET = re.compile(r"(?:[•▪◦‣·●○■□➢✓❖–—*-]|o)\s+(?=\S)")
-_NUMBER = re.compile(r"(?:\[\d{1,3}\]|\(?(?:\d{1,3}|[a-zA-Z]|[ivx]{1,5})\)|(?:\d{1,3}|[A-Z])\.|[ivx]{1,5}\.)\s+(?=\S)")
+_NUMBER = re.compile(
+    r"(?:\[\d{1,3}\]|\(?(?:\d{1,3}|[a-zA-Z]|[ivx]{1,5})\)|(?:\d{1,3}|[A-Z](?!\.\s+[A-Z]\.))\.|[ivx]{1,5}\.)\s+(?=\S)"
+)
 _LEADS_TO_PAGE = re.compile(r"\.\.\.\s?\S{1,8}$")
 """End of a line in a table of contents."""
 
