@@ -170,7 +170,7 @@ def _last_rows(table: Table, rows: Sequence[Row]) -> list[Row]:
     Each cell begins in a column of its own, the first one and most of them where the column does. Further lines of
     cells stand close below, beside nothing in the first column.
     """
-    if not rows:
+    if not rows or len(table.lefts) < _LEAST_COLUMNS:
         return []
     columns = [_column_at(table, segment) for segment in rows[0].segments]
     exact = [_begins_column(table, segment) for segment in rows[0].segments]
@@ -186,6 +186,10 @@ def _last_rows(table: Table, rows: Sequence[Row]) -> list[Row]:
             break
         found.append(row)
     return found
+
+
+_LEAST_COLUMNS = 3
+"""Columns of a table from which a single line is known for a row of it: two pieces may stand beside one another."""
 
 
 def _column_at(table: Table, segment: Segment) -> int:

@@ -252,9 +252,13 @@ def _runs_on(before: Segment, line: Segment, margins: _Margins) -> bool:
     distance = before.baseline - line.baseline
     is_below = 0 < distance <= _PARAGRAPH * max(margins.leading, line.size)
     is_in_line = abs(line.left - before.left) <= _HANGING * line.size
-    return is_below and is_in_line and not _ENDS.search(before.text) and not _would_fit(before, line, margins)
+    is_sentence = len(_WORD.findall(before.text)) >= _FEWEST_WORDS and not _ENDS.search(before.text)
+    return is_below and is_in_line and is_sentence and not _would_fit(before, line, margins)
 
 
+_WORD = re.compile(r"(?<!\S)[^\W\d_]+[,;)]?(?!\S)")
+_FEWEST_WORDS = 5
+"""Words without signs that a line of a sentence has at least; code has fewer."""
 _HANGING = 2.5
 """Indentation, in font sizes, that the lines of a list item may have below its first."""
 
@@ -346,7 +350,7 @@ def _ended_on_purpose(before: Segment, line: Segment, margins: _Margins) -> bool
     """Return True if the first word of a line would have fitted into the line before it."""
     if _LEADS_TO_PAGE.search(before.text):
         return True
-    if ends_in_hyphen(before.text) or line.text[0].islower():
+    if ends_in_hyphen(before.text) or (line.text[0].islower() and not _ENDS.search(before.text)):
         return False
     return _would_fit(before, line, margins)
 

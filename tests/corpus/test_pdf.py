@@ -58,6 +58,11 @@ def test_an_address_keeps_its_lines() -> None:
     assert _texts([*lines("Harbour Office\nPier Road 4\n5003 Bergen")]) == ["Harbour Office\nPier Road 4\n5003 Bergen"]
 
 
+def test_short_lines_that_end_are_not_joined_though_the_next_begins_small() -> None:
+    shown = "bookmarks: make bookmarks for all sections (true).\ndraft: leave out all links (false).\ncolour: of a link."
+    assert _texts([*lines(shown)]) == [shown.replace("\n", "\n\n")]
+
+
 def test_items_of_a_list_stand_on_lines_of_their_own() -> None:
     bullets = [
         At(72, 720, "\u2022 The decline is steepest near the pier, where the water is shallow and the"),
