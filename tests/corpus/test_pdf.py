@@ -59,7 +59,9 @@ def test_an_address_keeps_its_lines() -> None:
 
 
 def test_short_lines_that_end_are_not_joined_though_the_next_begins_small() -> None:
-    shown = "bookmarks: make bookmarks for all sections (true).\ndraft: leave out all links (false).\ncolour: of a link."
+    shown = (
+        "bookmarks: make bookmarks for all sections (true).\ndraft: leave out all links (false).\ncolour: of a link."
+    )
     assert _texts([*lines(shown)]) == [shown.replace("\n", "\n\n")]
 
 
