@@ -1,4 +1,4 @@
-"""Write tables and code as Markdown."""
+"""Write tables, charts and code as Markdown."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ def markdown_table(rows: Sequence[Sequence[str]]) -> str:
     padded = [[one_line(cell).replace("|", "\\|") for cell in row] + [""] * (width - len(row)) for row in rows]
     written = [f"| {' | '.join(row)} |" for row in padded]
     return "\n".join([written[0], f"|{' --- |' * width}", *written[1:]])
+
+
+def with_unit(title: str, unit: str) -> str:
+    """Return the title of a chart with what its figures are: "Visitors (thousands)"."""
+    return f"{title} ({unit})" if title and unit else title or unit
 
 
 def fenced(code: str, language: str = "") -> str:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from html import escape
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 from sift_rag.corpus.archives import check_archive, reason
 from sift_rag.corpus.bold_headings import with_bold_headings
 from sift_rag.corpus.decoding import one_line, without_surrogates
 from sift_rag.corpus.html_page import to_markdown
+from sift_rag.corpus.markup import with_unit
 from sift_rag.corpus.sections import Extracted, Section, placed
 from sift_rag.errors import UnreadableDocument
 from sift_rag.extras import require
@@ -50,7 +54,7 @@ def read_open_text(data: bytes) -> Extracted:
     """
     try:
         document = _opened(data)
-        html = "".join(_Writer(_Styles.of(document)).html(document.body))
+        html = "".join(_Writer.of(document).html(document.body))
         markdown = with_bold_headings(to_markdown(html, is_page=False).markdown)
         title = _title(document)
     except (ValueError, TypeError, KeyError, AttributeError, OSError, SyntaxError, NotImplementedError) as error:
@@ -67,7 +71,7 @@ def read_open_slides(data: bytes) -> Extracted:
     """
     try:
         document = _opened(data)
-        writer = _Writer(_Styles.of(document))
+        writer = _Writer.of(document)
         sections = [
             Section(markdown, page=number)
             for number, slide in enumerate(_named(document.body, "draw:page"), start=1)
@@ -181,6 +185,13 @@ class _Writer:
     """Writes elements as HTML."""
 
     styles: _Styles
+    charts: Mapping[str, Element] = field(default_factory=dict)
+    """Charts, by the folder of the file that holds them."""
+
+    @classmethod
+    def of(cls, document: Document) -> _Writer:
+        """Return the writer of a document."""
+        return cls(_Styles.of(document), dict(_charts(document)))
 
     def html(self, element: Element, depth: int = 0, lists: tuple[str, ...] = ()) -> Iterator[str]:
         """Yield an element as HTML.
@@ -213,6 +224,9 @@ class _Writer:
                 yield from self._list(element, depth, lists)
             case "table:table-cell" | "table:covered-table-cell":
                 yield from self._cell(element, depth)
+            case "draw:object":
+                chart = self.charts.get(str(element.get_attribute("xlink:href")).removeprefix("./"))
+                yield _chart_html(chart) if chart is not None else ""
             case _ if tag in _BLOCKS:
                 repeats = _number(element, "table:number-rows-repeated") if tag == "table:table-row" else 1
                 inside = "".join(self._inside(element, depth, lists))
@@ -274,6 +288,61 @@ class _Writer:
         inside = "".join(self._inside(cell, depth))
         repeats = min(_number(cell, "table:number-columns-repeated"), _MOST_REPEATS)
         yield f'<td colspan="{wide}" rowspan="{high}">{inside}</td>' * repeats
+
+
+def _charts(document: Document) -> Iterator[tuple[str, Element]]:
+    """Yield the charts of a document, each with its folder."""
+    from odfdo.xmlpart import XmlPart
+
+    for part in document.get_parts():
+        folder, _, name = part.rpartition("/")
+        if folder and name == "content.xml" and document.container is not None:
+            with suppress(SyntaxError, ValueError):  # a broken chart costs no text
+                chart = XmlPart(part, document.container).root.get_element("descendant::chart:chart")
+                if chart is not None:
+                    yield folder, chart
+
+
+def _chart_html(chart: Element) -> str:
+    """Return the titles and the figures of a chart; the unit, which is the title of its second axis, after its own."""
+    axes = {str(axis.get_attribute("chart:name")): _title_of(axis) for axis in _all(chart, "chart:axis")}
+    written = chart.get_elements("table:table/descendant::table:table-row")
+    rows = [[_figure(cell) for cell in _cells(row)] for row in written]
+    for column in _columns_of_x(chart):
+        if rows and column < len(rows[0]) and not (column == 0 and rows[0][0]):
+            rows[0][column] = axes.get("primary-x", "") or ("x" if column else "")
+    title = with_unit(_title_of(chart), axes.get("primary-y", ""))
+    cells = ("".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows)
+    return f"<p>{escape(title)}</p><table>{''.join(f'<tr>{row}</tr>' for row in cells)}</table>"
+
+
+def _columns_of_x(chart: Element) -> list[int]:
+    """Return the columns of a chart's table that its first axis shows: the first, or those of the places of points."""
+    domains = [str(domain.get_attribute("table:cell-range-address")) for domain in _all(chart, "chart:domain")]
+    found = [ord(column[1]) - ord("A") for domain in domains if (column := _COLUMN.match(domain))]
+    return found or [0]
+
+
+_COLUMN = re.compile(r"local-table\.\$([A-Z])\$")
+
+
+def _all(element: Element, tag: str) -> list[Element]:
+    return element.get_elements(f"descendant::{tag}")
+
+
+def _title_of(element: Element) -> str:
+    return one_line(" ".join(title.inner_text for title in _named(element, "chart:title")))
+
+
+def _cells(row: Element) -> Iterator[Element]:
+    for cell in _named(row, "table:table-cell"):
+        yield from repeat(cell, min(_number(cell, "table:number-columns-repeated"), _MOST_REPEATS))
+
+
+def _figure(cell: Element) -> str:
+    """Return what a cell says; "" for a figure that is not there."""
+    text = one_line(" ".join(words.inner_text for words in _named(cell, "text:p")))
+    return "" if text == "NaN" or cell.get_attribute("office:value") == "NaN" else text
 
 
 def _style_of(element: Element) -> str:

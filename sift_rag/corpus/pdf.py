@@ -14,7 +14,7 @@ from sift_rag.corpus.options import IngestOptions
 from sift_rag.corpus.pdf_contents import without_contents
 from sift_rag.corpus.pdf_headings import Headings, headings_of, largest_line
 from sift_rag.corpus.pdf_hyphens import Words
-from sift_rag.corpus.pdf_layout import Block, Flow, evened, lay_out, with_headers
+from sift_rag.corpus.pdf_layout import Block, Flow, evened, lay_out_pages
 from sift_rag.corpus.pdf_pages import Page, Pages, Piece, Segment, read_pages
 from sift_rag.corpus.pdf_paragraphs import Part, Writer
 from sift_rag.corpus.pdf_running import without_running_rows, without_stamps
@@ -50,7 +50,7 @@ def read_pdf(data: bytes, options: IngestOptions | None = None) -> Extracted:
     numbers = [page.number for page in pages if page.is_scan]
     if len(pages) > 2:
         pages = without_contents(without_stamps(pages))
-    blocks = with_headers([lay_out(kept) for kept in without_running_rows(pages)])
+    blocks = lay_out_pages(without_running_rows(pages))
     lines = [(page.number, _lines(laid)) for page, laid in zip(pages, blocks, strict=True)]
     headings = headings_of(lines, found.outline)
     writer = Writer(headings, Words(line.text for _, page_lines in lines for line in page_lines))

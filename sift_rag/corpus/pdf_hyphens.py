@@ -1,4 +1,4 @@
-"""Decide whether a hyphen at the end of a line belongs to the word, by the other words of the document."""
+"""Join words that are divided at the end of a line; the other words of the document tell whether a hyphen stays."""
 
 from __future__ import annotations
 
@@ -32,7 +32,12 @@ class Words:
             after_hyphen = ends
 
     def without_line_end(self, line: str, following: str) -> str:
-        """Return two lines as one, with or without the hyphen that ends the first, or with a space between them."""
+        """Return two lines as one, with or without the hyphen that ends the first, or with a space between them.
+
+        An address that goes on in the second line stays one word.
+        """
+        if _is_address_going_on(line, following):
+            return f"{line}{following}"
         if not ends_in_hyphen(line) or not (beginning := _BEGINNING.match(following)):
             return f"{line} {following}"
         ending = _ENDING.search(line)
@@ -60,3 +65,26 @@ class Words:
 def ends_in_hyphen(line: str) -> bool:
     """Return True if a line ends in a hyphen that follows a letter or a digit."""
     return len(line) > 1 and line[-1] == "-" and line[-2].isalnum()
+
+
+_ADDRESS = re.compile(r"(?:https?:(?=/)|www\.)\S*[/._=?&%#~-]$|(?<!\S)[~/]\S*/$")
+"""Address or path up to the end of a line."""
+_REST_OF_ADDRESS = re.compile(r"\w*(?:[._/=?&%#~-]\w|_|/(?:\s|$))")
+
+
+def _is_address_going_on(line: str, following: str) -> bool:
+    """Return True if a line ends in the middle of an address or a path.
+
+    After a slash a word of a sentence may follow, so the rest must look like one of an address; after a point, the next
+    sentence would begin with a capital.
+    """
+    found = _ADDRESS.search(line[-200:])
+    if found is None or not following or following[0].isspace():
+        return False
+    match line[-1]:
+        case "/":
+            return _REST_OF_ADDRESS.match(following) is not None
+        case ".":
+            return following[0].islower() or following[0].isdigit()
+        case _:
+            return following[0].isalnum()

@@ -126,24 +126,78 @@ def _marks(mark: Segment, line: Segment) -> bool:
     )
 
 
-def with_headers(pages: Sequence[Sequence[Block]]) -> list[list[Block]]:
+def lay_out_pages(pages: Sequence[Sequence[Segment]]) -> list[list[Block]]:
     """Return the blocks of each page, with its header above a table that goes on from the page before.
 
     Such a table begins its page, ends the page before but for notes, and has the same columns at the same places.
     """
     result: list[list[Block]] = []
     open_table: Table | None = None
-    for blocks in pages:
-        found = list(blocks)
-        first = found[0] if found else None
-        if isinstance(first, Table) and open_table is not None and _goes_on_overleaf(open_table, first):
-            found[0] = replace(first, rows=(open_table.rows[0], *first.rows))
-        tables = [number for number, block in enumerate(found) if isinstance(block, Table)]
-        is_open = bool(tables) and tables[-1] >= len(found) - 2
-        last = found[tables[-1]] if is_open else None
+    for segments in pages:
+        blocks = lay_out(segments)
+        if open_table is not None and blocks:
+            blocks = _with_table_of_page_before(open_table, blocks, segments)
+        tables = [number for number, block in enumerate(blocks) if isinstance(block, Table)]
+        is_open = bool(tables) and tables[-1] >= len(blocks) - 2
+        last = blocks[tables[-1]] if is_open else None
         open_table = last if isinstance(last, Table) else None
-        result.append(found)
+        result.append(blocks)
     return result
+
+
+def _with_table_of_page_before(table: Table, blocks: list[Block], segments: Sequence[Segment]) -> list[Block]:
+    """Return the blocks of a page, with the header of a table that goes on from the page before if it begins it."""
+    first = blocks[0]
+    if isinstance(first, Table):
+        goes_on = _goes_on_overleaf(table, first)
+        return [replace(first, rows=(table.rows[0], *first.rows)), *blocks[1:]] if goes_on else blocks
+    rows = _last_rows(table, rows_of(segments))
+    if not rows:
+        return blocks
+    taken = {segment.order for row in rows for segment in row.segments}
+    cells = [""] * len(table.lefts)
+    for row in rows:
+        for segment in row.segments:
+            column = _column_at(table, segment)
+            cells[column] = f"{cells[column]} {segment.text}".strip()
+    rest = [segment for segment in segments if segment.order not in taken]
+    return [replace(table, rows=(table.rows[0], tuple(cells))), *lay_out(rest)]
+
+
+def _last_rows(table: Table, rows: Sequence[Row]) -> list[Row]:
+    """Return the lines of a single row of a table at the top of a page; none if the page begins with something else.
+
+    Each cell begins in a column of its own, the first one and most of them where the column does. Further lines of
+    cells stand close below, beside nothing in the first column.
+    """
+    if not rows or len(table.lefts) < _LEAST_COLUMNS:
+        return []
+    columns = [_column_at(table, segment) for segment in rows[0].segments]
+    exact = [_begins_column(table, segment) for segment in rows[0].segments]
+    if len(columns) < max(2, len(table.lefts) / 2) or len(set(columns)) < len(columns):
+        return []
+    if not exact[0] or 2 * sum(exact) <= len(exact):
+        return []
+    found = [rows[0]]
+    for row in rows[1:]:
+        is_close = found[-1].baseline - row.baseline <= _TIGHT * row.size
+        in_cells = all(_begins_column(table, segment) and _column_at(table, segment) for segment in row.segments)
+        if not (is_close and in_cells):
+            break
+        found.append(row)
+    return found
+
+
+_LEAST_COLUMNS = 3
+"""Columns of a table from which a single line is known for a row of it: two pieces may stand beside one another."""
+
+
+def _column_at(table: Table, segment: Segment) -> int:
+    return max(0, sum(left <= segment.left + _SAME_PLACE for left in table.lefts) - 1)
+
+
+def _begins_column(table: Table, segment: Segment) -> bool:
+    return any(abs(left - segment.left) <= _SAME_PLACE for left in table.lefts)
 
 
 def _goes_on_overleaf(one: Table, other: Table) -> bool:
@@ -206,15 +260,17 @@ def rows_of(segments: Sequence[Segment], tolerance: float = _SAME_LINE) -> list[
 
 _ACROSS = attrgetter("left", "order")
 _BASELINE = attrgetter("baseline")
+_SIZE = attrgetter("size")
 
 
 def _row(segments: list[Segment]) -> Row:
-    largest = max(segments, key=lambda segment: segment.size)
+    if len(segments) == 1:
+        return Row(tuple(segments), segments[0].baseline, segments[0].size)
+    largest = max(segments, key=_SIZE)
     return Row(tuple(sorted(segments, key=_left)), largest.baseline, largest.size)
 
 
-def _left(segment: Segment) -> float:
-    return segment.left
+_left = attrgetter("left")
 
 
 def joined(segments: Sequence[Segment], gap: str = " ") -> Segment:

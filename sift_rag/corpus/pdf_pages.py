@@ -5,10 +5,13 @@ from __future__ import annotations
 import ctypes
 import re
 import unicodedata
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import lru_cache
+from itertools import pairwise, repeat
+from operator import attrgetter
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -298,6 +301,10 @@ class _Style(NamedTuple):
     mono: bool
 
 
+_OfLetter = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
+"""A function that looks up a letter of a page, by addresses, which need not be converted."""
+
+
 class _Letters:
     """Looks up letters of a page by their index. A look-up takes nearly a microsecond, so few letters are."""
 
@@ -307,18 +314,25 @@ class _Letters:
         self._raw = raw
         self._page = text_page.raw
         self._turn = turn
-        self._rectangle = raw.FS_RECTF()
-        self._reference = ctypes.byref(self._rectangle)
+        self._box_of = ctypes.cast(raw.FPDFText_GetLooseCharBox, _OfLetter)
         self._matrix = raw.FS_MATRIX()
         self._name, self._flags = ctypes.create_string_buffer(128), ctypes.c_int()
         self._styles: dict[int, _Style] = {}
 
     def box(self, index: int) -> _Box:
         """Return the box of a letter, as high as its font."""
-        found = self._rectangle
-        self._raw.FPDFText_GetLooseCharBox(self._page, index, self._reference)
-        box = found.left, found.bottom, found.right, found.top
-        return self._turn(box) if self._turn else box
+        return self.boxes([index])[0]
+
+    def boxes(self, indices: Sequence[int]) -> list[_Box]:
+        """Return the boxes of letters, as high as their fonts."""
+        found = (ctypes.c_float * (4 * len(indices)))()
+        address, size = ctypes.addressof(found), 4 * ctypes.sizeof(ctypes.c_float)
+        page = ctypes.cast(self._page, ctypes.c_void_p).value
+        places = range(address, address + size * len(indices), size)
+        deque(map(self._box_of, repeat(page), indices, places), maxlen=0)
+        lefts, tops, rights, bottoms = (found[side::4] for side in range(4))
+        boxes = list(zip(lefts, bottoms, rights, tops, strict=True))
+        return list(map(self._turn, boxes)) if self._turn else boxes
 
     def baseline(self, word: _Word) -> float:
         x, y = ctypes.c_double(), ctypes.c_double()
@@ -346,14 +360,23 @@ class _Letters:
         buffer, flags = self._name, self._flags
         length = raw.FPDFText_GetFontInfo(page, index, buffer, len(buffer), flags)
         name = buffer.raw[: max(0, min(length, len(buffer)) - 1)].decode("utf-8", "replace")
-        bold = bool(flags.value & _FORCE_BOLD) or _BOLD_NAME.search(name) is not None
-        return _Style(size, bold, bool(flags.value & _FIXED_PITCH) or _MONO_NAME.search(name) is not None)
+        bold, mono = _said_by(name)
+        return _Style(size, bold or bool(flags.value & _FORCE_BOLD), mono or bool(flags.value & _FIXED_PITCH))
 
 
 _FIXED_PITCH = 1
 _FORCE_BOLD = 1 << 18
 _BOLD_NAME = re.compile(r"(?i)bold|black|heavy|semibold|-bd|cmbx|sfbx|medi\b")
-_MONO_NAME = re.compile(r"(?i)courier|mono|consol|typewriter|cmtt|sftt|menlo|(?:^|\+)\w{0,4}tt\d{0,4}$")
+_MONO_NAME = re.compile(
+    r"(?i)courier|mono|nimbusmon|monaco|consol|typewriter|source ?code|fira ?code|cascadia|cousine|letter ?gothic|"
+    r"cmtt|sftt|menlo|(?:^|\+)\w{0,4}tt\d{0,4}$"
+)
+
+
+@lru_cache
+def _said_by(name: str) -> tuple[bool, bool]:
+    """Return whether the name of a font says that it is bold, and that its letters are of one width."""
+    return _BOLD_NAME.search(name) is not None, _MONO_NAME.search(name) is not None
 
 
 def _words(text: str, letters: _Letters) -> Iterator[_Word]:
@@ -433,13 +456,14 @@ def _plain_words(text: str, letters: _Letters) -> Iterator[_Word]:
     matches = list(_WORD.finditer(text))
     spans = [match.span() for match in matches]
     ends = [start for start, _ in spans[1:]]
-    box = letters.box
-    for match, (start, end), following in zip(matches, spans, [*ends, -1], strict=False):
-        left, bottom, right, top = first = box(start)
+    firsts = letters.boxes([start for start, _ in spans])
+    lasts = letters.boxes([end - 1 for _, end in spans])
+    for match, following, first, last in zip(matches, [*ends, -1], firsts, lasts, strict=False):
+        start, end = match.span()
+        left, bottom, right, top = first
         is_turned = False
         word = match[0]
         if end - start > 1:
-            last = box(end - 1)
             if first[1] == last[1] and first[3] == last[3]:  # of one size, on one line, as nearly all words
                 if last[0] >= left:
                     right = last[2]
@@ -454,10 +478,13 @@ def _plain_words(text: str, letters: _Letters) -> Iterator[_Word]:
                 is_raised = last[3] - last[1] < _SMALLER * (top - bottom)
                 is_turned = not is_raised and abs(last[1] - first[1]) > 0.5 * (top - bottom) + 0.1
         between = text[end:following] if following >= 0 else "\n"
-        hyphen = _HYPHEN in between
-        word = _clean(word) + ("-" if hyphen else "")
+        ends_line = between != " " and ("\n" in between or _HYPHEN in between)
+        if not (word.isascii() and word.isprintable()):
+            word = _clean(word)
+        if ends_line and _HYPHEN in between:
+            word += "-"
         if word:
-            yield _Word(word, start, left, bottom, right, top, hyphen or "\n" in between, is_turned)
+            yield _Word(word, start, left, bottom, right, top, ends_line, is_turned)
 
 
 def _lines(words: Iterator[_Word]) -> Iterator[list[_Word]]:
@@ -474,12 +501,9 @@ def _lines(words: Iterator[_Word]) -> Iterator[list[_Word]]:
 def _segments(letters: _Letters, line: list[_Word], order: int) -> Iterator[Segment]:
     """Divide a line at its wide gaps."""
     size = letters.style(max(line, key=_length)).size
-    first = 0
-    for index, here in enumerate(line):
-        after = line[index + 1] if index + 1 < len(line) else None
-        if after is None or not _adjoin(here, after, size):
-            yield _segment(letters, line[first : index + 1], order)
-            first, order = index + 1, order + 1
+    ends = [index for index, pair in enumerate(pairwise(line), 1) if not _adjoin(*pair, size)]
+    for number, (first, end) in enumerate(pairwise([0, *ends, len(line)])):
+        yield _segment(letters, line[first:end], order + number)
 
 
 def _length(word: _Word) -> int:
@@ -490,34 +514,55 @@ def _adjoin(here: _Word, after: _Word, size: float) -> bool:
     """Return True if no wide gap lies between two words that follow one another."""
     if abs(after.bottom - here.bottom) >= size:
         return False
-    gap = here.left - after.right if _right_to_left(here.text) else after.left - here.right
+    gap = after.left - here.right
+    if not here.text.isascii() and _RIGHT_TO_LEFT.search(here.text):
+        gap = here.left - after.right
     return -size < gap < GAP * size
 
 
 _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 
 
-def _right_to_left(text: str) -> bool:
-    return not text.isascii() and _RIGHT_TO_LEFT.search(text) is not None
-
-
 def _segment(letters: _Letters, words: list[_Word], order: int) -> Segment:
     longest = max(words, key=_length)  # a bullet or a reference mark may have a size of its own
-    styles = [letters.style(word) for word in dict.fromkeys((words[0], longest, words[-1]))]
-    text = " ".join(word.text for word in words)
+    first = words[1] if len(words) > 1 and words[0].text in _WRAPPED else words[0]
+    sample = {word.first: word for word in (first, longest, words[-1])}.values()
+    styles = [letters.style(word) for word in sample]
+    text = " ".join([word.text for word in words])
     shown = _LEADERS.sub(" ...", text)
     size = max(style.size for style in styles)
     return Segment(
         text=shown,
-        left=min(word.left for word in words),
-        right=max(word.right for word in words),
+        left=min([word.left for word in words]),
+        right=max([word.right for word in words]),
         baseline=letters.baseline(longest),
         size=size,
-        bold=styles[0].bold and all(style.bold or style.mono for style in styles),
-        mono=all(style.mono for style in styles),
+        bold=styles[0].bold and _are(words, letters, styles, _is_bold_or_mono),
+        mono=_are(words, letters, styles, _is_mono),
         order=order,
         gaps=tuple(_gaps(words, _WIDE_SPACE * size)) if shown == text else (),
     )
+
+
+_WRAPPED = frozenset(("\u21aa", "\u02d3\u2192"))
+"""Arrows before what is left of a line of code that was too long."""
+_MOST = 0.8
+"""Share of the letters of a line that are as the line is."""
+_is_mono = attrgetter("mono")
+
+
+def _is_bold_or_mono(style: _Style) -> bool:
+    return style.bold or style.mono
+
+
+def _are(words: Sequence[_Word], letters: _Letters, sample: Sequence[_Style], trait: Callable[[_Style], bool]) -> bool:
+    """Return True if the letters of a sample, and most of all, have a trait."""
+    if not all(map(trait, sample)):
+        return False
+    if len(words) <= len(sample):
+        return True
+    having = sum(len(word.text) for word in words if trait(letters.style(word)))
+    return having >= _MOST * sum(len(word.text) for word in words)
 
 
 def _gaps(words: Sequence[_Word], least: float) -> Iterator[tuple[int, float, float]]:

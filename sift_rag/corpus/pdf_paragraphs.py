@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from statistics import median
 from typing import NamedTuple
@@ -25,7 +26,9 @@ _NARROW = 0.5
 """Share of the page's width that a column of text is taken to have at least, if it is alone."""
 
 _BULLET = re.compile(r"(?:[•▪◦‣·●○■□➢✓❖–—*-]|o)\s+(?=\S)")
-_NUMBER = re.compile(r"(?:\[\d{1,3}\]|\(?(?:\d{1,3}|[a-zA-Z])\)|(?:\d{1,3}|[A-Z])\.|[ivx]{1,5}\.)\s+(?=\S)")
+_NUMBER = re.compile(
+    r"(?:\[\d{1,3}\]|\(?(?:\d{1,3}|[a-zA-Z]|[ivx]{1,5})\)|(?:\d{1,3}|[A-Z](?!\.\s+[A-Z]\.))\.|[ivx]{1,5}\.)\s+(?=\S)"
+)
 _LEADS_TO_PAGE = re.compile(r"\.\.\.\s?\S{1,8}$")
 """End of a line in a table of contents."""
 
@@ -88,7 +91,7 @@ class Writer:
     def _flow(self, page: Page, flow: Flow) -> Iterator[Part]:
         margins = _Margins.of(page, flow)
         is_note = False
-        for run in _runs(self.headings, page, flow.lines, margins):
+        for run in _runs(self.headings, page, list(_with_words_in_text(flow.lines, margins)), margins):
             level = run.level
             is_small = run.lines[0].size < _SMALL * self.headings.body
             is_note = not level and is_small and (is_note or _NOTE.match(run.lines[0].text) is not None)
@@ -98,7 +101,7 @@ class Writer:
             elif run.lines[0].mono and (len(run.lines) > 1 or "  " in run.lines[0].text):
                 yield Part(_code(run.lines), is_text=False, is_note=is_note)
             else:
-                yield Part("\n".join(map(_escaped, self._reflowed(run.lines, margins))), is_note=is_note)
+                yield Part("\n".join(self._paragraph(run.lines, margins)), is_note=is_note)
 
     def _joined(self, lines: Sequence[Segment]) -> str:
         text = lines[0].text
@@ -106,16 +109,84 @@ class Writer:
             text = self.words.without_line_end(text, line.text)
         return text
 
-    def _reflowed(self, lines: Sequence[Segment], margins: _Margins) -> Iterator[str]:
-        """Yield the lines of a paragraph: list items, and lines that were ended on purpose."""
-        text = lines[0].text
+    def _paragraph(self, lines: Sequence[Segment], margins: _Margins) -> Iterator[str]:
+        """Yield the lines of a paragraph as Markdown; an item of a list within a list is indented."""
+        levels = _Levels()
+        for first, text in self._reflowed(lines, margins):
+            yield f"{levels.indentation(first)}{_escaped(text)}"
+
+    def _reflowed(self, lines: Sequence[Segment], margins: _Margins) -> Iterator[tuple[Segment, str]]:
+        """Yield the lines of a paragraph: list items, and lines that were ended on purpose; each after its first."""
+        first, text = lines[0], lines[0].text
         for before, line in pairwise(lines):
             if _begins_item(line) or _ended_on_purpose(before, line, margins):
-                yield text
-                text = line.text
+                yield first, text
+                first, text = line, line.text
             else:
                 text = self.words.without_line_end(text, line.text)
-        yield text
+        yield first, text
+
+
+class _Item(NamedTuple):
+    line: Segment
+    kind: str
+    """Its bullet, or its number with "1", "a", "A" or "i" in place of what counts."""
+    mark: str
+    """The mark in Markdown."""
+
+    @classmethod
+    def of(cls, line: Segment, before: _Item | None) -> _Item | None:
+        """Return the item that a line begins, after another; None if it begins none."""
+        if bullet := _BULLET.match(line.text):
+            return cls(line, bullet[0].strip(), "-")
+        if number := _NUMBER.match(line.text):
+            mark = number[0].strip()
+            follows_h = before is not None and before.line.text.lstrip("(")[:1] in {"h", "H"}
+            return cls(line, _COUNTER.sub(partial(_kind, follows_h=follows_h), mark), mark)
+        return None
+
+    def is_within(self, other: _Item) -> bool:
+        """Return True for an item that begins farther right than another.
+
+        Numbers of one list may end at one place, so that they begin at several.
+        """
+        is_right = self.line.left > other.line.left + _INDENT * self.line.size
+        return is_right and (self.mark == "-" or self.kind != other.kind)
+
+
+_COUNTER = re.compile(r"\w+")
+
+
+def _kind(counter: re.Match[str], *, follows_h: bool) -> str:
+    if counter[0].isdecimal():
+        return "1"
+    if counter[0] in {"i", "I"}:
+        return "a" if follows_h else "i"
+    return "i" if len(counter[0]) > 1 else "a" if counter[0].islower() else "A"
+
+
+@dataclass(slots=True)
+class _Levels:
+    """The items of lists that are open above a line, the outermost first."""
+
+    open_items: list[_Item] = field(default_factory=list)
+
+    def indentation(self, line: Segment) -> str:
+        """Return the spaces before a line, which may begin an item within another."""
+        items = self.open_items
+        here = _Item.of(line, items[-1] if items else None)
+        if here is None:
+            return ""
+        if items and line.baseline >= items[-1].line.baseline:  # in the next column
+            items.clear()
+        while items and not here.is_within(items[-1]):
+            is_left = line.left < items[-1].line.left - _INDENT * line.size
+            items.pop()
+            if not is_left:
+                break
+        indentation = " " * sum(len(item.mark) + 1 for item in items)
+        items.append(here)
+        return indentation
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +234,33 @@ def _runs(headings: Headings, page: Page, lines: Sequence[Segment], margins: _Ma
         run.lines.append(line)
     if run:
         yield run
+
+
+def _with_words_in_text(lines: Sequence[Segment], margins: _Margins) -> Iterator[Segment]:
+    """Yield the lines; one of a paragraph that happens to hold only words in letters of one width is text, not code."""
+    before: Segment | None = None
+    for line, after in zip(lines, [*lines[1:], None], strict=True):
+        is_alone = line.mono and not (before and before.mono) and not (after and after.mono)
+        if is_alone and before is not None and _runs_on(before, line, margins):
+            line = line._replace(mono=False)  # noqa: PLW2901 - it is the line from here on
+        yield line
+        before = line
+
+
+def _runs_on(before: Segment, line: Segment, margins: _Margins) -> bool:
+    """Return True if a line stands where the sentence of the one before it goes on: that one is full, and is no end."""
+    distance = before.baseline - line.baseline
+    is_below = 0 < distance <= _PARAGRAPH * max(margins.leading, line.size)
+    is_in_line = abs(line.left - before.left) <= _HANGING * line.size
+    is_sentence = len(_WORD.findall(before.text)) >= _FEWEST_WORDS and not _ENDS.search(before.text)
+    return is_below and is_in_line and is_sentence and not _would_fit(before, line, margins)
+
+
+_WORD = re.compile(r"(?<!\S)[^\W\d_]+[,;)]?(?!\S)")
+_FEWEST_WORDS = 5
+"""Words without signs that a line of a sentence has at least; code has fewer."""
+_HANGING = 2.5
+"""Indentation, in font sizes, that the lines of a list item may have below its first."""
 
 
 def _goes_on_heading(run: _Run, line: Segment) -> bool:
@@ -252,8 +350,13 @@ def _ended_on_purpose(before: Segment, line: Segment, margins: _Margins) -> bool
     """Return True if the first word of a line would have fitted into the line before it."""
     if _LEADS_TO_PAGE.search(before.text):
         return True
-    if ends_in_hyphen(before.text) or line.text[0].islower():
+    if ends_in_hyphen(before.text) or (line.text[0].islower() and not _ENDS.search(before.text)):
         return False
+    return _would_fit(before, line, margins)
+
+
+def _would_fit(before: Segment, line: Segment, margins: _Margins) -> bool:
+    """Return True if there is room for the first word of a line at the end of the one before it."""
     word = line.text.split(" ", 1)[0]
     width = (line.right - line.left) / max(1, len(line.text)) * (len(word) + 1)
     right = max(margins.right[round(line.size)], margins.right[round(before.size)])

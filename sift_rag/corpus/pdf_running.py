@@ -52,21 +52,25 @@ def without_running_rows(pages: Sequence[Page]) -> list[tuple[Segment, ...]]:
 
     A row is running if it stands on at least half of the pages, or of the left or right ones, digits apart, and on
     at least three; if only running rows are between it and the edge; and if it rarely stands elsewhere. What a browser
-    adds to a page that it prints, and "page 1 of 2", is running on any page. A page that would lose all of its text
-    keeps it.
+    adds to a page that it prints, and "page 1 of 2", is running on any page. Pages that would lose all of their text
+    keep it, unless they are few: those were left empty, before a chapter for example.
     """
     rows = [rows_of(page.segments) for page in pages]
-    pages = [_without_marks(page, page_rows, len(pages)) for page, page_rows in zip(pages, rows, strict=True)]
+    kept = [_without_marks(page, page_rows, len(pages)) for page, page_rows in zip(pages, rows, strict=True)]
+    rows = [
+        page_rows if after is page else rows_of(after.segments)
+        for page, after, page_rows in zip(pages, kept, rows, strict=True)
+    ]
+    pages = kept
     if len(pages) < _LEAST_PAGES:
-        return _of_few(pages)
-    rows = [rows_of(page.segments) for page in pages]
+        return _of_few(pages, rows)
     body = _body_size(rows)
     keys = [[_key(row, body) for row in page_rows] for page_rows in rows]
     running = _running(pages, rows, keys, body)
     numbered = _numbered(pages, rows)
     roman = sum(any(_ROMAN.fullmatch(found[end].text) for end in (0, -1)) for found in rows if found)
-    return [
-        _kept(
+    dropped = [
+        _dropped(
             page,
             page_rows,
             [key in running for key in page_keys],
@@ -74,7 +78,16 @@ def without_running_rows(pages: Sequence[Page]) -> list[tuple[Segment, ...]]:
         )
         for page, page_rows, page_keys, has_number in zip(pages, rows, keys, numbered, strict=True)
     ]
+    emptied = sum(len(gone) == len(page_rows) > 0 for gone, page_rows in zip(dropped, rows, strict=True))
+    keeps_text = emptied > _MOST_EMPTY * len(pages)
+    return [
+        _without(page, page_rows, gone, keeps_text=keeps_text)
+        for page, page_rows, gone in zip(pages, rows, dropped, strict=True)
+    ]
 
+
+_MOST_EMPTY = 0.25
+"""Share of the pages that may have running rows alone."""
 
 _STAMP = 1.8
 """Font size, to that of most of the text, from which letters at the same place of most pages are a watermark."""
@@ -120,9 +133,8 @@ def _place(segment: Segment) -> tuple[int, int, str]:
 _NUMBER_OF_PAGE = re.compile(r"(?:[^\n]{0,40}[^\w\s] ?)?(?:(?i:page|seite|p|s|pag)\.? ?)?\W{0,3}(\d{1,3})\W{0,3}")
 
 
-def _of_few(pages: Sequence[Page]) -> list[tuple[Segment, ...]]:
+def _of_few(pages: Sequence[Page], rows: Sequence[Sequence[Row]]) -> list[tuple[Segment, ...]]:
     """Return the segments of one page or two without page numbers and without rows that both have at one edge."""
-    rows = [rows_of(page.segments) for page in pages]
     edges = [{_edge(page_rows, end) for end in (0, -1)} for page_rows in rows if page_rows]
     shared = set.intersection(*edges) if len(edges) == len(pages) > 1 else set()
     kept = []
@@ -272,9 +284,8 @@ def _offsets(number: int, rows: Sequence[Row]) -> set[int]:
     return {int(found) - number for row in ends.values() for found in _FIRST_OR_LAST.findall(row.text)}
 
 
-def _kept(
-    page: Page, rows: Sequence[Row], running: Sequence[bool], number: re.Pattern[str] | None
-) -> tuple[Segment, ...]:
+def _dropped(page: Page, rows: Sequence[Row], running: Sequence[bool], number: re.Pattern[str] | None) -> set[int]:
+    """Return the rows of a page that are running."""
     dropped: set[int] = set()
     for indices in _ends(page, rows):
         for index in indices:
@@ -282,12 +293,14 @@ def _kept(
             if not is_number and not running[index]:
                 break
             dropped.add(index)
-    return _without(page, rows, dropped)
+    return dropped
 
 
-def _without(page: Page, rows: Sequence[Row], dropped: Collection[int]) -> tuple[Segment, ...]:
-    """Return the segments of a page without those of some rows, unless that would be all."""
-    if len(dropped) == len(rows):
+def _without(
+    page: Page, rows: Sequence[Row], dropped: Collection[int], *, keeps_text: bool = True
+) -> tuple[Segment, ...]:
+    """Return the segments of a page without those of some rows; if that is all and it keeps its text, all of them."""
+    if len(dropped) == len(rows) and keeps_text:
         return page.segments
     gone = {segment.order for index in dropped for segment in rows[index].segments}
     return tuple(segment for segment in page.segments if segment.order not in gone)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from sift_rag.corpus.archives import check_archive, reason
 from sift_rag.corpus.decoding import one_line, universal_newlines, without_surrogates
-from sift_rag.corpus.markup import markdown_table
+from sift_rag.corpus.markup import markdown_table, with_unit
 from sift_rag.corpus.sections import Extracted, Section, placed
 from sift_rag.errors import UnreadableDocument
 from sift_rag.extras import require
@@ -125,19 +125,37 @@ def _text(shape: Shape) -> str:
 
 
 def _chart(chart: Chart) -> str:
-    """Return the title and the figures of a chart; "" for a kind whose figures cannot be read."""
-    title = chart.chart_title.text_frame.text if chart.has_title and chart.chart_title.has_text_frame else ""
+    """Return the titles and the figures of a chart; the titles alone for a kind whose figures cannot be read."""
+    title = with_unit(_title_of(chart, "chart_title"), _title_of(_axis(chart, "value_axis"), "axis_title"))
     try:
         categories = [str(category) for category in chart.plots[0].categories]
         series = list(chart.plots[0].series)
     except (ValueError, IndexError, KeyError, AttributeError):
-        return one_line(title)
+        return title
     values = [list(line.values) for line in series]
-    rows = [["", *(line.name or "" for line in series)]]
+    rows = [[_title_of(_axis(chart, "category_axis"), "axis_title"), *(line.name or "" for line in series)]]
     for number, category in enumerate(categories):
-        figures = (str(line[number]) if number < len(line) and line[number] is not None else "" for line in values)
-        rows.append([category, *figures])
-    return "\n\n".join(filter(None, (one_line(title), markdown_table(rows))))
+        rows.append([category, *(_figure(line[number]) if number < len(line) else "" for line in values)])
+    return "\n\n".join(filter(None, (title, markdown_table(rows) if categories else "")))
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else str(int(value) if float(value).is_integer() else value)
+
+
+def _axis(chart: Chart, name: Literal["category_axis", "value_axis"]) -> object:
+    """Return an axis; None if the chart has none, a pie for example."""
+    try:
+        return getattr(chart, name)
+    except ValueError:
+        return None
+
+
+def _title_of(part: object, name: Literal["chart_title", "axis_title"]) -> str:
+    if not getattr(part, "has_title", False):
+        return ""
+    title = getattr(part, name)
+    return one_line(title.text_frame.text) if title.has_text_frame else ""
 
 
 def _clean(text: str) -> str:

@@ -13,6 +13,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from sift_rag.corpus.archives import check_archive, reason
+from sift_rag.corpus.binary_workbook import with_full_cells
 from sift_rag.corpus.decoding import one_line
 from sift_rag.corpus.json_lines import storable
 from sift_rag.corpus.options import IngestOptions
@@ -48,7 +49,7 @@ def read_spreadsheet(data: bytes, options: IngestOptions) -> Extracted:
 
     if data.startswith(b"PK"):
         check_archive(data)
-        _check_extent(data)
+        data = _prepared(data)
     try:
         with python_calamine.load_workbook(io.BytesIO(data)) as workbook:
             sheets = list(_sheets(workbook, options))
@@ -146,6 +147,17 @@ def _moment(cell: date | time) -> str:
     if isinstance(cell, time):
         return cell.isoformat("minutes" if cell.second == 0 else "seconds")
     return cell.isoformat()
+
+
+def _prepared(data: bytes) -> bytes:
+    """Return a workbook that can be read in whole: it spans not too many cells, and all of them state their column."""
+    _check_extent(data)
+    try:
+        return with_full_cells(data)
+    except ValueError as error:
+        raise UnreadableDocument(f"broken spreadsheet: {reason(error)}") from error
+    except (zipfile.BadZipFile, OSError, NotImplementedError, zlib.error) as error:
+        raise UnreadableDocument(f"broken archive: {reason(error)}") from error
 
 
 def _check_extent(data: bytes) -> None:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import io
 import re
 import warnings
+from contextlib import suppress
+from typing import BinaryIO
+from xml.parsers.expat import ExpatError
+from zipfile import BadZipFile, ZipFile
 
 from sift_rag.corpus.archives import check_archive, reason
 from sift_rag.corpus.bold_headings import with_bold_headings
@@ -74,12 +78,40 @@ def _with_notes(html: str) -> str:
 _TAG = re.compile(r"<[^<>]*>")
 
 
+_UNREAD = (b"oMath", b"dstrike")
+"""Elements that mammoth does not read."""
+_PARTS = frozenset({"word/document.xml", "word/footnotes.xml", "word/endnotes.xml", "word/styles.xml"})
+"""Parts of a document that markitdown prepares."""
+
+
 def _html(data: bytes) -> str:
-    import mammoth  # type: ignore[import-untyped]
+    """Return the document as HTML.
+
+    Only a document that mammoth cannot read as it is, one with equations for example, is prepared by markitdown: that
+    takes half as long as reading it, and loads the readers of all formats that markitdown knows.
+    """
+    if not _holds_unread(data):
+        with suppress(KeyError, BadZipFile, ExpatError):
+            return _read(io.BytesIO(data))
     from markitdown.converter_utils.docx.pre_process import pre_process_docx
+
+    return _read(pre_process_docx(io.BytesIO(data)))
+
+
+def _holds_unread(data: bytes) -> bool:
+    """Return True if the document may have elements that mammoth does not read, or if its parts are hard to read."""
+    try:
+        with ZipFile(io.BytesIO(data)) as archive:
+            parts = [archive.read(name) for name in archive.namelist() if name in _PARTS]
+    except BadZipFile:
+        return True
+    return any(element in part for part in parts for element in _UNREAD)
+
+
+def _read(data: BinaryIO) -> str:
+    import mammoth  # type: ignore[import-untyped]
 
     def described(image: mammoth.documents.Image) -> list[object]:
         return [mammoth.html.text(image.alt_text)] if image.alt_text else []
 
-    prepared = pre_process_docx(io.BytesIO(data))
-    return str(mammoth.convert_to_html(prepared, style_map=_STYLES, convert_image=described).value)
+    return str(mammoth.convert_to_html(data, style_map=_STYLES, convert_image=described).value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping, Sequence
 
 import pytest
 
@@ -52,20 +53,34 @@ _TEXT = "application/vnd.oasis.opendocument.text"
 _OPEN = "urn:oasis:names:tc:opendocument:xmlns"
 
 
-def _odt(content: str) -> bytes:
+def _odt(content: str, parts: Mapping[str, str] | None = None) -> bytes:
     root = f'<m:file-entry m:full-path="/" m:media-type="{_TEXT}"/>'
     manifest = f'<m:manifest xmlns:m="{_OPEN}:manifest:1.0">{root}</m:manifest>'
-    return zipped({"mimetype": _TEXT, "META-INF/manifest.xml": manifest, "content.xml": content})
+    return zipped({"mimetype": _TEXT, "META-INF/manifest.xml": manifest, "content.xml": content, **(parts or {})})
 
 
-def _text_of(styles: str, body: str) -> str:
-    names = {"office": "office", "style": "style", "text": "text", "fo": "xsl-fo-compatible"}
-    spaces = " ".join(f'xmlns:{short}="{_OPEN}:{name}:1.0"' for short, name in names.items())
-    content = (
-        f"<office:document-content {spaces}><office:automatic-styles>{styles}</office:automatic-styles>"
-        f"<office:body><office:text>{body}</office:text></office:body></office:document-content>"
+def _content(styles: str, body: str) -> str:
+    names = {
+        "office": "office",
+        "style": "style",
+        "text": "text",
+        "table": "table",
+        "draw": "drawing",
+        "chart": "chart",
+    }
+    spaces = " ".join(
+        f'xmlns:{short}="{_OPEN}:{name}:1.0"' for short, name in [*names.items(), ("fo", "xsl-fo-compatible")]
     )
-    return "\n\n".join(section.text for section in read_open_text(_odt(content)).sections)
+    return (
+        f'<office:document-content {spaces} xmlns:xlink="http://www.w3.org/1999/xlink">'
+        f"<office:automatic-styles>{styles}</office:automatic-styles>"
+        f"<office:body>{body}</office:body></office:document-content>"
+    )
+
+
+def _text_of(styles: str, body: str, parts: Mapping[str, str] | None = None) -> str:
+    content = _content(styles, f"<office:text>{body}</office:text>")
+    return "\n\n".join(section.text for section in read_open_text(_odt(content, parts)).sections)
 
 
 def test_styles_tell_titles_code_raised_characters_and_headings_that_are_only_bold() -> None:
@@ -95,6 +110,49 @@ def test_styles_tell_titles_code_raised_characters_and_headings_that_are_only_bo
         "Due on Monday.",
         "```\nmake all\n```",
     ]
+
+
+def _chart(axes: str, rows: Sequence[Sequence[str]], more: str = "") -> str:
+    cells = ("".join(f"<table:table-cell><text:p>{cell}</text:p></table:table-cell>" for cell in row) for row in rows)
+    lines = "".join(f"<table:table-row>{row}</table:table-row>" for row in cells)
+    return _content(
+        "",
+        "<office:chart><chart:chart><chart:title><text:p>Visitors</text:p></chart:title>"
+        f"<chart:plot-area>{axes}{more}</chart:plot-area>"
+        f'<table:table table:name="local-table">{lines}</table:table></chart:chart></office:chart>',
+    )
+
+
+_FRAME = (
+    '<text:p>Before.<draw:frame><draw:object xlink:href="./Object 1"/></draw:frame></text:p><text:p>After.</text:p>'
+)
+
+
+def _axis(name: str, title: str) -> str:
+    return f'<chart:axis chart:name="{name}"><chart:title><text:p>{title}</text:p></chart:title></chart:axis>'
+
+
+def test_a_chart_is_its_title_and_a_table_of_its_figures() -> None:
+    axes = _axis("primary-x", "month") + _axis("primary-y", "thousands")
+    chart = _chart(axes, [["", "Adults", "Children"], ["June", "12", "3"], ["July", "14.5", "NaN"]])
+
+    assert _text_of("", _FRAME, {"Object 1/content.xml": chart}).split("\n\n") == [
+        "Before.",
+        "Visitors (thousands)",
+        "| month | Adults | Children |\n| --- | --- | --- |\n| June | 12 | 3 |\n| July | 14.5 |  |",
+        "After.",
+    ]
+
+
+def test_in_a_chart_of_points_the_column_of_their_places_is_named_by_its_axis() -> None:
+    places = '<chart:series><chart:domain table:cell-range-address="local-table.$C$2:.$C$3"/></chart:series>'
+    chart = _chart(_axis("primary-x", "time"), [["", "Run", "Series2"], ["", "2", "1"]], places)
+
+    assert "| Run | time |\n" in _text_of("", _FRAME, {"Object 1/content.xml": chart})
+
+
+def test_a_broken_chart_costs_no_text() -> None:
+    assert _text_of("", _FRAME, {"Object 1/content.xml": "<broken"}) == "Before.\n\nAfter."
 
 
 def test_numbered_lists_have_numbers_and_a_list_that_only_indents_is_the_one_within_it() -> None:

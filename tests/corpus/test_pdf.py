@@ -58,6 +58,13 @@ def test_an_address_keeps_its_lines() -> None:
     assert _texts([*lines("Harbour Office\nPier Road 4\n5003 Bergen")]) == ["Harbour Office\nPier Road 4\n5003 Bergen"]
 
 
+def test_short_lines_that_end_are_not_joined_though_the_next_begins_small() -> None:
+    shown = (
+        "bookmarks: make bookmarks for all sections (true).\ndraft: leave out all links (false).\ncolour: of a link."
+    )
+    assert _texts([*lines(shown)]) == [shown.replace("\n", "\n\n")]
+
+
 def test_items_of_a_list_stand_on_lines_of_their_own() -> None:
     bullets = [
         At(72, 720, "\u2022 The decline is steepest near the pier, where the water is shallow and the"),
@@ -71,9 +78,77 @@ def test_items_of_a_list_stand_on_lines_of_their_own() -> None:
     ]
 
 
+_NESTED = [
+    (72, "1. Take water"),
+    (90, "(a) at noon,"),
+    (108, "(i) from the pier,"),
+    (105, "(ii) from a boat,"),
+    (90, "(b) at dusk."),
+    (72, "2. Filter it"),
+    (90, "\u2022 through glass,"),
+    (108, "\u2022 of 0.7 mm,"),
+    (90, "\u2022 twice."),
+]
+
+
+def test_an_item_within_another_is_indented() -> None:
+    [text] = _texts([At(x, 720 - 12 * number, words) for number, (x, words) in enumerate(_NESTED)])
+    assert text.split("\n") == [
+        "1. Take water",
+        "   (a) at noon,",
+        "       (i) from the pier,",
+        "       (ii) from a boat,",
+        "   (b) at dusk.",
+        "2. Filter it",
+        "   - through glass,",
+        "     - of 0.7 mm,",
+        "   - twice.",
+    ]
+
+
+def test_numbers_of_one_list_that_end_at_one_place_are_of_one_level() -> None:
+    items = [(80, "9. Nine"), (72, "10. Ten"), (64, "100. A hundred"), (80, "8. Eight")]
+    [text] = _texts([At(x, 720 - 12 * number, words) for number, (x, words) in enumerate(items)])
+    assert text.split("\n") == [words for _, words in items]
+
+
 def test_code_keeps_its_lines_and_its_indentation() -> None:
     code = [At(72, 720, "def mean(values):", font="Courier"), At(96, 708, "return sum(values)", font="Courier")]
     assert _texts([*code]) == ["```\ndef mean(values):\n    return sum(values)\n```"]
+
+
+def test_a_line_of_a_sentence_in_letters_of_one_width_is_no_code() -> None:
+    page = [
+        At(72, 720, "After they have undergone some degree of testing in the two weeks that follow, packages go into"),
+        At(72, 708, "unstable/main", font="Courier"),
+        At(72, 680, "To build one, type the following in the folder that holds the sources of the package and nothing"),
+        At(72, 668, "else:"),
+        At(72, 656, "make package", font="Courier"),
+    ]
+    assert _texts(page)[0].split("\n\n") == [
+        "After they have undergone some degree of testing in the two weeks that follow, packages go into unstable/main",
+        "To build one, type the following in the folder that holds the sources of the package and nothing else:",
+        "make package",
+    ]
+
+
+def test_a_line_of_text_between_words_in_letters_of_one_width_is_no_code() -> None:
+    page = [
+        At(
+            72,
+            720,
+            "The archive is at a mirror, and its parts are kept in a folder of that machine, for example in the",
+        ),
+        At(72, 708, "/debian", font="Courier"),
+        At(118, 708, "one, which is where most of the machines have it, or also in"),
+        At(388, 708, "/pub/debian", font="Courier"),
+        At(72, 696, "if there is no such folder."),
+    ]
+    [text] = _texts(page)
+    assert text.endswith(
+        "in the /debian one, which is where most of the machines have it, or also in /pub/debian if there "
+        "is no such folder."
+    )
 
 
 @pytest.mark.parametrize("line", ["# of plants counted", "```", "-----", "<!-- a remark"])
@@ -220,10 +295,16 @@ def test_two_pages_have_no_running_headers() -> None:
     assert all("Safety manual" in text for text in _texts(_running([], 1), _running([], 2)))
 
 
-def test_a_page_of_running_rows_only_keeps_them() -> None:
+def test_a_page_of_running_rows_only_is_empty() -> None:
     pages = [_running([*lines(topic)], number) for number, topic in enumerate(_TOPICS, 1)]
 
-    assert "Safety manual" in _texts(*pages, _running([], 6))[-1]
+    assert _texts(*pages, _running([], 6)) == _TOPICS
+
+
+def test_pages_of_running_rows_only_keep_them_if_they_are_many() -> None:
+    pages = [_running([], number) for number in range(1, 5)]
+
+    assert all("Safety manual" in text for text in _texts(*pages, _running([*lines("ladders")], 5))[:4])
 
 
 def test_a_table_header_that_repeats_inside_the_pages_stays() -> None:

@@ -108,6 +108,29 @@ def test_a_table_that_goes_on_overleaf_has_the_names_of_its_columns() -> None:
     )
 
 
+def test_a_single_row_of_a_table_overleaf_has_the_names_of_its_columns() -> None:
+    head = [(72.0, "Fault"), (180.0, "Cause"), (320.0, "Remedy")]
+    first = [head, *[[(72, f"E0{n}"), (180, f"Cause {n}"), (320, f"Remedy {n}")] for n in range(3)]]
+    last = [[(72, "E09"), (180, "Ribbon torn"), (320, "Replace the ribbon")], [(320, "and call us")]]
+
+    overleaf = [At(x, y, text) for row, y in zip(last, (720, 708), strict=True) for x, text in row]
+    pages = _read([*lines(_KELP, y=300), *_table(first, y=200)], [*overleaf, *lines(_KELP, y=680)])
+    assert pages[1] == (
+        "| Fault | Cause | Remedy |\n| --- | --- | --- |\n| E09 | Ribbon torn | Replace the ribbon and call us |\n\n"
+        f"{_flat(_KELP)}"
+    )
+
+
+def test_a_page_after_a_table_that_begins_with_a_line_in_two_pieces_is_no_row_of_it() -> None:
+    rows: list[list[tuple[float, str]]] = [
+        [(72, f"E0{n}"), (180, f"Cause {n}"), (320, f"Remedy {n}")] for n in range(4)
+    ]
+    signed = [At(72, 720, "Bergen, 3 May"), At(260, 720, "The board")]
+
+    pages = _read([*lines(_KELP, y=300), *_table(rows, y=200)], [*signed, *lines(_KELP, y=680)])
+    assert "|" not in pages[1]
+
+
 def test_a_bold_line_alone_above_a_text_is_a_heading_and_the_first_of_all_the_title() -> None:
     page: list[Drawn] = [
         At(72, 740, "Travel policy", font=_BOLD),

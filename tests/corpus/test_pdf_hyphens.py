@@ -31,6 +31,27 @@ def test_a_hyphen_stays_where_the_word_has_one(first: str, second: str, joined: 
 
 
 @pytest.mark.parametrize(
+    ("first", "second", "joined"),
+    [
+        (
+            "see https://keys.example.org/",
+            "replacing_keys.html for it",
+            "see https://keys.example.org/replacing_keys.html for it",
+        ),
+        ("see https://keys.example.org/a/", "b/ for it", "see https://keys.example.org/a/b/ for it"),
+        ("see https://example.org/", "for details", "see https://example.org/ for details"),
+        ("see https://example.", "org.", "see https://example.org."),
+        ("see www.example.org.", "The next", "see www.example.org. The next"),
+        ("see https://example.org/photosyn-", "thesis", "see https://example.org/photosyn-thesis"),
+        ("see https://example.org/?a=", "7", "see https://example.org/?a=7"),
+        ("either/", "or_not", "either/ or_not"),
+    ],
+)
+def test_an_address_that_goes_on_in_the_next_line_is_one_word(first: str, second: str, joined: str) -> None:
+    assert Words([first, second]).without_line_end(first, second) == joined
+
+
+@pytest.mark.parametrize(
     ("elsewhere", "joined"),
     [
         ("the re-entry of it", "re-entry"),

@@ -34,7 +34,10 @@ def test_a_slide_gives_its_title_lists_tables_charts_and_notes() -> None:
     data = CategoryChartData()
     data.categories = ["May", "June"]
     data.add_series("Visitors", (120, 340.5))
-    slide.shapes.add_chart(XL_CHART_TYPE.COLUMN_CLUSTERED, 0, 6_000_000, 1_000_000, 1_000_000, data)
+    chart = slide.shapes.add_chart(XL_CHART_TYPE.COLUMN_CLUSTERED, 0, 6_000_000, 1_000_000, 1_000_000, data).chart
+    for titled, title in ((chart.category_axis, "month"), (chart.value_axis, "thousands")):
+        titled.axis_title.text_frame.text = title
+    chart.chart_title.text_frame.text = "At the pool"
     box = slide.shapes.add_textbox(0, 7_000_000, 1_000_000, 1_000_000)
     box.text_frame.text = "A box at the bottom"
     group = slide.shapes.add_group_shape()
@@ -49,12 +52,29 @@ def test_a_slide_gives_its_title_lists_tables_charts_and_notes() -> None:
         "# Opening hours",
         "- On weekdays\n  - from seven",
         "| day | open \\| close |\n| --- | --- |\n| Mon |  |",
-        "|  | Visitors |\n| --- | --- |\n| May | 120.0 |\n| June | 340.5 |",
+        "At the pool (thousands)",
+        "| month | Visitors |\n| --- | --- |\n| May | 120 |\n| June | 340.5 |",
         "A box at the bottom",
         "In a group",
         "Notes:",
         "Say it slowly.",
     ]
+
+
+def test_a_chart_of_points_gives_no_table_without_rows() -> None:
+    pptx = pytest.importorskip("pptx", reason="python-pptx makes the slides that are read here")
+    from pptx.chart.data import XyChartData
+    from pptx.enum.chart import XL_CHART_TYPE
+
+    presentation = pptx.Presentation()
+    slide = presentation.slides.add_slide(presentation.slide_layouts[5])
+    slide.shapes.title.text = "Runs"
+    data = XyChartData()
+    data.add_series("Run").add_data_point(1, 2)
+    slide.shapes.add_chart(XL_CHART_TYPE.XY_SCATTER, 0, 0, 1_000_000, 1_000_000, data)
+
+    [section] = read_slides(_saved(presentation)).sections
+    assert section.text == "# Runs"
 
 
 def test_of_a_picture_the_description_is_read_and_its_name_is_not() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import zipfile
 import zlib
 from datetime import date
 from typing import Any
@@ -14,7 +15,7 @@ from sift_rag.corpus.options import IngestOptions
 from sift_rag.corpus.sections import Extracted
 from sift_rag.corpus.spreadsheet import read_spreadsheet
 from sift_rag.errors import UnreadableDocument
-from tests.corpus.archives_in_code import xlsx, zipped
+from tests.corpus.archives_in_code import xlsb, xlsb_cell, xlsx, zipped
 
 
 def _read(data: bytes, **options: Any) -> Extracted:
@@ -195,3 +196,37 @@ def test_tables_below_one_another_have_columns_of_their_own() -> None:
         "Date: 2024-05-03\nFrom: 8:00\nTo: 14:15\nHours: 6",
         "Project: Bridge\nHours: 14",
     ]
+
+
+def test_cells_of_a_binary_workbook_that_state_no_column_stand_right_of_the_one_before_them() -> None:
+    long = "A tent for two. " * 20
+    rows = [
+        [xlsb_cell("code", 0), xlsb_cell("item"), xlsb_cell("price"), xlsb_cell("sold"), xlsb_cell("note", 5)],
+        [xlsb_cell("T-1", 0), xlsb_cell("Tent"), xlsb_cell(89.5), xlsb_cell(value=True), xlsb_cell(long, 5)],
+        [xlsb_cell("T-2"), xlsb_cell(None), xlsb_cell(34.0), xlsb_cell(value=False), xlsb_cell(None), xlsb_cell("-")],
+    ]
+    first, second = _read(xlsb(rows)).sections
+
+    assert first.metadata == {"code": "T-1", "item": "Tent", "price": 89.5, "sold": True}
+    assert first.text == f"note: {long.strip()}"
+    assert second.metadata == {"code": "T-2", "item": "", "price": 34, "sold": False, "note": "-"}
+
+
+def test_a_binary_workbook_reads_alike_however_its_cells_are_written() -> None:
+    values = [["code", "item", "price"], ["T-1", "Tent", 89.5], ["T-2", "Stove", 34.0]]
+    full = [[xlsb_cell(value, column) for column, value in enumerate(row)] for row in values]
+    short = [[xlsb_cell(value) for value in row] for row in values]
+
+    assert list(_read(xlsb(short)).sections) == list(_read(xlsb(full)).sections)
+
+
+@pytest.mark.parametrize("lost", range(1, 80, 3))
+def test_a_binary_workbook_that_breaks_off_is_refused_or_loses_only_its_end(lost: int) -> None:
+    archive = zipfile.ZipFile(io.BytesIO(xlsb([[xlsb_cell("code"), xlsb_cell("item")]])))
+    parts = {name: archive.read(name) for name in archive.namelist()}
+    parts["xl/worksheets/sheet1.bin"] = parts["xl/worksheets/sheet1.bin"][:-lost]
+    try:
+        words = {word for section in _read(zipped(parts)).sections for word in section.text.split()}
+    except UnreadableDocument:
+        return
+    assert {"code", "item"} <= words

@@ -134,3 +134,46 @@ def test_notes_stand_where_they_are_called_and_bold_lines_are_headings() -> None
     )
 
     assert _text(body, members).split("\n\n") == ["# Limits", "The limit (Of 2016.) holds.", "## End", "No more."]
+
+
+_MATH = "http://schemas.openxmlformats.org/officeDocument/2006/math"
+
+
+def test_equations_become_latex() -> None:
+    square = (
+        "<m:sSup><m:e><m:r><m:t>x</m:t></m:r></m:e><m:sup><m:r><m:t>2</m:t></m:r></m:sup></m:sSup>"
+        "<m:r><m:t>+1</m:t></m:r>"
+    )
+    equation = f'<m:oMath xmlns:m="{_MATH}">{square}</m:oMath>'
+
+    assert _text(f"<w:p>{_run('Given ')}{equation}{_run(', it holds.')}</w:p>") == "Given $x^{2}+1$, it holds."
+
+
+def test_text_struck_through_twice_is_read_like_text_struck_through_once() -> None:
+    twice, once = (
+        f"<w:p><w:r><w:rPr><w:{name}/></w:rPr><w:t>no more</w:t></w:r></w:p>" for name in ("dstrike", "strike")
+    )
+    assert _text(twice) == _text(once)
+
+
+def test_a_style_without_a_type_or_an_id_costs_no_text() -> None:
+    members = _styles("Heading1")
+    members["word/styles.xml"] = str(members["word/styles.xml"]).replace(
+        "</w:styles>", '<w:style><w:name w:val="a"/></w:style><w:style w:styleId="b"/></w:styles>'
+    )
+    assert _text(_paragraph("Rent", "Heading1") + _paragraph("Due on Monday."), members) == "# Rent\n\nDue on Monday."
+
+
+def test_code_keeps_the_blanks_that_are_a_run_of_their_own() -> None:
+    lines = [_run("def f():"), f"{_run('    ')}{_run('return 1')}"]
+    code = "".join(_paragraph(line, "SourceCode") for line in lines)
+    styles = _styles("SourceCode")
+    styles["word/styles.xml"] = str(styles["word/styles.xml"]).replace('w:val="SourceCode"', 'w:val="Source Code"')
+
+    assert _text(code, styles) == "```\ndef f():\n    return 1\n```"
+
+
+def test_broken_xml_is_read_as_far_as_it_goes() -> None:
+    assert _text(f"{_paragraph('Rent is due on Monday.')}<w:p>{_run('Then &nbsp; more')}</w:p>").startswith(
+        "Rent is due"
+    )
