@@ -91,11 +91,8 @@ class Command(_Help, TyperCommand):
         """Return the arguments with an empty value for the option that may stand alone, last or before another one."""
         if not any(_VALUE_IS_OPTIONAL in one.opts for one in self.get_params(ctx)):
             return args
-        following = [*args[1:], "-"]
-        alone = [
-            arg == _VALUE_IS_OPTIONAL and after.startswith("-") for arg, after in zip(args, following, strict=True)
-        ]
-        return [f"{arg}=" if is_alone else arg for arg, is_alone in zip(args, alone, strict=True)]
+        with_next = zip(args, [*args[1:], "-"], strict=False)  # of no arguments, none has a next one
+        return [f"{arg}=" if arg == _VALUE_IS_OPTIONAL and after.startswith("-") else arg for arg, after in with_next]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the arguments and the options."""

@@ -27,7 +27,7 @@ from sift_rag_server.errors import HTTPError
 from sift_rag_server.handlers import Operation, RequestContext, handle
 from sift_rag_server.openai_replies import ChatReply
 from sift_rag_server.openapi import operation
-from sift_rag_server.service import COLLECTION_PREFIX
+from sift_rag_server.service import COLLECTION_PREFIX, RERANKER_NAME
 from sift_rag_server.validation import Body, check_names, read_body, read_object, whole
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ class ChatBody(Body):
     stream_options: StreamOptions | None = None
     max_tokens: _Tokens | None = None
     max_completion_tokens: _Tokens | None = None
+    n: Annotated[int, Field(ge=1, le=1), BeforeValidator(whole)] | None = Field(None, description="Only 1.")
     sift: dict[str, Any] | None = None
 
 
@@ -169,10 +170,16 @@ def _collection(service: Service, model: str) -> str | None:
         HTTPError: there is no such model.
     """
     name = model.removeprefix(COLLECTION_PREFIX)
-    if name != model and model not in service.model_names and re.fullmatch(COLLECTION_NAME, name):
+    if not model or model in service.model_names:
+        return None
+    if name != model and re.fullmatch(COLLECTION_NAME, name):
         return name
-    service.check_model(model)
-    return None
+    raise HTTPError(
+        HTTPStatus.NOT_FOUND,
+        f"There is no model of this name. Ask for {RERANKER_NAME!r}, for '{COLLECTION_PREFIX}COLLECTION' with the name "
+        "of a collection, or for another name of /v1/models; or start the server with --served-name and the name that "
+        "your client sends.",
+    )
 
 
 def _conversation(messages: Sequence[ChatMessage]) -> Conversation:
@@ -236,7 +243,8 @@ class _Reply(NamedTuple):
         return {"id": self.id, "object": kind, "created": self.created, "model": self.chat.model}
 
     def _usage(self, answer: Answer) -> dict[str, int]:
-        written = self.writer.count_tokens([Message("assistant", answer.text)]) if answer.text else 0
+        said, silent = ([Message("assistant", text)] for text in (answer.text, ""))
+        written = self.writer.count_tokens(said) - self.writer.count_tokens(silent)  # without the chat's own tokens
         prompt = answer.prompt.tokens or 0
         return {"prompt_tokens": prompt, "completion_tokens": written, "total_tokens": prompt + written}
 

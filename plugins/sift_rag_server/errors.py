@@ -88,6 +88,20 @@ def http_error(error: Exception) -> HTTPError | None:
     return HTTPError(status, message, retry_after=1 if status is HTTPStatus.SERVICE_UNAVAILABLE else None)
 
 
+def openai_error_body(error: HTTPError, request_id: str) -> dict[str, object]:
+    """Return the JSON object for an error on a route of OpenAI's API, with its types, and no code."""
+    kind = _OPENAI_TYPES.get(error.status, "invalid_request_error" if error.status < 500 else "server_error")
+    body = error_body(error, request_id)
+    return {**body, "error": {"message": error.message, "type": kind, "param": None, "code": None}}
+
+
+_OPENAI_TYPES: Mapping[HTTPStatus, str] = {
+    HTTPStatus.UNAUTHORIZED: "authentication_error",
+    HTTPStatus.FORBIDDEN: "permission_error",
+    HTTPStatus.TOO_MANY_REQUESTS: "rate_limit_error",
+}
+
+
 def error_body(error: HTTPError, request_id: str) -> dict[str, object]:
     """Return the JSON object for an error, which clients of Cohere, Jina, vLLM and OpenAI all read.
 

@@ -14,7 +14,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sift_rag.hosts import is_loopback
-from sift_rag_server.errors import HTTPError
+from sift_rag_server.errors import HTTPError, openai_error_body
 from sift_rag_server.handlers import RequestContext, error_response
 from sift_rag_server.page.assets import STATIC_PATH
 from sift_rag_server.service import Service
@@ -22,6 +22,9 @@ from sift_rag_server.tracing import request_span
 
 OPEN_PATHS = frozenset({"/health", "/ready"})
 """Paths for monitoring: no key is needed, and no limit applies."""
+
+_OPENAI_PATHS = ("/v1/chat/", "/v1/embeddings", "/v1/models")
+"""Beginnings of paths of OpenAI's API."""
 
 _log = logging.getLogger("sift_rag_server")
 
@@ -56,6 +59,8 @@ class Guard:
             scope = {**scope, "method": "GET"}
         if (path := scope["path"].rstrip("/")) in self._paths:  # some clients write a slash at the end
             scope = {**scope, "path": path}
+        if scope["path"].startswith(_OPENAI_PATHS):
+            context.error_body = openai_error_body
         scope.setdefault("state", {})["context"] = context
 
         async def send_with_headers(message: Message) -> None:

@@ -70,8 +70,8 @@ class Operation:
     """Answers a request, given its body. Cancelled when the request is over."""
     seconds: float
     """Time limit of ``work``."""
-    error_body_of: Callable[[bytes], ErrorBody] = lambda _: error_body
-    """Returns the writer of error replies for a body that was not parsed yet. Takes next to no time."""
+    error_body_of: Callable[[bytes], ErrorBody] | None = None
+    """Returns the writer of error replies for a body that was not parsed yet, in next to no time; None: the route's."""
 
 
 async def handle(request: Request, operation: Operation) -> Response:
@@ -80,7 +80,8 @@ async def handle(request: Request, operation: Operation) -> Response:
     service = operation.service
     try:
         content = await _read_content(request, context, service)
-        context.error_body = operation.error_body_of(content)
+        if operation.error_body_of is not None:
+            context.error_body = operation.error_body_of(content)
         service.slots.take()
         context.has_slot = True
         async with service.lifetimes.within(operation.seconds, request.receive):

@@ -21,7 +21,7 @@ class ErrorDetail(Reply):
     message: str
     type: str
     param: str | None
-    code: int
+    code: int | None
 
 
 class ErrorReply(Reply):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -96,7 +97,14 @@ class Conversation:
                 new.
         """
         limit = model.context_length // 2 if max_tokens is None else max_tokens
-        kept = self
-        while kept.turns and model.count_tokens(kept.history) > limit:
-            kept = Conversation(kept.turns[1:])
-        return kept
+
+        def is_beyond(turns: int) -> bool:
+            return model.count_tokens(Conversation(self.turns[-turns:]).history) > limit
+
+        # from the newest on, in growing steps: a history of which little fits is not counted as a whole
+        least, most = 0, 1
+        while most < len(self.turns) and not is_beyond(most):
+            least, most = most, 2 * most
+        most = min(most, len(self.turns))
+        kept = least + bisect_left(range(least + 1, most + 1), True, key=is_beyond)
+        return Conversation(self.turns[len(self.turns) - kept :])

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sift_rag.answering.citations import find_citations
-from sift_rag.answering.conversation import Conversation
+from sift_rag.answering.conversation import Conversation, Turn
 from sift_rag.answering.prompt import build_prompt
 from sift_rag.models.local import LocalModel
 from sift_rag.protocols import Message
 from sift_rag.types import Passage
 from tests.answering.passages import passage
 from tests.examples import examples
+from tests.http.models import ScriptedModel
 
 A, B, C, D = (passage(f"Fact {name}.") for name in "ABCD")
 
@@ -120,3 +123,28 @@ def test_the_questions_before_are_targets_of_decreasing_weight() -> None:
         prompt = build_prompt(questions, [A], model=None, history=conversation.history, shown=conversation.shown)
         conversation = conversation.with_turn(prompt, "So [1].", questions)
     assert conversation.subject == {"Last?": 0.5, "One?": 0.125, "Two?": 0.125}
+
+
+class CountingModel(ScriptedModel):
+    """Counts words, and keeps how many messages it counted each time."""
+
+    def __init__(self) -> None:
+        super().__init__("")
+        self.counted: list[int] = []
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        self.counted.append(len(messages))
+        return super().count_tokens(messages)
+
+
+@given(st.lists(st.integers(0, 30), max_size=60), st.integers(0, 400))
+def test_the_newest_turns_that_fit_are_kept_and_few_are_counted(lengths: list[int], budget: int) -> None:
+    turns = tuple(Turn(Message("user", "word"), Message("assistant", "word " * length), (), ()) for length in lengths)
+    model = CountingModel()
+    kept = Conversation(turns).trimmed(model, max_tokens=budget).turns
+    assert kept == turns[len(turns) - len(kept) :]
+    assert len(model.counted) <= 2 * len(turns).bit_length() + 1
+    assert max(model.counted, default=0) <= 4 * (len(kept) + 1)
+    assert sum(length + 1 for length in lengths[len(turns) - len(kept) :]) <= budget
+    if len(kept) < len(turns):
+        assert sum(length + 1 for length in lengths[len(turns) - len(kept) - 1 :]) > budget

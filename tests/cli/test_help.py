@@ -111,3 +111,10 @@ def test_a_misspelt_value_gets_a_suggestion(run: Run, option: str, value: str, c
 )
 def test_the_address_of_a_cluster_may_be_left_out(arguments: list[str], address: str | None) -> None:
     assert COMMANDS["ingest"].make_context("ingest", arguments).params["ray"] == address
+
+
+@pytest.mark.parametrize(("command", "missing"), [("ingest", "PATH"), ("compare", "--texts PATH")])
+def test_a_command_without_its_arguments_says_which_is_missing(run: Run, command: str, missing: str) -> None:
+    done = run(command)
+    assert done.exit_code == 2
+    assert missing in done.stderr

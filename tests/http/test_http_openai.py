@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from weakref import finalize
@@ -16,6 +16,7 @@ from openai import OpenAI
 
 from sift_rag import ingest_paths
 from sift_rag.errors import ModelUnavailable
+from sift_rag.protocols import Message
 from tests.doubles import HashingEmbedder
 from tests.http.models import ScriptedModel, tiny_model
 from tests.http.serving import Served, serving
@@ -178,6 +179,7 @@ def test_a_model_that_is_not_there(chatting: Served, name: str) -> None:
         {"messages": [{"role": "user", "content": QUESTION}], "sift": {"query": "x"}},
         {"messages": [{"role": "user", "content": QUESTION}], "sift": {"k": 0}},
         {"messages": [{"role": "user", "content": QUESTION}], "max_tokens": 0},
+        {"messages": [{"role": "user", "content": QUESTION}], "n": 3},
     ],
 )
 def test_a_bad_chat_is_refused_in_openais_shape(chatting: Served, body: dict[str, Any]) -> None:
@@ -185,7 +187,43 @@ def test_a_bad_chat_is_refused_in_openais_shape(chatting: Served, body: dict[str
     assert reply.status_code == 400
     error = reply.json()["error"]
     assert error["message"]
-    assert {"message", "type", "param", "code"} <= error.keys()
+    assert error == {"message": error["message"], "type": "invalid_request_error", "param": None, "code": None}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "key", "status", "kind"),
+    [
+        ("POST", "/v1/chat/completions", "wrong", 401, "authentication_error"),
+        ("POST", "/v1/embeddings", "wrong", 401, "authentication_error"),
+        ("GET", "/v1/models/nosuch", "right", 404, "invalid_request_error"),
+        ("POST", "/v1/chat/completions", "right", 501, "server_error"),
+    ],
+)
+def test_every_refusal_on_openais_routes_has_its_shape(
+    method: str, path: str, key: str, status: int, kind: str
+) -> None:
+    with serving(api_key="right") as served:
+        headers = {"authorization": f"Bearer {key}"}
+        body = {"messages": [{"role": "user", "content": QUESTION}]}
+        reply = served.client.request(method, path, json=body, headers=headers)
+    assert (reply.status_code, reply.json()["error"]["type"]) == (status, kind)
+    assert reply.json()["error"]["code"] is None
+
+
+def test_an_unknown_model_is_told_how_to_ask_for_a_collection(chatting: Served) -> None:
+    body = {"model": "gpt-4", "messages": [{"role": "user", "content": QUESTION}]}
+    reply = chatting.client.post("/v1/chat/completions", json=body)
+    assert reply.status_code == 404
+    assert "'sift/COLLECTION'" in reply.json()["error"]["message"]
+
+
+def test_usage_leaves_out_what_a_chat_takes_beside_its_words(store: Path) -> None:
+    class WithTemplate(ScriptedModel):
+        def count_tokens(self, messages: Sequence[Message]) -> int:
+            return 31 + super().count_tokens(messages)
+
+    with serving(store=store, idle_seconds=0, language_model=WithTemplate("Mice ", "[1].")) as served:
+        assert ask(served).usage.completion_tokens == 2
 
 
 def test_a_model_that_fails_ends_a_stream_with_an_error(store: Path) -> None:
