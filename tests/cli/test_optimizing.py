@@ -54,6 +54,16 @@ def test_an_ingest_optimizes_once_enough_passages_are_new(
     assert run("search", "the last number", "--store", str(store)).exit_code == 0
 
 
+def test_a_migration_into_a_folder_ends_like_an_ingest(
+    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("ingest", str(folder), "--store", str(tmp_path / "store")).exit_code == 0
+    monkeypatch.setattr(defaults, "UNOPTIMIZED_PASSAGES", 60)
+    arguments = ("migrate", str(tmp_path / "store"), str(tmp_path / "copy"))
+    assert "Optimizing" in run(*arguments).stderr
+    assert "Optimizing" not in run(*arguments).stderr  # all of it was there already
+
+
 def test_what_keeps_it_from_being_optimized_is_told_and_fails_nothing(
     run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
