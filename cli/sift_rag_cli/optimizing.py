@@ -1,4 +1,4 @@
-"""Optimise a collection after an ingest, and let Ctrl-C end it."""
+"""Optimise a folder after many writes, and let Ctrl-C end it."""
 
 import signal
 from collections.abc import Iterator
@@ -9,18 +9,25 @@ from sift_rag.errors import SiftRagError
 from sift_rag_cli.output import one_line, say
 
 if TYPE_CHECKING:
-    from sift_rag.protocols import Database
+    from sift_rag.stores.waiting import Wait
 
 
-def optimize_if_due(database: "Database", collection: str) -> None:
-    """Optimise a collection if so much was written to it that opening it is slow; a failure is only told."""
+def optimize_if_due(store: str | None, collection: str, wait: "Wait") -> None:
+    """Optimise a collection if so much was written to it that opening it is slow; a failure is only told.
+
+    Nothing is done on a server, which optimises by itself.
+    """
     from sift_rag.stores.arrangement import is_optimizing_due
+    from sift_rag.stores.registry import open_database
 
-    with closing(database.documents(collection)) as records:
-        if not is_optimizing_due(records):
-            return
-    say("Optimizing the collection for faster search. Ctrl-C leaves that to `sift-rag optimize`.")
+    if store is not None and "://" in store:
+        return
+    database = open_database(store, wait=wait)
     try:
+        with closing(database.documents(collection)) as records:
+            if not is_optimizing_due(records):
+                return
+        say("Optimizing the collection for faster search. Ctrl-C leaves that to `sift-rag optimize`.")
         with ended_at_once():
             database.optimize(collection)
     except SiftRagError as error:

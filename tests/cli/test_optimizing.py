@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from contextlib import closing
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from sift_rag import defaults
 from sift_rag.errors import StoreFull
 from sift_rag.stores.embedded.database import FolderDatabase
+from sift_rag_cli.optimizing import ended_at_once
 from tests.cli.conftest import Run
 from tests.graphs import allow_small_graphs
 
@@ -54,6 +56,16 @@ def test_an_ingest_optimizes_once_enough_passages_are_new(
     assert run("search", "the last number", "--store", str(store)).exit_code == 0
 
 
+def test_a_migration_into_a_folder_ends_like_an_ingest(
+    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("ingest", str(folder), "--store", str(tmp_path / "store")).exit_code == 0
+    monkeypatch.setattr(defaults, "UNOPTIMIZED_PASSAGES", 60)
+    arguments = ("migrate", str(tmp_path / "store"), str(tmp_path / "copy"))
+    assert "Optimizing" in run(*arguments).stderr
+    assert "Optimizing" not in run(*arguments).stderr  # all of it was there already
+
+
 def test_what_keeps_it_from_being_optimized_is_told_and_fails_nothing(
     run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -65,3 +77,14 @@ def test_what_keeps_it_from_being_optimized_is_told_and_fails_nothing(
     result = run("ingest", str(folder), "--store", str(tmp_path / "store"))
     assert result.exit_code == 0
     assert "There is no room" in result.stderr
+
+
+@pytest.mark.parametrize(("before", "meanwhile"), [(signal.default_int_handler, signal.SIG_DFL), (signal.SIG_IGN,) * 2])
+def test_ctrl_c_ends_the_command_while_it_optimizes_unless_it_is_ignored(before: object, meanwhile: object) -> None:
+    held = signal.signal(signal.SIGINT, before)  # type: ignore[arg-type]
+    try:
+        with ended_at_once():
+            assert signal.getsignal(signal.SIGINT) == meanwhile
+        assert signal.getsignal(signal.SIGINT) == before
+    finally:
+        signal.signal(signal.SIGINT, held)

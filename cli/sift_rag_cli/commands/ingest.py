@@ -217,7 +217,6 @@ def ingest(
     from sift_rag.corpus.options import IngestOptions
     from sift_rag.ingestion import ingest_paths, watch_paths
     from sift_rag.ingestion import reindex as reindex_paths
-    from sift_rag.stores.registry import open_database
 
     if watch:
         refuse_watch(paths, dry_run=dry_run, reindex=reindex, shard=shard is not None, ray=ray is not None)
@@ -267,8 +266,8 @@ def ingest(
         write_json(report_json(report))
     else:
         say_report(report, dry_run=dry_run, ocr=ocr)
-    if report.passages_added and not dry_run and not (store is not None and "://" in store):
-        optimize_if_due(open_database(store, wait=target["wait"]), collection)
+    if report.passages_added and not dry_run:
+        optimize_if_due(store, collection, target["wait"])
     went_in = report.new or report.updated or report.unchanged or report.removed
     if not went_in and (part is None or report.problems):  # a shard of few files may be empty
         raise typer.Exit(1)

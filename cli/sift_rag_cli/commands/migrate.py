@@ -11,6 +11,7 @@ from sift_rag import defaults
 from sift_rag_cli import options
 from sift_rag_cli.api_keys import server_key
 from sift_rag_cli.configuration import settings_for
+from sift_rag_cli.optimizing import optimize_if_due
 from sift_rag_cli.output import count_of, one_line, say, write, write_json
 from sift_rag_cli.progress import ProgressState, progress_bar
 from sift_rag_cli.settings import server_options
@@ -71,6 +72,8 @@ def migrate(
         _say(migration, to_collection or collection)
     if migration.differences:
         raise typer.Exit(1)
+    if migration.carried:
+        optimize_if_due(target, to_collection or collection, patience(wait))
 
 
 def _say(migration: "Migration", name: str) -> None:
