@@ -153,11 +153,12 @@ def _bounding(rows: Embedding) -> Embedding | None:
     """
     step = -(-len(rows) // _SAMPLE)
     sampled = rows[::step].astype(np.float64)
-    directions = np.linalg.eigh(sampled.T @ sampled)[1]
+    longest = np.linalg.eigh(sampled @ sampled.T)[1][:, : -max(_DIMENSIONS) - 1 : -1]
+    directions = np.linalg.qr(sampled.T @ longest)[0]
     others = np.arange(step // 2, len(rows), step)  # those that chose the directions fit them better
     for dimension in _DIMENSIONS:
         if 2 * dimension < rows.shape[1]:
-            bounds = _bounds(rows, directions[:, -dimension:])
+            bounds = _bounds(rows, directions[:, :dimension])
             pairs, _ = _above(COPY_SIMILARITY - _ROUNDING, bounds, others, others)
             if len(pairs) <= _FEW_PAIRS * len(others) ** 2:
                 return bounds
@@ -176,7 +177,7 @@ def _bounds(rows: Embedding, directions: NDArray[np.float64]) -> Embedding:
 
 _DIMENSIONS = 31, 63, 127
 """Numbers of directions to try."""
-_SAMPLE = 1024
+_SAMPLE = 512
 """Number of rows at most by which directions are chosen."""
 _FEW_PAIRS, _MOST_PAIRS = 0.001, 0.01
 """Shares of pairs that short rows should and may leave: the cosine of one pair costs many times one of a block."""

@@ -83,11 +83,13 @@ def test_documents_are_filtered_by_their_language_and_a_link_restores_it(tmp_pat
     ingest_paths([folder], store=tmp_path / "store", embedder=HashingEmbedder())
     with serving(store=tmp_path / "store", idle_seconds=0) as served:
         opened(page, served)
+        page.wait_for_selector("text=3 documents")
         choice = page.get_by_label("Language")
         assert choice.locator("option").all_inner_texts() == ["All", "English (1)", "German (1)", "Not known (1)"]
         for language, source in (("de", "shop/de.md"), ("unknown", "shop/numbers.txt")):
             choice.select_option(language)
-            page.wait_for_selector("text=1 document")
+            page.wait_for_selector(f".documents-list:not([aria-busy]) >> text={source}")
+            page.wait_for_selector("[role=status] >> text=1 document")
             assert sources(page) == [source]
             page.reload()
             page.wait_for_selector("text=1 document")
