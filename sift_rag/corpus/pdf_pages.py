@@ -145,12 +145,14 @@ def read_pages(data: bytes, read_image: Callable[[Image], list[Piece]] | None = 
                 outline = tuple(_outline(pdf))
                 pages += (_page_at(pdf, number, read_image) for number in range(1, len(pdf) + 1))
         except pypdfium2.PdfiumError as error:
-            if error.err_code == pypdfium2.raw.FPDF_ERR_PASSWORD:
-                raise UnreadableDocument("password-protected PDF") from error
-            raise UnreadableDocument(f"broken PDF: {error}") from error
+            raise UnreadableDocument(_REASONS.get(error.err_code, "broken PDF")) from error
     if pages and all(page.is_broken for page in pages):
         raise UnreadableDocument("broken PDF: none of its pages can be read")
     return Pages(title, outline, tuple(pages))
+
+
+_REASONS = {3: "broken PDF, or none at all", 4: "password-protected PDF", 5: "PDF with an unknown kind of encryption"}
+"""What the user reads for PDFium's error codes (FPDF_ERR_FORMAT and so on); the rest is broken, too."""
 
 
 def _page_at(pdf: pypdfium2.PdfDocument, number: int, read_image: Callable[[Image], list[Piece]] | None) -> Page:
