@@ -24,11 +24,13 @@ async def answered_stdio() -> AsyncIterator[tuple[Any, Any]]:
 
     async def well_formed(lines: TextIO) -> AsyncIterator[str]:
         async for line in anyio.wrap_file(lines):
-            refused = refusal(line) if line.strip() else None
-            if refused is not None:
-                await writing.send(SessionMessage(refused))
-            elif line.strip():
+            if not line.strip():
+                continue
+            refused = refusal(line)
+            if refused is None:
                 yield line
+            else:
+                await writing.send(SessionMessage(refused))
 
     with _own_stdin() as lines:
         async with stdio_server(cast("Any", well_formed(lines))) as (reading, writing):
