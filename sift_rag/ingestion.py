@@ -631,6 +631,22 @@ def _embedder_for(
     return LazyEmbedder(existing.embedder, existing.dimension, load)
 
 
+def embedder_of_collection(
+    store: str | Path | None,
+    collection: str,
+    embedder: str | EmbedderEndpoint | Embedder | None,
+    *,
+    api_key: str | None = None,
+) -> Embedder:
+    """Return what embeds documents for a collection: the given embedder, or by default that which it was made with.
+
+    Raises:
+        StoreConflict: the collection was made with another embedder.
+        others: what ``open_ingest_embedder`` raises.
+    """
+    return _embedder_for(_existing(open_database(store, api_key=api_key), collection), embedder, defaults.RUNTIME)
+
+
 def _nowhere(collection: str, embedder: Embedder) -> PassageStore:
     """Return an empty store for a dry run."""
     from sift_rag.stores.memory import MemoryStore

@@ -11,7 +11,7 @@ from pydantic import ConfigDict, GetPydanticSchema, PrivateAttr, SecretStr, Skip
 from pydantic_core import core_schema
 
 from sift_rag import AnswerSettings, Assistant, LanguageModel, Mode, open_model
-from sift_rag_langchain.retriever import SiftRetriever, documents_of
+from sift_rag_langchain.retriever import SiftRetriever
 
 Questions = str | Sequence[str]
 _INSTANCE = GetPydanticSchema(lambda kind, _: core_schema.is_instance_schema(kind))
@@ -66,7 +66,7 @@ class SiftAssistant(RunnableSerializable[Questions, dict[str, Any]]):
         self, questions: Questions, *, mode: Mode | None = None, decompose: bool = False, **overrides: Any
     ) -> dict[str, Any]:
         answer = self._assistant(overrides).ask(questions, mode or self.mode, decompose=decompose)
-        return {"context": documents_of(answer.retrieval), **answer.to_dict()}
+        return {"context": self.retriever.documents_of(answer.retrieval), **answer.to_dict()}
 
     def _parts(
         self, inputs: Iterator[Questions], *, mode: Mode | None = None, decompose: bool = False, **overrides: Any
@@ -74,7 +74,7 @@ class SiftAssistant(RunnableSerializable[Questions, dict[str, Any]]):
         assistant = self._assistant(overrides)
         for questions in inputs:
             with assistant.stream(questions, mode or self.mode, decompose=decompose) as stream:
-                yield AddableDict(context=documents_of(stream.retrieval))
+                yield AddableDict(context=self.retriever.documents_of(stream.retrieval))
                 for piece in stream:
                     yield AddableDict(answer=piece)
             yield AddableDict({name: value for name, value in stream.answer.to_dict().items() if name != "answer"})

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -26,9 +27,11 @@ from sift_rag import (
     defaults,
     hit_metadata,
     ingest_documents,
+    open_database,
 )
 from sift_rag.ingestion import documents_in_memory
 from sift_rag.opening import loaded_embedder
+from sift_rag.types import Document as Record
 from sift_rag_langchain.embedding import as_embedder, open_with
 from sift_rag_langchain.filters import with_filter
 from sift_rag_langchain.options import NAMES, options_of, with_options
@@ -48,7 +51,9 @@ class SiftRetriever(RetrieverWithOptions):
     questions together with the query. ``filter=`` takes a dictionary of LangChain's in place of ``where``.
 
     A document has the passage's id, text and metadata, and also ``source`` and ``sift``, which says why it was
-    selected. The collection is opened at once; ``close`` closes it.
+    selected. Where ``from_documents`` or ``from_texts`` was given an id, and that text is one passage, the document has
+    that id; passages of a longer text keep their own, and ``source`` is the id in either case. The collection is opened
+    at once; ``close`` closes it.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
@@ -68,6 +73,8 @@ class SiftRetriever(RetrieverWithOptions):
     """A model that scores the relevance of each candidate: a cross-encoder's name, or ``open_relevance(...)``."""
 
     _retriever: Retriever = PrivateAttr()
+    _whole: frozenset[str] = PrivateAttr(frozenset())
+    """Ids of the given documents that are one passage each."""
 
     def __init__(self, **fields: Any) -> None:
         super().__init__(**fields)
@@ -152,11 +159,18 @@ class SiftRetriever(RetrieverWithOptions):
         part = as_embedder(embedder)
         if store is None:
             part = loaded_embedder(part)
-            return cls(store=documents_in_memory(documents, part), embedder=part, **options)
+            held = documents_in_memory(documents, part)
+            made = cls(store=held, embedder=part, **options)
+            made._whole = _whole(documents, held.document)
+            return made
         key = options.get("api_key")
         api_key = key.get_secret_value() if isinstance(key, SecretStr) else key
         ingest_documents(documents, store=store, collection=collection, embedder=part, api_key=api_key)
-        return cls(store=store, collection=collection, embedder=embedder, **options)
+        with closing(open_database(store, api_key=api_key).documents(collection)) as records:
+            whole = _whole(documents, records.document)
+        made = cls(store=store, collection=collection, embedder=embedder, **options)
+        made._whole = whole
+        return made
 
     @property
     def retriever(self) -> Retriever:
@@ -180,6 +194,17 @@ class SiftRetriever(RetrieverWithOptions):
         options = self.options(**overrides)
         return self.configured(options).retrieve(options.query(questions))
 
+    def documents_of(self, retrieval: Retrieval) -> list[Document]:
+        """Return the hits as LangChain's documents."""
+        return [
+            Document(
+                id=hit.passage.source if hit.passage.source in self._whole else hit.passage.id,
+                page_content=hit.in_context.text,
+                metadata=hit_metadata(hit),
+            )
+            for hit in retrieval.hits
+        ]
+
     def _get_relevant_documents(
         self,
         query: str,
@@ -188,7 +213,7 @@ class SiftRetriever(RetrieverWithOptions):
         questions: Sequence[str] = (),
         **overrides: Any,
     ) -> list[Document]:
-        return documents_of(self.search((query, *questions), **overrides))
+        return self.documents_of(self.search((query, *questions), **overrides))
 
     async def _aget_relevant_documents(
         self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **overrides: Any
@@ -198,9 +223,7 @@ class SiftRetriever(RetrieverWithOptions):
         )
 
 
-def documents_of(retrieval: Retrieval) -> list[Document]:
-    """Return the hits as LangChain's documents."""
-    return [
-        Document(id=hit.passage.id, page_content=hit.in_context.text, metadata=hit_metadata(hit))
-        for hit in retrieval.hits
-    ]
+def _whole(documents: Sequence[SourceText], record_of: Callable[[str], Record | None]) -> frozenset[str]:
+    """Return the ids of the documents that are one passage each."""
+    records = [record_of(document.id) for document in documents if document.id]
+    return frozenset(record.source for record in records if record is not None and record.passages == 1)

@@ -1,4 +1,4 @@
-"""sift-rag in LlamaIndex: a retriever, a node postprocessor, a query engine that answers, and a store for nodes.
+"""sift-rag in LlamaIndex: a retriever, a node postprocessor, a query engine that answers, a store for nodes.
 
 from sift_rag_llama_index import SiftQuery, SiftQueryEngine, SiftRerank, SiftRetriever
 nodes = SiftRetriever("store", similarity_top_k=4).retrieve("How do generators relate to coroutines?")
@@ -7,6 +7,7 @@ nodes = SiftRetriever("store", similarity_top_k=4).retrieve("How do generators r
 from sift_rag import MissingExtra
 
 try:
+    from sift_rag_llama_index.embedding import SiftEmbedding
     from sift_rag_llama_index.query import SiftQuery
     from sift_rag_llama_index.query_engine import SiftQueryEngine
     from sift_rag_llama_index.rerank import SiftRerank
@@ -17,4 +18,4 @@ except ModuleNotFoundError as error:
         raise
     raise MissingExtra("llama-index-core", "llama-index") from error
 
-__all__ = ["SiftQuery", "SiftQueryEngine", "SiftRerank", "SiftRetriever", "SiftVectorStore"]
+__all__ = ["SiftEmbedding", "SiftQuery", "SiftQueryEngine", "SiftRerank", "SiftRetriever", "SiftVectorStore"]

@@ -11,7 +11,7 @@ from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.schema import BaseNode, MetadataMode, NodeRelationship, RelatedNodeInfo, TextNode
 from llama_index.core.vector_stores import MetadataFilters, VectorStoreQuery, VectorStoreQueryResult
 from llama_index.core.vector_stores.types import BasePydanticVectorStore, VectorStoreQueryMode
-from pydantic import SecretStr, SkipValidation
+from pydantic import PrivateAttr, SecretStr, SkipValidation
 
 from sift_rag import (
     Candidate,
@@ -26,8 +26,9 @@ from sift_rag import (
     open_index,
 )
 from sift_rag.corpus.framework_metadata import metadata_as_json
+from sift_rag.ingestion import embedder_of_collection
 from sift_rag.vectors import as_unit_rows
-from sift_rag_llama_index.embedding import as_embedder
+from sift_rag_llama_index.embedding import SiftEmbedding, as_embedder
 from sift_rag_llama_index.filters import filter_from
 
 _SEPARATOR = "#"
@@ -36,10 +37,11 @@ _SEPARATOR = "#"
 class SiftVectorStore(BasePydanticVectorStore):
     """Writes nodes to a collection, which a ``SiftRetriever`` of the same store and collection searches.
 
-    It goes where an ``IngestionPipeline`` takes a ``vector_store``. A node is one passage, found by its embedding; one
-    without is split and embedded here. Its name in the collection is ``REF_DOC_ID#NODE_ID``, or its id alone, and it
-    replaces what had that name. The collection is open only during a call, so that other pipelines and programs can
-    write to it in between. ``query`` returns the nearest nodes; only a ``SiftRetriever`` selects.
+    It goes where an ``IngestionPipeline`` takes a ``vector_store``, with ``embedding`` as the last transformation: a
+    pipeline hands over only nodes that have an embedding, and drops others without a word. A node is one passage, found
+    by its embedding; ``add`` splits and embeds one without. Its name in the collection is ``REF_DOC_ID#NODE_ID``, or
+    its id alone, and it replaces what had that name. The collection is open only during a call, so that other pipelines
+    and programs can write to it in between. ``query`` returns the nearest nodes; only a ``SiftRetriever`` selects.
     """
 
     stores_text: bool = True
@@ -53,6 +55,8 @@ class SiftVectorStore(BasePydanticVectorStore):
     api_key: SecretStr | None = None
     """API key of a Qdrant server."""
 
+    _embedding: SiftEmbedding | None = PrivateAttr(None)
+
     def __init__(self, **fields: Any) -> None:
         super().__init__(**fields)
 
@@ -64,6 +68,23 @@ class SiftVectorStore(BasePydanticVectorStore):
     @property
     def client(self) -> None:
         """Return None: nothing stays open between calls."""
+
+    @property
+    def embedding(self) -> BaseEmbedding:
+        """The embedding model of the nodes, for a pipeline's transformations; loaded when first asked for.
+
+        Raises:
+            ModelUnavailable: it cannot be loaded.
+            StoreConflict: the collection was made with another one.
+        """
+        if isinstance(self.embed_model, BaseEmbedding):
+            return self.embed_model
+        if self._embedding is None:
+            part = as_embedder(self.embed_model)
+            self._embedding = SiftEmbedding(
+                embedder_of_collection(self.store, self.collection, part, api_key=self._key)
+            )
+        return self._embedding
 
     def add(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[str]:  # noqa: ARG002 - LlamaIndex's signature
         """Write nodes, and return the ids of those that have text; raises what ``sift_rag.ingest_documents`` does."""
@@ -81,7 +102,7 @@ class SiftVectorStore(BasePydanticVectorStore):
                 ],
                 store=self.store,
                 collection=self.collection,
-                embedder=as_embedder(self.embed_model),
+                embedder=as_embedder(self._embedding or self.embed_model),
                 api_key=self._key,
             )
         return [node.node_id for node in written]

@@ -10,11 +10,14 @@ from sift_rag.corpus.report import Progress
 from sift_rag.corpus.writing import remove_documents
 from sift_rag.errors import DocumentNotFound
 from sift_rag.retrieval.options import SearchOptions
-from sift_rag.suggestions import suggestion
+from sift_rag.suggestions import endings, suggestion
 from sift_rag.types import Candidate
 from sift_rag_mcp import replies
 from sift_rag_mcp.access import Access, WritingAccess
 from sift_rag_mcp.roots import allowed_paths
+
+NAMED = 5
+"""Maximum number of documents that an error names."""
 
 
 class Library:
@@ -32,16 +35,18 @@ class Library:
         return replies.search_reply(retrieval, options.known)
 
     def get(self, source: str, *, line: int | None, passage: str | None, around: int) -> replies.GetReply:
-        """Return the passages of a document, or those around a line or a passage.
+        """Return the passages of a document, or those around a line or a passage; a unique ending names it.
 
         Raises:
-            DocumentNotFound: there is no such document, or it has no such passage.
+            DocumentNotFound: there is no such document, or it has no such passage, or several names end so.
         """
         with self._access.index() as index:
             found = list(index.passages(source))
             if not found:
-                known = [document.source for document in index.documents()]
-                raise DocumentNotFound(f"There is no document {source!r}.{suggestion(source, known)}")
+                source = _named(source, [document.source for document in index.documents()])
+                found = list(index.passages(source))
+        if not found:
+            raise DocumentNotFound(f"The document {source!r} has no passages.")
         place = _place(found, source, line, passage)
         first, last = (0, len(found)) if place is None else (max(0, place - around), place + around + 1)
         shown = [candidate.passage for candidate in found[first:last]]
@@ -117,6 +122,22 @@ class Writing:
                 documents.append(document)
             passages = remove_documents(store, documents)
         return replies.DeleteReply(deleted=[document.source for document in documents], passages=passages)
+
+
+def _named(name: str, sources: Sequence[str]) -> str:
+    """Return the source that a name stands for: a whole one or a unique ending.
+
+    Raises:
+        DocumentNotFound: no source ends so, or several do.
+    """
+    match endings(name, sources):
+        case [source]:
+            return source
+        case []:
+            raise DocumentNotFound(f"There is no document {name!r}.{suggestion(name, sources)}")
+        case several:
+            some = ", ".join(map(repr, several[:NAMED])) + (", ..." if len(several) > NAMED else "")
+            raise DocumentNotFound(f"{len(several)} documents end in {name!r}: {some}. Name one.")
 
 
 def _place(found: Sequence[Candidate], source: str, line: int | None, passage: str | None) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Container, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from importlib.metadata import version
@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeVar
 
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError
-from mcp_types import CallToolResult, TextContent, ToolAnnotations
+from mcp_types import CallToolResult, TextContent, Tool, ToolAnnotations
 from pydantic import BaseModel, Field, ValidationError
 
 from sift_rag import defaults
@@ -21,11 +21,13 @@ from sift_rag.corpus.report import Progress
 from sift_rag.errors import CollectionNotFound, DocumentNotFound, NoEvidence, StoreInUse
 from sift_rag.filters import Filter
 from sift_rag.retrieval.options import SearchOptions
+from sift_rag.suggestions import suggestion
 from sift_rag.wrong_values import what_is_wrong
 from sift_rag_mcp import replies
 from sift_rag_mcp.access import Access, DirectAccess, WritingAccess
 from sift_rag_mcp.library import Library, Writing
 from sift_rag_mcp.settings import McpSettings
+from sift_rag_mcp.stdio import answered_stdio
 
 INSTRUCTIONS = (
     "Search the user's documents. `search` returns passages that answer together and do not repeat each other: ask all "
@@ -78,11 +80,24 @@ Around = Annotated[
     int, Field(description="Number of passages to add before and after each one, from its document.", ge=0, le=50)
 ]
 TokenBudget = Annotated[int | None, Field(description="Maximum number of tokens in total.", ge=1)]
-Source = Annotated[str, Field(description="Document, as `list` and hits name it.")]
+Source = Annotated[str, Field(description="Document, as `list` and hits name it, or a unique ending of that.")]
 
 
 class _Server(MCPServer[Any]):
-    """A server that says in plain words what is wrong with the arguments of a call."""
+    """A server that says in plain words what is wrong with a message, or with the arguments of a call."""
+
+    async def run_stdio_async(self) -> None:
+        """Serve one client over stdin and stdout."""
+        server = self._lowlevel_server
+        async with answered_stdio() as (reading, writing):
+            await server.run(reading, writing, server.create_initialization_options())
+
+    async def list_tools(self) -> list[Tool]:
+        """List the tools, which take no arguments but those of their schemas."""
+        return [
+            tool.model_copy(update={"input_schema": {**tool.input_schema, "additionalProperties": False}})
+            for tool in await super().list_tools()
+        ]
 
     async def call_tool(self, name: str, arguments: dict[str, Any], *others: Any, **options: Any) -> Any:
         """Call a tool.
@@ -90,16 +105,26 @@ class _Server(MCPServer[Any]):
         Raises:
             ToolError: the arguments are wrong, or the tool failed.
         """
+        schema = next((tool.input_schema for tool in await self.list_tools() if tool.name == name), None)
+        if schema is not None and all(required in arguments for required in schema.get("required", ())):
+            _check_known(name, arguments, list(schema["properties"]))
         try:
             return await super().call_tool(name, arguments, *others, **options)
         except ToolError as error:
-            if not isinstance(error.__cause__, ValidationError):
+            if schema is None or not isinstance(error.__cause__, ValidationError):
                 raise
-            known = [tool.input_schema["properties"] for tool in await self.list_tools() if tool.name == name]
-            raise ToolError(_wrong_argument(error.__cause__, arguments, list(*known))) from error.__cause__
+            raise ToolError(_wrong_argument(error.__cause__, arguments, schema["properties"])) from error.__cause__
 
 
-def _wrong_argument(error: ValidationError, arguments: Mapping[str, Any], known: Sequence[str]) -> str:
+def _check_known(tool: str, arguments: Mapping[str, Any], known: Sequence[str]) -> None:
+    """Raise ``ToolError`` for an argument that the tool does not have: it would be ignored."""
+    unknown = next((given for given in arguments if given not in known), None)
+    if unknown is not None:
+        takes = f" {tool!r} takes {', '.join(map(repr, known)) or 'none'}."
+        raise ToolError(f"There is no argument {unknown!r}.{suggestion(unknown, known) or takes}")
+
+
+def _wrong_argument(error: ValidationError, arguments: Mapping[str, Any], known: Container[str]) -> str:
     first, *others = error.errors(include_url=False, include_input=False)
     name = str(first["loc"][0]) if first["loc"] else ""
     if first["type"] != "missing":

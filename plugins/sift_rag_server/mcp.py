@@ -20,7 +20,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastapi import APIRouter, Request
-from fastapi.responses import Response
+from fastapi.responses import JSONResponse, Response
 from starlette.types import Message, Receive, Scope
 
 from sift_rag.answering.assistant import Assistant
@@ -120,6 +120,8 @@ class McpRoutes:
             _check_json(request)
             self._service.check_ready()
             manager = await self._start()
+            if (refused := _refused(content)) is not None:
+                return refused
             call = _Call(collection, context)
             held = _call.set(call)
             try:
@@ -294,6 +296,14 @@ class _Sent:
     def response(self) -> Response:
         kept = {name.decode("latin-1"): value.decode("latin-1") for name, value in self.headers}
         return Response(self.content or None, self.status, kept)
+
+
+def _refused(content: bytes) -> Response | None:
+    """Return the reply to what is no message of the protocol; None if it is one."""
+    from sift_rag_mcp.messages import refusal
+
+    refused = refusal(content)
+    return None if refused is None else JSONResponse(refused.model_dump(exclude_unset=True), HTTPStatus.BAD_REQUEST)
 
 
 async def _exchange(manager: StreamableHTTPSessionManager, scope: Scope, content: bytes) -> Response:

@@ -64,6 +64,22 @@ def test_the_server_is_added(home: Path, client: str) -> None:
     ]
 
 
+def test_a_collection_that_is_not_there_is_added_with_a_warning(home: Path) -> None:
+    ingest_paths([_leave(home)], store=home / "store", collection="documents", embedder=HashingEmbedder())
+    result = run("install", "claude", "--store", "store", "-c", "documnets")
+    assert result.exit_code == 0
+    assert result.stdout == ""
+    assert "there is no collection 'documnets' yet. Did you mean 'documents'?" in result.stderr
+    assert entry(home / FILES["claude"])["args"][-2:] == ["--collection", "documnets"]
+    assert "Warning" not in run("install", "claude", "--store", "store").stderr
+
+
+def test_a_store_that_cannot_be_reached_is_added_without_a_warning(home: Path) -> None:
+    result = run("install", "claude", "--store", "http://127.0.0.1:9")
+    assert result.exit_code == 0
+    assert "Warning" not in result.stderr
+
+
 def test_what_else_is_in_the_file_stays(home: Path) -> None:
     file = home / ".cursor" / "mcp.json"
     file.parent.mkdir()

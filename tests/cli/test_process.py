@@ -1,5 +1,6 @@
 """The command as its own process: signals, pipes, terminals."""
 
+import json
 import os
 import pty
 import re
@@ -135,3 +136,60 @@ def test_what_a_stream_cannot_encode_is_written_out(elsewhere: Path, store: Path
     )
     assert result.returncode == 5
     assert rb"'\u2603'" in result.stderr
+
+
+@contextmanager
+def mcp_server(stdin: int, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run ``sift-rag mcp`` on some stdin until the block ends."""
+    command = [*INTERRUPTIBLE, "mcp", "--store", str(folder)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=stdin, stdout=pipe, stderr=pipe, env=environment(), bufsize=0) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("at_a_terminal", [True, False])
+def test_ctrl_c_ends_an_mcp_server_the_first_time(elsewhere: Path, at_a_terminal: bool) -> None:
+    ours, theirs = pty.openpty() if at_a_terminal else os.pipe()[::-1]
+    try:
+        with mcp_server(theirs, elsewhere) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            os.write(ours, b'{"jsonrpc": "2.0", "id": 1, "method": "ping"}\n')
+            assert json.loads(process.stdout.readline()) == {"jsonrpc": "2.0", "id": 1, "result": {}}
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 130
+            told = process.stderr.read().decode().splitlines()
+        assert [("sift-rag mcp install claude" in line, "Ctrl-C" in line) for line in told] == [
+            (True, True) for _ in range(at_a_terminal)
+        ]
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+@pytest.mark.slow
+def test_an_mcp_server_answers_every_line_but_notifications(elsewhere: Path) -> None:
+    """A client would wait for ever for an answer that does not come."""
+    lines = {
+        "{": (None, -32700),
+        "garbage \xff": (None, -32700),
+        "[]": (None, -32600),
+        '{"jsonrpc": "2.0"}': (None, -32600),
+        '{"jsonrpc": "2.0", "id": 44, "method": 12}': (44, -32600),
+        '{"jsonrpc": "2.0", "id": 45, "method": "tools/call", "params": "x"}': (45, -32602),
+        '{"jsonrpc": "2.0", "id": "a", "method": "tools/write"}': ("a", -32601),
+    }
+    silent = ["", '{"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 9}}']
+    ping = '{"jsonrpc": "2.0", "id": 46, "method": "ping"}'
+    sent = "\n".join([*lines, *silent, ping, ""]).encode("latin-1")
+    command = [*COMMAND, "mcp", "--store", str(elsewhere)]
+    result = subprocess.run(command, input=sent, capture_output=True, check=True, env=environment())
+    *replies, last = [json.loads(line) for line in result.stdout.splitlines()]
+    told = [(reply["id"], reply["error"]["code"]) for reply in replies]
+    assert sorted(told, key=str) == sorted(lines.values(), key=str)
+    assert last == {"jsonrpc": "2.0", "id": 46, "result": {}}
+    assert result.stderr == b""

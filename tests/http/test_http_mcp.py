@@ -97,6 +97,32 @@ def test_what_is_no_message_is_refused_in_the_protocols_shape(
     assert reply.json()["error"]["code"] in {code, -32600, -32602, -32020}
 
 
+@pytest.mark.parametrize(
+    ("message", "message_id", "code", "words"),
+    [
+        ([], None, -32600, "one JSON object"),
+        ("x", None, -32600, "one JSON object"),
+        ({"jsonrpc": "1.0", "id": 3, "method": "ping"}, 3, -32600, "'jsonrpc' must be '2.0'"),
+        ({"jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": "x"}, 3, -32602, "'params' must be an object"),
+    ],
+)
+@pytest.mark.parametrize("version", ["2025-06-18", "2026-07-28"])
+def test_what_is_no_message_is_told_in_plain_words(
+    served: Served, message: Any, message_id: int | None, code: int, words: str, version: str
+) -> None:
+    reply = served.client.post("/mcp", json=message, headers={**HEADERS, "mcp-protocol-version": version})
+    assert reply.status_code == 400
+    told = reply.json()
+    assert (told["id"], told["error"]["code"]) == (message_id, code)
+    assert words in told["error"]["message"]
+
+
+def test_an_unknown_argument_is_refused(served: Served) -> None:
+    reply = call(served, "search", questions=["?"], filter=["year>=2025"])
+    assert reply.is_error
+    assert reply.content[0].text == "There is no argument 'filter'. Did you mean 'filters'?"
+
+
 def test_an_unknown_tool_is_told(served: Served) -> None:
     reply = served.client.post("/mcp", json=message("tools/call", name="delete", arguments={"sources": ["a"]}))
     assert "Unknown tool" in reply.text

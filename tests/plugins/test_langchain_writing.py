@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from sift_rag import StoreConflict
+from sift_rag import NoEvidence, StoreConflict
 from tests.doubles import HashingEmbedder
 from tests.plugins.conftest import QUESTION, TEXTS
 
@@ -62,3 +62,28 @@ def test_what_cannot_be_is_refused_before_anything_is_written(tmp_path: Path) ->
     SiftRetriever.from_texts([TEXT], store=tmp_path, embedder=HashingEmbedder()).close()
     with pytest.raises(StoreConflict):
         SiftRetriever.from_texts([TEXT], store=tmp_path, embedder=HashingEmbedder(dimension=32))
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_a_document_that_is_one_passage_keeps_its_id_and_the_passages_of_a_long_one_have_their_own(
+    tmp_path: Path, in_memory: bool
+) -> None:
+    long = "\n\n".join(
+        f"# Part {n}\n\nOwls hunt {n} kinds of mice at night. " + "They fly low. " * 150 for n in range(3)
+    )
+    given = [Document(TEXT, id="a"), Document(TEXTS["bees.md"], id="b"), Document(long, id="long"), Document("rain")]
+    store = None if in_memory else tmp_path
+    retriever = SiftRetriever.from_documents(given, store=store, embedder=HashingEmbedder(), k=20)
+    found = retriever.invoke(QUESTION)
+    known = [document.id for document in found if document.id]
+    assert len(set(known)) == len(found)
+    with pytest.raises(NoEvidence, match="nothing beyond what is known"):
+        retriever.invoke(QUESTION, known=known)
+    retriever.close()
+    whole = {document.id: document.page_content for document in found if document.metadata["source"] in {"a", "b"}}
+    assert whole == {"a": TEXT, "b": TEXTS["bees.md"]}
+    assert len([document for document in found if document.metadata["source"] == "long"]) > 1
+    for document in found:
+        if document.id not in whole:
+            assert document.id == document.metadata["sift"]["id"]
+            assert UUID(document.id)

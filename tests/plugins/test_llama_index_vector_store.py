@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from sift_rag import open_store
+from sift_rag import StoreConflict, open_store
 from tests.doubles import HashingEmbedder
 from tests.plugins.conftest import QUESTION, TEXTS
 
@@ -74,3 +75,34 @@ def test_an_embedding_of_another_dimension_is_refused_before_anything_is_written
     with pytest.raises(ValueError, match="64"):
         vectors.add([node_of("good"), bad])
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("embed_model", [HashingEmbedder(), HashingModel()])
+def test_a_pipeline_with_the_stores_own_embedding_loses_nothing(tmp_path: Path, embed_model: object) -> None:
+    vectors = SiftVectorStore(store=tmp_path, embed_model=embed_model)
+    pipeline = IngestionPipeline(transformations=[SentenceSplitter(), vectors.embedding], vector_store=vectors)
+    assert {node.ref_doc_id for node in pipeline.run(documents=DOCUMENTS)} == TEXTS.keys()
+    assert {name.rpartition("#")[0] for name in sources(tmp_path)} == TEXTS.keys()
+    index = VectorStoreIndex.from_vector_store(vectors, embed_model=vectors.embedding)
+    (nearest,) = index.as_retriever(similarity_top_k=1).retrieve("bees dance")
+    assert (nearest.text, nearest.node.ref_doc_id) == (TEXTS["bees.md"], "bees.md")
+    retriever = SiftRetriever(tmp_path, embed_model=vectors.embedding, similarity_top_k=9)
+    assert {node.metadata["name"] for node in retriever.retrieve(QUESTION)} == TEXTS.keys()
+    retriever.close()
+
+
+def test_a_store_of_another_embedder_gives_no_embedding(tmp_path: Path) -> None:
+    SiftVectorStore(store=tmp_path, embed_model=HashingEmbedder()).add([node_of("1")])
+    with pytest.raises(StoreConflict):
+        _ = SiftVectorStore(store=tmp_path, embed_model="sentence-transformers/all-MiniLM-L6-v2").embedding
+
+
+def test_the_stores_embedding_is_the_embedder_sync_and_async(tmp_path: Path) -> None:
+    embedder, texts = HashingEmbedder(), list(TEXTS.values())
+    embedding = SiftVectorStore(store=tmp_path, embed_model=embedder).embedding
+    assert embedding.model_name == embedder.name
+    rows = embedder.embed_passages(texts).tolist()
+    assert embedding.get_text_embedding_batch(texts) == rows
+    assert asyncio.run(embedding.aget_text_embedding_batch(texts)) == rows
+    assert embedding.get_query_embedding(QUESTION) == embedder.embed_queries([QUESTION])[0].tolist()
+    assert asyncio.run(embedding.aget_query_embedding(QUESTION)) == embedding.get_query_embedding(QUESTION)

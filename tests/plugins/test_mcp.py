@@ -182,6 +182,38 @@ def test_a_document_that_is_not_there_is_told_with_the_next_best(settings: McpSe
     assert "Did you mean 'handbook/leave.md'?" in reply.text
 
 
+@pytest.mark.parametrize("name", ["leave.md", "/leave.md", "handbook/leave.md"])
+def test_a_unique_ending_of_a_name_is_enough_to_read_a_document(settings: McpSettings, name: str) -> None:
+    reply = call(settings, "get", source=name)
+    assert (reply.data["source"], reply.data["total"]) == ("handbook/leave.md", 1)
+
+
+def test_an_ending_of_several_names_is_told_with_the_names(settings: McpSettings, folder: Path) -> None:
+    (folder / "old").mkdir()
+    (folder / "old" / "leave.md").write_text("# Leave\n\nTwenty days.\n", encoding="utf-8")
+    ingest_paths([folder], store=settings.store, embedder=HashingEmbedder())
+    reply = call(settings, "get", source="leave.md")
+    assert reply.is_error
+    assert "2 documents end in 'leave.md': 'handbook/leave.md', 'handbook/old/leave.md'. Name one." in reply.text
+
+
+def test_a_document_without_passages_is_told(settings: McpSettings, folder: Path) -> None:
+    (folder / "empty.pdf").write_bytes(b"%PDF-1.4")
+    ingest_paths([folder], store=settings.store, embedder=HashingEmbedder())
+    assert "handbook/empty.pdf" in call(settings, "list").text
+    for name in ("empty.pdf", "handbook/empty.pdf"):
+        reply = call(settings, "get", source=name)
+        assert reply.is_error
+        assert "The document 'handbook/empty.pdf' has no passages." in reply.text
+
+
+def test_only_a_whole_name_is_enough_to_delete_a_document(settings: McpSettings) -> None:
+    reply = call(settings, "delete", sources=["leave.md"])
+    assert reply.is_error
+    assert "There is no document 'leave.md'. Did you mean 'handbook/leave.md'?" in reply.text
+    assert call(settings, "status").data["passages"] == 5
+
+
 def test_a_resource_is_a_document(settings: McpSettings) -> None:
     async def read(source: str) -> str:
         async with Client(create_server(settings)) as client:
@@ -401,3 +433,38 @@ def test_an_agent_that_sends_a_wrong_argument_reads_what_is_wrong(
     reply = call(settings, tool, **arguments)
     assert reply.is_error
     assert reply.text == words
+
+
+def test_no_tool_takes_an_argument_that_its_schema_does_not_name(settings: McpSettings, folder: Path) -> None:
+    writing = replace(settings, roots=(folder,), model=CannedModel("Yes [1]."))
+    assert all(tool.input_schema["additionalProperties"] is False for tool in tools(writing).values())
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "words"),
+    [
+        (
+            "search",
+            {"questions": [QUESTION], "filter": ["year>=2025"]},
+            "There is no argument 'filter'. Did you mean 'filters'?",
+        ),
+        (
+            "get",
+            {"source": "handbook/leave.md", "colour": 3},
+            "There is no argument 'colour'. 'get' takes 'source', 'line', 'passage', 'around'.",
+        ),
+        ("status", {"verbose": True}, "There is no argument 'verbose'. 'status' takes none."),
+        (
+            "delete",
+            {"sources": ["handbook/leave.md"], "dry_run": True},
+            "There is no argument 'dry_run'. 'delete' takes 'sources'.",
+        ),
+    ],
+)
+def test_an_argument_that_is_not_known_is_refused_and_nothing_is_done(
+    settings: McpSettings, tool: str, arguments: dict[str, Any], words: str
+) -> None:
+    reply = call(settings, tool, **arguments)
+    assert reply.is_error
+    assert reply.text == words
+    assert call(settings, "status").data["passages"] == 5

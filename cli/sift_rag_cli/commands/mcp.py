@@ -1,16 +1,22 @@
 """``sift-rag mcp``."""
 
+import os
+import signal
+import sys
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
 
 from sift_rag import defaults
+from sift_rag.errors import SiftRagError
 from sift_rag.extras import require
+from sift_rag.suggestions import suggestion
 from sift_rag_cli import options
 from sift_rag_cli.api_keys import store_key
 from sift_rag_cli.mcp_clients import CLIENTS, Entry, folders_of, install
-from sift_rag_cli.output import say
+from sift_rag_cli.output import is_terminal, one_line, say
 from sift_rag_cli.searching import open_language_model, open_scoring
 
 
@@ -76,6 +82,8 @@ def mcp(
         if url is not None and arguments:
             raise ValueError(f"--url names a server that is running, and leaves no choice of {arguments[0]}.")
         say(install(words, Entry(collection, arguments, url)))
+        if url is None:
+            _warn_if_missing(collection, store, store_key(context, store))
         return
     if url is not None:
         raise ValueError("--url is for `sift-rag mcp install CLIENT`.")
@@ -92,7 +100,30 @@ def mcp(
         relevance=open_scoring(context, reranker, reranker_url),
         model=open_language_model(context, model, base_url),
     )
+    if is_terminal(sys.stdin):
+        say(
+            "Serving MCP to a program on stdin and stdout: `sift-rag mcp install claude` connects one. Ctrl-C stops it."
+        )
+    if signal.getsignal(signal.SIGINT) not in {None, signal.SIG_IGN}:
+        signal.signal(signal.SIGINT, _end)
     create_server(settings).run("stdio")
+
+
+def _end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a handler's signature
+    """End at once: the interpreter would wait for the thread that reads stdin. What a call has written is on disk."""
+    os._exit(130)
+
+
+def _warn_if_missing(collection: str, store: str | None, api_key: str | None) -> None:
+    """Say so if there is no such collection to serve; nothing if the store cannot be read."""
+    from sift_rag.stores.registry import open_database
+
+    try:
+        names = [one.name for one in open_database(store, api_key=api_key).collections()]
+    except SiftRagError:
+        return
+    if collection not in names:
+        say(f"Warning: there is no collection '{one_line(collection)}' yet.{suggestion(collection, names)}")
 
 
 def _absolute(store: str | None) -> str | None:
