@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from functools import partial
@@ -9,8 +10,6 @@ from pathlib import Path
 from threading import RLock, Thread
 from time import monotonic, sleep
 from typing import Protocol, TypeVar
-
-import anyio.to_thread
 
 from sift_rag.answering.answer import Answer
 from sift_rag.answering.assistant import Assistant
@@ -193,7 +192,7 @@ class DirectAccess:
 
     async def run(self, function: Callable[[], _T]) -> _T:
         """Implement ``Access.run``."""
-        return await anyio.to_thread.run_sync(function)
+        return await asyncio.to_thread(function)
 
     @property
     def roots(self) -> Sequence[Path]:

@@ -86,6 +86,10 @@ Source = Annotated[str, Field(description="Document, as `list` and hits name it,
 class _Server(MCPServer[Any]):
     """A server that says in plain words what is wrong with a message, or with the arguments of a call."""
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._schemas: dict[str, dict[str, Any]] = {}
+
     async def run_stdio_async(self) -> None:
         """Serve one client over stdin and stdout."""
         server = self._lowlevel_server
@@ -99,13 +103,19 @@ class _Server(MCPServer[Any]):
             for tool in await super().list_tools()
         ]
 
+    async def _schema(self, name: str) -> dict[str, Any] | None:
+        """Return the schema of a tool's arguments; None if there is no such tool."""
+        if name not in self._schemas:  # the SDK writes those of all tools anew each time
+            self._schemas |= {tool.name: tool.input_schema for tool in await self.list_tools()}
+        return self._schemas.get(name)
+
     async def call_tool(self, name: str, arguments: dict[str, Any], *others: Any, **options: Any) -> Any:
         """Call a tool.
 
         Raises:
             ToolError: the arguments are wrong, or the tool failed.
         """
-        schema = next((tool.input_schema for tool in await self.list_tools() if tool.name == name), None)
+        schema = await self._schema(name)
         if schema is not None and all(required in arguments for required in schema.get("required", ())):
             _check_known(name, arguments, list(schema["properties"]))
         try:
