@@ -43,18 +43,19 @@ def different_parts(name: str, other: str) -> tuple[str, str]:
 
 def _closest(name: str, known: Sequence[str]) -> list[str]:
     """Return the known name closest to the given one, the first of several; none if all are far."""
-    found, best = [], CLOSE
-    matcher = SequenceMatcher(None, "", "", autojunk=False)
-    for one in known:
+    found: list[str] = []
+    best, compared = CLOSE, ""
+    matcher = SequenceMatcher(None, "", compared, autojunk=False)
+    for one in known if name else ():
         given, other = different_parts(name, one)
         matcher.set_seq1(other)
-        if matcher.b != given:
-            matcher.set_seq2(given)
+        if given != compared:
+            matcher.set_seq2(compared := given)
         if matcher.real_quick_ratio() >= best and matcher.quick_ratio() >= best:
             ratio = matcher.ratio()
             if ratio > best or (ratio == best and not found):
                 found, best = [one], ratio
-    return found if name else []
+    return found
 
 
 def _closest_file(name: str, known: Sequence[str]) -> list[str]:
