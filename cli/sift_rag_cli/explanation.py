@@ -6,7 +6,6 @@ import sys
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from sift_rag.types import how_much
 from sift_rag_cli.hits import locate, number, percent
 from sift_rag_cli.output import is_terminal, one_line, show, write
 
@@ -47,6 +46,8 @@ def _show_explanation(retrieval: Retrieval) -> None:
 
 def reason_for(hit: Hit, said: Collection[str]) -> str:
     """Return why a hit was selected, in words; ``said`` are the question's words that hits before it hold."""
+    from sift_rag.types import how_much
+
     first = [one_line(word) for word in hit.shared_words if word not in said]
     if hit.rank == 1:
         told = (
