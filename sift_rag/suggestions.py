@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
+from difflib import SequenceMatcher
+
+CLOSE = 0.65
+"""Least similarity of two names: twice the characters that they share in order, over those of both."""
+
+_PARTS = re.compile(r"([/.])")
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """Return " Did you mean ...?" if a known name is close, else an empty string."""
-    names = list(known)
-    close = endings(name, names)[:1] or get_close_matches(str(name), names, n=1) or _close_file(str(name), names)
+    """Return " Did you mean ...?" if a known name is close, else an empty string.
+
+    What a name has in common with every file of its folder or of its type says nothing, so only the parts in which
+    two names differ are compared; failing these, the names of the files without their folders.
+    """
+    names, name = list(known), str(name)
+    close = endings(name, names)[:1] or _closest(name, names) or _closest_file(name, names)
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
@@ -18,7 +28,37 @@ def endings(name: str, known: Iterable[str]) -> list[str]:
     return [one for one in known if one == name or (name and one.endswith(f"/{name.lstrip('/')}"))]
 
 
-def _close_file(name: str, known: Sequence[str]) -> list[str]:
+def different_parts(name: str, other: str) -> tuple[str, str]:
+    """Return two names without the parts between ``/`` and ``.`` that both begin or end with.
+
+    ``guide/travle.md`` and ``guide/travel.md`` become ``travle`` and ``travel``.
+    """
+    left, right = _PARTS.split(name), _PARTS.split(other)
+    while len(left) > 1 and len(right) > 1 and left[-1] == right[-1]:
+        del left[-1], right[-1]
+    while len(left) > 1 and len(right) > 1 and left[0] == right[0]:
+        del left[0], right[0]
+    return "".join(left), "".join(right)
+
+
+def _closest(name: str, known: Sequence[str]) -> list[str]:
+    """Return the known name closest to the given one, the first of several; none if all are far."""
+    found: list[str] = []
+    best, compared = CLOSE, ""
+    matcher = SequenceMatcher(None, "", compared, autojunk=False)
+    for one in known if name else ():
+        given, other = different_parts(name, one)
+        matcher.set_seq1(other)
+        if given != compared:
+            matcher.set_seq2(compared := given)
+        if matcher.real_quick_ratio() >= best and matcher.quick_ratio() >= best:
+            ratio = matcher.ratio()
+            if ratio > best or (ratio == best and not found):
+                found, best = [one], ratio
+    return found
+
+
+def _closest_file(name: str, known: Sequence[str]) -> list[str]:
     """Return a known path whose last part is close to that of the name."""
     by_file = {one.rpartition("/")[2]: one for one in reversed(known)}
-    return [by_file[file] for file in get_close_matches(name.rpartition("/")[2], list(by_file), n=1)]
+    return [by_file[file] for file in _closest(name.rpartition("/")[2], list(by_file))]

@@ -38,6 +38,13 @@ class Span(NamedTuple):
     """Page (PDF) or slide (PPTX), from 1; None elsewhere."""
 
 
+SAYS_THE_SAME = 0.9
+"""Cosine from which one passage is said to repeat another. A selection has no such threshold."""
+
+_MUCH = 0.2
+"""Share of a passage's information from which a hit that holds it is named as the reason to leave the passage out."""
+
+
 @dataclass(frozen=True, slots=True)
 class Passage:
     """A unit of text that can be chosen: a stretch of one document."""
@@ -232,6 +239,15 @@ class PassedOver:
     taken: float
     """Reduction of its gain by that hit, >= 0."""
 
+    @property
+    def reason(self) -> str:
+        """Return why it was not selected, in words; a hit is named as ``#2``, and only if it says much of the same."""
+        if self.closest_similarity >= SAYS_THE_SAME:
+            return f"says nearly the same as #{self.closest_rank}"
+        if self.redundant_with is not None and self.taken >= _MUCH * self.relevance > 0:
+            return f"{how_much(self.taken, self.relevance)} of it is already in #{self.redundant_with}"
+        return "adds less than the passages selected"
+
     def to_dict(self) -> dict[str, JsonValue]:
         """Return its JSON shape."""
         return {
@@ -243,6 +259,7 @@ class PassedOver:
             "gain": finite(self.gain),
             "redundant_with": self.redundant_with,
             "taken": finite(self.taken),
+            "reason": self.reason,
         }
 
 
@@ -353,6 +370,13 @@ def joined_text(passages: Sequence[Passage]) -> str:
         )
         text = f"{text}{right.text}" if touches else f"{text.rstrip()}\n\n{right.text.lstrip(chr(10))}"
     return text
+
+
+def how_much(part: float, whole: float) -> str:
+    """Return a share of a whole in words: from "hardly any" to "nearly all"."""
+    share = part / whole if whole > 0 else 0.0
+    steps = ((0.05, "hardly any"), (0.2, "a little"), (0.4, "a third"), (0.6, "half"), (0.85, "most"))
+    return next((words for limit, words in steps if share < limit), "nearly all")
 
 
 def explained_share(prior_variance: float, left: float) -> float:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import inspect
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 
 import sift_rag
 from sift_rag import SearchOptions, defaults
+from sift_rag.protocols import Message
 
 PAGE = Path(__file__).parents[1] / "docs" / "entry-points.md"
 OPTIONS = tuple(field.name for field in fields(SearchOptions))
@@ -51,6 +53,18 @@ def spans(rows: list[dict[str, str]]) -> list[tuple[str, str]]:
 SEARCH, OTHERS = table("Search options"), table("Everything else")
 
 # What there is at each entry point
+
+
+class SilentModel:
+    """A language model that is never asked."""
+
+    name, context_length = "silent", 1
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        raise NotImplementedError
+
+    def stream(self, messages: Sequence[Message], *, max_new_tokens: int) -> Iterator[str]:
+        raise NotImplementedError
 
 
 @cache
@@ -97,6 +111,16 @@ def properties(schema: dict[str, Any], schemas: dict[str, Any], depth: int = 2) 
     for name, value in schema.get("properties", {}).items() if depth else ():
         names |= {name, *(f"{name}.{inner}" for inner in properties(value, schemas, depth - 1))}
     return names
+
+
+@cache
+def tool_arguments() -> dict[str, Collection[str]]:
+    """Return the arguments of each tool that an MCP server can have."""
+    pytest.importorskip("mcp", reason="The Model Context Protocol is not installed: pip install 'sift-rag[mcp]'")
+    from sift_rag_mcp import McpSettings, create_server
+
+    server = create_server(McpSettings(roots=(PAGE.parent,), model=SilentModel()))
+    return {tool.name: set(tool.input_schema["properties"]) for tool in asyncio.run(server.list_tools())}
 
 
 @cache
@@ -186,10 +210,28 @@ def test_a_capability_exists_as_it_is_spelled(column: str, span: str) -> None:
             assert path in readable_paths()
         case "HTTP", ["POST", path, *field]:
             assert set(field) <= set(body_fields(path))
+        case "MCP", ["sift-rag", command, option]:
+            assert option in command_options(command)
+        case "MCP", [tool, *argument]:
+            assert set(argument) <= set(tool_arguments()[tool])
         case "Python", _:
             assert exists(sift_rag, span)
         case _:
             assert exists(module_of(column), span)
+
+
+def test_every_tool_of_agents_stands_in_the_table() -> None:
+    assert {span.split()[0] for column, span in spans(OTHERS) if column == "MCP"} >= set(tool_arguments()) - {
+        "get",
+        "status",
+    }
+
+
+def test_the_arguments_of_a_search_by_agents_are_named() -> None:
+    (told,) = re.findall(
+        r"^The tools `search` and `ask` of agents take (.*?)\.$", PAGE.read_text(), re.MULTILINE | re.DOTALL
+    )
+    assert set(code(told.replace("\n", " "))) - {"--filter"} == set(tool_arguments()["search"])
 
 
 def test_every_mode_is_named() -> None:

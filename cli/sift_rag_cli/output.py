@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from textwrap import fill
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO
 
 import typer
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 # C0 but tab and newline, DEL, C1; the bidirectional embeddings, overrides and isolates, with which a text can be made
 # to show in another order than it is stored; surrogates, which no stream can encode.
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_NARROWEST_PATH = 12
 _BREAKS = str.maketrans({"\n": "\\n", "\t": "\\t"})
 
 
@@ -113,24 +114,56 @@ def show(*renderables: RenderableType) -> None:
         to.print(renderable)
 
 
-def write_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, numeric: Sequence[str] = ()) -> None:
+def write_wrapped(text: str, indent: str = "") -> None:
+    """Write data to stdout: at a terminal wrapped between words, further lines indented; in a pipe as it is."""
+    if is_terminal(sys.stdout):
+        text = fill(text, console().width, subsequent_indent=indent, break_on_hyphens=False)
+    write(text)
+
+
+def write_table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], *, numeric: Sequence[str] = (), path: str = ""
+) -> None:
     """Write rows of cells: aligned under a header at a terminal, tab-separated and without a header in a pipe.
 
-    Cells are made safe here, and none is shortened. Columns named in ``numeric`` are aligned on the right.
+    Cells are made safe here, and none is shortened. Columns named in ``numeric`` are aligned on the right. Where a row
+    is too wide, the cells of the column ``path`` are broken after a slash, if that is enough.
     """
     if not is_terminal(sys.stdout):
         for row in rows:
             write("\t".join(one_line(cell) for cell in row))
         return
+    from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
+    cells = [[one_line(cell) for cell in row] for row in rows]
+    others = [column for column, name in enumerate(header) if name != path]
+    taken = sum(max(cell_len(row[column]) for row in (header, *cells)) + 2 for column in others)
+    room = console().width - taken
+    fits = bool(path) and room >= _NARROWEST_PATH
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in header:
-        table.add_column(name, justify="right" if name in numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(one_line(cell)) for cell in row))
+        justify: Literal["left", "right"] = "right" if name in numeric else "left"
+        table.add_column(name, justify=justify, overflow="fold", no_wrap=fits and name != path)
+    for row in cells:
+        broken = [
+            broken_path(cell, room) if fits and name == path else cell for name, cell in zip(header, row, strict=True)
+        ]
+        table.add_row(*map(Text, broken))
     show(table)
+
+
+def broken_path(path: str, width: int) -> str:
+    """Return a path with line breaks after slashes, so that no line is wider; a longer part has a line of its own."""
+    from rich.cells import cell_len
+
+    lines = [""]
+    for part in re.findall(r"[^/]*/|[^/]+", path):
+        if lines[-1] and cell_len(lines[-1] + part) > width:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
 
 
 def bar(fraction: float, width: int) -> str:

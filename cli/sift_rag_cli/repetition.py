@@ -7,7 +7,17 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from sift_rag_cli.hits import copy_lines, heading_path, locate
-from sift_rag_cli.output import console, count_of, is_terminal, one_line, printable, show, write, write_table
+from sift_rag_cli.output import (
+    console,
+    count_of,
+    is_terminal,
+    one_line,
+    printable,
+    show,
+    write,
+    write_table,
+    write_wrapped,
+)
 
 if TYPE_CHECKING:
     from sift_rag.repetition import CopyGroup, Duplicates, NearestPlaces
@@ -27,7 +37,7 @@ def write_duplicates(found: Duplicates, *, limit: int) -> None:
     write(first_line(found))
     write(f"{count_of(found.distinct, 'distinct passage')}, {len(found.groups):,} of them in several places")
     if found.places.probes:
-        write(_places(found.places))
+        write_wrapped(_places(found.places, found.passages), "  ")
     if found.groups:
         write(f"\nLargest groups of copies{_of(limit, len(found.groups))}")
         for group in found.groups[:limit]:
@@ -38,12 +48,18 @@ def write_duplicates(found: Duplicates, *, limit: int) -> None:
             ("elsewhere", "passages", "source"),
             [(f"{one.elsewhere:,}", f"{one.passages:,}", one.source) for one in found.documents[:limit]],
             numeric=("elsewhere", "passages"),
+            path="source",
         )
 
 
-def _places(places: NearestPlaces) -> str:
-    asked = count_of(places.probes, "question")
-    return f"nearest neighbour spends {places.copies:.2f} of {places.k:,} places on copies ({asked})"
+def _places(places: NearestPlaces, passages: int) -> str:
+    """Return the places lost to copies, and what was asked: no question of the user's, but passages themselves."""
+    asked = "the one passage" if places.probes == 1 else f"each of {places.probes:,} passages"
+    of_all = "" if places.probes == passages else ", evenly spaced,"
+    return (
+        f"nearest neighbour spends {places.copies:.2f} of {places.k:,} places on copies "
+        f"({asked}{of_all} taken as a question)"
+    )
 
 
 def _of(limit: int, total: int) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sift_rag_cli.answers import check_summary, remark_on
-from sift_rag_cli.explanation import reason_against, reason_for
+from sift_rag_cli.explanation import reason_for
 from sift_rag_cli.highlighting import marked_words
 from sift_rag_cli.hits import HitView, body_of, copy_lines, heading_path, locate, number, percent, summary, weak_match
 from sift_rag_cli.output import one_line, printable, say, write_page
@@ -160,7 +160,7 @@ def _around(passages: Sequence[Passage]) -> str:
 
 def _passed(passed: PassedOver) -> str:
     where = f"{locate(passed.passage)} (match {number(passed.similarity)})"
-    return f"<li>{shown(where)}: {shown(reason_against(passed))}</li>"
+    return f"<li>{shown(where)}: {shown(passed.reason)}</li>"
 
 
 def _answer(answer: Answer) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from sift_rag.errors import DocumentNotFound
@@ -30,6 +30,15 @@ def full_source(name: str, documents: Callable[[str], Iterable[Document]], colle
         some = ", ".join(map(repr, found[:_LISTED])) + (", ..." if len(found) > _LISTED else "")
         raise DocumentNotFound(f"{len(found)} files of collection '{collection}' end in '{name}': {some}. Name one.")
     raise not_found(name, sources, collection)
+
+
+def no_prefix(prefix: str, sources: Sequence[str], collection: str) -> DocumentNotFound:
+    """Return the error for a beginning that no source has, with the closest folder or file."""
+    folders = {source[: end + 1] for source in sources for end, letter in enumerate(source) if letter == "/"}
+    return DocumentNotFound(
+        f"Collection '{collection}' has no file whose name starts with '{prefix}'."
+        f"{suggestion(prefix, [*sorted(folders), *sources])} `sift-rag list` lists its files."
+    )
 
 
 def not_found(name: str, sources: Iterable[str], collection: str) -> DocumentNotFound:

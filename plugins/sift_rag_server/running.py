@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import logging
 import os
@@ -156,9 +157,10 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         listening = socket.create_server((host.strip("[]"), port), family=family, backlog=2048)
     except OSError as error:
-        raise ConfigurationError(
-            f"Cannot listen on {host}, port {port}: {error.strerror or error}. Choose another port with --port."
-        ) from error
+        if error.errno == errno.EADDRINUSE:
+            raise ConfigurationError(f"Port {port} is in use. Choose another with --port.") from error
+        reason = (error.strerror or str(error)).partition(" (while ")[0]  # without the address, which is named here
+        raise ConfigurationError(f"Cannot listen on {host}, port {port}: {reason}.") from error
     # Connections inherit it; asyncio sets it only on sockets of its own. Without it the body of a reply waits for the
     # client's delayed acknowledgement of the head: 40 ms.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -64,7 +64,7 @@ def test_totals_groups_and_files_are_printed_in_a_pipe_without_a_cut(run: Run, r
     assert lines[:3] == [
         "12 of 16 passages (75.0%) repeat an earlier one",
         "4 distinct passages, 2 of them in several places",
-        f"nearest neighbour spends {places.copies:.2f} of 3 places on copies (16 questions)",
+        f"nearest neighbour spends {places.copies:.2f} of 3 places on copies (each of 16 passages taken as a question)",
     ]
     assert lines[4] == "Largest groups of copies, 1 of 2 (--limit)"
     assert lines[5].startswith("11 times  a folder with quite a long name/00 [bold]xxx")
@@ -105,7 +105,7 @@ def test_a_collection_of_one_passage_repeats_nothing(run: Run, folder: Path) -> 
     assert run("duplicates", "--store", str(folder)).stdout.splitlines() == [
         "0 of 1 passage (0.0%) repeat an earlier one",
         "1 distinct passage, 0 of them in several places",
-        "nearest neighbour spends 0.00 of 8 places on copies (1 question)",
+        "nearest neighbour spends 0.00 of 8 places on copies (the one passage taken as a question)",
     ]
 
 

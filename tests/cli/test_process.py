@@ -93,7 +93,7 @@ def test_a_terminal_gets_a_header_and_whole_lines_within_its_width(elsewhere: Pa
         shown = re.sub(r"\x1b\[[\d;]*m", "", read_until(""))
         assert process.wait() == 0
     header, *rows = shown.splitlines()
-    assert header.split() == ["source", "state", "passages", "size", "ingested", "notices"]
+    assert header.split() == ["source", "state", "passages", "size", "ingested"]
     assert len(rows) == 6
     assert all(len(row) <= 80 for row in rows)
     assert "\x1b" not in shown

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from sift_rag import defaults
 from sift_rag_cli.settings import COMMANDS, GROUPS, settings_of
 from tests.cli.conftest import Run
+from tests.cli.test_process import COMMAND, environment, terminal
 
 QUESTION = "Where do I bring a broken laptop?"
 
@@ -100,3 +103,20 @@ def test_the_list_has_every_setting_with_a_description_and_ends_in_what_was_aske
 def test_no_setting_has_two_meanings_in_one_command() -> None:
     for command, groups in COMMANDS.items():
         assert len(settings_of(command)) == sum(len(GROUPS[group].read()) for group in groups)
+
+
+def test_the_list_is_not_wrapped_in_a_pipe(run: Run) -> None:
+    shown = run("settings").stdout.splitlines()
+    for one in json.loads(run("settings", "--json").stdout)["settings"]:
+        assert any(line.startswith(f"      {one['description']}") for line in shown), one["name"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("columns", [60, 80, 160])
+def test_the_list_takes_the_width_of_a_terminal(elsewhere: Path, columns: int) -> None:
+    with terminal() as (stdout, read_until):
+        process = subprocess.Popen([*COMMAND, "settings"], stdout=stdout, env=environment(COLUMNS=str(columns)))
+        os.close(stdout)
+        longest = max(map(len, read_until("").splitlines()))
+        assert process.wait() == 0
+    assert columns - 20 < longest <= columns

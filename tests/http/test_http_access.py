@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -190,8 +192,18 @@ def test_what_was_begun_ends_well_when_the_server_is_stopped() -> None:
 def test_a_port_that_is_taken_is_told_in_words(served: Served) -> None:
     from sift_rag_server import RunningServer
 
-    with pytest.raises(ConfigurationError, match=f"port {served.server.port}.*--port"):
-        RunningServer(ServerSettings(port=served.server.port))
+    port = served.server.port
+    with pytest.raises(ConfigurationError) as told:
+        RunningServer(ServerSettings(port=port))
+    assert str(told.value) == f"Port {port} is in use. Choose another with --port."
+
+
+def test_an_address_of_another_machine_is_told_once() -> None:
+    from sift_rag_server import RunningServer
+
+    with pytest.raises(ConfigurationError) as told:
+        RunningServer(ServerSettings(host="192.0.2.1", port=8600, api_key="secret"))
+    assert str(told.value) == f"Cannot listen on 192.0.2.1, port 8600: {os.strerror(errno.EADDRNOTAVAIL)}."
 
 
 def test_a_defect_is_a_500_that_tells_and_logs_no_text(caplog: pytest.LogCaptureFixture) -> None:

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from sift_rag import defaults
 from sift_rag.stores.embedded.manifest import SCHEMA_VERSION
 from sift_rag.stores.embedded.store import create_collection
 from sift_rag.types import CollectionInfo
@@ -78,7 +79,7 @@ def test_both_columns_are_shown_and_copies_are_linked(server: Served, page: Page
     assert "shop/refunds.md:3" not in sources(page, "sift")
     repeats = page.locator(".ask-nearest .is-copy .ask-repeats").first
     assert repeats.inner_text() == "repeats #1"
-    assert re.match(r"Nearest neighbour spends \d of its 6 places on text", page.inner_text(".ask-first"))
+    assert re.match(r"Nearest neighbour spends \d of its 5 places on text", page.inner_text(".ask-first"))
     assert page.inner_text("[role=status]").startswith(page.inner_text(".ask-first"))
     assert {"return", "lamp"} <= {word.lower() for word in page.locator("#nearest-1 mark").all_inner_texts()}
     repeats.hover()
@@ -219,15 +220,67 @@ def test_a_key_is_asked_for_once_and_a_wrong_one_again(store: Path, page: Page) 
         page.goto(address(served))
         page.fill("#key", "wrong")
         page.keyboard.press("Enter")
-        page.wait_for_selector("main .notice-bad")
+        shown(page, "dialog").to_contain_text("That key is not this server's.")
+        page.click("dialog >> text=Cancel")
+        shown(page, "main .notice-bad").to_have_text("That key is not this server's.")
         page.click("text=Try again")
-        assert "That key is not this server" in page.inner_text("dialog")
+        shown(page, "dialog").to_contain_text("That key is not this server's.")
         page.fill("#key", "secret")
         page.keyboard.press("Enter")
         page.wait_for_selector(".ask-columns")
         page.reload()
         page.wait_for_selector(".ask-columns")
         assert page.locator("dialog").count() == 0
+
+
+def test_who_gives_no_key_is_told_that_one_is_needed(store: Path, page: Page) -> None:
+    with serving(store=store, idle_seconds=0, api_key="secret") as served:
+        page.goto(address(served))
+        page.click("dialog >> text=Cancel")
+        shown(page, "main .notice-bad").to_have_text("This server needs its key before it shows anything.")
+
+
+def test_the_controls_stand_at_the_defaults_of_every_entry_point(server: Served, page: Page) -> None:
+    with page.expect_request("**/page/choice") as asked:
+        open_at(page, address(server))
+    assert page.input_value("#k") == str(defaults.K)
+    assert asked.value.post_data_json["k"] == defaults.K
+    assert asked.value.post_data_json["settings"] == {}
+    with page.expect_request("**/page/choice") as asked:
+        page.locator("#spread").fill("10")
+    assert asked.value.post_data_json["settings"] == {"noise_variance": defaults.NOISE_VARIANCE / 10}
+
+
+@pytest.mark.parametrize("width", [420, 768, 1000, 1400])
+def test_a_hint_in_a_field_is_not_cut(server: Served, page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    open_at(page, address(server))
+    room, needed = page.evaluate(
+        """() => {
+            const field = document.querySelector("#filter"), style = getComputedStyle(field);
+            const pen = document.createElement("canvas").getContext("2d");
+            pen.font = style.font;
+            const room = field.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+            return [room, pen.measureText(field.placeholder).width];
+        }"""
+    )
+    assert needed <= room
+
+
+def test_the_welcome_names_no_side_where_columns_may_stack(server: Served, page: Page) -> None:
+    page.goto(f"{server.url}/#/ask")
+    shown(page, ".ask-results").to_contain_text("plain vector search")
+    assert not re.search(r"\b(left|right)\b", page.inner_text(".ask-results"))
+
+
+def test_the_page_gives_the_reason_of_the_library(server: Served, page: Page) -> None:
+    with page.expect_response("**/page/choice") as reply:
+        open_at(page, address(server, k=3))
+    page.locator(".ask-passed summary").click()
+    reasons = [one["reason"] for one in reply.value.json()["passed_over"]]
+    shown(page, ".ask-why").to_have_text(reasons)
+    named = [int(rank) for reason in reasons for rank in re.findall(r"#(\d+)", reason)]
+    shown(page, ".ask-why button").to_have_count(len(named))
 
 
 def test_a_server_that_goes_away_is_said_and_asked_again(store: Path, page: Page) -> None:

@@ -6,12 +6,11 @@ from typing import Annotated
 import typer
 
 from sift_rag import defaults
-from sift_rag.errors import DocumentNotFound
 from sift_rag_cli import options
 from sift_rag_cli.api_keys import store_key
 from sift_rag_cli.completion import source_names
 from sift_rag_cli.output import count_of, one_line, say, write_json
-from sift_rag_cli.sources import not_found
+from sift_rag_cli.sources import no_prefix, not_found
 from sift_rag_cli.waiting import patience
 
 
@@ -48,8 +47,7 @@ def delete(
         if not documents:
             if not prefix:
                 raise not_found(source, [one.source for one in opened.documents()], collection)
-            named = f"whose name starts with '{source}'"
-            raise DocumentNotFound(f"Collection '{collection}' has no file {named}. `sift-rag list` lists its files.")
+            raise no_prefix(source, [one.source for one in opened.documents()], collection)
         passages = remove_documents(opened, documents)
     if json:
         write_json(

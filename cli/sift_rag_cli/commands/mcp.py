@@ -15,6 +15,7 @@ from sift_rag.extras import require
 from sift_rag.suggestions import suggestion
 from sift_rag_cli import options
 from sift_rag_cli.api_keys import store_key
+from sift_rag_cli.completion import client_words
 from sift_rag_cli.mcp_clients import CLIENTS, Entry, folders_of, install
 from sift_rag_cli.output import is_terminal, one_line, say
 from sift_rag_cli.searching import open_language_model, open_scoring
@@ -26,6 +27,7 @@ def mcp(
         list[str] | None,
         typer.Argument(
             metavar="[install CLIENT]",
+            autocompletion=client_words,
             help=f"Add the server to a client's configuration: {', '.join(CLIENTS)}. Without: serve.",
             show_default=False,
         ),

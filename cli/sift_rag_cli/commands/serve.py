@@ -115,7 +115,7 @@ def serve(
             metavar="SECONDS",
             envvar="SIFT_RAG_TIMEOUT",
             rich_help_panel=LIMITS,
-            help="Maximum time for one request.",
+            help="Maximum time for one request. An answer may take 300 seconds whatever this says.",
         ),
     ] = 60.0,
     cache_megabytes: Annotated[

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from sift_rag_cli import options
-from sift_rag_cli.output import is_terminal, one_line, write, write_json
+from sift_rag_cli.output import one_line, write, write_json, write_wrapped
 from sift_rag_cli.settings import COMMANDS, GROUPS, Setting, selector_names
 
 
@@ -36,24 +36,18 @@ def settings(
     for group, settings in found.items():
         if settings:
             commands = ", ".join(command for command, groups in COMMANDS.items() if group in groups)
-            write(f"{GROUPS[group].title} ({commands})")
+            write_wrapped(f"{GROUPS[group].title} ({commands})", "  ")
             for setting in settings:
                 _write(group, setting)
             write()
 
 
 def _write(group: str, setting: Setting) -> None:
-    import shutil
-    import sys
-    import textwrap
-
     default = "not set" if setting.default is None else _text(setting.default)
-    write(f"  {setting.name}  ({setting.kind.words}; default: {default})")
+    write_wrapped(f"  {setting.name}  ({setting.kind.words}; default: {default})", " " * 6)
     only = selector_names(setting.name) if group == "selector" else []
     of = f" Only for --selector {' or '.join(only)}." if only else ""
-    width = min(shutil.get_terminal_size().columns, 100) if is_terminal(sys.stdout) else 100
-    for line in textwrap.wrap(one_line(setting.description) + of, width - 6):
-        write(f"      {line}")
+    write_wrapped(f"      {one_line(setting.description)}{of}", " " * 6)
 
 
 def _json(group: str, setting: Setting) -> dict[str, object]:

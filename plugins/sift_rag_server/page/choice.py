@@ -37,7 +37,7 @@ from sift_rag.selection import Choice, GaussianProcess, Pool, Sift, Stopping, Ta
 from sift_rag.selection.conditioning import start
 from sift_rag.selection.greedy import Rules, select_greedily
 from sift_rag.selection.selectors import Baseline
-from sift_rag.types import Candidate, finite
+from sift_rag.types import SAYS_THE_SAME, Candidate, finite
 from sift_rag.words import bag_of, surface_forms
 from sift_rag_server.collection_bodies import Parsed, SearchFields
 from sift_rag_server.embeddings import QueuedEmbedder
@@ -50,9 +50,6 @@ if TYPE_CHECKING:
     from sift_rag.types import Embedding, JsonValue, Passage, PassedOver, Retrieval
     from sift_rag_server.page.searches import SearchCache
     from sift_rag_server.service import Service
-
-SAYS_THE_SAME = 0.9
-"""Cosine from which a passage is said to repeat another nearly. The selection itself has no such threshold."""
 
 LONGEST_TEXT = 4000
 """Number of characters of a passage that are sent; the page reads the rest in the document."""

@@ -1,8 +1,9 @@
 """The first request of the page, and the token that its changing requests carry.
 
 ``GET /page/session`` replies ``{"token", "version", "collections": [{"name", "embedder", "documents", "passages"}],
-"default_collection", "model", "may_ingest", "upload_bytes"}``. ``documents`` and ``passages`` are null for a
-collection that cannot be read at the moment, ``model`` is null if the server has no language model.
+"default_collection", "model", "may_ingest", "upload_bytes", "defaults"}``. ``documents`` and ``passages`` are null for
+a collection that cannot be read at the moment, ``model`` is null if the server has no language model, and ``defaults``
+are those of the options that have a control.
 
 A request that changes something must send the token in the header ``X-Sift-Rag-Token``: a page of another site can
 make a browser send requests, but can neither read the token nor set the header.
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
-from sift_rag import SiftRagError, __version__
+from sift_rag import SiftRagError, __version__, defaults
 from sift_rag.stores.registry import open_database
 from sift_rag_server.errors import HTTPError
 from sift_rag_server.handlers import Operation, RequestContext, handle
@@ -84,6 +85,7 @@ def _session(service: Service) -> dict[str, JsonValue]:
         "model": None if model is None else model.name,
         "may_ingest": settings.may_ingest,
         "upload_bytes": settings.limits.upload_bytes,
+        "defaults": {"k": defaults.K, "words": defaults.WORDS, "noise_variance": defaults.NOISE_VARIANCE},
     }
 
 

@@ -10,6 +10,8 @@ import * as state from "./lib/state.js";
 
 const VIEWS = { ask: "ask", map: "map", documents: "collection", collection: "collection", compare: "compare" };
 
+const WRONG_KEY = "That key is not this server's.";
+
 const main = document.querySelector("#main");
 const banner = document.querySelector("#banner");
 const choice = document.querySelector("#collection");
@@ -84,7 +86,7 @@ async function refresh() {
 }
 
 function sentence(error) {
-  if (error.status === 401) return "This server needs its key before it shows anything.";
+  if (error.status === 401) return api.hasKey() ? WRONG_KEY : "This server needs its key before it shows anything.";
   if (error instanceof api.ApiError) return error.message;
   return "This view could not be shown: that is a bug of the page. The browser's console has the details.";
 }
@@ -110,7 +112,7 @@ function askForKey(wrong) {
         "form",
         { method: "dialog" },
         h("h2", { id: "key-title" }, "Key"),
-        h("p", {}, wrong ? "That key is not this server's." : "This server shows its collections to those who have its key."),
+        h("p", {}, wrong ? WRONG_KEY : "This server shows its collections to those who have its key."),
         h("label", { class: "field", for: "key" }, h("span", {}, "Key of the server"), input),
         h("p", { class: "hint" }, "It is kept until this tab is closed."),
         h("div", { class: "row row-end" },

@@ -91,7 +91,7 @@ function asPost(body, signal) {
   return { method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json" }, signal };
 }
 
-async function send(path, request, again = false) {
+async function send(path, request) {
   const key = sessionStorage.getItem(KEY);
   const headers = { ...request.headers, ...(key ? { Authorization: `Bearer ${key}` } : {}) };
   const url = new URL(path.replace(/^\//, ""), document.baseURI.split("#")[0]);
@@ -102,12 +102,17 @@ async function send(path, request, again = false) {
     throw failure(error);
   }
   window.dispatchEvent(new CustomEvent("server-answers"));
-  if (response.status === 401 && !again && (await newKey(key))) return send(path, request, true);
+  if (response.status === 401 && (await newKey(key))) return send(path, request);
   if (!response.ok) throw new ApiError(response.status, await messageOf(response));
   return response;
 }
 
-/** Ask for the key once, however many requests need it. */
+/** True if the server has refused a key, or may do so: one was given. */
+export function hasKey() {
+  return Boolean(sessionStorage.getItem(KEY));
+}
+
+/** Ask for the key once, however many requests need it; false if none is given. */
 async function newKey(refused) {
   const held = sessionStorage.getItem(KEY);
   if (held !== refused) return true; // another request has got one meanwhile

@@ -20,7 +20,7 @@ export async function show(root, context) {
     return { close() {} };
   }
   let running = null; // the request on its way
-  let current = optionsOf(context.state);
+  let current = optionsOf(context.state, session.defaults);
 
   const above = h("div", {});
   const results = h("div", { class: "ask-results" });
@@ -145,8 +145,8 @@ function welcome({ session, collection }) {
   return h(
     "div",
     { class: "empty" },
-    h("p", {}, "Ask something that your documents answer. On the left you see what a plain vector search would hand to a " +
-      "language model, on the right what SIFT hands over: passages chosen together, so that each adds to those before it."),
+    h("p", {}, "Ask something that your documents answer. You see what a plain vector search would hand to a language model, " +
+      "and what SIFT hands over: passages chosen together, so that each adds to those before it."),
     h("p", {}, held, "The difference shows best where several documents, or versions of one, answer the question."),
   );
 }

@@ -2,49 +2,52 @@
 
 import { h, replace } from "../../lib/dom.js";
 
-const USUAL = { k: 6, words: 0.5, spread: 0 };
 const LARGEST_K = 20;
-const NOISE = 5; // the noise variance in the middle of the slider: the default
 
-/** The options in an address: `values` are the address's, `body` is that of /v1/search. */
-export function optionsOf(address) {
-  const number = (name, usual, low, high) => {
+/**
+ * The options in an address: `values` are the address's, `body` is that of /v1/search. `usual` are the defaults of the
+ * session; the middle of the slider is that of `noise_variance`.
+ */
+export function optionsOf(address, usual) {
+  const number = (name, otherwise, low, high) => {
     const value = Number.parseFloat(address.get(name) ?? "");
-    return Number.isFinite(value) ? Math.min(high, Math.max(low, value)) : usual;
+    return Number.isFinite(value) ? Math.min(high, Math.max(low, value)) : otherwise;
   };
   return made({
     questions: address.getAll("q"),
-    k: Math.round(number("k", USUAL.k, 1, LARGEST_K)),
-    words: number("words", USUAL.words, 0, 0.9),
-    spread: number("spread", USUAL.spread, -10, 10),
+    k: Math.round(number("k", usual.k, 1, LARGEST_K)),
+    words: number("words", usual.words, 0, 0.9),
+    spread: number("spread", 0, -10, 10),
     where: address.getAll("filter"),
     known: address.getAll("known"),
-  });
+  }, usual);
 }
 
-function made({ questions, k, words, spread, where, known }) {
+function made({ questions, k, words, spread, where, known }, usual) {
   const asked = questions.map((text) => text.trim()).filter(Boolean);
   const settings = {};
-  if (words !== USUAL.words) settings.words = words;
-  if (spread !== USUAL.spread) settings.noise_variance = NOISE * 10 ** (-spread / 10);
-  const changed = (name, value) => (value === USUAL[name] ? null : value);
+  if (words !== usual.words) settings.words = words;
+  if (spread) settings.noise_variance = usual.noise_variance * 10 ** (-spread / 10);
+  const changed = (value, otherwise) => (value === otherwise ? null : value);
   return {
     questions: asked,
     values: {
       q: asked,
-      k: changed("k", k),
-      words: changed("words", words),
-      spread: changed("spread", spread),
+      k: changed(k, usual.k),
+      words: changed(words, usual.words),
+      spread: changed(spread, 0),
       filter: where,
       known,
     },
     body: { query: asked, k, where: where.length ? where : null, known, settings },
     raw: { questions, k, words, spread, where, known },
+    usual,
   };
 }
 
 /** The form. `changed(options)` is called while something moves, `now(options)` when it is asked. */
 export function controls(options, { changed, now }) {
+  const { usual } = options;
   const raw = { ...options.raw, where: [...options.raw.where], known: [...options.raw.known] };
   const box = h("textarea", {
     id: "question", rows: 1, class: "ask-question", spellcheck: "true",
@@ -62,10 +65,10 @@ export function controls(options, { changed, now }) {
     raw.questions = box.value.split("\n");
     raw.k = Number(k.value);
     raw.spread = Number(spread.value);
-    if (words.checked !== raw.words > 0) raw.words = words.checked ? USUAL.words : 0;
+    if (words.checked !== raw.words > 0) raw.words = words.checked ? usual.words : 0;
     kShown.value = raw.k;
     spread.setAttribute("aria-valuetext", spreadText(raw.spread));
-    return made(raw);
+    return made(raw, usual);
   };
   const fit = () => {
     box.style.setProperty("height", "auto");

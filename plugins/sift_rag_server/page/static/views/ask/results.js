@@ -190,13 +190,10 @@ function passedOver(actions) {
   };
 }
 
+/** The reason as the server gives it, with the passage that it names as a link. */
 function why(passed, actions) {
   const link = (rank) => h("button", { type: "button", class: "button-quiet", onclick: () => actions.goTo(`sift-${rank}`) }, `#${rank}`);
-  if (passed.closest_similarity >= 0.9) return ["says nearly the same as ", link(passed.closest_rank)];
-  if (passed.redundant_with && passed.relevance > 0 && passed.taken / passed.relevance >= 0.05) {
-    return [link(passed.redundant_with), ` tells ${percent(passed.taken / passed.relevance)} of what it would`];
-  }
-  return "tells less about the question than those chosen";
+  return passed.reason.split(/#(\d+)/).map((part, place) => (place % 2 ? link(part) : part));
 }
 
 /** Where a passage stands: guide/travel.md:12, report.pdf, page 3. */
