@@ -17,6 +17,7 @@ from mcp_types import CallToolResult, TextContent, Tool, ToolAnnotations
 from pydantic import BaseModel, Field, ValidationError
 
 from sift_rag import defaults
+from sift_rag.allocator import keep_freed_memory
 from sift_rag.corpus.report import Progress
 from sift_rag.errors import CollectionNotFound, DocumentNotFound, NoEvidence, StoreInUse
 from sift_rag.filters import Filter
@@ -92,6 +93,7 @@ class _Server(MCPServer[Any]):
 
     async def run_stdio_async(self) -> None:
         """Serve one client over stdin and stdout."""
+        keep_freed_memory()
         server = self._lowlevel_server
         async with answered_stdio() as (reading, writing):
             await server.run(reading, writing, server.create_initialization_options())

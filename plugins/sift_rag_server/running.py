@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 from threadpoolctl import ThreadpoolController
 
+from sift_rag.allocator import keep_freed_memory
 from sift_rag.errors import ConfigurationError
 from sift_rag_server.app import create_app
 from sift_rag_server.connections import connection_class
@@ -96,6 +97,7 @@ class RunningServer:
             SiftRagError: the embedder cannot be loaded.
         """
         _log.info("listening", extra={"facts": {"url": self.url}})
+        keep_freed_memory()
         with self._socket, _one_thread_each(), suppress(KeyboardInterrupt):  # which uvicorn raises again at its end
             self._server.run(sockets=[self._socket])
         self.service.close()
