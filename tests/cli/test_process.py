@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import Thread
+from threading import Thread, Timer
 
 import pytest
 
@@ -187,9 +187,18 @@ def test_an_mcp_server_answers_every_line_but_notifications(elsewhere: Path) -> 
     ping = '{"jsonrpc": "2.0", "id": 46, "method": "ping"}'
     sent = "\n".join([*lines, *silent, ping, ""]).encode("latin-1")
     command = [*COMMAND, "mcp", "--store", str(elsewhere)]
-    result = subprocess.run(command, input=sent, capture_output=True, check=True, env=environment())
-    *replies, last = [json.loads(line) for line in result.stdout.splitlines()]
-    told = [(reply["id"], reply["error"]["code"]) for reply in replies]
-    assert sorted(told, key=str) == sorted(lines.values(), key=str)
-    assert last == {"jsonrpc": "2.0", "id": 46, "result": {}}
-    assert result.stderr == b""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, env=environment(), **pipes) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        patience = Timer(120, process.kill)  # a reply that never comes would be waited for
+        patience.start()
+        process.stdin.write(sent)
+        process.stdin.flush()
+        replies = [json.loads(process.stdout.readline()) for _ in (*lines, ping)]
+        patience.cancel()
+        rest, told = process.communicate(timeout=60)  # the end of its input ends it, and any request that is under way
+    refused = [(reply["id"], reply["error"]["code"]) for reply in replies if "error" in reply]
+    assert sorted(refused, key=str) == sorted(lines.values(), key=str)
+    assert {"jsonrpc": "2.0", "id": 46, "result": {}} in replies
+    assert (rest, told, process.returncode) == (b"", b"", 0)
