@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sift_rag.suggestions import CLOSE, different_parts, endings, suggestion
+from sift_rag.suggestions import CLOSE, _shared, different_parts, endings, suggestion
 
 WORDS = st.text("abcdefgh", min_size=1, max_size=9)
 FILES = st.builds("{}/{}.{}".format, WORDS, WORDS, st.sampled_from(["md", "pdf"]))
@@ -76,3 +76,12 @@ def test_sharing_a_folder_and_an_ending_is_not_being_close(left: str, right: str
 )
 def test_the_suggestions_of_a_handbook(name: str, expected: str) -> None:
     assert suggested(name, ["handbook/insurance.md", "handbook/2024/hotels.md"]) == expected
+
+
+@given(st.text("abc", max_size=8), st.text("abc", max_size=8))
+def test_shared_characters_are_those_of_the_longest_common_subsequence(one: str, other: str) -> None:
+    table = [[0] * (len(other) + 1) for _ in range(len(one) + 1)]
+    for i, left in enumerate(one):
+        for j, right in enumerate(other):
+            table[i + 1][j + 1] = table[i][j] + 1 if left == right else max(table[i][j + 1], table[i + 1][j])
+    assert _shared(one, other) == table[-1][-1]

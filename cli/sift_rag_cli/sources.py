@@ -6,12 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from sift_rag.errors import DocumentNotFound
-from sift_rag.suggestions import endings, suggestion
+from sift_rag.suggestions import endings, some_of, suggestion
 
 if TYPE_CHECKING:
     from sift_rag.types import Document
-
-_LISTED = 5
 
 
 def full_source(name: str, documents: Callable[[str], Iterable[Document]], collection: str) -> str:
@@ -27,8 +25,9 @@ def full_source(name: str, documents: Callable[[str], Iterable[Document]], colle
     if len(found) == 1:
         return found[0]
     if found:
-        some = ", ".join(map(repr, found[:_LISTED])) + (", ..." if len(found) > _LISTED else "")
-        raise DocumentNotFound(f"{len(found)} files of collection '{collection}' end in '{name}': {some}. Name one.")
+        raise DocumentNotFound(
+            f"{len(found)} files of collection '{collection}' end in '{name}': {some_of(found)}. Name one."
+        )
     raise not_found(name, sources, collection)
 
 

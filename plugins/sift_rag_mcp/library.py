@@ -10,14 +10,11 @@ from sift_rag.corpus.report import Progress
 from sift_rag.corpus.writing import remove_documents
 from sift_rag.errors import DocumentNotFound
 from sift_rag.retrieval.options import SearchOptions
-from sift_rag.suggestions import endings, suggestion
+from sift_rag.suggestions import endings, some_of, suggestion
 from sift_rag.types import Candidate
 from sift_rag_mcp import replies
 from sift_rag_mcp.access import Access, WritingAccess
 from sift_rag_mcp.roots import allowed_paths
-
-NAMED = 5
-"""Maximum number of documents that an error names."""
 
 
 class Library:
@@ -136,8 +133,7 @@ def _named(name: str, sources: Sequence[str]) -> str:
         case []:
             raise DocumentNotFound(f"There is no document {name!r}.{suggestion(name, sources)}")
         case several:
-            some = ", ".join(map(repr, several[:NAMED])) + (", ..." if len(several) > NAMED else "")
-            raise DocumentNotFound(f"{len(several)} documents end in {name!r}: {some}. Name one.")
+            raise DocumentNotFound(f"{len(several)} documents end in {name!r}: {some_of(several)}. Name one.")
 
 
 def _place(found: Sequence[Candidate], source: str, line: int | None, passage: str | None) -> int | None:

@@ -152,7 +152,7 @@ def read_pages(data: bytes, read_image: Callable[[Image], list[Piece]] | None = 
 
 
 _REASONS = {3: "broken PDF, or none at all", 4: "password-protected PDF", 5: "PDF with an unknown kind of encryption"}
-"""What the user reads for PDFium's error codes (FPDF_ERR_FORMAT and so on); the rest is broken, too."""
+"""Words for PDFium's error codes (FPDF_ERR_FORMAT and so on); a file with any other is broken, too."""
 
 
 def _page_at(pdf: pypdfium2.PdfDocument, number: int, read_image: Callable[[Image], list[Piece]] | None) -> Page:

@@ -1,4 +1,4 @@
-"""What is refused as no message, and what the SDK accepts."""
+"""Messages that are refused, and those that the SDK accepts."""
 
 from __future__ import annotations
 
