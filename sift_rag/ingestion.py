@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,13 +23,11 @@ from sift_rag.errors import (
     NothingToIngest,
     StoreConflict,
     StoreDamaged,
-    StoreError,
     StoreFull,
     StoreInUse,
     StoreUnreachable,
 )
 from sift_rag.opening import (
-    check_embedder,
     collection_info,
     embedder_identity,
     loaded_embedder,
@@ -40,6 +38,7 @@ from sift_rag.opening import (
 from sift_rag.protocols import Database, Embedder, PassageStore
 from sift_rag.stores.registry import open_database
 from sift_rag.stores.remains import salvage
+from sift_rag.stores.validation import check_embedder
 from sift_rag.types import CollectionInfo, JsonValue, Passage
 
 if TYPE_CHECKING:
@@ -257,7 +256,7 @@ def watch_paths(
     ignored = [] if "://" in database.location else [database.location]
 
     def bring_in(changes: Changes | None, progress: Callable[[Progress], None] | None = None) -> IngestReport:
-        with closing(open_or_create_store(database, collection, part)) as opened:
+        with closing(open_to_ingest(database, collection, part)) as opened:
             return ingest(files, opened, part, options, progress=progress, changes=changes)
 
     def reports() -> Iterator[IngestReport]:
@@ -407,7 +406,7 @@ def _brought_in(
     """Let ``bring`` write into a collection, which is created if it does not exist; a dry run creates none."""
     if dry_run and _existing(database, collection) is None:
         return bring(_nowhere(collection, embedder))
-    with opened_for_ingest(database, collection, embedder) as opened:
+    with closing(open_to_ingest(database, collection, embedder)) as opened:
         report = _with_precision(bring(opened), opened.info, embedder)
     return _told_of_none(report, database)
 
@@ -507,7 +506,7 @@ def reindex(
         part = _loaded(embedder, runtime)
         if options.dry_run:
             return ingest(files, _nowhere(collection, part), part, options, progress=progress)
-        with opened_for_ingest(database, collection, part) as opened:
+        with closing(open_to_ingest(database, collection, part)) as opened:
             report = ingest(files, opened, part, options, progress=progress)
         return _told_of_none(report, database)
     with remains:
@@ -528,11 +527,26 @@ def open_or_create_store(database: Database, collection: str, embedder: Embedder
     Raises:
         StoreConflict: another tool made the collection, or it was made with another embedder.
     """
+    return _open_or(database.create, database, collection, embedder)
+
+
+def open_to_ingest(database: Database, collection: str, embedder: Embedder) -> PassageStore:
+    """Open a collection for writing; if it does not exist, it is created when the first document goes in.
+
+    Raises:
+        others: what ``open_or_create_store`` raises.
+    """
+    return _open_or(database.begin, database, collection, embedder)
+
+
+def _open_or(
+    make: Callable[[CollectionInfo], PassageStore], database: Database, collection: str, embedder: Embedder
+) -> PassageStore:
     try:
         opened = database.open(collection)
     except CollectionNotFound:
         try:
-            return database.create(collection_info(collection, embedder))
+            return make(collection_info(collection, embedder))
         except StoreConflict:  # another process has created it just now
             opened = database.open(collection)
     try:
@@ -543,37 +557,11 @@ def open_or_create_store(database: Database, collection: str, embedder: Embedder
     return opened
 
 
-@contextmanager
-def opened_for_ingest(database: Database, collection: str, embedder: Embedder) -> Iterator[PassageStore]:
-    """Open a collection for writing; one that is created for it is removed again if nothing goes in.
-
-    Raises:
-        others: what ``open_or_create_store`` raises.
-    """
-    made = _existing(database, collection) is None
-    store = open_or_create_store(database, collection, embedder)
-    try:
-        yield store
-    finally:
-        useless = made and _is_empty(store)
-        store.close()
-        if useless:
-            with suppress(CollectionNotFound, StoreInUse):  # another process has it now
-                database.drop(collection)
-
-
 def _told_of_none(report: IngestReport, database: Database) -> IngestReport:
     """Say so in the report if nothing went in and there is no collection, therefore."""
     if report.passages_total or _existing(database, report.collection) is not None:
         return report
     return replace(report, has_collection=False)
-
-
-def _is_empty(store: PassageStore) -> bool:
-    """Return True if a collection holds no passage, and no document that was or is being ingested."""
-    with suppress(StoreError):
-        return not store.count() and all(document.state == "failed" for document in store.documents())
-    return False  # it cannot be asked: an empty collection does less harm than a lost one
 
 
 def _with_precision(report: IngestReport, info: CollectionInfo, embedder: Embedder) -> IngestReport:

@@ -15,9 +15,10 @@ from sift_rag import defaults
 from sift_rag.embedders.endpoint import EmbedderEndpoint
 from sift_rag.embedders.sentence_transformer import load_sentence_transformer
 from sift_rag.embedders.token_counting import Tokenization, load_tokenization
-from sift_rag.errors import ConfigurationError, ModelUnavailable, Remedy, StoreConflict
+from sift_rag.errors import ConfigurationError, ModelUnavailable, Remedy
 from sift_rag.protocols import Embedder, LanguageModel, PassageIndex, PassageStore, Relevance, Selector
 from sift_rag.stores.registry import open_database
+from sift_rag.stores.validation import check_embedder
 from sift_rag.stores.waiting import Wait
 from sift_rag.types import CollectionInfo
 
@@ -503,23 +504,3 @@ def collection_info(collection: str, embedder: Embedder) -> CollectionInfo:
 def embedder_identity(name: str) -> str:
     """Return the name that a collection records: without the vendor of the default embedders."""
     return name.removeprefix("sentence-transformers/")
-
-
-def check_embedder(info: CollectionInfo, name: str, dimension: int | None) -> None:
-    """Raise ``StoreConflict`` unless the collection was made with this embedder; dimension None: not yet known."""
-    if info.embedder == name and dimension in {None, info.dimension}:
-        return
-    if not info.embedder:
-        if dimension in {None, info.dimension}:
-            return
-        raise StoreConflict(
-            f"Collection {info.name!r} holds vectors of {info.dimension} dimensions, and the embedder {name} gives "
-            f"{dimension}: expected the embedder that it was made with.",
-            remedy=Remedy("embedder-required", dimension=info.dimension),
-        )
-    used = name if dimension is None else f"{name} ({dimension} dimensions)"
-    raise StoreConflict(
-        f"Collection {info.name!r} was made with the embedder {info.embedder} ({info.dimension} dimensions), and this "
-        f"is {used}.",
-        remedy=Remedy("embedder-mismatch", embedder=info.embedder, other=name),
-    )

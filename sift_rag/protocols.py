@@ -302,6 +302,15 @@ class Database(Protocol):
             StoreConflict: the name is taken.
         """
 
+    def begin(self, info: CollectionInfo) -> PassageStore:
+        """Open a collection for its first ingest. It exists once a document goes in: until then, there is none.
+
+        Records of documents that failed are kept back for it. Other processes that write to it lose nothing.
+
+        Raises:
+            StoreConflict: the name is taken.
+        """
+
     def documents(self, name: str) -> DocumentRecords:
         """Open the records of a collection's documents alone."""
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 
-from sift_rag.errors import ModelUnavailable, StoreFull
-from sift_rag.ingestion import ingest_paths, ingest_texts
+from sift_rag.corpus.ingest import ingest
+from sift_rag.errors import ModelUnavailable, StoreConflict, StoreFull
+from sift_rag.ingestion import ingest_paths, ingest_texts, open_to_ingest
 from sift_rag.opening import open_store
 from sift_rag.stores.embedded.store import EmbeddedStore
 from sift_rag.stores.registry import open_database
 from sift_rag.types import Embedding
 from tests.doubles import HashingEmbedder
 from tests.qdrant_stub.server import QdrantStub
+from tests.stores.test_sharing import process, said
 
 STORES = ("a folder", "a server")
 
@@ -140,3 +142,75 @@ def test_another_precision_is_told_and_the_first_one_is_kept(store: str, notes: 
     assert "computed in float32, those of the collection in bfloat16" in notice.reason
     assert [info.precision for info in open_database(store).collections()] == ["bfloat16"]
     assert ingest_paths([notes], store=store, embedder=Single()).notices == ()
+
+
+INGEST_BEES = """
+    import sys
+    from sift_rag.ingestion import ingest_texts
+    from sift_rag.stores.waiting import Wait
+    from tests.doubles import HashingEmbedder
+    wait = Wait(60, lambda waiting: print("waits", flush=True))
+    ingest_texts(["Bees dance."], store=sys.argv[1], embedder=HashingEmbedder(), sources=["bees"], wait=wait)
+"""
+
+
+@pytest.mark.slow
+def test_one_that_waits_for_the_folder_begins_anew_when_nothing_is_left(tmp_path: Path, notes: Path) -> None:
+    store, waiting = tmp_path / "store", ExitStack()
+
+    class Awaited(HashingEmbedder):
+        def embed_passages(self, texts: Sequence[str]) -> Embedding:
+            child = waiting.enter_context(process(INGEST_BEES, store))
+            assert said(child) == "waits"
+            waiting.callback(child.wait, 60)
+            raise ModelUnavailable("no weights")
+
+    with waiting, pytest.raises(ModelUnavailable):
+        ingest_paths([notes], store=store, embedder=Awaited())
+    with closing(open_store(store)) as opened:
+        assert [document.source for document in opened.documents()] == ["bees"]
+
+
+def test_one_that_has_looked_at_the_server_loses_nothing(qdrant: QdrantStub, notes: Path) -> None:
+    """Two ingests find no collection; one writes nothing, and the other goes on in the end."""
+    store = f"{qdrant.url}?grpc_port=9"
+
+    class Overtaken(HashingEmbedder):
+        def embed_passages(self, texts: Sequence[str]) -> Embedding:
+            assert not ingest_paths([broken(notes)], store=store, embedder=HashingEmbedder()).has_collection
+            return super().embed_passages(texts)
+
+    assert ingest_paths([notes], store=store, embedder=Overtaken()).has_collection
+    assert remains(store) == ["documents"]
+    assert ingest_texts(["Bees dance."], store=store, embedder=HashingEmbedder()).new == 1
+
+
+def test_the_collection_of_another_embedder_that_came_first_is_left_alone(qdrant: QdrantStub, notes: Path) -> None:
+    store = f"{qdrant.url}?grpc_port=9"
+
+    class Overtaken(HashingEmbedder):
+        def embed_passages(self, texts: Sequence[str]) -> Embedding:
+            ingest_texts(["Bees dance."], store=store, embedder=HashingEmbedder("another"), sources=["bees"])
+            return super().embed_passages(texts)
+
+    with pytest.raises(StoreConflict, match="made with the embedder another"):
+        ingest_paths([notes], store=store, embedder=Overtaken())
+    with closing(open_store(store)) as opened:
+        assert [document.source for document in opened.documents()] == ["bees"]
+
+
+def broken(notes: Path) -> Path:
+    (notes / "owls.md").unlink()
+    (notes / "a.pdf").write_bytes(b"%PDF-1.4 broken")
+    return notes
+
+
+def test_what_failed_goes_in_with_the_first_document(store: str, notes: Path) -> None:
+    with closing(open_to_ingest(open_database(store), "documents", HashingEmbedder())) as opened:
+        assert ingest([broken(notes)], opened, HashingEmbedder()).failed == 1
+        assert [document.state for document in opened.documents()] == ["failed"]
+        (notes / "bees.md").write_text("Bees dance.")
+        assert ingest([notes], opened, HashingEmbedder()).new == 1
+    with closing(open_store(store)) as opened:
+        found = {document.source: document.state for document in opened.documents()}
+    assert found == {"notes/a.pdf": "failed", "notes/bees.md": "ingested"}

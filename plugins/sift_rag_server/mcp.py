@@ -25,7 +25,7 @@ from starlette.types import Message, Receive, Scope
 
 from sift_rag.answering.assistant import Assistant
 from sift_rag.corpus.ingest import ingest
-from sift_rag.ingestion import opened_for_ingest
+from sift_rag.ingestion import open_to_ingest
 from sift_rag_server.answer_writer import AnswerWriter
 from sift_rag_server.ask import language_model_of, written_whole
 from sift_rag_server.embeddings import QueuedEmbedder, ingest_embedder
@@ -258,8 +258,8 @@ class ServedAccess:
             call.progress = done
             progress(done)
 
-        opened = partial(opened_for_ingest, service.database(), call.collection, embedder)
-        with service.writing(call.collection, opened) as store:
+        database, name = service.database(), call.collection
+        with service.writing(name, lambda: closing(open_to_ingest(database, name, embedder))) as store:
             return ingest(paths, store, embedder, options, progress=tell)
 
     def writable(self) -> AbstractContextManager[PassageStore]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,9 +22,10 @@ from sift_rag.corpus.elsewhere import Ack, Job, Parcel, Reader, bundles, store_p
 from sift_rag.corpus.options import IngestOptions
 from sift_rag.distributed.connection import Failure, Share, attempted, checked, connected, plain_errors
 from sift_rag.distributed.flow import Stage, flow, message_in, table_of
-from sift_rag.errors import ClusterUnavailable, ConfigurationError, ModelUnsuitable, SiftRagError
-from sift_rag.opening import open_store
+from sift_rag.errors import ClusterUnavailable, CollectionNotFound, ConfigurationError, ModelUnsuitable, SiftRagError
+from sift_rag.opening import collection_info
 from sift_rag.protocols import Embedder, PassageStore
+from sift_rag.stores.registry import open_database
 from sift_rag.types import CollectionInfo, Embedding
 
 if TYPE_CHECKING:
@@ -47,10 +48,18 @@ class Target:
     url: str
     collection: str
     api_key: str | None = field(default=None, repr=False)
+    begun: CollectionInfo | None = None
+    """Its description if it does not exist yet: whoever stores the first passages creates it."""
 
     def open(self) -> PassageStore:
         """Open it."""
-        return open_store(self.url, self.collection, api_key=self.api_key)
+        database = open_database(self.url, api_key=self.api_key)
+        try:
+            return database.open(self.collection)
+        except CollectionNotFound:
+            if self.begun is None:
+                raise
+            return database.begin(self.begun)
 
 
 class Description(NamedTuple):
@@ -136,12 +145,18 @@ class RayEngine:
     def bring_in(self, jobs: Sequence[Job], options: IngestOptions) -> Generator[Ack, None, None]:
         """Implement ``Engine.bring_in``."""
         share = self._share
-        with closing(self._target.open()) as store:
-            info = store.info
+        target, info = self._target, None
+        try:
+            with closing(target.open()) as store:
+                info = store.info
+        except CollectionNotFound:
+            pass
         description = self._described(info)
+        if info is None:
+            target = replace(target, begun=collection_info(target.collection, DescribedEmbedder(description)))
         work = bundles(jobs, share.readers + share.workers)
-        reading = (self._target, description, options)
-        embedding = (self._target, description, partial(self._load, info))
+        reading = (target, description, options)
+        embedding = (target, description, partial(self._load, info))
         yield from flow(
             work,
             Stage(ReadingWorker, reading, 1, share.readers, share.reader_cpus),

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from typing import get_args, get_type_hints
 
+from sift_rag.errors import Remedy, StoreConflict
 from sift_rag.types import CollectionInfo, Document, Passage
 from sift_rag.unicode import is_text
 
@@ -18,6 +19,26 @@ _INT64 = range(-(2**63), 2**63)
 _DEEPEST_METADATA = 64
 """Largest depth of lists and objects in metadata; beyond some hundreds, JSON readers give up."""
 _STATES: frozenset[str] = frozenset(get_args(get_type_hints(Document)["state"]))
+
+
+def check_embedder(info: CollectionInfo, name: str, dimension: int | None) -> None:
+    """Raise ``StoreConflict`` unless the collection was made with this embedder; dimension None: not yet known."""
+    if info.embedder == name and dimension in {None, info.dimension}:
+        return
+    if not info.embedder:
+        if dimension in {None, info.dimension}:
+            return
+        raise StoreConflict(
+            f"Collection {info.name!r} holds vectors of {info.dimension} dimensions, and the embedder {name} gives "
+            f"{dimension}: expected the embedder that it was made with.",
+            remedy=Remedy("embedder-required", dimension=info.dimension),
+        )
+    used = name if dimension is None else f"{name} ({dimension} dimensions)"
+    raise StoreConflict(
+        f"Collection {info.name!r} was made with the embedder {info.embedder} ({info.dimension} dimensions), and this "
+        f"is {used}.",
+        remedy=Remedy("embedder-mismatch", embedder=info.embedder, other=name),
+    )
 
 
 def check_page(limit: int, offset: int) -> None:

@@ -385,6 +385,20 @@ class TestUnderUs:
         with closing(first[0]), closing(server.database().open("news")) as store:
             check_whole(store)
 
+    def test_one_that_looks_for_leftovers_keeps_what_another_writes_at_that_moment(self, server: Server) -> None:
+        server.stub.faults.append(Fault("status", on="update_aliases", status=503, times=6))
+        with pytest.raises(StoreUnreachable):
+            server.database().create(INFO)
+
+        def the_other_one(_: float) -> None:
+            with closing(server.database().create(INFO)) as store:
+                store.put_documents([Document("a.md", "/a.md", "ingested")])
+
+        server.stub.faults.append(Fault("status", on="count*", status=503, skip=1))  # the second one counts records
+        server.database(sleep=the_other_one).create(INFO).close()
+        with closing(server.database().open("news")) as store:
+            assert [document.source for document in store.documents()] == ["a.md"]
+
     def test_a_drop_that_died_halfway_brings_nothing_back(self, server: Server, store: PassageStore) -> None:
         store.upsert(passages(), vectors())
         store.put_documents([Document("a.md", "/a.md", "ingested", passages=COUNT)])

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from threading import Lock
@@ -17,7 +16,7 @@ from sift_rag.corpus.locations import location_of
 from sift_rag.corpus.options import IngestOptions
 from sift_rag.corpus.writing import remove_documents
 from sift_rag.errors import DocumentNotFound, StoreFull
-from sift_rag.ingestion import opened_for_ingest
+from sift_rag.ingestion import open_to_ingest
 from sift_rag_server.embeddings import QueuedEmbedder, ingest_embedder
 from sift_rag_server.errors import HTTPError
 from sift_rag_server.handlers import RequestContext, client_error
@@ -171,8 +170,9 @@ class Ingests:
                 raise HTTPError(HTTPStatus.SERVICE_UNAVAILABLE, "The server is stopping.")
             run.progress = progress
 
-        opened = partial(opened_for_ingest, database, collection, embedder)
-        with self._service.writing(collection, opened) as store:
+        with self._service.writing(
+            collection, lambda: closing(open_to_ingest(database, collection, embedder))
+        ) as store:
             before = {source: store.document(source) for source in files}
             taken = {source for source, record in before.items() if record and _is_another(record, files[source])}
             incoming = [IncomingFile(source, path) for source, path in files.items() if source not in taken]

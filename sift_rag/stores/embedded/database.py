@@ -66,7 +66,14 @@ class FolderDatabase:
         require("qdrant_edge", "embedded")
         from sift_rag.stores.embedded.store import create_collection
 
-        return create_collection(self._root, info)
+        return create_collection(self._root, info, wait=self._wait)
+
+    def begin(self, info: CollectionInfo) -> EmbeddedStore:
+        """Implement ``Database.begin``: it is created, since that locks it, and removed with ``close`` if need be."""
+        require("qdrant_edge", "embedded")
+        from sift_rag.stores.embedded.store import create_collection
+
+        return create_collection(self._root, info, wait=self._wait, is_begun=True)
 
     def documents(self, name: str) -> SqliteDocuments:
         """Implement ``Database.documents``; also while another process writes."""
@@ -82,10 +89,8 @@ class FolderDatabase:
             StoreInUse: a process has it open.
             StoreConflict: the folder is not a collection; it is left alone.
         """
-        root = self._root
-        with folders.exclusive(root, name, self._wait) as folder, queued(root):
-            folders.discard(folder)
-            folders.sweep(root)
+        with folders.exclusive(self._root, name, self._wait) as folder:
+            folders.remove(folder)
 
     def salvage(self, name: str) -> Remains:
         """Implement ``Salvageable.salvage``; raises as ``salvage_collection`` does."""

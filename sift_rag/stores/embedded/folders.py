@@ -210,6 +210,14 @@ def discard(folder: Path) -> None:
         sync(folder.parent)
 
 
+def remove(folder: Path) -> None:
+    """Remove a collection whose writer's lock the caller holds."""
+    root = folder.parent
+    with queued(root):
+        discard(folder)
+        sweep(root)
+
+
 def sweep(root: Path) -> None:
     """Delete what was interrupted being created or removed. Only under ``queued``: all of it is abandoned then."""
     for folder in root.iterdir():

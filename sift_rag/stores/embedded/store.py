@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import shutil
 from contextlib import ExitStack, suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sift_rag.errors import StoreError, StoreFull
 from sift_rag.stores.embedded.documents import connect_documents, create_documents
 from sift_rag.stores.embedded.engine import create_shard, load_shard
-from sift_rag.stores.embedded.folders import lock_collection, new_collection
+from sift_rag.stores.embedded.folders import lock_collection, new_collection, remove
 from sift_rag.stores.embedded.index import EmbeddedIndex, Parts, check_counts, check_dimension, label_of
 from sift_rag.stores.embedded.manifest import SCHEMA_VERSION, SHARD, check_schema, read_manifest, write_manifest
 from sift_rag.stores.embedded.seal import break_seal, write_seal
@@ -131,13 +132,22 @@ class EmbeddedStore(EmbeddedIndex):
             )
 
 
-def create_collection(root: Path, info: CollectionInfo, *, free_bytes: int = FREE_BYTES) -> EmbeddedStore:
+def create_collection(
+    root: Path,
+    info: CollectionInfo,
+    *,
+    free_bytes: int = FREE_BYTES,
+    wait: Wait = NO_WAIT,
+    is_begun: bool = False,
+) -> EmbeddedStore:
     """Create an empty collection, durably and in one step, and open it.
 
     Args:
         root: folder of the collections; created if missing.
         info: name (or ``building_name(name)``), embedder, dimension; of this library's schema version.
         free_bytes: number of bytes that each write leaves free on the disk, or else raises ``StoreFull``.
+        wait: how long to wait for another process that opens it first.
+        is_begun: remove it when it is closed and no document has gone in: see ``Database.begin``.
 
     Raises:
         StoreConflict: the name is taken.
@@ -155,7 +165,7 @@ def create_collection(root: Path, info: CollectionInfo, *, free_bytes: int = FRE
         create_documents(folder)
         create_shard(folder / SHARD, info.dimension, label_of(root, info.name))
         write_manifest(folder, info)
-    return open_collection(root, info.name, free_bytes=free_bytes)
+    return _open(root, info.name, partial(_close, is_begun=is_begun), free_bytes, wait)
 
 
 def open_collection(root: Path, name: str, *, free_bytes: int = FREE_BYTES, wait: Wait = NO_WAIT) -> EmbeddedStore:
@@ -173,6 +183,12 @@ def open_collection(root: Path, name: str, *, free_bytes: int = FREE_BYTES, wait
         StoreConflict: it is of another schema version, or the folder is no collection.
         StoreDamaged: what is on disk contradicts the manifest or the records.
     """
+    return _open(root, name, _close, free_bytes, wait)
+
+
+def _open(
+    root: Path, name: str, close: Callable[[Parts, FolderLock], None], free_bytes: int, wait: Wait
+) -> EmbeddedStore:
     label = label_of(root, name)
     with ExitStack() as opened:
         folder, lock = lock_collection(root, name, wait)
@@ -188,13 +204,22 @@ def open_collection(root: Path, name: str, *, free_bytes: int = FREE_BYTES, wait
         check_counts(shard, records, label)
         opened.pop_all()  # from here on the store closes them
         parts = Parts(folder, info, shard, records)
-        return EmbeddedStore(parts, lambda: _close(parts, lock), free_bytes=free_bytes)
+        return EmbeddedStore(parts, lambda: close(parts, lock), free_bytes=free_bytes)
 
 
-def _close(parts: Parts, lock: FolderLock) -> None:
+def _close(parts: Parts, lock: FolderLock, *, is_begun: bool = False) -> None:
+    """Close a collection; one that was begun is removed if no document has gone in, before others can open it."""
     with ExitStack() as ending:  # the lock last, and each whatever happens to the ones before
         ending.callback(lock.release)
+        if is_begun and _is_unused(parts):
+            ending.callback(remove, parts.folder)
         ending.callback(parts.records.close)
         parts.shard.close()
         with suppress(StoreError):  # a full disk: nothing is compared at the next opening then
             write_seal(parts.folder, lock.words)
+
+
+def _is_unused(parts: Parts) -> bool:
+    with suppress(StoreError):
+        return not parts.shard.count() and all(record.state == "failed" for record in parts.records.documents())
+    return False  # it cannot be read: an empty collection does less harm than a lost one

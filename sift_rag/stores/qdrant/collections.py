@@ -158,7 +158,7 @@ def create(connection: Connection, info: CollectionInfo, options: ServerOptions)
     check_name(generation["name"] if generation else info.name)
     physical = info.name if generation else f"{info.name}@0"
     if generation is None:
-        _check_free(connection, info.name)
+        check_free(connection, info.name)
     if not _create(connection, physical, _passages(info, options)):
         _reuse_or_recreate(connection, info, physical, options)
     if not _create(connection, physical + _DOCUMENTS, _documents(physical, options)):
@@ -309,7 +309,8 @@ def _index(connection: Connection, physical: str, field: str, name: str) -> None
     )
 
 
-def _check_free(connection: Connection, name: str) -> None:
+def check_free(connection: Connection, name: str) -> None:
+    """Raise ``StoreConflict`` if the name is taken."""
     if name in aliases(connection) or connection.call(lambda: connection.client.collection_exists(name), _label(name)):
         raise StoreConflict(
             f"There is already a collection '{name}' on {connection.where}. Open it, drop it, or choose another name."
@@ -337,8 +338,11 @@ def _reuse_or_recreate(connection: Connection, info: CollectionInfo, physical: s
 
 
 def _clear_leftover_records(connection: Connection, name: str, physical: str, options: ServerOptions) -> None:
-    """Recreate records whose passages are gone. Nothing is written before the alias is set, so they are of no use."""
-    if name in aliases(connection) or not count(connection, Target(physical + _DOCUMENTS, _label(name))):
+    """Recreate records whose passages are gone. Nothing is written before the alias is set, so they are of no use.
+
+    They are counted before the alias is looked for: another process that creates the collection now sets it first.
+    """
+    if not count(connection, Target(physical + _DOCUMENTS, _label(name))) or name in aliases(connection):
         return
     connection.call(partial(connection.client.delete_collection, physical + _DOCUMENTS), _label(name))
     _create(connection, physical + _DOCUMENTS, _documents(physical, options))

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from sift_rag.errors import StoreConflict
 from sift_rag.protocols import DocumentRecords, PassageIndex
 from sift_rag.stores.qdrant import collections
 from sift_rag.stores.qdrant.address import ServerAddress
+from sift_rag.stores.qdrant.begun import BegunStore
 from sift_rag.stores.qdrant.check import check_collection
 from sift_rag.stores.qdrant.connection import Connection, Retrying, connect
 from sift_rag.stores.qdrant.documents import QdrantDocuments
@@ -19,6 +21,7 @@ from sift_rag.stores.qdrant.salvage import salvage_collection
 from sift_rag.stores.qdrant.store import QdrantStore
 from sift_rag.stores.qdrant.words import index_words
 from sift_rag.stores.remains import Remains
+from sift_rag.stores.validation import check_embedder
 from sift_rag.types import CollectionInfo
 
 
@@ -74,6 +77,25 @@ class QdrantDatabase:
         with self._kept() as connection:
             collections.create(connection, info, self._options)
             return QdrantStore(connection, *collections.find_own(connection, info.name))
+
+    def begin(self, info: CollectionInfo) -> BegunStore:
+        """Implement ``Database.begin``."""
+        with self._connected() as connection:
+            collections.check_free(connection, info.name)
+
+        def create() -> QdrantStore:
+            try:
+                return self.create(info)
+            except StoreConflict:
+                opened = self.open(info.name)
+            try:
+                check_embedder(opened.info, info.embedder, info.dimension)
+            except StoreConflict:
+                opened.close()
+                raise
+            return opened
+
+        return BegunStore(info, create)
 
     def documents(self, name: str) -> DocumentRecords:
         """Implement ``Database.documents``; for another tool's collection they are made of its points' payloads."""
