@@ -32,6 +32,7 @@ from sift_rag.opening import (
     embedder_identity,
     loaded_embedder,
     open_ingest_embedder,
+    open_or_make,
     open_recorded_embedder,
     open_tokenizer,
 )
@@ -542,13 +543,7 @@ def open_to_ingest(database: Database, collection: str, embedder: Embedder) -> P
 def _open_or(
     make: Callable[[CollectionInfo], PassageStore], database: Database, collection: str, embedder: Embedder
 ) -> PassageStore:
-    try:
-        opened = database.open(collection)
-    except CollectionNotFound:
-        try:
-            return make(collection_info(collection, embedder))
-        except StoreConflict:  # another process has created it just now
-            opened = database.open(collection)
+    opened = open_or_make(database, collection, lambda: make(collection_info(collection, embedder)))
     try:
         check_embedder(opened.info, embedder.name, embedder.dimension)
     except StoreConflict:

@@ -7,6 +7,7 @@ Nothing is imported before it is needed, so that listing a collection costs no s
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,8 +16,8 @@ from sift_rag import defaults
 from sift_rag.embedders.endpoint import EmbedderEndpoint
 from sift_rag.embedders.sentence_transformer import load_sentence_transformer
 from sift_rag.embedders.token_counting import Tokenization, load_tokenization
-from sift_rag.errors import ConfigurationError, ModelUnavailable, Remedy
-from sift_rag.protocols import Embedder, LanguageModel, PassageIndex, PassageStore, Relevance, Selector
+from sift_rag.errors import CollectionNotFound, ConfigurationError, ModelUnavailable, Remedy, StoreConflict
+from sift_rag.protocols import Database, Embedder, LanguageModel, PassageIndex, PassageStore, Relevance, Selector
 from sift_rag.stores.registry import open_database
 from sift_rag.stores.validation import check_embedder
 from sift_rag.stores.waiting import Wait
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
     from sift_rag.retrieval.reranker import Reranker
     from sift_rag.retrieval.retriever import Retriever
     from sift_rag.stores.qdrant.layout import Layout
+
+
+_ATTEMPTS = 5
+"""Number of times that a collection is looked for before it is made."""
 
 
 def open_retriever(
@@ -499,6 +504,20 @@ def collection_info(collection: str, embedder: Embedder) -> CollectionInfo:
         splitter=RECIPE,
         precision=getattr(embedder, "precision", ""),
     )
+
+
+def open_or_make(database: Database, collection: str, make: Callable[[], PassageStore]) -> PassageStore:
+    """Open a collection for writing, or make it; other processes may make it, or remove what they made, meanwhile.
+
+    Raises:
+        StoreConflict: another tool made the collection.
+    """
+    for _ in range(_ATTEMPTS):
+        with suppress(CollectionNotFound):
+            return database.open(collection)
+        with suppress(StoreConflict):
+            return make()
+    return database.open(collection)
 
 
 def embedder_identity(name: str) -> str:

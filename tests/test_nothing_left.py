@@ -11,7 +11,8 @@ import pytest
 from sift_rag.corpus.ingest import ingest
 from sift_rag.errors import ModelUnavailable, StoreConflict, StoreFull
 from sift_rag.ingestion import ingest_paths, ingest_texts, open_to_ingest
-from sift_rag.opening import open_store
+from sift_rag.opening import collection_info, open_or_make, open_store
+from sift_rag.protocols import PassageStore
 from sift_rag.stores.embedded.store import EmbeddedStore
 from sift_rag.stores.registry import open_database
 from sift_rag.types import Embedding
@@ -214,3 +215,21 @@ def test_what_failed_goes_in_with_the_first_document(store: str, notes: Path) ->
     with closing(open_store(store)) as opened:
         found = {document.source: document.state for document in opened.documents()}
     assert found == {"notes/a.pdf": "failed", "notes/bees.md": "ingested"}
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_collection_that_comes_and_goes_while_it_is_opened_is_opened_or_made(tmp_path: Path, gone: bool) -> None:
+    database, info = open_database(tmp_path, wait=0), collection_info("documents", HashingEmbedder())
+
+    def make() -> PassageStore:
+        if not made:
+            made.append(database.create(info))
+            made[0].close()
+            if gone:
+                database.drop("documents")
+            raise StoreConflict("Another process has just created it.")
+        return database.create(info)
+
+    made: list[PassageStore] = []
+    with closing(open_or_make(database, "documents", make)) as opened:
+        assert opened.info == info

@@ -333,7 +333,8 @@ def _main_part(root: Tag) -> Tag:
     heading = root.find("h1")
     for candidate in candidates[:10]:
         if len(candidate.get_text(strip=True)) > total / 2:
-            if heading is not None and candidate.find("h1") is None:
+            is_around = any(parent is heading for parent in candidate.parents)
+            if heading is not None and not is_around and candidate.find("h1") is None:
                 candidate.insert(0, heading.extract())
             return candidate
     return root

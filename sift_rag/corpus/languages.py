@@ -151,14 +151,14 @@ def _is_prose(text: str) -> bool:
 
 
 def _language(text: str, known: frozenset[str]) -> str | None:
-    """Return the likeliest language of a text; None if it may or may not be a known one.
+    """Return the likeliest language of a text; None if it may or may not be a known one, or is none at all.
 
     Which of the other languages it is need not be sure: Chinese has several close relatives.
     """
     ranked = _identifier().rank(text)
     of_known = sum(probability for code, probability in ranked if code in known)
     is_sure = not 1 - _SURE < of_known < _SURE
-    return str(ranked[0][0]) if is_sure else None
+    return str(ranked[0][0]) if is_sure and ranked[0][0] != _NO_LANGUAGE else None
 
 
 @cache

@@ -23,7 +23,7 @@ from sift_rag.corpus.options import IngestOptions
 from sift_rag.distributed.connection import Failure, Share, attempted, checked, connected, plain_errors
 from sift_rag.distributed.flow import Stage, flow, message_in, table_of
 from sift_rag.errors import ClusterUnavailable, CollectionNotFound, ConfigurationError, ModelUnsuitable, SiftRagError
-from sift_rag.opening import collection_info
+from sift_rag.opening import collection_info, open_or_make
 from sift_rag.protocols import Embedder, PassageStore
 from sift_rag.stores.registry import open_database
 from sift_rag.types import CollectionInfo, Embedding
@@ -54,12 +54,10 @@ class Target:
     def open(self) -> PassageStore:
         """Open it."""
         database = open_database(self.url, api_key=self.api_key)
-        try:
+        begun = self.begun
+        if begun is None:
             return database.open(self.collection)
-        except CollectionNotFound:
-            if self.begun is None:
-                raise
-            return database.begin(self.begun)
+        return open_or_make(database, self.collection, lambda: database.begin(begun))
 
 
 class Description(NamedTuple):

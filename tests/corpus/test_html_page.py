@@ -157,6 +157,7 @@ def test_a_table_that_only_arranges_the_page_is_none() -> None:
         f'<table><tr><td colspan="99999" rowspan="65000">{_STORY}</td><td>x</td></tr></table>',
         "<table>" + '<tr><td rowspan="9999" colspan="200">a</td><td>b</td></tr>' * 300 + "</table>" + _STORY,
         "<![CDATA[" + _STORY,
+        f"<h1>Owls<main>{_STORY}</main></h1>",
         "<!DOCTYPE x [<!ENTITY a 'b'>]>" + _STORY,
         "&#x110000;&#xd800;\x00" + _STORY,
     ],

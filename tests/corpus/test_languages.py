@@ -40,7 +40,9 @@ def test_a_language_that_the_embedder_does_not_know_is_noticed_once(tmp_path: Pa
     assert f"mostly {name}" in notice
 
 
-@pytest.mark.parametrize("texts", [[ENGLISH], [CODE], ["| 1 | 2 |\n|---|---|\n| 3 | 4 |"], [ENGLISH] * 9 + [GERMAN]])
+@pytest.mark.parametrize(
+    "texts", [[ENGLISH], [CODE], ["x" * 800], ["| 1 | 2 |\n|---|---|\n| 3 | 4 |"], [ENGLISH] * 9 + [GERMAN]]
+)
 def test_english_code_and_tables_are_not(tmp_path: Path, texts: list[str]) -> None:
     assert _noticed(tmp_path, texts, English()) == []
 

@@ -126,7 +126,7 @@ class BegunStore(ExactAndByGraph):
         with self._creating:
             if self._created is None:
                 failed = list(self._waiting.documents())
-                created = self._create()
-                created.put_documents([record for record in failed if created.document(record.source) is None])
-                self._created = created
+                self._created = self._create()
+                known = self._created.document
+                self._created.put_documents([record for record in failed if known(record.source) is None])
             return self._created
