@@ -142,6 +142,7 @@ async def _not_routed(request: Request, error: Exception) -> Response:
     reply = HTTPError(status, f"{status.phrase}: /openapi.json lists the routes.")
     response = error_response(reply, context_of(request.scope))
     response.headers.update((error.headers or {}) if isinstance(error, HTTPException) else {})
-    if response.headers.get("allow") == "GET":
-        response.headers["allow"] = "GET, HEAD"
+    allowed = {*response.headers.get("allow", "").split(", ")}
+    if "GET" in allowed:
+        response.headers["allow"] = ", ".join(sorted({*allowed, "HEAD"}))
     return response
