@@ -39,7 +39,7 @@ from sift_rag.opening import (
 from sift_rag.protocols import Database, Embedder, PassageStore
 from sift_rag.stores.registry import open_database
 from sift_rag.stores.remains import salvage
-from sift_rag.stores.validation import check_embedder
+from sift_rag.stores.validation import check_embedder, of_embedder
 from sift_rag.types import CollectionInfo, JsonValue, Passage
 
 if TYPE_CHECKING:
@@ -544,12 +544,7 @@ def _open_or(
     make: Callable[[CollectionInfo], PassageStore], database: Database, collection: str, embedder: Embedder
 ) -> PassageStore:
     opened = open_or_make(database, collection, lambda: make(collection_info(collection, embedder)))
-    try:
-        check_embedder(opened.info, embedder.name, embedder.dimension)
-    except StoreConflict:
-        opened.close()
-        raise
-    return opened
+    return of_embedder(opened, embedder.name, embedder.dimension)
 
 
 def _told_of_none(report: IngestReport, database: Database) -> IngestReport:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from importlib.metadata import version
@@ -144,11 +144,8 @@ class RayEngine:
         """Implement ``Engine.bring_in``."""
         share = self._share
         target, info = self._target, None
-        try:
-            with closing(target.open()) as store:
-                info = store.info
-        except CollectionNotFound:
-            pass
+        with suppress(CollectionNotFound), closing(target.open()) as store:
+            info = store.info
         description = self._described(info)
         if info is None:
             target = replace(target, begun=collection_info(target.collection, DescribedEmbedder(description)))

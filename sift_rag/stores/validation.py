@@ -8,12 +8,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from typing import get_args, get_type_hints
+from typing import TypeVar, get_args, get_type_hints
 
 from sift_rag.errors import Remedy, StoreConflict
+from sift_rag.protocols import PassageIndex
 from sift_rag.types import CollectionInfo, Document, Passage
 from sift_rag.unicode import is_text
 
+_Index = TypeVar("_Index", bound=PassageIndex)
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _INT64 = range(-(2**63), 2**63)
 _DEEPEST_METADATA = 64
@@ -39,6 +41,20 @@ def check_embedder(info: CollectionInfo, name: str, dimension: int | None) -> No
         f"is {used}.",
         remedy=Remedy("embedder-mismatch", embedder=info.embedder, other=name),
     )
+
+
+def of_embedder(opened: _Index, name: str, dimension: int) -> _Index:
+    """Return an open collection; one that was made with another embedder is closed.
+
+    Raises:
+        StoreConflict: as ``check_embedder``.
+    """
+    try:
+        check_embedder(opened.info, name, dimension)
+    except StoreConflict:
+        opened.close()
+        raise
+    return opened
 
 
 def check_page(limit: int, offset: int) -> None:

@@ -21,7 +21,7 @@ from sift_rag.stores.qdrant.salvage import salvage_collection
 from sift_rag.stores.qdrant.store import QdrantStore
 from sift_rag.stores.qdrant.words import index_words
 from sift_rag.stores.remains import Remains
-from sift_rag.stores.validation import check_embedder
+from sift_rag.stores.validation import of_embedder
 from sift_rag.types import CollectionInfo
 
 
@@ -87,13 +87,7 @@ class QdrantDatabase:
             try:
                 return self.create(info)
             except StoreConflict:
-                opened = self.open(info.name)
-            try:
-                check_embedder(opened.info, info.embedder, info.dimension)
-            except StoreConflict:
-                opened.close()
-                raise
-            return opened
+                return of_embedder(self.open(info.name), info.embedder, info.dimension)
 
         return BegunStore(info, create)
 
