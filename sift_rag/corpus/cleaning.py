@@ -162,8 +162,9 @@ def clean_markdown(text: str, *, is_mdx: bool) -> str:
     Raises:
         MissingExtra: ``markdown-it-py`` is not installed.
     """
-    if "<!--" in text:
-        text = _without_comments(text)
+    text = _without_comments(text, "<!--", "-->")
+    if is_mdx:
+        text = _without_comments(text, "{/*", "*/}")
     if _HTML_BLOCK.search(text):
         text = _without_html(text)
     if "![" in text or "](#" in text:
@@ -241,20 +242,24 @@ _LONGEST_SPAN = 1000
 """Characters before a comment that are searched for the beginning of code in its line."""
 
 
-def _without_comments(text: str) -> str:
+def _without_comments(text: str, opening: str, closing: str) -> str:
+    """Return Markdown with the line breaks alone of each comment between the two marks, but for those in code."""
+    if opening not in text:
+        return text
     code = iter([*_code(text), (len(text), len(text))])
     code_start, code_end = next(code)
     parts: list[str] = []
     kept = place = 0
-    while (start := text.find("<!--", place)) >= 0:
+    while (start := text.find(opening, place)) >= 0:
         while code_end <= start:
             code_start, code_end = next(code)
-        end = text.find("-->", start + 4) + 3
-        if end < 3:
+        end = text.find(closing, start + len(opening))
+        if end < 0:
             break
+        end += len(closing)
         line = max(text.rfind("\n", max(0, start - _LONGEST_SPAN), start) + 1, start - _LONGEST_SPAN, 0)
         if code_start <= start or text.count("`", line, start) % 2:  # in a fence, or in `code`
-            place = start + 4
+            place = start + len(opening)
             continue
         parts += [text[kept:start], _line_breaks(text[start:end])]
         kept = place = end

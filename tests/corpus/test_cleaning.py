@@ -246,6 +246,13 @@ def test_signs_and_contents_with_emphasis_are_left_out_and_lines_stay() -> None:
     assert clean_markdown(text, is_mdx=False) == "\n\n\n\n\n\n![chart](chart.png)\n"
 
 
+def test_comments_of_mdx_go_but_for_those_in_code() -> None:
+    text = "One {/* hidden */} word.\n{/* two\nlines */}\n`{/* shown */}`\n\n```jsx\n{/* shown too */}\n```\n{/* open\n"
+    cleaned = "One  word.\n\n\n`{/* shown */}`\n\n```jsx\n{/* shown too */}\n```\n{/* open\n"
+    assert clean_markdown(text, is_mdx=True) == cleaned
+    assert clean_markdown(text, is_mdx=False) == text
+
+
 def test_marks_of_remarks_in_mdx_are_left_out_but_for_their_title() -> None:
     assert clean_markdown(":::info\nUse it.\n:::\n\n:::tip[Speed]\nFast.\n:::\n", is_mdx=True) == (
         "\nUse it.\n\n\nSpeed\nFast.\n\n"
