@@ -119,6 +119,7 @@ CHOICES: Mapping[str, Mapping[str, Run]] = {
         for name, tuning in (
             ("the rate by the number of steps", FineTuning()),
             *((f"LoRA, {rate:g}", FineTuning(learning_rate=rate)) for rate in (5e-4, 1e-3, 2e-3)),
+            ("LoRA of rank 64, 1e-3", FineTuning(rank=64, alpha=128, learning_rate=1e-3)),
         )
     },
     "surrogates": {
