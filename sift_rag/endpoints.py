@@ -92,6 +92,8 @@ def mapped_errors(asked: Asked) -> Iterator[None]:
     except APIStatusError as error:
         raise _status_error(error, asked) from error
     except (APIError, ValueError, RecursionError) as error:
+        if type(error) is APIError and error.body is not None:  # an error amid a stream
+            raise ModelUnavailable(f"The endpoint {url} failed ({reason_of(error)}): try again later.") from error
         raise not_expected(asked, reason_of(error)) from error
 
 

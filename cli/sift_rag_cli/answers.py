@@ -89,12 +89,10 @@ def write_check(answer: Answer) -> None:
         return
     width = min(console().width, _WIDEST) if is_terminal(sys.stdout) else _WIDEST
     write(f"\n{check_summary(sentences)}")
-    for sentence in sentences:
-        if sentence.verdict == "unsupported":
-            _write_marked("?", sentence, remark_on(sentence), width)
-    for sentence in sentences:
-        if sentence.verdict == "uncited":
-            _write_marked("+", sentence, remark_on(sentence), width)
+    for verdict, mark in (("unsupported", "?"), ("uncited", "+")):
+        marked = Counter((_said(one), remark_on(one)) for one in sentences if one.verdict == verdict)
+        for (text, remark), times in marked.items():
+            _write_marked(mark, text, remark if times == 1 else f"{remark}  ({times} times)", width)
 
 
 def check_summary(sentences: Sequence[CheckedSentence]) -> str:
@@ -157,9 +155,12 @@ def _brackets(numbers: Sequence[int]) -> str:
     return "".join(f"[{number}]" for number in numbers)
 
 
-def _write_marked(mark: str, sentence: CheckedSentence, remark: str, width: int) -> None:
+def _said(sentence: CheckedSentence) -> str:
+    return one_line(" ".join(sentence.text.split()))
+
+
+def _write_marked(mark: str, text: str, remark: str, width: int) -> None:
     """Write a sentence, shortened to what fits one line with its mark and remark."""
-    text = one_line(" ".join(sentence.text.split()))
     room = max(width - len(mark) - len(remark) - 7, 20)
     if len(text) > room:
         text = text[: room - 3].rstrip() + "..."

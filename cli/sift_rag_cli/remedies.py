@@ -26,6 +26,7 @@ REMEDIES: Mapping[str, str] = {
     "journal-damaged": "Run again without --resume.",
     "list-collections": "`sift-rag collections` lists the collections in a store.",
     "local-model-required": "Name a model on this machine with --model, and no --base-url.",
+    "longer-answer": "Allow it more than {limit} with --set max_new_tokens=NUMBER, or name another model with --model.",
     "model-cache": "Make room there, or set XDG_CACHE_HOME to a folder with room that you may write to.",
     "model-required": "Name one: --model NAME|PATH, or --base-url URL --model NAME for an endpoint.",
     "multilingual-embedder": "To use an embedder for many languages: --embedder {embedder} --reindex.",

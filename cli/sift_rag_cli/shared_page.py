@@ -185,12 +185,14 @@ def _with_remarks(text: str, sentences: Sequence[CheckedSentence], answer: Answe
 
 def _linked(text: str, answer: Answer) -> str:
     """Return text as HTML, with a link at each number of a passage in brackets."""
-    from sift_rag.answering.citations import cited_numbers
+    from sift_rag.answering.citations import citation_marks
 
-    made = shown(text)
-    for cited in cited_numbers(text, answer.prompt.numbered):
-        made = made.replace(f"[{cited}]", f'<a href="#passage-{cited}">[{cited}]</a>')
-    return made
+    pieces, at = [], 0
+    for mark in citation_marks(text, answer.prompt.numbered):
+        links = (f'<a href="#passage-{number}">[{number}]</a>' for number in mark.numbers)
+        pieces += [shown(text[at : mark.start]), *links]
+        at = mark.end
+    return "".join([*pieces, shown(text[at:])])
 
 
 def _facts(page: SharedPage) -> str:

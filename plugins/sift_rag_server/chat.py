@@ -18,6 +18,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BeforeValidator, Field, create_model
 
+from sift_rag.answering.citations import citation_marks, without_citations
 from sift_rag.answering.conversation import Conversation, Turn
 from sift_rag.answering.prompt import locate
 from sift_rag.protocols import Message
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 _SOURCES = "\n\nSources:\n"
 _LISTED_SOURCES = re.compile(r"\n\nSources:\n(?:- \[\d+\] .*(?:\n|\Z))+\Z")
-_CITATION = re.compile(r" ?\[\d{1,6}(?:, ?\d{1,6})*\]")
+_BEFORE_STOP = re.compile(r"[ \t]+(?=[.,;:!?\n]|\Z)")
 _SYSTEM = ("system", "developer")
 _SiftOptions: Any = body_model(AnswerFields, "SiftOptions", "Options of the search, and how the answer is written.")
 
@@ -190,7 +191,7 @@ def _conversation(messages: Sequence[ChatMessage]) -> Conversation:
         if message.role == "user":
             question = message.text
         elif message.role == "assistant" and question and message.text.strip():
-            answer = _CITATION.sub("", _LISTED_SOURCES.sub("", message.text))
+            answer = _BEFORE_STOP.sub("", without_citations(_LISTED_SOURCES.sub("", message.text)))
             turns.append(Turn(Message("user", question), Message("assistant", answer), (), (question,)))
             question = None
     return Conversation(tuple(turns))
@@ -224,6 +225,8 @@ class _Reply(NamedTuple):
         yield self._chunk({"role": "assistant", "content": ""})
         written: list[str] = []
         async for piece in pieces:
+            if not written and (reasoning := self.answer.stream.reasoning):
+                yield self._chunk({"reasoning_content": reasoning})
             written.append(piece)
             yield self._chunk({"content": piece})
         answer = self.answer.stream.answer
@@ -257,20 +260,20 @@ def _sources(answer: Answer) -> str:
 
 
 def _annotations(answer: Answer, text: str) -> list[dict[str, Any]]:
-    """Return a citation for each mark [n] in a text, as OpenAI's API has them for pages of the web."""
+    """Return a citation for each number in the brackets of a text, as OpenAI's API has them for pages of the web."""
     cited = dict(answer.citations)
     return [
         {
             "type": "url_citation",
             "url_citation": {
-                "start_index": mark.start(),
-                "end_index": mark.end(),
+                "start_index": mark.start,
+                "end_index": mark.end,
                 "title": locate(cited[number]),
                 "url": f"sift-rag://documents/{quote(cited[number].source)}#{cited[number].id}",
             },
         }
-        for mark in re.finditer(r"\[(\d{1,6})\]", text)
-        if (number := int(mark[1])) in cited
+        for mark in citation_marks(text, cited)
+        for number in mark.numbers
     ]
 
 

@@ -40,6 +40,7 @@ _REMEDIES: Mapping[str, tuple[HTTPStatus | None, str]] = {
         HTTPStatus.NOT_IMPLEMENTED,
         'This server\'s model cannot be fine-tuned. Ask with "mode": "context".',
     ),
+    "longer-answer": (None, 'Allow it more with "max_new_tokens" (in a chat, "max_tokens").'),
 }
 """Status (None for the error's own) and advice for each remedy of the library that a client can act on."""
 

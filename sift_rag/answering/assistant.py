@@ -25,6 +25,7 @@ from sift_rag.answering.settings import AnswerSettings, Mode
 from sift_rag.answering.stream import AnswerStream
 from sift_rag.answering.tuning import gate, require_trainable
 from sift_rag.errors import ConfigurationError, NoEvidence, Remedy
+from sift_rag.models.adapter_server import check_adapter_server
 from sift_rag.protocols import LanguageModel
 from sift_rag.retrieval.options import SearchOptions
 from sift_rag.retrieval.queries import Query
@@ -205,7 +206,7 @@ class Assistant:
             notices += (f"{prompt.dropped} passage{plural} did not fit the model's context and went unused.",)
         declined = None if training is None else gate(training, self.settings.min_gain)
         if declined is not None and declined.reason is not None:
-            notices += (declined.reason,)
+            notices += (declined.reason, *self.settings.adapter_not_saved)
         return PreparedPrompt(
             asked=asked.questions,
             mode=mode,
@@ -232,6 +233,8 @@ class Assistant:
             return
         require_trainable(self.model, mode)
         self.settings.check_adapter_folder()
+        if self.settings.push_adapter is not None:
+            check_adapter_server(self.settings.push_adapter)
 
     def _query(self, query: Query | str | Sequence[str]) -> Query:
         return query if isinstance(query, Query) else self.options.query(query)

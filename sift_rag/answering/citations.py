@@ -11,9 +11,17 @@ from sift_rag.types import Passage
 
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
 _NUMBERS = r"[0-9]{1,6}(?: ?[-\u2013] ?[0-9]{1,6})?"
-_LISTED = rf" ?{_NUMBERS}(?: ?[,;] ?{_NUMBERS})* ?"
-_BRACKETS = re.compile(rf"(?:\[{_LISTED}\]|\u3010{_LISTED}\u3011)+")
+_LISTED = rf" ?(?:[Pp]assages? |\^)?{_NUMBERS}(?: ?[,;] ?{_NUMBERS})* ?"
+BRACKET = rf"\[{_LISTED}\]"
+"""Pattern of one pair of brackets with numbers, in a text after ``with_plain_brackets``."""
+_BRACKET = re.compile(BRACKET)
+_BRACKETS = re.compile(rf"(?:{BRACKET})+")
 _RANGE = re.compile(r"([0-9]{1,6})(?: ?[-\u2013] ?([0-9]{1,6}))?")
+_PLAIN = str.maketrans(
+    "\u3010\u3011\uff3b\uff3d\uff0c\u3001\uff1b\uff10\uff11\uff12\uff13\uff14\uff15\uff16\uff17\uff18\uff19",
+    "[][],,;0123456789",
+)
+"""Lenticular and full-width brackets, and what may stand between them."""
 _BEFORE = re.compile(r"[^\s\[\]]*\Z")
 _CODE_BEFORE = re.compile(
     r"""(?: (?<!\w) [A-Za-z]{1,2}                                   # a, xs
@@ -33,12 +41,21 @@ class Citation(NamedTuple):
     passage: Passage
 
 
+class Mark(NamedTuple):
+    """A pair of brackets that cites passages."""
+
+    start: int
+    end: int
+    numbers: tuple[int, ...]
+    """Numbers of the passages, in order."""
+
+
 def find_citations(text: str, prompt: Prompt) -> tuple[Citation, ...]:
     """Return the passages that an answer cites, each once, in order of first appearance.
 
-    Recognised forms are ``[1]``, ``[1, 3]``, ``[1][2]`` and ``[2-4]``, also in lenticular brackets. Numbers that the
-    prompt does not use are ignored, and so is anything in code or that looks like it: ``a[0]``, ``sys.argv[1]``, all
-    text between backticks.
+    Recognised forms are ``[1]``, ``[1, 3]``, ``[1][2]``, ``[2-4]``, ``[^1]`` and ``[Passage 1]``, also in lenticular
+    and full-width brackets. Numbers that the prompt does not use are ignored, and so is anything in code or that looks
+    like it: ``a[0]``, ``sys.argv[1]``, all text between backticks.
     """
     numbered = prompt.numbered
     return tuple(Citation(number, numbered[number]) for number in cited_numbers(text, numbered))
@@ -46,24 +63,39 @@ def find_citations(text: str, prompt: Prompt) -> tuple[Citation, ...]:
 
 def cited_numbers(text: str, known: Collection[int]) -> tuple[int, ...]:
     """Return the numbers among ``known`` that a text cites, as ``find_citations`` reads them."""
-    found: dict[int, None] = {}
-    prose = _CODE.sub("`", text)
+    return tuple(dict.fromkeys(number for mark in citation_marks(text, known) for number in mark.numbers))
+
+
+def citation_marks(text: str, known: Collection[int]) -> Iterator[Mark]:
+    """Yield the pairs of brackets that cite a number among ``known``, in order."""
+    prose = _prose(text)
     for brackets in _citing(prose):
-        for first, last in _RANGE.findall(brackets.group()):
-            low, high = int(first), int(last or first)
-            found.update(dict.fromkeys(sorted(number for number in known if low <= number <= high)))
-    return tuple(found)
+        for one in _BRACKET.finditer(prose, brackets.start(), brackets.end()):
+            found: dict[int, None] = {}
+            for first, last in _RANGE.findall(one.group()):
+                low, high = int(first), int(last or first)
+                found.update(dict.fromkeys(sorted(number for number in known if low <= number <= high)))
+            if found:
+                yield Mark(one.start(), one.end(), tuple(found))
 
 
 def without_citations(text: str) -> str:
     """Return a text without its citations; brackets in code stay."""
     kept, place = [], 0
-    code = [match.span() for match in _CODE.finditer(text)]
-    for brackets in _citing(text):
-        if not any(start <= brackets.start() < end for start, end in code):
-            kept.append(text[place : brackets.start()])
-            place = brackets.end()
+    for brackets in _citing(_prose(text)):
+        kept.append(text[place : brackets.start()])
+        place = brackets.end()
     return "".join([*kept, text[place:]])
+
+
+def with_plain_brackets(text: str) -> str:
+    """Return a text of the same length with ASCII brackets and digits in place of full-width and lenticular ones."""
+    return text.translate(_PLAIN)
+
+
+def _prose(text: str) -> str:
+    """Return a text of the same length in which backticks cover all code, with plain brackets."""
+    return _CODE.sub(lambda code: "`" * len(code[0]), with_plain_brackets(text))
 
 
 def _citing(prose: str) -> Iterator[re.Match[str]]:

@@ -23,11 +23,14 @@ OPENING_WORDS = 5
 """Number of first words that make two sentences begin alike."""
 ALIKE_OPENINGS = 4
 """Number of sentences in a row that must begin alike to be a loop."""
+ALIKE_ITEMS = 5
+"""Number of numbered items in a row that must say the same to be a loop."""
 SHORTEST_CYCLES = 120
 """Characters that a few characters, repeated, must cover to be a loop."""
 
 _FENCES = ("```", "~~~")
 _LIST_LINE = re.compile(r"\s*(?:[-*+\u2022|>#]|\d+[.)])")
+_NUMBERED = re.compile(r"\s*\d+[.)]\s+(.*\S)")
 _BOUNDARY = re.compile(r"(?<=[.!?])\s+|(?<=[\u3002\uff01\uff1f])|\n+")
 """Places between sentences or lines."""
 _SENTENCE_BEGINS = re.compile(r"(?:\A|[.!?\u3002\uff01\uff1f\n])\s*\Z")
@@ -105,6 +108,8 @@ class WithoutLoops:
                 return True
             if not in_list and self._follows_itself():
                 return True
+        if in_list and self._text.endswith("\n") and _items_repeat(self._text[-_LONGEST_LINE:]):
+            return True
         return _cycles(self._text, in_list=in_list) or (not in_list and _openings_repeat(line))
 
     def _line(self) -> str:
@@ -124,6 +129,13 @@ def _cycles(text: str, *, in_list: bool) -> bool:
     if cycles is None or len(cycles.group()) < SHORTEST_CYCLES:
         return False
     return any(map(str.isalnum, cycles.group(1))) and not (in_list and "\n" in cycles.group(1))
+
+
+def _items_repeat(text: str) -> bool:
+    """Return True if the last lines are numbered items that say the same, at a sentence's length."""
+    lines = [line for line in text.split("\n") if line.strip()][-ALIKE_ITEMS:]
+    items = [found[1] for line in lines if (found := _NUMBERED.fullmatch(line.rstrip()))]
+    return len(items) == ALIKE_ITEMS and len(set(items)) == 1 and len(items[0]) >= SHORTEST_SENTENCE
 
 
 def _openings_repeat(paragraph: str) -> bool:

@@ -11,17 +11,20 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from sift_rag.answering.citations import without_citations
+from sift_rag.answering.citations import BRACKET, with_plain_brackets, without_citations
 
 _FENCE = re.compile(r"^ {0,3}(```+|~~~+)[^\n]*\n.*?(?:^ {0,3}\1[`~]*[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
 _HEADING = re.compile(r" {0,3}#{1,6}(?:\s|$)|\s*(?:\*\*|__)[^*_]+(?:\*\*|__):?\s*$")
 _RULE = re.compile(r"\s*(?:[-*_=]\s*){3,}$|\s*\|?(?:\s*:?-+:?\s*\|)+\s*:?-*:?\s*$")
 _ITEM = re.compile(r"\s*(?:>\s?)*(?:[-*+\u2022\u00b7\u2013]\s+|[0-9]{1,3}[.)]\s+(?=\S)|\(?[0-9A-Za-z]{1,3}\)\s+(?=\S))")
+_BARE_NUMBER = re.compile(r"\s*[0-9]{1,3}[.)]\s*\Z")
+"""Number of a list item without its text, where an answer was cut off."""
+_BEFORE_RULE = re.compile(r"[ \t|]*\n[ \t]*\|?(?:[ \t]*:?-+:?[ \t]*\|)+[ \t:-]*(?:\n|\Z)")
 _QUOTED = re.compile(r"\s*(?:>\s?)+")
 _ROW = re.compile(r"\s*\|")
 
 _CLOSING = "\"'\u2019\u201d\u00bb\u203a)\\]*_\u300d\u300f\uff09\u3011"
-_CITED = r"(?:\s?\[ ?[0-9][0-9 ,;\u2013-]*\])*"
+_CITED = rf"(?:\s?{BRACKET})*"
 _END = re.compile(
     rf"(?:[.!?\u2026]+[{_CLOSING}]*{_CITED}(?:[.!?](?=\s|$))?(?=\s|$)"  # a space must follow: 3.5, torch.nn, a.b()
     rf"|[\u3002\uff01\uff1f\uff0e\uff61\u0964\u0965\u061f\u06d4\u1362\u17d4\u0589]+[{_CLOSING}]*{_CITED})"
@@ -93,10 +96,11 @@ class Sentence(NamedTuple):
 
 def split_sentences(text: str) -> tuple[Sentence, ...]:
     """Return the sentences of a text in order, without overlap. Fenced code, headings and rules are left out."""
+    plain = with_plain_brackets(text)
     found = [
         cut
         for start, end in _blocks(_FENCE.sub(lambda match: _blank(match[0]), text))
-        for first, last in _cut(text, start, end)
+        for first, last in _cut(plain, start, end)
         if (cut := _stripped(text, first, last)).text
     ]
     return tuple(found)
@@ -105,10 +109,15 @@ def split_sentences(text: str) -> tuple[Sentence, ...]:
 def claims_of(text: str) -> tuple[Sentence, ...]:
     """Return the sentences that claim something.
 
-    Left out are questions, lead-ins that end in a colon, courtesies, a bare yes or no, and sentences that only say that
-    the answer is not known or not in the passages.
+    Left out are questions, lead-ins that end in a colon, courtesies, a bare yes or no, the names of a table's columns,
+    a last list item without text, and sentences that only say that the answer is not known or not in the passages.
     """
-    return tuple(sentence for sentence in split_sentences(text) if _claims(sentence.text))
+    sentences = split_sentences(text)
+    if len(sentences) > 1 and _BARE_NUMBER.match(sentences[-1].text):
+        sentences = sentences[:-1]
+    return tuple(
+        sentence for sentence in sentences if _claims(sentence.text) and not _BEFORE_RULE.match(text, sentence.end)
+    )
 
 
 def _claims(sentence: str) -> bool:

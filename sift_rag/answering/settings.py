@@ -64,6 +64,14 @@ class AnswerSettings:
                 remedy=Remedy("save-adapter-full"),
             )
 
+    @property
+    def adapter_not_saved(self) -> tuple[str, ...]:
+        """The sentence for the user of an adapter that was to be saved, if there is none; empty if none was to be."""
+        if self.save_adapter is None:
+            return ()
+        loaded = "" if self.push_adapter is None else f", and none loaded into {self.push_adapter}"
+        return (f"No adapter was saved to {str(self.save_adapter)!r}{loaded}: the model was not fine-tuned.",)
+
     def check_adapter_folder(self) -> None:
         """Raise ``ConfigurationError`` if an adapter is to be saved and its folder already holds something."""
         folder = self.save_adapter

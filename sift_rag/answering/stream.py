@@ -13,10 +13,10 @@ from sift_rag.answering.citations import find_citations
 from sift_rag.answering.looping import WithoutLoops
 from sift_rag.answering.prepared import PreparedPrompt
 from sift_rag.answering.prompt import Prompt
-from sift_rag.answering.reasoning import WithoutReasoning
+from sift_rag.answering.reasoning import WithoutReasoning, split_unopened
 from sift_rag.answering.settings import AnswerSettings, Mode
 from sift_rag.answering.tuning import TuningReport
-from sift_rag.errors import ModelUnsuitable
+from sift_rag.errors import ModelUnsuitable, Remedy
 from sift_rag.models.adapter_server import push_adapter
 from sift_rag.protocols import FinishReason, LanguageModel
 from sift_rag.types import Retrieval
@@ -63,18 +63,21 @@ class AnswerPieces:
                 begun = True
                 yield text
         if not begun:
-            raise ModelUnsuitable(f"The model {self._name!r} gave an empty answer: {self._reason_of_emptiness()}.")
+            raise self._empty()
 
-    def _reason_of_emptiness(self) -> str:
-        if self.finish_reason == "content_filter":
-            return "its provider's filter removed it"
-        if self.reasoning:
-            return (
-                f"it used its {self._limit} tokens to think; allow it more"
-                if self.finish_reason == "length"
-                else ("it only thought; ask again, or choose another")
+    def _empty(self) -> ModelUnsuitable:
+        """Return the error for an answer without text, with a remedy only where more tokens may be one."""
+        begins = f"The model {self._name!r} gave an empty answer"
+        if self.finish_reason == "length":
+            used = "used" if self.reasoning else "may have used"
+            return ModelUnsuitable(
+                f"{begins}: it {used} its {self._limit} tokens to think.",
+                remedy=Remedy("longer-answer", limit=self._limit),
             )
-        return f"allow it more than {self._limit} tokens (it may have used them to think), or choose another"
+        if self.finish_reason == "content_filter":
+            return ModelUnsuitable(f"{begins}: its provider's filter removed it.")
+        ended = "it only thought" if self.reasoning else "it ended before the first word"
+        return ModelUnsuitable(f"{begins}: {ended}; ask again, or choose another model.")
 
 
 _NOTICES = {
@@ -82,6 +85,7 @@ _NOTICES = {
     "content_filter": "The answer was cut off by the filter of the model's provider.",
     "repetition": "The answer was stopped where the model began to repeat itself.",
 }
+_THOUGHT = "The text up to </think> is the model's reasoning: it is no part of the answer, and not checked."
 
 
 class AnswerStream(Iterator[str]):
@@ -161,6 +165,11 @@ class AnswerStream(Iterator[str]):
         return self.prepared.notices if self._answer is None else self._answer.notices
 
     @property
+    def reasoning(self) -> str:
+        """The model's reasoning before the answer: complete from the first piece on; empty if there is none."""
+        return "" if self._written is None else self._written.reasoning
+
+    @property
     def answer(self) -> Answer:
         """The whole answer.
 
@@ -231,33 +240,35 @@ class AnswerStream(Iterator[str]):
                 push_adapter(self._settings.save_adapter, self._settings.push_adapter)
         self.tuning = TuningReport.of(self.training, result)
 
-    def _checked(self) -> tuple[tuple[CheckedSentence, ...] | None, tuple[str, ...]]:
+    def _checked(self, text: str) -> tuple[tuple[CheckedSentence, ...] | None, tuple[str, ...]]:
         """Check the sentences. Returns them, or None, and notices."""
         if self._check is None:
             return None, ()
         try:
-            return tuple(self._check(self.text)), ()
+            return tuple(self._check(text)), ()
         except Exception as error:  # noqa: BLE001 - the answer is there, and a notice says what it lacks
             return None, (f"The sentences of the answer could not be checked: {error}",)
 
     def _finished(self) -> Answer:
         if self._written is None:
             raise ValueError("The answer has not begun: read the stream first.")
-        sentences, unchecked = self._checked()
+        unopened, text = split_unopened(self.text)
+        sentences, unchecked = self._checked(text)
         cut_off = () if self._written.notice is None else (self._written.notice,)
+        thought = (_THOUGHT,) if unopened else ()
         return Answer(
-            text=self.text,
-            citations=find_citations(self.text, self.prompt),
+            text=text,
+            citations=find_citations(text, self.prompt),
             retrieval=self.retrieval,
             tuning=self.tuning,
             prompt=self.prompt,
             model=self._model.name,
             mode=self.mode,
-            notices=(*self.prepared.notices, *cut_off, *unchecked),
+            notices=(*self.prepared.notices, *thought, *cut_off, *unchecked),
             finish_reason=self._written.finish_reason,
-            reasoning=self._written.reasoning,
+            reasoning=self._written.reasoning or unopened,
             conversation=self.prepared.conversation.with_turn(
-                self.prompt, self.text, self.prepared.asked, self.retrieval.hits
+                self.prompt, text, self.prepared.asked, self.retrieval.hits
             ),
             sentences=sentences,
         )

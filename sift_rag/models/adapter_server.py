@@ -7,13 +7,29 @@ and read the adapter's folder under the same path.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sift_rag.errors import ModelUnavailable
 from sift_rag.extras import require
 from sift_rag.hosts import is_http_address
 
+if TYPE_CHECKING:
+    import httpx
+
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 120.0
+
+
+def check_adapter_server(url: str) -> None:
+    """Raise the errors of ``push_adapter`` that need no server: so nothing is learnt and saved in vain.
+
+    Raises:
+        MissingExtra: ``httpx`` is not installed.
+        ValueError: ``url`` is not an http address.
+    """
+    if not is_http_address(url):
+        raise ValueError(f"push_adapter is {url!r}: expected an address like http://localhost:8000/v1.")
+    require("httpx", "openai")
 
 
 def push_adapter(folder: Path, url: str) -> str:
@@ -28,30 +44,59 @@ def push_adapter(folder: Path, url: str) -> str:
         ModelUnavailable: the server cannot be reached, or does not load the adapter. It stays in its folder.
         ValueError: ``url`` is not an http address.
     """
-    if not is_http_address(url):
-        raise ValueError(f"push_adapter is {url!r}: expected an address like http://localhost:8000/v1.")
-    require("httpx", "openai")
+    check_adapter_server(url)
     import httpx
 
     path = folder.absolute()
     wanted = {"lora_name": path.name, "lora_path": str(path), "load_inplace": True}
+    saved = f"The adapter is saved in {str(path)!r}, but the server {url}"
     try:
         reply = httpx.post(
             f"{url.rstrip('/')}/load_lora_adapter",
             json=wanted,
             timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
         )
+    except httpx.ReadTimeout as error:
+        raise ModelUnavailable(
+            f"{saved} did not answer within {READ_SECONDS:g} s: look there if it has loaded it."
+        ) from error
     except httpx.HTTPError as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ModelUnavailable(
-            f"The adapter is saved in {str(path)!r}, but the server {url} cannot be reached ({reason}): check the "
-            "address, and that it is running."
+            f"{saved} cannot be reached ({reason}): check the address, and that it is running."
         ) from error
-    if not reply.is_success:
-        reason = " ".join(reply.text.split())[:300]
+    if reply.status_code in _REFUSED:
         raise ModelUnavailable(
-            f"The adapter is saved in {str(path)!r}, but the server {url} does not load it ({reply.status_code}: "
-            f"{reason}): it must serve the same model with LoRA, allow adapters to be loaded at run time, and read "
-            "that folder."
+            f"{saved} wants an API key ({reply.status_code}), and none is sent to it: load the folder into it yourself."
         )
+    if not reply.is_success:
+        raise ModelUnavailable(
+            f"{saved} does not load it ({reply.status_code}: {_words_of(reply)}): it must serve the same model with "
+            "LoRA, run with VLLM_ALLOW_RUNTIME_LORA_UPDATING=True, and read that folder."
+        )
+    if _is_page(reply):
+        raise ModelUnavailable(f"{saved} sent {_words_of(reply)}: check that it is the address of a vLLM server.")
     return path.name
+
+
+_REFUSED = frozenset({401, 403})
+
+
+def _is_page(reply: httpx.Response) -> bool:
+    return "html" in str(reply.headers.get("content-type", "")).lower()
+
+
+def _words_of(reply: httpx.Response) -> str:
+    """Return the words of a server for an error, in one line."""
+    if _is_page(reply):
+        return "a page of HTML"
+    try:
+        body = reply.json()
+    except ValueError:
+        body = None
+    if isinstance(body, dict):
+        error = body.get("error")
+        found = error.get("message") if isinstance(error, dict) else body.get("message", body.get("detail", error))
+        if isinstance(found, str):
+            return " ".join(found.split())[:300]
+    return " ".join(reply.text.split())[:300]

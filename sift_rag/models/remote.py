@@ -95,26 +95,38 @@ class RemoteModel:
 
     def _stream(self, messages: Sequence[Message], max_new_tokens: int) -> Generator[str, None, FinishReason]:
         finish: str | None = None
-        thinking = False
+        thinking = written = begun = False
         with (
             mapped_errors(self._asked),
             _too_long_told(self._asked),
             self._open(messages, max_new_tokens) as chunks,
         ):
+            kind = _media_type(chunks.response)
             for chunk in chunks:
-                for choice in chunk.choices[:1]:
-                    reasoning, content = _parts(choice.delta)
-                    if reasoning:
-                        yield reasoning if thinking else REASONING_BEGINS + reasoning
-                        thinking = True
-                    if content:
-                        yield REASONING_ENDS + content if thinking else content
-                        thinking = False
-                    finish = choice.finish_reason or finish
-        if finish is None:
+                begun = True
+                choice = _choice(chunk)
+                reasoning, content = _parts(getattr(choice, "delta", None))
+                if reasoning and not written:  # later reasoning would stand in the answer
+                    yield reasoning if thinking else REASONING_BEGINS + reasoning
+                    thinking = True
+                if content:
+                    yield REASONING_ENDS + content if thinking else content
+                    thinking, written = False, written or not content.isspace()
+                finish = _finish_of(choice) or finish
+        if not begun and kind in _NO_STREAMS:
+            raise ModelUnavailable(
+                f"The endpoint {self._url} sent {_NO_STREAMS[kind]}, and no answer of a model: check that it is the "
+                "address of an OpenAI-compatible endpoint, which streams answers and needs no sign-in in a browser."
+            )
+        if finish is None or finish in _BROKEN_OFF:
             raise ModelUnavailable(
                 f"The answer of {self.name!r} at {self._url} broke off before its end: ask again. "
                 "If that does not help, check that the address is that of an OpenAI-compatible endpoint."
+            )
+        if finish in _CALLS and not written:
+            raise ModelUnsuitable(
+                f"The model {self.name!r} called a tool instead of answering, though none was offered: ask again, or "
+                "choose another model."
             )
         return _FINISH_REASONS.get(finish, "stop")
 
@@ -144,21 +156,61 @@ class RemoteModel:
         return opened
 
 
+_NO_STREAMS = {
+    "text/html": "a page of HTML",
+    "application/xhtml+xml": "a page of HTML",
+    "application/json": "one piece of JSON",
+}
+"""Media types of replies that hold no answer: pages to sign in, other services."""
+_CALLS = frozenset({"tool_calls", "function_call"})
 _FINISH_REASONS: Mapping[str, FinishReason] = {
     "length": "length",
     "max_tokens": "length",
+    "model_length": "length",
     "content_filter": "content_filter",
     "safety": "content_filter",
+    "recitation": "content_filter",
+    "sensitive": "content_filter",
 }
+"""Reasons of the end, in lower case: those of OpenAI, Gemini, Mistral and Zhipu. Any other is the model's own end."""
+_BROKEN_OFF = frozenset({"abort", "error", "insufficient_system_resource", "network_error"})
+"""Reasons of an answer that the server gave up: those of vLLM, OpenRouter, DeepSeek and Zhipu."""
 _REASONING_FIELDS = ("reasoning_content", "reasoning")
 """Fields in which servers send reasoning apart from the answer: DeepSeek and vLLM; Ollama and OpenRouter."""
+
+
+def _choice(chunk: object) -> object:
+    """Return the first choice of a chunk; None if it has none."""
+    choices = getattr(chunk, "choices", None)
+    return choices[0] if isinstance(choices, list) and choices else None
+
+
+def _finish_of(choice: object) -> str | None:
+    """Return the reason of the end that a choice names, in lower case; None if it names none."""
+    reason = getattr(choice, "finish_reason", None)
+    return reason.lower() if isinstance(reason, str) and reason else None
 
 
 def _parts(delta: object) -> tuple[str, str]:
     """Return the reasoning and the text of a chunk; either may be empty."""
     reasoning = next((text for name in _REASONING_FIELDS if (text := getattr(delta, name, None))), "")
     content = getattr(delta, "content", None)
+    if isinstance(content, list):  # Mistral's models that reason
+        reasoning, content = _text_of(content, "thinking"), _text_of(content, "text")
     return reasoning if isinstance(reasoning, str) else "", content if isinstance(content, str) else ""
+
+
+def _text_of(content: object, kind: str) -> str:
+    """Return the text of the parts of one kind: a part holds a text, or parts again."""
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else []
+    return "".join(_text_of(part.get(kind), "text") for part in parts if isinstance(part, dict) and kind in part)
+
+
+def _media_type(response: object) -> str:
+    """Return the media type of a response, in lower case; empty if it names none."""
+    return str(getattr(response, "headers", {}).get("content-type", "")).partition(";")[0].strip().lower()
 
 
 def _tokens_at_most(text: str) -> int:

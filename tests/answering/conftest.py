@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from threading import Event
 from typing import Any
 
 import pytest
@@ -27,19 +29,32 @@ def endpoint() -> Iterator[StubEndpoint]:
         yield stub
 
 
+def _set(event: Event) -> Event:
+    event.set()
+    return event
+
+
 @dataclass
 class StubAdapterServer:
     """A server that loads adapters, or refuses to."""
 
     url: str
     status: int = 200
+    kind: str = "text/plain"
+    reply: bytes | None = None
+    """Body of its answer; None for one that goes with the status."""
+    answers: Event = field(default_factory=lambda: _set(Event()))
+    """While it is not set, the server keeps silent."""
     requests: list[tuple[str, Any]] = field(default_factory=list)
 
 
 class _AdapterHandler(StubHandler):
     def respond(self, body: Any) -> None:
         self.stub.requests.append((self.path, body))
-        self.send_whole(self.stub.status, "text/plain", b"done" if self.stub.status == 200 else b"no such path")
+        self.stub.answers.wait()
+        usual = b"done" if self.stub.status == 200 else b"no such path"
+        with suppress(BrokenPipeError, ConnectionResetError):  # the client may have gone
+            self.send_whole(self.stub.status, self.stub.kind, usual if self.stub.reply is None else self.stub.reply)
 
 
 @pytest.fixture

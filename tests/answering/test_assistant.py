@@ -29,6 +29,7 @@ from sift_rag.errors import (
 )
 from sift_rag.filters import Filter
 from sift_rag.finetuning import FineTuning
+from sift_rag.models.adapter_server import push_adapter
 from sift_rag.models.local import LocalModel
 from sift_rag.models.remote import RemoteModel
 from sift_rag.opening import open_assistant
@@ -320,10 +321,22 @@ def test_a_model_does_not_learn_from_what_explains_too_little(
     assert (answer.tuning.steps, answer.tuning.losses, answer.tuning.learning_rate) == (0, (), None)
     assert answer.tuning.reason is not None
     assert answer.tuning.reason.startswith("Not fine-tuned: the 3 chosen passages would explain ")
-    assert answer.tuning.reason in answer.notices
+    assert answer.notices[:2] == (
+        answer.tuning.reason,
+        f"No adapter was saved to {str(folder)!r}: the model was not fine-tuned.",
+    )
     assert not folder.exists()
     if mode == "both":
         assert answer.text == Assistant(retriever, language_model, QUICK).ask(QUESTION).text
+
+
+def test_an_adapter_that_is_not_made_is_not_loaded_into_a_server(
+    retriever: Retriever, language_model: LocalModel, adapter_server: StubAdapterServer, tmp_path: Path
+) -> None:
+    settings = replace(QUICK, min_gain=1.0, save_adapter=tmp_path / "adapter", push_adapter=adapter_server.url)
+    notices = Assistant(retriever, language_model, settings).ask(QUESTION, "finetune").notices
+    assert f"and none loaded into {adapter_server.url}: the model was not fine-tuned." in notices[1]
+    assert adapter_server.requests == []
 
 
 def test_the_gate_is_open_to_exactly_what_it_asks_for(retriever: Retriever, language_model: LocalModel) -> None:
@@ -372,6 +385,67 @@ def test_a_server_that_does_not_load_an_adapter_is_told_and_the_weights_are_rest
     unreachable = replace(settings, save_adapter=tmp_path / "other", push_adapter="http://127.0.0.1:9/v1")
     with pytest.raises(ModelUnavailable, match="cannot be reached"):
         Assistant(retriever, language_model, unreachable).ask(QUESTION, "finetune")
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "reply", "words"),
+    [
+        (401, "application/json", b'{"error": "Unauthorized"}', r"wants an API key \(401\), and none is sent"),
+        (
+            404,
+            "application/json",
+            b'{"detail": "Not Found"}',
+            r"\(404: Not Found\).*VLLM_ALLOW_RUNTIME_LORA_UPDATING=True",
+        ),
+        (400, "application/json", b'{"error": {"message": "no such\\npath"}}', r"\(400: no such path\)"),
+        (400, "application/json", b'{"object": "error", "message": "rank 64"}', r"\(400: rank 64\)"),
+        (500, "application/json", b"[1, {", r"\(500: \[1, \{\)"),
+        (502, "text/html", b"<html>Bad gateway</html>", r"\(502: a page of HTML\)"),
+        (200, "text/html; charset=utf-8", b"<html>Sign in</html>", r"sent a page of HTML"),
+    ],
+)
+def test_a_server_s_refusal_is_told_in_its_words(
+    adapter_server: StubAdapterServer, tmp_path: Path, status: int, kind: str, reply: bytes, words: str
+) -> None:
+    adapter_server.status, adapter_server.kind, adapter_server.reply = status, kind, reply
+    with pytest.raises(ModelUnavailable, match=words) as caught:
+        push_adapter(tmp_path / "adapter", adapter_server.url)
+    assert str(caught.value).startswith(f"The adapter is saved in {str(tmp_path / 'adapter')!r}, but the server")
+    assert "<html>" not in str(caught.value)
+
+
+def test_a_server_that_keeps_silent_may_have_loaded_the_adapter(
+    adapter_server: StubAdapterServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sift_rag.models.adapter_server.READ_SECONDS", 0.05)
+    adapter_server.answers.clear()
+    try:
+        with pytest.raises(ModelUnavailable, match=r"did not answer within 0\.05 s: look there"):
+            push_adapter(tmp_path / "adapter", adapter_server.url)
+    finally:
+        adapter_server.answers.set()
+
+
+def test_an_adapter_is_loaded_in_place_of_an_earlier_one_of_its_name(
+    retriever: Retriever, language_model: LocalModel, adapter_server: StubAdapterServer, tmp_path: Path
+) -> None:
+    for day in ("monday", "tuesday"):
+        settings = replace(QUICK, save_adapter=tmp_path / day / "travel", push_adapter=adapter_server.url)
+        Assistant(retriever, language_model, settings).ask(QUESTION, "finetune")
+    asked = [
+        (body["lora_name"], body["load_inplace"], Path(body["lora_path"]).is_dir())
+        for _, body in adapter_server.requests
+    ]
+    assert asked == [("travel", True, True)] * 2
+
+
+def test_what_is_no_address_of_a_server_is_refused_before_anything_is_learnt(
+    retriever: Retriever, language_model: LocalModel, tmp_path: Path
+) -> None:
+    settings = replace(QUICK, save_adapter=tmp_path / "adapter", push_adapter="localhost:8000")
+    with pytest.raises(ValueError, match="push_adapter is 'localhost:8000'"):
+        Assistant(retriever, language_model, settings).ask(QUESTION, "finetune")
+    assert not (tmp_path / "adapter").exists()
 
 
 def test_an_adapter_needs_a_folder_to_be_loaded_from() -> None:
@@ -578,15 +652,28 @@ def test_an_empty_answer_is_an_error(talker: Assistant, endpoint: StubEndpoint) 
     [
         ("content_filter", (), "filter removed it"),
         ("length", ("Let me see.",), "used its 512 tokens to think"),
+        ("length", (), "may have used its 512 tokens to think"),
         ("stop", ("Let me see.",), "only thought"),
+        ("stop", (), "ended before the first word"),
+        ("tool_calls", (), "called a tool"),
     ],
 )
 def test_an_empty_answer_has_its_reason(
     talker: Assistant, endpoint: StubEndpoint, finish: str, reasoning: tuple[str, ...], words: str
 ) -> None:
     endpoint.pieces, endpoint.finish, endpoint.reasoning = [], finish, reasoning
-    with pytest.raises(ModelUnsuitable, match=words):
+    with pytest.raises(ModelUnsuitable, match=words) as caught:
         talker.ask(QUESTION)
+    assert (caught.value.remedy is not None) is (finish == "length")  # only there do more tokens help
+
+
+def test_reasoning_that_only_ends_is_not_cited(talker: Assistant, endpoint: StubEndpoint) -> None:
+    endpoint.pieces = ["Passage [2]?\n</think>", "\n\nIt hunts at night [1]."]
+    answer = talker.ask(QUESTION)
+    assert (answer.text, answer.reasoning) == ("It hunts at night [1].", "Passage [2]?")
+    assert [citation.number for citation in answer.citations] == [1]
+    assert any("reasoning" in notice for notice in answer.notices)
+    assert answer.conversation.turns[-1].answer.content == answer.text
 
 
 @pytest.mark.parametrize(

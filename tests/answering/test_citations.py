@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sift_rag.answering.citations import Citation, find_citations
+from sift_rag.answering.citations import Citation, citation_marks, find_citations, without_citations
 from sift_rag.answering.prompt import build_prompt
 from sift_rag.answering.stream import AnswerPieces
 from sift_rag.errors import ModelUnsuitable
@@ -38,6 +38,8 @@ def cited(text: str) -> list[int]:
         ("**Bold**[2] and (aside)[3] and “quoted”[4]", [2, 3, 4]),
         ("Größe[1] und 大小[2] seit 2024[3]", [1, 2, 3]),
         ("`mask`[5]", [5]),
+        ("It is so \uff3b1\uff3d\uff3b\uff12\uff0c\uff13\uff3d.", [1, 2, 3]),
+        ("It is so [^2] and [Passage 1], [passages 3-4].", [2, 1, 3, 4]),
         ("It is so \u30103\u3011\u30101, 2\u3011.", [3, 1, 2]),
         ("", []),
         ("Nothing.", []),
@@ -62,6 +64,16 @@ def test_citations_are_found_as_models_write_them(text: str, numbers: list[int])
 )
 def test_what_is_no_citation_is_ignored(text: str) -> None:
     assert cited(text) == []
+
+
+def test_each_pair_of_brackets_has_its_place() -> None:
+    text = "So `a[1]` it was\uff3b1\uff3d[2, 9] and [9]."
+    marks = list(citation_marks(text, {1, 2}))
+    assert [(text[mark.start : mark.end], mark.numbers) for mark in marks] == [
+        ("\uff3b1\uff3d", (1,)),
+        ("[2, 9]", (2,)),
+    ]
+    assert without_citations(text) == "So `a[1]` it was and ."
 
 
 def test_a_citation_leads_to_its_passage() -> None:

@@ -23,6 +23,8 @@ CODE = "```python\n" + "values.append(next(iterator))\n" * 20 + "```\nThat is al
 RULE = "One\n" + "-" * 150 + "\nTwo"
 REFRAIN = "Yes. The first one does. No. The second one does not. Yes. The third one does. No. The fourth one does not."
 TWO_QUESTIONS = f"1. {SENTENCE}\n2. {SENTENCE}\n"
+SAME_ITEMS = "Rules:\n" + "".join(f"{number}. {SENTENCE.strip()}\n" for number in range(1, 60))
+SAME_SHORT_ITEMS = "".join(f"{number}. Rinse for a minute.\n" for number in range(1, 9))
 CHINESE = "装饰器是一个函数。它返回另一个函数。名称绑定到返回的函数。"
 
 
@@ -31,7 +33,9 @@ def in_pieces(text: str, size: int) -> Generator[str, None, FinishReason]:
     return "length"
 
 
-@pytest.mark.parametrize("text", [PARAGRAPH, LIST, TABLE, CODE, RULE, REFRAIN, TWO_QUESTIONS, CHINESE])
+@pytest.mark.parametrize(
+    "text", [PARAGRAPH, LIST, TABLE, CODE, RULE, REFRAIN, TWO_QUESTIONS, SAME_SHORT_ITEMS, CHINESE]
+)
 @pytest.mark.parametrize("size", [1, 4, 1000])
 def test_answers_that_do_not_loop_come_through(text: str, size: int) -> None:
     pieces = WithoutLoops(in_pieces(text, size))
@@ -61,6 +65,13 @@ def test_words_over_and_over_are_stopped(text: str) -> None:
     pieces = WithoutLoops(in_pieces(text, 3))
     assert len("".join(pieces)) < len(text)
     assert pieces.looped
+
+
+@pytest.mark.parametrize("size", [1, 16])
+def test_numbered_items_that_say_the_same_are_stopped(size: int) -> None:
+    pieces = WithoutLoops(in_pieces(SAME_ITEMS, size))
+    assert "".join(pieces).count("The exception") < 5
+    assert (pieces.looped, pieces.finish_reason) == (True, "repetition")
 
 
 def test_sentences_that_begin_alike_are_stopped() -> None:

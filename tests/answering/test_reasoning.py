@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sift_rag.answering.reasoning import WithoutReasoning
+from sift_rag.answering.reasoning import WithoutReasoning, split_unopened
 
 
 def split(text: str) -> tuple[str, str]:
@@ -27,6 +27,10 @@ def split(text: str) -> tuple[str, str]:
         ("<think>Hm, it never ends", "Hm, it never ends", ""),
         ("It writes <think>a</think> here.", "", "It writes <think>a</think> here."),
         ("<think>a</think>b<think>c</think>", "a", "b<think>c</think>"),
+        ("<think>a</think>\n<think>b [2]</think>c", "a\n\nb [2]", "c"),
+        ("<thinking>a [2]</thinking>b", "a [2]", "b"),
+        ("[THINK]a [2][/THINK]b", "a [2]", "b"),
+        ("[TH] is so", "", "[TH] is so"),
         ("<thin air", "", "<thin air"),
         ("<thi", "", "<thi"),
         ("", "", ""),
@@ -43,3 +47,16 @@ def test_pieces_do_not_matter(text: str, cuts: list[int], thinks: bool) -> None:
     pieces = WithoutReasoning(text[start:end] for start, end in pairwise(bounds))
     answer = "".join(pieces)
     assert (pieces.reasoning, answer) == split(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "reasoning", "answer"),
+    [
+        ("Passage [2]?\n</think>\n\nIt is so [1].", "Passage [2]?", "It is so [1]."),
+        ("The mark </think> ends it.", "", "The mark </think> ends it."),
+        ("It is so.\n</think>\n", "", "It is so.\n</think>\n"),
+        ("It is so.", "", "It is so."),
+    ],
+)
+def test_the_end_of_reasoning_that_the_prompt_has_opened(text: str, reasoning: str, answer: str) -> None:
+    assert split_unopened(text) == (reasoning, answer)

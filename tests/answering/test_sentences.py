@@ -43,6 +43,11 @@ def test_sentences_end_where_a_reader_ends_them(text: str, expected: list[str]) 
         ("So it is.[1] Next.", ["So it is.[1]", "Next."]),
         ("So it is. [1][3] Next [2].", ["So it is. [1][3]", "Next [2]."]),
         ("So it is. [1, 2]\nNext.", ["So it is. [1, 2]", "Next."]),
+        (
+            "\u5317\u4eac\u662f\u9996\u90fd\u3002\u30101\u3011\u4e0a\u6d77\uff3b2\uff3d",
+            ["\u5317\u4eac\u662f\u9996\u90fd\u3002\u30101\u3011", "\u4e0a\u6d77\uff3b2\uff3d"],
+        ),
+        ("So it is.[^1] Next.", ["So it is.[^1]", "Next."]),
         ("[2] says so. Next.", ["[2] says so.", "Next."]),
         ("北京是首都。[1]上海很大。[2]", ["北京是首都。[1]", "上海很大。[2]"]),
     ],
@@ -56,10 +61,15 @@ def test_items_of_a_list_are_sentences_without_their_marks_and_a_lead_in_claims_
     assert claims(text) == ["The first [1]", "The second\n  goes on here", "The third.", "And more.", "The fourth"]
 
 
+def test_a_last_item_without_text_claims_nothing() -> None:
+    assert claims("1. The first.\n2. ") == ["The first."]
+    assert claims("42.") == ["42."]
+
+
 def test_headings_fences_rules_and_the_marks_of_tables_claim_nothing() -> None:
     text = "# Title\n\n**Summary**\n\nOne.\n\n---\n\n```python\nx = 1. And so on.\n```\n\n~~~\nunfinished. Code."
     assert claims(text) == ["One."]
-    assert claims("| name | price |\n|---|---|\n| nut | 3 |") == ["name | price |", "nut | 3 |"]
+    assert claims("| name | price |\n|---|---|\n| nut | 3 |") == ["nut | 3 |"]
 
 
 @pytest.mark.parametrize(

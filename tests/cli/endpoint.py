@@ -13,11 +13,16 @@ class Endpoint(ThreadingHTTPServer):
     """Answers every chat with ``pieces``, in as many events."""
 
     def __init__(
-        self, pieces: tuple[str, ...], status: int = 200, on_request: Callable[[], None] | None = None
+        self,
+        pieces: tuple[str, ...],
+        status: int = 200,
+        on_request: Callable[[], None] | None = None,
+        finish: str = "stop",
     ) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.on_request = on_request
         self.pieces = pieces
+        self.finish = finish
         self.status = status
         self.authorizations: list[str | None] = []
         self.chats: list[list[dict[str, str]]] = []
@@ -43,7 +48,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(b'{"error": {"message": "no", "type": "invalid_request_error"}}')
             return
         for number, piece in enumerate(self.server.pieces, start=1):
-            finish = "stop" if number == len(self.server.pieces) else None
+            finish = self.server.finish if number == len(self.server.pieces) else None
             choice = {"index": 0, "delta": {"content": piece}, "finish_reason": finish}
             event = {"id": "1", "object": "chat.completion.chunk", "created": 0, "model": "stub", "choices": [choice]}
             self.wfile.write(f"data: {json.dumps(event)}\n\n".encode())
@@ -54,9 +59,11 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(*pieces: str, status: int = 200, on_request: Callable[[], None] | None = None) -> Iterator[Endpoint]:
+def serving(
+    *pieces: str, status: int = 200, on_request: Callable[[], None] | None = None, finish: str = "stop"
+) -> Iterator[Endpoint]:
     """Yield the stub, which answers while the block runs; ``on_request`` is called before each answer."""
-    with Endpoint(pieces, status, on_request) as endpoint:
+    with Endpoint(pieces, status, on_request, finish) as endpoint:
         thread = Thread(target=endpoint.serve_forever)
         thread.start()
         try:

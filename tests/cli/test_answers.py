@@ -181,6 +181,18 @@ def test_an_endpoint_that_refuses_the_key_is_exit_code_4(ask_store: Run) -> None
     assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (4, "", 1)
 
 
+def test_an_empty_answer_has_advice_only_where_that_helps(ask_store: Run) -> None:
+    errors = {}
+    for finish in ("length", "stop"):
+        with serving("", finish=finish) as endpoint:
+            result = ask_store("ask", QUESTION, "--base-url", endpoint.url, "--model", "stub")
+        assert (result.exit_code, result.stdout) == (1, "")
+        errors[finish] = result.stderr
+    assert "Allow it more than 512 with --set max_new_tokens=NUMBER" in errors["length"]
+    assert "max_new_tokens" not in errors["stop"]
+    assert "ended before the first word" in errors["stop"]
+
+
 def test_an_endpoint_where_nobody_listens_is_exit_code_4(ask_store: Run) -> None:
     with socket.socket() as taken:  # bound, not listening: a connection is refused
         taken.bind(("127.0.0.1", 0))

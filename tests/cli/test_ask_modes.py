@@ -11,6 +11,7 @@ from sift_rag import defaults
 from sift_rag.finetuning import PRESETS
 from sift_rag.models.local import load_local_model
 from sift_rag.models.options import ModelOptions
+from sift_rag_cli.commands.ask import about_adapter
 from sift_rag_cli.fine_tuning import model_of
 from tests.cli.conftest import Run
 from tests.cli.endpoint import serving
@@ -110,6 +111,12 @@ def test_a_saved_adapter_is_loaded_by_plain_peft_and_changes_the_model(ask_store
     assert (again.exit_code, "is not empty" in again.stderr) == (2, True)
 
 
+def test_the_name_of_an_adapter_at_its_server_is_told(tmp_path: Path) -> None:
+    assert about_adapter(tmp_path / "travel", None) == f"Saved the adapter to {tmp_path / 'travel'}."
+    told = about_adapter(tmp_path / "travel", "http://localhost:8000/v1")
+    assert told.endswith("and loaded it into http://localhost:8000/v1 as the model 'travel'.")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["finetune", "both"])
 def test_passages_that_explain_too_little_are_not_learnt(ask_store: Run, tmp_path: Path, mode: str) -> None:
@@ -124,7 +131,12 @@ def test_passages_that_explain_too_little_are_not_learnt(ask_store: Run, tmp_pat
     assert result.stdout.strip()
     assert "Fine-tuned on" not in result.stdout
     assert not (tmp_path / "adapter").exists()
-    value = json.loads(ask_store("ask", QUESTION, *QUICK, *options, "--json").stdout)
+    missing = f"No adapter was saved to {str(tmp_path / 'adapter')!r}: the model was not fine-tuned."
+    assert result.stderr.splitlines()[1] == missing
+    as_json = ask_store("ask", QUESTION, *QUICK, *options, "--json")
+    assert missing in as_json.stderr.splitlines()
+    value = json.loads(as_json.stdout)
+    assert missing in value["notices"]
     assert value["tuning"]["steps"] == 0
     assert value["tuning"]["losses"] == []
     if mode == "both":

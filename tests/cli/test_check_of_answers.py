@@ -64,6 +64,15 @@ def test_unsupported_sentences_and_added_citations_are_marked_and_nothing_else(a
     assert "The answer cites no passage" not in result.stdout
 
 
+def test_a_sentence_that_an_answer_repeats_is_marked_once(ask_store: Run) -> None:
+    items = [f"{number}. Copper is sold for 9 dollars in the canteen [1].\n" for number in range(1, 30)]
+    with serving(*items) as endpoint:
+        result = ask_store("ask", QUESTION, "--base-url", endpoint.url, "--model", "stub")
+    (marked,) = [line for line in result.stdout.splitlines() if line.startswith("? ")]
+    assert marked.endswith('canteen [1]."  not in [1]  (4 times)')
+    assert "began to repeat itself" in result.stderr
+
+
 def test_a_long_sentence_is_shortened_to_one_line(ask_store: Run) -> None:
     with serving(f"Copper {' '.join(f'of grade {n} and' for n in range(40))} more costs 9 dollars [1].") as endpoint:
         result = ask_store("ask", QUESTION, "--base-url", endpoint.url, "--model", "stub")

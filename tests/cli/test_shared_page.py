@@ -80,6 +80,15 @@ def test_a_page_of_an_answer_marks_its_sentences_and_links_its_citations(ask_sto
     assert "stub" in page.text
 
 
+def test_every_number_in_brackets_is_a_link(ask_store: Run, tmp_path: Path) -> None:
+    file = tmp_path / "page.html"
+    with serving("Copper costs 9 dollars [1, 2].") as endpoint:
+        options = ("--base-url", endpoint.url, "--model", "stub", "--html", str(file))
+        assert ask_store("ask", "Where do I bring a broken laptop?", *options).exit_code == 0
+    links = {found["href"] for tag, found in Page(file.read_text(encoding="utf-8")).elements if tag == "a"}
+    assert {"#passage-1", "#passage-2"} <= links
+
+
 def test_the_command_on_a_page_holds_no_password(ask_store: Run, tmp_path: Path) -> None:
     file = tmp_path / "page.html"
     with serving("Yes.") as endpoint:

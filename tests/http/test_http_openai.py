@@ -60,6 +60,24 @@ def test_an_answer_with_its_sources(chatting: Served) -> None:
     assert reply.usage.completion_tokens == 2
 
 
+def test_every_number_in_brackets_is_annotated(chatting: Served, model: ScriptedModel) -> None:
+    model.pieces = ("Mice [1, 2] and berries", "\uff3b1\uff3d, not `a[2]` [9].")
+    message = ask(chatting).choices[0].message
+    cited = [one.url_citation for one in message.annotations]
+    marks = [message.content[one.start_index : one.end_index] for one in cited]
+    assert marks == ["[1, 2]", "[1, 2]", "\uff3b1\uff3d"]
+    assert len({one.url for one in cited}) == 2
+
+
+def test_a_stream_has_the_reasoning_before_the_answer(chatting: Served, model: ScriptedModel) -> None:
+    model.pieces = ("<think>Passage [2]?</think>", "Mice [1].")
+    deltas = [chunk.choices[0].delta for chunk in ask(chatting, stream=True)]
+    assert ask(chatting).choices[0].message.reasoning_content == "Passage [2]?"
+    assert [getattr(delta, "reasoning_content", None) for delta in deltas[:3]] == [None, "Passage [2]?", None]
+    assert deltas[2].content == "Mice [1]."
+    assert "Passage" not in "".join(delta.content or "" for delta in deltas)
+
+
 def test_a_stream_says_the_same(chatting: Served) -> None:
     whole = ask(chatting)
     chunks = list(ask(chatting, stream=True, stream_options={"include_usage": True}))

@@ -25,15 +25,28 @@ class StubEndpoint:
     """What it answers can be changed between requests; what it was asked is kept."""
 
     url: str
-    pieces: Sequence[str] = ("Hello", " there", ".")
+    pieces: Sequence[Any] = ("Hello", " there", ".")
+    """Texts, or lists of parts."""
     reasoning: Sequence[str] = ()
     """Pieces of reasoning before the answer, in a field of their own."""
+    asides: Sequence[str] = ()
+    """Pieces of reasoning after each piece of the answer."""
     reasoning_field: str = "reasoning_content"
     finish: str = "stop"
     """Reason that it gives for the end."""
     refuses_system: bool = False
     """True to refuse chats with the role ``system``."""
-    fault: Literal["", "ends early", "drops", "html", "no json", "error in stream", "empty choices first"] = ""
+    fault: Literal[
+        "",
+        "ends early",
+        "drops",
+        "html",
+        "one piece",
+        "no choices",
+        "no json",
+        "error in stream",
+        "empty choices first",
+    ] = ""
     status: int = 200
     error: Mapping[str, object] = field(default_factory=lambda: {"message": "as told"})
     requests: list[Request] = field(default_factory=list)
@@ -57,6 +70,8 @@ class _Handler(StubHandler):
             self.send_whole(400, "application/json", json.dumps({"error": error}).encode())
         elif stub.fault == "html":
             self.send_whole(200, "text/html", b"<html><body>Welcome to the router</body></html>")
+        elif stub.fault == "one piece":
+            self.send_whole(200, "application/json", b'{"error": {"message": "no more quota"}}')
         else:
             self._stream(stub)
 
@@ -68,10 +83,15 @@ class _Handler(StubHandler):
         try:
             if stub.fault == "empty choices first":
                 self._event({"choices": []})
+            if stub.fault == "no choices":
+                self._event({"choices": None})
             for piece in stub.reasoning:
                 self._event({"choices": [{"index": 0, "delta": {stub.reasoning_field: piece}, "finish_reason": None}]})
             for piece in stub.pieces:
                 self._event({"choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": None}]})
+                for text in stub.asides:
+                    delta = {stub.reasoning_field: text}
+                    self._event({"choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
             if stub.fault == "drops":
                 return
             if stub.fault == "no json":

@@ -41,8 +41,9 @@ def test_nothing_is_sent_before_the_first_piece_is_asked_for(endpoint: StubEndpo
     assert endpoint.requests == []
 
 
-def test_chunks_without_choices_are_passed_over(endpoint: StubEndpoint) -> None:
-    endpoint.fault = "empty choices first"
+@pytest.mark.parametrize("fault", ["empty choices first", "no choices"])
+def test_chunks_without_choices_are_passed_over(endpoint: StubEndpoint, fault: str) -> None:
+    endpoint.fault = fault  # type: ignore[assignment]
     assert "".join(model_at(endpoint).stream(CHAT, max_new_tokens=7)) == "Hello there."
 
 
@@ -136,9 +137,32 @@ def test_an_answer_that_breaks_off_is_an_error_after_what_came_of_it(endpoint: S
     assert "\n" not in str(caught.value)
 
 
-def test_a_page_for_people_is_not_taken_for_an_empty_answer(endpoint: StubEndpoint) -> None:
-    endpoint.fault = "html"
-    with pytest.raises(ModelUnavailable, match="OpenAI-compatible endpoint"):
+@pytest.mark.parametrize(("fault", "sent"), [("html", "a page of HTML"), ("one piece", "one piece of JSON")])
+def test_what_is_no_stream_is_called_what_it_is(endpoint: StubEndpoint, fault: str, sent: str) -> None:
+    endpoint.fault = fault  # type: ignore[assignment]
+    with pytest.raises(ModelUnavailable, match=rf"^The endpoint \S+ sent {sent}, and no answer of a model"):
+        list(model_at(endpoint).stream(CHAT, max_new_tokens=7))
+
+
+def test_an_error_amid_an_answer_is_not_blamed_on_the_address(endpoint: StubEndpoint) -> None:
+    endpoint.fault = "error in stream"
+    with pytest.raises(ModelUnavailable, match=r"failed \(the engine died\): try again later"):
+        list(model_at(endpoint).stream(CHAT, max_new_tokens=7))
+
+
+@pytest.mark.parametrize("finish", ["abort", "error", "insufficient_system_resource"])
+def test_an_answer_that_the_server_gave_up_has_broken_off(endpoint: StubEndpoint, finish: str) -> None:
+    endpoint.finish = finish
+    with pytest.raises(ModelUnavailable, match="broke off"):
+        list(model_at(endpoint).stream(CHAT, max_new_tokens=7))
+
+
+@pytest.mark.parametrize("finish", ["tool_calls", "function_call"])
+def test_a_call_of_a_tool_is_no_answer(endpoint: StubEndpoint, finish: str) -> None:
+    endpoint.finish = finish
+    assert "".join(model_at(endpoint).stream(CHAT, max_new_tokens=7)) == "Hello there."
+    endpoint.pieces = [" "]
+    with pytest.raises(ModelUnsuitable, match="called a tool instead of answering"):
         list(model_at(endpoint).stream(CHAT, max_new_tokens=7))
 
 
@@ -218,7 +242,14 @@ def test_a_key_that_no_header_can_hold_is_refused_and_not_shown(key: str) -> Non
 
 @pytest.mark.parametrize(
     ("told", "reason"),
-    [("stop", "stop"), ("length", "length"), ("content_filter", "content_filter"), ("eos_token", "stop")],
+    [
+        ("stop", "stop"),
+        ("length", "length"),
+        ("content_filter", "content_filter"),
+        ("SAFETY", "content_filter"),
+        ("model_length", "length"),
+        ("eos_token", "stop"),
+    ],
 )
 def test_the_reason_of_the_end_is_the_endpoint_s(endpoint: StubEndpoint, told: str, reason: str) -> None:
     endpoint.finish = told
@@ -230,6 +261,20 @@ def test_the_reason_of_the_end_is_the_endpoint_s(endpoint: StubEndpoint, told: s
 def test_reasoning_in_a_field_of_its_own_comes_first_between_its_marks(endpoint: StubEndpoint, field: str) -> None:
     endpoint.reasoning, endpoint.reasoning_field = ("Let me", " see."), field
     assert "".join(model_at(endpoint).stream(CHAT, max_new_tokens=7)) == "<think>Let me see.</think>Hello there."
+
+
+def test_reasoning_amid_an_answer_never_becomes_a_part_of_it(endpoint: StubEndpoint) -> None:
+    endpoint.reasoning, endpoint.asides = ("Hm.",), (" Passage [2]?",)
+    endpoint.pieces = ["\n", "Hello", " there."]  # after a blank it is still before the answer
+    assert "".join(model_at(endpoint).stream(CHAT, max_new_tokens=7)) == (
+        "<think>Hm.</think>\n<think> Passage [2]?</think>Hello there."
+    )
+
+
+def test_text_and_reasoning_may_come_as_lists_of_parts(endpoint: StubEndpoint) -> None:
+    thinking = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}
+    endpoint.pieces = [[thinking], [{"type": "text", "text": "Hello"}], " there."]
+    assert "".join(model_at(endpoint).stream(CHAT, max_new_tokens=7)) == "<think>Hm.</think>Hello there."
 
 
 def test_instructions_move_into_the_question_where_the_role_system_is_refused(endpoint: StubEndpoint) -> None:

@@ -21,6 +21,8 @@ from sift_rag_cli.searching import about_search, open_answering, search_options,
 from sift_rag_cli.shared_page import SharedPage, write_shared
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sift_rag.answering.prepared import PreparedPrompt
     from sift_rag.answering.settings import Mode
 
@@ -148,13 +150,20 @@ def ask(
         else:
             write_answer(stream)
     if save_adapter is not None and stream.tuning is not None and stream.tuning.steps:
-        say(f"Saved the adapter to {save_adapter}.")
+        say(one_line(about_adapter(save_adapter, settings.push_adapter)))
     if json:
         write_json({**stream.answer.to_dict(explain=explain), **extra})
     elif explain:
         write()
         write_explanation(stream.retrieval)
     write_shared(html, replace(page, answer=stream.answer))
+
+
+def about_adapter(folder: "Path", server: str | None) -> str:
+    """Return the line that says where an adapter was saved, and what its server calls it."""
+    if server is None:
+        return f"Saved the adapter to {folder}."
+    return f"Saved the adapter to {folder}, and loaded it into {server} as the model {folder.absolute().name!r}."
 
 
 def _write_prompt(prepared: "PreparedPrompt", extra: dict[str, object], *, explain: bool, json: bool) -> None:

@@ -87,7 +87,6 @@ export function answerPanel({ session, collection, goTo }) {
       checked.length > 0 && h("p", { class: "answer-legend" }, "Sentences: ",
         counts.filter(([, number]) => number).map(([verdict, number]) =>
           h("span", { class: `verdict verdict-${verdict}`, title: VERDICTS[verdict][1] }, `${number} ${VERDICTS[verdict][0]}`))),
-      data.finish_reason === "length" && h("p", { class: "hint" }, "The answer reached its greatest length."),
       data.notices.map((notice) => h("p", { class: "hint" }, notice)),
     );
     status.textContent = `The answer is complete. ${told.length ? `Sentences: ${told.join(", ")}.` : ""}`;
@@ -135,7 +134,7 @@ function pieces(text, sentences, numbered, goTo) {
 
 /** [1], [1, 3] and [2-4] with a button for each number that a passage has. */
 function cited(text, numbered, goTo) {
-  return text.split(/(\[ ?\d{1,6}(?: ?[-,;\u2013] ?\d{1,6})* ?\])/).map((part, place) =>
+  return text.split(/([[\u3010\uff3b] ?(?:[Pp]assages? |\^)?\d{1,6}(?: ?[-,;\u2013] ?\d{1,6})* ?[\]\u3011\uff3d])/).map((part, place) =>
     place % 2 === 0 ? part : part.slice(1, -1).split(/(\d+)/).map((number) => {
       const rank = numbered.get(Number(number));
       if (!number.trim() || !rank) return number.replace(/^[ ,;]+$/, "");
