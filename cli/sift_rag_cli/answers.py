@@ -8,7 +8,17 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from sift_rag_cli.hits import heading_path, locate
-from sift_rag_cli.output import console, count_of, human_size, is_terminal, one_line, printable, say_wrapped, write, write_wrapped
+from sift_rag_cli.output import (
+    console,
+    count_of,
+    human_size,
+    is_terminal,
+    one_line,
+    printable,
+    say_wrapped,
+    write,
+    write_wrapped,
+)
 from sift_rag_cli.wrapping import wrapped
 
 if TYPE_CHECKING:

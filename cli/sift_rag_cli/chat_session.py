@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sift_rag.suggestions import suggestion
 from sift_rag_cli.answers import show_step, write_answer
 from sift_rag_cli.hits import heading_path, locate
+from sift_rag_cli.inputs import check_question
 from sift_rag_cli.output import (
     console,
     count_of,
@@ -80,13 +81,16 @@ class ChatSession:
         name, _, argument = line.partition(" ")
         command = COMMANDS.get(name)
         if command is None:
-            say_wrapped(one_line(f"There is no command {name!r}.{suggestion(name, COMMANDS)} /help lists the commands."))
+            say_wrapped(
+                one_line(f"There is no command {name!r}.{suggestion(name, COMMANDS)} /help lists the commands.")
+            )
             return
         command.run(self, argument.strip())
 
     def _answer(self, question: str) -> None:
         from sift_rag.answering.assistant import Assistant
 
+        check_question(question)
         with self._retriever() as retriever:
             assistant = Assistant(retriever, self.model, self.parts.settings, options=self.parts.options)
             query = with_known(self.parts.options.query([question]), self._all_known, retriever)

@@ -12,8 +12,8 @@ _FENCES = ("```", "~~~")
 def wrapped(pieces: Iterable[str], width: int) -> Iterator[str]:
     """Yield the text of the pieces, with line breaks in place of the blanks at which a line would exceed ``width``.
 
-    The word in progress is held back until it ends, or until its place is certain: a text without blanks, as in Chinese,
-    is one long word. Fenced code and words wider than a line are left as they are.
+    The word in progress is held back until it ends, or until its place is certain: a text without blanks, as in
+    Chinese, is one long word. Fenced code and words wider than a line are left as they are.
     """
     lines = _Lines(width)
     rest = ""

@@ -22,6 +22,7 @@ _WALL_SECONDS = 60
 _FAILED = 3
 _MORE_TURNS = 30
 """Turns of the longest chat that is tried, beyond the first: what doubles with each must show."""
+_ENDS = {"bos_token": "<s>", "eos_token": "</s>"}
 _GENERATION = re.compile(r"\{%-?\s*(?:end)?generation\s*-?%\}")
 """A tag of transformers' own, which prints nothing."""
 _CHAT = (
@@ -85,8 +86,7 @@ def _main() -> int:
                     documents=None,
                     add_generation_prompt=True,
                     enable_thinking=False,
-                    bos_token="<s>",
-                    eos_token="</s>",
+                    **_ENDS,
                 )
     except (MemoryError, OverflowError):
         return _FAILED

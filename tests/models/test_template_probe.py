@@ -11,9 +11,7 @@ from tests.models.test_chat import CHATML, HEADERS, NO_SYSTEM
 LOOPS = f"{'{% for x in range(99999) %}' * 3}{'{% endfor %}' * 3}"
 GIGABYTES = "{{ 'a' * 9000000000 }}"
 DOUBLING = "{% set t = namespace(x='a') %}{% for i in range(40) %}{% set t.x = t.x ~ t.x %}{% endfor %}{{ t.x }}"
-WITH_EACH_TURN = (
-    "{% set t = namespace(x='a') %}{% for m in messages %}{% set t.x = t.x ~ t.x %}{% endfor %}{{ t.x }}"
-)
+WITH_EACH_TURN = "{% set t = namespace(x='a') %}{% for m in messages %}{% set t.x = t.x ~ t.x %}{% endfor %}{{ t.x }}"
 HIDDEN = "{% generation %}" + GIGABYTES + "{% endgeneration %}"
 TAGGED = "{% for m in messages %}{% generation %}{{ m.content }}{% endgeneration %}{% endfor %}"
 
