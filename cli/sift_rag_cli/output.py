@@ -59,8 +59,10 @@ def say(text: str) -> None:
 
 
 def say_wrapped(text: str) -> None:
-    """Write a remark to stderr, at a terminal wrapped between words."""
-    say(_filled(text, console(stderr=True).width) if is_terminal(sys.stderr) else text)
+    """Write a remark to stderr, at a terminal wrapped between words; a longer word, such as a path, stays whole."""
+    if is_terminal(sys.stderr):
+        text = fill(text, console(stderr=True).width, break_on_hyphens=False, break_long_words=False)
+    say(text)
 
 
 def write_json(value: Mapping[str, object], *, indent: int | None = 2) -> None:
@@ -117,13 +119,8 @@ def show(*renderables: RenderableType) -> None:
 def write_wrapped(text: str, indent: str = "") -> None:
     """Write data to stdout: at a terminal wrapped between words, further lines indented; in a pipe as it is."""
     if is_terminal(sys.stdout):
-        text = _filled(text, console().width, indent)
+        text = fill(text, console().width, subsequent_indent=indent, break_on_hyphens=False)
     write(text)
-
-
-def _filled(text: str, width: int, indent: str = "") -> str:
-    """Return the text with line breaks between words; longer words, such as paths, stay whole, to be copied."""
-    return fill(text, width, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False)
 
 
 def write_table(
