@@ -53,7 +53,8 @@ class FolderCache(ABC):
         with file.open("rb") as opened:
             before = os.fstat(opened.fileno())
             identity = f"{file.resolve()}\0{before.st_size}\0{before.st_mtime_ns}\0{before.st_ino}"
-            remembered = self.root / _HASHES / hashlib.blake2b(identity.encode(), digest_size=16).hexdigest()
+            named = hashlib.blake2b(os.fsencode(identity), digest_size=16)  # a name need not be UTF-8
+            remembered = self.root / _HASHES / named.hexdigest()
             with suppress(OSError, ValueError):
                 known = remembered.read_text(encoding="ascii")
                 if len(bytes.fromhex(known)) == 16:

@@ -8,7 +8,17 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from sift_rag_cli.hits import heading_path, locate
-from sift_rag_cli.output import console, count_of, human_size, is_terminal, one_line, printable, say, write
+from sift_rag_cli.output import (
+    console,
+    count_of,
+    human_size,
+    is_terminal,
+    one_line,
+    printable,
+    say_wrapped,
+    write,
+    write_wrapped,
+)
 from sift_rag_cli.wrapping import wrapped
 
 if TYPE_CHECKING:
@@ -44,16 +54,16 @@ def write_answer(stream: AnswerStream) -> Answer:
 def say_notices(stream: AnswerStream) -> None:
     """Report what happened before the first word: passages left out, fine-tuning and its cost."""
     for notice in stream.notices:
-        say(one_line(notice))
+        say_wrapped(one_line(notice))
     if stream.tuning is not None and stream.tuning.steps:
         _end_steps()
-        say(tuning_summary(stream.tuning))
+        say_wrapped(tuning_summary(stream.tuning))
 
 
 def say_later_notices(stream: AnswerStream) -> None:
     """Report what happened while the answer was written: that it was cut off, for example."""
     for notice in stream.answer.notices[len(stream.prepared.notices) :]:
-        say(one_line(notice))
+        say_wrapped(one_line(notice))
 
 
 def write_pieces(pieces: Iterable[str]) -> None:
@@ -78,7 +88,8 @@ def write_sources(answer: Answer) -> None:
         _write_passages(answer.citations)
         _write_passages(added, mark="  (added)")
     else:
-        write("\nThe answer cites no passage. These were in the prompt:")
+        write()
+        write_wrapped("The answer cites no passage. These were in the prompt:")
         _write_passages(enumerate(prompt.passages, prompt.first_number))
 
 
@@ -88,7 +99,8 @@ def write_check(answer: Answer) -> None:
     if not sentences:
         return
     width = min(console().width, _WIDEST) if is_terminal(sys.stdout) else _WIDEST
-    write(f"\n{check_summary(sentences)}")
+    write()
+    write_wrapped(check_summary(sentences))
     for verdict, mark in (("unsupported", "?"), ("uncited", "+")):
         marked = Counter((_said(one), remark_on(one)) for one in sentences if one.verdict == verdict)
         for (text, remark), times in marked.items():
@@ -161,15 +173,17 @@ def _said(sentence: CheckedSentence) -> str:
 
 def _write_marked(mark: str, text: str, remark: str, width: int) -> None:
     """Write a sentence, shortened to what fits one line with its mark and remark."""
+    from rich.cells import cell_len, set_cell_size
+
     room = max(width - len(mark) - len(remark) - 7, 20)
-    if len(text) > room:
-        text = text[: room - 3].rstrip() + "..."
+    if cell_len(text) > room:
+        text = set_cell_size(text, room - 3).rstrip() + "..."
     write(f'{mark} "{text}"  {remark}')
 
 
 def _write_passages(passages: Iterable[tuple[int, Passage]], mark: str = "") -> None:
     for number, passage in passages:
-        write(f"[{number}] {locate(passage)}  {heading_path(passage)}".rstrip() + mark)
+        write_wrapped(f"[{number}] {locate(passage)}  {heading_path(passage)}".rstrip() + mark, " " * 4)
 
 
 def write_training_sources(report: TuningReport) -> None:

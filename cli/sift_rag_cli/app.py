@@ -206,4 +206,6 @@ def main() -> None:
     """Run the command line: the console script."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    if sys.stdin is not None:  # as in arguments: questions are checked, and paths need not be UTF-8
+        sys.stdin.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
     app(prog_name="sift-rag")

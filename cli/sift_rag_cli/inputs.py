@@ -30,11 +30,17 @@ def read_questions(arguments: Sequence[str]) -> tuple[str, ...]:
     questions = tuple((sys.stdin.read() if argument == STDIN else argument).strip() for argument in arguments)
     if not all(questions):
         raise ValueError("The question is empty.")
-    if not all(map(is_text, questions)):
-        raise ValueError("The question is not valid UTF-8.")
+    for question in questions:
+        check_question(question)
     if len(questions) > 2 and not any(" " in question for question in questions):
         say(f"These are {len(questions)} questions of one word each. To ask one question, put it in quotes.")
     return questions
+
+
+def check_question(question: str) -> None:
+    """Raise ``ValueError`` if a question is not valid Unicode."""
+    if not is_text(question):
+        raise ValueError("The question is not valid UTF-8.")
 
 
 def read_paths(arguments: Sequence[str]) -> list[Path]:

@@ -59,8 +59,10 @@ def say(text: str) -> None:
 
 
 def say_wrapped(text: str) -> None:
-    """Write a remark to stderr, at a terminal wrapped between words."""
-    say(fill(text, console(stderr=True).width, break_on_hyphens=False) if is_terminal(sys.stderr) else text)
+    """Write a remark to stderr, at a terminal wrapped between words; a longer word, such as a path, stays whole."""
+    if is_terminal(sys.stderr):
+        text = fill(text, console(stderr=True).width, break_on_hyphens=False, break_long_words=False)
+    say(text)
 
 
 def write_json(value: Mapping[str, object], *, indent: int | None = 2) -> None:

@@ -246,8 +246,9 @@ class _Reply(NamedTuple):
         return {"id": self.id, "object": kind, "created": self.created, "model": self.chat.model}
 
     def _usage(self, answer: Answer) -> dict[str, int]:
-        said, silent = ([Message("assistant", text)] for text in (answer.text, ""))
-        written = self.writer.count_tokens(said) - self.writer.count_tokens(silent)  # without the chat's own tokens
+        # without the chat's own tokens; as the user's, since many templates refuse a chat that the assistant begins
+        said, silent = ([Message("user", text)] for text in (answer.text, ""))
+        written = self.writer.count_tokens(said) - self.writer.count_tokens(silent)
         prompt = answer.prompt.tokens or 0
         return {"prompt_tokens": prompt, "completion_tokens": written, "total_tokens": prompt + written}
 

@@ -10,6 +10,7 @@ from sift_rag.errors import ModelUnsuitable
 from sift_rag.evaluation.tasks import Task
 from sift_rag.finetuning.scoring import start_tokens
 from sift_rag.finetuning.sequences import encode_texts
+from sift_rag.models.chat import template_of
 from sift_rag.models.local import LocalModel
 from sift_rag.protocols import Message
 
@@ -42,7 +43,7 @@ class ContextBuilder:
     @property
     def scored_text(self) -> str:
         """The task's text, as it follows the context."""
-        plain_chat = self.task.question is not None and not self.model.tokenizer.chat_template
+        plain_chat = self.task.question is not None and not template_of(self.model.tokenizer)
         return f" {self.task.text}" if plain_chat else self.task.text
 
     @cached_property

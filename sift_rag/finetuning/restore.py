@@ -111,9 +111,13 @@ def seeded(network: Module, seed: int) -> Iterator[None]:
 
 
 def to_the_end(restore: Callable[[], None]) -> None:
-    """Call ``restore``, and restart it if Ctrl-C interrupts it, so that it always completes."""
-    try:
-        restore()
-    except KeyboardInterrupt:
-        restore()
-        raise
+    """Call ``restore``, and restart it each time that Ctrl-C interrupts it, so that it always completes."""
+    interruption: KeyboardInterrupt | None = None
+    while True:
+        try:
+            restore()
+            break
+        except KeyboardInterrupt as error:  # a key that is held down sends many
+            interruption = error
+    if interruption is not None:
+        raise interruption

@@ -65,11 +65,36 @@ def can_teach(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[
 
 
 def encode_texts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
-    """Return the token ids of each text, without special tokens: neither added ones nor any that the text names."""
+    """Return the token ids of each text, without special tokens: neither added ones nor any that the text names.
+
+    The tokens that only a chat template writes, and which no flag marks as special, count among these.
+    """
     if not texts:
         return []
+    encoded = _encoded(tokenizer, texts)
+    marks = _marks_of_turns(tokenizer)
+    if not marks or marks.isdisjoint(token for tokens in encoded for token in tokens):
+        return encoded
+    as_text = {mark: _as_text(tokenizer, mark) for mark in marks}
+    return [[part for token in tokens for part in as_text.get(token, (token,))] for tokens in encoded]
+
+
+def _encoded(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
     encoded = tokenizer(list(texts), add_special_tokens=False, split_special_tokens=True, verbose=False)
     return cast("list[list[int]]", encoded["input_ids"])
+
+
+def _marks_of_turns(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """Return the added tokens that a chat template writes and ``split_special_tokens`` does not split."""
+    templates = str(tokenizer.chat_template or "")  # there may be several, by name
+    added = tokenizer.added_tokens_decoder.items()
+    return frozenset(number for number, token in added if not token.special and token.content in templates)
+
+
+def _as_text(tokenizer: PreTrainedTokenizerBase, mark: int) -> list[int]:
+    """Return the ids of a token's characters."""
+    content = tokenizer.added_tokens_decoder[mark].content
+    return [token for tokens in _encoded(tokenizer, [content[:1], content[1:]]) for token in tokens]
 
 
 def first_tokens(tokenizer: PreTrainedTokenizerBase) -> list[int]:

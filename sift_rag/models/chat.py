@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from sift_rag.errors import ModelUnsuitable
+from sift_rag.errors import ModelUnsuitable, first_line
 from sift_rag.protocols import REASONING_BEGINS, REASONING_ENDS, FinishReason, Message
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ PLAIN_STOPS = tuple(f"\n{name}" for name in _PLAIN_NAMES.values())
 _REASONING = (REASONING_BEGINS, REASONING_ENDS)
 _MARKS_OF_TEMPLATES = re.compile(r"<\|[^|<>\s]+\|>|<</?\w+>>|</?\w+>|\[/?[A-Z_]{3,}\]")
 """Marks of turns in the source of a chat template that may be plain text to the tokenizer."""
+_MOST_BREAKS = 4
+"""Number of times that a text is broken: a blank may end one control token and leave another."""
 _LAST_TOKENS = 8
 """Number of tokens at the end of a prompt that hold the mark of reasoning, if the template ends with it."""
 
@@ -44,19 +46,23 @@ def encode_chat(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message],
         raise ValueError("There are no messages: give the model at least one.")
     control = _control_of(tokenizer)
     harmless = [Message(role, _harmless(tokenizer, content, control, name)) for role, content in messages]
-    if not tokenizer.chat_template:
+    if not template_of(tokenizer):
         return list(tokenizer(plain_prompt(harmless))["input_ids"])
-    from jinja2 import TemplateError
-
     try:
         try:
             return _apply_template(tokenizer, harmless)
-        except TemplateError:
+        except Exception:  # noqa: BLE001 - a template is a program: it can raise anything
             return _apply_template(tokenizer, without_system_role(harmless))
-    except TemplateError as error:
+    except Exception as error:
         raise ModelUnsuitable(
-            f"The chat template of {name!r} refuses this chat ({error}): choose another model."
+            f"The chat template of {name!r} refuses this chat ({first_line(error)}): choose another model."
         ) from error
+
+
+def template_of(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Return the template for chats; of several by name, that for ordinary ones; "" if there is none."""
+    template = tokenizer.chat_template
+    return (template.get("default") if isinstance(template, dict) else template) or ""
 
 
 def plain_prompt(messages: Sequence[Message]) -> str:
@@ -90,6 +96,7 @@ def after_opening(
 def _apply_template(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> list[int]:
     encoded = tokenizer.apply_chat_template(
         [message._asdict() for message in messages],
+        chat_template=template_of(tokenizer),
         add_generation_prompt=True,
         return_dict=True,
         enable_thinking=False,  # for templates that know it: thinking would use up the tokens of the answer
@@ -108,16 +115,22 @@ class _Control(NamedTuple):
 def _harmless(tokenizer: PreTrainedTokenizerBase, text: str, control: _Control, name: str) -> str:
     """Return the text with every mark of control broken by a blank.
 
-    A tokenizer may normalise before it looks for its control tokens, and so read one where the text has none: then the
-    text is normalised first.
+    A tokenizer may normalise before it looks for its control tokens, and so read one where the text has none, but wide
+    or capital letters, or a mark with invisible characters within: then the text is broken where it reads one. A
+    tokenizer that cannot tell where it does gets the text normalised.
 
     Raises:
         ModelUnsuitable: the tokenizer reads a control token nevertheless.
     """
-    for readable in (text, unicodedata.normalize("NFKC", text)):
-        broken = _broken(readable, control.marks)
+    broken = _broken(text, control.marks)
+    for _ in range(_MOST_BREAKS):
         if not control.ids.intersection(cast("list[int]", tokenizer(broken, add_special_tokens=False)["input_ids"])):
             return broken
+        broken = (
+            _broken_where_read(tokenizer, broken, control)
+            if tokenizer.is_fast
+            else _broken(unicodedata.normalize("NFKC", broken), control.marks)
+        )
     raise ModelUnsuitable(
         f"A passage or question holds text that the tokenizer of {name!r} reads as a control token: leave it out, or "
         "choose another model."
@@ -130,15 +143,31 @@ def _broken(text: str, marks: Sequence[str]) -> str:
     return text
 
 
+def _broken_where_read(tokenizer: PreTrainedTokenizerBase, text: str, control: _Control) -> str:
+    """Return the text with a blank in the middle of what the tokenizer reads as a control token."""
+    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+    places = cast("list[tuple[int, int]]", encoded["offset_mapping"])
+    for token, (start, end) in reversed(list(zip(cast("list[int]", encoded["input_ids"]), places, strict=True))):
+        if token in control.ids:
+            stripped = text[start:end].strip()  # such a token may take in the blanks beside it
+            middle = text.index(stripped, start) + len(stripped) // 2
+            text = f"{text[:middle]} {text[middle:]}"
+    return text
+
+
 def _control_of(tokenizer: PreTrainedTokenizerBase) -> _Control:
     """Return what means control to the reader of a chat.
 
     They are the special tokens, whether named or only added, the added tokens that the chat template writes, and the
-    marks that it writes as plain text, such as ``[INST]``.
+    marks that it writes as plain text, such as ``[INST]``. The token of unknown characters is a mark, and none of the
+    ids: a text can hold such characters.
     """
-    template = tokenizer.chat_template if isinstance(tokenizer.chat_template, str) else ""
+    template = template_of(tokenizer)
     added = tokenizer.added_tokens_decoder
     tokens = {token.content: number for number, token in added.items() if token.special or token.content in template}
     tokens |= dict(zip(tokenizer.all_special_tokens, tokenizer.all_special_ids, strict=True))
     marks = {mark for mark in (*tokens, *_MARKS_OF_TEMPLATES.findall(template), *_REASONING) if mark.strip()}
-    return _Control(sorted(marks, key=lambda mark: (-len(mark), mark)), frozenset(tokens.values()))
+    ids = set(tokens.values())
+    if tokenizer.unk_token_id not in {tokenizer.bos_token_id, tokenizer.eos_token_id}:
+        ids.discard(cast("int", tokenizer.unk_token_id))
+    return _Control(sorted(marks, key=lambda mark: (-len(mark), mark)), frozenset(ids))

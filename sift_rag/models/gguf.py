@@ -8,6 +8,7 @@ bfloat16 rounds its weights, and one in float32 must not find those. ``conversio
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,8 @@ OnStage: TypeAlias = Callable[[str], None]
 """Called with what begins now, in words to show as they are: ``converting model.gguf (93 MB), once``."""
 
 SUFFIX = ".gguf"
+_PART = re.compile(r"-\d{5}-of-\d{5}\.gguf$", re.IGNORECASE)
+_LONGEST_NAME = 100
 
 _SLACK = 2
 """Factor of weights that a model may have beyond those in the file: a tied matrix counts once there."""
@@ -40,20 +43,25 @@ def gguf_file(name: str) -> Path | None:
     Any file counts as one, since Ollama's have no suffix; ``convert_gguf`` checks the content.
 
     Raises:
-        ModelUnavailable: the name ends in ``.gguf``, and there is no such file.
-        ModelUnsuitable: a folder with several GGUF files.
+        ModelUnavailable: the name ends in ``.gguf``, and there is no such file; or it cannot be looked up.
+        ModelUnsuitable: a folder with several GGUF files, which are not the parts of one model.
     """
-    path = Path(name).expanduser()
-    if path.is_file():
-        return path
-    if not path.is_dir():
-        if path.suffix.lower() == SUFFIX:
-            raise ModelUnavailable(f"There is no file {name!r}.")
-        return None
-    files = sorted(file for file in path.iterdir() if file.suffix.lower() == SUFFIX and file.is_file())
+    try:
+        path = Path(name).expanduser()
+        if path.is_file():
+            return path
+        if not path.is_dir():
+            if path.suffix.lower() == SUFFIX:
+                raise ModelUnavailable(f"There is no file {name!r}.")
+            return None
+        files = sorted(file for file in path.iterdir() if file.suffix.lower() == SUFFIX and file.is_file())
+    except (OSError, RuntimeError) as error:  # too long for a name, not to be entered, or in the home of nobody
+        shown = name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..."
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        raise ModelUnavailable(f"There is no model {shown!r}: {reason}.") from error
     if not files or any(path.glob("*.safetensors")):
         return None
-    if len(files) > 1:
+    if len(files) > 1 and not all(_PART.search(file.name) for file in files):  # a part says itself what to do
         listed = ", ".join(file.name for file in files)
         raise ModelUnsuitable(f"{name!r} holds {len(files)} GGUF files: {listed}. Name one of them, with its folder.")
     return files[0]

@@ -18,6 +18,7 @@ from sift_rag.errors import ModelUnsuitable
 
 MAGIC = b"GGUF"
 
+_LFS_POINTER = b"version https://git-lfs"
 _VERSIONS = (2, 3)
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
@@ -58,6 +59,10 @@ class GgufHeader(NamedTuple):
 class _Damaged(Exception):
     """A header that contradicts itself or the size of the file; the message is the second half of a sentence."""
 
+    def __init__(self, message: str, remedy: str = "Get the complete file.") -> None:
+        super().__init__(message)
+        self.remedy = remedy
+
 
 def is_gguf(file: Path) -> bool:
     """Return True if a file begins like a GGUF file."""
@@ -77,12 +82,20 @@ def read_header(file: Path, name: str) -> GgufHeader:
         OSError: the file cannot be read.
     """
     if not is_gguf(file):
-        raise ModelUnsuitable(f"{name!r} is not a GGUF file.")
+        raise ModelUnsuitable(_foreign(file, name))
     with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
         try:
             return _parse(_Cursor(content, len(MAGIC)))
         except _Damaged as error:
-            raise ModelUnsuitable(f"{name!r} cannot be used: {error}. Get the complete file.") from error
+            raise ModelUnsuitable(f"{name!r} cannot be used: {error}. {error.remedy}") from error
+
+
+def _foreign(file: Path, name: str) -> str:
+    """Return the sentence about a file that is no GGUF file."""
+    with file.open("rb") as opened:
+        if opened.read(len(_LFS_POINTER)) == _LFS_POINTER:
+            return f"{name!r} is a pointer of Git LFS in place of the model: fetch it with `git lfs pull`."
+    return f"{name!r} is not a GGUF file: get the file again, or name the folder of a model."
 
 
 class _Cursor:
@@ -128,7 +141,10 @@ class _Cursor:
 def _parse(cursor: _Cursor) -> GgufHeader:
     version = cursor.number("I")
     if version not in _VERSIONS:
-        raise _Damaged(f"it states version {version} of the format, and expected is 2 or 3, little-endian")
+        raise _Damaged(
+            f"it states version {version} of the format, and expected is 2 or 3, little-endian",
+            "Get the model as safetensors, or serve the file at an endpoint.",
+        )
     tensors, entries = cursor.numbers("Q", 2)
     cursor.require(_LEAST_ENTRY, entries)
     values: dict[str, object] = {}

@@ -15,7 +15,7 @@ from sift_rag.devices import default_device, native_dtype, quiet_transformers
 from sift_rag.errors import ModelError, ModelUnsuitable
 from sift_rag.extras import require
 from sift_rag.hub import model_folder
-from sift_rag.models.chat import PLAIN_STOPS, after_opening, encode_chat, opens_reasoning
+from sift_rag.models.chat import PLAIN_STOPS, after_opening, encode_chat, opens_reasoning, template_of
 from sift_rag.models.generation import decode_stream, generate_tokens, stop_tokens, until_stop
 from sift_rag.models.gguf import OnStage, converted_folder, gguf_file
 from sift_rag.models.options import ModelOptions
@@ -108,7 +108,7 @@ class LocalModel:
         tokens = generate_tokens(self.network, prompt, self._stop_tokens, min(max_new_tokens, room))
         locked = weight_lock_of(self.network).read_tokens(self.name, tokens)
         pieces = decode_stream(self.tokenizer, locked)
-        if not self.tokenizer.chat_template:
+        if not template_of(self.tokenizer):
             return until_stop(PLAIN_STOPS, pieces)
         return after_opening(pieces) if opens_reasoning(self.tokenizer, prompt) else pieces
 
@@ -131,6 +131,10 @@ def _load(
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+    if not (folder / "config.json").is_file():
+        raise ModelUnsuitable(
+            f"The config.json of {name!r} cannot be loaded: there is none. Name the folder of a model, or a GGUF file."
+        )
     local = {"local_files_only": True, "trust_remote_code": False}
     part = "config.json"
     try:
@@ -139,7 +143,7 @@ def _load(
         require_safetensors(folder, name)
         part = "tokenizer"
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, **local)
-        require_bounded_template(tokenizer.chat_template, name)
+        require_bounded_template(template_of(tokenizer), name)
         part = "weights"
         # With output_loading_info it returns a pair, which its annotations do not know.
         load: Any = AutoModelForCausalLM.from_pretrained

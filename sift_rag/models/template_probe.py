@@ -20,6 +20,9 @@ BYTES = 2**30
 """Memory of the child process."""
 _WALL_SECONDS = 60
 _FAILED = 3
+_MORE_TURNS = 30
+"""Turns of the longest chat that is tried, beyond the first: what doubles with each must show."""
+_ENDS = {"bos_token": "<s>", "eos_token": "</s>"}
 _GENERATION = re.compile(r"\{%-?\s*(?:end)?generation\s*-?%\}")
 """A tag of transformers' own, which prints nothing."""
 _CHAT = (
@@ -30,17 +33,17 @@ _CHAT = (
 )
 
 
-def require_bounded_template(template: object, name: str) -> None:
+def require_bounded_template(template: str, name: str) -> None:
     """Return if the template can be rendered for a short chat within the limits, or refuses that chat.
 
     Args:
-        template: source of the template; anything but a text is not tried.
+        template: source of the template; "" if there is none.
         name: the model's, for the error.
 
     Raises:
         ModelUnsuitable: it exceeds a limit.
     """
-    if not isinstance(template, str) or not template:
+    if not template:
         return
     with suppress(subprocess.TimeoutExpired):
         done = subprocess.run(
@@ -75,9 +78,16 @@ def _main() -> int:
     environment.globals |= {"raise_exception": _refuse, "strftime_now": lambda form: form}
     try:
         compiled = environment.from_string(_GENERATION.sub("", template))
-        for chat in (_CHAT, _CHAT[1:]):
+        for chat in (_CHAT, _CHAT[1:], _CHAT + _CHAT[-2:] * _MORE_TURNS):
             with suppress(TemplateError):
-                compiled.render(messages=list(chat), add_generation_prompt=True, bos_token="", eos_token="")
+                compiled.render(
+                    messages=list(chat),
+                    tools=None,
+                    documents=None,
+                    add_generation_prompt=True,
+                    enable_thinking=False,
+                    **_ENDS,
+                )
     except (MemoryError, OverflowError):
         return _FAILED
     except Exception:  # noqa: BLE001 - what else it raises, it raises at once, and is reported with the first prompt

@@ -98,10 +98,12 @@ class WeightLock:
         try:
             yield self._abort_answers
         finally:
-            self._abort_answers()
-            _writing_here.set(tuple(other for other in _writing_here.get() if other is not writer))
-            with self._lock:
-                self._writer = None
+            try:
+                self._abort_answers()
+            finally:  # it waits for tokens, and Ctrl-C may end that
+                _writing_here.set(tuple(other for other in _writing_here.get() if other is not writer))
+                with self._lock:
+                    self._writer = None
 
     def _abort_answers(self) -> None:
         for reader, tokens in list(self._readers.items()):

@@ -3,12 +3,15 @@
 import json
 import re
 import socket
+import sys
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sift_rag.opening import open_store
+from sift_rag_cli.commands import chat
 from tests.cli.conftest import Run
 from tests.cli.endpoint import serving
 
@@ -141,6 +144,48 @@ def test_a_chat_goes_on_when_every_passage_has_been_shown(ask_store: Run) -> Non
         result = ask_store("chat", "-k", "50", "--base-url", endpoint.url, "--model", "stub", stdin=talk)
     assert result.stdout.count("Yes.") == 2
     assert result.stderr == "Every passage has been shown already.\n"
+
+
+def test_a_name_that_is_not_there_does_not_become_known(ask_store: Run) -> None:
+    """Every further question would fail of it."""
+    with serving("No idea.") as endpoint:
+        command = ("chat", "-k", "1", "--base-url", endpoint.url, "--model", "stub")
+        result = ask_store(*command, stdin="/known nothere.md\n")
+    assert result.exit_code == 5
+    assert "has no file 'nothere.md'" in result.stderr
+    assert "Counts as known" not in result.stderr
+
+
+def test_clear_forgets_what_the_chat_was_told_to_know_and_not_what_it_began_with(ask_store: Run, store: Path) -> None:
+    with closing(open_store(store)) as passages:
+        first, second = (document.source for document in list(passages.documents())[:2])
+    with serving("No idea.") as endpoint:
+        command = ("chat", "-k", "1", "--base-url", endpoint.url, "--model", "stub", "--known", first)
+        result = ask_store(*command, stdin=f"/known {second}\n/known\n/clear\n/known\n")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.splitlines() == [first, second, first]
+
+
+def test_at_a_terminal_ctrl_c_and_errors_end_a_question_and_not_the_chat(
+    ask_store: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search, ends = chat.open_search, [KeyboardInterrupt(), OSError(5, "Input/output error"), None]
+
+    def ended(*arguments: Any, **named: Any) -> Any:
+        error = ends.pop(0)
+        if error is not None:
+            raise error
+        return search(*arguments, **named)
+
+    monkeypatch.setattr(chat, "open_search", ended)
+    monkeypatch.setattr(chat, "is_terminal", lambda stream: stream is sys.stdin)
+    with serving("No idea.") as endpoint:
+        result = ask_store("chat", "--base-url", endpoint.url, "--model", "stub", stdin=f"{QUESTION}\n" * 3)
+    assert result.exit_code == 0, result.stderr
+    assert ends == []
+    assert "Stopped." in result.stderr
+    assert "Input/output error" in result.stderr
+    assert result.stdout.count("No idea.") == 1
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
+from rich.cells import cell_len
 
 from sift_rag.answering.checking import CheckedSentence, Verdict
+from sift_rag_cli import answers
 from sift_rag_cli.answers import check_summary
 from tests.cli.conftest import Run
 from tests.cli.endpoint import serving
+
+if TYPE_CHECKING:
+    from sift_rag.answering.answer import Answer
 
 QUESTION = "Where do I bring a broken laptop?"
 
@@ -79,3 +86,14 @@ def test_a_long_sentence_is_shortened_to_one_line(ask_store: Run) -> None:
     (marked,) = [line for line in result.stdout.splitlines() if line.startswith("? ")]
     assert len(marked) <= 80
     assert marked.endswith('..."  not in [1]')
+
+
+def test_a_sentence_in_wide_characters_is_shortened_to_the_columns_of_a_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = CheckedSentence("打印机在三楼请使用员工卡登录后打印文件" * 4, 0, 76, "unsupported", (), (), 0.1)
+    monkeypatch.setattr(answers, "check_summary", lambda _: "")
+    answers.write_check(cast("Answer", SimpleNamespace(sentences=(long,))))
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert line.endswith('..."  in no passage')
+    assert cell_len(line) <= 80

@@ -1,12 +1,14 @@
 import io
 import json
 import unicodedata
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sift_rag.types import Passage, Span
+from sift_rag_cli import output
 from sift_rag_cli.hits import body_of
 from sift_rag_cli.output import bar, human_size, one_line, printable, write_json
 
@@ -91,3 +93,16 @@ def test_a_size_is_shown_with_its_unit(size: int, text: str) -> None:
 def test_headings_that_stand_above_a_passage_are_not_shown_again_in_it(text: str, shown: str) -> None:
     passage = Passage("id", text, "trips.md", Span(0, len(text)), headings=("Trips", "Hotels"))
     assert body_of(passage) == shown
+
+
+def test_a_wrapped_remark_breaks_no_word_and_no_path(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(output, "is_terminal", lambda _: True)
+    monkeypatch.setattr(output, "console", lambda **_: SimpleNamespace(width=30))
+    path = "a-folder-with-a-long-name/" * 3 + "model.gguf"
+    remark = f"There is no file {path}, or it cannot be read by this user."
+    output.say_wrapped(remark)
+    lines = capsys.readouterr().err.splitlines()
+    assert " ".join(lines) == remark
+    assert all(len(line) <= 30 for line in lines if path not in line)

@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread, Timer
@@ -83,6 +83,19 @@ def test_a_reader_that_goes_away_is_no_complaint(elsewhere: Path, store: Path) -
     )
     os.close(writing)
     assert (result.returncode, result.stderr) == (141, b"")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [("search", "-"), ("chat", "--base-url", "http://127.0.0.1:9/v1", "-m", "none")])
+def test_a_question_on_stdin_that_is_not_utf8_is_told_so(elsewhere: Path, store: Path, command: Sequence[str]) -> None:
+    result = subprocess.run(
+        [*COMMAND, *command, "--store", str(store)],
+        input=b"caf\xe9?\n",
+        capture_output=True,
+        env=environment(PYTHONIOENCODING="utf-8:strict"),
+        check=False,
+    )
+    assert (result.returncode, result.stderr.decode()) == (2, "Error: The question is not valid UTF-8.\n")
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 
 from hypothesis import given
@@ -42,3 +43,25 @@ def test_only_blanks_become_line_breaks_however_the_text_comes_in_pieces(
             (len(run) for run in text.replace("日", "a").replace("b", "a").replace("\n", "a").split("a")), default=0
         )
         assert all(cell_len(line.rstrip()) <= max(width, words + blanks) for line in written.split("\n"))
+
+
+def test_a_text_without_blanks_is_shown_while_it_is_written() -> None:
+    """Chinese and Japanese have none: a whole paragraph would be held back."""
+    pieces = iter("答案：打印机在三楼请使用员工卡登录后打印文件")
+    taken = 0
+
+    def counted() -> Iterator[str]:
+        nonlocal taken
+        for piece in pieces:
+            taken += 1
+            yield piece
+
+    for shown, _ in enumerate(wrapped(counted(), 20), 1):
+        assert shown == taken
+
+
+def test_of_a_word_in_progress_at_most_the_rest_of_the_line_is_held_back() -> None:
+    text = "答案 " + "打印机在三楼请使用员工卡登录后打印文件"
+    written = list(wrapped(text, 20))
+    assert "".join(written) == text.replace(" ", "\n")
+    assert max(map(cell_len, written)) <= 20

@@ -12,6 +12,7 @@ from sift_rag.errors import ModelInUse
 from sift_rag.finetuning import FineTuning, Tuner, bits_per_byte, fine_tuned
 from sift_rag.finetuning.restore import WeightStore
 from sift_rag.models.local import LocalModel
+from sift_rag.models.weight_lock import WeightLock
 from sift_rag.protocols import Message
 from tests.finetuning.conftest import TEXTS
 from tests.finetuning.states import state_of
@@ -114,3 +115,15 @@ def test_a_failed_prompt_frees_the_model(model: LocalModel) -> None:
         1 / 0  # noqa: B018
     with fine_tuned(model, TEXTS) as tuning:
         assert tuning.steps == 3
+
+
+def test_an_interrupt_while_answers_are_ended_frees_the_model(
+    model: LocalModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(lock: WeightLock) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt), model.changing():
+        patch.setattr(WeightLock, "_abort_answers", interrupted)
+    with model.changing():
+        pass

@@ -94,23 +94,25 @@ def test_after_an_interrupt_within_a_step(
     assert state_of(other_model.network) == before
 
 
+@pytest.mark.parametrize("times", [1, 3])
 def test_after_an_interrupt_while_restoring(
-    other_model: LocalModel, settings: FineTuning, monkeypatch: pytest.MonkeyPatch
+    other_model: LocalModel, settings: FineTuning, monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
+    """A key that is held down interrupts again and again."""
     before = state_of(other_model.network)
     setter = torch.nn.Module.__setattr__
-    pending = [False]
+    pending = [0]
 
     def interrupted(module: torch.nn.Module, name: str, value: Any) -> None:
         if pending[0] and name == "training":
-            pending[0] = False
+            pending[0] -= 1
             raise KeyboardInterrupt
         setter(module, name, value)
 
     with monkeypatch.context() as patch:
         patch.setattr(torch.nn.Module, "__setattr__", interrupted)
         with pytest.raises(KeyboardInterrupt), fine_tuned(other_model, TEXTS, settings=settings):
-            pending[0] = True
+            pending[0] = times
         assert not pending[0]
     assert state_of(other_model.network) == before
 

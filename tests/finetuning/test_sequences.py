@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import PreTrainedTokenizerFast
+from transformers import AddedToken, AutoTokenizer, PreTrainedTokenizerFast
 
 from sift_rag.errors import ModelUnsuitable
 from sift_rag.finetuning.sequences import training_sequences
+from tests.finetuning.conftest import LANGUAGE_MODEL
 
 LETTERS = "abcdefghij"
 
@@ -86,6 +87,19 @@ def test_a_control_token_that_a_document_names_is_text(tokenizer: Any) -> None:
     ).passages
     assert tokenizer.eos_token_id not in window
     assert tokenizer.decode(list(window)) == "a <|endoftext|> b"
+
+
+def test_a_token_that_only_the_chat_template_writes_is_text_in_a_document() -> None:
+    """Some models' marks of turns are added tokens that no flag calls special."""
+    tokenizer = AutoTokenizer.from_pretrained(LANGUAGE_MODEL)
+    tokenizer.add_tokens([AddedToken("<|User|>", special=False, normalized=False), AddedToken("plain")])
+    tokenizer.chat_template = "{% for message in messages %}<|User|>{{ message['content'] }}{% endfor %}"
+    ((window,),) = training_sequences(
+        tokenizer, ["a <|User|> b plain c"], window=99, end_token=False, name="stdlib-lm"
+    ).passages
+    assert tokenizer.convert_tokens_to_ids("<|User|>") not in window
+    assert tokenizer.convert_tokens_to_ids("plain") in window
+    assert tokenizer.decode(list(window)) == "a <|User|> b plain c"
 
 
 def test_one_string_is_not_a_list_of_passages() -> None:

@@ -15,7 +15,7 @@ import pytest
 from openai import OpenAI
 
 from sift_rag import ingest_paths
-from sift_rag.errors import ModelUnavailable
+from sift_rag.errors import ModelUnavailable, ModelUnsuitable
 from sift_rag.protocols import Message
 from tests.doubles import HashingEmbedder
 from tests.http.models import ScriptedModel, tiny_model
@@ -241,6 +241,19 @@ def test_usage_leaves_out_what_a_chat_takes_beside_its_words(store: Path) -> Non
             return 31 + super().count_tokens(messages)
 
     with serving(store=store, idle_seconds=0, language_model=WithTemplate("Mice ", "[1].")) as served:
+        assert ask(served).usage.completion_tokens == 2
+
+
+def test_usage_is_counted_for_a_model_whose_chats_the_user_begins(store: Path) -> None:
+    """Many templates refuse any other chat."""
+
+    class Alternating(ScriptedModel):
+        def count_tokens(self, messages: Sequence[Message]) -> int:
+            if next(message.role for message in messages if message.role != "system") != "user":
+                raise ModelUnsuitable("The chat template refuses this chat.")
+            return super().count_tokens(messages)
+
+    with serving(store=store, idle_seconds=0, language_model=Alternating("Mice ", "[1].")) as served:
         assert ask(served).usage.completion_tokens == 2
 
 

@@ -111,6 +111,31 @@ def test_a_folder_with_several_files_lists_them(file: Path, cache: Path) -> None
         load(file.parent)
 
 
+def test_a_folder_with_the_parts_of_a_model_says_what_to_do_with_them(file: Path, cache: Path) -> None:
+    for part in (1, 2, 3):
+        write_tiny_gguf(file.with_name(f"m-0000{part}-of-00003.gguf"), split__count=3)
+    file.unlink()
+    with pytest.raises(ModelUnsuitable, match="merge them into one file"):
+        load(file.parent)
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "x" * 5000 + ".gguf"])
+def test_a_name_that_no_file_can_have_is_told_in_one_short_line(name: str) -> None:
+    with pytest.raises(ModelUnavailable, match="name too long") as caught:
+        load_local_model(name)
+    assert len(str(caught.value)) < 200
+
+
+def test_a_file_may_have_a_name_that_is_not_utf8(file: Path, cache: Path) -> None:
+    named = Path(os.fsdecode(os.fsencode(file.parent) + b"/caf\xe9.gguf"))
+    try:
+        file.rename(named)
+    except OSError:
+        pytest.skip("this file system takes names in UTF-8 alone")
+    folders = conversion_cache.ConversionCache(cache)
+    assert folders.digest(named) == folders.digest(named)
+
+
 def test_a_folder_with_safetensors_is_an_ordinary_model(file: Path) -> None:
     (file.parent / "model.safetensors").touch()
     assert gguf.gguf_file(str(file.parent)) is None
@@ -172,6 +197,20 @@ def test_a_file_that_is_cut_off_is_refused(file: Path, cache: Path, share: float
 def test_another_file_is_refused_and_not_read(file: Path, cache: Path, content: bytes) -> None:
     file.write_bytes(content)
     assert "is not a GGUF file" in refused(file, cache)
+
+
+def test_a_pointer_of_git_lfs_says_how_to_get_the_model(file: Path, cache: Path) -> None:
+    file.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 91729056\n")
+    assert "git lfs pull" in refused(file, cache)
+
+
+def test_a_file_of_another_version_is_not_called_incomplete(file: Path, cache: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[4:8] = struct.pack(">I", 3)
+    file.write_bytes(content)
+    told = refused(file, cache)
+    assert "little-endian" in told
+    assert "complete" not in told
 
 
 @pytest.mark.parametrize("place", [8, 16], ids=["tensors", "entries"])

@@ -60,6 +60,8 @@ def test_weights_that_lack_a_layer_are_refused_in_place_of_filled_with_noise(fol
 def test_an_empty_folder_is_no_model(tmp_path: Path) -> None:
     with pytest.raises(ModelUnsuitable, match=r"config.json of .* cannot be loaded"):
         load_local_model(str(tmp_path))
+    with pytest.raises(ModelUnsuitable, match="Name the folder of a model, or a GGUF file"):
+        load_local_model(str(tmp_path))
 
 
 def test_a_model_with_code_of_its_own_is_refused_and_the_code_not_run(folder: Path) -> None:

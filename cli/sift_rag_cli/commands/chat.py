@@ -15,7 +15,7 @@ from sift_rag_cli.chat_session import ChatParts, ChatSession
 from sift_rag_cli.configuration import settings_for
 from sift_rag_cli.embedding import embedder_of
 from sift_rag_cli.fine_tuning import fine_tuning_of, model_of
-from sift_rag_cli.output import is_terminal, one_line, say
+from sift_rag_cli.output import is_terminal, one_line, say, say_wrapped
 from sift_rag_cli.remedies import message_of
 from sift_rag_cli.searching import open_language_model, open_scoring, open_search, search_options
 
@@ -104,18 +104,24 @@ def chat(
         settings=settings,
         options=wanted,
         mode=cast("Mode", mode),
+        known=tuple(known or ()),
     )
-    session = ChatSession(parts=parts, model=language_model, conversation=Conversation(), known=list(known or ()))
+    session = ChatSession(parts=parts, model=language_model, conversation=Conversation())
     person = is_terminal(sys.stdin) and is_terminal(sys.stdout)
     if person:
         session.greet()
     for line in _typed_lines(person=person):
         try:
             session.read(line)
-        except (SiftRagError, ValueError) as error:
+        except BrokenPipeError:
+            raise
+        except (SiftRagError, ValueError, OSError, KeyboardInterrupt) as error:
             if not is_terminal(sys.stdin):
                 raise
-            say(one_line(f"Error: {message_of(error)}"))
+            if isinstance(error, KeyboardInterrupt):
+                say("\nStopped.")  # after the ^C that the terminal shows
+            else:
+                say_wrapped(one_line(f"Error: {message_of(error)}"))
 
 
 def _typed_lines(*, person: bool) -> "Iterator[str]":
