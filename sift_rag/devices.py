@@ -28,9 +28,17 @@ def require_device(name: str) -> None:
     import torch
 
     try:
+        kind: str | None = torch.device(name).type
+    except RuntimeError:
+        kind = None
+    if kind in {None, "meta"}:  # meta holds shapes without values
+        raise ConfigurationError(
+            f"The device {name!r} cannot be used here: it is none. Expected a name such as cpu, cuda, cuda:1 or mps."
+        )
+    try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch raises any of them
-        reason = str(error).partition("\n")[0].rstrip(".")
+        reason = str(error).partition("\n")[0].partition(". ")[0].rstrip(".")  # lists of all backends follow
         raise ConfigurationError(f"The device {name!r} cannot be used here: {reason}.") from error
 
 

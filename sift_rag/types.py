@@ -314,7 +314,12 @@ class Retrieval:
     @property
     def predicted_gain(self) -> float:
         """Return the share, in [0, 1], of the prior variance that the hits explain."""
-        return explained_share(self.prior_variance, self.hits[-1].posterior_variance) if self.hits else 0.0
+        return self.predicted_gain_of(len(self.hits))
+
+    def predicted_gain_of(self, count: int) -> float:
+        """Return the share, in [0, 1], of the prior variance that the first ``count`` hits explain."""
+        first = self.hits[:count]
+        return explained_share(self.prior_variance, first[-1].posterior_variance) if first else 0.0
 
     def explained(self, variance: float) -> float:
         """Return the share, in [0, 1], of what all candidates could explain that is explained at ``variance``."""

@@ -121,6 +121,7 @@ def _measured(run: Run, store: PassageIndex, do: Callable[[_Left], About]) -> tu
         say(f"{count_of(len(outcomes), 'task')} already measured; {len(left)} left.")
     if header is not None and not left:
         return outcomes, header.about, path
+    earlier.require_place()
     return outcomes, do(_Left(left, outcomes, path, name)), path
 
 
@@ -330,8 +331,8 @@ def _cells(row: Row, *, answers: bool) -> list[str]:
         row.selector,
         str(row.k) if row.k else "",
         f"{row.percent_of_base:.1f}",
-        f"{row.standard_error:.1f}",
-        f"{row.difference.low:+.1f} {row.difference.high:+.1f}" if row.k else "",
+        f"{row.standard_error:.1f}" if row.tasks > 1 else "",
+        f"{row.difference.low:+.1f} {row.difference.high:+.1f}" if row.k and row.tasks > 1 else "",
         f"{row.seconds_per_task:.2f}",
         f"{row.tokens_per_task:,.0f}",
     ]

@@ -23,7 +23,7 @@ REMEDIES: Mapping[str, str] = {
     "embedder-name-required": "Name it: --embedder-url URL --embedder NAME.",
     "embedder-required": "Name it with --embedder NAME.",
     "endpoint-api-key": "Set the endpoint's API key in SIFT_RAG_API_KEY or OPENAI_API_KEY.",
-    "journal-damaged": "Run again without --resume.",
+    "journal-damaged": "Measure its tasks again, without --resume.",
     "list-collections": "`sift-rag collections` lists the collections in a store.",
     "local-model-required": "Name a model on this machine with --model, and no --base-url.",
     "longer-answer": "Allow it more than {limit} with --set max_new_tokens=NUMBER, or name another model with --model.",

@@ -19,7 +19,8 @@ class TuningReport:
     """The passages that the model was fine-tuned on, and the cost; or the reason why it was not fine-tuned."""
 
     predicted_gain: float
-    """Share of the prior variance that the training passages explain, in [0, 1]."""
+    """Share of the prior variance that the training passages explain, in [0, 1]; of those trained on, if time ran
+    out."""
     stopped: StopReason
     """Reason why the selection of the training passages ended."""
     passages: tuple[Passage, ...]
@@ -44,8 +45,9 @@ class TuningReport:
     @classmethod
     def of(cls, training: Retrieval, result: TuningResult) -> TuningReport:
         """Report a fine-tuning on the passages of ``training``."""
+        learnt = result.steps if result.stopped else len(training.hits)
         return cls(
-            predicted_gain=training.predicted_gain,
+            predicted_gain=training.predicted_gain_of(learnt),
             stopped=training.stopped,
             passages=_passages(training),
             steps=result.steps,

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,8 @@ class Journal:
         Raises:
             ConfigurationError: the file cannot be read, or its header is damaged.
         """
-        return self._parsed()[0]
+        lines = self._lines()[:1]
+        return self._header_in(lines[0]) if lines else None
 
     def read(self) -> list[Outcome]:
         """Return the outcomes in order; none if there is no file.
@@ -109,35 +111,76 @@ class Journal:
         Raises:
             ConfigurationError: the file cannot be read, or a line is damaged.
         """
-        return self._parsed()[1]
+        lines = self._lines()
+        begun = bool(lines) and self._header_in(lines[0]) is not None
+        with self._undamaged():
+            return [_outcome(json.loads(line)) for line in lines[begun:]]
+
+    def require_place(self) -> None:
+        """Make the folder of the file.
+
+        Raises:
+            ConfigurationError: it cannot be made, or nothing can be written there.
+        """
+        with self._writing():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._fresh.touch()
+            self._fresh.unlink()
 
     def start(self, outcomes: Sequence[Outcome] = ()) -> None:
-        """Start the file anew, with the outcomes kept from an earlier run."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = self.path.with_suffix(".new")
+        """Start the file anew, with the outcomes kept from an earlier run.
+
+        Raises:
+            ConfigurationError: the file cannot be written.
+        """
+        self.require_place()
         head = b"" if self._header is None else json.dumps({"header": asdict(self._header)}).encode() + b"\n"
-        fresh.write_bytes(head + b"".join(_line(outcome) for outcome in outcomes))
-        fresh.replace(self.path)
+        with self._writing():
+            self._fresh.write_bytes(head + b"".join(_line(outcome) for outcome in outcomes))
+            self._fresh.replace(self.path)
 
     def add(self, outcome: Outcome) -> None:
-        """Append one outcome; it is on disk when this returns."""
-        with self.path.open("ab") as file:
+        """Append one outcome; it is on disk when this returns.
+
+        Raises:
+            ConfigurationError: the file cannot be written.
+        """
+        with self._writing(), self.path.open("ab") as file:
             file.write(_line(outcome))
 
-    def _parsed(self) -> tuple[Header | None, list[Outcome]]:
-        header, outcomes = None, []
-        for number, line in enumerate(self._lines()):
-            try:
-                value = json.loads(line)
-                if number == 0 and "header" in value:
-                    header = _header(value["header"])
-                else:
-                    outcomes.append(_outcome(value))
-            except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-                raise ConfigurationError(
-                    f"The journal {str(self.path)!r} is damaged: {error}.", remedy=Remedy("journal-damaged")
-                ) from error
-        return header, outcomes
+    @property
+    def _fresh(self) -> Path:
+        return self.path.with_suffix(".new")
+
+    def _header_in(self, line: bytes) -> Header | None:
+        """Return the header that a first line holds; None if it is something else."""
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError):
+            return None
+        if not isinstance(value, dict) or "header" not in value:
+            return None
+        with self._undamaged():
+            return _header(value["header"])
+
+    @contextmanager
+    def _undamaged(self) -> Iterator[None]:
+        try:
+            yield
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise ConfigurationError(
+                f"The journal {str(self.path)!r} is damaged: {error}.", remedy=Remedy("journal-damaged")
+            ) from error
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise ConfigurationError(
+                f"The measurements cannot be kept in {str(self.path.parent)!r}: {reason}."
+            ) from error
 
     def _lines(self) -> list[bytes]:
         try:
@@ -224,10 +267,11 @@ def _require_complete(found: Sequence[tuple[Path, Header, list[Outcome]]]) -> No
 
 
 def _merged(headers: Sequence[Header]) -> About:
-    """Return the first shard's facts, with the devices of all of them and the last date."""
+    """Return the first shard's facts, with the devices and commands of all of them and the last date."""
     abouts = [header.about for header in sorted(headers, key=lambda header: header.shard.number)]
     devices = ", ".join(dict.fromkeys(about.device for about in abouts))
-    return replace(abouts[0], device=devices, date=max(about.date for about in abouts))
+    commands = "; ".join(dict.fromkeys(about.command for about in abouts))
+    return replace(abouts[0], device=devices, command=commands, date=max(about.date for about in abouts))
 
 
 def _header(value: dict[str, Any]) -> Header:

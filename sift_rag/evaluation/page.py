@@ -29,7 +29,7 @@ dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
 figure { margin: .5rem 0; overflow-x: auto; }
 figure svg { display: block; width: 100%; max-width: 32rem; height: auto; }
 figure svg.wide { min-width: 40rem; max-width: 60rem; }
-figcaption, .note { color: var(--soft); font-size: .9rem; }
+figcaption, .note { color: var(--soft); font-size: .9rem; overflow-wrap: anywhere; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .9rem; min-width: 100%; }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
 th { vertical-align: bottom; white-space: normal; }
@@ -41,6 +41,7 @@ tr.both td:first-child::before { color: var(--c3); } tr.window td:first-child::b
 pre { white-space: pre-wrap; overflow-wrap: anywhere; background: var(--tint); padding: .6rem .8rem; font-size: .8rem;
   margin: .3rem 0; } details { margin: .5rem 0; } summary { cursor: pointer; overflow-wrap: anywhere; }
 .sides { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: 0 1rem; }
+.sides > * { min-width: 0; }
 @media (max-width: 32rem) { dl { display: block; } dt { margin-top: .4rem; } th, td { padding: .25rem .2rem; }
   table { font-size: .75rem; } body { padding: 1rem .8rem 3rem; } .verdict { font-size: 1rem; } }
 @media print { details { break-inside: avoid; } }

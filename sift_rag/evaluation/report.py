@@ -83,7 +83,7 @@ def _name(arm: str) -> str:
 
 
 def _interval(row: Row) -> str:
-    return f"{row.difference.low:+.1f} to {row.difference.high:+.1f}" if row.k else ""
+    return f"{row.difference.low:+.1f} to {row.difference.high:+.1f}" if row.k and row.tasks > 1 else ""
 
 
 def _facts(summary: Summary, about: About) -> dict[str, str]:
@@ -235,7 +235,7 @@ def _cells(row: Row) -> list[str]:
     cells = _best_cells(row)
     cells = [
         *cells[:4],
-        f"{row.standard_error:.1f}",
+        f"{row.standard_error:.1f}" if row.tasks > 1 else "",
         *cells[4:],
         f"{row.tokens_per_task:,.0f}",
         f"{row.passages_per_task:.1f}",

@@ -257,6 +257,19 @@ def test_each_step_is_told_and_reported(assistant: Assistant) -> None:
     assert min(tuning.seconds, tuning.peak_bytes) > 0
 
 
+def test_the_gain_of_a_fine_tuning_that_ran_out_of_time_is_that_of_its_steps(
+    retriever: Retriever, language_model: LocalModel
+) -> None:
+    hasty = replace(QUICK, finetuning=FineTuning(rank=4, seconds=1e-9))
+    answer = Assistant(retriever, language_model, hasty).ask(QUESTION, "finetune")
+    tuning, training = answer.tuning, answer.retrieval
+    assert tuning is not None
+    assert (tuning.steps, tuning.out_of_time, len(tuning.passages)) == (1, True, 3)
+    explained = 1 - training.hits[0].posterior_variance / training.prior_variance
+    assert tuning.predicted_gain == pytest.approx(explained)
+    assert tuning.predicted_gain < training.predicted_gain
+
+
 @pytest.mark.slow
 def test_equal_questions_have_equal_answers_whatever_was_asked_between(assistant: Assistant) -> None:
     first = assistant.ask(QUESTION, "both")

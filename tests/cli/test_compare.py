@@ -250,6 +250,26 @@ def test_the_device_can_be_chosen(ask_store: Run, texts: Path) -> None:
         assert f"The device {name!r} cannot be used here: " in refused.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("nonsense", "it is none. Expected a name such as cpu, "),
+        ("meta", "it is none. Expected"),
+        ("cuda:x", "it is no"),
+    ],
+)
+def test_a_name_of_no_device_is_refused_in_words_of_ours(ask_store: Run, texts: Path, name: str, reason: str) -> None:
+    refused = ask_store("compare", "--texts", str(texts), "--model", str(MODEL), "--device", name)
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert f"The device {name!r} cannot be used here: {reason}" in refused.stderr
+
+
+def test_a_journal_that_cannot_be_kept_is_told_before_the_work(ask_store: Run, texts: Path) -> None:
+    refused = ask_store("compare", "--texts", str(texts), "--model", "./no-model", "--journal", str(texts))
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert refused.stderr.startswith(f"Error: The measurements cannot be kept in '{texts}': ")
+
+
 @pytest.mark.slow
 def test_another_comparison_is_not_resumed(ask_store: Run, texts: Path, journals: Path) -> None:
     command = ("compare", "--texts", str(texts), "--model", str(MODEL), "--arms", "context", "--json", "--resume")

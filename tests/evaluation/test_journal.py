@@ -151,6 +151,29 @@ def test_a_journal_says_which_shard_of_which_comparison_it_is(tmp_path: Path) ->
     assert Journal(tmp_path / "none.jsonl").header() is None
 
 
+def test_merged_shards_name_the_commands_of_all_of_them(tmp_path: Path) -> None:
+    for journal in shards(tmp_path, 2):
+        header = journal.header()
+        assert header is not None
+        command = f"compare --shard {header.shard.number}/2"
+        Journal(journal.path, replace(header, about=facts(command=command))).start(journal.read())
+    assert merge([tmp_path])[1].command == "compare --shard 1/2; compare --shard 2/2"
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    journal = Journal(tmp_path / "file" / "abc.jsonl")
+    for write in (journal.require_place, journal.start, lambda: journal.add(OUTCOMES[0])):
+        with pytest.raises(ConfigurationError, match=r"cannot be kept in '.*file': (file exists|not a directory)\."):
+            write()
+
+
+def test_a_place_that_is_asked_for_holds_nothing_yet(journal: Journal) -> None:
+    journal.require_place()
+    assert [path.name for path in journal.path.parent.iterdir()] == ["abc.jsonl"]
+    assert journal.read() == OUTCOMES
+
+
 def test_what_is_missing_is_named_shard_by_shard(tmp_path: Path) -> None:
     journals = shards(tmp_path, 4)
     journals[0].path.unlink()
@@ -190,6 +213,10 @@ def test_what_is_no_journal_is_not_merged(tmp_path: Path, journal: Journal) -> N
         merge([tmp_path / "empty"])
     with pytest.raises(ConfigurationError, match="does not say which comparison"):
         merge([journal.path])
+    for content in (b"Owls hunt.\n", b'{"text": "Owls hunt."}\n', b"[]\n"):
+        (tmp_path / "texts.jsonl").write_bytes(content)
+        with pytest.raises(ConfigurationError, match=r"texts.jsonl' does not say which comparison"):
+            merge([tmp_path / "texts.jsonl"])
     damaged = shards(tmp_path / "damaged", 1)[0].path
     damaged.write_bytes(damaged.read_bytes().replace(b'"number": 1', b'"number": 5'))
     with pytest.raises(ConfigurationError, match="is damaged: There is no shard 5 of 1"):

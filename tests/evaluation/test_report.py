@@ -118,6 +118,12 @@ def test_nothing_of_the_page_is_elsewhere() -> None:
     assert not re.search(r"https?://(?!www\.w3\.org/(2000/svg|1999/xlink)\")", text)
 
 
+def test_one_task_has_no_interval_and_no_error() -> None:
+    one, two = (Page(page(two_groups("law", count=count))).words for count in (1, 2))
+    assert not [word for word in one if re.fullmatch(r"[+-][\d.]+ to [+-][\d.]+", word)]
+    assert [word for word in two if re.fullmatch(r"[+-][\d.]+ to [+-][\d.]+", word)]
+
+
 @pytest.mark.slow
 def test_every_section_is_there() -> None:
     outcomes = two_groups("law", "code", count=10)
