@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import shlex
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from sift_rag.errors import ConfigurationError
-from sift_rag_cli.output import count_of, one_line, say, write_json, write_page, write_table
+from sift_rag_cli.output import count_of, is_terminal, one_line, say, write, write_json, write_page, write_table
 from sift_rag_cli.progress import counted_progress, loading
 
 if TYPE_CHECKING:
@@ -227,12 +228,22 @@ def write_comparison(outcomes: Sequence[Outcome], about: About, output: Output) 
 
 
 def write_rows(summary: Summary) -> None:
-    """Write a line for each row, the model alone among them, best first within a group."""
+    """Write a line for each row, the model alone among them, best first within a group.
+
+    At a terminal each group has a table below its name: a column for it would not fit 80 characters.
+    """
     answers = summary.protocol == "questions"
-    groups = list(dict.fromkeys(row.group for row in summary.rows))
-    rows = sorted(summary.all_rows, key=lambda row: (groups.index(row.group), row.percent_of_base))
     header = _COLUMNS + (_ANSWER_COLUMNS if answers else ())
-    write_table(header, [_cells(row, answers=answers) for row in rows], numeric=header[3:])
+    tables: dict[str, list[list[str]]] = {row.group: [] for row in summary.rows}
+    for row in sorted(summary.all_rows, key=lambda row: row.percent_of_base):
+        tables[row.group].append(_cells(row, answers=answers))
+    if not is_terminal(sys.stdout):
+        write_table(header, [cells for rows in tables.values() for cells in rows])
+        return
+    for group, rows in tables.items():
+        if len(tables) > 1:
+            write(f"\n{one_line(group)}")
+        write_table(header[1:], [cells[1:] for cells in rows], numeric=header[3:])
 
 
 def legend(summary: Summary) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -117,15 +117,20 @@ class Journal:
             return [_outcome(json.loads(line)) for line in lines[begun:]]
 
     def require_place(self) -> None:
-        """Make the folder of the file.
+        """Try to write in the folder of the file, and leave nothing there.
 
         Raises:
-            ConfigurationError: it cannot be made, or nothing can be written there.
+            ConfigurationError: the folder cannot be made, or nothing can be written there.
         """
+        folder = self.path.parent
         with self._writing():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            made = [one for one in (folder, *folder.parents) if not one.exists()]
+            folder.mkdir(parents=True, exist_ok=True)
             self._fresh.touch()
             self._fresh.unlink()
+        with suppress(OSError):  # another run has come to use it
+            for one in made:
+                one.rmdir()
 
     def start(self, outcomes: Sequence[Outcome] = ()) -> None:
         """Start the file anew, with the outcomes kept from an earlier run.
@@ -133,9 +138,9 @@ class Journal:
         Raises:
             ConfigurationError: the file cannot be written.
         """
-        self.require_place()
         head = b"" if self._header is None else json.dumps({"header": asdict(self._header)}).encode() + b"\n"
         with self._writing():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             self._fresh.write_bytes(head + b"".join(_line(outcome) for outcome in outcomes))
             self._fresh.replace(self.path)
 

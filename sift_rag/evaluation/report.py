@@ -200,7 +200,7 @@ def _example(outcome: Outcome) -> str:
     )
     question = f"<p>{escape(task.question)}</p>" if task.question is not None else ""
     return (
-        f"<details open><summary>{escape(task.id)} ({escape(task.group)})</summary>{question}"
+        f"<details open><summary><bdi>{escape(task.id)}</bdi> (<bdi>{escape(task.group)}</bdi>)</summary>{question}"
         f"<pre>{escape(cut(task.text))}</pre><div class=sides>{sides}</div></details>"
     )
 
@@ -219,7 +219,9 @@ def _tables(summary: Summary) -> str:
         bold = [number for number, row in enumerate(rows) if row in best]
         shown = table(head, [_cells(row) for row in rows], bold, arms=[row.arm for row in rows])
         opened = " open" if group == ALL else ""
-        parts.append(f"<details{opened}><summary>{escape(group)}: {rows[0].tasks} tasks</summary>{shown}</details>")
+        parts.append(
+            f"<details{opened}><summary><bdi>{escape(group)}</bdi>: {rows[0].tasks} tasks</summary>{shown}</details>"
+        )
     return f"<h2>All figures</h2><p class=note>Bold: the best of each arm. {_FIGURES_NOTE}</p>{''.join(parts)}"
 
 

@@ -33,10 +33,10 @@ def generate_tokens(
     in progress.
 
     Raises:
-        ModelUnsuitable: the device's memory is too small for this prompt.
+        ModelUnsuitable: the device's memory is too small for this prompt, or what the model computes is no number.
     """
     import torch
-    from transformers import GenerationConfig
+    from transformers import GenerationConfig, LogitsProcessorList
 
     ids = torch.tensor([list(prompt)], device=model.device)
     relay = _Relay()
@@ -48,7 +48,13 @@ def generate_tokens(
 
     def work() -> None:
         try:
-            generate(input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=settings, streamer=relay)
+            generate(
+                input_ids=ids,
+                attention_mask=torch.ones_like(ids),
+                generation_config=settings,
+                logits_processor=LogitsProcessorList([_require_numbers]),
+                streamer=relay,
+            )
         except BaseException as error:  # noqa: BLE001 - raised in the reading thread
             relay.finish(error)
         else:
@@ -72,6 +78,13 @@ def generate_tokens(
         relay.cancel()
         thread.join()
     return ended
+
+
+def _require_numbers(_: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+    """Return the scores of the next token unchanged; the greatest of no numbers would be a token all the same."""
+    if scores.isnan().any():
+        raise ModelUnsuitable("The model computes no number for the next token: check its weights.")
+    return scores
 
 
 def decode_stream(

@@ -174,6 +174,11 @@ def test_a_place_that_is_asked_for_holds_nothing_yet(journal: Journal) -> None:
     assert journal.read() == OUTCOMES
 
 
+def test_folders_made_to_try_a_place_are_removed_again(tmp_path: Path) -> None:
+    Journal(tmp_path / "one" / "two" / "abc.jsonl").require_place()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_is_missing_is_named_shard_by_shard(tmp_path: Path) -> None:
     journals = shards(tmp_path, 4)
     journals[0].path.unlink()

@@ -144,6 +144,15 @@ def test_a_prompt_too_large_for_the_device_says_so(language_model: LocalModel, m
         list(language_model.stream(CHAT, max_new_tokens=5))
 
 
+def test_weights_that_are_no_numbers_are_told_instead_of_an_answer(folder: Path) -> None:
+    model = load_local_model(str(folder))
+    with torch.no_grad():
+        next(model.network.parameters()).fill_(torch.nan)
+    with pytest.raises(ModelUnsuitable, match="check its weights"):
+        list(model.stream(CHAT, max_new_tokens=8))
+    assert not generation_threads()
+
+
 def test_generation_ends_at_a_stop_token_and_leaves_it_out(reference: tuple[Any, Any]) -> None:
     model, tokenizer = reference
     prompt = tokenizer("def __init__(")["input_ids"]
