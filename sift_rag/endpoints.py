@@ -136,6 +136,6 @@ def _status_error(error: APIStatusError, asked: Asked) -> ModelError:
         case _ if status >= 500:
             return ModelUnavailable(f"The endpoint {url} failed ({status}: {reason_of(error)}): try again later.")
         case _:
-            return ModelUnsuitable(
-                f"The endpoint {url} refuses the request to {model!r} ({status}: {reason_of(error)})."
+            return ModelUnsuitable(  # without the address, which is not for a server's clients
+                f"The endpoint of {model!r} rejects the request ({status}: {reason_of(error)})."
             )

@@ -193,8 +193,8 @@ class EndpointRelevance:
             case _ if status >= 500:
                 return ModelUnavailable(f"The endpoint {url} failed ({status}: {_reason(response)}): try again later.")
             case _:
-                return ModelUnsuitable(
-                    f"The endpoint {url} rejects the request to {model} ({status}: {_reason(response)})."
+                return ModelUnsuitable(  # without the address, which is not for a server's clients
+                    f"The endpoint of {model} rejects the request ({status}: {_reason(response)})."
                 )
 
 

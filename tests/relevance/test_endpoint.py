@@ -82,7 +82,7 @@ def test_a_busy_endpoint_is_asked_again_with_growing_pauses(
         ([401], ModelUnavailable, r"refuses the API key \(401\): use a key with access to 'tiny'", 1),
         ([403], ModelUnavailable, "refuses the API key", 1),
         ([404], ModelUnavailable, r"has no reranker 'tiny', or is not the address of one \(404\)", 1),
-        ([422], ModelUnsuitable, r"rejects the request to 'tiny' \(422: as told\)", 1),
+        ([422], ModelUnsuitable, r"^The endpoint of 'tiny' rejects the request \(422: as told\)\.$", 1),
         ([429] * 3, ModelUnavailable, r"is rate-limiting requests \(429: as told\)", 3),
         ([503] * 3, ModelUnavailable, r"failed \(503: as told\): try again later", 3),
         ([0] * 3, ModelUnavailable, "cannot be reached, or closed the connection", 3),
