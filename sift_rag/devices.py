@@ -33,7 +33,7 @@ def require_device(name: str) -> None:
         kind = None
     if kind in {None, "meta"}:  # meta holds shapes without values
         raise ConfigurationError(
-            f"The device {name!r} cannot be used here: it is none. Expected a name such as cpu, cuda, cuda:1 or mps."
+            f"The device {name!r} cannot be used here: no such kind. Expected a name such as cpu, cuda, cuda:1 or mps."
         )
     try:
         torch.empty(0, device=name)

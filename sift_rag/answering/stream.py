@@ -85,7 +85,7 @@ _NOTICES = {
     "content_filter": "The answer was cut off by the filter of the model's provider.",
     "repetition": "The answer was stopped where the model began to repeat itself.",
 }
-_THOUGHT = "The text up to </think> is the model's reasoning: it is no part of the answer, and not checked."
+_THOUGHT = "The text up to </think> is the model's reasoning: it is not part of the answer, and is not checked."
 
 
 class AnswerStream(Iterator[str]):

@@ -58,7 +58,7 @@ def push_adapter(folder: Path, url: str) -> str:
         )
     except httpx.ReadTimeout as error:
         raise ModelUnavailable(
-            f"{saved} did not answer within {READ_SECONDS:g} s: look there if it has loaded it."
+            f"{saved} did not answer within {READ_SECONDS:g} s: check there whether it has loaded the adapter."
         ) from error
     except httpx.HTTPError as error:
         reason = " ".join(str(error).split()) or type(error).__name__

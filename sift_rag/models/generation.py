@@ -83,7 +83,7 @@ def generate_tokens(
 def _require_numbers(_: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
     """Return the scores of the next token unchanged; the greatest of no numbers would be a token all the same."""
     if scores.isnan().any():
-        raise ModelUnsuitable("The model computes no number for the next token: check its weights.")
+        raise ModelUnsuitable("The model's output is not a number (NaN): check its weights.")
     return scores
 
 

@@ -142,7 +142,7 @@ def _parse(cursor: _Cursor) -> GgufHeader:
     version = cursor.number("I")
     if version not in _VERSIONS:
         raise _Damaged(
-            f"it states version {version} of the format, and expected is 2 or 3, little-endian",
+            f"it states version {version} of the format: expected 2 or 3, little-endian",
             "Get the model as safetensors, or serve the file at an endpoint.",
         )
     tensors, entries = cursor.numbers("Q", 2)

@@ -133,7 +133,7 @@ def _load(
 
     if not (folder / "config.json").is_file():
         raise ModelUnsuitable(
-            f"The config.json of {name!r} cannot be loaded: there is none. Name the folder of a model, or a GGUF file."
+            f"The config.json of {name!r} cannot be loaded: it has none. Name the folder of a model, or a GGUF file."
         )
     local = {"local_files_only": True, "trust_remote_code": False}
     part = "config.json"

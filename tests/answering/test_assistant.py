@@ -433,7 +433,7 @@ def test_a_server_that_keeps_silent_may_have_loaded_the_adapter(
     monkeypatch.setattr("sift_rag.models.adapter_server.READ_SECONDS", 0.05)
     adapter_server.answers.clear()
     try:
-        with pytest.raises(ModelUnavailable, match=r"did not answer within 0\.05 s: look there"):
+        with pytest.raises(ModelUnavailable, match=r"did not answer within 0\.05 s: check there"):
             push_adapter(tmp_path / "adapter", adapter_server.url)
     finally:
         adapter_server.answers.set()

@@ -253,9 +253,9 @@ def test_the_device_can_be_chosen(ask_store: Run, texts: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("nonsense", "it is none. Expected a name such as cpu, "),
-        ("meta", "it is none. Expected"),
-        ("cuda:x", "it is no"),
+        ("nonsense", "no such kind. Expected a name such as cpu, "),
+        ("meta", "no such kind. Expected"),
+        ("cuda:x", "no such kind"),
     ],
 )
 def test_a_name_of_no_device_is_refused_in_words_of_ours(ask_store: Run, texts: Path, name: str, reason: str) -> None:
