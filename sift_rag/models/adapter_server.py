@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 120.0
+_REFUSED = frozenset({401, 403})
+"""Statuses of a server that wants an API key."""
 
 
 def check_adapter_server(url: str) -> None:
@@ -77,9 +79,6 @@ def push_adapter(folder: Path, url: str) -> str:
     if _is_page(reply):
         raise ModelUnavailable(f"{saved} sent {_words_of(reply)}: check that it is the address of a vLLM server.")
     return path.name
-
-
-_REFUSED = frozenset({401, 403})
 
 
 def _is_page(reply: httpx.Response) -> bool:
