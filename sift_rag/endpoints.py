@@ -15,6 +15,7 @@ from sift_rag.extras import require
 from sift_rag.hosts import check_api_key, is_http_address
 
 if TYPE_CHECKING:
+    from httpx import Response
     from openai import APIStatusError, OpenAI
 
 OPENAI_URL = "https://api.openai.com/v1"
@@ -113,6 +114,20 @@ def reason_of(error: Exception) -> str:
     if isinstance(body, dict) and isinstance(body.get("message"), str):
         text = body["message"]
     return " ".join(text.split())[:300] or type(error).__name__
+
+
+def message_in(reply: Response) -> str | None:
+    """Return the error message in the JSON of a reply, under any name that servers use; None if there is none."""
+    try:
+        body = reply.json()
+    except ValueError:
+        return None
+    for key in ("message", "detail", "error"):
+        value = body.get(key) if isinstance(body, dict) else None
+        value = value.get("message") if isinstance(value, dict) else value
+        if isinstance(value, str):
+            return value
+    return None
 
 
 def _status_error(error: APIStatusError, asked: Asked) -> ModelError:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from sift_rag.corpus.shards import Shard
@@ -126,8 +127,7 @@ class Journal:
         with self._writing():
             made = [one for one in (folder, *folder.parents) if not one.exists()]
             folder.mkdir(parents=True, exist_ok=True)
-            self._fresh.touch()
-            self._fresh.unlink()
+            TemporaryFile(dir=folder).close()
         with suppress(OSError):  # another run has come to use it
             for one in made:
                 one.rmdir()
@@ -141,8 +141,9 @@ class Journal:
         head = b"" if self._header is None else json.dumps({"header": asdict(self._header)}).encode() + b"\n"
         with self._writing():
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._fresh.write_bytes(head + b"".join(_line(outcome) for outcome in outcomes))
-            self._fresh.replace(self.path)
+            fresh = self.path.with_suffix(".new")
+            fresh.write_bytes(head + b"".join(_line(outcome) for outcome in outcomes))
+            fresh.replace(self.path)
 
     def add(self, outcome: Outcome) -> None:
         """Append one outcome; it is on disk when this returns.
@@ -152,10 +153,6 @@ class Journal:
         """
         with self._writing(), self.path.open("ab") as file:
             file.write(_line(outcome))
-
-    @property
-    def _fresh(self) -> Path:
-        return self.path.with_suffix(".new")
 
     def _header_in(self, line: bytes) -> Header | None:
         """Return the header that a first line holds; None if it is something else."""

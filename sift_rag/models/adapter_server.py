@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sift_rag.endpoints import message_in
 from sift_rag.errors import ModelUnavailable
 from sift_rag.extras import require
 from sift_rag.hosts import is_http_address
@@ -89,13 +90,5 @@ def _words_of(reply: httpx.Response) -> str:
     """Return the words of a server for an error, in one line."""
     if _is_page(reply):
         return "a page of HTML"
-    try:
-        body = reply.json()
-    except ValueError:
-        body = None
-    if isinstance(body, dict):
-        error = body.get("error")
-        found = error.get("message") if isinstance(error, dict) else body.get("message", body.get("detail", error))
-        if isinstance(found, str):
-            return " ".join(found.split())[:300]
-    return " ".join(reply.text.split())[:300]
+    told = message_in(reply)
+    return " ".join((reply.text if told is None else told).split())[:300]

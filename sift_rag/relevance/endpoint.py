@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
+from sift_rag.endpoints import message_in
 from sift_rag.errors import ModelError, ModelUnavailable, ModelUnsuitable, Remedy
 from sift_rag.extras import require
 from sift_rag.hosts import check_api_key, is_http_address
@@ -200,16 +201,8 @@ class EndpointRelevance:
 
 def _reason(response: Response) -> str:
     """Return the error message of a response, in one line."""
-    try:
-        body = response.json()
-    except ValueError:
-        return _one_line(response.reason_phrase)
-    for key in ("message", "detail", "error"):
-        value = body.get(key) if isinstance(body, dict) else None
-        value = value.get("message") if isinstance(value, dict) else value
-        if isinstance(value, str):
-            return _one_line(value)
-    return _one_line(response.reason_phrase)
+    told = message_in(response)
+    return _one_line(response.reason_phrase if told is None else told)
 
 
 def _one_line(text: str) -> str:
