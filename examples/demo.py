@@ -8,7 +8,6 @@ Run it with ``make demo``. It writes only below ``.demo/`` in the working direct
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from pathlib import Path
@@ -53,7 +52,6 @@ progress = Console(stderr=True, highlight=False)
 
 
 def main() -> None:
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # on some processors its import asks for a package
     write_corpus()
 
     heading("1. Ingest")

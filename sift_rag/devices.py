@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -54,16 +55,20 @@ def native_dtype(device: str) -> torch.dtype:
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Silence progress bars and the load report on stderr; failures still raise."""
+    """Silence progress bars, the load report and what imports say on stderr; failures still raise."""
     from transformers.utils import logging as transformers_logging
 
-    logging: Any = transformers_logging  # unannotated
-    bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
+    its_logging: Any = transformers_logging  # unannotated
+    bars, verbosity = its_logging.is_progress_bar_enabled(), its_logging.get_verbosity()
+    quantization = logging.getLogger("bitsandbytes")  # on some processors its import asks for a package
+    level = quantization.level
+    its_logging.disable_progress_bar()
+    its_logging.set_verbosity_error()
+    quantization.setLevel(logging.ERROR)
     try:
         yield
     finally:
-        logging.set_verbosity(verbosity)
+        quantization.setLevel(level)
+        its_logging.set_verbosity(verbosity)
         if bars:
-            logging.enable_progress_bar()
+            its_logging.enable_progress_bar()

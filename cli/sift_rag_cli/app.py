@@ -121,7 +121,6 @@ def _show_messages() -> None:
     if not any(isinstance(handler, _Messages) for handler in logger.handlers):
         logger.addHandler(_Messages(logging.INFO))
         logging.getLogger("sift_rag.embedders").setLevel(logging.INFO)
-        logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # on some processors its import asks for a package
 
 
 def _close_stdout() -> None:

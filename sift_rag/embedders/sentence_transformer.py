@@ -79,10 +79,10 @@ def load_model(name: str, folder: Path, device: str, dtype: torch.dtype) -> Sent
     Raises:
         ModelUnsuitable: it cannot be loaded.
     """
-    from sentence_transformers import SentenceTransformer
+    with quiet_transformers():  # "Loading weights" on stderr is noise for one small model
+        from sentence_transformers import SentenceTransformer
 
-    try:
-        with quiet_transformers():  # "Loading weights" on stderr is noise for one small model
+        try:
             model = SentenceTransformer(
                 str(folder),
                 device=device,
@@ -90,8 +90,8 @@ def load_model(name: str, folder: Path, device: str, dtype: torch.dtype) -> Sent
                 trust_remote_code=False,
                 model_kwargs={"dtype": dtype, "use_safetensors": True},
             )
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        raise ModelUnsuitable(f"The embedder {name!r} cannot be loaded: {first_line(error)}") from error
+        except (OSError, ValueError, KeyError, ImportError) as error:
+            raise ModelUnsuitable(f"The embedder {name!r} cannot be loaded: {first_line(error)}") from error
     return model.eval()
 
 

@@ -51,10 +51,10 @@ def load_cross_encoder(name: str, *, device: str | None = None, batch_size: int 
     _check_scoring(folder, name)
     device = device or default_device()
 
-    from sentence_transformers import CrossEncoder
+    with quiet_transformers():
+        from sentence_transformers import CrossEncoder
 
-    try:
-        with quiet_transformers():
+        try:
             model = CrossEncoder(
                 str(folder),
                 device=device,
@@ -62,8 +62,8 @@ def load_cross_encoder(name: str, *, device: str | None = None, batch_size: int 
                 trust_remote_code=False,
                 model_kwargs={"dtype": native_dtype(device), "use_safetensors": True},
             )
-    except Exception as error:  # files break in many ways, and each library in the stack has its own errors
-        raise ModelUnsuitable(f"The reranker {name!r} cannot be loaded: {first_line(error)}") from error
+        except Exception as error:  # files break in many ways, and each library in the stack has its own errors
+            raise ModelUnsuitable(f"The reranker {name!r} cannot be loaded: {first_line(error)}") from error
     if model.num_labels != 1:
         raise ModelUnsuitable(
             f"{name!r} is a classifier with {model.num_labels} classes: expected a model with a single score."
