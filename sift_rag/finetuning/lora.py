@@ -15,6 +15,7 @@ from shutil import rmtree
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from sift_rag.devices import quiet_transformers
 from sift_rag.errors import AdapterNotSaved, ModelUnsuitable
 from sift_rag.extras import require
 from sift_rag.finetuning.restore import seeded, to_the_end, unchanged
@@ -40,8 +41,9 @@ def allocate_adapter(network: PreTrainedModel, settings: FineTuning, *, name: st
         ValueError: ``target_modules`` names no layer.
     """
     require("peft", "finetune")
-    from peft import LoraConfig, LoraModel
-    from peft.tuners.tuners_utils import BaseTunerLayer
+    with quiet_transformers():
+        from peft import LoraConfig, LoraModel
+        from peft.tuners.tuners_utils import BaseTunerLayer
 
     if any(isinstance(module, BaseTunerLayer) for module in network.modules()):
         raise ModelUnsuitable(f"{name!r} carries an adapter already: merge it into the weights first.")
